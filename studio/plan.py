@@ -1,0 +1,143 @@
+"""The run plan: exactly what will happen, decided before anything runs."""
+
+from enum import StrEnum
+from functools import cached_property
+
+from studio.architecture import Architecture, Mode
+from studio.contract import Contract, fingerprint
+from studio.inventory import FileIdentity
+from studio.prompt import ResolvedPrompt
+from studio.request import PromptEncoder
+
+PLAN_SCHEMA = 1
+
+
+class Origin(StrEnum):
+    """Who said a value."""
+
+    USER = "user"
+    LORA = "lora"
+    MODEL = "model"
+    ARCHITECTURE = "architecture"
+
+
+class IntSetting(Contract):
+    """A whole number and who said it; ``slug`` names the LoRA or the model."""
+
+    value: int
+    origin: Origin
+    slug: str | None = None
+
+
+class FloatSetting(Contract):
+    value: float
+    origin: Origin
+    slug: str | None = None
+
+
+class TextSetting(Contract):
+    value: str
+    origin: Origin
+    slug: str | None = None
+
+
+class BaseIdentity(Contract):
+    """The base as the contract knows it.
+
+    Attributes:
+        source: ``embedded``, ``huggingface:owner/name`` or ``local``.
+        sha256: one hash over the canonical JSON of ``files``.
+    """
+
+    slug: str
+    label: str
+    architecture: Architecture
+    pipeline: str
+    source: str
+    revision: str | None
+    sha256: str
+    files: tuple[FileIdentity, ...]
+
+
+class LoraUse(Contract):
+    """One LoRA whose weights are applied.
+
+    Attributes:
+        modules: component → modules the file targets, all of which must be applied.
+    """
+
+    slug: str
+    label: str
+    architecture: Architecture
+    source: str
+    sha256: str
+    size: int
+    strength: FloatSetting
+    modules: dict[str, int]
+
+
+class TriggerUse(Contract):
+    """What the plan does with one LoRA's trigger words in this mode."""
+
+    slug: str
+    label: str
+    words: tuple[str, ...]
+    present: bool
+
+
+class PlanSettings(Contract):
+    """Every number of the run with its origin.
+
+    Attributes:
+        guidance_scale: in the preset's (CivitAI's) convention.
+        clip_skip: None where the architecture has none.
+        width, height: pixels.
+    """
+
+    steps: IntSetting
+    guidance_scale: FloatSetting
+    clip_skip: IntSetting | None
+    width: IntSetting
+    height: IntSetting
+    scheduler: TextSetting
+    dtype: str
+
+
+class Notice(Contract):
+    """A fact that changes nothing, said before the run."""
+
+    code: str
+    field: str
+    text: str
+
+
+class Library(Contract):
+    """A library whose version can change the pixels."""
+
+    name: str
+    version: str
+
+
+class RunPlan(Contract):
+    """Everything a run is; equal requests give equal plans.
+
+    ``loras`` is sorted by slug, so the order in which they were chosen changes nothing.
+    """
+
+    schema_version: int = PLAN_SCHEMA
+    base: BaseIdentity
+    mode: Mode
+    loras: tuple[LoraUse, ...]
+    triggers: tuple[TriggerUse, ...]
+    prompt: ResolvedPrompt
+    prompt_encoder: PromptEncoder
+    settings: PlanSettings
+    seed: int
+    count: int
+    libraries: tuple[Library, ...]
+    notices: tuple[Notice, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the plan's canonical JSON."""
+        return fingerprint(self.model_dump(mode="json"))

@@ -1,0 +1,128 @@
+"""What really happened: taken from the pipeline, never from the form."""
+
+from studio.contract import Contract, fingerprint
+from studio.plan import RunPlan
+
+RECORD_SCHEMA = 1
+
+
+class ComponentReceipt(Contract):
+    """One component (``unet``, ``text_encoder``) of one LoRA.
+
+    Attributes:
+        targeted: modules the file changes in this component.
+        applied: modules that carry the LoRA in the pipeline; always equal to ``targeted``.
+        scale_min, scale_max: effective scale ``strength * alpha / rank`` over the modules.
+    """
+
+    component: str
+    targeted: int
+    applied: int
+    scale_min: float
+    scale_max: float
+
+
+class LoraReceipt(Contract):
+    """One LoRA as the pipeline carries it.
+
+    Attributes:
+        sha256: of the file that was loaded.
+        strength: as set on the pipeline.
+        resident: whether it was in memory already when this run began.
+    """
+
+    slug: str
+    sha256: str
+    strength: float
+    resident: bool
+    components: tuple[ComponentReceipt, ...]
+
+
+class BaseProof(Contract):
+    """The probe's output with every LoRA off: now, and when the base was loaded.
+
+    Both are SHA-256 of the output's bytes (denoiser and text encoders); equal means
+    bit-identical.
+    """
+
+    loaded: str
+    now: str
+
+    @property
+    def holds(self) -> bool:
+        return self.loaded == self.now
+
+
+class EncodingReceipt(Contract):
+    """Tokens one text encoder really read, special tokens not counted."""
+
+    encoder: str
+    side: str
+    tokens: int
+
+
+class ImageReceipt(Contract):
+    """One image: ``seed`` as used, and the SHA-256 of its RGB pixels, row by row."""
+
+    index: int
+    seed: int
+    width: int
+    height: int
+    pixels_sha256: str
+
+
+class Timings(Contract):
+    """Seconds per stage; ``total`` is what the user waited once the device was free."""
+
+    load: float
+    loras: float
+    encode: float
+    denoise: float
+    decode: float
+    total: float
+
+
+class Receipt(Contract):
+    """What one image was really made with.
+
+    Attributes:
+        effect: relative change of one denoiser call on the fixed probe,
+            ``|with - without| / |without|``; None when no LoRA was on.
+        warnings: what the libraries said during the run, word for word.
+    """
+
+    run_id: str
+    started_at: str
+    finished_at: str
+    device: str
+    dtype: str
+    base_sha256: str
+    scheduler: str
+    steps: int
+    guidance_scale: float
+    clip_skip: int | None
+    loras: tuple[LoraReceipt, ...]
+    effect: float | None
+    base_proof: BaseProof
+    encoding: tuple[EncodingReceipt, ...]
+    warnings: tuple[str, ...]
+    timings: Timings
+    image: ImageReceipt
+
+
+class RunRecord(Contract):
+    """Plan and receipt of one image; what the PNG carries."""
+
+    schema_version: int = RECORD_SCHEMA
+    plan_fingerprint: str
+    plan: RunPlan
+    receipt: Receipt
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the whole record's canonical JSON."""
+        return fingerprint(self.model_dump(mode="json"))
+
+    @classmethod
+    def of(cls, plan: RunPlan, receipt: Receipt) -> "RunRecord":
+        return cls(plan_fingerprint=plan.fingerprint, plan=plan, receipt=receipt)

@@ -1,0 +1,58 @@
+"""What somebody asks for, before anything is resolved."""
+
+from enum import StrEnum
+
+from studio.architecture import Mode
+from studio.contract import Contract
+
+SEED_LIMIT = 2**32
+"""Seeds are 0 up to, not including, this: what A1111-style tools write and read."""
+
+
+class PromptEncoder(StrEnum):
+    """Who turns the prompt into embeddings."""
+
+    COMPEL = "compel"
+    """No token limit; weighting syntax such as ``word++`` and ``(words)1.3``."""
+    NATIVE = "native"
+    """The pipeline's own: reads one window and no weighting."""
+
+
+class LoraChoice(Contract):
+    """A LoRA by its preset's slug; a strength of None means the preset's."""
+
+    slug: str
+    strength: float | None = None
+
+
+class Overrides(Contract):
+    """Settings the user gave; None means the LoRA's, else the model's."""
+
+    steps: int | None = None
+    guidance_scale: float | None = None
+    clip_skip: int | None = None
+    width: int | None = None
+    height: int | None = None
+    scheduler: str | None = None
+
+
+class GenerationRequest(Contract):
+    """One request, as a form or a command line gives it.
+
+    Attributes:
+        base: slug of the base model's preset.
+        loras: chosen LoRAs; their order has no meaning.
+        seed: of the first image; image n of ``count`` uses ``seed + n``.
+        allow_cut: consent to cut the user's words that do not fit the native window.
+    """
+
+    base: str
+    mode: Mode
+    prompt: str
+    negative_prompt: str = ""
+    loras: tuple[LoraChoice, ...] = ()
+    settings: Overrides = Overrides()
+    prompt_encoder: PromptEncoder = PromptEncoder.COMPEL
+    allow_cut: bool = False
+    seed: int
+    count: int = 1

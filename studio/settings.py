@@ -1,0 +1,102 @@
+"""The environment and .env, read once into a frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from dotenv import dotenv_values
+
+from studio.errors import SettingsError
+
+BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things lie and how the studio listens.
+
+    Attributes:
+        model_base_path: what preset paths are relative to; the guide's MODEL_BASE_PATH.
+        outputs: pictures and their index.
+        state: hash cache and pins.
+        preset_dirs: folders of presets read after the built-in ones.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        memory_budget: bytes that resident bases and LoRAs may take; None is automatic.
+        civitai_api_key, hf_token: never shown, logged or written.
+    """
+
+    model_base_path: Path
+    outputs: Path
+    state: Path
+    preset_dirs: tuple[Path, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 7860
+    share: bool = False
+    device: str = "auto"
+    memory_budget: int | None = None
+    civitai_api_key: str | None = field(default=None, repr=False)
+    hf_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
+        """Settings from ``environ`` over ``directory/.env``; relative paths start there.
+
+        Raises:
+            SettingsError: naming the variable, when a value cannot be read.
+        """
+        dotenv = dotenv_values(directory / ".env") if (directory / ".env").is_file() else {}
+        values = {key: value for key, value in dotenv.items() if value} | {
+            key: value for key, value in environ.items() if value
+        }
+        outputs = _path(values, "OUTPUTS", directory, "outputs")
+        return cls(
+            model_base_path=_path(values, "MODEL_BASE_PATH", directory, "."),
+            outputs=outputs,
+            state=_path(values, "STATE_DIR", directory, str(outputs / ".state")),
+            preset_dirs=tuple(
+                (directory / part).resolve()
+                for part in values.get("PRESETS", "").split(":")
+                if part
+            ),
+            host=values.get("HOST", "127.0.0.1"),
+            port=_port(values),
+            share=_flag(values, "SHARE"),
+            device=values.get("DEVICE", "auto"),
+            memory_budget=_gigabytes(values, "MEMORY_BUDGET_GB"),
+            civitai_api_key=values.get("CIVITAI_API_KEY"),
+            hf_token=values.get("HF_TOKEN"),
+        )
+
+
+def _path(values: Mapping[str, str], name: str, directory: Path, default: str) -> Path:
+    return (directory / Path(values.get(name, default)).expanduser()).resolve()
+
+
+def _port(values: Mapping[str, str]) -> int:
+    raw = values.get("PORT", "7860")
+    if not raw.isdecimal() or not 0 <= int(raw) <= 65535:
+        raise SettingsError(f"PORT is {raw!r}.", "Set it to a number from 0 to 65535.")
+    return int(raw)
+
+
+def _flag(values: Mapping[str, str], name: str) -> bool:
+    raw = values.get(name, "0").lower()
+    if raw in ("1", "true", "yes", "on"):
+        return True
+    if raw in ("0", "false", "no", "off"):
+        return False
+    raise SettingsError(f"{name} is {raw!r}.", "Set it to 1 or 0.")
+
+
+def _gigabytes(values: Mapping[str, str], name: str) -> int | None:
+    raw = values.get(name)
+    if raw is None:
+        return None
+    try:
+        amount = float(raw)
+    except ValueError as error:
+        raise SettingsError(f"{name} is {raw!r}.", "Set it to a number of gigabytes.") from error
+    if not 0 < amount < 1e6:
+        raise SettingsError(f"{name} is {raw!r}.", "Set it to a positive number of gigabytes.")
+    return int(amount * 1e9)
