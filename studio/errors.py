@@ -81,6 +81,30 @@ class UnsupportedDtype(EngineError):
     code = "unsupported_dtype"
 
 
+class DeviceError(EngineError):
+    """The device is not there, or failed while it computed."""
+
+    code = "device"
+
+
+class BaseRefused(EngineError):
+    """A base model's folder is not what it must be; nothing was loaded in its stead."""
+
+    code = "base_refused"
+
+
+class UnsupportedArchitecture(EngineError):
+    """The engine has no pipeline for this architecture."""
+
+    code = "unsupported_architecture"
+
+
+class PictureWithheld(EngineError):
+    """The base's own safety checker replaced the picture; it is not kept."""
+
+    code = "picture_withheld"
+
+
 class GalleryError(StudioError):
     """A picture or the index cannot be read or written."""
 

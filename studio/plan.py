@@ -18,7 +18,8 @@ class Origin(StrEnum):
     USER = "user"
     LORA = "lora"
     MODEL = "model"
-    ARCHITECTURE = "architecture"
+    CONVENTION = "convention"
+    """Nobody: strength 1.0 and clip skip 1 leave things as they were trained."""
 
 
 class IntSetting(Contract):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from studio.contract import Contract
-from studio.presets import LoraPreset
 
 Span = tuple[int, int]
 TokenCounter = Callable[[str], Sequence[Span]]
@@ -89,3 +88,164 @@ class Occurrence:
     start: int
     end: int
     slugs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Words a LoRA adds to one side, with the LoRAs that want them."""
+
+    phrase: str
+    slugs: tuple[str, ...]
+
+
+def merge_wanted(wanted: Sequence[tuple[str, str]]) -> tuple[Wanted, ...]:
+    """(phrase, slug) pairs → each phrase once, in order of first mention."""
+    merged: dict[str, tuple[str, list[str]]] = {}
+    for phrase, slug in wanted:
+        merged.setdefault(phrase.lower(), (phrase, []))[1].append(slug)
+    return tuple(Wanted(phrase, tuple(slugs)) for phrase, slugs in merged.values())
+
+
+def find_phrases(text: str, wanted: Sequence[Wanted]) -> tuple[Occurrence, ...]:
+    """Where the phrases stand in ``text``: whole words, any case, longest first, no overlap."""
+    taken: list[Occurrence] = []
+    for item in sorted(wanted, key=lambda item: -len(item.phrase)):
+        for match in _phrase_pattern(item.phrase).finditer(text):
+            start, end = match.span()
+            if all(end <= other.start or start >= other.end for other in taken):
+                taken.append(Occurrence(item.phrase, start, end, item.slugs))
+    return tuple(sorted(taken, key=lambda found: found.start))
+
+
+def _phrase_pattern(phrase: str) -> re.Pattern[str]:
+    words = r"\s+".join(re.escape(word) for word in phrase.split())
+    return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
+
+
+def compose(typed: str, wanted: Sequence[Wanted], kind: PartKind) -> tuple[PromptPart, ...]:
+    """The typed text with the wanted phrases marked where they stand, the others appended.
+
+    A phrase that is there already is neither moved nor repeated: its place can matter.
+    """
+    text = typed.strip()
+    found = find_phrases(text, wanted)
+    parts: list[PromptPart] = []
+    position = 0
+    for occurrence in found:
+        if occurrence.start > position:
+            parts.append(PromptPart(text=text[position : occurrence.start], kind=PartKind.TYPED))
+        words = text[occurrence.start : occurrence.end]
+        parts.append(PromptPart(text=words, kind=kind, slugs=occurrence.slugs))
+        position = occurrence.end
+    if position < len(text):
+        parts.append(PromptPart(text=text[position:], kind=PartKind.TYPED))
+    present = {occurrence.phrase for occurrence in found}
+    for item in wanted:
+        if item.phrase not in present:
+            parts.extend(_appended(parts, item, kind))
+    return tuple(parts)
+
+
+def _appended(before: Sequence[PromptPart], item: Wanted, kind: PartKind) -> list[PromptPart]:
+    part = PromptPart(text=item.phrase, kind=kind, slugs=item.slugs)
+    if not before:
+        return [part]
+    glue = " " if before[-1].text.rstrip().endswith(",") else ", "
+    return [PromptPart(text=glue, kind=PartKind.GLUE), part]
+
+
+def fit_to_window(
+    parts: tuple[PromptPart, ...], fits: Callable[[str], bool]
+) -> tuple[PromptPart, ...] | None:
+    """Cut typed words from the end until the kept text fits; None where nothing helps.
+
+    Words of LoRAs are never cut. ``fits`` must hold for every text shorter than one that
+    fits, so that the longest one is found by bisection.
+    """
+    if fits(kept_text(parts)):
+        return parts
+    words = [
+        (index, match.start())
+        for index, part in enumerate(parts)
+        if part.kind is PartKind.TYPED
+        for match in re.finditer(r"\s*\S+", part.text)
+    ]
+    if not words or not fits(kept_text(_cut_from(parts, *words[0]))):
+        return None
+    low, high = 0, len(words)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if fits(kept_text(_cut_from(parts, *words[middle]))):
+            low = middle
+        else:
+            high = middle
+    return _cut_from(parts, *words[low])
+
+
+def _cut_from(parts: Sequence[PromptPart], index: int, offset: int) -> tuple[PromptPart, ...]:
+    result: list[PromptPart] = []
+    for position, part in enumerate(parts):
+        if part.kind is not PartKind.TYPED or position < index:
+            if _would_touch(result, part):
+                result.append(PromptPart(text=" ", kind=PartKind.GLUE))
+            result.append(part)
+        elif position > index:
+            result.append(part.model_copy(update={"cut": True}))
+        else:
+            kept, cut = part.text[:offset], part.text[offset:]
+            result += [part.model_copy(update={"text": kept})] if kept else []
+            result.append(part.model_copy(update={"text": cut, "cut": True}))
+    return tuple(result)
+
+
+def _would_touch(before: Sequence[PromptPart], part: PromptPart) -> bool:
+    """Whether the cut has left ``part`` without a blank to what is kept before it."""
+    kept = kept_text(before)
+    cut_between = bool(before) and before[-1].cut
+    return cut_between and part.kind is not PartKind.GLUE and bool(kept) and not kept[-1].isspace()
+
+
+_A1111_WEIGHT = re.compile(r"\(([^()]+):\s*(\d+(?:\.\d+)?)\)")
+_COMPEL_WEIGHT = re.compile(r"\)\s*(?:\d+(?:\.\d+)?|[+-]+)|(?<=\w)(?:\++|--+)(?=$|[\s,.;)])")
+_COMPEL_CALL = re.compile(r"\)\s*\.(?:and|blend|swap)\s*\(")
+_LORA_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
+
+
+def a1111_weights(text: str) -> tuple[tuple[str, str], ...]:
+    """``(word:1.3)`` as A1111 writes it → (as found, as Compel writes it)."""
+    return tuple(
+        (match.group(), f"({match.group(1)}){match.group(2)}")
+        for match in _A1111_WEIGHT.finditer(text)
+    )
+
+
+def has_compel_weights(text: str) -> bool:
+    """Whether the text uses ``word++`` or ``(words)1.3``."""
+    return bool(_COMPEL_WEIGHT.search(text) or _COMPEL_CALL.search(text))
+
+
+def has_compel_call(text: str) -> bool:
+    """Whether the text ends its prompts with ``.and()`` or ``.blend()``."""
+    return bool(_COMPEL_CALL.search(text))
+
+
+def lora_tags(text: str) -> tuple[str, ...]:
+    """``<lora:name:weight>`` and its kin, which no encoder understands."""
+    return tuple(match.group() for match in _LORA_TAG.finditer(text))
+
+
+def without_weights(text: str) -> str:
+    """The words that Compel encodes: its weighting marks and their brackets removed."""
+    bare = _COMPEL_WEIGHT.sub(lambda match: ")" if match.group().startswith(")") else "", text)
+    return re.sub(r"(?<!\\)[()]", "", bare) if bare != text else text
+
+
+def count_tokens(
+    text: str, negative: str, counters: Mapping[str, TokenCounter]
+) -> dict[tuple[str, Side], int]:
+    """Tokens per (encoder, side), special tokens left out."""
+    return {
+        (encoder, side): len(counter(words))
+        for encoder, counter in counters.items()
+        for side, words in ((Side.PROMPT, text), (Side.NEGATIVE, negative))
+    }

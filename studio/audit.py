@@ -1,0 +1,154 @@
+"""Plan against receipt: every way in which what happened differs from what was agreed.
+
+The engine asks before an image is kept, and ``verify`` asks again whenever a picture is
+opened later. Equality is exact, floats too: a receipt reports the number that was set, so
+a rounded or nudged one is a different setting. An empty answer is the only good one.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from studio.architecture import traits_of
+from studio.plan import LoraUse, RunPlan
+from studio.prompt import Side, TokenLedger
+from studio.receipt import EncodingReceipt, LoraReceipt, Receipt
+
+
+def discrepancies(plan: RunPlan, receipt: Receipt) -> tuple[str, ...]:
+    """Where ``receipt`` is not what ``plan`` says, one sentence each; empty if nowhere."""
+    return tuple(
+        sentence
+        for check in (_base, _settings, _lora_set, _each_lora, _effect, _encoding, _image)
+        for sentence in check(plan, receipt)
+    )
+
+
+def _differs(what: str, planned: object, found: object) -> Iterator[str]:
+    if planned != found:
+        yield f"{what}: the plan says {_shown(planned)}, the run had {_shown(found)}."
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _base(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    yield from _differs("SHA-256 of the base", plan.base.sha256, receipt.base_sha256)
+    proof = receipt.base_proof
+    if not proof.holds:
+        yield (
+            "Base proof: with every LoRA off the base no longer gives the output it gave when "
+            f"it was loaded ({proof.now} instead of {proof.loaded})."
+        )
+
+
+def _settings(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    agreed = plan.settings
+    clip_skip = None if agreed.clip_skip is None else agreed.clip_skip.value
+    yield from _differs("Steps", agreed.steps.value, receipt.steps)
+    yield from _differs("Guidance scale", agreed.guidance_scale.value, receipt.guidance_scale)
+    yield from _differs("Clip skip", clip_skip, receipt.clip_skip)
+    yield from _differs("Scheduler", agreed.scheduler.value, receipt.scheduler)
+    yield from _differs("Dtype", agreed.dtype, receipt.dtype)
+
+
+def _lora_set(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    planned = Counter(use.slug for use in plan.loras)
+    applied = Counter(lora.slug for lora in receipt.loras)
+    for slug in sorted((planned - applied).elements()):
+        yield f"LoRA {slug}: the plan has it, but it was not applied."
+    for slug in sorted((applied - planned).elements()):
+        yield f"LoRA {slug}: it was applied, but the plan does not have it."
+    if receipt.loras and not plan.mode.applies_loras:
+        yield f"Mode {plan.mode.label!r} applies no LoRA, but {len(receipt.loras)} were applied."
+    if not receipt.loras and plan.mode.applies_loras:
+        yield f"Mode {plan.mode.label!r} applies a LoRA, but none was applied."
+
+
+def _each_lora(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    uses = {use.slug: use for use in plan.loras}
+    for lora in receipt.loras:
+        if lora.slug in uses:
+            yield from _lora(uses[lora.slug], lora)
+
+
+def _lora(use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
+    name = f"LoRA {use.slug}"
+    yield from _differs(f"{name}, SHA-256", use.sha256, lora.sha256)
+    yield from _differs(f"{name}, strength", use.strength.value, lora.strength)
+    targeted: Counter[str] = Counter()
+    for part in lora.components:
+        targeted[part.component] += part.targeted
+        if part.applied != part.targeted:
+            yield (
+                f"{name}, {part.component}: {part.applied} of the {part.targeted} modules "
+                "it targets carry it."
+            )
+        if part.scale_min > part.scale_max:
+            yield (
+                f"{name}, {part.component}: its smallest scale {part.scale_min} is larger than "
+                f"its largest {part.scale_max}."
+            )
+    for component in sorted(use.modules.keys() | targeted.keys()):
+        yield from _differs(
+            f"{name}, modules targeted in {component}",
+            use.modules.get(component, 0),
+            targeted[component],
+        )
+
+
+def _effect(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    """The measured effect: there when a LoRA is on, and not nothing.
+
+    The probe is one denoiser call, so a LoRA that only changes text encoders, or that is
+    on with a strength of 0, may well leave it as it is.
+    """
+    effect = receipt.effect
+    if effect is None:
+        if receipt.loras:
+            yield "Effect: LoRAs were applied, but their effect was not measured."
+        return
+    if not receipt.loras:
+        yield f"Effect: no LoRA was applied, but an effect of {effect} was measured."
+    if effect < 0:
+        yield f"Effect: {effect} is less than nothing, which no measurement gives."
+    denoiser = traits_of(plan.base.architecture).denoiser
+    reaches_probe = any(
+        lora.strength != 0 and part.component == denoiser and part.applied > 0
+        for lora in receipt.loras
+        for part in lora.components
+    )
+    if reaches_probe and effect == 0:
+        yield f"Effect: a LoRA is on in the {denoiser}, but it changes nothing there."
+
+
+def _encoding(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    """Tokens read per encoder and side, against the plan's ledger.
+
+    A negative side may be unread (guidance off needs none); a side the ledger leaves out
+    may be read as an empty text.
+    """
+    read = Counter((entry.encoder, entry.side) for entry in receipt.encoding)
+    for (encoder, side), times in sorted(read.items()):
+        if times > 1:
+            yield f"Encoder {encoder}, {side}: reported {times} times."
+    ledger = {(entry.encoder, entry.side.value): entry for entry in plan.prompt.ledger}
+    for key, entry in ledger.items():
+        if key not in read and entry.side is Side.PROMPT:
+            yield f"Encoder {entry.encoder}: the prompt was not read."
+    for found in receipt.encoding:
+        yield from _tokens(ledger.get((found.encoder, found.side)), found)
+
+
+def _tokens(agreed: TokenLedger | None, found: EncodingReceipt) -> Iterator[str]:
+    used = 0 if agreed is None else agreed.used
+    yield from _differs(f"Encoder {found.encoder}, tokens of the {found.side}", used, found.tokens)
+
+
+def _image(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    image = receipt.image
+    if not 0 <= image.index < plan.count:
+        yield f"Image number: the plan makes {plan.count}, counted from 0; this is {image.index}."
+    yield from _differs("Seed", plan.seed + image.index, image.seed)
+    yield from _differs("Width", plan.settings.width.value, image.width)
+    yield from _differs("Height", plan.settings.height.value, image.height)

@@ -1,0 +1,163 @@
+"""The options that commands share, and the request they add up to."""
+
+import dataclasses
+import functools
+import inspect
+import math
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.architecture import Mode
+from studio.request import (
+    SEED_LIMIT,
+    GenerationRequest,
+    LoraChoice,
+    Overrides,
+    PromptEncoder,
+)
+from studio.settings import Settings
+from studio.workspace import Workspace
+
+
+def parse_lora(text: str) -> LoraChoice:
+    """``SLUG`` or ``SLUG:STRENGTH``."""
+    slug, colon, strength = text.partition(":")
+    if not slug or (colon and not strength):
+        raise typer.BadParameter(f"{text!r} is not SLUG or SLUG:STRENGTH.")
+    return LoraChoice(slug=slug, strength=parse_number(strength) if colon else None)
+
+
+def parse_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a number.") from error
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{text!r} is not a finite number.")
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
+PresetDirs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--presets",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="A folder of presets beside the built-in ones; repeatable.",
+    ),
+]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--output-dir", metavar="DIR", file_okay=False, help="Where pictures lie and go."
+    ),
+]
+
+
+def workspace_settings(presets: list[Path] | None, output_dir: Path | None) -> Settings:
+    """The environment's settings, with what the command line adds."""
+    settings = Settings.from_env(os.environ, Path.cwd())
+    added = tuple(path.resolve() for path in presets or ())
+    return dataclasses.replace(
+        settings,
+        preset_dirs=settings.preset_dirs + added,
+        outputs=output_dir.resolve() if output_dir else settings.outputs,
+    )
+
+
+def open_workspace(
+    presets: list[Path] | None = None, output_dir: Path | None = None
+) -> Workspace:
+    return Workspace.open(workspace_settings(presets, output_dir))
+
+
+def _random_seed() -> int:
+    return secrets.randbelow(SEED_LIMIT)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """What ``plan`` and ``generate`` take; a field is an option of the same name."""
+
+    base: Annotated[str, typer.Option(metavar="SLUG", help="The base model.")]
+    mode: Annotated[Mode, typer.Option(help="What the image is made from; never inferred.")]
+    prompt: Annotated[str, typer.Option(help="What the picture shows.")] = ""
+    negative_prompt: Annotated[str, typer.Option(help="What it should not show.")] = ""
+    lora: Annotated[
+        list[LoraChoice] | None,
+        typer.Option(
+            parser=parse_lora,
+            metavar="SLUG[:STRENGTH]",
+            help="A LoRA, at its preset's strength or yours; repeatable.",
+        ),
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="Drawn at random when not given.")] = None
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None
+    guidance_scale: Annotated[
+        float | None, typer.Option(parser=parse_number, metavar="NUMBER", help="Guidance (CFG).")
+    ] = None
+    clip_skip: Annotated[
+        int | None, typer.Option(help="1 is CLIP's last layer, 2 the one before.")
+    ] = None
+    width: Annotated[int | None, typer.Option(help="Pixels.")] = None
+    height: Annotated[int | None, typer.Option(help="Pixels.")] = None
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Such as EulerDiscreteScheduler.")
+    ] = None
+    count: Annotated[int, typer.Option(help="Images; each takes the next seed.")] = 1
+    prompt_encoder: Annotated[
+        PromptEncoder, typer.Option(help="compel: no token limit, weighting; native: one window.")
+    ] = PromptEncoder.COMPEL
+    allow_cut: Annotated[
+        bool,
+        typer.Option("--allow-cut", help="Cut words that do not fit the native window."),
+    ] = False
+    presets: PresetDirs = None
+    output_dir: OutputDir = None
+    as_json: Json = False
+
+    def request(self) -> GenerationRequest:
+        return GenerationRequest(
+            base=self.base,
+            mode=self.mode,
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            loras=tuple(self.lora or ()),
+            settings=Overrides(
+                steps=self.steps,
+                guidance_scale=self.guidance_scale,
+                clip_skip=self.clip_skip,
+                width=self.width,
+                height=self.height,
+                scheduler=self.scheduler,
+            ),
+            prompt_encoder=self.prompt_encoder,
+            allow_cut=self.allow_cut,
+            seed=_random_seed() if self.seed is None else self.seed,
+            count=self.count,
+        )
+
+    def open_workspace(self) -> Workspace:
+        return open_workspace(self.presets, self.output_dir)
+
+
+def takes_request_options(function: Callable[[RequestOptions], None]) -> Callable[..., None]:
+    """Spell the fields of ``RequestOptions`` out as the command's own parameters."""
+
+    @functools.wraps(function)
+    def spelled_out(**values: Any) -> None:
+        function(RequestOptions(**values))
+
+    signature = inspect.signature(RequestOptions)
+    spelled_out.__dict__["__signature__"] = signature.replace(return_annotation=None)
+    spelled_out.__annotations__ = {
+        name: parameter.annotation for name, parameter in signature.parameters.items()
+    }
+    return spelled_out

@@ -1,0 +1,111 @@
+"""A run on the command line: its events on standard error, Ctrl-C as its cancel."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from studio.cli.console import Console
+from studio.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from studio.plan import RunPlan
+from studio.workspace import Workspace
+
+BAR = 24
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run; images that were finished stay, whatever came after."""
+
+    finished: list[Finished] = field(default_factory=list)
+    failed: Failed | None = None
+    cancelled: bool = False
+
+
+def carry_out(console: Console, workspace: Workspace, plan: RunPlan) -> Outcome:
+    """Run ``plan`` to its end, saying how far it is."""
+    outcome = Outcome()
+    line = _Line(console)
+    session = workspace.open_session()
+    try:
+        with cancelled_by_ctrl_c(console) as cancel:
+            for event in workspace.run(plan, session, cancel):
+                line.show(event)
+                _collect(outcome, event)
+    finally:
+        line.end()
+        workspace.close_session(session)
+    return outcome
+
+
+def _collect(outcome: Outcome, event: Event) -> None:
+    match event:
+        case Finished():
+            outcome.finished.append(event)
+        case Failed():
+            outcome.failed = event
+        case Cancelled():
+            outcome.cancelled = True
+
+
+@contextmanager
+def cancelled_by_ctrl_c(console: Console) -> Iterator[threading.Event]:
+    """The first Ctrl-C asks the run to stop after its step; the second stops at once."""
+    cancel = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        if cancel.is_set():
+            raise KeyboardInterrupt
+        cancel.set()
+        console.note("\nCancelling after this step. Ctrl-C again stops at once.")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Line:
+    """One line that is written over on a terminal; a line a stage elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.err.isatty()
+        self._open = False
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Queued(ahead=ahead) if ahead:
+                self._write(f"Waiting; {ahead} before this one.")
+            case Loading(stage=stage):
+                self._write(stage)
+            case Progress() if self._live:
+                self._write(_bar(event))
+            case Progress(step=1) if not self._live:
+                self._write(f"Image {event.index + 1} of {event.count}: {event.steps} steps")
+
+    def _write(self, text: str) -> None:
+        if not self._live:
+            self._console.note(text)
+            return
+        self._console.err.write(f"\r\x1b[K{text}")
+        self._console.err.flush()
+        self._open = True
+
+    def end(self) -> None:
+        """Leave the line blank for what comes next."""
+        if self._open:
+            self._console.err.write("\r\x1b[K")
+            self._console.err.flush()
+            self._open = False
+
+
+def _bar(event: Progress) -> str:
+    done = BAR * event.step // event.steps
+    return (
+        f"Image {event.index + 1} of {event.count}  {'━' * done}{'╌' * (BAR - done)}  "
+        f"step {event.step} of {event.steps}"
+    )

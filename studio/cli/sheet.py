@@ -1,0 +1,116 @@
+"""The contract and the receipt as lines of text."""
+
+from collections.abc import Sequence
+
+from studio.architecture import clip_skip_in_words
+from studio.cli.console import Console
+from studio.events import Finished
+from studio.plan import FloatSetting, IntSetting, Origin, RunPlan, TextSetting
+from studio.prompt import PartKind, PromptPart, TokenLedger
+from studio.receipt import LoraReceipt, Receipt
+
+ORIGINS = {
+    Origin.USER: "you",
+    Origin.LORA: "LoRA",
+    Origin.MODEL: "model",
+    Origin.ARCHITECTURE: "architecture",
+}
+
+
+def show_plan(console: Console, plan: RunPlan) -> None:
+    """The whole contract: what will happen, and who said each value."""
+    base = plan.base
+    rows = [
+        ("Contract", plan.fingerprint),
+        ("Mode", plan.mode.label),
+        ("Base", f"{base.label} ({base.slug}), {base.source}, sha256 {base.sha256[:12]}"),
+    ]
+    rows += [
+        ("LoRA", f"{use.label} ({use.slug}) at {_said(use.strength)}, sha256 {use.sha256[:12]}")
+        for use in plan.loras
+    ]
+    rows.append(("Prompt", _marked(console, plan.prompt.parts)))
+    if plan.prompt.negative_parts:
+        rows.append(("Negative", _marked(console, plan.prompt.negative_parts)))
+    rows += [("Tokens", _ledger(entry)) for entry in plan.prompt.ledger]
+    rows += _settings(plan)
+    rows += [("Notice", notice.text) for notice in plan.notices]
+    console.fields(rows)
+
+
+def _settings(plan: RunPlan) -> list[tuple[str, str]]:
+    values = plan.settings
+    rows = [
+        ("Steps", _said(values.steps)),
+        ("Guidance", _said(values.guidance_scale)),
+        ("Size", f"{values.width.value} × {_said(values.height)}"),
+        ("Scheduler", _said(values.scheduler)),
+        ("Encoder", plan.prompt_encoder.value),
+        ("Seed", _seeds(plan)),
+    ]
+    if values.clip_skip:
+        words = clip_skip_in_words(values.clip_skip.value)
+        rows.insert(2, ("Clip skip", f"{_said(values.clip_skip)}: {words}"))
+    return rows
+
+
+def _said(setting: IntSetting | FloatSetting | TextSetting) -> str:
+    return f"{setting.value} [{ORIGINS[setting.origin]}]"
+
+
+def _seeds(plan: RunPlan) -> str:
+    if plan.count == 1:
+        return str(plan.seed)
+    return f"{plan.seed} to {plan.seed + plan.count - 1}, {plan.count} images"
+
+
+def _marked(console: Console, parts: Sequence[PromptPart]) -> str:
+    """The prompt with trigger words marked and words that are cut in brackets."""
+    return "".join(_part(console, part) for part in parts)
+
+
+def _part(console: Console, part: PromptPart) -> str:
+    if part.cut:
+        return console.paint(f"[cut: {part.text}]", "faint")
+    return console.paint(part.text, "mark") if part.kind is PartKind.TRIGGER else part.text
+
+
+def _ledger(entry: TokenLedger) -> str:
+    limit = "no limit" if entry.limit is None else f"{entry.limit} fit"
+    return f"{entry.encoder}, {entry.side.value}: {entry.used} used, {limit}, {entry.cut} cut"
+
+
+def show_receipt(console: Console, finished: Finished) -> None:
+    """One finished image: where it lies and what it was really made with."""
+    receipt = finished.record.receipt
+    console.say()
+    console.say(console.paint(str(finished.path), "strong"))
+    console.fields(
+        [
+            ("Seed", str(receipt.image.seed)),
+            *(("LoRA", _applied(lora)) for lora in receipt.loras),
+            *_effect(receipt),
+            ("Base", _proof(receipt)),
+            ("Time", f"{receipt.timings.total:.1f} s on {receipt.device}"),
+            *(("Warning", text) for text in receipt.warnings),
+        ]
+    )
+
+
+def _proof(receipt: Receipt) -> str:
+    if receipt.base_proof.holds:
+        return "proven: bit-identical to when it was loaded"
+    return "not proven: its output changed since it was loaded"
+
+
+def _effect(receipt: Receipt) -> list[tuple[str, str]]:
+    if receipt.effect is None:
+        return []
+    return [("Effect", f"{receipt.effect:.1%} of one denoiser call")]
+
+
+def _applied(lora: LoraReceipt) -> str:
+    parts = ", ".join(
+        f"{part.component} {part.applied} of {part.targeted} modules" for part in lora.components
+    )
+    return f"{lora.slug} at {lora.strength}: {parts}"

@@ -1,0 +1,209 @@
+"""A request joined with its presets and weights: what checks and the plan are made from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from studio.architecture import TRAITS, Mode, Traits
+from studio.inventory import Inventory
+from studio.plan import FloatSetting, IntSetting, Origin, TextSetting
+from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.prompt import TokenCounter, Wanted, merge_wanted
+from studio.request import GenerationRequest, LoraChoice
+from studio.violations import SettingConflict, SettingMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request whose base is known.
+
+    Attributes:
+        chosen: the known LoRAs of the request with their presets, sorted by slug.
+        counters: text encoder → its token counter; empty where the base is not on disk.
+    """
+
+    request: GenerationRequest
+    catalog: Catalog
+    inventory: Inventory
+    counters: Mapping[str, TokenCounter]
+    model: ModelPreset
+    traits: Traits
+    chosen: tuple[tuple[LoraChoice, LoraPreset], ...]
+
+    @classmethod
+    def of(
+        cls,
+        request: GenerationRequest,
+        model: ModelPreset,
+        catalog: Catalog,
+        inventory: Inventory,
+        counters: Mapping[str, TokenCounter],
+    ) -> "Draft":
+        known = ((choice, catalog.loras.get(choice.slug)) for choice in request.loras)
+        chosen = [(choice, preset) for choice, preset in known if preset is not None]
+        chosen.sort(key=lambda pair: pair[0].slug)
+        traits = TRAITS[model.base_architecture]
+        return cls(request, catalog, inventory, counters, model, traits, tuple(chosen))
+
+    @property
+    def applied(self) -> tuple[tuple[LoraChoice, LoraPreset], ...]:
+        """The chosen LoRAs whose weights the mode switches on."""
+        return self.chosen if self.request.mode.applies_loras else ()
+
+    @property
+    def takes_negative(self) -> bool:
+        """Whether the base takes a negative prompt: its family must, and its preset may not."""
+        refused = self.model.settings.supports_negative_prompt is False
+        return self.traits.negative_prompt and not refused
+
+    def wanted_triggers(self) -> tuple[Wanted, ...]:
+        """The trigger words that belong in the resolved prompt."""
+        if not self.request.mode.takes_trigger_words:
+            return ()
+        return self.chosen_triggers()
+
+    def chosen_triggers(self) -> tuple[Wanted, ...]:
+        """All trigger words of the chosen LoRAs, whatever the mode does with them."""
+        return merge_wanted(
+            [
+                (phrase, preset.slug)
+                for _, preset in self.chosen
+                for phrase in preset.trigger_phrases
+            ]
+        )
+
+    def wanted_negatives(self) -> tuple[Wanted, ...]:
+        """The applied LoRAs' negative terms, where the base takes any."""
+        if not self.takes_negative:
+            return ()
+        terms = [
+            (" ".join(term.split()), preset.slug)
+            for _, preset in self.applied
+            for term in preset.negative_prompt.split(",")
+            if term.strip()
+        ]
+        return merge_wanted(terms)
+
+    def window(self, encoder: str) -> int:
+        """Tokens the native encoder reads, the start and end tokens left out."""
+        traits = next(item for item in self.traits.text_encoders if item.component == encoder)
+        return (self.model.settings.token_window or traits.window) - 2
+
+
+IntChoice = IntSetting | SettingConflict | SettingMissing
+FloatChoice = FloatSetting | SettingConflict | SettingMissing
+TextChoice = TextSetting | SettingMissing
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChoices:
+    """Every setting with its origin, or the violation that stands in its place."""
+
+    steps: IntChoice
+    guidance_scale: FloatChoice
+    clip_skip: IntChoice | None
+    width: IntChoice
+    height: IntChoice
+    scheduler: TextChoice
+    strengths: Mapping[str, FloatSetting]
+
+    def problems(self) -> Iterator[SettingConflict | SettingMissing]:
+        for value in (
+            self.steps,
+            self.guidance_scale,
+            self.clip_skip,
+            self.width,
+            self.height,
+            self.scheduler,
+        ):
+            if isinstance(value, SettingConflict | SettingMissing):
+                yield value
+
+
+def choose_settings(draft: Draft) -> SettingChoices:
+    """The user's value, else the LoRAs', else the model's; never a silent default."""
+    asked, model = draft.request.settings, draft.model.settings
+    return SettingChoices(
+        steps=_int(draft, "steps", asked.steps, model.steps),
+        guidance_scale=_guidance(draft),
+        clip_skip=_clip_skip(draft),
+        width=_int(draft, "width", asked.width, model.default_width),
+        height=_int(draft, "height", asked.height, model.default_height),
+        scheduler=_scheduler(draft),
+        strengths={preset.slug: _strength(choice, preset) for choice, preset in draft.chosen},
+    )
+
+
+def _int(draft: Draft, name: str, asked: int | None, model: int | None) -> IntChoice:
+    if asked is not None:
+        return IntSetting(value=asked, origin=Origin.USER)
+    if model is not None:
+        return IntSetting(value=model, origin=Origin.MODEL, slug=draft.model.slug)
+    return _missing(draft, name)
+
+
+def _missing(draft: Draft, name: str) -> SettingMissing:
+    words = name.replace("_", " ")
+    return SettingMissing(field=f"settings.{name}", name=words, label=draft.model.label)
+
+
+def _conflict(name: str, values: Mapping[str, float]) -> SettingConflict:
+    listed = ", ".join(f"{slug} asks for {value:g}" for slug, value in values.items())
+    return SettingConflict(field=f"settings.{name}", name=name.replace("_", " "), values=listed)
+
+
+def _guidance(draft: Draft) -> FloatChoice:
+    asked, model = draft.request.settings.guidance_scale, draft.model.settings.guidance_scale
+    if asked is not None:
+        return FloatSetting(value=asked, origin=Origin.USER)
+    wishes = {
+        preset.slug: preset.settings.guidance_scale
+        for _, preset in draft.applied
+        if preset.settings.guidance_scale is not None
+    }
+    if len(set(wishes.values())) > 1:
+        return _conflict("guidance_scale", wishes)
+    for slug, value in wishes.items():
+        return FloatSetting(value=value, origin=Origin.LORA, slug=slug)
+    if model is not None:
+        return FloatSetting(value=model, origin=Origin.MODEL, slug=draft.model.slug)
+    return _missing(draft, "guidance_scale")
+
+
+def _clip_skip(draft: Draft) -> IntChoice | None:
+    if not draft.traits.clip_skip:
+        return None
+    asked = draft.request.settings.clip_skip
+    if asked is not None:
+        return IntSetting(value=asked, origin=Origin.USER)
+    wishes = {
+        preset.slug: preset.settings.clip_skip
+        for _, preset in draft.applied
+        if preset.settings.clip_skip is not None
+    }
+    if len(set(wishes.values())) > 1:
+        return _conflict("clip_skip", {slug: float(value) for slug, value in wishes.items()})
+    for slug, value in wishes.items():
+        return IntSetting(value=value, origin=Origin.LORA, slug=slug)
+    return IntSetting(value=1, origin=Origin.CONVENTION)
+
+
+def _scheduler(draft: Draft) -> TextChoice:
+    asked, model = draft.request.settings.scheduler, draft.model.settings.scheduler
+    if asked is not None:
+        return TextSetting(value=asked, origin=Origin.USER)
+    if model is not None:
+        return TextSetting(value=model, origin=Origin.MODEL, slug=draft.model.slug)
+    return _missing(draft, "scheduler")
+
+
+def _strength(choice: LoraChoice, preset: LoraPreset) -> FloatSetting:
+    if choice.strength is not None:
+        return FloatSetting(value=choice.strength, origin=Origin.USER)
+    if preset.settings.strength is not None:
+        return FloatSetting(value=preset.settings.strength, origin=Origin.LORA, slug=preset.slug)
+    return FloatSetting(value=1.0, origin=Origin.CONVENTION)
+
+
+def mode_names(modes: frozenset[Mode]) -> str:
+    """The modes in the order they are declared, for sentences."""
+    return ", ".join(mode.value for mode in Mode if mode in modes)

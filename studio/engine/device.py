@@ -1,0 +1,133 @@
+"""The device: which one, what it can compute, what room it has, and its errors by name."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from studio.errors import DeviceError, OutOfMemory, UnsupportedDtype
+
+AUTOMATIC_SHARE = 0.7
+"""Share of the device's memory that resident weights may take when no budget is set."""
+
+_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+# What torch says when the host has no room; the CPU allocator raises a plain RuntimeError.
+_NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory", "storage size calculation")
+_BROKEN_DEVICE = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "MPS backend", "HIP error")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        DeviceError: the name is unknown, or this machine has no such device.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda:0")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = wanted.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise DeviceError(
+            f"DEVICE is {wanted!r}.", "Set it to auto, cpu, cuda, cuda:1 (any number) or mps."
+        )
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"This machine has no device {wanted!r}.", "Set DEVICE to auto or to cpu."
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("This machine has no mps device.", "Set DEVICE to auto or to cpu.")
+    return torch.device(f"cuda:{int(index or 0)}" if kind == "cuda" else kind)
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for example ``CPU, 2 threads``."""
+    if device.type == "cuda":
+        gib = total_memory(device) / 2**30
+        return f"{torch.cuda.get_device_name(device)}, {gib:.0f} GiB"
+    if device.type == "mps":
+        return "Apple GPU (MPS)"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def torch_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The plan's dtype, if ``device`` computes in it.
+
+    Raises:
+        UnsupportedDtype: never answered with another dtype, because that is another image.
+    """
+    if name not in _DTYPES:
+        raise UnsupportedDtype(
+            f"The plan's dtype is {name!r}.", f"Use one of {', '.join(_DTYPES)}."
+        )
+    if device.type == "cpu" and name == "float16":
+        raise UnsupportedDtype(
+            "A CPU cannot run diffusion models in float16.",
+            "Set the model preset's dtype to float32 (or bfloat16), or use a GPU.",
+        )
+    if device.type == "cuda" and name == "bfloat16" and not torch.cuda.is_bf16_supported():
+        raise UnsupportedDtype(
+            "This GPU cannot compute in bfloat16.", "Set the model preset's dtype to float16."
+        )
+    return _DTYPES[name]
+
+
+def total_memory(device: torch.device) -> int:
+    """Bytes of the device's memory; the host's for cpu and mps."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def budget_or_automatic(budget: int | None, device: torch.device) -> int:
+    """Bytes that resident weights may take: as set, else AUTOMATIC_SHARE of the memory."""
+    return int(total_memory(device) * AUTOMATIC_SHARE) if budget is None else budget
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what nothing refers to any more, to the device and to the system."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+@contextmanager
+def named_errors(device: torch.device, doing: str) -> Iterator[None]:
+    """Turn torch's memory and device errors into the studio's; others pass as they are.
+
+    Raises:
+        OutOfMemory, DeviceError: after what the failed work held has been given back.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error)
+        if _is_out_of_memory(error, text):
+            error.__traceback__ = None  # its frames hold the tensors that filled the memory
+            free_memory(device)
+            raise OutOfMemory(
+                f"There was no room on {device} for {doing}: {text.splitlines()[0][:200]}",
+                "Choose a smaller size, fewer LoRAs, or a smaller base.",
+            ) from None
+        if any(mark in text for mark in _BROKEN_DEVICE):
+            raise DeviceError(
+                f"The device {device} failed during {doing}: {text.splitlines()[0][:200]}",
+                "Try again; restart the studio if it happens twice.",
+            ) from error
+        raise
+
+
+def _is_out_of_memory(error: Exception, text: str) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(mark in text for mark in _NO_ROOM)

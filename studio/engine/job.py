@@ -1,0 +1,51 @@
+"""What the engine is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.events import Loading, Progress
+from studio.plan import RunPlan
+from studio.receipt import Receipt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One plan to execute, with the places of its weights on this machine.
+
+    Attributes:
+        session: whose run it is; LoRAs stay resident until no session needs them.
+        base_path: folder of the base model (diffusers layout).
+        lora_paths: slug → file, for every LoRA of the plan.
+    """
+
+    run_id: str
+    session: str
+    plan: RunPlan
+    base_path: Path
+    lora_paths: Mapping[str, Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One finished picture (RGB), not saved yet, and what it was really made with."""
+
+    run_id: str
+    index: int
+    count: int
+    image: Image
+    receipt: Receipt
+
+
+class RunCancelled(Exception):  # noqa: N818  # a request that was honoured, not an error
+    """The run stopped because its cancel event was set; the pipeline is clean."""
+
+
+EngineEvent = Loading | Progress | Generated
+Publish = Callable[[EngineEvent], None]

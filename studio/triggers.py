@@ -1,0 +1,25 @@
+"""Trigger words where no LoRA is there to answer them."""
+
+import re
+
+from studio.architecture import Architecture
+from studio.presets import Catalog
+from studio.prompt import Wanted, find_phrases
+
+
+def base_prompt_triggers(
+    prompt: str, catalog: Catalog, architecture: Architecture
+) -> tuple[tuple[str, str], ...]:
+    """Required trigger phrases of the architecture's LoRAs in ``prompt``: (phrase, slug).
+
+    Looked up by first word, so that the cost follows the prompt and not the catalogue.
+    """
+    index = catalog.required_phrases(architecture)
+    words = set(re.findall(r"\w+", prompt.lower()))
+    candidates = [
+        Wanted(phrase, (slug,))
+        for word in words & index.keys()
+        for phrase, slug in index[word].items()
+    ]
+    found = find_phrases(prompt, candidates)
+    return tuple(dict.fromkeys((item.phrase, item.slugs[0]) for item in found))

@@ -1,0 +1,50 @@
+"""Markup that is escaped unless it says that it is markup.
+
+Every text that a preset, a prompt or a file brings goes through ``tag`` or ``esc``; only
+values of type ``Html`` pass as they are, and only this package makes those.
+"""
+
+from collections.abc import Iterable
+from html import escape
+
+
+class Html(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+EMPTY = Html("")
+_VOID = frozenset({"img", "input", "br", "hr"})
+
+
+def esc(value: object) -> Html:
+    """``value`` as markup: escaped, unless it is markup."""
+    return value if isinstance(value, Html) else Html(escape(str(value), quote=True))
+
+
+def join(parts: Iterable[object], glue: object = "") -> Html:
+    return Html(esc(glue).join(esc(part) for part in parts))
+
+
+def tag(name: str, *children: object, **attributes: object) -> Html:
+    """One element. ``class_`` is class, ``data_x`` is data-x; None and False leave it out."""
+    spelled = "".join(_attribute(key, value) for key, value in attributes.items())
+    if name in _VOID:
+        return Html(f"<{name}{spelled}>")
+    return Html(f"<{name}{spelled}>{join(children)}</{name}>")
+
+
+def _attribute(key: str, value: object) -> str:
+    if value is None or value is False:
+        return ""
+    name = key.rstrip("_").replace("_", "-")
+    return f" {name}" if value is True else f' {name}="{escape(str(value), quote=True)}"'
+
+
+def div(class_: str, *children: object, **attributes: object) -> Html:
+    return tag("div", *children, class_=class_, **attributes)
+
+
+def span(class_: str, *children: object, **attributes: object) -> Html:
+    return tag("span", *children, class_=class_, **attributes)

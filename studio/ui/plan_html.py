@@ -1,0 +1,188 @@
+"""A plan as markup: prompt with its marks, identities, settings with their origin."""
+
+from collections.abc import Mapping, Sequence
+
+from studio.architecture import TRAITS, clip_skip_in_words
+from studio.plan import FloatSetting, IntSetting, LoraUse, RunPlan, TextSetting
+from studio.prompt import PartKind, PromptPart, Side, TokenLedger
+from studio.request import PromptEncoder
+from studio.ui import icons, words
+from studio.ui.html import EMPTY, Html, div, join, span, tag
+
+Setting = IntSetting | FloatSetting | TextSetting
+
+ENCODER_NAMES = {PromptEncoder.COMPEL: "Compel", PromptEncoder.NATIVE: "Native"}
+
+
+def plan_body(plan: RunPlan, seed: int | None = None) -> Html:
+    """Everything of a plan; ``seed`` where a picture's own differs from the first one."""
+    return join(
+        (
+            _prompts(plan),
+            div("ls-columns", _identities(plan), _settings(plan, seed)),
+            _ledger(plan.prompt.ledger),
+            _notices(plan),
+        )
+    )
+
+
+def marked_text(parts: Sequence[PromptPart], labels: Mapping[str, str]) -> Html:
+    """The resolved text; a LoRA's words carry its name, cut words are struck through."""
+    return join(_part(part, labels) for part in parts)
+
+
+def _part(part: PromptPart, labels: Mapping[str, str]) -> Html:
+    text: Html = tag("del", part.text, title="cut: no room in the window") if part.cut else join(
+        (part.text,)
+    )
+    if part.kind not in (PartKind.TRIGGER, PartKind.NEGATIVE) or not part.slugs:
+        return text
+    names = ", ".join(labels.get(slug, slug) for slug in part.slugs)
+    return tag("mark", text, span("ls-from", names))
+
+
+def _labels(plan: RunPlan) -> dict[str, str]:
+    return {use.slug: use.label for use in (*plan.loras, *plan.triggers)}
+
+
+def _prompts(plan: RunPlan) -> Html:
+    labels = _labels(plan)
+    prompt = tag("p", marked_text(plan.prompt.parts, labels), class_="ls-prompt")
+    negative = EMPTY
+    if plan.prompt.negative_parts:
+        negative = tag(
+            "p",
+            span("ls-key", "negative"),
+            marked_text(plan.prompt.negative_parts, labels),
+            class_="ls-negative",
+        )
+    return div("ls-prompts", prompt, negative)
+
+
+def _identities(plan: RunPlan) -> Html:
+    base = plan.base
+    rows = [
+        _row("Mode", span("ls-strong", plan.mode.label)),
+        _row(
+            "Base",
+            span("ls-strong", base.label),
+            _sha(base.sha256),
+            span("ls-origin", base.source),
+        ),
+    ]
+    rows += [_lora(use) for use in plan.loras]
+    rows += [
+        _row("Trigger", span("ls-strong", use.label), span("ls-origin", "words only, not applied"))
+        for use in plan.triggers
+        if use.slug not in {lora.slug for lora in plan.loras}
+    ]
+    if not plan.loras and not plan.triggers:
+        rows.append(_row("LoRA", span("ls-origin", "none")))
+    return tag("dl", *rows, class_="ls-rows")
+
+
+def _lora(use: LoraUse) -> Html:
+    value = use.strength.value
+    return _row(
+        "LoRA",
+        span("ls-strong", use.label),
+        span("ls-figure", words.strength(value)),
+        span("ls-origin", f"{words.band(value)} · {words.origin(use.strength.origin)}"),
+        _sha(use.sha256),
+    )
+
+
+def _row(key: str, *values: object) -> Html:
+    return div("ls-row", tag("dt", key), tag("dd", *values))
+
+
+def _sha(value: str) -> Html:
+    return span(
+        "ls-sha", span("ls-key", "sha"), tag("code", words.short_hash(value)), title=value
+    )
+
+
+def _settings(plan: RunPlan, seed: int | None) -> Html:
+    settings = plan.settings
+    cells = [
+        _cell("Steps", settings.steps.value, settings.steps),
+        _cell("Guidance", words.number(settings.guidance_scale.value), settings.guidance_scale),
+        _cell(
+            "Size", f"{settings.width.value} × {settings.height.value}", settings.width
+        ),
+        _clip_skip(settings.clip_skip),
+        _cell(
+            "Scheduler",
+            settings.scheduler.value.removesuffix("Scheduler"),
+            settings.scheduler,
+        ),
+        _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], settings.dtype),
+        _fact("Seed", plan.seed if seed is None else seed, ""),
+        _fact("Pictures", plan.count, ""),
+    ]
+    return tag("dl", *cells, class_="ls-cells")
+
+
+def _cell(name: str, value: object, setting: Setting) -> Html:
+    return _fact(name, value, words.origin(setting.origin), setting.slug)
+
+
+def _fact(name: str, value: object, note: str, title: str | None = None) -> Html:
+    return div(
+        "ls-cell",
+        tag("dt", name),
+        tag("dd", span("ls-figure", value), span("ls-origin", note, title=title)),
+    )
+
+
+def _clip_skip(setting: IntSetting | None) -> Html:
+    if setting is None:
+        return _fact("Clip skip", "none", "architecture")
+    cell = _fact(
+        "Clip skip",
+        setting.value,
+        words.origin(setting.origin),
+        clip_skip_in_words(setting.value),
+    )
+    return cell
+
+
+def _ledger(entries: Sequence[TokenLedger]) -> Html:
+    lines = [_tokens(entry) for entry in entries if entry.side is Side.PROMPT or entry.used]
+    return div("ls-ledger", *lines) if lines else EMPTY
+
+
+def _tokens(entry: TokenLedger) -> Html:
+    what = "prompt" if entry.side is Side.PROMPT else "negative"
+    name = f"{entry.encoder.replace('_', ' ')}, {what}"
+    if entry.limit is None:
+        count, bar = f"{entry.used} tokens, no limit", EMPTY
+    else:
+        share = min(100, round(100 * entry.used / entry.limit)) if entry.limit else 100
+        count = f"{entry.used} / {entry.limit} tokens"
+        bar = span("ls-meter", span("", style=f"width:{share}%"))
+    cut = f"{entry.cut} cut" if entry.cut else "none cut"
+    return div(
+        "ls-tokens",
+        span("ls-key", name),
+        span("ls-figure", count),
+        bar,
+        span("ls-cut" if entry.cut else "ls-origin", cut),
+    )
+
+
+def _notices(plan: RunPlan) -> Html:
+    if not plan.notices:
+        return EMPTY
+    items = (tag("li", notice.text, data_code=notice.code) for notice in plan.notices)
+    return tag(
+        "details",
+        tag("summary", icons.NOTICE, words.plural(len(plan.notices), "notice")),
+        tag("ul", *items),
+        class_="ls-notices",
+        data_keep="notices",
+    )
+
+
+def architecture_label(plan: RunPlan) -> str:
+    return TRAITS[plan.base.architecture].label
