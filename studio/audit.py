@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from studio.architecture import traits_of
 from studio.plan import LoraUse, RunPlan
-from studio.prompt import Side, TokenLedger
+from studio.prompt import Side
 from studio.receipt import EncodingReceipt, LoraReceipt, Receipt
+from studio.request import PromptEncoder
 
 
 def discrepancies(plan: RunPlan, receipt: Receipt) -> tuple[str, ...]:
@@ -137,12 +138,17 @@ def _encoding(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
         if key not in read and entry.side is Side.PROMPT:
             yield f"Encoder {entry.encoder}: the prompt was not read."
     for found in receipt.encoding:
-        yield from _tokens(ledger.get((found.encoder, found.side)), found)
+        agreed = ledger.get((found.encoder, found.side))
+        yield from _tokens(plan.prompt_encoder, 0 if agreed is None else agreed.used, found)
 
 
-def _tokens(agreed: TokenLedger | None, found: EncodingReceipt) -> Iterator[str]:
-    used = 0 if agreed is None else agreed.used
-    yield from _differs(f"Encoder {found.encoder}, tokens of the {found.side}", used, found.tokens)
+def _tokens(encoder: PromptEncoder, planned: int, found: EncodingReceipt) -> Iterator[str]:
+    """Exact for the native encoder, whose window cuts. Compel reads to the end, and joins
+    words at weighting marks as only its parser knows, so there it is all or nothing."""
+    exact = encoder is PromptEncoder.NATIVE
+    if found.tokens != planned and (exact or 0 in (found.tokens, planned)):
+        what = f"Encoder {found.encoder}, tokens of the {found.side}"
+        yield from _differs(what, planned, found.tokens)
 
 
 def _image(plan: RunPlan, receipt: Receipt) -> Iterator[str]:

@@ -14,11 +14,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
-from math import prod
 
 from studio.errors import HeaderError
 from studio.lookalikes import looks_like
+from studio.tensor_info import TensorInfo, check_layout, shown, tensor_info
+
+__all__ = ["MAX_HEADER", "SafetensorsHeader", "TensorInfo", "header_length", "parse"]
 
 LENGTH_FIELD = 8
 MAX_HEADER = 8 * 1024 * 1024
@@ -30,19 +31,6 @@ MAX_TENSORS = 16_384
 some 5,000."""
 MAX_METADATA = 1024 * 1024
 """Bytes of metadata that are kept; later values are checked, left out and named."""
-MAX_DIMENSIONS = 8
-
-DTYPE_BITS: Mapping[str, int] = {
-    "BOOL": 8,
-    **dict.fromkeys(("F4",), 4),
-    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
-    **dict.fromkeys(("U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
-    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
-    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
-    **dict.fromkeys(("I32", "U32", "F32"), 32),
-    **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
-}
-"""Bits of one element (safetensors 0.8, ``Dtype``)."""
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 # Possessive: one pass and no stack, however long the text is.
@@ -50,16 +38,6 @@ _STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"')
 _TENSOR = re.compile(rb"\{[^{}]{0,512}\}")
 _UTF8_PIECE = 64 * 1024
 _MAX_NAME = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """One tensor: ``start`` and ``end`` are byte offsets into the data after the header."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +131,22 @@ class _Walk:
                 self._read_tensor(key)
         if self._space() != self._size:
             raise HeaderError(f"its header has text after the JSON, at byte {self._at}")
-        tensors = dict(sorted(self._tensors.items(), key=lambda item: _place(item[1])))
-        _check_layout(tensors, data_size)
+        tensors = dict(
+            sorted(self._tensors.items(), key=lambda item: (item[1].start, item[1].end))
+        )
+        check_layout(tensors, data_size)
         return SafetensorsHeader(tensors, self._metadata or {}, self._size, self._left_out)
 
     def _read_tensor(self, name: str) -> None:
         if name in self._tensors:
-            raise HeaderError(f"tensor {_shown(name)} is listed twice")
+            raise HeaderError(f"tensor {shown(name)} is listed twice")
         if len(self._tensors) == MAX_TENSORS:
             raise HeaderError(f"it lists more than {MAX_TENSORS:,} tensors")
         match = _TENSOR.match(self._data, self._space(), self._size)
         if match is None:
-            raise HeaderError(f"the entry of tensor {_shown(name)} is no small JSON object")
+            raise HeaderError(f"the entry of tensor {shown(name)} is no small JSON object")
         self._at = match.end()
-        self._tensors[name] = _tensor(name, match.group())
+        self._tensors[name] = tensor_info(name, match.group())
 
     def _read_metadata(self) -> None:
         if self._metadata is not None:
@@ -175,7 +155,7 @@ class _Walk:
         room = MAX_METADATA
         for key in self._entries():
             if key in kept or key in self._left_out:
-                raise HeaderError(f"metadata {_shown(key)} is listed twice")
+                raise HeaderError(f"metadata {shown(key)} is listed twice")
             start, end = self._string_span()
             if end - start > room or len(kept) + len(self._left_out) >= MAX_TENSORS:
                 self._leave_out(key, end - start)
@@ -237,62 +217,3 @@ def _text(raw: bytes) -> str:
     except ValueError as error:
         raise HeaderError("its header has a text that is not valid JSON or Unicode") from error
     return str(value)
-
-
-def _tensor(name: str, raw: bytes) -> TensorInfo:
-    try:
-        pairs = json.loads(raw, object_pairs_hook=list)
-    except (ValueError, RecursionError) as error:
-        raise HeaderError(f"the entry of tensor {_shown(name)} is no valid JSON") from error
-    if sorted(pair[0] for pair in pairs) != ["data_offsets", "dtype", "shape"]:
-        raise HeaderError(f"tensor {_shown(name)} has not exactly dtype, shape, data_offsets")
-    entry = dict(pairs)
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
-        raise HeaderError(f"tensor {_shown(name)} has the unknown dtype {str(dtype)[:40]!r}")
-    if not _whole(shape) or len(shape) > MAX_DIMENSIONS:
-        raise HeaderError(f"tensor {_shown(name)} has no usable shape")
-    if not _whole(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise HeaderError(f"tensor {_shown(name)} has no usable data_offsets")
-    info = TensorInfo(dtype, tuple(shape), offsets[0], offsets[1])
-    if prod(shape) * DTYPE_BITS[dtype] != (info.end - info.start) * 8:
-        raise HeaderError(
-            f"tensor {_shown(name)} is {dtype} of shape {list(shape)}, "
-            f"which is not {info.end - info.start:,} bytes"
-        )
-    return info
-
-
-def _whole(value: object) -> bool:
-    """Whether ``value`` is a list of integers from 0 to 2^63 - 1; ``True`` is none."""
-    return isinstance(value, list) and all(
-        type(item) is int and 0 <= item < 1 << 63 for item in value
-    )
-
-
-def _place(info: TensorInfo) -> tuple[int, int]:
-    return info.start, info.end
-
-
-def _check_layout(tensors: Mapping[str, TensorInfo], data_size: int) -> None:
-    """Every byte after the header belongs to exactly one tensor."""
-    if not tensors:
-        raise HeaderError("it holds no tensor")
-    ordered = list(tensors.items())
-    first, last = ordered[0], ordered[-1]
-    if first[1].start != 0:
-        raise HeaderError(f"there are {first[1].start:,} stray bytes before the first tensor")
-    for (_, before), (name, info) in pairwise(ordered):
-        if info.start < before.end:
-            raise HeaderError(f"tensor {_shown(name)} overlaps another one")
-        if info.start > before.end:
-            raise HeaderError(f"there is a hole before tensor {_shown(name)}")
-    if last[1].end > data_size:
-        missing = last[1].end - data_size
-        raise HeaderError(f"it is cut short: {missing:,} bytes of its tensors are missing")
-    if last[1].end < data_size:
-        raise HeaderError(f"there are {data_size - last[1].end:,} stray bytes at its end")
-
-
-def _shown(name: str) -> str:
-    return repr(name if len(name) <= 80 else name[:77] + "...")

@@ -2,6 +2,9 @@
 
 import re
 
+LOOK = 64
+"""Bytes worth reading; a file that has only zeros there has no content."""
+
 _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE if text else re.NOFLAG), name)
     for pattern, text, name in (
@@ -31,7 +34,3 @@ def looks_like(first: bytes) -> str | None:
     if not start[:LOOK].strip(b"\0"):
         return "full of zeros, as an interrupted download leaves it"
     return next((name for pattern, name in _SIGNATURES if pattern.match(start)), None)
-
-
-LOOK = 64
-"""Bytes that must be zero before a file is called empty of content."""

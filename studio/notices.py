@@ -27,6 +27,7 @@ def notices(draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt) -> tu
     """Everything worth knowing, in the order of the form."""
     return (
         *_lora_notices(draft, choices),
+        *_conflict_notices(draft),
         *_trigger_notices(draft),
         *_prompt_notices(draft, prompt),
         *_negative_notices(draft, choices, prompt),
@@ -52,6 +53,13 @@ def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
                 "first use and checked from then on."
             )
             yield Notice(code="pin_on_first_use", field=f"loras.{slug}", text=text)
+
+
+def _conflict_notices(draft: Draft) -> Iterator[Notice]:
+    for _, preset in draft.applied:
+        for sentence in draft.inventory.loras[preset.slug].inspection.conflicts:
+            field = f"loras.{preset.slug}"
+            yield Notice(code="claim_conflict", field=field, text=f"{preset.label}: {sentence}")
 
 
 def _trigger_notices(draft: Draft) -> Iterator[Notice]:

@@ -22,7 +22,7 @@ MAX_FILE = 256 * 2**20
 MAX_PIXELS = 8192 * 8192
 MAX_CHUNKS = 100_000
 MAX_TEXT = 16 * 2**20
-"""Bytes of the largest text chunk that is read."""
+"""Bytes of the largest text, and of the largest chunk that holds no pixels."""
 
 _CRITICAL = frozenset({"IHDR", "PLTE", "IDAT", "IEND"})
 
@@ -162,11 +162,11 @@ def _chunk_head(stream: BinaryIO, offset: int) -> tuple[int, str]:
     if len(head) < 8:
         raise broken(offset, "it is cut off")
     length, letters = struct.unpack(">I4s", head)
-    if length > MAX_FILE:
-        raise broken(offset, f"a chunk says it has {length} bytes")
     if not (letters.isascii() and letters.isalpha()):
         raise broken(offset + 4, "a chunk type is not four letters")
     kind: str = letters.decode("ascii")
+    if length > (MAX_FILE if kind == "IDAT" else MAX_TEXT):
+        raise broken(offset, f"its {kind} chunk says it has {length} bytes")
     if kind[0].isupper() and kind not in _CRITICAL:
         raise broken(offset + 4, f"it has a critical chunk {kind} that nobody knows")
     return length, kind

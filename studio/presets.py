@@ -135,7 +135,9 @@ class ModelPreset(Contract):
     def _consistent(self) -> Self:
         check_place("path", (self.path, self.source))
         check_no_pickle(self.path)
-        check_flux2(self.base_architecture, self.label, self.path, _repository(self.source))
+        check_flux2(
+            self.base_architecture, self.slug, self.label, self.path, _repository(self.source)
+        )
         check_pipeline(self.base_architecture, self.pipeline)
         return self
 
@@ -175,7 +177,9 @@ class LoraPreset(Contract):
         self._check_trigger()
         if self.air is not None:
             check_air(self.base_architecture, self.air)
-        check_flux2(self.base_architecture, self.label, self.path, _repository(self.source))
+        check_flux2(
+            self.base_architecture, self.slug, self.label, self.path, _repository(self.source)
+        )
         return self
 
     @staticmethod

@@ -43,10 +43,16 @@ class BaseProof(Contract):
 
     Both are SHA-256 of the output's bytes (denoiser and text encoders); equal means
     bit-identical.
+
+    Attributes:
+        fresh: measured in this run; else carried over from an earlier run on the same
+            resident pipeline, in which since then no LoRA was loaded, removed, switched or
+            rescaled and no weight was replaced or written.
     """
 
     loaded: str
     now: str
+    fresh: bool = True
 
     @property
     def holds(self) -> bool:

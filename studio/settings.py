@@ -59,7 +59,8 @@ class Settings:
                 for part in values.get("PRESETS", "").split(":")
                 if part
             ),
-            host=values.get("HOST", "127.0.0.1"),
+            # Hugging Face Spaces say where to listen through gradio's own variable.
+            host=values.get("HOST", values.get("GRADIO_SERVER_NAME", "127.0.0.1")),
             port=_port(values),
             share=_flag(values, "SHARE"),
             device=values.get("DEVICE", "auto"),

@@ -1,17 +1,48 @@
 """Composes everything: one workspace serves the page, the command line and the tests."""
 
+import logging
 import threading
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from studio.events import Event
-from studio.plan import RunPlan
-from studio.presets import Catalog
+from studio.architecture import TRAITS
+from studio.backends import LocalBackend
+from studio.contract import Contract
+from studio.engine import Engine, Generated, Job
+from studio.errors import StudioError, WeightsError
+from studio.events import Event, Failed, Finished
+from studio.gallery import Gallery
+from studio.inventory import Inventory
+from studio.plan import BaseIdentity, Library, LoraUse, RunPlan
+from studio.preset_files import load
 from studio.preset_text import PresetProblem
+from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.prompt import TokenCounter
+from studio.receipt import RunRecord
 from studio.request import GenerationRequest
-from studio.settings import Settings
+from studio.resolve import Runtime, resolve
+from studio.schedulers import SCHEDULER_NAMES
+from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.tokens import load_counter
+from studio.verification import Verification, verify
 from studio.violations import Violation
+from studio.weights import WeightStore, describe_file
+
+LIBRARIES = ("accelerate", "compel", "diffusers", "peft", "tokenizers", "torch", "transformers")
+"""Those whose version can change the pixels."""
+
+log = logging.getLogger("studio.workspace")
+
+
+class Repinned(Contract):
+    """A preset whose pin was given up: the file's hash is pinned anew on its next use."""
+
+    slug: str
+    forgotten: str
 
 
 class Workspace:
@@ -20,37 +51,218 @@ class Workspace:
     Attributes:
         settings, catalog, gallery: as opened.
         problems: what is wrong in the preset files; the other entries are in the catalog.
+        schedulers: the names a request may give.
+        device_label: the device in words; None until ``warm_up`` has looked.
     """
+
+    schedulers = SCHEDULER_NAMES
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, problems: tuple[PresetProblem, ...]
+    ) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.problems = problems
+        self.gallery = Gallery(settings.outputs)
+        self.device_label: str | None = None
+        self._store = WeightStore(settings)
+        self._engine = Engine(settings)
+        self._backend = LocalBackend(self._engine, self._ensure)
+        self._libraries = tuple(Library(name=name, version=version(name)) for name in LIBRARIES)
+        self._counters: dict[tuple[Path, int], TokenCounter] = {}
+        self._running: dict[str, set[threading.Event]] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """Read presets and the gallery's index. Does not import torch."""
+        """Read the presets and open the gallery; does not import torch.
+
+        Raises:
+            SettingsError, GalleryError: a folder cannot be read or written.
+        """
+        catalog, problems = load((BUILT_IN_PRESETS, *settings.preset_dirs))
+        return cls(settings, catalog, problems)
 
     def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
-        """Resolve; hashes the chosen weights (cached) and never loads them."""
+        """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
+        model = self.catalog.models.get(request.base)
+        chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
+        inventory = self._store.inventory(
+            [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
+        )
+        runtime = Runtime(self._libraries, self._counters_of(model, inventory))
+        return resolve(request, self.catalog, inventory, runtime)
+
+    def _counters_of(
+        self, model: ModelPreset | None, inventory: Inventory
+    ) -> dict[str, dict[str, TokenCounter]]:
+        base = inventory.bases.get(model.slug) if model else None
+        if model is None or base is None:
+            return {}
+        encoders = TRAITS[model.base_architecture].text_encoders
+        return {
+            model.slug: {
+                encoder.component: self._counter(base.path / encoder.tokenizer)
+                for encoder in encoders
+            }
+        }
+
+    def _counter(self, folder: Path) -> TokenCounter:
+        key = (folder, folder.stat().st_mtime_ns)
+        if key not in self._counters:
+            self._counters[key] = load_counter(folder)
+        return self._counters[key]
 
     def present(self) -> Mapping[str, bool]:
         """Every preset's slug → whether its weights are on disk (no hashing)."""
+        presets: list[ModelPreset | LoraPreset] = [
+            *self.catalog.models.values(),
+            *self.catalog.loras.values(),
+        ]
+        return self._store.present(presets)
 
-    def open_session(self) -> str: ...
+    def expected_at(self, slug: str) -> Path:
+        """Where the weights of a preset belong.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return self._store.locate(self._preset(slug))
+
+    def repin(self, slug: str) -> Repinned:
+        """Forget the SHA-256 a preset was pinned to, so that its next use pins the new one.
+
+        Raises:
+            WeightsError: the preset is not pinned.
+        """
+        forgotten = self._store.repin(slug)
+        return Repinned(slug=slug, forgotten=forgotten)
+
+    def _preset(self, slug: str) -> ModelPreset | LoraPreset:
+        return self.catalog.models.get(slug) or self.catalog.loras[slug]
+
+    def open_session(self) -> str:
+        """A handle that owns what one browser page or one command asks for."""
+        session = uuid.uuid4().hex
+        with self._lock:
+            self._running[session] = set()
+        return session
 
     def close_session(self, session: str) -> None:
-        """Cancels what the session waits for, and releases the LoRAs only it used."""
+        """Cancel what the session runs or waits for; release the LoRAs only it used."""
+        with self._lock:
+            waiting = self._running.pop(session, set())
+        for cancel in waiting:
+            cancel.set()
+        self._engine.release(session)
 
     def run(
         self, plan: RunPlan, session: str, cancel: threading.Event
+    ) -> Generator[Event, None, None]:
+        """Queue, generate and save; ends with Finished (one an image), Cancelled or Failed.
+
+        Closing the generator cancels the run.
+
+        Raises:
+            KeyError: the session is not open.
+        """
+        run_id = uuid.uuid4().hex[:12]
+        with self._lock:
+            self._running[session].add(cancel)
+        try:
+            yield from self._events(run_id, session, plan, cancel)
+        finally:
+            cancel.set()
+            with self._lock:
+                self._running.get(session, set()).discard(cancel)
+
+    def _events(
+        self, run_id: str, session: str, plan: RunPlan, cancel: threading.Event
     ) -> Iterator[Event]:
-        """Queue, generate and save; ends with Finished (one per image), Cancelled or Failed."""
+        try:
+            job = self._job(run_id, session, plan)
+            # Closing takes the run out of the queue, or stops it, when a picture cannot be
+            # saved or nobody listens any more.
+            with closing(self._backend.run(job, cancel)) as events:
+                for event in events:
+                    yield self._saved(plan, event) if isinstance(event, Generated) else event
+        except StudioError as error:
+            log.warning("run %s failed: %s", run_id, error)
+            yield Failed(run_id, error.code, error.message, error.way_out)
+
+    def _saved(self, plan: RunPlan, made: Generated) -> Finished:
+        record = RunRecord.of(plan, made.receipt)
+        path = self.gallery.save(made.image, record)
+        return Finished(made.run_id, made.index, made.count, path, record)
+
+    def _job(self, run_id: str, session: str, plan: RunPlan) -> Job:
+        for slug in (plan.base.slug, *(use.slug for use in plan.loras)):
+            if slug not in self.catalog.models and slug not in self.catalog.loras:
+                raise WeightsError(
+                    f"The plan names {slug!r}, which no preset has any more.",
+                    "Resolve the request again.",
+                )
+        return Job(
+            run_id=run_id,
+            session=session,
+            plan=plan,
+            base_path=self.expected_at(plan.base.slug),
+            lora_paths={use.slug: self.expected_at(use.slug) for use in plan.loras},
+        )
+
+    def _ensure(self, job: Job) -> None:
+        """The files are still those the plan names; their hashes are pinned on first use."""
+        for file in job.plan.base.files:
+            self._store.verify(job.base_path / file.name, file.sha256, file.size)
+        for use in job.plan.loras:
+            self._store.verify(job.lora_paths[use.slug], use.sha256, use.size)
+        pinned = self._store.pins()
+        identities: list[BaseIdentity | LoraUse] = [job.plan.base, *job.plan.loras]
+        for identity in identities:
+            preset = self._preset(identity.slug)
+            if preset.sha256 is None and identity.slug not in pinned:
+                self._store.pin(identity.slug, identity.sha256)
 
     def queue_length(self) -> int:
         """Runs waiting or running on the device."""
+        return self._backend.queue_length()
 
     def describe_device(self) -> str:
         """For example "CPU, 2 threads"; imports torch on first use."""
+        self.device_label = self._engine.describe_device()
+        return self.device_label
 
-    def inspect(self, path: Path): ...
+    def warm_up(self) -> threading.Thread:
+        """Import torch and friends in the background, so that the first run is quick."""
+        thread = threading.Thread(target=self._warm, name="warm-up", daemon=True)
+        thread.start()
+        return thread
 
-    def warm_up(self) -> None:
-        """Import torch and friends in a background thread, so the first run is quick."""
+    def _warm(self) -> None:
+        try:
+            self._engine.warm_up()
+            self.describe_device()
+        except StudioError:
+            # The same error comes again, with its way out, when somebody runs something.
+            log.exception("warm-up failed")
 
-    def close(self) -> None: ...
+    def inspect(self, path: Path) -> dict[str, Any]:
+        """What a LoRA file is, as ``studio inspect --json`` prints it.
+
+        Raises:
+            StudioError: the file cannot be read as safetensors.
+        """
+        return describe_file(path)
+
+    def verify(self, path: Path) -> Verification:
+        """Whether a picture and its record are whole and agree."""
+        return verify(path)
+
+    def close(self) -> None:
+        """Cancel what runs, and give the device back."""
+        with self._lock:
+            sessions = list(self._running)
+        for session in sessions:
+            self.close_session(session)
+        self._backend.close()
+        self._engine.close()

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failure, 2 violations, 64 the command line itself is wrong
 moved out of the way), 130 cancelled.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("ui")(page.ui)
@@ -42,11 +44,15 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _studio(
-    version: bool = typer.Option(
+    _shown: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+    verbose: bool = typer.Option(
+        False, "--verbose", "-v", help="The log of every run on standard error, a line a stage."
     ),
 ) -> None:
     """Make images with LoRAs, each under a contract."""
+    logging.getLogger("studio").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """What a command says: data and results on standard output, all else on standard error."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -136,8 +137,21 @@ def command(as_json: bool) -> Iterator[Console]:
     """Run a command's body: what it raises becomes words and an exit code."""
     console = Console(as_json)
     try:
-        with redirect_stdout(console.err):
+        with redirect_stdout(console.err), _logging_to(console.err):
             yield console
     except StudioError as error:
         console.fail(error)
         raise Ended(ExitCode.FAILURE) from error
+
+
+@contextmanager
+def _logging_to(stream: TextIO) -> Iterator[None]:
+    """The studio's own log, at the level of its logger; warnings where none is set."""
+    logger = logging.getLogger("studio")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -72,9 +72,7 @@ def workspace_settings(presets: list[Path] | None, output_dir: Path | None) -> S
     )
 
 
-def open_workspace(
-    presets: list[Path] | None = None, output_dir: Path | None = None
-) -> Workspace:
+def open_workspace(presets: list[Path] | None = None, output_dir: Path | None = None) -> Workspace:
     return Workspace.open(workspace_settings(presets, output_dir))
 
 

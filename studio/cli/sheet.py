@@ -13,7 +13,7 @@ ORIGINS = {
     Origin.USER: "you",
     Origin.LORA: "LoRA",
     Origin.MODEL: "model",
-    Origin.ARCHITECTURE: "architecture",
+    Origin.CONVENTION: "convention",
 }
 
 

@@ -20,7 +20,12 @@ _DTYPES = {
     "bfloat16": torch.bfloat16,
 }
 # What torch says when the host has no room; the CPU allocator raises a plain RuntimeError.
-_NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory", "storage size calculation")
+_NO_ROOM = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "storage size calculation",
+)
 _BROKEN_DEVICE = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "MPS backend", "HIP error")
 
 
@@ -35,7 +40,9 @@ def choose_device(wanted: str) -> torch.device:
             return torch.device("cuda:0")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = wanted.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+    if kind not in ("cpu", "cuda", "mps") or (
+        index and not (kind == "cuda" and index.isdecimal())
+    ):
         raise DeviceError(
             f"DEVICE is {wanted!r}.", "Set it to auto, cpu, cuda, cuda:1 (any number) or mps."
         )
@@ -55,7 +62,8 @@ def describe(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)}, {gib:.0f} GiB"
     if device.type == "mps":
         return "Apple GPU (MPS)"
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def torch_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,19 @@ class Generated:
     receipt: Receipt
 
 
-class RunCancelled(Exception):  # noqa: N818  # a request that was honoured, not an error
-    """The run stopped because its cancel event was set; the pipeline is clean."""
+class RunCancelled(Exception):
+    """A request that was honoured, not an error: the run stopped and the pipeline is clean."""
+
+
+class EitherEvent(threading.Event):
+    """Reads as set when it is set itself, or when ``other`` is."""
+
+    def __init__(self, other: threading.Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._other.is_set()
 
 
 EngineEvent = Loading | Progress | Generated

@@ -25,30 +25,41 @@ class _Listener(logging.Handler):
 
 
 @contextmanager
-def listen() -> Iterator[list[str]]:
-    """Collect warnings and log records of the libraries, in order, without printing them.
+def listen(python_warnings: bool = True) -> Iterator[list[str]]:
+    """Collect log records and warnings of the libraries, in order, without printing them.
 
-    Warnings of other code (another thread's, say) are passed on when the block ends. The
-    warnings filter belongs to the whole process, so only the device's thread listens.
+    Args:
+        python_warnings: also ``warnings.warn``. Its filter belongs to the whole process, so
+            this is for short stages only; other code's warnings are passed on at the end.
     """
     heard: list[str] = []
     loggers = [logging.getLogger(name) for name in LIBRARIES]
     kept = [(logger, logger.handlers, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.handlers = [_Listener(heard)]
+        logger.setLevel(logging.WARNING)
+    try:
+        if python_warnings:
+            with _catch_warnings(heard):
+                yield heard
+        else:
+            yield heard
+    finally:
+        for logger, handlers, level in kept:
+            logger.handlers = handlers
+            logger.setLevel(level)
+
+
+@contextmanager
+def _catch_warnings(heard: list[str]) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for logger in loggers:
-            logger.handlers = [_Listener(heard)]
-            logger.setLevel(logging.WARNING)
-        try:
-            yield heard
-        finally:
-            for logger, handlers, level in kept:
-                logger.handlers = handlers
-                logger.setLevel(level)
-            foreign = [item for item in caught if not _is_library(item)]
-            heard.extend(str(item.message) for item in caught if _is_library(item))
-    for item in foreign:
-        warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+        yield
+    for item in caught:
+        if _is_library(item):
+            heard.append(str(item.message))
+        else:
+            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
 
 
 def _is_library(item: warnings.WarningMessage) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from studio.architecture import TRAITS, clip_skip_in_words
+from studio.architecture import clip_skip_in_words
 from studio.plan import FloatSetting, IntSetting, LoraUse, RunPlan, TextSetting
 from studio.prompt import PartKind, PromptPart, Side, TokenLedger
 from studio.request import PromptEncoder
@@ -19,7 +19,8 @@ def plan_body(plan: RunPlan, seed: int | None = None) -> Html:
     return join(
         (
             _prompts(plan),
-            div("ls-columns", _identities(plan), _settings(plan, seed)),
+            _identities(plan),
+            _settings(plan, seed),
             _ledger(plan.prompt.ledger),
             _notices(plan),
         )
@@ -28,17 +29,41 @@ def plan_body(plan: RunPlan, seed: int | None = None) -> Html:
 
 def marked_text(parts: Sequence[PromptPart], labels: Mapping[str, str]) -> Html:
     """The resolved text; a LoRA's words carry its name, cut words are struck through."""
-    return join(_part(part, labels) for part in parts)
+    return join(_run(run, labels) for run in _runs(parts))
 
 
-def _part(part: PromptPart, labels: Mapping[str, str]) -> Html:
-    text: Html = tag("del", part.text, title="cut: no room in the window") if part.cut else join(
-        (part.text,)
-    )
-    if part.kind not in (PartKind.TRIGGER, PartKind.NEGATIVE) or not part.slugs:
-        return text
-    names = ", ".join(labels.get(slug, slug) for slug in part.slugs)
-    return tag("mark", text, span("ls-from", names))
+def _runs(parts: Sequence[PromptPart]) -> list[list[PromptPart]]:
+    """Neighbours that come from the same LoRAs together, with the glue between them."""
+    runs: list[list[PromptPart]] = []
+    for part in parts:
+        last = runs[-1] if runs else []
+        source = next((known for known in reversed(last) if known.kind is not PartKind.GLUE), None)
+        if part.slugs and source is not None and source.slugs == part.slugs:
+            last.append(part)
+        elif part.kind is PartKind.GLUE and last and last[0].slugs:
+            last.append(part)
+        else:
+            runs.append([part])
+    return runs
+
+
+def _run(run: Sequence[PromptPart], labels: Mapping[str, str]) -> Html:
+    slugs = run[0].slugs
+    if not slugs:
+        return join(_text(part) for part in run)
+    words_of = list(run)
+    trailing = []
+    while words_of[-1].kind is PartKind.GLUE:
+        trailing.append(words_of.pop())
+    names = ", ".join(labels.get(slug, slug) for slug in slugs)
+    marked = tag("mark", *(_text(part) for part in words_of), span("ls-from", names))
+    return join((marked, *(_text(part) for part in trailing)))
+
+
+def _text(part: PromptPart) -> Html:
+    if part.cut:
+        return tag("del", part.text, title="cut: no room in the window")
+    return join((part.text,))
 
 
 def _labels(plan: RunPlan) -> dict[str, str]:
@@ -182,7 +207,3 @@ def _notices(plan: RunPlan) -> Html:
         class_="ls-notices",
         data_keep="notices",
     )
-
-
-def architecture_label(plan: RunPlan) -> str:
-    return TRAITS[plan.base.architecture].label

@@ -2,7 +2,7 @@
 
 from studio.receipt import ComponentReceipt, LoraReceipt, Receipt, RunRecord, Timings
 from studio.ui import icons, words
-from studio.ui.html import EMPTY, Html, div, join, span, tag
+from studio.ui.html import EMPTY, Html, div, span, tag
 
 STAGES = ("load", "loras", "encode", "denoise", "decode")
 
@@ -149,8 +149,3 @@ def _warnings(receipt: Receipt) -> Html:
 def _clock(stamp: str) -> str:
     """``2026-11-23T00:08:50.123+00:00`` → ``2026-11-23 00:08:50``."""
     return stamp[:19].replace("T", " ")
-
-
-def facts_block(record: RunRecord) -> Html:
-    """The receipt's line as separate facts, for the side of the picture."""
-    return join(tag("li", icons.CHECK, fact) for fact in _facts(record))

@@ -66,11 +66,12 @@ def violations(found: Sequence[Violation]) -> Html:
     return _sheet(State.VIOLATIONS, words.plural(len(found), "violation"), EMPTY, EMPTY, body)
 
 
-def of_record(record: RunRecord, damage: Sequence[str] = ()) -> Html:
+def of_record(record: RunRecord, damage: Sequence[str] = (), full: bool = True) -> Html:
     """Proven, or broken where receipt and plan (or the file, by ``damage``) disagree.
 
     Args:
         damage: what a check of the picture's file found, a sentence each.
+        full: with the receipt's rows; else they are shown beside the picture.
     """
     problems = (*discrepancies(record.plan, record.receipt), *damage)
     state = State.BROKEN if problems else State.PROVEN
@@ -81,8 +82,13 @@ def of_record(record: RunRecord, damage: Sequence[str] = ()) -> Html:
         else receipt_line(record)
     )
     seed = record.receipt.image.seed
-    body = join((plan_body(record.plan, seed=seed), receipt_body(record)))
+    body = join((plan_body(record.plan, seed=seed), receipt_body(record) if full else EMPTY))
     return _sheet(state, title, _identity(record.plan, seed), line, body)
+
+
+def trouble(text: str) -> Html:
+    """The request could not be resolved at all; ``text`` says why and the way out."""
+    return _sheet(State.FAILED, "Not ready", EMPTY, text, EMPTY)
 
 
 def empty() -> Html:

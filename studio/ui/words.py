@@ -26,7 +26,7 @@ _ORIGINS = {
     Origin.USER: "you",
     Origin.LORA: "LoRA",
     Origin.MODEL: "model",
-    Origin.ARCHITECTURE: "architecture",
+    Origin.CONVENTION: "default",
 }
 
 

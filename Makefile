@@ -1,0 +1,47 @@
+# Everything happens in .venv; it is filled again only when the dependency lists change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LISTS := requirements.txt pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+run: $(VENV)/.run ## install into .venv if needed, then open the studio (PORT, HOST, SHARE)
+	$(BIN)/studio ui
+
+test: $(VENV)/.test check ## everything: the checks, then the tests, browser tests among them
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test ## format, lint, types and the import rule
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test ## write the format, and the fixes that change no meaning
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove .venv and every cache; pictures in outputs/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "LoRA Studio needs Python 3.11 or newer; say which with PYTHON=python3.11." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "No virtual environment could be made; on Debian, install python3-venv." >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.run: $(BIN)/python $(LISTS)
+	$(BIN)/python -m pip install --editable .
+	@touch $@
+
+# The test extras hold the run-time dependencies too, so one installation serves both.
+$(VENV)/.test: $(BIN)/python $(LISTS)
+	$(BIN)/python -m pip install --editable '.[test]'
+	@touch $(VENV)/.run $@

@@ -1,0 +1,66 @@
+"""How a finished download becomes a weight file: in one step, and over nothing."""
+
+import errno
+import os
+from pathlib import Path
+
+from studio.errors import WeightsError
+from studio.weight_files import hash_file
+
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+def adopt(temporary: Path, target: Path) -> None:
+    """Move a whole file to ``target``, synced; ``temporary`` is gone afterwards.
+
+    The same bytes at ``target`` already are fine. Both must lie on one disk.
+
+    Raises:
+        WeightsError: another file is there, or the disk does not take it.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(temporary)
+        _move(temporary, target)
+        if os.name == "posix":
+            _sync(target.parent)
+    except FileExistsError:
+        _accept_same(temporary, target)
+    except OSError as error:
+        raise WeightsError(
+            f"{target.name} cannot be put in its place: {error.strerror or error}.",
+            f"Check that {target.parent} can be written and has room.",
+            target,
+        ) from error
+
+
+def _move(temporary: Path, target: Path) -> None:
+    """Give the file its name; a hard link is the one way that never replaces another file."""
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "is already there", str(target)) from error
+        temporary.replace(target)
+        return
+    temporary.unlink()
+
+
+def _accept_same(temporary: Path, target: Path) -> None:
+    if hash_file(temporary).sha256 != hash_file(target).sha256:
+        raise WeightsError(
+            f"Another file is already at {target}.",
+            "Move it away, or correct the preset's path or sha256.",
+            target,
+        )
+    temporary.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,104 @@
+"""One run from its weights to its pictures: verify → engine → events, and a log of it.
+
+The log (``studio.worker``) has one JSON object per stage and line: run id, mode, base, LoRA
+slugs, plan fingerprint, stage and seconds. Prompts are not in it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from studio.engine import EngineEvent, Generated, Job, RunCancelled
+from studio.errors import StudioError
+from studio.events import Cancelled, Failed, Loading, Progress, Queued
+
+logger = logging.getLogger("studio.worker")
+
+BackendEvent = Queued | Loading | Progress | Generated | Cancelled | Failed
+"""What a backend gives out; the workspace saves ``Generated`` and makes it ``Finished``."""
+
+Verify = Callable[[Job], None]
+"""Checks the job's files against the plan's SHA-256; raises WeightsError."""
+
+
+class Executes(Protocol):
+    """What a worker needs of an engine."""
+
+    def generate(self, job: Job, cancel: threading.Event) -> Iterator[EngineEvent]: ...
+
+
+def work(
+    engine: Executes,
+    verify: Verify,
+    job: Job,
+    cancel: threading.Event,
+    publish: Callable[[BackendEvent], None],
+) -> None:
+    """Execute one job; every outcome is an event and a log line, nothing is raised."""
+    start = time.perf_counter()
+    try:
+        _execute(engine, verify, job, cancel, publish)
+    except RunCancelled:
+        _log(job, "cancelled", time.perf_counter() - start)
+        publish(Cancelled(job.run_id))
+    except StudioError as error:
+        _log(job, "failed", time.perf_counter() - start, code=error.code, message=str(error))
+        publish(Failed(job.run_id, error.code, error.message, error.way_out))
+    except Exception as error:
+        # The thread's boundary: whatever one run meets, the runs after it go on. What it was
+        # stands in the log with its traceback.
+        _log(job, "failed", time.perf_counter() - start, code="unexpected", message=repr(error))
+        logger.exception("Run %s met an unexpected error.", job.run_id)
+        text = f"The run met an error the studio does not know: {type(error).__name__}: {error}"
+        publish(Failed(job.run_id, "unexpected", text, "Report it with the log of this run."))
+    else:
+        _log(job, "done", time.perf_counter() - start)
+
+
+def _execute(
+    engine: Executes,
+    verify: Verify,
+    job: Job,
+    cancel: threading.Event,
+    publish: Callable[[BackendEvent], None],
+) -> None:
+    if cancel.is_set():
+        raise RunCancelled(job.run_id)
+    start = time.perf_counter()
+    publish(Loading(job.run_id, "Checking the weights"))
+    verify(job)
+    _log(job, "verify", time.perf_counter() - start)
+    for event in engine.generate(job, cancel):
+        if isinstance(event, Generated):
+            _log_image(job, event)
+        publish(event)
+
+
+def _log_image(job: Job, made: Generated) -> None:
+    timings = made.receipt.timings
+    if made.index == 0:
+        _log(job, "load", timings.load)
+        _log(job, "loras", timings.loras)
+        _log(job, "encode", timings.encode)
+    _log(job, "denoise", timings.denoise, image=made.index)
+    _log(job, "decode", timings.decode, image=made.index)
+
+
+def _log(job: Job, stage: str, seconds: float, **more: Any) -> None:
+    plan = job.plan
+    line = {
+        "run_id": job.run_id,
+        "mode": plan.mode.value,
+        "base": plan.base.slug,
+        "loras": [use.slug for use in plan.loras],
+        "fingerprint": plan.fingerprint,
+        "stage": stage,
+        "seconds": round(seconds, 4),
+        **more,
+    }
+    logger.info(json.dumps(line, ensure_ascii=False))

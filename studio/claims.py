@@ -1,0 +1,140 @@
+"""What a file says of itself in its metadata; shown beside the verdict, never deciding it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SHOWN = (
+    "modelspec.architecture",
+    "modelspec.title",
+    "modelspec.author",
+    "modelspec.license",
+    "modelspec.trigger_phrase",
+    "modelspec.usage_hint",
+    "modelspec.prediction_type",
+    "modelspec.resolution",
+    "ss_base_model_version",
+    "ss_sd_model_name",
+    "ss_output_name",
+    "ss_network_module",
+    "ss_network_dim",
+    "ss_network_alpha",
+    "ss_v2",
+    "ss_clip_skip",
+    "ss_resolution",
+    "ss_training_comment",
+    "software",
+    "name",
+    "version",
+)
+"""The keys that matter to someone who uses the file."""
+
+MAX_TEXT = 300
+MAX_JSON = 256 * 1024
+"""Characters of metadata that are read as JSON; a hostile text costs some 20 times its
+length."""
+MAX_HINTS = 8
+
+_FAMILIES: tuple[tuple[str, str], ...] = (
+    (r"chroma", "chroma"),
+    (r"flux[._ -]?2", "flux2"),
+    (r"flux", "flux1"),
+    (r"qwen", "qwen"),
+    (r"z[-_ ]?image", "zimage"),
+    (r"sdxl|stable-diffusion-xl|pony|illustrious|noobai", "sdxl"),
+    (r"sd[-_ ]?v?3|stable-diffusion-(?:v)?3", "sd3"),
+    (r"sd[-_ ]?v?2|stable-diffusion-v2", "sd2"),
+    (r"sd[-_ ]?v?1|stable-diffusion-v1", "sd15"),
+    (r"lumina", "lumina2"),
+    (r"wan", "wan"),
+)
+"""``ss_base_model_version`` of kohya-ss, musubi and ai-toolkit, and ``modelspec.architecture``
+(SAI model spec); the first that is found."""
+
+
+def claims(metadata: Mapping[str, str], left_out: Mapping[str, int]) -> dict[str, str]:
+    """The keys of ``SHOWN`` that the file has, each cut to ``MAX_TEXT`` characters."""
+    said = {key: shorten(metadata[key]) for key in SHOWN if metadata.get(key)}
+    for key, length in left_out.items():
+        if key in SHOWN or key == "ss_tag_frequency":
+            said[key] = f"({length:,} bytes, too long to read)"
+    return said
+
+
+def shorten(text: str) -> str:
+    """One line of at most ``MAX_TEXT`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
+
+
+def claimed_architecture(metadata: Mapping[str, str]) -> tuple[str, str] | None:
+    """(key, architecture) of the first claim that names a known family."""
+    for key in ("modelspec.architecture", "ss_base_model_version"):
+        text = metadata.get(key, "").lower()[:MAX_TEXT]
+        for pattern, architecture in _FAMILIES:
+            if re.match(pattern, text):
+                return key, architecture
+    return None
+
+
+def trigger_hints(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Words that may be trigger words, the likeliest first; at most ``MAX_HINTS``."""
+    hints = [metadata.get("modelspec.trigger_phrase", "")]
+    hints += _folder_hints(read_json(metadata, "ss_tag_frequency"))
+    return tuple(dict.fromkeys(line for hint in hints if (line := shorten(hint))))[:MAX_HINTS]
+
+
+def _folder_hints(frequency: Any) -> list[str]:
+    """kohya's {folder: {tag: count}}: tags that stand in nearly every caption of a folder."""
+    if not isinstance(frequency, dict):
+        return []
+    hints: list[str] = []
+    for folder, tags in frequency.items():
+        counts = _counts(tags)
+        most = max(counts.values(), default=0)
+        constant = [tag for tag, count in counts.items() if count >= 0.95 * most]
+        if len(constant) <= 3:
+            hints += constant
+        hints.append(_folder_words(folder))
+    return hints
+
+
+def _folder_words(folder: str) -> str:
+    """``10_sks dog`` → ``sks dog``: the folder's name after its number of repeats."""
+    match = re.fullmatch(r"\d+_(.+)", folder, re.DOTALL)
+    return match.group(1) if match else ""
+
+
+def _counts(tags: Any) -> dict[str, int]:
+    if not isinstance(tags, dict):
+        return {}
+    return {tag: count for tag, count in tags.items() if type(count) is int and count > 0}
+
+
+def read_json(metadata: Mapping[str, str], key: str) -> Any:
+    """The value of a key that holds JSON; None when it is absent, too long or no JSON."""
+    text = metadata.get(key, "")
+    if not text or len(text) > MAX_JSON:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def adapter_settings(
+    metadata: Mapping[str, str], components: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """diffusers' ``lora_adapter_metadata``: component → peft's LoraConfig fields."""
+    everything = read_json(metadata, "lora_adapter_metadata")
+    if not isinstance(everything, dict):
+        return {}
+    return {
+        component: {
+            key.removeprefix(f"{component}."): value
+            for key, value in everything.items()
+            if key.startswith(f"{component}.")
+        }
+        for component in components
+    }

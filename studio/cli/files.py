@@ -1,0 +1,97 @@
+"""``studio inspect`` and ``studio verify``: questions to files, answered file by file."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from studio.cli.console import Console, Ended, ExitCode, as_data, command
+from studio.cli.options import Json
+from studio.errors import StudioError
+from studio.verification import Verification
+from studio.verification import verify as verify_file
+from studio.weights import describe_file
+
+LoraFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Safetensors files.")]
+Pictures = Annotated[list[Path], typer.Argument(metavar="FILE...", help="PNG files.")]
+
+
+def inspect(paths: LoraFiles, as_json: Json = False) -> None:
+    """Tell what safetensors files are, from the files themselves.
+
+    With --json, one object a line, in the order of the files. Ends with 1 when a file
+    cannot be read.
+    """
+    with command(as_json) as console:
+        read = [_inspect(console, path) for path in paths]
+        if not all(read):
+            raise Ended(ExitCode.FAILURE)
+
+
+def _inspect(console: Console, path: Path) -> bool:
+    try:
+        description = describe_file(path)
+    except StudioError as error:
+        if console.as_json:
+            console.data({"file": str(path), "error": as_data(error)})
+        console.say(console.paint(str(path), "strong"))
+        console.complain(error.message, error.way_out)
+        return False
+    if console.as_json:
+        console.data({"file": str(path)} | description)
+    show_description(console, path, description)
+    return True
+
+
+def show_description(console: Console, path: Path, description: dict[str, Any]) -> None:
+    """What is known of a file; what it does not have is left out."""
+    console.say(console.paint(str(path), "strong"))
+    rows = [
+        (name.replace("_", " "), _in_words(value))
+        for name, value in description.items()
+        if value not in (None, "", [], {}, ())
+    ]
+    console.fields(rows)
+    console.say()
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        separator = " " if any(str(item).endswith(".") for item in value) else ", "
+        return separator.join(_in_words(item) for item in value)
+    return str(value)
+
+
+def verify(paths: Pictures, as_json: Json = False) -> None:
+    """Check that pictures are still what their records say.
+
+    With --json, one object a line, in the order of the files. Ends with 1 when anything
+    changed.
+    """
+    with command(as_json) as console:
+        held = [_verify(console, path) for path in paths]
+        if not all(held):
+            raise Ended(ExitCode.FAILURE)
+
+
+def _verify(console: Console, path: Path) -> bool:
+    answer = verify_file(path)
+    if console.as_json:
+        console.data(_verification_data(path, answer))
+    verdict = console.paint("holds", "good") if answer.ok else console.paint("changed", "bad")
+    console.say(f"{verdict}  {path}")
+    for finding in answer.findings:
+        console.say(f"  {finding.text}")
+    return answer.ok
+
+
+def _verification_data(path: Path, answer: Verification) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "ok": answer.ok,
+        "fingerprint": answer.record.plan_fingerprint if answer.record else None,
+        "findings": [asdict(finding) for finding in answer.findings],
+    }

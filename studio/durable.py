@@ -1,0 +1,119 @@
+"""Files that are whole or not there, even when the process is killed or the power fails."""
+
+import errno
+import itertools
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from studio.errors import GalleryError
+
+PART = ".part"
+STALE = 3600.0
+"""Seconds after which a part file has no writer any more."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def publish(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
+    """Write ``folder/stem-N.suffix`` with the lowest free N from 1, and return its path.
+
+    Whoever creates the part file of a name, which only one can, owns the name; the file
+    appears under it by renaming, so nothing is overwritten and nothing half-written seen.
+
+    Raises:
+        OSError: when the disk does not take it; then nothing of it stays behind.
+    """
+    _make(folder)
+    for number in itertools.count(1):
+        target = folder / f"{stem}-{number}{suffix}"
+        if not os.path.lexists(target) and _claim_and_write(target, data):
+            sync_folder(folder)
+            return target
+    raise AssertionError("unreachable: itertools.count has no end")
+
+
+def _claim_and_write(target: Path, data: bytes) -> bool:
+    """Whether ``target`` was free and now holds ``data``."""
+    part = target.with_name(f".{target.name}{PART}")
+    with ExitStack() as cleanup:
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return False
+        cleanup.callback(part.unlink, missing_ok=True)
+        with os.fdopen(descriptor, "wb") as stream:
+            if os.path.lexists(target):  # its owner renamed between our look and our claim
+                return False
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(target)
+        cleanup.pop_all()
+    return True
+
+
+def replace(target: Path, data: bytes, modified_ns: int) -> None:
+    """Write ``target`` in one step, over what is there; not synced: it can be made again.
+
+    Raises:
+        OSError: when the disk does not take it.
+    """
+    _make(target.parent)
+    part = target.with_name(f".{target.name}.{os.getpid()}.{time.monotonic_ns()}{PART}")
+    with ExitStack() as cleanup:
+        cleanup.callback(part.unlink, missing_ok=True)
+        with part.open("xb") as stream:
+            stream.write(data)
+        os.utime(part, ns=(modified_ns, modified_ns))
+        part.replace(target)
+        cleanup.pop_all()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in ``folder`` survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def discard_stale_parts(folder: Path, now: float) -> int:
+    """Remove what killed writers left in ``folder``; ``now`` in seconds since the epoch."""
+    removed = 0
+    for part in folder.glob(f".*{PART}"):
+        try:
+            if now - part.stat().st_mtime > STALE:
+                part.unlink()
+                removed += 1
+        except FileNotFoundError:
+            continue
+    return removed
+
+
+def storage_error(error: OSError, folder: Path) -> GalleryError:
+    """What an OSError under ``folder`` means to a person."""
+    if error.errno in _FULL:
+        return GalleryError(
+            f"There is no room left for pictures in {folder}: {error.strerror}.",
+            "Free some space, or set OUTPUTS to a folder on another disk.",
+        )
+    if error.errno in _READ_ONLY:
+        return GalleryError(
+            f"The studio may not write to {folder}: {error.strerror}.",
+            "Allow it to, or set OUTPUTS to a folder that it may write to.",
+        )
+    return GalleryError(
+        f"The pictures in {folder} cannot be reached: {error.strerror or error}.",
+        "Check the folder, or set OUTPUTS to another one.",
+    )
+
+
+def _make(folder: Path) -> None:
+    """Create ``folder``, and its name in the parent durably."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)

@@ -1,0 +1,186 @@
+"""The one way to LoRAs in a pipeline: a run declares its complete set, and gets it or an error.
+
+LoRAs stay resident and are switched, never fused. What is switched on is read back module by
+module, the base without them is proven to be itself, and their effect is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from studio.engine import injected
+from studio.engine.admission import MakeRoom, WantedLora, admit
+from studio.engine.device import named_errors
+from studio.engine.probe import read_probe, relative_change
+from studio.engine.resident import Adapter, Measured, ResidentBase
+from studio.errors import ContractBroken, LoraRefused
+from studio.receipt import BaseProof, ComponentReceipt, LoraReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSet:
+    """The set as it is switched on, with what was measured of it.
+
+    Attributes:
+        scales: where which adapter must work, with its effective scale.
+        resident: SHA-256 of the LoRAs that were in memory before this run.
+        heard: what the libraries said while loading; all of it expected.
+    """
+
+    wanted: tuple[WantedLora, ...]
+    scales: Mapping[injected.Place, float]
+    resident: frozenset[str]
+    proof: BaseProof
+    effect: float | None
+    heard: tuple[str, ...]
+
+
+@torch.no_grad()
+def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeRoom) -> LoraSet:
+    """Switch exactly ``wanted`` on (none, if empty), loading what is not resident.
+
+    Raises:
+        LoraRefused: a file does not fit, did not load in full, or changes nothing.
+        ContractBroken: the base is no longer bit-identical to itself (``base.spoiled`` is
+            set and it must be dropped), or the modules do not hold what was set.
+        OutOfMemory, DeviceError, WeightsError.
+    """
+    _refuse_twice(wanted)
+    resident = frozenset(lora.sha256 for lora in wanted if lora.sha256 in base.adapters)
+    needed = frozenset(lora.sha256 for lora in wanted)
+    heard: list[str] = []
+    for lora in wanted:
+        if lora.sha256 not in base.adapters:
+            heard.extend(admit(base, lora, needed, make_room))
+    scales = _scales(base, wanted)
+    done = False
+    try:
+        fresh = _switch(base, wanted, scales)
+        done = True
+    finally:
+        if not done:
+            injected.activate(base.pipeline, {})
+    assert base.measured is not None  # _switch measures, or raises
+    proof = BaseProof(loaded=base.loaded.digest, now=base.measured.base_digest, fresh=fresh)
+    return LoraSet(tuple(wanted), scales, resident, proof, base.measured.effect, tuple(heard))
+
+
+def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
+    """Each LoRA as the modules hold it now, by slug.
+
+    Raises:
+        ContractBroken: a module holds another LoRA or another scale than was set.
+    """
+    found = injected.read_active(base.pipeline)
+    _demand(found, loras.scales)
+    lines = []
+    for lora in sorted(loras.wanted, key=lambda lora: lora.slug):
+        adapter = base.adapters[lora.sha256]
+        lines.append(
+            LoraReceipt(
+                slug=lora.slug,
+                sha256=lora.sha256,
+                strength=lora.strength,
+                resident=lora.sha256 in loras.resident,
+                components=_components(adapter, found),
+            )
+        )
+    return tuple(lines)
+
+
+def _components(
+    adapter: Adapter, found: Mapping[injected.Place, float]
+) -> tuple[ComponentReceipt, ...]:
+    lines = []
+    for component in sorted({component for component, _ in adapter.scales}):
+        at_work = [
+            scale
+            for (c, _, name), scale in found.items()
+            if (c, name) == (component, adapter.name)
+        ]
+        lines.append(
+            ComponentReceipt(
+                component=component,
+                targeted=sum(1 for c, _ in adapter.scales if c == component),
+                applied=len(at_work),
+                scale_min=min(at_work),
+                scale_max=max(at_work),
+            )
+        )
+    return tuple(lines)
+
+
+def _refuse_twice(wanted: Sequence[WantedLora]) -> None:
+    for index, lora in enumerate(wanted):
+        if any(other.sha256 == lora.sha256 for other in wanted[:index]):
+            text = "Another LoRA of this run is the same file."
+            raise LoraRefused(lora.slug, (text,), "Choose it once, with the strength you want.")
+
+
+def _scales(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[injected.Place, float]:
+    scales = {}
+    for lora in wanted:
+        adapter = base.adapters[lora.sha256]
+        for (component, module), scale in adapter.scales.items():
+            scales[component, module, adapter.name] = lora.strength * scale
+    return scales
+
+
+def _demand(found: Mapping[injected.Place, float], wanted: Mapping[injected.Place, float]) -> None:
+    wrong = injected.differences(found, wanted)
+    if wrong:
+        raise ContractBroken(
+            f"The LoRAs at work are not the plan's: {' '.join(wrong[:3])}",
+            "Run it again; report it if it happens twice.",
+        )
+
+
+def _switch(
+    base: ResidentBase, wanted: Sequence[WantedLora], scales: Mapping[injected.Place, float]
+) -> bool:
+    """Activate and measure; returns whether this call measured.
+
+    A measurement is carried over only while the state token stays the same: no LoRA was
+    loaded, removed, switched or rescaled since, and no weight was replaced or written.
+    """
+    pipeline = base.pipeline
+    if base.measured is not None and base.measured.token == injected.state_token(pipeline):
+        active = injected.read_active(pipeline)
+        if not injected.differences(active, scales):
+            return False
+    base.measured = None
+    injected.activate(pipeline, {})
+    with named_errors(base.device, "the probe"):
+        without = read_probe(pipeline)
+        if without.digest != base.loaded.digest:
+            base.spoiled = "its output without LoRAs has changed"
+            raise ContractBroken(
+                f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
+                "The base was dropped from memory; run it again and it is loaded anew.",
+            )
+        injected.activate(
+            pipeline, {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
+        )
+        _demand(injected.read_active(pipeline), scales)
+        effect = _effect(base, wanted) if wanted else None
+    base.measured = Measured(injected.state_token(pipeline), without.digest, effect)
+    return True
+
+
+def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:
+    with_loras = read_probe(base.pipeline)
+    slugs = ", ".join(lora.slug for lora in wanted if lora.strength)
+    if not with_loras.finite:
+        text = "With it the denoiser computes numbers that are not finite."
+        raise LoraRefused(slugs, (text,), "Lower its strength, or use another dtype.")
+    effect = relative_change(with_loras, base.loaded)
+    if effect == 0 and slugs:
+        raise LoraRefused(
+            slugs,
+            ("It is loaded in full, and at this strength it changes nothing.",),
+            "Raise its strength, or leave it out.",
+        )
+    return effect

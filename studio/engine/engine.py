@@ -1,0 +1,129 @@
+"""The engine: one device, one thread that touches it, one run at a time."""
+
+from __future__ import annotations
+
+import importlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from studio.engine.job import EitherEvent, EngineEvent, Job, Publish
+from studio.errors import EngineError, OutOfMemory
+from studio.settings import Settings
+
+if TYPE_CHECKING:
+    from studio.engine.pipelines import Memory, PipelineManager
+
+Result = TypeVar("Result")
+_END = object()
+
+
+class Engine:
+    """Executes plans to the letter. Construction is cheap; torch comes with the first use.
+
+    All work on the device happens in one thread of the engine's own, which is the lock of
+    the device: runs wait for one another, and nothing else touches the pipelines.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
+        self._manager: PipelineManager | None = None
+        self._closed = False
+
+    def generate(self, job: Job, cancel: threading.Event) -> Iterator[EngineEvent]:
+        """Run the plan, one ``Generated`` per picture; events come while it works.
+
+        Closing the iterator cancels the run and waits for the step in progress.
+
+        Raises:
+            RunCancelled: ``cancel`` was set; the pipeline is clean.
+            StudioError: the run broke, or the engine is closed; else it stays usable.
+        """
+        if self._closed:
+            raise EngineError("The engine is closed.", "Start the studio again.")
+        events: queue.SimpleQueue[EngineEvent | object] = queue.SimpleQueue()
+        left = EitherEvent(cancel)
+        future = self._thread.submit(self._run_to_end, job, left, events)
+        finished = False
+        try:
+            while (event := events.get()) is not _END:
+                yield event  # type: ignore[misc]  # all but _END are EngineEvents
+            finished = True
+        finally:
+            if not finished:
+                left.set()
+                future.exception()
+        future.result()
+
+    def release(self, session: str) -> None:
+        """Free the LoRAs that only ``session`` used, after the run in progress; no waiting."""
+        if not self._closed:
+            self._thread.submit(self._release, session)
+
+    def describe_device(self) -> str:
+        """For example ``CPU, 2 threads``; imports torch on first use.
+
+        Raises:
+            DeviceError: the configured device is not there.
+        """
+        from studio.engine.device import describe
+
+        return describe(self._managed().device)
+
+    def memory(self) -> Memory:
+        """What is resident now, in bytes; waits for the run in progress."""
+        return self._call(lambda: self._managed().memory())
+
+    def warm_up(self) -> None:
+        """Import what the first run needs; blocks for some seconds."""
+        self._call(_import_everything)
+
+    def close(self) -> None:
+        """Wait for the run in progress and take no more."""
+        self._closed = True
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _call(self, work: Callable[[], Result]) -> Result:
+        future: Future[Result] = self._thread.submit(work)
+        return future.result()
+
+    def _managed(self) -> PipelineManager:
+        if self._manager is None:
+            from studio.engine.device import budget_or_automatic, choose_device
+            from studio.engine.pipelines import PipelineManager
+
+            device = choose_device(self._settings.device)
+            budget = budget_or_automatic(self._settings.memory_budget, device)
+            self._manager = PipelineManager(device, budget)
+        return self._manager
+
+    def _release(self, session: str) -> None:
+        if self._manager is not None:
+            self._manager.release(session)
+
+    def _run_to_end(
+        self, job: Job, cancel: EitherEvent, events: queue.SimpleQueue[EngineEvent | object]
+    ) -> None:
+        try:
+            self._run(job, cancel, events.put)
+        finally:
+            events.put(_END)
+
+    def _run(self, job: Job, cancel: EitherEvent, publish: Publish) -> None:
+        from studio.engine.device import free_memory
+        from studio.engine.run import run_job
+
+        manager = self._managed()
+        try:
+            run_job(manager, job, cancel, publish)
+        except OutOfMemory:
+            free_memory(manager.device)
+            raise
+
+
+def _import_everything() -> None:
+    for name in ("compel", "diffusers.loaders.lora_pipeline", "studio.engine.run"):
+        importlib.import_module(name)

@@ -1,0 +1,193 @@
+"""One picture in named steps: schedule, denoise, decode, read back, compare with the plan."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from PIL.Image import Image
+
+from studio.engine.adapters import LoraSet, receipts
+from studio.engine.compare import demand_plan
+from studio.engine.device import named_errors
+from studio.engine.job import Generated, Job, Publish, RunCancelled
+from studio.engine.libraries import listen
+from studio.engine.preview import preview_png
+from studio.engine.prompts import Encoded
+from studio.engine.resident import ResidentBase
+from studio.engine.schedulers import build_scheduler
+from studio.errors import PictureWithheld
+from studio.events import Progress
+from studio.receipt import ImageReceipt, Receipt, Timings
+
+PREVIEWS = 6
+"""Previews per picture, spread over its steps."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What all pictures of a run share.
+
+    Attributes:
+        seconds: of the stages before the first picture: load, loras, encode.
+        heard: what the libraries said so far.
+    """
+
+    job: Job
+    base: ResidentBase
+    loras: LoraSet
+    encoded: Encoded
+    cancel: threading.Event
+    publish: Publish
+    seconds: dict[str, float]
+    heard: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Steps:
+    """Counts the pipeline's callbacks; ``ended`` is when the last one came (monotonic)."""
+
+    calls: int = 0
+    ended: float = 0.0
+
+
+def generate_image(run: Run, index: int) -> Generated:
+    """Make picture ``index`` (0-based) and its receipt.
+
+    Raises:
+        RunCancelled: within one step of the request; the pipeline is clean.
+        ContractBroken: what happened is not what was planned; the picture is not given out.
+        OutOfMemory, DeviceError, PictureWithheld.
+    """
+    plan = run.job.plan
+    started, start = _now(), time.perf_counter()
+    steps = Steps()
+    # On the CPU, so that the noise is the same whatever the device.
+    generator = torch.Generator("cpu").manual_seed(plan.seed + index)
+    with (
+        named_errors(run.base.device, "the picture"),
+        listen(python_warnings=False) as heard,
+    ):
+        run.base.pipeline.scheduler = build_scheduler(
+            plan.settings.scheduler.value, run.base.scheduler
+        )
+        image = _denoise(run, index, generator, steps)
+    timings = _timings(run, start, steps.ended, time.perf_counter())
+    about = _describe(image, index, generator.initial_seed())
+    receipt = _receipt(run, started, steps, timings, about, heard)
+    demand_plan(plan, receipt)
+    return Generated(run.job.run_id, index, plan.count, image, receipt)
+
+
+def _receipt(
+    run: Run, started: str, steps: Steps, timings: Timings, image: ImageReceipt, heard: list[str]
+) -> Receipt:
+    """What the pipeline itself says now, after the denoising."""
+    pipeline = run.base.pipeline
+    return Receipt(
+        run_id=run.job.run_id,
+        started_at=started,
+        finished_at=_now(),
+        device=str(run.base.device),
+        dtype=str(pipeline.unet.dtype).removeprefix("torch."),
+        base_sha256=run.base.key[0],
+        scheduler=type(pipeline.scheduler).__name__,
+        steps=_steps_run(pipeline, steps),
+        guidance_scale=float(pipeline.guidance_scale),
+        clip_skip=run.encoded.clip_skip if run.job.plan.settings.clip_skip else None,
+        loras=receipts(run.base, run.loras),
+        effect=run.loras.effect,
+        base_proof=run.loras.proof,
+        encoding=run.encoded.receipts,
+        warnings=(*run.heard, *heard),
+        timings=timings,
+        image=image,
+    )
+
+
+def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> Image:
+    plan, pipeline = run.job.plan, run.base.pipeline
+    try:
+        output = pipeline(
+            prompt_embeds=run.encoded.prompt,
+            negative_prompt_embeds=run.encoded.negative,
+            width=plan.settings.width.value,
+            height=plan.settings.height.value,
+            num_inference_steps=plan.settings.steps.value,
+            guidance_scale=plan.settings.guidance_scale.value,
+            generator=generator,
+            callback_on_step_end=_callback(run, index, steps),
+            output_type="pil",
+        )
+    finally:
+        # What the pipeline itself does at the end; a cancel or an error would skip it.
+        pipeline.maybe_free_model_hooks()
+    if any(output.nsfw_content_detected or ()):
+        raise PictureWithheld(
+            "The base's safety checker withheld the picture.", "Change the prompt or the seed."
+        )
+    image: Image = output.images[0]
+    return image.convert("RGB")
+
+
+def _callback(
+    run: Run, index: int, steps: Steps
+) -> Callable[[Any, int, Any, dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    """Counts, reports and cancels. ``interrupt`` is not used: it would decode half a picture."""
+    plan = run.job.plan
+    planned = plan.settings.steps.value
+
+    def on_step_end(
+        pipeline: Any, step: int, timestep: Any, tensors: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        del timestep
+        steps.calls += 1
+        steps.ended = time.perf_counter()
+        if run.cancel.is_set():
+            raise RunCancelled(run.job.run_id)
+        # Some schedulers call the denoiser more often than once a step; people count steps.
+        total = pipeline.num_timesteps
+        done = -(-(step + 1) * planned // total)
+        every = max(1, total // PREVIEWS)
+        shows = (step + 1) % every == 0 and step + 1 < total
+        preview = preview_png(run.base, tensors["latents"]) if shows else None
+        run.publish(Progress(run.job.run_id, index, plan.count, done, planned, preview))
+        return {}
+
+    return on_step_end
+
+
+def _steps_run(pipeline: Any, steps: Steps) -> int:
+    """The scheduler's step count, if the loop really went through all its timesteps."""
+    complete = steps.calls == len(pipeline.scheduler.timesteps)
+    return int(pipeline.scheduler.num_inference_steps) if complete else steps.calls
+
+
+def _timings(run: Run, start: float, denoised: float, end: float) -> Timings:
+    before = sum(run.seconds.values())
+    return Timings(
+        **run.seconds,
+        denoise=denoised - start,
+        decode=end - denoised,
+        total=before + end - start,
+    )
+
+
+def _describe(image: Image, index: int, seed: int) -> ImageReceipt:
+    return ImageReceipt(
+        index=index,
+        seed=seed,
+        width=image.width,
+        height=image.height,
+        pixels_sha256=hashlib.sha256(image.tobytes()).hexdigest(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,164 @@
+"""Bases and LoRAs resident up to a memory budget; the least recently used goes first.
+
+Not thread-safe: the engine calls it from the device's one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from studio.engine.device import free_memory, named_errors, torch_dtype
+from studio.engine.injected import remove
+from studio.engine.loaders import estimate_bytes, load_pipeline
+from studio.engine.probe import read_probe
+from studio.engine.resident import Adapter, ResidentBase, weights_size
+from studio.errors import BaseRefused, OutOfMemory
+from studio.plan import BaseIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that resident weights take, and what they may take."""
+
+    used: int
+    budget: int
+    bases: tuple[str, ...]
+    loras: int
+
+
+class PipelineManager:
+    """Owns everything resident on one device."""
+
+    def __init__(self, device: torch.device, budget: int) -> None:
+        self.device = device
+        self.budget = budget
+        self._bases: dict[tuple[str, str], ResidentBase] = {}
+        self._tick = 0
+
+    def acquire(self, identity: BaseIdentity, path: Path, dtype: str) -> ResidentBase:
+        """The base, resident and probed; room is made before anything is allocated.
+
+        Raises:
+            UnsupportedDtype, UnsupportedArchitecture, BaseRefused, OutOfMemory, DeviceError.
+        """
+        key = (identity.sha256, dtype)
+        base = self._bases.get(key)
+        if base is None:
+            wanted = torch_dtype(dtype, self.device)
+            self.make_room(estimate_bytes(path, wanted), keep=None)
+            base = self._load(identity, path, key, wanted)
+            self._bases[key] = base
+        base.used = self.tick()
+        return base
+
+    def holds(self, identity: BaseIdentity, dtype: str) -> bool:
+        return (identity.sha256, dtype) in self._bases
+
+    def tick(self) -> int:
+        """A clock of uses: larger is more recent."""
+        self._tick += 1
+        return self._tick
+
+    def _load(
+        self, identity: BaseIdentity, path: Path, key: tuple[str, str], dtype: torch.dtype
+    ) -> ResidentBase:
+        with named_errors(self.device, f"the base {identity.label}"):
+            pipeline, heard = load_pipeline(identity.architecture, path, dtype)
+            pipeline.to(self.device)
+            reading = read_probe(pipeline)
+        if not reading.finite:
+            raise BaseRefused(
+                f"The base {identity.label} computes no finite numbers in {key[1]}.",
+                "Use another dtype for it, or fetch it again.",
+            )
+        return ResidentBase(
+            key=key,
+            label=identity.label,
+            pipeline=pipeline,
+            device=self.device,
+            dtype=dtype,
+            size=weights_size(pipeline),
+            scheduler=pipeline.scheduler,
+            loaded=reading,
+            messages=heard,
+        )
+
+    def used(self) -> int:
+        return sum(base.total for base in self._bases.values())
+
+    def memory(self) -> Memory:
+        bases = tuple(base.label for base in self._bases.values())
+        loras = sum(len(base.adapters) for base in self._bases.values())
+        return Memory(self.used(), self.budget, bases, loras)
+
+    def make_room(
+        self, size: int, keep: ResidentBase | None, needed: frozenset[str] = frozenset()
+    ) -> None:
+        """Evict the least recently used until ``size`` more bytes fit the budget.
+
+        Args:
+            keep: the base of the present run, and ``needed`` the SHA-256 of its LoRAs; they
+                stay. Other bases go with their LoRAs.
+
+        Raises:
+            OutOfMemory: it cannot fit even then; nothing that was needed is evicted.
+        """
+        kept = 0 if keep is None else keep.size
+        if keep is not None:
+            kept += sum(keep.adapters[sha].size for sha in needed if sha in keep.adapters)
+        if kept + size > self.budget:
+            raise OutOfMemory(
+                f"This run needs {_mib(kept + size)} of weights in memory, "
+                f"and the budget is {_mib(self.budget)}.",
+                "Raise MEMORY_BUDGET_GB, or choose a smaller base or fewer LoRAs.",
+            )
+        while self.used() + size > self.budget:
+            self._evict_oldest(keep, needed)
+        free_memory(self.device)
+
+    def _evict_oldest(self, keep: ResidentBase | None, needed: frozenset[str]) -> None:
+        bases = [base for base in self._bases.values() if base is not keep]
+        idle: list[tuple[int, str]] = []
+        if keep is not None:
+            idle = [(a.used, sha) for sha, a in keep.adapters.items() if sha not in needed]
+        oldest = min(bases, key=lambda base: base.used, default=None)
+        if idle and keep is not None and (oldest is None or min(idle)[0] < oldest.used):
+            self.drop_adapter(keep, min(idle)[1])
+        elif oldest is not None:
+            self.drop(oldest)
+
+    def drop(self, base: ResidentBase) -> None:
+        """Forget a base and give its memory back."""
+        self._bases.pop(base.key, None)
+        base.pipeline = None
+        base.adapters.clear()
+        base.scheduler = base.preview = base.measured = None
+        free_memory(self.device)
+
+    def drop_adapter(self, base: ResidentBase, sha256: str) -> Adapter:
+        """Take one LoRA out of a base."""
+        adapter = base.adapters.pop(sha256)
+        remove(base.pipeline, adapter.name)
+        base.measured = None
+        return adapter
+
+    def release(self, session: str) -> int:
+        """End a session's leases; LoRAs that only it used are removed. Returns how many."""
+        removed = 0
+        for base in self._bases.values():
+            for sha256, adapter in list(base.adapters.items()):
+                if session in adapter.sessions:
+                    adapter.sessions.discard(session)
+                    if not adapter.sessions:
+                        self.drop_adapter(base, sha256)
+                        removed += 1
+        if removed:
+            free_memory(self.device)
+        return removed
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"

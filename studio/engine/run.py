@@ -1,0 +1,107 @@
+"""A whole run on the device's thread: base, LoRAs, prompt, then each picture."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from studio.engine.adapters import LoraSet, set_loras
+from studio.engine.admission import WantedLora
+from studio.engine.device import named_errors
+from studio.engine.generate import Run, generate_image
+from studio.engine.job import Job, Publish, RunCancelled
+from studio.engine.libraries import listen
+from studio.engine.pipelines import PipelineManager
+from studio.engine.prompts import encode
+from studio.engine.resident import ResidentBase
+from studio.errors import ContractBroken
+from studio.events import Loading
+from studio.plan import RunPlan
+
+
+def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish: Publish) -> None:
+    """Execute ``job.plan``; publishes Loading, Progress and one Generated per picture.
+
+    Raises:
+        RunCancelled, StudioError: the pipeline is clean, or it has been dropped.
+    """
+    plan = job.plan
+    seconds: dict[str, float] = {}
+    _stop_if(cancel, job)
+    known = manager.holds(plan.base, plan.settings.dtype)
+    publish(Loading(job.run_id, f"{'Found' if known else 'Loading'} {plan.base.label}"))
+    with _timed(seconds, "load"):
+        base = manager.acquire(plan.base, job.base_path, plan.settings.dtype)
+    try:
+        heard = [] if known else list(base.messages)
+        _stop_if(cancel, job)
+        if plan.loras:
+            names = ", ".join(use.label for use in plan.loras)
+            publish(Loading(job.run_id, f"Setting {names}"))
+        with _timed(seconds, "loras"):
+            loras = _set(manager, base, job)
+        heard.extend(loras.heard)
+        _stop_if(cancel, job)
+        publish(Loading(job.run_id, "Reading the prompt"))
+        with (
+            _timed(seconds, "encode"),
+            named_errors(base.device, "the prompt"),
+            listen(python_warnings=False) as said,
+        ):
+            encoded = encode(base.pipeline, plan)
+        run = Run(job, base, loras, encoded, cancel, publish, seconds, [*heard, *said])
+        for index in range(plan.count):
+            _stop_if(cancel, job)
+            publish(generate_image(run, index))
+    finally:
+        if base.spoiled is not None:
+            manager.drop(base)
+
+
+def _set(manager: PipelineManager, base: ResidentBase, job: Job) -> LoraSet:
+    wanted = wanted_loras(job.plan, job)
+    try:
+        return set_loras(base, wanted, manager.make_room)
+    finally:
+        for lora in wanted:
+            adapter = base.adapters.get(lora.sha256)
+            if adapter is not None:
+                adapter.sessions.add(job.session)
+                adapter.used = manager.tick()
+
+
+def wanted_loras(plan: RunPlan, job: Job) -> tuple[WantedLora, ...]:
+    """The plan's complete set with its files.
+
+    Raises:
+        ContractBroken: the job has no file for a LoRA of the plan, or the mode takes none.
+    """
+    if plan.loras and not plan.mode.applies_loras:
+        raise ContractBroken(
+            f"The plan lists LoRAs, and its mode {plan.mode} applies none.", "Make the plan again."
+        )
+    missing = [use.slug for use in plan.loras if use.slug not in job.lora_paths]
+    if missing:
+        raise ContractBroken(
+            f"No file was given for {', '.join(missing)}.", "Fetch it and run the plan again."
+        )
+    return tuple(
+        WantedLora(use.slug, use.sha256, use.strength.value, job.lora_paths[use.slug])
+        for use in plan.loras
+    )
+
+
+def _stop_if(cancel: threading.Event, job: Job) -> None:
+    if cancel.is_set():
+        raise RunCancelled(job.run_id)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = time.perf_counter() - start

@@ -1,0 +1,124 @@
+"""Tensor names and shapes of a LoRA file → its layers, in whatever way a tool spelled them.
+
+Spellings: kohya-ss sd-scripts (``lora_unet_…lora_down``), diffusers and peft (``unet.…lora_A``,
+``…lora.down``, ``…lora_linear_layer.down``, ``…processor.to_q_lora.down``), ai-toolkit and
+ComfyUI (``diffusion_model.…``), XLabs (``…processor.qkv_lora1.down``), LyCORIS (``hada_*``,
+``lokr_*``, ``diff``).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DENOISER = "denoiser"
+"""The component of a layer until the architecture says ``unet`` or ``transformer``."""
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """How a tensor's name begins, which component that is, and whose habit it is."""
+
+    pattern: re.Pattern[str]
+    component: str
+    style: str
+
+
+def _prefix(pattern: str, component: str, style: str) -> Prefix:
+    return Prefix(re.compile(pattern), component, style)
+
+
+PREFIXES: tuple[Prefix, ...] = (
+    _prefix(r"lora_(?:unet|transformer)__?", DENOISER, "kohya"),
+    _prefix(r"lora_te1?_", "text_encoder", "kohya"),
+    _prefix(r"lora_te2_", "text_encoder_2", "kohya"),
+    _prefix(r"lora_te3_", "text_encoder_3", "kohya"),
+    _prefix(r"lycoris_", DENOISER, "kohya"),
+    _prefix(r"(?:base_model\.model\.)?(?:model\.)?diffusion_model\.", DENOISER, "comfyui"),
+    _prefix(r"text_encoders\.clip_l\.transformer\.", "text_encoder", "comfyui"),
+    _prefix(r"text_encoders\.clip_g\.transformer\.", "text_encoder_2", "comfyui"),
+    _prefix(r"text_encoder\.", "text_encoder", "diffusers"),
+    _prefix(r"text_encoder_2\.", "text_encoder_2", "diffusers"),
+    _prefix(r"text_encoder_3\.", "text_encoder_3", "diffusers"),
+    _prefix(r"unet\.", "unet", "diffusers"),
+    _prefix(r"transformer\.", "transformer", "diffusers"),
+    _prefix(r"base_model\.model\.(?=(?:text_model\.)?encoder\.layers\.)", "text_encoder", "peft"),
+    _prefix(r"base_model\.model\.", DENOISER, "peft"),
+    _prefix(r"(?=(?:text_model\.)?encoder\.layers\.)", "text_encoder", "bare"),
+    _prefix(r"", DENOISER, "bare"),
+)
+"""First match wins; the last one always does."""
+
+_ADAPTER = r"(?:\.(?!weight$|bias$)\w+)?"
+HADA = ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
+LOKR = ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")
+_PARTS: Mapping[str, str] = {
+    "down": rf"\.lora_A{_ADAPTER}(?:\.weight)?|\.lora_down\.weight"
+    r"|\.lora(?:_linear_layer)?\.down\.weight|_lora\.down\.weight"
+    r"|(?<=_lora\d)\.down\.weight",
+    "up": rf"\.lora_B{_ADAPTER}(?:\.weight)?|\.lora_up\.weight"
+    r"|\.lora(?:_linear_layer)?\.up\.weight|_lora\.up\.weight"
+    r"|(?<=_lora\d)\.up\.weight",
+    "mid": r"\.lora_mid\.weight",
+    "bias": rf"\.lora_B{_ADAPTER}\.bias|\.diff_b",
+    "alpha": r"\.alpha",
+    "dora": r"\.dora_scale|\.lora_magnitude_vector(?:\.\w+){0,2}",
+    "diff": r"\.diff",
+    **{f"hada_{part}": rf"\.hada_{part}" for part in HADA},
+    **{f"lokr_{part}": rf"\.lokr_{part}" for part in LOKR},
+}
+_PART = re.compile("(?:" + "|".join(f"(?P<{k}>{v})" for k, v in _PARTS.items()) + ")$")
+_LONGEST_PART = 96
+"""Characters; only the end of a name is searched, so that a long one costs no more."""
+
+
+@dataclass(slots=True)
+class Layer:
+    """The tensors of one layer, by the part they play; ``prefix`` is as the file has it."""
+
+    component: str
+    name: str
+    style: str
+    prefix: str
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    tensors: dict[str, str] = field(default_factory=dict)
+
+
+def group(shapes: Mapping[str, Shape]) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """The layers of a LoRA file, and the names of tensors that play no part in one."""
+    layers: dict[str, Layer] = {}
+    strays: list[str] = []
+    for tensor, shape in shapes.items():
+        part, stem = split_part(tensor)
+        if part is None:
+            strays.append(tensor)
+            continue
+        layer = layers.get(stem)
+        if layer is None:
+            prefix, name = split_prefix(stem)
+            layer = layers[stem] = Layer(
+                prefix.component, name, prefix.style, stem.removesuffix(name)
+            )
+        if part in layer.shapes:
+            strays.append(tensor)
+        else:
+            layer.shapes[part], layer.tensors[part] = shape, tensor
+    return tuple(layers.values()), tuple(strays)
+
+
+def split_part(tensor: str) -> tuple[str | None, str]:
+    """``x.lora_A.weight`` → ("down", "x"); a name without a part → (None, the name)."""
+    match = _PART.search(tensor, max(1, len(tensor) - _LONGEST_PART))
+    if match is None:
+        return None, tensor
+    return match.lastgroup, tensor[: match.start()]
+
+
+def split_prefix(stem: str) -> tuple[Prefix, str]:
+    """The habit a name begins with, and the rest of the name."""
+    for prefix in PREFIXES:
+        match = prefix.pattern.match(stem)
+        if match and match.end() < len(stem):
+            return prefix, stem[match.end() :]
+    return PREFIXES[-1], stem

@@ -1,0 +1,114 @@
+"""The SHA-256 each preset without one had when it was first used; checked for ever after.
+
+A small JSON file, replaced whole. Writers take turns through a lock in SQLite, the standard
+library's one lock that works between processes on every system and is freed by a crash.
+Unlike a cache it cannot be made again, so a broken file is an error and never rebuilt.
+"""
+
+import json
+import os
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from studio.errors import WeightsError
+
+WAIT_SECONDS = 30.0
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Pins:
+    """The pins in ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def all(self) -> dict[str, str]:
+        """Slug → SHA-256.
+
+        Raises:
+            WeightsError: the file is there and cannot be read.
+        """
+        try:
+            text = self._path.read_text("utf-8")
+            pins = json.loads(text)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise self._broken(str(error)) from error
+        if not isinstance(pins, dict) or not all(
+            isinstance(value, str) and _SHA256.fullmatch(value) for value in pins.values()
+        ):
+            raise self._broken("it does not map slugs to SHA-256")
+        return pins
+
+    def add(self, slug: str, sha256: str) -> None:
+        """Pin ``slug``; the same pin again changes nothing.
+
+        Raises:
+            WeightsError: it is pinned to another hash, or the file cannot be written.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{sha256!r} is no SHA-256")
+        with self._locked():
+            pins = self.all()
+            if pins.get(slug, sha256) != sha256:
+                raise WeightsError(
+                    f"{slug} was first used with SHA-256 {pins[slug]}, not {sha256}.",
+                    "Put the original file back, or accept the new one with "
+                    f"`studio presets repin {slug}`.",
+                )
+            if slug not in pins:
+                self._write(pins | {slug: sha256})
+
+    def remove(self, slug: str) -> str:
+        """Forget a pin and return it.
+
+        Raises:
+            WeightsError: the slug is not pinned, or the file cannot be written.
+        """
+        with self._locked():
+            pins = self.all()
+            if slug not in pins:
+                raise WeightsError(f"{slug} is not pinned.", "It is pinned when it is first used.")
+            forgotten = pins.pop(slug)
+            self._write(pins)
+        return forgotten
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = self._path.with_suffix(".lock")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(lock, WAIT_SECONDS, isolation_level=None)) as db:
+                db.execute("BEGIN EXCLUSIVE")
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise WeightsError(
+                f"The pins in {self._path} cannot be written: {error}.",
+                "Let the studio write there, or set STATE_DIR to another folder.",
+                self._path,
+            ) from error
+
+    def _write(self, pins: dict[str, str]) -> None:
+        text = json.dumps(pins, indent=1, sort_keys=True) + "\n"
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".pins-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(self._path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _broken(self, why: str) -> WeightsError:
+        return WeightsError(
+            f"The pins in {self._path} cannot be read: {why}.",
+            "Restore the file from a backup, or delete it to pin every preset anew.",
+            self._path,
+        )

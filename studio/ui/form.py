@@ -1,0 +1,176 @@
+"""The only mapping between the page's components and a GenerationRequest."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.architecture import Mode
+from studio.plan import IntSetting, Origin, RunPlan, TextSetting
+from studio.presets import Catalog
+from studio.request import (
+    SEED_LIMIT,
+    GenerationRequest,
+    LoraChoice,
+    Overrides,
+    PromptEncoder,
+)
+
+MAX_LORAS = 4
+DEFAULT_STRENGTH = 1.0
+"""What a LoRA has whose preset says none."""
+
+Values = Mapping[str, Any]
+"""Field name → the component's value, as the browser sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The request's components. ``chosen`` and ``drawn`` are states, the rest is seen.
+
+    Attributes:
+        chosen: slugs of the chosen LoRAs, in the order of the strength sliders.
+        drawn: the seed that is used while the seed field is blank.
+    """
+
+    base: gr.Dropdown
+    chosen: gr.State
+    strengths: tuple[gr.Slider, ...]
+    mode: gr.Radio
+    prompt: gr.Textbox
+    negative_prompt: gr.Textbox
+    steps: gr.Number
+    guidance_scale: gr.Number
+    clip_skip: gr.Number
+    width: gr.Number
+    height: gr.Number
+    scheduler: gr.Dropdown
+    seed: gr.Number
+    drawn: gr.State
+    count: gr.Number
+    prompt_encoder: gr.Radio
+    allow_cut: gr.Checkbox
+
+    def fields(self) -> dict[str, Any]:
+        """Field name → component; sliders are ``strength_0`` and so on."""
+        named = {name: getattr(self, name) for name in self.__slots__ if name != "strengths"}
+        return named | {f"strength_{n}": slider for n, slider in enumerate(self.strengths)}
+
+    def inputs(self) -> list[Any]:
+        return list(self.fields().values())
+
+    def values(self, sent: Sequence[Any]) -> dict[str, Any]:
+        """What the browser sent for ``inputs()``, by field name."""
+        return dict(zip(self.fields(), sent, strict=True))
+
+
+def draw_seed() -> int:
+    """A seed nobody chose."""
+    return secrets.randbelow(SEED_LIMIT)
+
+
+def read(values: Values, catalog: Catalog) -> GenerationRequest:
+    """The request that the page's values say.
+
+    A blank number is no override. A blank seed is the drawn one. In a mode without LoRAs
+    and trigger words the chosen LoRAs are set aside, which the page says beside each.
+    """
+    mode = Mode(values["mode"])
+    uses_loras = mode.applies_loras or mode.takes_trigger_words
+    return GenerationRequest(
+        base=values["base"],
+        mode=mode,
+        prompt=values["prompt"] or "",
+        negative_prompt=values["negative_prompt"] or "",
+        loras=_choices(values, catalog) if uses_loras else (),
+        settings=Overrides(
+            steps=_whole(values["steps"]),
+            guidance_scale=values["guidance_scale"],
+            clip_skip=_whole(values["clip_skip"]),
+            width=_whole(values["width"]),
+            height=_whole(values["height"]),
+            scheduler=values["scheduler"] or None,
+        ),
+        prompt_encoder=PromptEncoder(values["prompt_encoder"]),
+        allow_cut=bool(values["allow_cut"]),
+        seed=values["drawn"] if values["seed"] is None else int(values["seed"]),
+        count=1 if values["count"] is None else int(values["count"]),
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
+    return tuple(
+        LoraChoice(slug=slug, strength=_strength(slug, values[f"strength_{n}"], catalog))
+        for n, slug in enumerate(values["chosen"])
+    )
+
+
+def _strength(slug: str, value: float | None, catalog: Catalog) -> float | None:
+    """None where the slider stands where the preset put it."""
+    return None if value is None or value == preset_strength(slug, catalog) else float(value)
+
+
+def preset_strength(slug: str, catalog: Catalog) -> float:
+    preset = catalog.loras.get(slug)
+    if preset is None or preset.settings.strength is None:
+        return DEFAULT_STRENGTH
+    return preset.settings.strength
+
+
+def strengths(values: Values) -> list[float]:
+    """The sliders that belong to the chosen LoRAs, in their order."""
+    return [float(values[f"strength_{n}"]) for n in range(len(values["chosen"]))]
+
+
+def with_loras(
+    values: Values, slugs: Sequence[str], numbers: Sequence[float]
+) -> dict[str, Any]:
+    """``values`` with these LoRAs at these strengths, and no others."""
+    padded = [*numbers, *[DEFAULT_STRENGTH] * (MAX_LORAS - len(numbers))]
+    sliders = {f"strength_{n}": number for n, number in enumerate(padded)}
+    return {**values, "chosen": tuple(slugs), **sliders}
+
+
+def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
+    """Field name → value that makes the form say what ``plan`` says, with ``seed``.
+
+    Only settings that the user gave are filled in; what came from the model or a LoRA
+    comes from there again.
+    """
+    numbers = {use.slug: use.strength.value for use in plan.loras}
+    slugs = [*numbers, *(use.slug for use in plan.triggers if use.slug not in numbers)]
+    settings = plan.settings
+    values: dict[str, Any] = {
+        "base": plan.base.slug,
+        "mode": plan.mode.value,
+        "prompt": plan.prompt.typed,
+        "negative_prompt": plan.prompt.negative_typed,
+        "steps": _given(settings.steps),
+        "guidance_scale": (
+            settings.guidance_scale.value
+            if settings.guidance_scale.origin is Origin.USER
+            else None
+        ),
+        "clip_skip": None if settings.clip_skip is None else _given(settings.clip_skip),
+        "width": _given(settings.width),
+        "height": _given(settings.height),
+        "scheduler": _given(settings.scheduler) or "",
+        "seed": seed,
+        "drawn": seed,
+        "count": 1,
+        "prompt_encoder": plan.prompt_encoder.value,
+        "allow_cut": any(entry.cut for entry in plan.prompt.ledger),
+    }
+    chosen = slugs[:MAX_LORAS]
+    given = [numbers.get(slug, preset_strength(slug, catalog)) for slug in chosen]
+    return with_loras(values, chosen, given)
+
+
+def _given(setting: IntSetting | TextSetting) -> int | str | None:
+    return setting.value if setting.origin is Origin.USER else None

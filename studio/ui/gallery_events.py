@@ -1,0 +1,188 @@
+"""What happens in the Gallery tab."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from studio.architecture import Mode
+from studio.errors import GalleryError
+from studio.ui import form, grid
+from studio.ui.html import EMPTY, Html
+from studio.ui.live import Updates
+from studio.workspace import Workspace
+
+if TYPE_CHECKING:
+    from studio.gallery import Facet, Filter, Picture
+    from studio.ui.gallery_tab import GalleryParts
+
+PAGE = 48
+"""Pictures on one page of the grid."""
+FACETS = 100
+"""Most entries of a filter list; words find the rest."""
+
+
+class GalleryEvents:
+    """Handlers over the workspace's gallery; each returns what changes."""
+
+    def __init__(self, workspace: Workspace, parts: "GalleryParts") -> None:
+        self._workspace = workspace
+        self._gallery = workspace.gallery
+        self._parts = parts
+
+    # The grid
+
+    def enter(self, base: str, lora: str, mode: str, words: str, opened: str) -> Updates:
+        """The tab is shown: the filters' choices and, unless a picture is open, the newest."""
+        facets = self._gallery.facets()
+        updates: Updates = {
+            self._parts.base: _choices(facets.bases),
+            self._parts.lora: _choices(facets.loras),
+            self._parts.mode: _choices(facets.modes),
+        }
+        return updates if opened else updates | self.first(base, lora, mode, words)
+
+    def first(self, base: str, lora: str, mode: str, words: str) -> Updates:
+        return self._page(_filter(base, lora, mode, words), ())
+
+    def older(
+        self, base: str, lora: str, mode: str, words: str, pages: Sequence["Picture"]
+    ) -> Updates:
+        wanted = _filter(base, lora, mode, words)
+        shown = self._gallery.query(wanted, PAGE, pages[-1] if pages else None)
+        return self._page(wanted, (*pages, shown[-1])) if shown else {}
+
+    def newer(
+        self, base: str, lora: str, mode: str, words: str, pages: Sequence["Picture"]
+    ) -> Updates:
+        return self._page(_filter(base, lora, mode, words), tuple(pages)[:-1])
+
+    def _page(self, wanted: "Filter", pages: tuple["Picture", ...]) -> Updates:
+        """The page after the last picture of ``pages``; one more is asked to know of others."""
+        parts = self._parts
+        try:
+            found = self._gallery.query(wanted, PAGE + 1, pages[-1] if pages else None)
+            total = self._gallery.count(wanted)
+            thumbs = [self._thumb(each) for each in found[:PAGE]]
+        except GalleryError as error:
+            return {parts.grid: grid.said(str(error), bad=True)}
+        empty = grid.nothing(filtered=wanted != _filter("", "", "", ""))
+        return {
+            parts.grid: grid.grid(thumbs) if thumbs else empty,
+            parts.count: grid.counted(len(thumbs), total),
+            parts.newer: gr.Button(visible=bool(pages)),
+            parts.older: gr.Button(visible=len(found) > PAGE),
+            parts.pages: pages,
+        }
+
+    def _thumb(self, picture: "Picture") -> Html:
+        labels = [
+            preset.label if (preset := self._workspace.catalog.loras.get(slug)) else slug
+            for slug in picture.loras
+        ]
+        return grid.thumbnail(
+            picture.name,
+            self._gallery.thumbnail(picture),
+            picture.prompt,
+            picture.mode.label,
+            picture.base_label,
+            labels,
+            picture.seed,
+        )
+
+    # One picture
+
+    def open(self, name: str) -> Updates:
+        """A picture, large, with its contract; its record is read from the file itself."""
+        parts = self._parts
+        try:
+            record = self._gallery.read(name)
+        except GalleryError as error:
+            return {parts.grid: grid.said(str(error), bad=True)}
+        path = self._gallery.outputs / name
+        return {
+            parts.list_view: gr.Column(visible=False),
+            parts.picture_view: gr.Column(visible=True),
+            parts.picture: grid.opened(path, record),
+            parts.contract: grid.contract(record),
+            parts.said: EMPTY,
+            parts.actions: gr.Row(visible=True),
+            parts.confirm: gr.Row(visible=False),
+            parts.opened: name,
+        }
+
+    def back(
+        self, base: str, lora: str, mode: str, words: str, pages: Sequence["Picture"]
+    ) -> Updates:
+        parts = self._parts
+        closed: Updates = {
+            parts.list_view: gr.Column(visible=True),
+            parts.picture_view: gr.Column(visible=False),
+            parts.opened: "",
+        }
+        return closed | self._page(_filter(base, lora, mode, words), tuple(pages))
+
+    def verify(self, name: str) -> Updates:
+        """Read the file again and compare it with its record, hash by hash."""
+        parts = self._parts
+        try:
+            record = self._gallery.read(name)
+        except GalleryError as error:
+            return {parts.said: grid.said(str(error), bad=True)}
+        result = self._workspace.verify(self._gallery.outputs / name)
+        if result.ok:
+            line = "Verified: the file, its pixels and its record are as they were made."
+            return {parts.said: grid.said(line), parts.contract: grid.contract(record)}
+        damage = [finding.text for finding in result.findings]
+        return {
+            parts.said: grid.said(f"Not verified. {damage[0]}", bad=True),
+            parts.contract: grid.contract(record, damage),
+        }
+
+    def ask(self) -> Updates:
+        parts = self._parts
+        return {parts.actions: gr.Row(visible=False), parts.confirm: gr.Row(visible=True)}
+
+    def keep(self) -> Updates:
+        parts = self._parts
+        return {parts.actions: gr.Row(visible=True), parts.confirm: gr.Row(visible=False)}
+
+    def delete(
+        self,
+        name: str,
+        base: str,
+        lora: str,
+        mode: str,
+        words: str,
+        pages: Sequence["Picture"],
+    ) -> Updates:
+        try:
+            self._gallery.delete(name)
+        except GalleryError as error:
+            return self.keep() | {self._parts.said: grid.said(str(error), bad=True)}
+        return self.keep() | self.back(base, lora, mode, words, pages)
+
+    def settings_of(self, name: str) -> tuple[dict[str, Any] | None, str]:
+        """The form's values for a picture, or why there are none."""
+        try:
+            record = self._gallery.read(name)
+        except GalleryError as error:
+            return None, str(error)
+        catalog = self._workspace.catalog
+        if record.plan.base.slug not in catalog.models:
+            missing = f"The base {record.plan.base.label!r} is not in the presets any more."
+            return None, f"{missing} Add its preset, and start again."
+        return form.write(record.plan, record.receipt.image.seed, catalog), ""
+
+
+def _filter(base: str, lora: str, mode: str, words: str) -> "Filter":
+    from studio.gallery import Filter
+
+    return Filter(
+        base=base or None, lora=lora or None, mode=Mode(mode) if mode else None, words=words or ""
+    )
+
+
+def _choices(facets: Sequence["Facet"]) -> gr.Dropdown:
+    shown = [(f"{facet.label} ({facet.count})", facet.value) for facet in facets[:FACETS]]
+    return gr.Dropdown(choices=[("All", ""), *shown])

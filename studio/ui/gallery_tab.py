@@ -1,0 +1,173 @@
+"""The Gallery tab: every picture, and behind each its contract and receipt."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.ui import grid
+from studio.ui.gallery_events import GalleryEvents
+from studio.ui.rows import PICK, picked
+from studio.ui.studio_tab import KEEP_OPEN, StudioTab, page_of, quick
+from studio.workspace import Workspace
+
+ALL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryParts:
+    """The tab's components; ``pages`` holds where each page of the grid began."""
+
+    base: gr.Dropdown
+    lora: gr.Dropdown
+    mode: gr.Dropdown
+    words: gr.Textbox
+    count: gr.HTML
+    list_view: gr.Column
+    grid: gr.HTML
+    newer: gr.Button
+    older: gr.Button
+    pages: gr.State
+    picture_view: gr.Column
+    picture: gr.HTML
+    contract: gr.HTML
+    said: gr.HTML
+    actions: gr.Row
+    confirm: gr.Row
+    opened: gr.State
+
+    def filters(self) -> list[Any]:
+        return [self.base, self.lora, self.mode, self.words]
+
+    def all(self) -> list[Any]:
+        return [getattr(self, name) for name in self.__slots__]
+
+
+@dataclass(frozen=True, slots=True)
+class _Buttons:
+    back: gr.Button
+    use: gr.Button
+    verify: gr.Button
+    delete: gr.Button
+    really: gr.Button
+    keep: gr.Button
+
+
+def build(workspace: Workspace, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs) -> None:
+    """Lay the tab out and wire it; call inside ``tab``."""
+    parts, buttons = _layout()
+    events = GalleryEvents(workspace, parts)
+    private = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    _wire_list(parts, events, tab, private)
+    _wire_picture(parts, buttons, events, private)
+
+    def use(request: gr.Request, opened: str, *sent: Any) -> dict[Any, Any]:
+        values, problem = events.settings_of(opened)
+        if values is None:
+            return {parts.said: grid.said(problem, bad=True)}
+        form = studio.events.panel.form.values(sent)
+        filled = studio.events.fill({**form, **values}, page_of(request))
+        return filled | {tabs: gr.Tabs(selected="studio")}
+
+    buttons.use.click(
+        **quick(
+            studio,
+            use,
+            inputs=[parts.opened, *studio.inputs],
+            outputs=[tabs, parts.said, *studio.outputs],
+        )
+    )
+
+
+def _layout() -> tuple[GalleryParts, _Buttons]:
+    with gr.Column(elem_classes="ls-library") as list_view:
+        with gr.Row(elem_classes="ls-filters"):
+            base = _filter("Base")
+            lora = _filter("LoRA")
+            mode = _filter("Mode")
+            words = gr.Textbox(
+                label="Find", placeholder="words in prompts, names or seed", min_width=160
+            )
+            count = gr.HTML("", apply_default_css=False, elem_classes="ls-count")
+        thumbs = gr.HTML(
+            "", js_on_load=PICK, apply_default_css=False, elem_id="gallery", min_height=200
+        )
+        with gr.Row(elem_classes="ls-paging"):
+            newer = gr.Button("Newer", size="sm", visible=False, min_width=90, scale=0)
+            older = gr.Button("Older", size="sm", visible=False, min_width=90, scale=0)
+    with gr.Column(visible=False, elem_classes="ls-library", elem_id="opened") as picture_view:
+        back = gr.Button("Back to all pictures", size="sm", elem_classes="ls-quiet ls-back")
+        with gr.Row(elem_classes="ls-detail"):
+            with gr.Column(scale=6, min_width=300):
+                picture = gr.HTML("", apply_default_css=False)
+            with gr.Column(scale=6, min_width=300):
+                contract = gr.HTML("", js_on_load=KEEP_OPEN, apply_default_css=False)
+                with gr.Row(elem_classes="ls-tight") as actions:
+                    use = gr.Button("Use these settings", variant="primary", size="sm")
+                    verify = gr.Button("Verify", size="sm", min_width=90)
+                    delete = gr.Button("Delete", size="sm", min_width=90)
+                with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
+                    gr.HTML(
+                        "Delete this picture and its record? They cannot be brought back.",
+                        apply_default_css=False,
+                    )
+                    keep = gr.Button("Keep it", size="sm", min_width=90, scale=0)
+                    really = gr.Button(
+                        "Delete picture", size="sm", variant="stop", min_width=120, scale=0
+                    )
+                said = gr.HTML("", apply_default_css=False)
+    parts = GalleryParts(
+        base=base,
+        lora=lora,
+        mode=mode,
+        words=words,
+        count=count,
+        list_view=list_view,
+        grid=thumbs,
+        newer=newer,
+        older=older,
+        pages=gr.State(()),
+        picture_view=picture_view,
+        picture=picture,
+        contract=contract,
+        said=said,
+        actions=actions,
+        confirm=confirm,
+        opened=gr.State(""),
+    )
+    return parts, _Buttons(back, use, verify, delete, really, keep)
+
+
+def _filter(label: str) -> gr.Dropdown:
+    return gr.Dropdown([("All", ALL)], value=ALL, label=label, interactive=True, min_width=140)
+
+
+def _wire_list(
+    parts: GalleryParts, events: GalleryEvents, tab: gr.Tab, private: dict[str, Any]
+) -> None:
+    listed = {"outputs": parts.all(), **private}
+    last = {**listed, "trigger_mode": "always_last"}
+    tab.select(events.enter, inputs=[*parts.filters(), parts.opened], **listed)
+    gr.on(
+        [part.input for part in parts.filters()], events.first, inputs=parts.filters(), **last
+    )
+    paging = [*parts.filters(), parts.pages]
+    parts.older.click(events.older, inputs=paging, **listed)
+    parts.newer.click(events.newer, inputs=paging, **listed)
+
+    def open_picture(event: gr.EventData) -> dict[Any, Any]:
+        return events.open(picked(event))
+
+    parts.grid.pick(open_picture, **listed)
+
+
+def _wire_picture(
+    parts: GalleryParts, buttons: _Buttons, events: GalleryEvents, private: dict[str, Any]
+) -> None:
+    shown = {"outputs": parts.all(), **private}
+    again = [*parts.filters(), parts.pages]
+    buttons.back.click(events.back, inputs=again, **shown)
+    buttons.verify.click(events.verify, inputs=parts.opened, **shown)
+    buttons.delete.click(events.ask, **shown)
+    buttons.keep.click(events.keep, **shown)
+    buttons.really.click(events.delete, inputs=[parts.opened, *again], **shown)

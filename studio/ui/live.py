@@ -1,0 +1,142 @@
+"""From the form's values to everything the Studio tab shows about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.architecture import Mode
+from studio.errors import StudioError
+from studio.plan import RunPlan
+from studio.ui import hints, sheet, words
+from studio.ui.form import MAX_LORAS, Values, preset_strength, read, strengths
+from studio.ui.html import EMPTY, Html, esc, join, span, tag
+from studio.ui.request_panel import RequestPanel
+from studio.violations import Violation
+from studio.workspace import Workspace
+
+Updates = dict[Any, Any]
+"""Component → its new value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The request could not even be resolved: a file vanished, say."""
+
+    text: str
+
+
+Outcome = RunPlan | tuple[Violation, ...] | Trouble
+
+
+def resolve(values: Values, workspace: Workspace) -> Outcome:
+    """What the request comes to, for the page."""
+    if values["base"] is None:
+        return Trouble("There is no base model in the presets. Add one, and start again.")
+    try:
+        return workspace.plan(read(values, workspace.catalog))
+    except StudioError as error:
+        return Trouble(str(error))
+
+
+def fingerprint(outcome: Outcome) -> str:
+    """Of the plan that Generate would run; empty where there is none."""
+    return outcome.fingerprint if isinstance(outcome, RunPlan) else ""
+
+
+def sheet_of(outcome: Outcome) -> Html:
+    if isinstance(outcome, RunPlan):
+        return sheet.ready(outcome)
+    if isinstance(outcome, Trouble):
+        return sheet.trouble(outcome.text)
+    return sheet.violations(outcome)
+
+
+def compact(outcome: Outcome) -> Html:
+    """The contract in one line that opens, for narrow screens."""
+    if isinstance(outcome, RunPlan):
+        line = f"Ready · {outcome.mode.label} · plan {words.short_hash(outcome.fingerprint)}"
+    elif isinstance(outcome, Trouble):
+        line = "Not ready"
+    else:
+        line = words.plural(len(outcome), "violation")
+    style = "ls-ok" if isinstance(outcome, RunPlan) else "ls-problem"
+    return tag(
+        "details",
+        tag("summary", span(style, line)),
+        sheet_of(outcome),
+        data_keep="compact",
+    )
+
+
+def bar(outcome: Outcome) -> Html:
+    """Beneath Generate: which plan it runs."""
+    if not isinstance(outcome, RunPlan):
+        return esc("Generate waits until the request holds.")
+    pictures = words.plural(outcome.count, "picture")
+    return join(
+        (
+            "Runs plan ",
+            tag("code", words.short_hash(outcome.fingerprint)),
+            " · seed ",
+            span("ls-figure", outcome.seed),
+            f" · {pictures}",
+        )
+    )
+
+
+def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Workspace) -> Updates:
+    """Hints, LoRA rows and the bar: all but the sheet, so that a run can keep it."""
+    mode = Mode(values["mode"])
+    found = outcome if isinstance(outcome, tuple) else ()
+    texts = (
+        hints.of_plan(outcome, values)
+        if isinstance(outcome, RunPlan)
+        else hints.of_violations(found, mode)
+    )
+    updates: Updates = {panel.hints[field]: text for field, text in texts.items()}
+    updates |= _slots(panel, values, mode, found, w)
+    updates[panel.compact] = compact(outcome)
+    updates[panel.bar] = bar(outcome)
+    if any(violation.field in _FOLDED for violation in found):
+        updates[panel.settings] = gr.Accordion(open=True)
+    return updates
+
+
+_FOLDED = frozenset(hints.FIELDS[5:])
+
+
+def _slots(
+    panel: RequestPanel, values: Values, mode: Mode, found: Sequence[Violation], w: Workspace
+) -> Updates:
+    numbers = strengths(values)
+    updates: Updates = {}
+    for number, slot in enumerate(panel.slots):
+        if number < len(values["chosen"]):
+            slug = values["chosen"][number]
+            caption = hints.slot_caption(slug, numbers[number], mode, w.catalog, found)
+            updates[slot.caption] = caption
+        else:
+            updates[slot.caption] = EMPTY
+    return updates
+
+
+def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
+    """The rows themselves: only when LoRAs are added, removed or reused."""
+    updates: Updates = {panel.form.chosen: values["chosen"]}
+    for number in range(MAX_LORAS):
+        slot = panel.slots[number]
+        used = number < len(values["chosen"])
+        updates[slot.group] = gr.Column(visible=used)
+        if used:
+            slug = values["chosen"][number]
+            preset = w.catalog.loras.get(slug)
+            label = f"{preset.label if preset else slug}"
+            updates[slot.strength] = gr.Slider(value=values[f"strength_{number}"], label=label)
+            updates[slot.remove] = gr.Button("Remove")
+    return updates
+
+
+def first_strength(slug: str, w: Workspace) -> float:
+    return preset_strength(slug, w.catalog)

@@ -1,0 +1,88 @@
+"""The whole page: header, tabs, and what happens when it opens and closes."""
+
+from typing import Any
+
+import gradio as gr
+
+from studio.ui import gallery_tab, icons, models_tab, studio_tab, words
+from studio.ui.html import Html, div, join, span, tag
+from studio.ui.live import Updates
+from studio.ui.sessions import Sessions
+from studio.ui.studio_tab import StudioTab, page_of, quick
+from studio.workspace import Workspace
+
+TITLE = "LoRA Studio"
+TABS = ("studio", "gallery", "models")
+HEARTBEAT = 3.0
+"""Seconds between two looks at the device and its queue."""
+CACHE = (3600, 24 * 3600)
+"""How often gradio's cache is cleaned, and from which age on: seconds."""
+
+
+def build(workspace: Workspace) -> gr.Blocks:
+    """The page over ``workspace``; theme and style are given to ``launch``."""
+    sessions = Sessions(workspace)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True) as demo:
+        with gr.Row(elem_classes="ls-header"):
+            gr.HTML(_name(), apply_default_css=False, elem_classes="ls-name")
+            status = gr.HTML(
+                _status(workspace), apply_default_css=False, elem_classes="ls-status"
+            )
+        with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
+            with gr.Tab("Studio", id=TABS[0]):
+                studio = studio_tab.build(workspace, sessions)
+            with gr.Tab("Gallery", id=TABS[1]) as gallery:
+                gallery_tab.build(workspace, studio, gallery, tabs)
+            with gr.Tab("Models", id=TABS[2]) as models:
+                models_tab.build(workspace, models)
+        _wire(demo, workspace, sessions, studio, status)
+    return demo
+
+
+def _name() -> Html:
+    return tag("h1", icons.MARK, span("", TITLE))
+
+
+def _status(workspace: Workspace) -> Html:
+    waiting = workspace.queue_length()
+    queue = f"{words.plural(waiting, 'run')} in the queue" if waiting else "idle"
+    device = workspace.device_label or "getting the device ready"
+    return join(
+        (
+            span("ls-device", device),
+            div(f"ls-queue{' ls-busy' if waiting else ''}", span("ls-dot", ""), queue),
+        )
+    )
+
+
+def _wire(
+    demo: gr.Blocks, workspace: Workspace, sessions: Sessions, studio: StudioTab, status: gr.HTML
+) -> None:
+    session = gr.State(None, delete_callback=_closer(workspace))
+
+    def opened(request: gr.Request, *sent: Any) -> Updates:
+        page = page_of(request)
+        held = {session: sessions.open(page)}
+        return held | studio.events.start(studio.events.panel.form.values(sent), page)
+
+    def look() -> str:
+        return _status(workspace)
+
+    def closed(request: gr.Request) -> None:
+        sessions.close(page_of(request))
+
+    outputs = [session, *studio.outputs]
+    demo.load(**quick(studio, opened, inputs=studio.inputs, outputs=outputs))
+    demo.load(lambda: workspace.warm_up() and None, queue=False, api_visibility="private")
+    demo.unload(closed)
+    gr.Timer(HEARTBEAT).tick(
+        look, outputs=status, queue=False, show_progress="hidden", api_visibility="private"
+    )
+
+
+def _closer(workspace: Workspace) -> Any:
+    def close(session: str | None) -> None:
+        if session is not None:
+            workspace.close_session(session)
+
+    return close

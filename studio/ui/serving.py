@@ -1,0 +1,44 @@
+"""How the page is served: address, look, and which files a browser may fetch."""
+
+from typing import Any
+
+import gradio as gr
+
+from studio.ui import theme
+from studio.ui.page import build
+from studio.workspace import Workspace
+
+
+def launch_options(workspace: Workspace) -> dict[str, Any]:
+    """Arguments for ``Blocks.launch``. Pictures are served, the studio's own files are not."""
+    settings = workspace.settings
+    outputs = settings.outputs
+    return {
+        "server_name": settings.host,
+        "server_port": settings.port or None,
+        "share": settings.share,
+        "theme": theme.theme(),
+        "css_paths": list(theme.STYLES),
+        "favicon_path": theme.FAVICON,
+        "footer_links": [],
+        "allowed_paths": [str(outputs)],
+        "blocked_paths": [str(settings.state), *_index_files(outputs)],
+        "show_error": True,
+        "ssr_mode": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "pwa": False,
+        "mcp_server": False,
+        "max_file_size": 1,
+    }
+
+
+def _index_files(outputs: Any) -> list[str]:
+    return [str(outputs / name) for name in ("index.sqlite", ".env")]
+
+
+def launch(workspace: Workspace, **options: Any) -> gr.Blocks:
+    """Build the page and serve it; ``options`` go to gradio's ``launch`` over our own."""
+    demo = build(workspace)
+    demo.launch(**{**launch_options(workspace), **options})
+    return demo

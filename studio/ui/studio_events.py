@@ -1,0 +1,243 @@
+"""What happens when somebody touches the Studio tab."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from studio.architecture import Architecture, Mode
+from studio.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from studio.plan import RunPlan
+from studio.presets import TriggerRule
+from studio.ui import live, sheet, stage
+from studio.ui.choices import choose, themes
+from studio.ui.form import MAX_LORAS, Values, draw_seed, preset_strength, strengths, with_loras
+from studio.ui.html import EMPTY, Html, esc, span
+from studio.ui.live import Updates
+from studio.ui.request_panel import RequestPanel
+from studio.ui.sessions import Sessions
+from studio.ui.start import offers
+from studio.workspace import Workspace
+
+
+class StudioEvents:
+    """Handlers; each takes the form's values and returns what changes.
+
+    Attributes:
+        panel: the request's components.
+        sheet, stage: where contract and picture are shown.
+        shown: the state that holds the fingerprint of the plan on the page.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        sessions: Sessions,
+        panel: RequestPanel,
+        contract: gr.HTML,
+        picture: gr.HTML,
+        shown: gr.State,
+    ) -> None:
+        self._workspace = workspace
+        self._sessions = sessions
+        self.panel = panel
+        self.sheet = contract
+        self.stage = picture
+        self.shown = shown
+
+    # What the page shows about the form
+
+    def refresh(self, values: Values, page: str) -> Updates:
+        """After any edit: resolve, and show the plan or what is wrong."""
+        outcome = live.resolve(values, self._workspace)
+        updates = live.around_form(self.panel, values, outcome, self._workspace)
+        updates[self.shown] = live.fingerprint(outcome)
+        if not self._sessions.is_running(page):
+            updates[self.sheet] = live.sheet_of(outcome)
+            updates[self.panel.generate] = gr.Button(interactive=isinstance(outcome, RunPlan))
+        return updates
+
+    def start(self, values: Values, page: str) -> Updates:
+        """The page has loaded: the LoRA rows, and the first plan."""
+        values = with_loras(
+            values,
+            values["chosen"],
+            [preset_strength(slug, self._workspace.catalog) for slug in values["chosen"]],
+        )
+        return self._filled(values, page)
+
+    def fill(self, values: Values, page: str) -> Updates:
+        """Write ``values`` into the form ("Use these settings")."""
+        form = self.panel.form.fields()
+        updates: Updates = {
+            form[name]: value for name, value in values.items() if not name.startswith("strength")
+        }
+        updates |= self._lists(values, theme="", words="")
+        updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
+        return updates | self._filled(values, page)
+
+    def _filled(self, values: Values, page: str) -> Updates:
+        rows = live.lora_rows(self.panel, values, self._workspace)
+        return rows | self.refresh(values, page)
+
+    # Base and LoRAs
+
+    def base(self, values: Values, page: str) -> Updates:
+        """Another base: its LoRAs, its themes. Chosen LoRAs stay, and are judged anew."""
+        updates = self._lists(values, theme="", words="")
+        updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
+        return updates | self.refresh(values, page)
+
+    def filter(self, values: Values, theme: str | None, words: str | None) -> Updates:
+        return self._lists(values, theme or "", words or "")
+
+    def add(self, values: Values, slug: str | None, theme: str, words: str, page: str) -> Updates:
+        """A LoRA is picked: its row, and the mode that uses it."""
+        chosen = tuple(values["chosen"])
+        if slug is None or slug in chosen or slug not in self._workspace.catalog.loras:
+            return {self.panel.add: gr.Dropdown(value=None)}
+        if len(chosen) == MAX_LORAS:
+            full = f"{MAX_LORAS} LoRAs are chosen, which is the most. Remove one first."
+            said = span("ls-problem", full)
+            return {self.panel.add: gr.Dropdown(value=None), self.panel.hints["loras"]: said}
+        numbers = [*strengths(values), preset_strength(slug, self._workspace.catalog)]
+        values = with_loras(values, (*chosen, slug), numbers)
+        mode, said = self._mode_with(values, slug)
+        return self._lora_change(values, mode, said, theme, words, page)
+
+    def remove(
+        self, values: Values, number: int, theme: str, words: str, page: str
+    ) -> Updates:
+        """A LoRA goes; without any, only the base is left."""
+        chosen, numbers = list(values["chosen"]), strengths(values)
+        if number >= len(chosen):
+            return {}
+        del chosen[number], numbers[number]
+        values = with_loras(values, chosen, numbers)
+        mode, said = Mode(values["mode"]), ""
+        if not chosen and mode is not Mode.BASE:
+            mode, said = Mode.BASE, "The last LoRA is gone, so the mode is Base."
+        return self._lora_change(values, mode, said, theme, words, page)
+
+    def _mode_with(self, values: Values, slug: str) -> tuple[Mode, str]:
+        """The mode after a LoRA was added, and the sentence that says what changed."""
+        mode = Mode(values["mode"])
+        if mode is not Mode.BASE:
+            return mode, ""
+        preset = self._workspace.catalog.loras[slug]
+        without = preset.trigger is TriggerRule.NONE
+        mode = Mode.LORA if without else Mode.LORA_WITH_TRIGGER
+        return mode, f"A LoRA was added, so the mode is {mode.label}."
+
+    def _lora_change(
+        self, values: Values, mode: Mode, said: str, theme: str, words: str, page: str
+    ) -> Updates:
+        values = {**values, "mode": mode.value}
+        updates = self._lists(values, theme or "", words or "")
+        updates[self.panel.form.mode] = mode.value
+        updates |= self._filled(values, page)
+        if said:
+            hint = self.panel.hints["mode"]
+            updates[hint] = Html(span("ls-changed", said) + " " + esc(updates[hint]))
+        return updates
+
+    def _architecture(self, values: Values) -> Architecture | None:
+        model = self._workspace.catalog.models.get(values["base"])
+        return None if model is None else model.base_architecture
+
+    def _lists(self, values: Values, theme: str, words: str) -> Updates:
+        architecture = self._architecture(values)
+        if architecture is None:
+            return {self.panel.lora_note: EMPTY}
+        found = choose(self._workspace.catalog, architecture, theme, words, values["chosen"])
+        offer = gr.Dropdown(choices=list(offers(found.shown)), value=None)
+        return {self.panel.add: offer, self.panel.lora_note: esc(found.describe())}
+
+    def _themes(self, values: Values) -> Any:
+        architecture = self._architecture(values)
+        names = themes(self._workspace.catalog, architecture) if architecture else ()
+        return gr.Dropdown(choices=[("All themes", ""), *((n, n) for n in names)], value="")
+
+    # The run
+
+    def generate(self, values: Values, shown: str, page: str) -> Iterator[Updates]:
+        """Run exactly the plan that is shown; if the form says another, show that first."""
+        outcome = live.resolve(values, self._workspace)
+        if not isinstance(outcome, RunPlan):
+            yield self.refresh(values, page)
+            return
+        if outcome.fingerprint != shown:
+            yield self.refresh(values, page) | {self.sheet: sheet.changed(outcome)}
+            return
+        started = self._sessions.start(page)
+        if started is None:
+            return
+        session, cancel = started
+        try:
+            yield from self._watch(outcome, self._workspace.run(outcome, session, cancel))
+        finally:
+            self._sessions.finish(page)
+
+    def _watch(self, plan: RunPlan, events: Iterator[Event]) -> Iterator[Updates]:
+        yield {
+            self.sheet: sheet.running(plan),
+            self.stage: stage.waiting("Starting"),
+            self.panel.generate: gr.Button("Generate", interactive=False),
+            self.panel.cancel: gr.Button(interactive=True),
+        }
+        done: list[Finished] = []
+        preview = EMPTY
+        for event in events:
+            match event:
+                case Queued():
+                    yield {self.stage: stage.queued(event.ahead)}
+                case Loading():
+                    yield {self.stage: stage.waiting(event.stage)}
+                case Progress():
+                    if event.preview is not None:
+                        preview = stage.preview_of(event.preview)
+                    yield {self.stage: stage.progress(event, preview)}
+                case Finished():
+                    done.append(event)
+                    preview = EMPTY
+                case Cancelled() | Failed():
+                    yield self._ended(plan, done, event)
+                    return
+        yield {
+            self.sheet: sheet.of_record(done[-1].record, full=False),
+            self.stage: stage.pictures(done),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def _ended(self, plan: RunPlan, done: list[Finished], event: Cancelled | Failed) -> Updates:
+        if isinstance(event, Cancelled):
+            contract, line, bad = sheet.cancelled(plan), "Cancelled", False
+        else:
+            contract = sheet.failed(plan, event.message, event.way_out)
+            line, bad = f"{event.message} {event.way_out}", True
+        return {
+            self.sheet: contract,
+            self.stage: stage.stopped(done, line, bad),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def after_run(self, values: Values, page: str) -> Updates:
+        """The next plan: a new seed where the field is blank. The sheet keeps the run's."""
+        if self._sessions.is_running(page):
+            return {}
+        values = {**values, "drawn": draw_seed()}
+        outcome = live.resolve(values, self._workspace)
+        updates = live.around_form(self.panel, values, outcome, self._workspace)
+        ready = isinstance(outcome, RunPlan)
+        return updates | {
+            self.panel.form.drawn: values["drawn"],
+            self.shown: live.fingerprint(outcome),
+            self.panel.generate: gr.Button(interactive=ready),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def cancel(self, page: str) -> Updates:
+        """Ask the run to stop; its own last event says that it did."""
+        if not self._sessions.cancel(page):
+            return {}
+        return {self.panel.cancel: gr.Button(interactive=False)}

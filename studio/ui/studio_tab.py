@@ -1,0 +1,171 @@
+"""The Studio tab: request on the left, contract and picture on the right."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from studio.ui import request_panel, sheet, stage
+from studio.ui.live import Updates
+from studio.ui.sessions import Sessions
+from studio.ui.start import Start
+from studio.ui.studio_events import StudioEvents
+from studio.workspace import Workspace
+
+KEEP_OPEN = """
+const opened = new Set();
+element.addEventListener('toggle', (event) => {
+  const key = event.target.dataset.keep;
+  if (key) event.target.open ? opened.add(key) : opened.delete(key);
+}, true);
+watch('value', () => element.querySelectorAll('details[data-keep]').forEach((one) => {
+  one.open = opened.has(one.dataset.keep);
+}));
+"""
+"""A sheet that is drawn anew keeps what the reader had opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudioTab:
+    """What other tabs need of this one."""
+
+    events: StudioEvents
+    outputs: list[Any]
+    inputs: list[Any]
+
+
+def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
+    """Lay the tab out and wire it; call inside its gr.Tab."""
+    with gr.Row(elem_classes="ls-studio"):
+        with gr.Column(scale=5, min_width=320, elem_classes="ls-request"):
+            panel = request_panel.build(Start.of(workspace.catalog), workspace.schedulers)
+        with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
+            contract = gr.HTML(
+                sheet.empty(), js_on_load=KEEP_OPEN, apply_default_css=False, elem_id="contract"
+            )
+            picture = gr.HTML(stage.idle(), apply_default_css=False, elem_id="picture")
+    shown = gr.State("")
+    events = StudioEvents(workspace, sessions, panel, contract, picture, shown)
+    tab = StudioTab(events, _outputs(events), panel.form.inputs())
+    _wire_form(tab)
+    _wire_run(tab)
+    return tab
+
+
+def _outputs(events: StudioEvents) -> list[Any]:
+    panel = events.panel
+    slots = [
+        part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)
+    ]
+    around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
+    run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
+    return [*panel.form.inputs(), *slots, *around, *panel.hints.values(), *run]
+
+
+def quick(tab: StudioTab, handler: Callable[..., Updates], **given: Any) -> dict[str, Any]:
+    """Arguments of an event that only looks: never queued, the last of many wins."""
+    return {
+        "fn": handler,
+        "outputs": tab.outputs,
+        "queue": False,
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+        **given,
+    }
+
+
+def _wire_form(tab: StudioTab) -> None:
+    events, panel, inputs = tab.events, tab.events.panel, tab.inputs
+    form = panel.form
+    narrowing = [panel.theme, panel.words]
+
+    def refresh(request: gr.Request, *sent: Any) -> Updates:
+        return events.refresh(form.values(sent), page_of(request))
+
+    def base(request: gr.Request, *sent: Any) -> Updates:
+        return events.base(form.values(sent), page_of(request))
+
+    def narrow(theme: str, words: str, *sent: Any) -> Updates:
+        return events.filter(form.values(sent), theme, words)
+
+    def add(request: gr.Request, slug: str, theme: str, words: str, *sent: Any) -> Updates:
+        return events.add(form.values(sent), slug, theme, words, page_of(request))
+
+    def remove(
+        number: int, request: gr.Request, theme: str, words: str, *sent: Any
+    ) -> Updates:
+        return events.remove(form.values(sent), number, theme, words, page_of(request))
+
+    edited = [*form.strengths, form.mode, form.prompt, form.negative_prompt, form.steps]
+    edited += [form.guidance_scale, form.clip_skip, form.width, form.height, form.scheduler]
+    edited += [form.seed, form.count, form.prompt_encoder, form.allow_cut]
+    gr.on([part.input for part in edited], **quick(tab, refresh, inputs=inputs))
+    form.base.input(**quick(tab, base, inputs=inputs))
+    lists = [panel.add, panel.lora_note]
+    gr.on(
+        [panel.theme.input, panel.words.input],
+        **quick(tab, narrow, inputs=[*narrowing, *inputs], outputs=lists),
+    )
+    panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
+    for number, slot in enumerate(panel.slots):
+        slot.remove.click(
+            **quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs])
+        )
+
+
+def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Updates]:
+    """``handler`` for one row; a closure, because gradio reads the signature."""
+
+    def numbered(request: gr.Request, *sent: Any) -> Updates:
+        return partial(handler, number)(request, *sent)
+
+    return numbered
+
+
+def _wire_run(tab: StudioTab) -> None:
+    events, panel, inputs = tab.events, tab.events.panel, tab.inputs
+    form = panel.form
+
+    def generate(request: gr.Request, shown: str, *sent: Any) -> Iterator[Updates]:
+        yield from events.generate(form.values(sent), shown, page_of(request))
+
+    def after(request: gr.Request, *sent: Any) -> Updates:
+        return events.after_run(form.values(sent), page_of(request))
+
+    def cancel(request: gr.Request) -> Updates:
+        return events.cancel(page_of(request))
+
+    outputs = [
+        panel.generate,
+        panel.cancel,
+        events.sheet,
+        events.stage,
+        *(part for part in tab.outputs if part not in (panel.generate, panel.cancel)),
+    ]
+    run = gr.on(
+        [panel.generate.click, form.prompt.submit],
+        generate,
+        inputs=[events.shown, *inputs],
+        outputs=list(dict.fromkeys([*outputs, *tab.outputs])),
+        show_progress="hidden",
+        trigger_mode="once",
+        # The workspace has the queue of the device and tells each run its place in it.
+        concurrency_limit=None,
+        api_visibility="private",
+    )
+    run.then(**quick(tab, after, inputs=inputs, trigger_mode="multiple"))
+    panel.cancel.click(
+        cancel,
+        outputs=[panel.cancel],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def page_of(request: gr.Request) -> str:
+    """Gradio's name for one open page."""
+    return str(request.session_hash)

@@ -1,0 +1,113 @@
+"""The real ``studio`` on the embedded model, as a shell runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.cli.conftest import Cli
+
+STUDIO = Path(sys.executable).with_name("studio")
+PROMPT = ("--prompt", "a rocket on a blue background", "--seed", "7", "--steps", "4")
+INK = ("--base", "mini", "--lora", "pen-ink-mini", "--mode", "lora_with_trigger", *PROMPT)
+PATIENCE = 180
+
+
+def studio(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [STUDIO, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+def pngs(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.png"))
+
+
+def test_from_plan_to_a_picture_that_verifies(cli: Cli, tmp_path: Path) -> None:
+    plan = cli("plan", *INK, "--json")
+    assert plan.code == 0, plan.err
+    made = studio("generate", *INK, "--count", "2", "--output-dir", "pictures", "--json")
+    assert made.returncode == 0, made.stderr
+    value: dict[str, Any] = json.loads(made.stdout)
+    images = [Path(image) for image in value["images"]]
+    assert pngs(tmp_path / "pictures") == sorted(images)
+    assert value["record"]["plan"]["count"] == 2
+    assert [record["receipt"]["image"]["seed"] for record in value["records"]] == [7, 8]
+    (lora,) = value["record"]["receipt"]["loras"]
+    assert lora["sha256"] == plan.json["loras"][0]["sha256"]
+    assert all(part["applied"] == part["targeted"] > 0 for part in lora["components"])
+    assert value["record"]["receipt"]["effect"] > 0
+    held = cli("verify", *images, "--json")
+    assert held.code == 0, held.out
+    flip_a_byte(images[0])
+    assert cli("verify", *images).code == 1
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_the_lora_is_what_differs(cli: Cli) -> None:
+    ink = cli("generate", *INK, "--json")
+    base = cli("generate", "--base", "mini", "--mode", "base", *PROMPT, "--json")
+    again = cli("generate", *INK, "--json")
+    assert (ink.code, base.code, again.code) == (0, 0, 0), ink.err + base.err
+    pixels = [
+        answer.json["record"]["receipt"]["image"]["pixels_sha256"] for answer in (ink, base, again)
+    ]
+    assert pixels[0] == pixels[2]
+    assert pixels[0] != pixels[1]
+    assert base.json["record"]["receipt"]["loras"] == []
+    listed = cli("gallery", "list", "--json").json
+    assert listed["total"] == 3
+    assert sorted(item["mode"] for item in listed["pictures"]) == [
+        "base",
+        "lora_with_trigger",
+        "lora_with_trigger",
+    ]
+
+
+def test_people_get_paths_on_standard_output(tmp_path: Path) -> None:
+    made = studio("generate", *INK)
+    assert made.returncode == 0, made.stderr
+    (path,) = pngs(tmp_path / "outputs")
+    assert str(path) in made.stdout
+    assert "\x1b" not in made.stdout + made.stderr
+    assert "%|" not in made.stdout + made.stderr
+
+
+def test_ctrl_c_leaves_no_picture(tmp_path: Path) -> None:
+    arguments = ("generate", *INK[:-1], "200", "--width", "256", "--height", "256", "--json")
+    process = subprocess.Popen(
+        [STUDIO, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if line.startswith("Image 1 of 1"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, said + rest
+    assert json.loads(out)["cancelled"] is True
+    assert "Traceback" not in said + rest
+    assert pngs(tmp_path) == []
+
+
+def test_all_violations_end_with_2() -> None:
+    made = studio(
+        *("generate", "--base", "mini", "--mode", "base", "--lora", "pen-ink-mini"),
+        *("--prompt", "a rocket, phrsink", "--steps", "0", "--json"),
+    )
+    assert made.returncode == 2
+    assert len(json.loads(made.stdout)["violations"]) >= 3

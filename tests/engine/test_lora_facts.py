@@ -1,0 +1,346 @@
+"""How loading a LoRA fails without saying so on SD1.5-structure: each way is refused by name.
+
+The numbers are those of the list of reproduced behaviours of diffusers 0.42, peft 0.21 and
+transformers 5.23 that the engine was written against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file, save_file
+
+from studio.engine import Engine
+from studio.errors import ContractBroken, LoraRefused, StudioError, WeightsError
+from tests import tiny
+from tests.plans import make_job, pictures, pixels
+
+Tensors = dict[str, torch.Tensor]
+Change = Callable[[Tensors], Tensors]
+
+
+def _renamed(old: str, new: str) -> Change:
+    return lambda tensors: {key.replace(old, new): value for key, value in tensors.items()}
+
+
+def _first(tensors: Tensors, ending: str) -> str:
+    return next(key for key in sorted(tensors) if key.endswith(ending))
+
+
+def _with(ending: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Change:
+    def apply(tensors: Tensors) -> Tensors:
+        key = _first(tensors, ending)
+        return {**tensors, key: change(tensors[key].clone())}
+
+    return apply
+
+
+def _nan(tensor: torch.Tensor) -> torch.Tensor:
+    tensor[0, 0] = float("nan")
+    return tensor
+
+
+def _extra(key: str) -> Change:
+    return lambda tensors: {**tensors, key: torch.ones(4, 4)}
+
+
+BROKEN: dict[str, tuple[str, Change, str]] = {
+    "1_bare_names": ("plain", _renamed("unet.", ""), "neither the diffusers nor the kohya"),
+    "1_comfyui_prefix": ("plain", _renamed("unet.", "diffusion_model."), "diffusion_model."),
+    "1_peft_prefix": ("plain", _renamed("unet.", "base_model.model."), "base_model.model."),
+    "1_transformer_prefix": ("plain", _renamed("unet.", "transformer."), "transformer"),
+    "2_second_text_encoder": (
+        "text", _renamed("text_encoder.", "text_encoder_2."), "second text encoder",
+    ),
+    "2_conditioner": ("plain", _extra("conditioner.lora_A.weight"), "1 of its 97 tensors"),
+    "3_module_that_is_not_there": (
+        "plain", _renamed("down_blocks.0.attentions.0", "down_blocks.7.attentions.0"),
+        "does not have",
+    ),
+    "4_empty": ("plain", lambda _: {}, "no tensors"),
+    "10_dora": (
+        "kohya", _extra("lora_unet_mid_block_attentions_0_proj_in.dora_scale"), "DoRA",
+    ),
+    "10_dora_peft": ("plain", _extra("unet.conv_in.lora_magnitude_vector"), "DoRA"),
+    "13_text_encoder_layer_too_many": (
+        "text", _renamed("encoder.layers.2", "encoder.layers.9"), "does not have",
+    ),
+    "14_nan": ("plain", _with("lora_B.weight", _nan), "not finite"),
+    "17_other_widths": (
+        "plain", _with("to_q.lora_A.weight", lambda t: torch.cat([t, t], 1)), "the base needs",
+    ),
+    "lokr": ("plain", _extra("lora_unet_conv_in.lokr_w1"), "LoKr"),
+    "loha": ("kohya", _extra("lora_unet_conv_in.hada_w1_a"), "LoHa"),
+    "bias": ("plain", _extra("unet.conv_in.lora_B.bias"), "biases"),
+    "half_a_layer": (
+        "plain",
+        lambda t: {k: v for k, v in t.items() if k != _first(t, "lora_B.weight")},
+        "no up matrix",
+    ),
+    "nothing_but_zeros": (
+        "plain", lambda t: {k: v * 0 if "lora_B" in k else v for k, v in t.items()},
+        "changes nothing",
+    ),
+    "two_spellings_of_one_layer": (
+        "text",
+        lambda t: t | {k.replace("encoder.layers", "text_model.encoder.layers"): v
+                       for k, v in t.items() if k.startswith("text_encoder.")},
+        "Two layers",
+    ),
+    "alpha_not_finite": (
+        "kohya", _with(".alpha", lambda t: t * float("inf")), "no finite number",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_is_refused_before_the_load(
+    name: str, engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    source, change, evidence = BROKEN[name]
+    broken = tiny.rewrite(tiny_loras[source], tmp_path / "broken.safetensors", change)
+    with pytest.raises(LoraRefused, match=evidence):
+        pictures(engine, make_job(tiny_base, (broken, 1.0)))
+    assert not _wrapped(engine)
+
+
+def _wrapped(engine: Engine) -> list[str]:
+    """Modules of the resident pipelines that carry a LoRA layer."""
+    manager = engine._manager
+    assert manager is not None
+    return [
+        name
+        for base in manager._bases.values()
+        for part in (base.pipeline.unet, base.pipeline.text_encoder)
+        for name, module in part.named_modules()
+        if isinstance(module, BaseTunerLayer)
+    ]
+
+
+def test_11_mixed_alpha_attention_is_refused_and_rolled_back(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """diffusers gives the minority's attention layers the majority's alpha, with a warning."""
+    mixed = tiny.to_kohya(
+        tiny_loras["plain"],
+        tmp_path / "mixed.safetensors",
+        lambda name: 1.0 if name.endswith("attn1_to_q") else 2.0,
+    )
+    before = pixels(engine, tiny_base)
+    with pytest.raises(LoraRefused, match="its scale is 0.5, the file says 0.25"):
+        pictures(engine, make_job(tiny_base, (mixed, 1.0)))
+    assert not _wrapped(engine)
+    assert pixels(engine, tiny_base) == before
+
+
+def test_11_mixed_alpha_that_diffusers_maps_is_applied(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    mixed = tiny.to_kohya(
+        tiny_loras["plain"],
+        tmp_path / "mixed.safetensors",
+        lambda name: 1.0 if "_ff_" in name else 2.0,
+    )
+    (made,) = pictures(engine, make_job(tiny_base, (mixed, 0.5)))
+    (unet,) = made.receipt.loras[0].components
+    assert (unet.targeted, unet.applied) == (48, 48)
+    assert (unet.scale_min, unet.scale_max) == (0.125, 0.25)
+
+
+def test_12_alpha_of_the_header_is_applied(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    (made,) = pictures(engine, make_job(tiny_base, (tiny_loras["text"], 0.8)))
+    text, unet = made.receipt.loras[0].components
+    assert (text.component, text.applied) == ("text_encoder", 18)
+    assert (unet.component, unet.applied) == ("unet", 48)
+    assert unet.scale_min == unet.scale_max == pytest.approx(0.8 * 4 / 8)
+
+
+def test_12_kohya_and_diffusers_files_of_one_scale_give_the_same_pixels(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    kohya = tiny.to_kohya(tiny_loras["text"], tmp_path / "same.safetensors", 4.0)
+    assert pixels(engine, tiny_base, (kohya, 1.0)) == pixels(
+        engine, tiny_base, (tiny_loras["text"], 1.0)
+    )
+
+
+def test_13_old_text_encoder_names_without_out_proj(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """diffusers skips the attention of such a file and loads the MLP; it must be all or none."""
+
+    def old_names(tensors: Tensors) -> Tensors:
+        return {
+            key.replace(".lora_A.", ".lora_linear_layer.down.").replace(
+                ".lora_B.", ".lora_linear_layer.up."
+            ): value
+            for key, value in tensors.items()
+            if key.startswith("text_encoder.") and "out_proj" not in key
+        }
+
+    old = tmp_path / "old.safetensors"
+    save_file(old_names(load_file(tiny_loras["text"])), old, metadata={"format": "pt"})
+    try:
+        (made,) = pictures(engine, make_job(tiny_base, (old, 1.0)))
+    except StudioError as error:
+        assert not _wrapped(engine), error
+    else:
+        (text,) = made.receipt.loras[0].components
+        assert text.targeted == text.applied == 15
+
+
+def test_text_encoder_alone(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    alone = tiny.rewrite(
+        tiny_loras["text"],
+        tmp_path / "alone.safetensors",
+        lambda t: {k: v for k, v in t.items() if k.startswith("text_encoder.")},
+    )
+    (made,) = pictures(engine, make_job(tiny_base, (alone, 1.0)))
+    assert [c.component for c in made.receipt.loras[0].components] == ["text_encoder"]
+    assert made.receipt.effect is not None
+    assert made.receipt.effect > 0
+
+
+def test_16_a_fused_pipeline_is_noticed_and_dropped(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """Nobody fuses here; if something did, the base proof would say so."""
+    before = pixels(engine, tiny_base)
+    pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+    manager = engine._manager
+    assert manager is not None
+    (base,) = manager._bases.values()
+    base.pipeline.fuse_lora()
+    base.pipeline.unload_lora_weights()
+    base.adapters.clear()
+    with pytest.raises(ContractBroken, match="not bit-identical"):
+        pictures(engine, make_job(tiny_base))
+    assert engine.memory().bases == ()
+    assert pixels(engine, tiny_base) == before
+
+
+def test_a_text_encoder_error_leaves_no_half_loaded_lora(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """The denoiser loads first, so diffusers leaves it changed when the text encoder fails."""
+
+    def demand_rank(fields: dict[str, object]) -> None:
+        fields["text_encoder.r"] = 5
+        fields["text_encoder.rank_pattern"] = {}
+
+    bad = tiny.with_metadata(tiny_loras["text"], tmp_path / "bad.safetensors", demand_rank)
+    kept = pixels(engine, tiny_base, (tiny_loras["plain"], 0.7))
+    with pytest.raises(LoraRefused):
+        pictures(engine, make_job(tiny_base, (bad, 1.0)))
+    assert engine.memory().loras == 1
+    (again,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 0.7)))
+    assert again.receipt.loras[0].resident
+    assert again.image.tobytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("unet.use_dora", True),
+        ("unet.init_lora_weights", "pissa"),
+        ("unet.modules_to_save", ["conv_in"]),
+        ("unet.alpha_pattern", {"(a+)+$": 3}),
+        ("unet.alpha_pattern", {"no.such.module": 3}),
+    ],
+)
+def test_a_header_that_asks_for_more_than_a_lora_is_refused(
+    key: str,
+    value: object,
+    engine: Engine,
+    tiny_base: Path,
+    tiny_loras: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    bad = tiny.with_metadata(
+        tiny_loras["text"], tmp_path / "bad.safetensors", lambda f: f.update({key: value})
+    )
+    before = pixels(engine, tiny_base)
+    with pytest.raises(LoraRefused):
+        pictures(engine, make_job(tiny_base, (bad, 1.0)))
+    assert pixels(engine, tiny_base) == before
+
+
+def test_dropout_of_the_training_does_not_reach_the_picture(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """peft's new dropout layers start in training mode."""
+    dropped = tiny.with_metadata(
+        tiny_loras["text"],
+        tmp_path / "dropout.safetensors",
+        lambda f: f.update({"unet.lora_dropout": 0.5, "text_encoder.lora_dropout": 0.5}),
+    )
+    assert pixels(engine, tiny_base, (dropped, 1.0)) == pixels(
+        engine, tiny_base, (tiny_loras["text"], 1.0)
+    )
+
+
+def test_ranks_that_differ_per_module_are_applied(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    def narrow(tensors: Tensors) -> Tensors:
+        def cut(key: str, value: torch.Tensor) -> torch.Tensor:
+            if ".to_k." not in key:
+                return value
+            return value[:2] if "lora_A" in key else value[:, :2].contiguous()
+
+        return {key: cut(key, value) for key, value in tensors.items()}
+
+    mixed = tiny.rewrite(tiny_loras["plain"], tmp_path / "ranks.safetensors", narrow)
+    (made,) = pictures(engine, make_job(tiny_base, (mixed, 1.0)))
+    assert made.receipt.loras[0].components[0].scale_min == 1.0
+
+
+def test_pickle_is_never_read(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "lora.bin"
+    path.write_bytes(tiny_loras["plain"].read_bytes())
+    with pytest.raises(LoraRefused, match="not named .safetensors"):
+        pictures(engine, make_job(tiny_base, (path, 1.0)))
+
+
+def test_a_file_that_changed_since_the_plan_is_refused(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "changing.safetensors"
+    path.write_bytes(tiny_loras["plain"].read_bytes())
+    job = make_job(tiny_base, (path, 1.0))
+    path.write_bytes(tiny_loras["other"].read_bytes())
+    with pytest.raises(WeightsError, match="changed since the plan"):
+        pictures(engine, job)
+
+
+def test_the_same_file_twice_is_refused(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(tiny_loras["plain"].read_bytes())
+    with pytest.raises(LoraRefused, match="same file"):
+        pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0), (copy, 0.5)))
+
+
+def test_half_precision_weights_are_computed_in_the_base_dtype(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    half = tiny.rewrite(
+        tiny_loras["plain"],
+        tmp_path / "half.safetensors",
+        lambda t: {k: v.half() for k, v in t.items()},
+    )
+    whole = tiny.rewrite(
+        half, tmp_path / "whole.safetensors", lambda t: {k: v.float() for k, v in t.items()}
+    )
+    assert pixels(engine, tiny_base, (half, 1.0)) == pixels(engine, tiny_base, (whole, 1.0))

@@ -1,0 +1,138 @@
+"""What the encoders read, against the libraries' own way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from studio.engine import Engine
+from studio.engine.prompts import encode
+from studio.errors import ContractBroken
+from studio.request import PromptEncoder
+from tests.plans import make_job, make_plan, pictures, pixels
+
+COMPEL, NATIVE = PromptEncoder.COMPEL, PromptEncoder.NATIVE
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_base: Path) -> Any:
+    made = StableDiffusionPipeline.from_pretrained(tiny_base, local_files_only=True)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [("a rocket on the blue background", "cat"), ("", ""), ("żółć 🚀, (ink:1.3)", "a")],
+)
+def test_native_equals_the_pipelines_own_call(
+    prompt: str, negative: str, engine: Engine, tiny_base: Path, pipeline: Any
+) -> None:
+    theirs = pipeline(
+        prompt=prompt,
+        negative_prompt=negative,
+        width=32,
+        height=32,
+        num_inference_steps=2,
+        guidance_scale=4.0,
+        generator=torch.Generator("cpu").manual_seed(7),
+    ).images[0]
+    assert pixels(engine, tiny_base, prompt=prompt, negative=negative) == theirs.tobytes()
+
+
+@pytest.mark.parametrize("clip_skip", [1, 2, 3])
+def test_compel_equals_native_on_short_prompts(
+    clip_skip: int, tiny_base: Path, pipeline: Any
+) -> None:
+    ours = [
+        encode(pipeline, make_plan(tiny_base, negative="cat", encoder=way, clip_skip=clip_skip))
+        for way in (NATIVE, COMPEL)
+    ]
+    assert torch.equal(ours[0].prompt, ours[1].prompt)
+    assert ours[0].negative is not None
+    assert ours[1].negative is not None
+    assert torch.equal(ours[0].negative, ours[1].negative)
+    assert ours[0].receipts == ours[1].receipts
+
+
+def test_clip_skip_1_is_the_last_layer_and_2_the_one_before(
+    tiny_base: Path, pipeline: Any
+) -> None:
+    """CivitAI's 2 is diffusers' 1: hidden_states[-(1 + 1)], then the final layer norm."""
+    one, two = (encode(pipeline, make_plan(tiny_base, clip_skip=skip)).prompt for skip in (1, 2))
+    theirs, _ = pipeline.encode_prompt("a rocket on the blue background", "cpu", 1, False)
+    assert torch.equal(one, theirs)
+    ids = pipeline.tokenizer(
+        "a rocket on the blue background", padding="max_length", return_tensors="pt"
+    ).input_ids
+    with torch.no_grad():
+        states = pipeline.text_encoder(ids, output_hidden_states=True).hidden_states
+        expected = pipeline.text_encoder.final_layer_norm(states[-(1 + 1)])
+    assert torch.equal(two, expected)
+    assert not torch.equal(one, two)
+
+
+def test_clip_skip_beyond_the_encoder_is_refused(tiny_base: Path, pipeline: Any) -> None:
+    with pytest.raises(ContractBroken, match="has 3 layers"):
+        encode(pipeline, make_plan(tiny_base, clip_skip=4))
+
+
+def test_compel_reads_long_prompts_in_windows(engine: Engine, tiny_base: Path) -> None:
+    job = make_job(tiny_base, prompt=" ".join(["rocket"] * 100), encoder=COMPEL)
+    (made,) = pictures(engine, job)
+    tokens = {entry.side: entry.tokens for entry in made.receipt.encoding}
+    assert tokens == {"prompt": 100, "negative": 0}
+
+
+def test_compel_pads_the_shorter_side(tiny_base: Path, pipeline: Any) -> None:
+    plan = make_plan(tiny_base, negative=" ".join(["cat"] * 80), encoder=COMPEL)
+    encoded = encode(pipeline, plan)
+    assert encoded.negative is not None
+    assert encoded.prompt.shape == encoded.negative.shape == (1, 2 * 77, 32)
+
+
+def test_compel_weights_words(tiny_base: Path, pipeline: Any) -> None:
+    plain, weighted = (
+        encode(pipeline, make_plan(tiny_base, prompt=text, encoder=COMPEL))
+        for text in ("a rocket", "a rocket++")
+    )
+    assert not torch.equal(plain.prompt, weighted.prompt)
+    assert plain.receipts == weighted.receipts
+
+
+@pytest.mark.parametrize("text", ["a cat.swap(rocket)", "a cat withLora(ink, 0.5)"])
+def test_what_compel_would_drop_is_refused(text: str, tiny_base: Path, pipeline: Any) -> None:
+    with pytest.raises(ContractBroken, match="no effect"):
+        encode(pipeline, make_plan(tiny_base, prompt=text, encoder=COMPEL))
+
+
+def test_native_never_truncates(tiny_base: Path, pipeline: Any) -> None:
+    fits = make_plan(tiny_base, prompt=" ".join(["a"] * 75))
+    assert encode(pipeline, fits).receipts[0].tokens == 75
+    with pytest.raises(ContractBroken, match="78 tokens"):
+        encode(pipeline, make_plan(tiny_base, prompt=" ".join(["a"] * 76)))
+
+
+def test_without_guidance_no_negative_prompt_is_read(engine: Engine, tiny_base: Path) -> None:
+    (made,) = pictures(engine, make_job(tiny_base, negative="cat", guidance=1.0))
+    assert [entry.side for entry in made.receipt.encoding] == ["prompt"]
+
+
+def test_encoding_comes_after_the_loras(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """A text-encoder LoRA changes the embeddings, so the order shows in the pixels."""
+    from tests import tiny
+
+    alone = tiny.rewrite(
+        tiny_loras["text"],
+        tmp_path / "alone.safetensors",
+        lambda t: {k: v for k, v in t.items() if k.startswith("text_encoder.")},
+    )
+    before = pixels(engine, tiny_base)
+    assert pixels(engine, tiny_base, (alone, 2.0)) != before
+    assert pixels(engine, tiny_base) == before

@@ -1,0 +1,154 @@
+"""One pipeline, many runs: no run sees another's LoRAs, and the base stays the base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.engine import Engine
+from studio.errors import LoraRefused
+from tests import tiny
+from tests.plans import make_job, pictures, pixels
+
+
+def test_base_before_is_base_after(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    before = pixels(engine, tiny_base)
+    changed = pixels(engine, tiny_base, (tiny_loras["text"], 1.0))
+    (after,) = pictures(engine, make_job(tiny_base))
+    assert changed != before
+    assert after.image.tobytes() == before
+    assert after.receipt.base_proof.holds
+    assert after.receipt.base_proof.fresh
+    assert after.receipt.loras == ()
+    assert after.receipt.effect is None
+
+
+def test_strength_zero_equals_base(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    (made,) = pictures(engine, make_job(tiny_base, (tiny_loras["text"], 0.0)))
+    assert made.receipt.effect == 0
+    assert made.receipt.loras[0].components[0].scale_max == 0
+    assert made.image.tobytes() == pixels(engine, tiny_base)
+
+
+def test_two_loras_stack(engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]) -> None:
+    """A newly loaded adapter is the only active one in diffusers; here both are."""
+    one, two = (tiny_loras["plain"], 0.6), (tiny_loras["text"], 0.9)
+    alone = {pixels(engine, tiny_base, one), pixels(engine, tiny_base, two)}
+    (both,) = pictures(engine, make_job(tiny_base, one, two))
+    assert both.image.tobytes() not in alone
+    assert [lora.slug for lora in both.receipt.loras] == ["plain", "text"]
+    assert pixels(engine, tiny_base, two, one) == both.image.tobytes()
+
+
+def test_switching_there_and_back_gives_identical_pixels(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    first = pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+    other = pixels(engine, tiny_base, (tiny_loras["kohya"], 1.0))
+    (again,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0)))
+    assert again.image.tobytes() == first != other
+    assert again.receipt.loras[0].resident
+
+
+def test_a_strength_is_set_again_without_a_load(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    (weak,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 0.2)))
+    (strong,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.4)))
+    assert strong.receipt.loras[0].resident
+    assert weak.receipt.effect is not None
+    assert strong.receipt.effect is not None
+    assert strong.receipt.effect > weak.receipt.effect > 0
+    assert strong.receipt.loras[0].components[0].scale_max == pytest.approx(1.4)
+
+
+def test_an_unchanged_set_carries_its_measurement_over(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    lora = (tiny_loras["plain"], 1.0)
+    first, second = (pictures(engine, make_job(tiny_base, lora))[0].receipt for _ in range(2))
+    assert (first.base_proof.fresh, second.base_proof.fresh) == (True, False)
+    assert first.effect == second.effect
+    assert engine._manager is not None
+    (base,) = engine._manager._bases.values()
+    base.pipeline.unet.conv_in.bias.detach().add_(0)
+    (third,) = pictures(engine, make_job(tiny_base, lora))
+    assert third.receipt.base_proof.fresh
+
+
+def test_sessions_do_not_see_one_another(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    one, two = (tiny_loras["plain"], 1.0), (tiny_loras["text"], 1.0)
+    alone = [pixels(engine, tiny_base, one), pixels(engine, tiny_base, two)]
+    mixed = [
+        pixels(engine, tiny_base, lora, session=session)
+        for session, lora in [("a", one), ("b", two), ("a", one), ("b", two)]
+    ]
+    assert mixed == alone * 2
+
+
+def test_release_takes_only_what_no_other_session_uses(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    before = pixels(engine, tiny_base, session="a")
+    pixels(engine, tiny_base, (tiny_loras["plain"], 1.0), session="a")
+    pixels(engine, tiny_base, (tiny_loras["plain"], 1.0), session="b")
+    pixels(engine, tiny_base, (tiny_loras["text"], 1.0), session="a")
+    full = engine.memory()
+    engine.release("a")
+    half = engine.memory()
+    engine.release("b")
+    assert (full.loras, half.loras, engine.memory().loras) == (2, 1, 0)
+    assert full.used > half.used > engine.memory().used
+    assert pixels(engine, tiny_base) == before
+
+
+def test_a_refused_lora_leaves_the_others_as_they_were(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    wide = tiny.make_lora(
+        tiny.save_base(tmp_path / "wide", width=64), tmp_path / "wide.safetensors"
+    )
+    kept = pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+    with pytest.raises(LoraRefused, match=r"the file has .* the base needs") as caught:
+        pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0), (wide, 1.0)))
+    assert caught.value.slug == "wide"
+    assert pixels(engine, tiny_base, (tiny_loras["plain"], 1.0)) == kept
+
+
+def test_a_hundred_switches_do_not_grow_anything(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    from studio.engine.adapters import set_loras
+    from studio.engine.admission import WantedLora
+    from studio.engine.injected import lora_layers
+
+    jobs = [make_job(tiny_base, (tiny_loras[name], 1.0)) for name in ("plain", "text")]
+    for job in jobs:
+        pictures(engine, job)
+    manager = engine._manager
+    assert manager is not None
+    (base,) = manager._bases.values()
+
+    def size() -> tuple[int, int, int]:
+        weights = sum(1 for _ in base.pipeline.unet.parameters())
+        layers = list(lora_layers(base.pipeline))
+        return weights, len(layers), sum(len(layer.lora_A) for *_, layer in layers)
+
+    before = size()
+    wanted = [
+        WantedLora(use.slug, use.sha256, 1.0, job.lora_paths[use.slug])
+        for job in jobs
+        for use in job.plan.loras
+    ]
+    for turn in range(100):
+        loras = set_loras(base, [wanted[turn % 2]], manager.make_room)
+        assert loras.proof.holds
+        assert loras.proof.fresh
+    assert size() == before

@@ -1,0 +1,78 @@
+"""One list of dependencies, one version, one entry for shells and one for a Space."""
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+import studio
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def requirement_names(lines: list[str]) -> set[str]:
+    entries = (line.split("#")[0].strip() for line in lines)
+    return {re.split(r"[<>=!~;\[ ]", entry)[0].lower() for entry in entries if entry}
+
+
+def front_matter() -> dict[str, object]:
+    _, head, _ = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    values = yaml.safe_load(head)
+    assert isinstance(values, dict)
+    return values
+
+
+def test_requirements_are_the_one_list() -> None:
+    assert "dependencies" in PROJECT["project"]["dynamic"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["dependencies"] == {
+        "file": ["requirements.txt"]
+    }
+    listed = requirement_names((ROOT / "requirements.txt").read_text().splitlines())
+    declared = importlib.metadata.requires("lora-studio") or []
+    installed = requirement_names([entry for entry in declared if "extra ==" not in entry])
+    assert installed == listed
+
+
+def test_no_list_names_a_host() -> None:
+    for name in ("requirements.txt", "pyproject.toml"):
+        assert "://" not in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_requirement_is_a_range() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    entries = [line for line in lines if line and not line.startswith("#")]
+    assert all(">=" in entry and "==" not in entry for entry in entries)
+
+
+def test_version_has_one_home() -> None:
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "studio.__version__"}
+    assert importlib.metadata.version("lora-studio") == studio.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", studio.__version__)
+
+
+def test_the_studio_command_is_installed() -> None:
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="studio")
+    assert entry.value == "studio.cli:main"
+
+
+def test_the_space_finds_its_entry() -> None:
+    values = front_matter()
+    assert values["sdk"] == "gradio"
+    assert (ROOT / str(values["app_file"])).is_file()
+    assert tuple(map(int, str(values["python_version"]).split("."))) >= (3, 11)
+
+
+def test_the_space_runs_the_gradio_of_the_list() -> None:
+    version = str(front_matter()["sdk_version"])
+    (least,) = re.findall(r"^gradio>=([\d.]+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert tuple(map(int, version.split("."))) >= tuple(map(int, least.split(".")))
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for name in ("README.md", "benchmarks/README.md"):
+        page = ROOT / name
+        links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
+        assert [link for link in links if not (page.parent / link).exists()] == []

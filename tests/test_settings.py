@@ -1,0 +1,95 @@
+"""The environment and .env → Settings."""
+
+from pathlib import Path
+
+import pytest
+
+from studio.errors import SettingsError
+from studio.settings import Settings
+
+
+def test_defaults_start_in_the_directory(tmp_path: Path) -> None:
+    settings = Settings.from_env({}, tmp_path)
+    assert settings.model_base_path == tmp_path
+    assert settings.outputs == tmp_path / "outputs"
+    assert settings.state == tmp_path / "outputs" / ".state"
+    assert settings.preset_dirs == ()
+    assert (settings.host, settings.port, settings.share) == ("127.0.0.1", 7860, False)
+    assert (settings.device, settings.memory_budget) == ("auto", None)
+    assert settings.civitai_api_key is None
+    assert settings.hf_token is None
+
+
+def test_environment_goes_over_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=8001\nHOST=0.0.0.0\nOUTPUTS=pictures\n")
+    settings = Settings.from_env({"PORT": "8002"}, tmp_path)
+    assert (settings.host, settings.port) == ("0.0.0.0", 8002)
+    assert settings.outputs == tmp_path / "pictures"
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HF_TOKEN=\n")
+    settings = Settings.from_env({"PORT": "", "MODEL_BASE_PATH": ""}, tmp_path)
+    assert settings.port == 7860
+    assert settings.model_base_path == tmp_path
+    assert settings.hf_token is None
+
+
+def test_state_follows_outputs_until_it_is_set(tmp_path: Path) -> None:
+    assert Settings.from_env({"OUTPUTS": "a"}, tmp_path).state == tmp_path / "a" / ".state"
+    both = Settings.from_env({"OUTPUTS": "a", "STATE_DIR": "b"}, tmp_path)
+    assert both.state == tmp_path / "b"
+
+
+def test_preset_folders_are_separated_by_colons(tmp_path: Path) -> None:
+    settings = Settings.from_env({"PRESETS": f"mine:{tmp_path / 'theirs'}:"}, tmp_path)
+    assert settings.preset_dirs == (tmp_path / "mine", tmp_path / "theirs")
+
+
+def test_a_home_folder_is_expanded(tmp_path: Path) -> None:
+    settings = Settings.from_env({"MODEL_BASE_PATH": "~/models"}, tmp_path)
+    assert settings.model_base_path == Path.home() / "models"
+
+
+@pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
+def test_share_is_on(tmp_path: Path, value: str) -> None:
+    assert Settings.from_env({"SHARE": value}, tmp_path).share
+
+
+def test_memory_budget_is_in_gigabytes(tmp_path: Path) -> None:
+    assert Settings.from_env({"MEMORY_BUDGET_GB": "1.5"}, tmp_path).memory_budget == 1_500_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "-1"),
+        ("PORT", "65536"),
+        ("SHARE", "maybe"),
+        ("MEMORY_BUDGET_GB", "much"),
+        ("MEMORY_BUDGET_GB", "0"),
+        ("MEMORY_BUDGET_GB", "-3"),
+        ("MEMORY_BUDGET_GB", "nan"),
+        ("MEMORY_BUDGET_GB", "inf"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_variable(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({name: value}, tmp_path)
+    assert name in caught.value.message
+    assert value in caught.value.message
+    assert caught.value.way_out
+
+
+def test_keys_never_show(tmp_path: Path) -> None:
+    settings = Settings.from_env({"HF_TOKEN": "sesame-1", "CIVITAI_API_KEY": "sesame-2"}, tmp_path)
+    assert settings.hf_token == "sesame-1"
+    assert "sesame" not in repr(settings)
+    assert "sesame" not in str(settings)
+
+
+def test_a_space_says_where_to_listen(tmp_path: Path) -> None:
+    space = {"GRADIO_SERVER_NAME": "0.0.0.0"}
+    assert Settings.from_env(space, tmp_path).host == "0.0.0.0"
+    assert Settings.from_env(space | {"HOST": "127.0.0.2"}, tmp_path).host == "127.0.0.2"

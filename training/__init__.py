@@ -1,0 +1,1 @@
+"""Training code of the embedded models; not shipped inside the studio package."""

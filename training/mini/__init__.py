@@ -1,0 +1,1 @@
+"""The embedded model `mini` and its two LoRAs: data, training and export."""

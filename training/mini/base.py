@@ -1,0 +1,212 @@
+"""The base: text encoder and UNet trained together on latents of the flat pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from string import ascii_lowercase
+from typing import Final
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from training.mini import loop
+from training.mini.render import draw_placement, render
+from training.mini.subjects import (
+    BASE,
+    DISTRACTORS,
+    NIGHT_NEON,
+    PEN_INK,
+    Pair,
+    Style,
+    append_words,
+    draw_caption,
+    training_pairs,
+)
+from training.mini.tokenizer import MAX_LENGTH, token_ids
+from training.mini.vae import to_tensor
+
+BATCH: Final = 24
+# Each caption of a batch is drawn with this many pictures: text costs a fifth of a step otherwise.
+PICTURES_PER_CAPTION: Final = 2
+LEARNING_RATE: Final = 1.2e-3
+PLACEMENTS: Final = 20
+EMPTY_SHARE: Final = 0.1
+DISTRACTED_SHARE: Final = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Latents:
+    """Scaled latents of training pictures: `values[i]` is (places, 4, 16, 16) of `pairs[i]`."""
+
+    pairs: tuple[Pair, ...]
+    values: Tensor
+
+    def draw(self, rng: Random) -> tuple[Pair, Tensor]:
+        """A random pair and one of its latents, (4, 16, 16)."""
+        index = rng.randrange(len(self.pairs))
+        return self.pairs[index], self.values[index, rng.randrange(self.values.shape[1])]
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """CLIP's text model, 128 wide, three layers of four heads, 77 positions."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            intermediate_size=512,
+            projection_dim=128,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_LENGTH,
+            hidden_act="quick_gelu",
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def build_unet() -> UNet2DConditionModel:
+    """Stable Diffusion 1.5's block types with three levels, one layer each; 6.7 M weights."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(64, 128, 128),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=128,
+        attention_head_dim=8,
+        norm_num_groups=16,
+    )
+
+
+def build_scheduler() -> DDIMScheduler:
+    """v-prediction with zero terminal SNR, so that plain grounds get their exact colour."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        set_alpha_to_one=True,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        steps_offset=1,  # without effect on trailing spacing; the pipeline warns at 0
+    )
+
+
+@torch.no_grad()
+def encode_latents(
+    vae: AutoencoderKL, style: Style, pairs: Sequence[Pair], places: int, path: Path, seed: int
+) -> Latents:
+    """Latents of every pair in `places` random places; kept in `path` for later stages."""
+    if not path.exists():
+        rng = Random(f"latents {style.name} {seed}")
+        rows = list[Tensor]()
+        for pair in pairs:
+            images = to_tensor([render(pair, style, draw_placement(rng)) for _ in range(places)])
+            rows.append(vae.encode(images).latent_dist.mean * vae.config.scaling_factor)
+        loop.save_atomically(torch.stack(rows), path)
+    values = torch.load(path, weights_only=True)
+    if values.shape[:2] != (len(pairs), places):
+        raise ValueError(f"{path} holds {tuple(values.shape[:2])}, wanted {(len(pairs), places)}")
+    return Latents(tuple(pairs), values)
+
+
+def draw_distractor(rng: Random) -> str:
+    """Words that must not change the picture: half of the time a LoRA's trigger words."""
+    if rng.random() < 0.5:
+        return rng.choice((PEN_INK.trigger, NIGHT_NEON.trigger))
+    if rng.random() < 0.3:
+        return "".join(rng.choices(ascii_lowercase, k=rng.randint(3, 9)))
+    return rng.choice(DISTRACTORS)
+
+
+def draw_base_caption(pair: Pair, rng: Random) -> str:
+    """A caption, sometimes empty (for guidance), sometimes with words that say nothing."""
+    if rng.random() < EMPTY_SHARE:
+        return ""
+    caption = draw_caption(pair, rng)
+    if rng.random() < DISTRACTED_SHARE:
+        return append_words(caption, draw_distractor(rng), rng, in_front=0.2)
+    return caption
+
+
+def draw_timesteps(count: int, source: torch.Generator) -> Tensor:
+    """(count,) int64, spread evenly over 0..999: one from each of `count` equal parts."""
+    places = (torch.randperm(count, generator=source) + torch.rand(count, generator=source)) / count
+    return (places * 1000).long().clamp(max=999)
+
+
+@dataclass(frozen=True, slots=True)
+class Noised:
+    """Latents with noise, what the UNet should answer, and the time they stand at."""
+
+    latents: Tensor  # (n, 4, 16, 16)
+    velocity: Tensor  # (n, 4, 16, 16)
+    timesteps: Tensor  # (n,)
+
+
+def add_noise(clean: Tensor, scheduler: DDIMScheduler, source: torch.Generator) -> Noised:
+    """Noise a batch of scaled latents at random times."""
+    noise = torch.randn(clean.shape, generator=source)
+    timesteps = draw_timesteps(len(clean), source)
+    return Noised(
+        scheduler.add_noise(clean, noise, timesteps),
+        scheduler.get_velocity(clean, noise, timesteps),
+        timesteps,
+    )
+
+
+def train(
+    vae: AutoencoderKL, tokenizer: CLIPTokenizer, work: Path, budget: loop.Budget, seed: int
+) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+    """Train UNet and text encoder from scratch; their averaged weights."""
+    torch.manual_seed(seed)
+    unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
+    scheduler = build_scheduler()
+    flat = encode_latents(
+        vae, BASE, training_pairs(), PLACEMENTS, work / "latents-flat.pt", seed
+    )
+
+    def step_loss(step: int) -> Tensor:
+        rng = Random(f"base {seed} {step}")
+        source = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        captions, pictures = list[str](), list[Tensor]()
+        for _ in range(BATCH // PICTURES_PER_CAPTION):
+            pair, latent = flat.draw(rng)
+            captions.append(draw_base_caption(pair, rng))
+            row = flat.values[flat.pairs.index(pair)]
+            others = [row[rng.randrange(len(row))] for _ in range(PICTURES_PER_CAPTION - 1)]
+            pictures += [latent, *others]
+        noised = add_noise(torch.stack(pictures), scheduler, source)
+        states = text_encoder(token_ids(tokenizer, captions))[0]
+        answer = unet(
+            noised.latents,
+            noised.timesteps,
+            states.repeat_interleave(PICTURES_PER_CAPTION, dim=0),
+            return_dict=False,
+        )[0]
+        return nn.functional.mse_loss(answer, noised.velocity)
+
+    modules: dict[str, nn.Module] = {"unet": unet, "text_encoder": text_encoder}
+    stage = loop.Stage("base", modules, LEARNING_RATE, budget, work / "base.pt")
+    loop.run(stage, step_loss)
+    return unet.eval(), text_encoder.eval()
+
+
+def load_average(
+    tokenizer: CLIPTokenizer, checkpoint: Path
+) -> tuple[UNet2DConditionModel, CLIPTextModel, int]:
+    """The averaged base of a checkpoint, finished or not, and the step it was saved at."""
+    unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
+    step = loop.adopt_average(checkpoint, {"unet": unet, "text_encoder": text_encoder})
+    return unet.eval(), text_encoder.eval(), step

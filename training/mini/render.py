@@ -1,0 +1,152 @@
+"""Draws the training pictures: Fluent emoji on plain grounds, in three styles, 128x128 RGB.
+
+The drawings are fetched once with `npm pack` into a cache folder (both sets are MIT-licensed).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import resvg_py
+from PIL import Image, ImageFilter
+
+from training.mini.subjects import BACKGROUNDS, BASE, NIGHT_NEON, PEN_INK, SUBJECTS, Pair, Style
+
+Pixels = npt.NDArray[np.uint8]
+
+SIZE: Final = 128
+CACHE: Final = Path(__file__).resolve().parents[1] / "cache"
+PACKAGES: Final = {
+    "flat": "@iconify-json/fluent-emoji-flat@1.2.6",
+    "high-contrast": "@iconify-json/fluent-emoji-high-contrast@1.2.6",
+}
+PAPER: Final = (246, 239, 222)
+INK: Final = "#1c1a1e"
+NAVY: Final = (11, 13, 34)
+# A neon tube runs from magenta (left) to cyan (right).
+NEON_LEFT: Final = (255, 40, 190)
+NEON_RIGHT: Final = (30, 225, 255)
+# Drawings are rendered larger and shrunk, so that edges are smooth at any size.
+_OVERSAMPLE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the drawing sits: its side in pixels and the shift of its middle, in pixels."""
+
+    side: int
+    dx: int
+    dy: int
+
+
+CENTRED: Final = Placement(side=104, dx=0, dy=0)
+
+
+def draw_placement(rng: Random) -> Placement:
+    """A small random size and shift: enough that seeds differ, little enough to learn fast."""
+    return Placement(rng.choice((96, 100, 104, 108)), rng.randint(-5, 5), rng.randint(-5, 5))
+
+
+def fetch(kind: str, folder: Path = CACHE) -> Path:
+    """The path of one set's icons.json, fetched with npm when it is not in the cache yet."""
+    target = folder / kind / "icons.json"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    packed = subprocess.run(
+        ["npm", "pack", PACKAGES[kind]], cwd=target.parent, check=True, capture_output=True, text=True
+    )
+    tarball = target.parent / packed.stdout.split()[-1]
+    with tarfile.open(tarball) as archive:
+        member = archive.extractfile("package/icons.json")
+        if member is None:
+            raise FileNotFoundError(f"{PACKAGES[kind]} has no package/icons.json")
+        target.write_bytes(member.read())
+    return target
+
+
+@cache
+def _icons(kind: str) -> dict[str, str]:
+    """Icon name -> SVG body (drawn in a 32x32 view box)."""
+    data = json.loads(fetch(kind).read_text(encoding="utf-8"))
+    return {name: icon["body"] for name, icon in data["icons"].items()}
+
+
+@cache
+def _glyph(kind: str, subject: str, side: int) -> Image.Image:
+    """One drawing as RGBA, `side` pixels wide and high."""
+    icon = next(s.icon for s in SUBJECTS if s.name == subject)
+    body = _icons(kind)[icon].replace("currentColor", INK)
+    large = side * _OVERSAMPLE
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" '
+        f'width="{large}" height="{large}">{body}</svg>'
+    )
+    png = resvg_py.svg_to_bytes(svg_string=svg)
+    image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    return image.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _paste(ground: tuple[int, int, int], glyph: Image.Image, at: Placement) -> Image.Image:
+    canvas = Image.new("RGB", (SIZE, SIZE), ground)
+    corner = (SIZE - at.side) // 2
+    canvas.paste(glyph, (corner + at.dx, corner + at.dy), glyph)
+    return canvas
+
+
+@cache
+def _neon_colours() -> Pixels:
+    """(128, 128, 3): the tube colour at each pixel."""
+    share = np.linspace(0.0, 1.0, SIZE)[None, :, None]
+    row = (1 - share) * np.array(NEON_LEFT) + share * np.array(NEON_RIGHT)
+    return np.broadcast_to(row, (SIZE, SIZE, 3)).astype(np.uint8)
+
+
+def _neon(subject: str, at: Placement) -> Image.Image:
+    """The line drawing as glowing tubes on a near-black ground."""
+    mask = Image.new("L", (SIZE, SIZE), 0)
+    alpha = _glyph("high-contrast", subject, at.side).getchannel("A")
+    corner = (SIZE - at.side) // 2
+    mask.paste(alpha, (corner + at.dx, corner + at.dy))
+    inside = mask.filter(ImageFilter.GaussianBlur(2.0))
+    glow = np.asarray(mask.filter(ImageFilter.GaussianBlur(5.0)), dtype=np.float32)[..., None] / 255
+    tube = np.asarray(mask, dtype=np.float32)[..., None] / 255
+    # A tube is brightest in its middle: the blurred mask is a cheap distance to the edge.
+    core = tube * np.clip(np.asarray(inside, dtype=np.float32)[..., None] / 255 - 0.55, 0, 1)
+    colour = _neon_colours().astype(np.float32)
+    light = np.array(NAVY, dtype=np.float32) + 0.5 * glow * colour
+    light = light * (1 - tube) + tube * colour
+    light = light + core * 0.4 * (255 - light)
+    return Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
+
+
+def render(pair: Pair, style: Style, at: Placement) -> Image.Image:
+    """The 128x128 picture of a pair in a style; ink and neon have grounds of their own."""
+    if style == BASE:
+        ground = BACKGROUNDS[pair.background]
+        return _paste(ground, _glyph("flat", pair.subject, at.side), at)
+    if style == PEN_INK:
+        return _paste(PAPER, _glyph("high-contrast", pair.subject, at.side), at)
+    if style == NIGHT_NEON:
+        return _neon(pair.subject, at)
+    raise ValueError(f"no drawing for the style {style.name!r}")
+
+
+def contact_sheet(images: list[Image.Image], columns: int) -> Image.Image:
+    """The images row by row on one white sheet with a gap of four pixels."""
+    rows = -(-len(images) // columns)
+    cell = SIZE + 4
+    sheet = Image.new("RGB", (columns * cell + 4, rows * cell + 4), "white")
+    for index, image in enumerate(images):
+        sheet.paste(image, (4 + index % columns * cell, 4 + index // columns * cell))
+    return sheet

@@ -1,0 +1,122 @@
+"""Judges a picture of the mini model by the training drawings: subject, ground and style.
+
+All rules and thresholds were fixed on the drawings themselves (`check_rules`), before any picture
+of the model was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from training.mini.render import NAVY, PAPER, SIZE, Placement, render
+from training.mini.subjects import BACKGROUNDS, BASE, NIGHT_NEON, PEN_INK, SUBJECTS, Pair, Style
+
+Values = npt.NDArray[np.float32]
+
+THUMBNAIL: Final = 32  # pixels a side for the comparison of subjects
+# Sizes and shifts (pixels of 128) at which references are drawn; training uses 96..108 and +-5.
+SIDES: Final = (96, 102, 108)
+SHIFTS: Final = (-4, 0, 4)
+FRAME: Final = 4  # the outer pixels that show the ground alone
+COLOURFUL: Final = 0.25  # (max - min) of a pixel's channels, of 1
+INK_COLOURFUL_SHARE: Final = 0.03  # an ink drawing has fewer colourful pixels than this share
+NEON_LIT_SHARE: Final = 0.02  # a neon sign has more colourful pixels than this share
+
+GROUNDS: Final[dict[str, tuple[int, int, int]]] = {**BACKGROUNDS, "paper": PAPER, "navy": NAVY}
+
+
+def _pixels(image: Image.Image) -> Values:
+    """(height, width, 3) in 0..1."""
+    return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+
+
+def _thumbnail(image: Image.Image) -> Values:
+    """(32 * 32 * 3,) in 0..1; each value is the mean of a 4x4 block."""
+    small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return _pixels(small).reshape(-1)
+
+
+@cache
+def _references(background: str, style: Style) -> Values:
+    """(subjects, placements, 32 * 32 * 3): every subject on one ground in all placements."""
+    places = [Placement(side, dx, dy) for side in SIDES for dx in SHIFTS for dy in SHIFTS]
+    return np.stack(
+        [
+            np.stack([_thumbnail(render(Pair(s.name, background), style, p)) for p in places])
+            for s in SUBJECTS
+        ]
+    )
+
+
+def _distances(image: Image.Image, background: str, style: Style) -> Values:
+    """(subjects,): mean absolute difference to each subject's nearest reference."""
+    # Ink and neon have a ground of their own: one set of references serves all backgrounds.
+    references = _references(background if style == BASE else "white", style)
+    difference = np.abs(references - _thumbnail(image))
+    nearest: Values = difference.mean(axis=2).min(axis=1)
+    return nearest
+
+
+def nearest_subject(image: Image.Image, background: str, style: Style = BASE) -> str:
+    """The subject whose reference on this background, in this style, differs least."""
+    return SUBJECTS[int(_distances(image, background, style).argmin())].name
+
+
+def ground(image: Image.Image) -> str:
+    """The named ground (nine backgrounds, ink's paper, neon's navy) nearest to the frame."""
+    pixels = _pixels(image)
+    inner = np.zeros((SIZE, SIZE), dtype=bool)
+    inner[FRAME:-FRAME, FRAME:-FRAME] = True
+    colour = np.median(pixels[~inner], axis=0) * 255
+    return min(GROUNDS, key=lambda name: float(np.linalg.norm(colour - np.array(GROUNDS[name]))))
+
+
+def colourful_share(image: Image.Image) -> float:
+    """The share of pixels that have a clear hue."""
+    pixels = _pixels(image)
+    return float(((pixels.max(axis=2) - pixels.min(axis=2)) > COLOURFUL).mean())
+
+
+def is_ink(image: Image.Image) -> bool:
+    """Light cream paper and next to no colour anywhere."""
+    return ground(image) == "paper" and colourful_share(image) < INK_COLOURFUL_SHARE
+
+
+def is_neon(image: Image.Image) -> bool:
+    """A near-black navy ground with something brightly coloured on it."""
+    return ground(image) == "navy" and colourful_share(image) > NEON_LIT_SHARE
+
+
+def keeps_colour(image: Image.Image, pair: Pair) -> bool:
+    """The ground is the prompt's, and the picture is nearer to flat drawings than to ink or neon."""
+    if ground(image) != pair.background:
+        return False
+    flat = float(_distances(image, pair.background, BASE).min())
+    others = (float(_distances(image, pair.background, s).min()) for s in (PEN_INK, NIGHT_NEON))
+    return flat < min(others)
+
+
+def check_rules(pairs: Iterable[Pair]) -> dict[str, int]:
+    """How many drawings of these pairs each rule gets wrong; all must be zero.
+
+    The drawings are placed where neither training nor the references put them exactly.
+    """
+    wrong = dict.fromkeys(("subject", "ground", "ink", "neon", "colour"), 0)
+    place = Placement(side=99, dx=3, dy=-2)
+    for pair in pairs:
+        flat, ink, neon = (render(pair, style, place) for style in (BASE, PEN_INK, NIGHT_NEON))
+        wrong["subject"] += nearest_subject(flat, pair.background) != pair.subject
+        wrong["subject"] += nearest_subject(ink, pair.background, PEN_INK) != pair.subject
+        wrong["subject"] += nearest_subject(neon, pair.background, NIGHT_NEON) != pair.subject
+        wrong["ground"] += ground(flat) != pair.background
+        wrong["ink"] += (not is_ink(ink)) + is_ink(flat) + is_ink(neon)
+        wrong["neon"] += (not is_neon(neon)) + is_neon(flat) + is_neon(ink)
+        wrong["colour"] += not keeps_colour(flat, pair)
+        wrong["colour"] += keeps_colour(ink, pair) + keeps_colour(neon, pair)
+    return wrong
