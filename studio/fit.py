@@ -15,8 +15,8 @@ NAMED = 3
 
 _DENOISERS = ("unet", "transformer")
 _WIDTH_EVIDENCE = (
-    (r"attn2\.to_[kv]$", "cross-attention"),
-    (r"(?:^|\.)encoder\.layers\.\d+\.self_attn\.[qkv]_proj$", "text encoder"),
+    (re.compile(r"attn2[._]to_[kv]\Z"), "cross-attention"),
+    (re.compile(r"encoder[._]layers[._]\d+[._]self_attn[._][qkv]_proj\Z"), "text encoder"),
 )
 
 
@@ -144,7 +144,7 @@ def _plain(name: str) -> str:
     CLIPTextModelWithProjection keeps it; the first diffusers LoRAs went through attention
     processors (``attn1.processor.to_q_lora``).
     """
-    name = re.sub(r"^text_model[._]", "", name)
+    name = name.removeprefix("text_model.").removeprefix("text_model_")
     if ".processor.to_" in name:
         name = name.replace(".processor.", ".")
         name = name + ".0" if name.endswith(".to_out") else name
@@ -184,7 +184,7 @@ def _evidence(
 ) -> list[str]:
     if not inspection.modules:
         return [f"The file has no LoRA layers for {base}."]
-    sentences = _width_evidence(inspection.modules, shapes, base)
+    sentences = _width_evidence(inspection.modules, shapes, base) if found.mismatched else []
     if found.mismatched and not sentences:
         sentences.append(_mismatch_sentence(found.mismatched, base))
     sentences += _absent_components(found.missing, shapes, base)
@@ -206,13 +206,12 @@ def _width_evidence(
     """Both sides' widths of the layers that tell families apart, where they differ."""
     sentences = []
     for pattern, name in _WIDTH_EVIDENCE:
-        flat = pattern.replace(r"\.", r"[._]")
-        theirs = {module.in_features for module in modules if re.search(flat, module.name)}
+        theirs = {module.in_features for module in modules if pattern.search(module.name)}
         ours = {
             shape[1]
             for tensors in shapes.values()
             for tensor, shape in tensors.items()
-            if re.search(pattern, tensor.removesuffix(".weight")) and len(shape) == 2
+            if pattern.search(tensor.removesuffix(".weight")) and len(shape) == 2
         }
         if theirs and ours and not theirs <= ours:
             sentences.append(

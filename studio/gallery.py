@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -202,24 +203,27 @@ class Gallery:
             self._forget_thumbnails(gone)
             _log.info("index brought up to date: %d read, %d removed", len(rows), len(gone))
         for each in unreadable:
-            _log.warning("not in the gallery: %s: %s", each.path, each.reason)
+            _log.warning("not in the gallery: %r: %s", str(each.path), each.reason)
         return Reindexed(len(rows), len(gone), tuple(unreadable))
 
     def _stamps(self) -> Iterator[tuple[str, Stamp]]:
-        """Every PNG file, links and hidden folders left out."""
+        """Every PNG file, links and hidden folders left out, while others come and go."""
         folders = [self.outputs]
-        try:
-            while folders:
-                with os.scandir(folders.pop()) as entries:
-                    for entry in entries:
-                        if entry.name.startswith(".") or entry.is_symlink():
-                            continue
-                        if entry.is_dir():
-                            folders.append(Path(entry.path))
-                        elif entry.name.endswith(SUFFIX):
-                            yield self._name(Path(entry.path)), _stamp(entry.stat())
-        except OSError as error:
-            raise durable.storage_error(error, self.outputs) from error
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(folder) as listing:
+                    entries = [each for each in listing if not each.name.startswith(".")]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise durable.storage_error(error, folder) from error
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                elif entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        yield self._name(Path(entry.path)), _stamp(entry.stat())
 
     def _still_there(self, page: list[Picture]) -> list[Picture]:
         """The pictures whose files are there; what was deleted by hand is forgotten."""
@@ -247,9 +251,9 @@ class Gallery:
         Raises:
             GalleryError: for any other path, and where there is no such file.
         """
-        place = Path(os.path.normpath(self.outputs / str(path).replace("\0", "")))
-        hidden = any(part.startswith(".") for part in place.parts[len(self.outputs.parts) :])
-        if not place.is_relative_to(self.outputs) or hidden or place.suffix != SUFFIX:
+        place = Path(os.path.normpath(self.outputs / path))
+        named = place.suffix == SUFFIX and "\0" not in str(place)
+        if not place.is_relative_to(self.outputs) or not named or self._is_hidden(place):
             raise GalleryError(
                 f"{path} is no picture in {self.outputs}.", "Name a picture of the gallery."
             )
@@ -258,6 +262,9 @@ class Gallery:
         if not place.is_file():
             raise GalleryError(f"{path} is not there any more.", "Reload the gallery.")
         return place
+
+    def _is_hidden(self, place: Path) -> bool:
+        return any(part.startswith(".") for part in place.relative_to(self.outputs).parts)
 
 
 def _stamp(status: os.stat_result) -> Stamp:

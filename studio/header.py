@@ -29,6 +29,8 @@ honest file."""
 MAX_TENSORS = 16_384
 """The largest files known (LoHa with every layer of SDXL, single-file checkpoints) hold
 some 5,000."""
+MAX_KEYS = 4096
+"""Metadata entries; kohya-ss writes some 80."""
 MAX_METADATA = 1024 * 1024
 """Bytes of metadata that are kept; later values are checked, left out and named."""
 
@@ -157,16 +159,13 @@ class _Walk:
             if key in kept or key in self._left_out:
                 raise HeaderError(f"metadata {shown(key)} is listed twice")
             start, end = self._string_span()
-            if end - start > room or len(kept) + len(self._left_out) >= MAX_TENSORS:
-                self._leave_out(key, end - start)
+            if len(kept) + len(self._left_out) == MAX_KEYS:
+                raise HeaderError(f"its metadata has more than {MAX_KEYS:,} entries")
+            if end - start > room:
+                self._left_out[key] = end - start
             else:
                 kept[key] = _text(self._data[start:end])
                 room -= end - start
-
-    def _leave_out(self, key: str, length: int) -> None:
-        if len(self._left_out) == MAX_TENSORS:
-            raise HeaderError("its metadata has too many entries")
-        self._left_out[key] = length
 
     def _entries(self) -> Iterator[str]:
         """The keys of the object that starts here; the caller consumes each value."""
@@ -211,8 +210,11 @@ class _Walk:
 
 def _text(raw: bytes) -> str:
     """A JSON text with its quotes → str without lone surrogates, which no UTF-8 can hold."""
+    text = raw.decode("utf-8")
+    if "\\" not in text:
+        return text[1:-1]
     try:
-        value = json.loads(raw)
+        value = json.loads(text)
         value.encode("utf-8")
     except ValueError as error:
         raise HeaderError("its header has a text that is not valid JSON or Unicode") from error

@@ -119,7 +119,7 @@ def _judge_lora(
 
 def _measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
-        Measure(module.name.replace(".", "_"), module.in_features, module.out_features)
+        Measure(_flat(module.name), module.in_features, module.out_features)
         for _, module in modules
         if not module.component.startswith("text_encoder")
     ]
@@ -128,13 +128,16 @@ def _measures(modules: Sequence[Pair]) -> list[Measure]:
 def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
         Measure(
-            (layer.prefix + module.name).replace(".", "_"),
-            module.in_features,
-            module.out_features,
+            _flat(layer.prefix + module.name), module.in_features, module.out_features
         )
         for layer, module in modules
         if module.component.startswith("text_encoder")
     ]
+
+
+def _flat(name: str) -> str:
+    """A name as the rules see it; the first diffusers LoRAs went through ``processor``."""
+    return name.replace(".processor.to_", ".to_").replace(".", "_")
 
 
 def _settled(layer: Layer, module: LoraModule, architecture: str) -> LoraModule:

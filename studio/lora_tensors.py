@@ -50,16 +50,16 @@ PREFIXES: tuple[Prefix, ...] = (
 )
 """First match wins; the last one always does."""
 
-_ADAPTER = r"(?:\.(?!weight$|bias$)\w+)?"
+_ADAPTER = r"(?:\.(?!weight\Z|bias\Z)\w+)?"
 HADA = ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
 LOKR = ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")
 _PARTS: Mapping[str, str] = {
     "down": rf"\.lora_A{_ADAPTER}(?:\.weight)?|\.lora_down\.weight"
-    r"|\.lora(?:_linear_layer)?\.down\.weight|_lora\.down\.weight"
-    r"|(?<=_lora\d)\.down\.weight",
+    r"|\.lora(?:_linear_layer)?\.down\.weight"
+    r"|(?:(?<=_lora)|(?<=_lora\d))\.down\.weight",
     "up": rf"\.lora_B{_ADAPTER}(?:\.weight)?|\.lora_up\.weight"
-    r"|\.lora(?:_linear_layer)?\.up\.weight|_lora\.up\.weight"
-    r"|(?<=_lora\d)\.up\.weight",
+    r"|\.lora(?:_linear_layer)?\.up\.weight"
+    r"|(?:(?<=_lora)|(?<=_lora\d))\.up\.weight",
     "mid": r"\.lora_mid\.weight",
     "bias": rf"\.lora_B{_ADAPTER}\.bias|\.diff_b",
     "alpha": r"\.alpha",
@@ -68,9 +68,9 @@ _PARTS: Mapping[str, str] = {
     **{f"hada_{part}": rf"\.hada_{part}" for part in HADA},
     **{f"lokr_{part}": rf"\.lokr_{part}" for part in LOKR},
 }
-_PART = re.compile("(?:" + "|".join(f"(?P<{k}>{v})" for k, v in _PARTS.items()) + ")$")
-_LONGEST_PART = 96
-"""Characters; only the end of a name is searched, so that a long one costs no more."""
+_PART = re.compile("(?:" + "|".join(f"(?P<{k}>{v})" for k, v in _PARTS.items()) + r")\Z")
+_DOTS = 3
+"""A part starts at one of the last dots of a name."""
 
 
 @dataclass(slots=True)
@@ -109,10 +109,16 @@ def group(shapes: Mapping[str, Shape]) -> tuple[tuple[Layer, ...], tuple[str, ..
 
 def split_part(tensor: str) -> tuple[str | None, str]:
     """``x.lora_A.weight`` → ("down", "x"); a name without a part → (None, the name)."""
-    match = _PART.search(tensor, max(1, len(tensor) - _LONGEST_PART))
-    if match is None:
-        return None, tensor
-    return match.lastgroup, tensor[: match.start()]
+    start = len(tensor)
+    found: tuple[str | None, str] = (None, tensor)
+    for _ in range(_DOTS):
+        start = tensor.rfind(".", 0, start)
+        if start <= 0:
+            break
+        match = _PART.match(tensor, start)
+        if match:
+            found = match.lastgroup, tensor[:start].removesuffix("_lora")
+    return found
 
 
 def split_prefix(stem: str) -> tuple[Prefix, str]:

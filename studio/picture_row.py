@@ -87,8 +87,11 @@ class Row:
         """The row for ``record`` in the file ``name``.
 
         Raises:
-            RecordError: when its time or a number is none that a run can have.
+            RecordError: when its time or a number is none that a run can have, or the file
+                has a name that is not text.
         """
+        if not _is_text(name):
+            raise RecordError("Its file name is not UTF-8.", "Rename the file.")
         plan, image = record.plan, record.receipt.image
         if not all(0 <= number < 2**63 for number in (image.seed, image.width, image.height)):
             raise RecordError("The record's seed or size is out of range.", "Delete the file.")
@@ -103,6 +106,11 @@ class Row:
             "\n".join((*said, *names, str(image.seed))).casefold(),
         )
         return cls(columns, tuple(loras.items()))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name from the disk is text; bytes that are none come as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def moment(record: RunRecord) -> datetime:

@@ -40,7 +40,7 @@ def tensor_info(name: str, raw: bytes) -> TensorInfo:
         HeaderError: naming the tensor and what is wrong with it.
     """
     try:
-        pairs = json.loads(raw, object_pairs_hook=list)
+        pairs = json.loads(raw.decode("utf-8"), object_pairs_hook=list)
     except (ValueError, RecursionError) as error:
         raise HeaderError(f"the entry of tensor {shown(name)} is no valid JSON") from error
     if sorted(pair[0] for pair in pairs) != ["data_offsets", "dtype", "shape"]:

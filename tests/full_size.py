@@ -17,7 +17,6 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel
 
-
 from tests.headers import Shapes
 
 SDXL = {

@@ -58,7 +58,7 @@ def lora_use(path: Path, strength: float = 1.0) -> LoraUse:
         names = list(file.keys())
     modules: Counter[str] = Counter()
     for name in names:
-        if ".lora_A." in name or ".lora_down." in name:
+        if name.endswith((".lora_A.weight", "down.weight")):
             text = name.startswith(("text_encoder", "lora_te"))
             modules["text_encoder" if text else "unet"] += 1
     return LoraUse(

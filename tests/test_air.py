@@ -1,7 +1,7 @@
 """AIR URNs: both grammars, canonical text, and refusal in one sentence."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.air import MAX_LENGTH, Air
@@ -79,6 +79,7 @@ def test_fields_that_would_read_back_otherwise_are_refused() -> None:
         Air("SDXL", "lora", "civitai", "1")
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS, NAMES, PINS, PINS, PINS, FORMATS)
 def test_text_and_back(
     ecosystem: str,
@@ -98,6 +99,7 @@ def test_text_and_back(
     assert Air.parse(str(air)) == air
 
 
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"urn:air:[a-z0-9:@+./_-]*", fullmatch=True))
 def test_any_text_is_an_air_or_a_value_error(text: str) -> None:
     air, reason = None, ""

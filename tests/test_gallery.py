@@ -401,6 +401,32 @@ def test_a_record_with_impossible_numbers_is_reported(outputs: Path) -> None:
     assert "out of range" in unreadable.reason
 
 
+def test_a_file_name_that_is_not_text_is_reported(outputs: Path) -> None:
+    shelf = Gallery(outputs)
+    (kept,) = fill(shelf, 1)
+    shutil.copy(os.fsencode(kept), os.fsencode(outputs) + b"/caf\xe9.png")
+    (unreadable,) = shelf.reindex().unreadable
+    assert "name is not UTF-8" in unreadable.reason
+    assert everything(shelf) == [kept]
+
+
+def test_files_that_vanish_during_a_look(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Gallery(outputs)
+    kept, gone = fill(shelf, 2)
+    plain = os.scandir
+
+    def slow(folder: Path) -> object:
+        listing = plain(folder)
+        if Path(folder) == kept.parent:
+            gone.unlink(missing_ok=True)
+        return listing
+
+    (outputs / "later").mkdir()
+    monkeypatch.setattr(os, "scandir", slow)
+    assert shelf.sync().removed == 1
+    assert everything(shelf) == [kept]
+
+
 def test_files_that_come_and_go_by_hand_are_noticed(outputs: Path) -> None:
     shelf = Gallery(outputs)
     first, second, third = fill(shelf)
@@ -630,6 +656,7 @@ def test_deleting_removes_every_trace(outputs: Path) -> None:
         "folder.png",
         "nothing.png",
         "\0../secret.png",
+        "\0{kept}",
         "2026-11-22\0.png",
         "~/secret.png",
     ],
@@ -648,7 +675,7 @@ def test_nothing_outside_can_be_read_or_deleted(tmp_path: Path, outputs: Path, p
     before = {found for found in tmp_path.rglob("*") if "index.sqlite-" not in found.name}
     for operation in (shelf.delete, shelf.read):
         with pytest.raises(GalleryError):
-            operation(path.replace("{tmp}", str(tmp_path)))
+            operation(path.replace("{tmp}", str(tmp_path)).replace("{kept}", str(kept)))
     after = {found for found in tmp_path.rglob("*") if "index.sqlite-" not in found.name}
     assert after == before
 

@@ -79,9 +79,10 @@ def test_real_files_read_as_their_writer_meant(
 def test_any_bytes_give_a_header_or_a_header_error(noise: bytes, frame: bool) -> None:
     data = framed(noise) if frame else noise
     try:
-        parse(data, len(data))
-    except HeaderError as error:
-        assert error.reason
+        found = parse(data, len(data))
+    except HeaderError:
+        return
+    assert found.tensors
 
 
 REAL = save({"a.lora_A.weight": torch.ones(4, 2), "b": torch.ones(3)}, {"ss_v2": "é\U0001f600"})
@@ -216,7 +217,7 @@ HOSTILE = {
     "empty lists": b'{"a":[' + b"[]," * 2_000_000 + b"[]]}",
     "nested objects": b'{"a":' * 1_000_000,
     "many tensors": b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
-    + b"".join(b',"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' % n for n in range(30_000))
+    + b"".join(b',"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' % n for n in range(20_000))
     + b"}",
     "one long name": b'{"' + b"a" * 8_000_000 + b'":1}',
     "escapes": b'{"__metadata__":{"k":"' + b'\\"' * 3_900_000 + b'"}}',
@@ -225,7 +226,7 @@ HOSTILE = {
     + "\U0001f600".encode()
     + b'"}}',
     "many keys": b'{"__metadata__":{'
-    + b",".join(b'"%d":"%d"' % (n, n) for n in range(60_000))
+    + b",".join(b'"%d":"%d"' % (n, n) for n in range(10_000))
     + b"}}",
     "unfinished": b'{"a' + b'\\"' * 4_000_000,
     "spaces": b'{"a":{"dtype":' + b" " * 8_000_000 + b"}}",

@@ -303,7 +303,7 @@ def test_tensors_without_a_place_are_named() -> None:
     lonely = next(name for name in shapes if "lora_B" in name)
     broken = {name: shape for name, shape in shapes.items() if name != lonely}
     found = inspect(header(broken | {"unet.conv_in.oft_blocks": (4, 4)}))
-    assert found.unaccounted == (lonely.replace("lora_B", "lora_A"), "unet.conv_in.oft_blocks")
+    assert found.unaccounted == ("unet.conv_in.oft_blocks", lonely.replace("lora_B", "lora_A"))
     uneven = shapes | {lonely: (shapes[lonely][0], 9)}
     assert lonely in inspect(header(uneven)).unaccounted
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.preset_import import Imported, convert
@@ -168,6 +168,7 @@ ENTRIES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(ENTRIES | st.integers(), max_size=4), st.lists(ENTRIES, max_size=4))
 def test_no_entry_is_lost_and_every_change_is_listed(
     models: list[Any], loras: list[dict[str, Any]]
@@ -181,6 +182,7 @@ def test_no_entry_is_lost_and_every_change_is_listed(
         assert (parsed.models, parsed.loras) == (before.models, before.loras)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_converts_or_gives_problems(text: str) -> None:
     for origin in ("p.json", "p.yaml"):

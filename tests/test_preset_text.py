@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studio.preset_files import load
@@ -165,6 +165,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(["p.yaml", "p.json"]))
 @example("a: \ud800", "p.yaml")
 @example('{"\\ud800": 1}', "p.json")
@@ -175,6 +176,7 @@ def test_any_text_parses_into_presets_or_problems(text: str, origin: str) -> Non
     _check_readable(text, origin)
 
 
+@settings(deadline=None)
 @given(VALUES, st.booleans())
 def test_any_value_parses_into_presets_or_problems(value: object, as_json: bool) -> None:
     whole = {"loras": [value, value], "models": value}
@@ -191,6 +193,7 @@ def _check_readable(text: str, origin: str) -> None:
         assert problem.line is None or 1 <= problem.line <= text.count("\n") + text.count("\r") + 2
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(),
@@ -205,6 +208,7 @@ def test_what_is_written_as_yaml_reads_back(value: object) -> None:
     assert located.value == {"value": value}
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_derived_slug_is_a_slug_or_empty(label: str) -> None:
     slug = slug_of(label)

@@ -35,11 +35,11 @@ class Ended(Exception):
 
 STYLES = {"strong": "1", "faint": "2", "bad": "31", "good": "32", "mark": "36"}
 
-# Presets, prompts and files may hold characters that drive a terminal or turn its text
-# around; of those, only our own styles and line breaks pass.
+# Presets, prompts and file names may hold characters that drive a terminal, turn its text
+# around or cannot be written at all; of those, only our own styles and line breaks pass.
 _OURS_OR_UNSAFE = re.compile(
     rf"(\x1b\[(?:0|{'|'.join(STYLES.values())})m|\n)"
-    r"|[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
@@ -66,8 +66,8 @@ class Console:
     err: TextIO = field(default_factory=lambda: sys.stderr)
 
     def data(self, value: Mapping[str, Any]) -> None:
-        """One JSON object on one line."""
-        print(json.dumps(value, ensure_ascii=False, allow_nan=False), file=self.out, flush=True)
+        """One JSON object on one line, in ASCII: no encoding can break it."""
+        print(json.dumps(value, allow_nan=False), file=self.out, flush=True)
 
     def say(self, text: str = "") -> None:
         """A line of the result, for people; silent where JSON is asked for."""

@@ -39,18 +39,18 @@ def _inspect(console: Console, path: Path) -> bool:
         console.complain(error.message, error.way_out)
         return False
     if console.as_json:
-        console.data({"file": str(path)} | description)
+        console.data(description | {"file": str(path)})
     show_description(console, path, description)
     return True
 
 
 def show_description(console: Console, path: Path, description: dict[str, Any]) -> None:
-    """What is known of a file; what it does not have is left out."""
+    """What is known of a file; what it does not have, and its single layers, are left out."""
     console.say(console.paint(str(path), "strong"))
     rows = [
         (name.replace("_", " "), _in_words(value))
         for name, value in description.items()
-        if value not in (None, "", [], {}, ())
+        if name not in ("file", "modules") and value not in (None, "", [], {}, ())
     ]
     console.fields(rows)
     console.say()

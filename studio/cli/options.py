@@ -24,9 +24,18 @@ from studio.settings import Settings
 from studio.workspace import Workspace
 
 
+def parse_text(text: str) -> str:
+    """Text as typed; a shell may also hand over bytes that are none."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter("It is not UTF-8 text.") from error
+    return text
+
+
 def parse_lora(text: str) -> LoraChoice:
     """``SLUG`` or ``SLUG:STRENGTH``."""
-    slug, colon, strength = text.partition(":")
+    slug, colon, strength = parse_text(text).partition(":")
     if not slug or (colon and not strength):
         raise typer.BadParameter(f"{text!r} is not SLUG or SLUG:STRENGTH.")
     return LoraChoice(slug=slug, strength=parse_number(strength) if colon else None)
@@ -84,10 +93,14 @@ def _random_seed() -> int:
 class RequestOptions:
     """What ``plan`` and ``generate`` take; a field is an option of the same name."""
 
-    base: Annotated[str, typer.Option(metavar="SLUG", help="The base model.")]
+    base: Annotated[str, typer.Option(parser=parse_text, metavar="SLUG", help="The base model.")]
     mode: Annotated[Mode, typer.Option(help="What the image is made from; never inferred.")]
-    prompt: Annotated[str, typer.Option(help="What the picture shows.")] = ""
-    negative_prompt: Annotated[str, typer.Option(help="What it should not show.")] = ""
+    prompt: Annotated[
+        str, typer.Option(parser=parse_text, metavar="TEXT", help="What the picture shows.")
+    ] = ""
+    negative_prompt: Annotated[
+        str, typer.Option(parser=parse_text, metavar="TEXT", help="What it should not show.")
+    ] = ""
     lora: Annotated[
         list[LoraChoice] | None,
         typer.Option(
@@ -107,7 +120,8 @@ class RequestOptions:
     width: Annotated[int | None, typer.Option(help="Pixels.")] = None
     height: Annotated[int | None, typer.Option(help="Pixels.")] = None
     scheduler: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Such as EulerDiscreteScheduler.")
+        str | None,
+        typer.Option(parser=parse_text, metavar="NAME", help="Such as EulerDiscreteScheduler."),
     ] = None
     count: Annotated[int, typer.Option(help="Images; each takes the next seed.")] = 1
     prompt_encoder: Annotated[

@@ -115,9 +115,12 @@ class PipelineManager:
                 f"and the budget is {_mib(self.budget)}.",
                 "Raise MEMORY_BUDGET_GB, or choose a smaller base or fewer LoRAs.",
             )
+        evicted = False
         while self.used() + size > self.budget:
             self._evict_oldest(keep, needed)
-        free_memory(self.device)
+            evicted = True
+        if evicted:
+            free_memory(self.device)
 
     def _evict_oldest(self, keep: ResidentBase | None, needed: frozenset[str]) -> None:
         bases = [base for base in self._bases.values() if base is not keep]
@@ -131,12 +134,11 @@ class PipelineManager:
             self.drop(oldest)
 
     def drop(self, base: ResidentBase) -> None:
-        """Forget a base and give its memory back."""
+        """Forget a base; ``free_memory`` then gives its memory back."""
         self._bases.pop(base.key, None)
         base.pipeline = None
         base.adapters.clear()
         base.scheduler = base.preview = base.measured = None
-        free_memory(self.device)
 
     def drop_adapter(self, base: ResidentBase, sha256: str) -> Adapter:
         """Take one LoRA out of a base."""

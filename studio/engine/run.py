@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from studio.engine.adapters import LoraSet, set_loras
 from studio.engine.admission import WantedLora
-from studio.engine.device import named_errors
+from studio.engine.device import free_memory, named_errors
 from studio.engine.generate import Run, generate_image
 from studio.engine.job import Job, Publish, RunCancelled
 from studio.engine.libraries import listen
@@ -58,6 +58,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
     finally:
         if base.spoiled is not None:
             manager.drop(base)
+            free_memory(manager.device)
 
 
 def _set(manager: PipelineManager, base: ResidentBase, job: Job) -> LoraSet:

@@ -1,7 +1,5 @@
 """The page in the browser; knows the workspace and pure values, never the engine."""
 
-from typing import Any
-
 from studio.ui.page import build
 from studio.ui.serving import launch, launch_options
 

@@ -128,9 +128,7 @@ def strengths(values: Values) -> list[float]:
     return [float(values[f"strength_{n}"]) for n in range(len(values["chosen"]))]
 
 
-def with_loras(
-    values: Values, slugs: Sequence[str], numbers: Sequence[float]
-) -> dict[str, Any]:
+def with_loras(values: Values, slugs: Sequence[str], numbers: Sequence[float]) -> dict[str, Any]:
     """``values`` with these LoRAs at these strengths, and no others."""
     padded = [*numbers, *[DEFAULT_STRENGTH] * (MAX_LORAS - len(numbers))]
     sliders = {f"strength_{n}": number for n, number in enumerate(padded)}

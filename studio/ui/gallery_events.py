@@ -7,13 +7,13 @@ import gradio as gr
 
 from studio.architecture import Mode
 from studio.errors import GalleryError
+from studio.gallery import Facet, Filter, Picture
 from studio.ui import form, grid
 from studio.ui.html import EMPTY, Html
 from studio.ui.live import Updates
 from studio.workspace import Workspace
 
 if TYPE_CHECKING:
-    from studio.gallery import Facet, Filter, Picture
     from studio.ui.gallery_tab import GalleryParts
 
 PAGE = 48
@@ -46,18 +46,18 @@ class GalleryEvents:
         return self._page(_filter(base, lora, mode, words), ())
 
     def older(
-        self, base: str, lora: str, mode: str, words: str, pages: Sequence["Picture"]
+        self, base: str, lora: str, mode: str, words: str, pages: Sequence[Picture]
     ) -> Updates:
         wanted = _filter(base, lora, mode, words)
         shown = self._gallery.query(wanted, PAGE, pages[-1] if pages else None)
         return self._page(wanted, (*pages, shown[-1])) if shown else {}
 
     def newer(
-        self, base: str, lora: str, mode: str, words: str, pages: Sequence["Picture"]
+        self, base: str, lora: str, mode: str, words: str, pages: Sequence[Picture]
     ) -> Updates:
         return self._page(_filter(base, lora, mode, words), tuple(pages)[:-1])
 
-    def _page(self, wanted: "Filter", pages: tuple["Picture", ...]) -> Updates:
+    def _page(self, wanted: Filter, pages: tuple[Picture, ...]) -> Updates:
         """The page after the last picture of ``pages``; one more is asked to know of others."""
         parts = self._parts
         try:
@@ -75,7 +75,7 @@ class GalleryEvents:
             parts.pages: pages,
         }
 
-    def _thumb(self, picture: "Picture") -> Html:
+    def _thumb(self, picture: Picture) -> Html:
         labels = [
             preset.label if (preset := self._workspace.catalog.loras.get(slug)) else slug
             for slug in picture.loras
@@ -112,7 +112,7 @@ class GalleryEvents:
         }
 
     def back(
-        self, base: str, lora: str, mode: str, words: str, pages: Sequence["Picture"]
+        self, base: str, lora: str, mode: str, words: str, pages: Sequence[Picture]
     ) -> Updates:
         parts = self._parts
         closed: Updates = {
@@ -154,7 +154,7 @@ class GalleryEvents:
         lora: str,
         mode: str,
         words: str,
-        pages: Sequence["Picture"],
+        pages: Sequence[Picture],
     ) -> Updates:
         try:
             self._gallery.delete(name)
@@ -175,14 +175,12 @@ class GalleryEvents:
         return form.write(record.plan, record.receipt.image.seed, catalog), ""
 
 
-def _filter(base: str, lora: str, mode: str, words: str) -> "Filter":
-    from studio.gallery import Filter
-
+def _filter(base: str, lora: str, mode: str, words: str) -> Filter:
     return Filter(
         base=base or None, lora=lora or None, mode=Mode(mode) if mode else None, words=words or ""
     )
 
 
-def _choices(facets: Sequence["Facet"]) -> gr.Dropdown:
+def _choices(facets: Sequence[Facet]) -> gr.Dropdown:
     shown = [(f"{facet.label} ({facet.count})", facet.value) for facet in facets[:FACETS]]
     return gr.Dropdown(choices=[("All", ""), *shown])

@@ -98,14 +98,12 @@ def _layout() -> tuple[GalleryParts, _Buttons]:
     with gr.Column(visible=False, elem_classes="ls-library", elem_id="opened") as picture_view:
         back = gr.Button("Back to all pictures", size="sm", elem_classes="ls-quiet ls-back")
         with gr.Row(elem_classes="ls-detail"):
-            with gr.Column(scale=6, min_width=300):
+            with gr.Column(scale=6, min_width=300, elem_classes="ls-left"):
                 picture = gr.HTML("", apply_default_css=False)
-            with gr.Column(scale=6, min_width=300):
-                contract = gr.HTML("", js_on_load=KEEP_OPEN, apply_default_css=False)
                 with gr.Row(elem_classes="ls-tight") as actions:
-                    use = gr.Button("Use these settings", variant="primary", size="sm")
-                    verify = gr.Button("Verify", size="sm", min_width=90)
-                    delete = gr.Button("Delete", size="sm", min_width=90)
+                    use = gr.Button("Use these settings", variant="primary", scale=2)
+                    verify = gr.Button("Verify", min_width=90)
+                    delete = gr.Button("Delete", min_width=90)
                 with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
                     gr.HTML(
                         "Delete this picture and its record? They cannot be brought back.",
@@ -116,6 +114,8 @@ def _layout() -> tuple[GalleryParts, _Buttons]:
                         "Delete picture", size="sm", variant="stop", min_width=120, scale=0
                     )
                 said = gr.HTML("", apply_default_css=False)
+            with gr.Column(scale=6, min_width=300):
+                contract = gr.HTML("", js_on_load=KEEP_OPEN, apply_default_css=False)
     parts = GalleryParts(
         base=base,
         lora=lora,
@@ -148,9 +148,7 @@ def _wire_list(
     listed = {"outputs": parts.all(), **private}
     last = {**listed, "trigger_mode": "always_last"}
     tab.select(events.enter, inputs=[*parts.filters(), parts.opened], **listed)
-    gr.on(
-        [part.input for part in parts.filters()], events.first, inputs=parts.filters(), **last
-    )
+    gr.on([part.input for part in parts.filters()], events.first, inputs=parts.filters(), **last)
     paging = [*parts.filters(), parts.pages]
     parts.older.click(events.older, inputs=paging, **listed)
     parts.newer.click(events.newer, inputs=paging, **listed)

@@ -78,7 +78,9 @@ def of_plan(plan: RunPlan, values: Values) -> dict[str, Html]:
 def _said(setting: Setting) -> Html:
     value = setting.value
     shown = words.number(value) if isinstance(value, float) else str(value)
-    return join((span("ls-figure", shown.removesuffix("Scheduler")), " · ", words.origin(setting.origin)))
+    return join(
+        (span("ls-figure", shown.removesuffix("Scheduler")), " · ", words.origin(setting.origin))
+    )
 
 
 def _seed(seed: int, drawn: bool) -> Html:

@@ -31,9 +31,7 @@ def build(workspace: Workspace, tab: gr.Tab) -> None:
         chosen = gr.State("")
         with gr.Row(elem_classes="ls-detail"):
             with gr.Column(scale=7, min_width=300):
-                rows = gr.HTML(
-                    "", js_on_load=PICK, apply_default_css=False, elem_id="catalogue"
-                )
+                rows = gr.HTML("", js_on_load=PICK, apply_default_css=False, elem_id="catalogue")
             with gr.Column(scale=5, min_width=300, elem_classes="ls-aside-column"):
                 details = gr.HTML(
                     tables.nothing_picked(), apply_default_css=False, elem_id="preset"
@@ -42,9 +40,7 @@ def build(workspace: Workspace, tab: gr.Tab) -> None:
     def show(words: str, architecture: str, chosen: str) -> Html:
         return _tables(workspace, words or "", architecture or "", chosen)
 
-    def open_row(
-        event: gr.EventData, words: str, architecture: str
-    ) -> tuple[Html, Html, str]:
+    def open_row(event: gr.EventData, words: str, architecture: str) -> tuple[Html, Html, str]:
         slug = picked(event)
         return show(words, architecture, slug), _details(workspace, slug), slug
 

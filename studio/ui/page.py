@@ -22,12 +22,12 @@ CACHE = (3600, 24 * 3600)
 def build(workspace: Workspace) -> gr.Blocks:
     """The page over ``workspace``; theme and style are given to ``launch``."""
     sessions = Sessions(workspace)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True) as demo:
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
+    ) as demo:
         with gr.Row(elem_classes="ls-header"):
             gr.HTML(_name(), apply_default_css=False, elem_classes="ls-name")
-            status = gr.HTML(
-                _status(workspace), apply_default_css=False, elem_classes="ls-status"
-            )
+            status = gr.HTML(_status(workspace), apply_default_css=False, elem_classes="ls-status")
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
             with gr.Tab("Studio", id=TABS[0]):
                 studio = studio_tab.build(workspace, sessions)

@@ -36,15 +36,15 @@ def _runs(parts: Sequence[PromptPart]) -> list[list[PromptPart]]:
     """Neighbours that come from the same LoRAs together, with the glue between them."""
     runs: list[list[PromptPart]] = []
     for part in parts:
-        last = runs[-1] if runs else []
-        source = next((known for known in reversed(last) if known.kind is not PartKind.GLUE), None)
-        if part.slugs and source is not None and source.slugs == part.slugs:
-            last.append(part)
-        elif part.kind is PartKind.GLUE and last and last[0].slugs:
-            last.append(part)
+        if runs and _continues(runs[-1], part):
+            runs[-1].append(part)
         else:
             runs.append([part])
     return runs
+
+
+def _continues(run: Sequence[PromptPart], part: PromptPart) -> bool:
+    return bool(run[0].slugs) and (part.kind is PartKind.GLUE or part.slugs == run[0].slugs)
 
 
 def _run(run: Sequence[PromptPart], labels: Mapping[str, str]) -> Html:
@@ -67,7 +67,8 @@ def _text(part: PromptPart) -> Html:
 
 
 def _labels(plan: RunPlan) -> dict[str, str]:
-    return {use.slug: use.label for use in (*plan.loras, *plan.triggers)}
+    loras = {use.slug: use.label for use in plan.loras}
+    return loras | {use.slug: use.label for use in plan.triggers}
 
 
 def _prompts(plan: RunPlan) -> Html:
@@ -122,9 +123,7 @@ def _row(key: str, *values: object) -> Html:
 
 
 def _sha(value: str) -> Html:
-    return span(
-        "ls-sha", span("ls-key", "sha"), tag("code", words.short_hash(value)), title=value
-    )
+    return span("ls-sha", span("ls-key", "sha"), tag("code", words.short_hash(value)), title=value)
 
 
 def _settings(plan: RunPlan, seed: int | None) -> Html:
@@ -132,9 +131,7 @@ def _settings(plan: RunPlan, seed: int | None) -> Html:
     cells = [
         _cell("Steps", settings.steps.value, settings.steps),
         _cell("Guidance", words.number(settings.guidance_scale.value), settings.guidance_scale),
-        _cell(
-            "Size", f"{settings.width.value} × {settings.height.value}", settings.width
-        ),
+        _cell("Size", f"{settings.width.value} × {settings.height.value}", settings.width),
         _clip_skip(settings.clip_skip),
         _cell(
             "Scheduler",
@@ -163,13 +160,12 @@ def _fact(name: str, value: object, note: str, title: str | None = None) -> Html
 def _clip_skip(setting: IntSetting | None) -> Html:
     if setting is None:
         return _fact("Clip skip", "none", "architecture")
-    cell = _fact(
+    return _fact(
         "Clip skip",
         setting.value,
         words.origin(setting.origin),
         clip_skip_in_words(setting.value),
     )
-    return cell
 
 
 def _ledger(entries: Sequence[TokenLedger]) -> Html:

@@ -85,9 +85,14 @@ def _lora_row(lora: LoraReceipt, label: str) -> Html:
 
 def _proof_row(receipt: Receipt) -> Html:
     proof = receipt.base_proof
-    said = "bit-identical with every LoRA off" if proof.holds else "not the output it was loaded with"
+    said = (
+        "bit-identical with every LoRA off" if proof.holds else "not the output it was loaded with"
+    )
     return _row(
-        "Base", proof.holds, span("", said), tag("code", words.short_hash(proof.now), title=proof.now)
+        "Base",
+        proof.holds,
+        span("", said),
+        tag("code", words.short_hash(proof.now), title=proof.now),
     )
 
 
@@ -123,8 +128,7 @@ def _timings(timings: Timings) -> Html:
     values = [(name, float(getattr(timings, name))) for name in STAGES]
     whole = sum(value for _, value in values) or 1.0
     bar = (
-        span(f"ls-t-{name}", style=f"width:{100 * value / whole:.2f}%")
-        for name, value in values
+        span(f"ls-t-{name}", style=f"width:{100 * value / whole:.2f}%") for name, value in values
     )
     said = " · ".join(f"{name} {words.seconds(value)}" for name, value in values if value > 0)
     return div(

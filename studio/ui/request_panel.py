@@ -67,9 +67,7 @@ def build(start: Start, schedulers: tuple[str, ...]) -> RequestPanel:
             elem_classes="ls-segments",
         )
     with _field(hints, "prompt"):
-        prompt = gr.Textbox(
-            start.prompt, label="Prompt", lines=2, max_lines=8, elem_id="prompt"
-        )
+        prompt = gr.Textbox(start.prompt, label="Prompt", lines=2, max_lines=8, elem_id="prompt")
     with _field(hints, "negative_prompt"):
         negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="negative")
     with gr.Accordion("Settings", open=False, elem_classes="ls-settings") as settings:
@@ -102,9 +100,7 @@ def _field(hints: Hints, name: str) -> Iterator[None]:
         hints[name] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
 
 
-def _picker(
-    hints: Hints, start: Start
-) -> tuple[gr.Dropdown, gr.Textbox, gr.Dropdown, gr.HTML]:
+def _picker(hints: Hints, start: Start) -> tuple[gr.Dropdown, gr.Textbox, gr.Dropdown, gr.HTML]:
     with gr.Column(elem_classes="ls-field ls-picker", min_width=80):
         with gr.Row(elem_classes="ls-tight"):
             theme = gr.Dropdown(
@@ -145,9 +141,7 @@ def _slot(number: int) -> Slot:
                 scale=8,
                 min_width=160,
             )
-            remove = gr.Button(
-                "Remove", size="sm", scale=0, min_width=70, elem_classes="ls-quiet"
-            )
+            remove = gr.Button("Remove", size="sm", scale=0, min_width=70, elem_classes="ls-quiet")
         caption = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
     return Slot(group, strength, caption, remove)
 
@@ -173,9 +167,7 @@ def _numbers(hints: Hints) -> dict[str, gr.Number]:
     return numbers
 
 
-def _ways(
-    hints: Hints, schedulers: tuple[str, ...]
-) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox]:
+def _ways(hints: Hints, schedulers: tuple[str, ...]) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox]:
     with _field(hints, "settings.scheduler"):
         scheduler = gr.Dropdown(
             [

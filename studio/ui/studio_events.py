@@ -19,6 +19,9 @@ from studio.ui.sessions import Sessions
 from studio.ui.start import offers
 from studio.workspace import Workspace
 
+BLANKS = ("steps", "guidance_scale", "clip_skip", "width", "height", "seed")
+"""Numbers that may be blank, which is to say the preset's (or, the seed, drawn)."""
+
 
 class StudioEvents:
     """Handlers; each takes the form's values and returns what changes.
@@ -64,7 +67,12 @@ class StudioEvents:
             values["chosen"],
             [preset_strength(slug, self._workspace.catalog) for slug in values["chosen"]],
         )
-        return self._filled(values, page)
+        blank: Updates = {
+            # A number without a value would show 0 once its fold is opened.
+            self.panel.form.fields()[name]: values[name]
+            for name in BLANKS
+        }
+        return blank | self._filled(values, page)
 
     def fill(self, values: Values, page: str) -> Updates:
         """Write ``values`` into the form ("Use these settings")."""
@@ -98,16 +106,14 @@ class StudioEvents:
             return {self.panel.add: gr.Dropdown(value=None)}
         if len(chosen) == MAX_LORAS:
             full = f"{MAX_LORAS} LoRAs are chosen, which is the most. Remove one first."
-            said = span("ls-problem", full)
-            return {self.panel.add: gr.Dropdown(value=None), self.panel.hints["loras"]: said}
+            refused = span("ls-problem", full)
+            return {self.panel.add: gr.Dropdown(value=None), self.panel.hints["loras"]: refused}
         numbers = [*strengths(values), preset_strength(slug, self._workspace.catalog)]
         values = with_loras(values, (*chosen, slug), numbers)
         mode, said = self._mode_with(values, slug)
         return self._lora_change(values, mode, said, theme, words, page)
 
-    def remove(
-        self, values: Values, number: int, theme: str, words: str, page: str
-    ) -> Updates:
+    def remove(self, values: Values, number: int, theme: str, words: str, page: str) -> Updates:
         """A LoRA goes; without any, only the base is left."""
         chosen, numbers = list(values["chosen"]), strengths(values)
         if number >= len(chosen):
@@ -211,7 +217,8 @@ class StudioEvents:
 
     def _ended(self, plan: RunPlan, done: list[Finished], event: Cancelled | Failed) -> Updates:
         if isinstance(event, Cancelled):
-            contract, line, bad = sheet.cancelled(plan), "Cancelled", False
+            contract = sheet.cancelled(plan)
+            line, bad = "Cancelled", False
         else:
             contract = sheet.failed(plan, event.message, event.way_out)
             line, bad = f"{event.message} {event.way_out}", True

@@ -56,9 +56,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
 
 def _outputs(events: StudioEvents) -> list[Any]:
     panel = events.panel
-    slots = [
-        part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)
-    ]
+    slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
     run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
     return [*panel.form.inputs(), *slots, *around, *panel.hints.values(), *run]
@@ -94,9 +92,7 @@ def _wire_form(tab: StudioTab) -> None:
     def add(request: gr.Request, slug: str, theme: str, words: str, *sent: Any) -> Updates:
         return events.add(form.values(sent), slug, theme, words, page_of(request))
 
-    def remove(
-        number: int, request: gr.Request, theme: str, words: str, *sent: Any
-    ) -> Updates:
+    def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
     edited = [*form.strengths, form.mode, form.prompt, form.negative_prompt, form.steps]
@@ -111,9 +107,7 @@ def _wire_form(tab: StudioTab) -> None:
     )
     panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
     for number, slot in enumerate(panel.slots):
-        slot.remove.click(
-            **quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs])
-        )
+        slot.remove.click(**quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs]))
 
 
 def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Updates]:

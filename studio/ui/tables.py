@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from studio.architecture import TRAITS
+from studio.preset_text import PresetProblem
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.ui import icons, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
@@ -13,18 +13,7 @@ CAP = 100
 """Most rows of a table; words find the rest."""
 
 
-class Problem(Protocol):
-    """What the page shows of something wrong in a preset file."""
-
-    file: str
-    line: int | None
-    entry: str
-    field: str
-    message: str
-    way_out: str
-
-
-def problems(found: Sequence[Problem]) -> Html:
+def problems(found: Sequence[PresetProblem]) -> Html:
     """Everything wrong in the preset files; nothing where all is well."""
     if not found:
         return EMPTY

@@ -43,8 +43,9 @@ def origin(value: Origin) -> str:
 
 
 def number(value: float) -> str:
-    """A number as short as it is exact: 3 → 3.0 stays 3, 0.70 stays 0.7."""
-    return f"{value:.6g}"
+    """A setting's number with one decimal at least, so that 3 is read as 3.0."""
+    short = f"{value:.1f}"
+    return short if float(short) == value else f"{value:.6g}"
 
 
 def strength(value: float) -> str:

@@ -29,6 +29,7 @@ def test_what_drives_a_terminal_is_shown_and_not_obeyed() -> None:
     assert visible("a\x1b[2Jb\x07c\u202ed") == "a�[2Jb�c�d"
     assert visible("\x1b[31mred\x1b[0m\n") == "\x1b[31mred\x1b[0m\n"
     assert visible("\x1b[8mhidden") == "�[8mhidden"
+    assert visible("file\udcff.png") == "file�.png"
 
 
 def test_long_values_wrap_in_their_column(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,5 +47,5 @@ def test_json_is_one_line_and_text_is_silent() -> None:
     out = io.StringIO()
     console = Console(True, out, io.StringIO())
     console.say("for people")
-    console.data({"b": "é", "a": 1})
-    assert out.getvalue() == '{"b": "é", "a": 1}\n'
+    console.data({"b": "é", "a": "\udcff"})
+    assert out.getvalue() == '{"b": "\\u00e9", "a": "\\udcff"}\n'

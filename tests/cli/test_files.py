@@ -56,12 +56,13 @@ def lora_file(path: Path, reads: int = 768) -> None:
 
 
 def test_inspect_tells_what_a_lora_is(cli: Cli, tmp_path: Path) -> None:
-    lora_file(tmp_path / "ink.safetensors")
-    answer = cli("inspect", "ink.safetensors", "--json")
+    (tmp_path / "loras").mkdir()
+    lora_file(tmp_path / "loras" / "ink.safetensors")
+    answer = cli("inspect", "loras/ink.safetensors", "--json")
     assert answer.code == 0, answer.err
-    assert answer.json["file"] == "ink.safetensors"
+    assert answer.json["file"] == "loras/ink.safetensors"
     assert answer.json["architecture"] == "sd15"
-    assert "sd15" in cli("inspect", "ink.safetensors").out
+    assert "sd15" in cli("inspect", "loras/ink.safetensors").out
 
 
 def test_inspect_goes_on_after_a_broken_file(cli: Cli, tmp_path: Path) -> None:

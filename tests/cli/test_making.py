@@ -256,6 +256,7 @@ def test_a_setting_that_cannot_be_read_is_a_failure(cli: Cli, monkeypatch) -> No
         ("plan", *ASK, "--lora", "ink:nan"),
         ("plan", *ASK, "--lora", "ink:"),
         ("plan", *ASK, "--lora", ":0.5"),
+        ("plan", *ASK, "--prompt", "half a character \udcff"),
         ("plan", *ASK, "--guidance-scale", "inf"),
         ("plan", *ASK, "--steps", "2.5"),
         ("plan", *ASK, "--presets", "no-such-folder"),

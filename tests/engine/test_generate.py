@@ -77,14 +77,14 @@ def test_cancel_stops_within_a_step_and_leaves_the_pipeline_clean(
     lora = (tiny_loras["text"], 1.0)
     clean = pixels(engine, tiny_base, lora)
     cancel = threading.Event()
-    seen = []
+    events = engine.generate(make_job(tiny_base, lora, steps=500), cancel)
+    next(event for event in events if isinstance(event, Progress))
+    cancel.set()
+    late: list[object] = []
     with pytest.raises(RunCancelled):
-        for event in engine.generate(make_job(tiny_base, lora, steps=50), cancel):
-            seen.append(event)
-            if isinstance(event, Progress):
-                cancel.set()
-    # The engine does not wait for its reader, so the reader may set it a few steps late.
-    assert sum(isinstance(event, Progress) for event in seen) < 50
+        late.extend(events)
+    # The engine does not wait for its reader: some steps were done before the event was set.
+    assert len(late) < 490
     assert pixels(engine, tiny_base, lora) == clean
 
 

@@ -170,7 +170,7 @@ def test_other_architectures_are_named(engine: Engine, tiny_base: Path) -> None:
     job = make_job(tiny_base)
     base = job.plan.base.model_copy(update={"architecture": Architecture.FLUX1})
     plan = job.plan.model_copy(update={"base": base})
-    with pytest.raises(UnsupportedArchitecture, match="FLUX.1"):
+    with pytest.raises(UnsupportedArchitecture, match=r"FLUX\.1"):
         pictures(engine, Job("r", "s", plan, tiny_base, {}))
 
 

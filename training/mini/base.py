@@ -142,7 +142,8 @@ def draw_base_caption(pair: Pair, rng: Random) -> str:
 
 def draw_timesteps(count: int, source: torch.Generator) -> Tensor:
     """(count,) int64, spread evenly over 0..999: one from each of `count` equal parts."""
-    places = (torch.randperm(count, generator=source) + torch.rand(count, generator=source)) / count
+    parts = torch.randperm(count, generator=source)
+    places = (parts + torch.rand(count, generator=source)) / count
     return (places * 1000).long().clamp(max=999)
 
 
@@ -173,9 +174,7 @@ def train(
     torch.manual_seed(seed)
     unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
     scheduler = build_scheduler()
-    flat = encode_latents(
-        vae, BASE, training_pairs(), PLACEMENTS, work / "latents-flat.pt", seed
-    )
+    flat = encode_latents(vae, BASE, training_pairs(), PLACEMENTS, work / "latents-flat.pt", seed)
 
     def step_loss(step: int) -> Tensor:
         rng = Random(f"base {seed} {step}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from copy import deepcopy
 from pathlib import Path
@@ -47,15 +46,16 @@ def export_base(
     )
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         pipeline.save_pretrained(temporary, safe_serialization=True)
-        _save_plain_vocabulary(tokenizer, Path(temporary) / "tokenizer")
+        _save_plain_vocabulary(Path(temporary) / "tokenizer")
         for source in sorted(Path(temporary).rglob("*")):
             if source.is_file():
                 target = folder / source.relative_to(temporary)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(source, target)
+                source.chmod(0o644)
+                source.replace(target)
 
 
-def _save_plain_vocabulary(tokenizer: CLIPTokenizer, folder: Path) -> None:
+def _save_plain_vocabulary(folder: Path) -> None:
     """vocab.json and merges.txt beside tokenizer.json, for readers of the older layout."""
     model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     vocabulary = json.dumps(model["vocab"], ensure_ascii=False)
@@ -72,6 +72,6 @@ def copy_loras(source: Path, folder: Path) -> list[str]:
     for file in sorted(source.glob("*.safetensors")):
         temporary = folder / f".{file.name}.part"
         temporary.write_bytes(file.read_bytes())
-        os.replace(temporary, folder / file.name)
+        temporary.replace(folder / file.name)
         names.append(file.name)
     return names

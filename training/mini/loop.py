@@ -98,7 +98,9 @@ def adopt_average(checkpoint: Path, modules: Mapping[str, nn.Module]) -> int:
     return int(state["step"])
 
 
-def run(stage: Stage, step_loss: StepFunction, after_save: Iterable[Callable[[], None]] = ()) -> int:
+def run(
+    stage: Stage, step_loss: StepFunction, after_save: Iterable[Callable[[], None]] = ()
+) -> int:
     """Train to the end of the budget; leaves the averaged weights in the modules.
 
     Returns the number of steps. `step_loss(step)` draws its own batch and returns a scalar.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from copy import deepcopy
 from dataclasses import dataclass
@@ -34,10 +33,19 @@ from training.mini.tokenizer import token_ids
 BATCH: Final = 24  # half with the trigger words, half without
 LEARNING_RATE: Final = 2e-3
 PLACEMENTS: Final = 24
-UNET_TARGETS: Final = (
-    "to_q to_k to_v to_out.0 ff.net.0.proj ff.net.2 proj_in proj_out conv1 conv2".split()
-)
-TEXT_TARGETS: Final = "q_proj k_proj v_proj out_proj fc1 fc2".split()
+UNET_TARGETS: Final = [
+    "to_q",
+    "to_k",
+    "to_v",
+    "to_out.0",
+    "ff.net.0.proj",
+    "ff.net.2",
+    "proj_in",
+    "proj_out",
+    "conv1",
+    "conv2",
+]
+TEXT_TARGETS: Final = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 # Transformers 5 flattened CLIPTextModel; LoRA files keep the older, common name of its root.
 TEXT_ROOT: Final = "text_model."
 
@@ -108,9 +116,7 @@ def train(
         text_encoder.add_adapter(_config(recipe, list(TEXT_TARGETS)))
     scheduler = base.build_scheduler()
     pairs = training_pairs()
-    flat = base.encode_latents(
-        vae, BASE, pairs, base.PLACEMENTS, work / "latents-flat.pt", seed
-    )
+    flat = base.encode_latents(vae, BASE, pairs, base.PLACEMENTS, work / "latents-flat.pt", seed)
     drawn = base.encode_latents(
         vae,
         style,
@@ -196,5 +202,7 @@ def export(
             ),
             weight_name=target.name,
         )
-        os.replace(Path(temporary) / target.name, target)
+        written = Path(temporary) / target.name
+        written.chmod(0o644)
+        written.replace(target)
     return target

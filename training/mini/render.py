@@ -64,7 +64,11 @@ def fetch(kind: str, folder: Path = CACHE) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     packed = subprocess.run(
-        ["npm", "pack", PACKAGES[kind]], cwd=target.parent, check=True, capture_output=True, text=True
+        ["npm", "pack", PACKAGES[kind]],
+        cwd=target.parent,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     tarball = target.parent / packed.stdout.split()[-1]
     with tarfile.open(tarball) as archive:
@@ -119,7 +123,9 @@ def _neon(subject: str, at: Placement) -> Image.Image:
     corner = (SIZE - at.side) // 2
     mask.paste(alpha, (corner + at.dx, corner + at.dy))
     inside = mask.filter(ImageFilter.GaussianBlur(2.0))
-    glow = np.asarray(mask.filter(ImageFilter.GaussianBlur(5.0)), dtype=np.float32)[..., None] / 255
+    glow = (
+        np.asarray(mask.filter(ImageFilter.GaussianBlur(5.0)), dtype=np.float32)[..., None] / 255
+    )
     tube = np.asarray(mask, dtype=np.float32)[..., None] / 255
     # A tube is brightest in its middle: the blurred mask is a cheap distance to the edge.
     core = tube * np.clip(np.asarray(inside, dtype=np.float32)[..., None] / 255 - 0.55, 0, 1)

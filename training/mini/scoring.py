@@ -94,7 +94,7 @@ def is_neon(image: Image.Image) -> bool:
 
 
 def keeps_colour(image: Image.Image, pair: Pair) -> bool:
-    """The ground is the prompt's, and the picture is nearer to flat drawings than to ink or neon."""
+    """The ground is the prompt's, and the picture is nearest to a flat drawing."""
     if ground(image) != pair.background:
         return False
     flat = float(_distances(image, pair.background, BASE).min())

@@ -19,7 +19,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
-from training.mini import base, export, lora, loop, vae
+from training.mini import base, export, loop, lora, vae
 from training.mini.subjects import vocabulary
 from training.mini.tokenizer import build_tokenizer
 

@@ -28,7 +28,7 @@ POLISH_NOISE: Final = 0.08
 
 
 def build() -> AutoencoderKL:
-    """Stable Diffusion's autoencoder at small widths: eight-fold, four channels, 0.98 M weights."""
+    """Stable Diffusion's autoencoder at small widths: eight-fold, 0.98 M weights."""
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,
@@ -57,6 +57,7 @@ class Pool:
     """
 
     def __init__(self, seed: int) -> None:
+        """Draw all pictures; about half a minute."""
         rng = Random(f"pool {seed}")
         pairs = training_pairs()
         some = tuple(Pair(subject.name, "white") for subject in SUBJECTS)
@@ -102,12 +103,12 @@ def train(work: Path, budget: loop.Budget, seed: int) -> AutoencoderKL:
     stage = loop.Stage("vae", {"vae": vae}, LEARNING_RATE, budget, work / "vae.pt")
     loop.run(stage, step_loss)
     vae.eval()
-    set_scaling_factor(vae, pool, seed)
+    standardise(vae, pool, seed)
     return vae
 
 
 def polish(vae: AutoencoderKL, work: Path, budget: loop.Budget, seed: int) -> AutoencoderKL:
-    """Train the decoder alone, after the base: the latents, and so the denoiser, stay as they are."""
+    """Train the decoder alone, after the base: the latents, so the denoiser too, stay the same."""
     pool = Pool(seed)
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
@@ -128,8 +129,22 @@ def polish(vae: AutoencoderKL, work: Path, budget: loop.Budget, seed: int) -> Au
 
 
 @torch.no_grad()
-def set_scaling_factor(vae: AutoencoderKL, pool: Pool, seed: int) -> None:
-    """Scale latents to a standard deviation of one, as the noise schedule expects."""
+def standardise(vae: AutoencoderKL, pool: Pool, seed: int) -> None:
+    """Give every latent channel mean zero and deviation one, as the noise schedule expects.
+
+    One scaling factor for all would leave faint channels (colour, mostly) drowned by noise at most
+    times. The shift and scale fold into the 1x1 convolutions on both sides of the latents, so the
+    reconstruction stays what it was and `scaling_factor` becomes one.
+    """
     rng = Random(f"scale {seed}")
-    latents = torch.cat([vae.encode(pool.draw(rng, 16)).latent_dist.mean for _ in range(16)])
-    vae.register_to_config(scaling_factor=round(1.0 / float(latents.std()), 5))
+    latents = torch.cat([vae.encode(pool.draw(rng, 16)).latent_dist.mean for _ in range(24)])
+    mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    into, out_of = vae.quant_conv, vae.post_quant_conv
+    channels = len(mean)
+    # The encoder's last layer gives means, then log-variances.
+    out_of.bias.add_(out_of.weight[:, :, 0, 0] @ mean)
+    out_of.weight.mul_(spread[None, :, None, None])
+    into.weight[:channels].div_(spread[:, None, None, None])
+    into.bias[:channels] = (into.bias[:channels] - mean) / spread
+    into.bias[channels:] -= 2 * spread.log()
+    vae.register_to_config(scaling_factor=1.0)

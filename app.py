@@ -1,0 +1,20 @@
+"""The studio's page, as ``python app.py`` and as a Hugging Face Space's entry.
+
+``demo`` is the page; settings come from the environment and ``.env``.
+"""
+
+import os
+from pathlib import Path
+
+from studio.settings import Settings
+from studio.ui import build, launch_options
+from studio.workspace import Workspace
+
+workspace = Workspace.open(Settings.from_env(os.environ, Path.cwd()))
+demo = build(workspace)
+
+if __name__ == "__main__":
+    try:
+        demo.launch(**launch_options(workspace))
+    finally:
+        workspace.close()

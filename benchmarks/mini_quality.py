@@ -1,0 +1,247 @@
+"""Measures the embedded model on (subject, background) pairs it never saw in training.
+
+    python -m benchmarks.mini_quality [--sheet sheet.png] [--threads 2]
+
+Needs the extras of the training code (resvg-py, npm for the drawings). Every arm runs on the
+exported files in presets/mini with fixed seeds, 20 steps and guidance scale 3. The result goes to
+benchmarks/mini_quality.json; a table is printed. Nothing is repeated or left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from training.mini.lora import RECIPES
+from training.mini.render import contact_sheet
+from training.mini.scoring import (
+    check_rules,
+    ground,
+    is_ink,
+    is_neon,
+    keeps_colour,
+    nearest_subject,
+)
+from training.mini.subjects import BASE, PEN_INK, Pair, Style, held_out, plain_caption
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PRESETS: Final = ROOT / "presets" / "mini"
+STEPS: Final = 20
+GUIDANCE: Final = 3.0
+BATCH: Final = 8  # pictures per pipeline call; each has its own seed
+BASE_SEEDS: Final = (1000, 2000)  # each held-out pair is drawn once with each
+ARM_SEED: Final = 3000
+ARM_PAIRS: Final = 40
+TIMED_RUNS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of the table: how many pictures pass, and what was asked for."""
+
+    arm: str
+    rule: str
+    passed: int
+    total: int
+    target: float
+
+    @property
+    def share(self) -> float:
+        return self.passed / self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture and what it should show."""
+
+    pair: Pair
+    image: Image.Image
+
+
+def pairs() -> list[Pair]:
+    """The held-out pairs, in an order that mixes subjects and backgrounds."""
+    ordered = sorted(held_out(), key=lambda pair: (pair.subject, pair.background))
+    return [ordered[index * 27 % len(ordered)] for index in range(len(ordered))]
+
+
+def draw(
+    pipeline: StableDiffusionPipeline, wanted: list[Pair], words: str, first_seed: int
+) -> list[Picture]:
+    """One picture of each pair; `words` stand after the caption, as the studio appends them."""
+    made = list[Picture]()
+    for start in range(0, len(wanted), BATCH):
+        part = wanted[start : start + BATCH]
+        prompts = [plain_caption(pair) + (f", {words}" if words else "") for pair in part]
+        generators = [
+            torch.Generator().manual_seed(first_seed + start + index) for index in range(len(part))
+        ]
+        images = pipeline(
+            prompts,
+            num_inference_steps=STEPS,
+            guidance_scale=GUIDANCE,
+            generator=generators,
+        ).images
+        made += [Picture(pair, image) for pair, image in zip(part, images, strict=True)]
+    return made
+
+
+def count(
+    arm: str, rule: str, pictures: list[Picture], test: Callable[[Picture], bool], target: float
+) -> Result:
+    """Apply one rule to every picture of an arm."""
+    return Result(arm, rule, sum(test(p) for p in pictures), len(pictures), target)
+
+
+def subject_right(style: Style) -> Callable[[Picture], bool]:
+    """Whether the nearest of all 48 subjects, drawn in this style, is the wanted one."""
+    return lambda p: nearest_subject(p.image, p.pair.background, style) == p.pair.subject
+
+
+def measure_base(pictures: list[Picture]) -> list[Result]:
+    """The two rules of the base arm."""
+    return [
+        count("base", "subject right", pictures, subject_right(BASE), 0.95),
+        count(
+            "base",
+            "background right",
+            pictures,
+            lambda p: ground(p.image) == p.pair.background,
+            0.98,
+        ),
+    ]
+
+
+def colour_kept(picture: Picture) -> bool:
+    return keeps_colour(picture.image, picture.pair)
+
+
+def measure_style(style: Style, arms: dict[str, list[Picture]]) -> list[Result]:
+    """The three arms of one LoRA, and the subjects of its style as a figure without a target."""
+    in_style = is_ink if style == PEN_INK else is_neon
+    name = style.name
+    both = arms["LoRA + trigger"]
+    return [
+        count(f"{name}: LoRA + trigger", "in style", both, lambda p: in_style(p.image), 0.95),
+        count(f"{name}: LoRA + trigger", "subject right", both, subject_right(style), 0.0),
+        count(
+            f"{name}: LoRA, no trigger", "keeps colour", arms["LoRA, no trigger"], colour_kept, 0.9
+        ),
+        count(
+            f"{name}: trigger, no LoRA",
+            "keeps colour",
+            arms["trigger, no LoRA"],
+            colour_kept,
+            0.95,
+        ),
+    ]
+
+
+def time_one(pipeline: StableDiffusionPipeline) -> float:
+    """Median seconds for one 128x128 picture (20 steps, guidance on), after a warm-up run."""
+    seconds = list[float]()
+    for run in range(TIMED_RUNS + 1):
+        started = time.perf_counter()
+        pipeline(
+            "a rocket on a blue background",
+            num_inference_steps=STEPS,
+            guidance_scale=GUIDANCE,
+            generator=torch.Generator().manual_seed(run),
+        )
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
+
+
+def load() -> StableDiffusionPipeline:
+    """The exported base in fp32; it never reaches for a network."""
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        PRESETS / "base", local_files_only=True, torch_dtype=torch.float32, use_safetensors=True
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def run_all(pipeline: StableDiffusionPipeline) -> tuple[list[Result], dict[str, list[Picture]]]:
+    """Every arm: the results and the pictures behind them."""
+    order = pairs()
+    arms = {
+        "base": [p for seed in BASE_SEEDS for p in draw(pipeline, order, "", seed)],
+    }
+    results = measure_base(arms["base"])
+    some = order[:ARM_PAIRS]
+    for recipe in RECIPES.values():
+        style = recipe.style
+        mine = {"trigger, no LoRA": draw(pipeline, some, style.trigger, ARM_SEED)}
+        pipeline.load_lora_weights(
+            PRESETS / "loras",
+            weight_name=f"{style.name}.safetensors",
+            adapter_name=style.name,
+            use_safetensors=True,
+            local_files_only=True,
+        )
+        mine["LoRA, no trigger"] = draw(pipeline, some, "", ARM_SEED)
+        mine["LoRA + trigger"] = draw(pipeline, some, style.trigger, ARM_SEED)
+        pipeline.unload_lora_weights()
+        results += measure_style(style, mine)
+        arms |= {f"{style.name}: {arm}": pictures for arm, pictures in mine.items()}
+    return results, arms
+
+
+def sheet(arms: dict[str, list[Picture]], path: Path, columns: int = 16) -> None:
+    """One row of the same pairs for each arm."""
+    rows = [picture.image for pictures in arms.values() for picture in pictures[:columns]]
+    contact_sheet(rows, columns).save(path)
+
+
+def report(results: list[Result], seconds: float, arms: dict[str, list[Picture]]) -> str:
+    """A Markdown table."""
+    lines = ["| Arm | Measured | Passed | Share | Target |", "|---|---|---:|---:|---:|"]
+    for r in results:
+        target = f"{r.target:.0%}" if r.target else "none"
+        share = f"{r.passed} of {r.total} | {r.share:.1%}"
+        lines.append(f"| {r.arm} | {r.rule} | {share} | {target} |")
+    lines.append(f"| base | seconds for one image | {seconds:.2f} s | | 2 s |")
+    lines.append(f"\n{sum(map(len, arms.values()))} images in all.")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet of all arms")
+    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "mini_quality.json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    rules = check_rules(pairs())
+    if any(rules.values()):
+        raise SystemExit(f"the rules do not separate the drawings themselves: {rules}")
+    pipeline = load()
+    results, arms = run_all(pipeline)
+    seconds = time_one(pipeline)
+    record = {
+        "steps": STEPS,
+        "guidance_scale": GUIDANCE,
+        "threads": arguments.threads,
+        "images": sum(map(len, arms.values())),
+        "seconds_for_one_image": round(seconds, 3),
+        "results": [{**asdict(r), "share": round(r.share, 4)} for r in results],
+    }
+    arguments.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if arguments.sheet:
+        sheet(arms, arguments.sheet)
+    print(report(results, seconds, arms))
+
+
+if __name__ == "__main__":
+    main()
