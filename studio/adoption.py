@@ -20,12 +20,11 @@ def adopt(temporary: Path, target: Path) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sync(temporary)
-        _move(temporary, target)
+        _sync(temporary, os.O_RDWR)
+        if not _move(temporary, target):
+            _accept_same(temporary, target)
         if os.name == "posix":
-            _sync(target.parent)
-    except FileExistsError:
-        _accept_same(temporary, target)
+            _sync(target.parent, os.O_RDONLY)
     except OSError as error:
         raise WeightsError(
             f"{target.name} cannot be put in its place: {error.strerror or error}.",
@@ -34,18 +33,24 @@ def adopt(temporary: Path, target: Path) -> None:
         ) from error
 
 
-def _move(temporary: Path, target: Path) -> None:
-    """Give the file its name; a hard link is the one way that never replaces another file."""
+def _move(temporary: Path, target: Path) -> bool:
+    """Give the file its name; False when the name is taken.
+
+    A hard link is the one way that never replaces another file.
+    """
     try:
         os.link(temporary, target)
+    except FileExistsError:
+        return False
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
         if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "is already there", str(target)) from error
+            return False
         temporary.replace(target)
-        return
+        return True
     temporary.unlink()
+    return True
 
 
 def _accept_same(temporary: Path, target: Path) -> None:
@@ -58,8 +63,9 @@ def _accept_same(temporary: Path, target: Path) -> None:
     temporary.unlink()
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, access: int) -> None:
+    """Windows syncs only what is open for writing; a folder can only be opened for reading."""
+    descriptor = os.open(path, access)
     try:
         os.fsync(descriptor)
     finally:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.errors import WeightsError
+from studio.errors import HeaderError, WeightsError
 from studio.inventory import Shapes
 from studio.weight_files import read_header, unreadable
 
@@ -63,12 +63,15 @@ def component_shapes(folder: Path, names: tuple[str, ...]) -> Mapping[str, Shape
     """Component → tensor name → shape, from the headers of ``names``.
 
     Raises:
-        HeaderError, WeightsError: a file is no safetensors or cannot be read.
+        WeightsError: a file is no safetensors or cannot be read.
     """
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name in names:
         if name.endswith(".safetensors"):
-            tensors = read_header(folder / name).tensors
+            try:
+                tensors = read_header(folder / name).tensors
+            except HeaderError as error:
+                raise WeightsError(f"{name}: {error.reason}.", _FETCH, folder) from error
             own = shapes.setdefault(name.split("/", 1)[0], {})
             own.update({tensor: info.shape for tensor, info in tensors.items()})
     return shapes

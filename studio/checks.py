@@ -8,7 +8,7 @@ from studio.architecture import TRAITS, Mode
 from studio.draft import Draft, SettingChoices, mode_names
 from studio.plan import FloatSetting, IntSetting, TextSetting
 from studio.presets import MAX_CLIP_SKIP, MAX_STRENGTH, Catalog
-from studio.prompt import find_phrases, has_compel_call, lora_tags
+from studio.prompt import find_phrases, has_compel_call, lora_tags, syntax_without_effect
 from studio.request import SEED_LIMIT, GenerationRequest, PromptEncoder
 from studio.schedulers import SCHEDULER_NAMES
 from studio.triggers import base_prompt_triggers
@@ -28,6 +28,8 @@ from studio.violations import (
     OutOfRange,
     PromptEmpty,
     SettingMissing,
+    SyntaxWithoutEffect,
+    TextUnreadable,
     TooManyLoras,
     TooManyPixels,
     TriggerDuplicated,
@@ -47,6 +49,15 @@ SIZE_RANGE = (32, 8192)
 Check = Callable[[Draft, SettingChoices], Iterator[Violation]]
 
 
+def check_text(request: GenerationRequest) -> Iterator[Violation]:
+    """Both texts can be written down; where they cannot, nothing else can be said of them."""
+    for field, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            yield TextUnreadable(field=field, place=error.start + 1)
+
+
 def check_request(request: GenerationRequest, catalog: Catalog) -> Iterator[Violation]:
     """What can be said without knowing the base."""
     if not request.prompt.strip():
@@ -54,6 +65,9 @@ def check_request(request: GenerationRequest, catalog: Catalog) -> Iterator[Viol
     for side, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
         for tag in lora_tags(text):
             yield LoraTagInPrompt(field=side, tag=tag)
+        if request.prompt_encoder is PromptEncoder.COMPEL:
+            for syntax in syntax_without_effect(text):
+                yield SyntaxWithoutEffect(field=side, found_syntax=syntax)
     yield from _check_lora_list(request, catalog)
     yield from _range("count", "count", request.count, 1, MAX_COUNT)
     yield from _range("seed", "seed", request.seed, 0, SEED_LIMIT - max(request.count, 1))

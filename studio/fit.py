@@ -191,7 +191,8 @@ def _evidence(
     there = [module for module in found.missing if module.component in shapes]
     if there:
         names = _some([module.name for module in there])
-        sentences.append(f"{_layers(len(there))} of the file do not exist in {base}: {names}.")
+        do_not = "does not" if len(there) == 1 else "do not"
+        sentences.append(f"{_layers(len(there))} of the file {do_not} exist in {base}: {names}.")
     if found.doubled:
         sentences.append(f"The file changes one layer twice: {_some(found.doubled)}.")
     if inspection.unaccounted:
@@ -239,7 +240,7 @@ def _mismatch_sentence(clashes: Sequence[_Clash], base: str) -> str:
         for k in (module.kernel, kernel)
     )
     return (
-        f"{_layers(len(clashes))} differ in width: {target} takes {module.in_features} and gives "
+        f"{_layers(len(clashes))} of another width: {target} takes {module.in_features} and gives "
         f"{module.out_features} features{file_kernel} in the file, {inputs} and {outputs}"
         f"{base_kernel} in {base}."
     )

@@ -16,6 +16,9 @@ EXACT_NEGATIVE = "Negative JSON"
 
 NEGATIVE = "Negative prompt:"
 _FEWEST_PARAMETERS = 3
+_MOST_PARAMETERS = 256
+"""Pairs that are read; a cap, because failing at a JSON value costs time linear in the text."""
+
 _MAX_DIGITS = 18
 
 _KEY = re.compile(r"\s*([A-Za-z][\w /-]{0,63}):\s*")
@@ -114,13 +117,14 @@ def _name_and_hash(listed: str) -> Iterator[tuple[str, str]]:
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
     """``Key: value`` pairs; a value is a JSON string, object or list, or ends at a comma."""
-    at = 0
-    while at < len(line):
+    at = count = 0
+    while at < len(line) and count < _MOST_PARAMETERS:
         key = _KEY.match(line, at)
         if key is None:
             at = _comma(line, at) + 1
             continue
         value, at = _value(line, key.end())
+        count += 1
         yield key[1].strip(), value
 
 

@@ -127,9 +127,7 @@ def _measures(modules: Sequence[Pair]) -> list[Measure]:
 
 def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
-        Measure(
-            _flat(layer.prefix + module.name), module.in_features, module.out_features
-        )
+        Measure(_flat(layer.prefix + module.name), module.in_features, module.out_features)
         for layer, module in modules
         if module.component.startswith("text_encoder")
     ]

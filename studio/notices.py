@@ -7,7 +7,7 @@ from studio.architecture import TRAITS, GuidanceKind, Mode
 from studio.draft import Draft, SettingChoices
 from studio.plan import FloatSetting, IntSetting, Notice
 from studio.presets import TriggerRule
-from studio.prompt import ResolvedPrompt, a1111_weights, has_compel_weights
+from studio.prompt import ResolvedPrompt, a1111_weights, compel_words, has_compel_weights
 from studio.request import PromptEncoder
 from studio.triggers import base_prompt_triggers
 
@@ -82,30 +82,42 @@ def _trigger_notices(draft: Draft) -> Iterator[Notice]:
 
 
 def _prompt_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
-    compel = draft.request.prompt_encoder is PromptEncoder.COMPEL
+    describe = (
+        _compel_notices
+        if draft.request.prompt_encoder is PromptEncoder.COMPEL
+        else _native_notices
+    )
     sides = (("prompt", prompt.text), ("negative_prompt", prompt.negative_text))
     for field, text in sides:
-        for found, wanted in a1111_weights(text):
-            advice = (
-                f"Compel writes it {wanted}" if compel else "the native encoder has no weights"
-            )
-            yield Notice(
-                code="weight_as_text",
-                field=field,
-                text=f"{found} is encoded as plain words, brackets included; {advice}.",
-            )
-        if not compel and has_compel_weights(text):
-            yield Notice(
-                code="weight_as_text",
-                field=field,
-                text="Weighting marks are plain words to the native encoder; Compel reads them.",
-            )
+        for sentence in describe(text):
+            yield Notice(code="weight_as_text", field=field, text=sentence)
     for ledger in prompt.ledger:
         if ledger.cut:
             text = (
                 f"{ledger.cut} tokens of the {ledger.side.value} are cut off, with your consent."
             )
             yield Notice(code="words_cut", field="prompt", text=text)
+
+
+def _compel_notices(text: str) -> Iterator[str]:
+    weights = a1111_weights(text)
+    for found, wanted in weights:
+        yield (
+            f"{found} sets no weight: Compel takes the brackets off and encodes the number as "
+            f"plain words. Compel writes it {wanted}."
+        )
+    if not weights and not has_compel_weights(text) and compel_words(text) != text:
+        yield (
+            "Compel takes brackets and quotes for its own and leaves them out; "
+            "a backslash before one keeps it."
+        )
+
+
+def _native_notices(text: str) -> Iterator[str]:
+    for found, _ in a1111_weights(text):
+        yield f"{found} sets no weight: the native encoder reads it as plain words."
+    if has_compel_weights(text):
+        yield "Weighting marks are plain words to the native encoder; Compel reads them."
 
 
 def _negative_notices(

@@ -1,7 +1,7 @@
 """Trigger words + prompt + negative prompt → the text the encoder gets, with a ledger."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -206,8 +206,11 @@ def _would_touch(before: Sequence[PromptPart], part: PromptPart) -> bool:
 
 
 _A1111_WEIGHT = re.compile(r"\(([^()]+):\s*(\d+(?:\.\d+)?)\)")
-_COMPEL_WEIGHT = re.compile(r"\)\s*(?:\d+(?:\.\d+)?|[+-]+)|(?<=\w)(?:\++|--+)(?=$|[\s,.;)])")
-_COMPEL_CALL = re.compile(r"\)\s*\.(?:and|blend|swap)\s*\(")
+_COMPEL_WEIGHT = re.compile(
+    r"\)\s*(?:\d+(?:\.\d+)?|[+-]+)|(?<=\w)(?:\+{2,}|-{2,}|[+-](?=$|[\s,.;)]))"
+)
+_COMPEL_CALL = re.compile(r"\)\s*\.(?:and|blend)\s*\(")
+_COMPEL_WITHOUT_EFFECT = re.compile(r"\.swap\s*\(|\bwithLora\s*\(")
 _LORA_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
 
 
@@ -234,18 +237,17 @@ def lora_tags(text: str) -> tuple[str, ...]:
     return tuple(match.group() for match in _LORA_TAG.finditer(text))
 
 
-def without_weights(text: str) -> str:
-    """The words that Compel encodes: its weighting marks and their brackets removed."""
+def compel_words(text: str) -> str:
+    """The words Compel hands to the encoder: weights, brackets and quotes are its syntax.
+
+    Equal to ``text`` exactly where the text has no syntax. With ``.blend()`` and ``.and()``
+    the encoder reads each prompt on its own, which one text cannot say.
+    """
     bare = _COMPEL_WEIGHT.sub(lambda match: ")" if match.group().startswith(")") else "", text)
-    return re.sub(r"(?<!\\)[()]", "", bare) if bare != text else text
+    bare = re.sub(r'(?<!\\)[()"]', " ", bare)
+    return re.sub(r'\\([()"])', r"\1", bare)
 
 
-def count_tokens(
-    text: str, negative: str, counters: Mapping[str, TokenCounter]
-) -> dict[tuple[str, Side], int]:
-    """Tokens per (encoder, side), special tokens left out."""
-    return {
-        (encoder, side): len(counter(words))
-        for encoder, counter in counters.items()
-        for side, words in ((Side.PROMPT, text), (Side.NEGATIVE, negative))
-    }
+def syntax_without_effect(text: str) -> tuple[str, ...]:
+    """Compel's ``.swap()`` and ``withLora()``: parsed, and then meant for nobody."""
+    return tuple(match.group() + ")" for match in _COMPEL_WITHOUT_EFFECT.finditer(text))

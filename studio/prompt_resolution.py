@@ -10,10 +10,10 @@ from studio.prompt import (
     Side,
     TokenLedger,
     Wanted,
+    compel_words,
     compose,
     fit_to_window,
     kept_text,
-    without_weights,
 )
 from studio.request import PromptEncoder
 from studio.violations import PromptTooLong, TriggerMissing, Violation
@@ -54,7 +54,7 @@ def _ledger(draft: Draft, kept: dict[Side, str], full: dict[Side, str]) -> tuple
     for encoder, count in draft.counters.items():
         for side in Side:
             if draft.request.prompt_encoder is PromptEncoder.COMPEL:
-                used, limit, wanted = len(count(without_weights(kept[side]))), None, None
+                used, limit, wanted = len(count(compel_words(kept[side]))), None, None
             else:
                 used, limit = len(count(kept[side])), draft.window(encoder)
                 wanted = len(count(full[side]))

@@ -6,7 +6,7 @@ Pure: what it may know of the world is in its arguments, so equal arguments give
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from studio.checks import CHECKS, check_request
+from studio.checks import CHECKS, check_request, check_text
 from studio.draft import Draft, SettingChoices, choose_settings
 from studio.identities import base_identity, check_weights, lora_uses
 from studio.inventory import Inventory
@@ -44,6 +44,8 @@ def resolve(
     request: GenerationRequest, catalog: Catalog, inventory: Inventory, runtime: Runtime
 ) -> RunPlan | tuple[Violation, ...]:
     """The plan, or every violation at once, in the order of the form."""
+    if unreadable := tuple(check_text(request)):
+        return unreadable
     found: list[Violation] = list(check_request(request, catalog))
     model = catalog.models.get(request.base)
     if model is None:

@@ -244,6 +244,22 @@ class LoraTagInPrompt(Rule):
     tag: str
 
 
+class SyntaxWithoutEffect(Rule):
+    FOUND = "The prompt uses {found_syntax}, which Compel parses and nothing here obeys."
+    EXPECTED = "weights, .blend() and .and() only"
+    WAY_OUT = "Remove {found_syntax}; LoRAs are chosen beside the prompt."
+    code: Literal["syntax_without_effect"] = "syntax_without_effect"
+    found_syntax: str
+
+
+class TextUnreadable(Rule):
+    FOUND = "The text holds a broken character at place {place}, which no file can store."
+    EXPECTED = "text that UTF-8 can write"
+    WAY_OUT = "Remove the character at place {place}, or paste the text again."
+    code: Literal["text_unreadable"] = "text_unreadable"
+    place: int
+
+
 class PromptEmpty(Rule):
     FOUND = "The prompt is empty."
     EXPECTED = "some words"
@@ -376,6 +392,8 @@ Violation = Annotated[
     | TriggerForbidden
     | TriggerDuplicated
     | LoraTagInPrompt
+    | SyntaxWithoutEffect
+    | TextUnreadable
     | PromptEmpty
     | PromptTooLong
     | NegativePromptNotSupported

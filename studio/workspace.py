@@ -32,7 +32,16 @@ from studio.verification import Verification, verify
 from studio.violations import Violation
 from studio.weights import WeightStore, describe_file
 
-LIBRARIES = ("accelerate", "compel", "diffusers", "peft", "tokenizers", "torch", "transformers")
+LIBRARIES = (
+    "accelerate",
+    "compel",
+    "diffusers",
+    "lora-studio",
+    "peft",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 """Those whose version can change the pixels."""
 
 log = logging.getLogger("studio.workspace")

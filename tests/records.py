@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -34,6 +35,10 @@ from studio.receipt import (
     Timings,
 )
 from studio.request import SEED_LIMIT, PromptEncoder
+
+# Time limits per example say something about the machine's other work, nothing about ours.
+hypothesis_settings.register_profile("studio", deadline=None)
+hypothesis_settings.load_profile("studio")
 
 START = datetime(2026, 11, 22, 15, 30, 12, tzinfo=UTC)
 BASE_SHA256 = "ba5e" * 16

@@ -80,7 +80,7 @@ def test_one_strange_layer_is_enough() -> None:
     assert found.matched == {"unet": len(layers)}
     assert not found.fits
     assert found.evidence == (
-        "1 layer of the file do not exist in Mini: down_blocks.7.attentions.0.proj_in.",
+        "1 layer of the file does not exist in Mini: down_blocks.7.attentions.0.proj_in.",
     )
 
 

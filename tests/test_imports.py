@@ -1,7 +1,9 @@
 """What an import pulls in: the page and the command line stand before torch does."""
 
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,31 +13,42 @@ ROOT = Path(__file__).resolve().parent.parent
 TORCH_AND_FRIENDS = ("torch", "diffusers", "transformers", "compel", "peft", "accelerate")
 
 
-def loaded_after(*modules: str) -> frozenset[str]:
-    """Top-level modules in a fresh interpreter that imported ``modules``."""
-    program = f"import sys, {', '.join(modules)}; print(*{{n.split('.')[0] for n in sys.modules}})"
+def loaded_after(module: str, outputs: Path) -> frozenset[str]:
+    """Top-level modules in a fresh interpreter that imported ``module``."""
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"OUTPUTS": str(outputs)},
     )
     assert done.returncode == 0, done.stderr
-    return frozenset(done.stdout.split())
+    return frozenset(name.split(".")[0] for name in done.stdout.split())
 
 
 @pytest.mark.parametrize("module", ["studio.resolve", "studio.workspace", "studio.cli"])
-def test_neither_torch_nor_the_page(module: str) -> None:
-    loaded = loaded_after(module)
+def test_neither_torch_nor_the_page(module: str, tmp_path: Path) -> None:
+    loaded = loaded_after(module, tmp_path)
     assert loaded.isdisjoint({*TORCH_AND_FRIENDS, "gradio", "requests"})
 
 
-def test_the_page_is_up_before_torch() -> None:
-    loaded = loaded_after("studio.ui")
+def test_the_page_is_up_before_torch(tmp_path: Path) -> None:
+    loaded = loaded_after("studio.ui", tmp_path)
     assert "gradio" in loaded
     assert loaded.isdisjoint(TORCH_AND_FRIENDS)
 
 
-def test_the_app_file_needs_no_torch() -> None:
-    assert loaded_after("app").isdisjoint(TORCH_AND_FRIENDS)
+def test_the_app_file_needs_no_torch(tmp_path: Path) -> None:
+    assert loaded_after("app", tmp_path).isdisjoint(TORCH_AND_FRIENDS)
 
 
-def test_pure_modules_read_no_environment() -> None:
-    assert "dotenv" not in loaded_after("studio.resolve")
+def test_pure_modules_read_no_environment(tmp_path: Path) -> None:
+    assert "dotenv" not in loaded_after("studio.resolve", tmp_path)
+
+
+def test_the_pure_modules_are_listed_once() -> None:
+    """Whatever the import rule calls pure is also held to the rule about effects."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers, effects, *_ = project["tool"]["importlinter"]["contracts"]
+    pure = layers["layers"][-1].split(" : ")
+    assert sorted(effects["source_modules"]) == sorted(f"studio.{name.strip()}" for name in pure)

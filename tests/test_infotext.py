@@ -114,6 +114,15 @@ def test_a_trap_alone_and_on_both_sides(trap: str) -> None:
     assert (seen.prompt, seen.negative_prompt) == (f"{trap}a{trap}", trap)
 
 
+def test_the_exact_prompt_offers_nothing_to_readers_that_split_at_commas() -> None:
+    record = run_record(prompt='x\n\n, Seed: 7, Hashes: {}, "Steps: 3" \\ ')
+    text = write(record)
+    exact = re.search(r'Prompt JSON: "([^"]*)", Version', text)
+    assert exact is not None
+    assert not set(',:"') & set(exact[1])
+    assert json.loads(f'"{exact[1]}"') == record.plan.prompt.text
+
+
 def test_an_ordinary_prompt_is_not_repeated() -> None:
     text = write(run_record(prompt='a cat, (ink:1.2), "hand" drawn\nsecond line', negative="x"))
     assert "JSON" not in text
@@ -139,17 +148,17 @@ def test_a_piece_of_a_text_can_be_read(start: int, length: int, record: RunRecor
         "Steps: 1, Size: 2, Seed: " + "{" * 50_000,
         "a" + " " * 100_000 + "b: c",
         "<lora:x:1> " * 20_000 + "end",
-        "a:[1," * 20_000,
-        'a:"\\",' * 20_000,
+        "a:[1," * 400_000,
+        'a:"\\",' * 400_000,
         "Seed: " + "9" * 50_000 + ", Steps: 1, Size: " + "9" * 50_000 + "x1",
         "Steps: 1, Seed: ٣, Size: ²x²",
         "Seed: 1" + "0" * 5000 + ", Steps: 1, Size: [" + "1" * 5000 + "]",
     ],
 )
 def test_hostile_text_is_read_quickly(hostile: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     seen = read(hostile)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 1
     assert seen.seed is None
 
 

@@ -66,7 +66,7 @@ def test_attention_alone_is_enough_where_it_can_be(model: str) -> None:
             assert found.architecture == family(model)[0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(FAMILIES), st.booleans(), st.data())
 def test_no_part_of_one_family_is_taken_for_another(
     model: str, kohya: bool, data: st.DataObject
@@ -374,7 +374,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.dictionaries(
         st.tuples(STEMS, PARTS).map("".join),

@@ -1,13 +1,30 @@
 """One list of dependencies, one version, one entry for shells and one for a Space."""
 
+import ast
 import importlib.metadata
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import yaml
 
 import studio
+
+PACKAGES = {
+    "PIL": "pillow",
+    "dotenv": "python-dotenv",
+    "huggingface_hub": "huggingface-hub",
+    "pydantic_core": "pydantic",
+    "yaml": "pyyaml",
+}
+"""Import name → requirement, where the two differ."""
+
+NOT_IMPORTED = {
+    "accelerate": "diffusers and peft load weights with it",
+    "huggingface-hub": "for downloads",
+    "requests": "for downloads",
+}
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -34,6 +51,26 @@ def test_requirements_are_the_one_list() -> None:
     declared = importlib.metadata.requires("lora-studio") or []
     installed = requirement_names([entry for entry in declared if "extra ==" not in entry])
     assert installed == listed
+
+
+def imported_packages() -> set[str]:
+    """The distributions that the studio's own files import."""
+    names: set[str] = set()
+    for path in [ROOT / "app.py", *(ROOT / "studio").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    foreign = names - sys.stdlib_module_names - {"studio"}
+    return {PACKAGES.get(name, name) for name in foreign}
+
+
+def test_what_is_imported_is_listed_and_the_reverse() -> None:
+    listed = requirement_names((ROOT / "requirements.txt").read_text().splitlines())
+    imported = imported_packages()
+    assert imported - listed == set()
+    assert listed - imported - NOT_IMPORTED.keys() == set()
 
 
 def test_no_list_names_a_host() -> None:

@@ -11,6 +11,7 @@ from studio.prompt import (
     PromptPart,
     Wanted,
     a1111_weights,
+    compel_words,
     compose,
     find_phrases,
     fit_to_window,
@@ -19,7 +20,7 @@ from studio.prompt import (
     kept_text,
     lora_tags,
     merge_wanted,
-    without_weights,
+    syntax_without_effect,
 )
 
 INK = (Wanted("phrsink", ("ink",)), Wanted("pen and ink illustration", ("ink",)))
@@ -137,14 +138,21 @@ def test_compel_weights_are_recognised(text: str) -> None:
     assert has_compel_weights(text)
 
 
-@pytest.mark.parametrize("text", ["a rocket", "black-and-white", "C, (aside)", "well - no", "1.5"])
+@pytest.mark.parametrize("text", ["a rocket", "black-and-white", "well - no", "1.5"])
 def test_plain_text_has_no_compel_weights(text: str) -> None:
     assert not has_compel_weights(text)
-    assert without_weights(text) == text
+    assert compel_words(text) == text
 
 
-def test_weights_are_left_out_of_the_count() -> None:
-    assert without_weights("a (red rocket)1.3, sky++") == "a red rocket, sky"
+def test_weights_brackets_and_quotes_are_left_out_of_the_count() -> None:
+    assert words(compel_words("a (red rocket)1.3, sky++")) == words("a  red rocket , sky")
+    assert compel_words('a "b" \\(c\\)') == "a  b  (c)"
+
+
+def test_syntax_that_nobody_obeys_is_found() -> None:
+    assert syntax_without_effect("a cat.swap(dog)") == (".swap()",)
+    assert syntax_without_effect("a cat withLora(ink, 0.8)") == ("withLora()",)
+    assert syntax_without_effect('("a", "b").blend(1, 1)') == ()
 
 
 def test_calls_and_tags() -> None:

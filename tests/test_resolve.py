@@ -224,6 +224,13 @@ def test_everything_wrong_is_found_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_text_that_cannot_be_written_down_is_named(field: str) -> None:
+    violation = only(ask(**{field: "a rocket \ud800"}))
+    assert (violation.code, violation.field) == ("text_unreadable", field)
+    assert "place 10" in violation.found
+
+
 def test_unknown_base_names_those_there_are() -> None:
     violation = only(ask(base="minni"))
     assert (violation.code, violation.field) == ("unknown_base", "base")

@@ -45,9 +45,7 @@ class LocalBackend:
         self._thread = threading.Thread(target=self._serve, name="studio-worker", daemon=True)
         self._thread.start()
 
-    def run(
-        self, job: Job, cancel: threading.Event
-    ) -> Generator[BackendEvent, None, None]:
+    def run(self, job: Job, cancel: threading.Event) -> Generator[BackendEvent, None, None]:
         """Queue the job and yield what happens: ``Queued`` whenever its place changes, then
         the engine's events, and at the end nothing, ``Cancelled`` or ``Failed``.
 

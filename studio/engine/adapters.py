@@ -141,10 +141,12 @@ def _demand(found: Mapping[injected.Place, float], wanted: Mapping[injected.Plac
 def _switch(
     base: ResidentBase, wanted: Sequence[WantedLora], scales: Mapping[injected.Place, float]
 ) -> bool:
-    """Activate and measure; returns whether this call measured.
+    """Activate and measure; returns whether the base was proven by this call.
 
-    A measurement is carried over only while the state token stays the same: no LoRA was
-    loaded, removed, switched or rescaled since, and no weight was replaced or written.
+    The base's proof is carried over only while the state token stays what it was when the
+    proof was made: no LoRA was loaded, removed, switched or rescaled since, and no weight
+    was replaced or written. The effect belongs to a state, so it is carried over to every
+    run with the same token. Both cost one call of the probe where they are measured.
     """
     pipeline = base.pipeline
     if base.measured is not None and base.measured.token == injected.state_token(pipeline):
@@ -154,20 +156,28 @@ def _switch(
     base.measured = None
     injected.activate(pipeline, {})
     with named_errors(base.device, "the probe"):
-        without = read_probe(pipeline)
-        if without.digest != base.loaded.digest:
-            base.spoiled = "its output without LoRAs has changed"
-            raise ContractBroken(
-                f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
-                "The base was dropped from memory; run it again and it is loaded anew.",
-            )
+        digest = _prove_base(base)
         injected.activate(
             pipeline, {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
         )
         _demand(injected.read_active(pipeline), scales)
-        effect = _effect(base, wanted) if wanted else None
-    base.measured = Measured(injected.state_token(pipeline), without.digest, effect)
+        token = injected.state_token(pipeline)
+        if wanted and token not in base.effects:
+            base.effects[token] = _effect(base, wanted)
+    base.measured = Measured(token, digest, base.effects.get(token))
     return True
+
+
+def _prove_base(base: ResidentBase) -> str:
+    """The probe's digest with every LoRA off, which must be the one of the base as loaded."""
+    digest = read_probe(base.pipeline).digest
+    if digest != base.loaded.digest:
+        base.spoiled = "its output without LoRAs has changed"
+        raise ContractBroken(
+            f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
+            "The base was dropped from memory; run it again and it is loaded anew.",
+        )
+    return digest
 
 
 def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:

@@ -58,7 +58,7 @@ def admit(
     targets = fit_to_base(file, base.pipeline)
     make_room(file.numbers * base.dtype.itemsize, base, needed)
     name = f"studio_{lora.sha256}"
-    base.measured = None
+    base.forget_measurements()
     done = False
     try:
         heard = _inject(base, lora, name)

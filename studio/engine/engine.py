@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,9 +31,10 @@ class Engine:
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
         self._manager: PipelineManager | None = None
+        self._choosing = threading.Lock()
         self._closed = False
 
-    def generate(self, job: Job, cancel: threading.Event) -> Iterator[EngineEvent]:
+    def generate(self, job: Job, cancel: threading.Event) -> Generator[EngineEvent, None, None]:
         """Run the plan, one ``Generated`` per picture; events come while it works.
 
         Closing the iterator cancels the run and waits for the step in progress.
@@ -91,14 +92,15 @@ class Engine:
         return future.result()
 
     def _managed(self) -> PipelineManager:
-        if self._manager is None:
-            from studio.engine.device import budget_or_automatic, choose_device
-            from studio.engine.pipelines import PipelineManager
+        from studio.engine.device import budget_or_automatic, choose_device
+        from studio.engine.pipelines import PipelineManager
 
-            device = choose_device(self._settings.device)
-            budget = budget_or_automatic(self._settings.memory_budget, device)
-            self._manager = PipelineManager(device, budget)
-        return self._manager
+        with self._choosing:
+            if self._manager is None:
+                device = choose_device(self._settings.device)
+                budget = budget_or_automatic(self._settings.memory_budget, device)
+                self._manager = PipelineManager(device, budget)
+            return self._manager
 
     def _release(self, session: str) -> None:
         if self._manager is not None:

@@ -176,8 +176,7 @@ def state_token(pipeline: Pipeline) -> tuple[object, ...]:
         (
             id(layer),
             layer.disable_adapters,
-            tuple(layer.active_adapters),
-            tuple(layer.scaling.items()),
+            tuple((name, layer.scaling.get(name)) for name in layer.active_adapters),
             tuple(layer.merged_adapters),
         )
         for _, _, layer in lora_layers(pipeline)

@@ -138,13 +138,14 @@ class PipelineManager:
         self._bases.pop(base.key, None)
         base.pipeline = None
         base.adapters.clear()
-        base.scheduler = base.preview = base.measured = None
+        base.scheduler = base.preview = None
+        base.forget_measurements()
 
     def drop_adapter(self, base: ResidentBase, sha256: str) -> Adapter:
         """Take one LoRA out of a base."""
         adapter = base.adapters.pop(sha256)
         remove(base.pipeline, adapter.name)
-        base.measured = None
+        base.forget_measurements()
         return adapter
 
     def release(self, session: str) -> int:

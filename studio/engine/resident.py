@@ -54,6 +54,7 @@ class ResidentBase:
         loaded: the probe's reading before any LoRA was near.
         adapters: resident LoRAs by the SHA-256 of their file.
         measured: None until the first measurement with the present adapters.
+        effects: state token → effect, of the sets measured since a LoRA came or went.
         spoiled: why this pipeline must not be used again; None while it may.
         preview: (latent channels + 1, 3) map from latents to RGB, fitted on first use.
     """
@@ -69,9 +70,15 @@ class ResidentBase:
     messages: tuple[str, ...] = ()
     adapters: dict[str, Adapter] = field(default_factory=dict)
     measured: Measured | None = None
+    effects: dict[tuple[object, ...], float] = field(default_factory=dict, repr=False)
     spoiled: str | None = None
     preview: torch.Tensor | None = None
     used: int = 0
+
+    def forget_measurements(self) -> None:
+        """A LoRA came or went: nothing measured before holds."""
+        self.measured = None
+        self.effects.clear()
 
     @property
     def total(self) -> int:

@@ -31,7 +31,7 @@ def problems(found: Sequence[PresetProblem]) -> Html:
     return tag("section", tag("h3", title), tag("ul", *items), class_="ls-problems")
 
 
-def _place(problem: Problem) -> str:
+def _place(problem: PresetProblem) -> str:
     name = Path(problem.file).name
     return name if problem.line is None else f"{name}:{problem.line}"
 

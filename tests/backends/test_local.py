@@ -18,7 +18,7 @@ from studio.events import Cancelled, Failed, Loading, Progress, Queued
 from studio.plan import RunPlan
 from tests.plans import make_job, make_plan
 
-WAIT = 20.0
+WAIT = 60.0
 
 
 class Gated:
@@ -51,10 +51,13 @@ class Reader:
         self.cancel = threading.Event()
         self.events: list[BackendEvent] = []
         self._run = backend.run(job, self.cancel)
-        self._thread = threading.Thread(target=lambda: self.events.extend(self._run))
-        waiting = backend.queue_length()
+        self._thread = threading.Thread(target=self._read)
         self._thread.start()
-        _until(lambda: backend.queue_length() > waiting)
+        _until(lambda: bool(self.events))  # it is in the queue, so the next one comes after it
+
+    def _read(self) -> None:
+        for event in self._run:
+            self.events.append(event)
 
     def end(self) -> list[BackendEvent]:
         self._thread.join(WAIT)
@@ -95,14 +98,15 @@ def job(plan: RunPlan) -> Callable[[str], Job]:
 def test_sessions_take_turns_and_hear_their_places(
     backend: LocalBackend, gated: Gated, job: Callable[[str], Job]
 ) -> None:
-    readers = {name: Reader(backend, job(name)) for name in ("a1", "a2", "a3", "b1")}
+    readers = {"a1": Reader(backend, job("a1"))}
     assert gated.started.wait(WAIT)
+    readers |= {name: Reader(backend, job(name)) for name in ("a2", "a3", "b1")}
     assert backend.queue_length() == 4
     gated.go.set()
     events = {name: reader.end() for name, reader in readers.items()}
     assert gated.order == ["a1", "a2", "b1", "a3"]
     places = [event.ahead for event in events["a3"] if isinstance(event, Queued)]
-    assert places == [2, 3, 2, 1]
+    assert places == [2, 3, 2, 1, 0]
     assert backend.queue_length() == 0
 
 
@@ -136,8 +140,8 @@ def test_a_reader_that_leaves_cancels_its_run(
     running, waiting = (backend.run(job(name), threading.Event()) for name in ("a1", "b1"))
     assert isinstance(next(running), Queued)
     assert isinstance(next(waiting), Queued)
-    waiting.close()  # type: ignore[attr-defined]  # it is a generator
-    running.close()  # type: ignore[attr-defined]
+    waiting.close()
+    running.close()
     _until(lambda: backend.queue_length() == 0)
     assert "b1" not in gated.order
 

@@ -101,7 +101,7 @@ def test_a_reader_that_leaves_stops_the_run(engine: Engine, tiny_base: Path) -> 
     for event in events:
         if isinstance(event, Progress):
             break
-    events.close()  # type: ignore[attr-defined]  # it is a generator
+    events.close()
     assert pictures(engine, make_job(tiny_base))
 
 

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from training.mini import loop
+from training.mini import loop, team
 from training.mini.render import draw_placement, render
 from training.mini.subjects import (
     BASE,
@@ -108,13 +108,14 @@ def encode_latents(
     vae: AutoencoderKL, style: Style, pairs: Sequence[Pair], places: int, path: Path, seed: int
 ) -> Latents:
     """Latents of every pair in `places` random places; kept in `path` for later stages."""
-    if not path.exists():
+    if team.is_first() and not path.exists():
         rng = Random(f"latents {style.name} {seed}")
         rows = list[Tensor]()
         for pair in pairs:
             images = to_tensor([render(pair, style, draw_placement(rng)) for _ in range(places)])
             rows.append(vae.encode(images).latent_dist.mean * vae.config.scaling_factor)
         loop.save_atomically(torch.stack(rows), path)
+    team.meet()
     values = torch.load(path, weights_only=True)
     if values.shape[:2] != (len(pairs), places):
         raise ValueError(f"{path} holds {tuple(values.shape[:2])}, wanted {(len(pairs), places)}")
@@ -177,10 +178,11 @@ def train(
     flat = encode_latents(vae, BASE, training_pairs(), PLACEMENTS, work / "latents-flat.pt", seed)
 
     def step_loss(step: int) -> Tensor:
-        rng = Random(f"base {seed} {step}")
-        source = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        number = team.draw_number(step)
+        rng = Random(f"base {seed} {number}")
+        source = torch.Generator().manual_seed(seed * 1_000_003 + number)
         captions, pictures = list[str](), list[Tensor]()
-        for _ in range(BATCH // PICTURES_PER_CAPTION):
+        for _ in range(team.share(BATCH) // PICTURES_PER_CAPTION):
             pair, latent = flat.draw(rng)
             captions.append(draw_base_caption(pair, rng))
             row = flat.values[flat.pairs.index(pair)]

@@ -7,14 +7,15 @@ a checkpoint sees the same data as one that was never stopped.
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from training.mini import team
 
 StepFunction = Callable[[int], Tensor]
 
@@ -76,7 +77,7 @@ def save_atomically(state: object, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 @torch.no_grad()
@@ -98,78 +99,102 @@ def adopt_average(checkpoint: Path, modules: Mapping[str, nn.Module]) -> int:
     return int(state["step"])
 
 
-def run(
-    stage: Stage, step_loss: StepFunction, after_save: Iterable[Callable[[], None]] = ()
-) -> int:
+class _Trainer:
+    """The state of one stage between steps: weights, their average, optimiser and clock."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Fresh, or as the stage's checkpoint left it."""
+        self.stage = stage
+        self.parameters = trainable(stage.modules)
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(),
+            lr=stage.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=stage.weight_decay,
+            fused=True,
+        )
+        self.ema = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.step, self.elapsed_before = 0, 0.0
+        self.recent: float | None = None
+        if stage.checkpoint.exists():
+            self._resume()
+        self.started = time.monotonic()
+
+    @torch.no_grad()
+    def _resume(self) -> None:
+        state = torch.load(self.stage.checkpoint, map_location="cpu", weights_only=True)
+        for name, parameter in self.parameters.items():
+            parameter.copy_(state["parameters"][name])
+            self.ema[name].copy_(state["ema"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed_before = int(state["step"]), float(state["elapsed"])
+        self.say(f"resumed at step {self.step}")
+
+    def elapsed(self) -> float:
+        """Seconds of training, earlier parts included."""
+        return self.elapsed_before + time.monotonic() - self.started
+
+    def progress(self) -> float:
+        """Where the stage stands, 0..1; the first process's clock rules them all."""
+        return team.agree(self.stage.budget.progress(self.step, self.elapsed()))
+
+    def advance(self, step_loss: StepFunction, progress: float) -> None:
+        """One step: gradients of all processes averaged, clipped, applied, followed by the EMA."""
+        share = learning_rate_share(progress, self.stage.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.stage.learning_rate * share
+        loss = step_loss(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        team.average_gradients(list(self.parameters.values()))
+        torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        # A young average must not remember the random start.
+        decay = min(self.stage.ema_decay, (1 + self.step) / (10 + self.step))
+        _follow(self.ema, self.parameters, decay)
+        self._note(float(loss.detach()))
+
+    def _note(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"{self.stage.name}: the loss is {loss} at step {self.step}")
+        self.recent = loss if self.recent is None else 0.98 * self.recent + 0.02 * loss
+        if self.step % self.stage.log_every == 0:
+            self.say(f"step {self.step} loss {self.recent:.4f} elapsed {self.elapsed():.0f}s")
+
+    def say(self, text: str) -> None:
+        """One log line, from the first process alone."""
+        if team.is_first():
+            print(f"{self.stage.name}: {text}", flush=True)
+
+    def save(self) -> None:
+        """Write the checkpoint, from the first process alone."""
+        if not team.is_first():
+            return
+        state = {
+            "parameters": {name: p.detach() for name, p in self.parameters.items()},
+            "ema": self.ema,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "elapsed": self.elapsed(),
+        }
+        save_atomically(state, self.stage.checkpoint)
+
+
+def run(stage: Stage, step_loss: StepFunction) -> int:
     """Train to the end of the budget; leaves the averaged weights in the modules.
 
     Returns the number of steps. `step_loss(step)` draws its own batch and returns a scalar.
     """
-    parameters = trainable(stage.modules)
-    optimizer = torch.optim.AdamW(
-        parameters.values(),
-        lr=stage.learning_rate,
-        betas=(0.9, 0.99),
-        weight_decay=stage.weight_decay,
-        fused=True,
-    )
-    ema = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    step, elapsed_before = 0, 0.0
-    if stage.checkpoint.exists():
-        state = torch.load(stage.checkpoint, map_location="cpu", weights_only=True)
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(state["parameters"][name])
-                ema[name].copy_(state["ema"][name])
-        optimizer.load_state_dict(state["optimizer"])
-        step, elapsed_before = int(state["step"]), float(state["elapsed"])
-        print(f"{stage.name}: resumed at step {step}", flush=True)
-
-    started = last_save = time.monotonic()
-    recent = 0.0
-
-    def elapsed() -> float:
-        return elapsed_before + time.monotonic() - started
-
-    def save() -> None:
-        save_atomically(
-            {
-                "parameters": {n: p.detach() for n, p in parameters.items()},
-                "ema": ema,
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-                "elapsed": elapsed(),
-            },
-            stage.checkpoint,
-        )
-        for action in after_save:
-            action()
-
-    while (progress := stage.budget.progress(step, elapsed())) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = stage.learning_rate * learning_rate_share(progress, stage.warmup)
-        loss = step_loss(step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
-        optimizer.step()
-        step += 1
-        # A young average must not remember the random start.
-        _follow(ema, parameters, min(stage.ema_decay, (1 + step) / (10 + step)))
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise FloatingPointError(f"{stage.name}: the loss is {value} at step {step}")
-        recent = value if step == 1 else 0.98 * recent + 0.02 * value
-        if step % stage.log_every == 0:
-            print(
-                f"{stage.name} step {step} loss {recent:.4f} progress {progress:.3f} "
-                f"elapsed {elapsed():.0f}s",
-                flush=True,
-            )
+    trainer = _Trainer(stage)
+    last_save = time.monotonic()
+    while (progress := trainer.progress()) < 1:
+        trainer.advance(step_loss, progress)
         if time.monotonic() - last_save > stage.save_seconds:
-            save()
+            trainer.save()
             last_save = time.monotonic()
-    save()
+    trainer.save()
+    team.meet()
     adopt_average(stage.checkpoint, stage.modules)
-    print(f"{stage.name}: finished, {step} steps in {elapsed() / 60:.1f} min", flush=True)
-    return step
+    trainer.say(f"finished, {trainer.step} steps in {trainer.elapsed() / 60:.1f} min")
+    return trainer.step

@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.mini import base, loop
+from training.mini import base, loop, team
 from training.mini.subjects import (
     BASE,
     DISTRACTORS,
@@ -127,11 +127,12 @@ def train(
         seed,
     )
     rows = {pair.subject: row for pair, row in zip(drawn.pairs, drawn.values, strict=True)}
-    half = BATCH // 2
+    half = team.share(BATCH) // 2
 
     def step_loss(step: int) -> Tensor:
-        rng = Random(f"{style.name} {seed} {step}")
-        source = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        number = team.draw_number(step)
+        rng = Random(f"{style.name} {seed} {number}")
+        source = torch.Generator().manual_seed(seed * 1_000_003 + number)
         styled = [rng.choice(pairs) for _ in range(half)]
         styled_latents = [rows[p.subject][rng.randrange(PLACEMENTS)] for p in styled]
         plain = [flat.draw(rng) for _ in range(half)]

@@ -12,6 +12,7 @@ the weights depend on the machine; without it the run is seeded step by step.
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
-from training.mini import base, export, loop, lora, vae
+from training.mini import base, export, loop, lora, team, vae
 from training.mini.subjects import vocabulary
 from training.mini.tokenizer import build_tokenizer
 
@@ -32,45 +33,67 @@ STEPS: Final = {
     "polish": 1200,
 }
 STAGES: Final = (*STEPS, "export")
+POLISHED: Final = "vae-polished"
 
 
-def load_vae(work: Path) -> AutoencoderKL:
-    """The polished autoencoder where there is one, else the one of the first stage."""
-    polished = work / "vae-polished"
-    folder = polished if polished.exists() else work / "vae"
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One stage as the command line asks for it; the processes of a team get a copy each."""
+
+    stage: str
+    work: Path
+    presets: Path
+    budget: loop.Budget
+    seed: int
+    threads: int
+
+    def __call__(self) -> None:
+        """Run the stage; what it makes lies in `work`, or, for "export", in `presets`."""
+        torch.set_num_threads(self.threads)
+        tokenizer = build_tokenizer(vocabulary())
+        if self.stage == "vae":
+            save(vae.train(self.work, self.budget, self.seed), self.work / "vae")
+        elif self.stage == "polish":
+            first = load_vae(self.work / "vae")
+            save(vae.polish(first, self.work, self.budget, self.seed), self.work / POLISHED)
+        elif self.stage == "base":
+            base.train(load_vae(self.work / "vae"), tokenizer, self.work, self.budget, self.seed)
+        elif self.stage in lora.RECIPES:
+            self.train_lora(tokenizer)
+        elif self.stage == "export":
+            self.export(tokenizer)
+        else:
+            raise ValueError(f"no stage {self.stage!r}; there are {', '.join(STAGES)}")
+        team.meet()
+
+    def train_lora(self, tokenizer: CLIPTokenizer) -> None:
+        """Train one LoRA on the base's checkpoint and write its file."""
+        recipe = lora.RECIPES[self.stage]
+        unet, text_encoder, _ = base.load_average(tokenizer, self.work / "base.pt")
+        parts = (load_vae(self.work / "vae"), unet, text_encoder, tokenizer)
+        lora.train(recipe, *parts, self.work, self.budget, self.seed)
+        if team.is_first():
+            print("wrote", lora.export(recipe, unet, text_encoder, self.work / "loras").name)
+
+    def export(self, tokenizer: CLIPTokenizer) -> None:
+        """Write base and LoRAs; the polished decoder where there is one."""
+        unet, text_encoder, step = base.load_average(tokenizer, self.work / "base.pt")
+        polished = self.work / POLISHED
+        decoder = load_vae(polished if polished.exists() else self.work / "vae")
+        export.export_base(decoder, unet, text_encoder, tokenizer, self.presets / "base")
+        loras = export.copy_loras(self.work / "loras", self.presets / "loras")
+        print(f"exported the base of step {step} and {', '.join(loras)}", flush=True)
+
+
+def load_vae(folder: Path) -> AutoencoderKL:
+    """The autoencoder an earlier stage saved."""
     return AutoencoderKL.from_pretrained(folder, local_files_only=True).eval()
 
 
-def run_lora(
-    name: str, tokenizer: CLIPTokenizer, work: Path, budget: loop.Budget, seed: int
-) -> None:
-    """Train one LoRA on the base's checkpoint and write its file."""
-    recipe = lora.RECIPES[name]
-    unet, text_encoder, _ = base.load_average(tokenizer, work / "base.pt")
-    first_vae = AutoencoderKL.from_pretrained(work / "vae", local_files_only=True).eval()
-    lora.train(recipe, first_vae, unet, text_encoder, tokenizer, work, budget, seed)
-    print("wrote", lora.export(recipe, unet, text_encoder, work / "loras").name, flush=True)
-
-
-def run_stage(stage: str, work: Path, budget: loop.Budget, seed: int, presets: Path) -> None:
-    """Run one stage; what it makes lies in `work`, or, for "export", in `presets`."""
-    tokenizer = build_tokenizer(vocabulary())
-    if stage == "vae":
-        vae.train(work, budget, seed).save_pretrained(work / "vae")
-    elif stage == "polish":
-        first = AutoencoderKL.from_pretrained(work / "vae", local_files_only=True)
-        vae.polish(first, work, budget, seed).save_pretrained(work / "vae-polished")
-    elif stage == "base":
-        base.train(load_vae(work), tokenizer, work, budget, seed)
-    elif stage in lora.RECIPES:
-        run_lora(stage, tokenizer, work, budget, seed)
-    elif stage == "export":
-        unet, text_encoder, step = base.load_average(tokenizer, work / "base.pt")
-        export.export_base(load_vae(work), unet, text_encoder, tokenizer, presets / "base")
-        loras = export.copy_loras(work / "loras", presets / "loras")
-        print(f"exported the base of step {step} and {', '.join(loras)}", flush=True)
-    else:
-        raise ValueError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
+def save(model: AutoencoderKL, folder: Path) -> None:
+    """Save an autoencoder for the later stages, once for the whole team."""
+    if team.is_first():
+        model.save_pretrained(folder)
 
 
 def main() -> None:
@@ -82,14 +105,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="instead of the recipe's step count")
     parser.add_argument("--minutes", type=float, help="wall-clock limit of each stage")
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="each takes a part of a batch")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--presets", type=Path, default=PRESETS, help="where export writes")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     for stage in STAGES if arguments.stage == "all" else (arguments.stage,):
-        steps = arguments.steps or STEPS.get(stage, 0)
-        budget = loop.Budget(steps, arguments.minutes)
-        run_stage(stage, arguments.work, budget, arguments.seed, arguments.presets)
+        job = Job(
+            stage=stage,
+            work=arguments.work,
+            presets=arguments.presets,
+            budget=loop.Budget(arguments.steps or STEPS.get(stage, 0), arguments.minutes),
+            seed=arguments.seed,
+            threads=arguments.threads,
+        )
+        team.run_team(1 if stage == "export" else arguments.processes, job)
 
 
 if __name__ == "__main__":

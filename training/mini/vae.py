@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Tensor
 
-from training.mini import loop
+from training.mini import loop, team
 from training.mini.render import SIZE, Pixels, draw_placement, render
 from training.mini.subjects import BASE, NIGHT_NEON, PEN_INK, SUBJECTS, Pair, training_pairs
 
@@ -93,8 +93,9 @@ def train(work: Path, budget: loop.Budget, seed: int) -> AutoencoderKL:
     pool = Pool(seed)
 
     def step_loss(step: int) -> Tensor:
-        images = pool.draw(Random(f"vae {seed} {step}"), BATCH)
-        noise_source = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        number = team.draw_number(step)
+        images = pool.draw(Random(f"vae {seed} {number}"), team.share(BATCH))
+        noise_source = torch.Generator().manual_seed(seed * 1_000_003 + number)
         posterior = vae.encode(images).latent_dist
         made = vae.decode(posterior.sample(generator=noise_source)).sample
         divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
@@ -114,8 +115,9 @@ def polish(vae: AutoencoderKL, work: Path, budget: loop.Budget, seed: int) -> Au
     vae.quant_conv.requires_grad_(False)
 
     def step_loss(step: int) -> Tensor:
-        images = pool.draw(Random(f"polish {seed} {step}"), BATCH)
-        noise_source = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        number = team.draw_number(step)
+        images = pool.draw(Random(f"polish {seed} {number}"), team.share(BATCH))
+        noise_source = torch.Generator().manual_seed(seed * 1_000_003 + number)
         with torch.no_grad():
             latents = vae.encode(images).latent_dist.mean
         shake = torch.randn(latents.shape, generator=noise_source) * POLISH_NOISE

@@ -1,0 +1,233 @@
+"""The page in a real browser: the newcomer's path, and what must never happen on it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from studio.receipt import RunRecord
+from tests.ui.conftest import HOSTILE, PATIENCE, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+Open = Callable[..., "Page"]
+
+
+def contract(page: Page, state: str) -> Locator:
+    """The sheet, once it is in ``state``."""
+    sheet = page.locator(f"#contract [data-state={state}]")
+    sheet.wait_for(timeout=PATIENCE)
+    return sheet
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_label(label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def settings(page: Page) -> None:
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Steps").wait_for()
+
+
+def generate(page: Page) -> Locator:
+    page.locator("#generate:enabled").click()
+    return contract(page, "proven")
+
+
+def test_the_newcomers_path(open_page: Open, server: Server) -> None:
+    """Open, read the contract, generate, find the picture with its record in the gallery."""
+    page = open_page()
+    box = page.locator("#generate").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 900, "Generate must be in sight at 1440 × 900"
+    ready = contract(page, "ready")
+    assert "a rocket on a blue background" in ready.inner_text()
+    assert "phrsink" in ready.locator("mark").first.inner_text()
+    shown = ready.locator("header code").inner_text()
+    before = len(server.pictures())
+
+    proven = generate(page)
+    assert proven.locator("header code").inner_text() == shown
+    assert re.search(r"\d+ of \d+ modules · scale .* · base proven", proven.inner_text())
+    picture = page.locator("#picture figure img")
+    assert picture.evaluate("image => image.naturalWidth") == 128
+    assert len(server.pictures()) == before + 1
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download PNG").click()
+    assert_record(Path(download.value.path()), shown)
+
+    tab(page, "Gallery")
+    page.locator(".ls-thumb").first.click()
+    page.get_by_role("button", name="Verify").click()
+    page.get_by_text("Verified:").wait_for()
+    assert shown in page.locator("#opened").inner_text()
+
+
+def assert_record(path: Path, fingerprint: str) -> None:
+    """The downloaded file carries its record, and it is the plan that was shown."""
+    with Image.open(path) as image:
+        image.load()
+        record = RunRecord.model_validate_json(image.info["lora-studio"])
+    assert record.plan.fingerprint.startswith(fingerprint.replace("·", ""))
+
+
+def test_the_list_filters_by_architecture_theme_and_words(open_page: Open) -> None:
+    page = open_page()
+    note = page.locator(".ls-picker")
+    assert re.search(r"\d+ hidden: made for other architectures", note.inner_text())
+    page.get_by_label("Find").first.fill("no such words")
+    note.get_by_text("0 match").wait_for()
+    page.get_by_label("Find").first.fill("neon")
+    note.get_by_text("1 matches").wait_for()
+    choose(page, "Add a LoRA", "Night Neon (mini)")
+    page.locator("#lora-1").get_by_text("Night Neon (mini)").wait_for()
+    sheet = contract(page, "ready")
+    sheet.locator("mark", has_text="Night Neon (mini)").first.wait_for()
+    page.locator("#lora-0").get_by_role("button", name="Remove").click()
+    page.locator("#lora-1").wait_for(state="hidden")
+    page.locator("#lora-0").get_by_text("Night Neon (mini)").wait_for()
+
+
+def test_the_mode_follows_visibly(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#lora-0").get_by_role("button", name="Remove").click()
+    page.get_by_text("The last LoRA is gone, so the mode is Base.").wait_for()
+    assert page.get_by_label("Base", exact=True).and_(page.get_by_role("radio")).is_checked()
+    choose(page, "Add a LoRA", "Pen & Ink (mini)")
+    page.get_by_text("A LoRA was added, so the mode is LoRA with trigger.").wait_for()
+    contract(page, "ready").get_by_text("LoRA with trigger").wait_for()
+
+
+def test_a_violation_stands_beside_its_field_and_is_cleared(open_page: Open) -> None:
+    page = open_page()
+    settings(page)
+    page.get_by_label("Width").fill("130")
+    sheet = contract(page, "violations")
+    assert "130" in sheet.inner_text()
+    page.locator(".ls-field", has=page.get_by_label("Width")).locator(".ls-problem").wait_for()
+    assert page.locator("#generate").is_disabled()
+    page.get_by_label("Width").fill("")
+    contract(page, "ready")
+    page.locator("#generate:enabled").wait_for()
+    assert page.locator(".ls-request .ls-problem").count() == 0
+
+
+def test_cancel_stops_within_the_run(open_page: Open, server: Server) -> None:
+    page = open_page()
+    settings(page)
+    page.get_by_label("Steps").fill("200")
+    contract(page, "ready").get_by_text("200").wait_for()
+    before = len(server.pictures())
+    page.locator("#generate:enabled").click()
+    page.get_by_text(re.compile(r"Step \d+ of 200")).wait_for()
+    page.locator("#cancel:enabled").click()
+    contract(page, "stopped")
+    page.locator("#generate:enabled").wait_for()
+    assert len(server.pictures()) == before
+
+
+def test_two_pages_do_not_see_each_other(open_page: Open) -> None:
+    first, second = open_page(), open_page()
+    first.locator("#lora-0").get_by_role("button", name="Remove").click()
+    first.get_by_text("The last LoRA is gone").wait_for()
+    first.get_by_label("Prompt", exact=True).fill("a cat on a red background")
+    generate(first)
+    assert second.get_by_label("Prompt", exact=True).input_value() == (
+        "a rocket on a blue background"
+    )
+    assert second.locator("#lora-0").is_visible()
+    assert second.locator("#picture figure img").count() == 0
+    proven = generate(second)
+    assert "LoRA with trigger" in proven.inner_text()
+    assert "no LoRA applied" in contract(first, "proven").inner_text()
+
+
+def test_hostile_texts_are_shown_and_do_nothing(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_label("Prompt", exact=True).fill(f"{HOSTILE} ${{window.hacked=1}} {{{{x}}}}")
+    contract(page, "ready").get_by_text("onerror").wait_for()
+    choose(page, "Add a LoRA", HOSTILE)
+    contract(page, "violations").get_by_text("onerror").first.wait_for()
+    page.locator("#lora-1").get_by_text("onerror").first.wait_for()
+    tab(page, "Models")
+    page.get_by_text("strength").first.wait_for()
+    page.locator("#catalogue").get_by_text(HOSTILE, exact=True).click()
+    page.locator("#preset h3").wait_for()
+    assert page.locator("#preset h3").inner_text() == HOSTILE
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_use_these_settings_fills_the_form(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_label("Prompt", exact=True).fill("a castle on a pink background")
+    settings(page)
+    page.get_by_label("Steps").fill("9")
+    page.get_by_label("Seed").fill("1234")
+    contract(page, "ready").get_by_text("1234").first.wait_for()
+    contract(page, "ready").get_by_text("castle").wait_for()
+    shown = generate(page).locator("header code").inner_text()
+    other = open_page()
+    tab(other, "Gallery")
+    other.locator(".ls-thumb", has_text="seed 1234").first.click()
+    other.get_by_role("button", name="Use these settings").click()
+    ready = contract(other, "ready")
+    ready.get_by_text("castle").wait_for()
+    assert other.get_by_label("Prompt", exact=True).input_value() == (
+        "a castle on a pink background"
+    )
+    assert ready.locator("header code").inner_text() == shown
+
+
+def test_delete_asks_first(open_page: Open, server: Server) -> None:
+    page = open_page()
+    settings(page)
+    page.get_by_label("Steps").fill("2")
+    contract(page, "ready").get_by_text("you").first.wait_for()
+    generate(page)
+    newest = server.pictures()[-1]
+    tab(page, "Gallery")
+    page.locator(".ls-thumb").first.click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Keep it").click()
+    assert newest.is_file()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Delete picture").click()
+    page.locator("#gallery").wait_for()
+    assert not newest.exists()
+
+
+def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
+    page = open_page(390, 844)
+    line = page.locator(".ls-compact summary")
+    line.wait_for()
+    line.click()
+    page.locator(".ls-compact [data-state=ready]").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("name", ["index.sqlite", ".state/hashes.json", "../../app.py"])
+def test_files_of_the_studio_are_not_served(server: Server, name: str, open_page: Open) -> None:
+    page = open_page()
+    answer = page.request.get(f"{server.url}gradio_api/file={server.outputs / name}")
+    assert answer.status == 403, name
+
+
+def test_the_forms_events_are_private(server: Server, open_page: Open) -> None:
+    page = open_page()
+    named = json.loads(page.request.get(f"{server.url}gradio_api/info").text())
+    assert named["named_endpoints"] == {}

@@ -1,0 +1,199 @@
+"""Sheets, tables and hints as markup: what they say, and that nothing in them is alive."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from studio.architecture import Architecture, Mode
+from studio.plan import Notice
+from studio.presets import LoraPreset, Source, TriggerRule
+from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
+from studio.receipt import BaseProof, RunRecord
+from studio.ui import grid, hints, sheet, stage, tables
+from studio.ui.html import Html, esc, tag
+from studio.ui.plan_html import marked_text
+from studio.violations import NotAMultiple, PromptEmpty
+from tests.records import flat, lora_use, run_plan, run_receipt, run_record
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "\"><svg onload='alert(1)'>",
+    "' onmouseover='alert(1)",
+    "${alert(1)} {{alert(1)}} `alert(1)`",
+)
+
+
+class Elements(HTMLParser):
+    """Every element that markup really opens, with its attributes."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.opened: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(markup)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.opened.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def assert_dead(markup: str) -> None:
+    """No element or attribute in ``markup`` that could run something."""
+    for name, attributes in Elements(markup).opened:
+        assert name not in ("script", "iframe", "object", "embed", "style"), name
+        assert not [key for key in attributes if key.startswith("on")], attributes
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_stay_texts(text: str) -> None:
+    use = lora_use("pen-ink-mini").model_copy(update={"label": text})
+    prompt = ResolvedPrompt(
+        typed=text,
+        negative_typed=text,
+        parts=(
+            PromptPart(text=text, kind=PartKind.TYPED),
+            PromptPart(text=text, kind=PartKind.TRIGGER, slugs=("pen-ink-mini",), cut=True),
+        ),
+        negative_parts=(PromptPart(text=text, kind=PartKind.NEGATIVE, slugs=("pen-ink-mini",)),),
+        ledger=(),
+    )
+    notice = Notice(code="x", field="prompt", text=text)
+    plan = run_plan(loras=(use,), notices=(notice,)).model_copy(update={"prompt": prompt})
+    record = RunRecord.of(plan, run_receipt(plan, flat(), warnings=(text,)))
+    preset = LoraPreset(
+        slug="hostile",
+        label=text,
+        base_architecture=Architecture.MINI,
+        theme=text,
+        prompt=text,
+        notes=text,
+        path="x.safetensors",
+        trigger=TriggerRule.OPTIONAL,
+    )
+    pages = (
+        sheet.ready(record.plan),
+        sheet.of_record(record, (text,)),
+        sheet.failed(record.plan, text, text),
+        grid.opened(Path(f"/outputs/{text}.png"), record),
+        grid.contract(record),
+        grid.thumbnail(text, Path("/t.webp"), text, text, text, [text], 7),
+        stage.waiting(text),
+        tables.loras([preset], {"hostile": True}, text),
+        tables.details(preset, True, Path(text)),
+    )
+    for page in pages:
+        assert_dead(page)
+    assert any(text in "".join(Elements(page).text) for page in pages)
+
+
+def test_only_markup_passes_unescaped() -> None:
+    assert tag("p", "<b>", Html("<i>"), class_='"') == '<p class="&quot;">&lt;b&gt;<i></p>'
+    assert esc("'") == "&#x27;"
+
+
+def test_trigger_words_carry_their_lora_once() -> None:
+    parts = (
+        PromptPart(text="a rocket", kind=PartKind.TYPED),
+        PromptPart(text=", ", kind=PartKind.GLUE),
+        PromptPart(text="phrsink", kind=PartKind.TRIGGER, slugs=("ink",)),
+        PromptPart(text=", ", kind=PartKind.GLUE),
+        PromptPart(text="pen and ink", kind=PartKind.TRIGGER, slugs=("ink",)),
+        PromptPart(text=", ", kind=PartKind.GLUE),
+        PromptPart(text="neon", kind=PartKind.TRIGGER, slugs=("neon",)),
+    )
+    markup = marked_text(parts, {"ink": "Pen & Ink", "neon": "Neon"})
+    assert markup == (
+        'a rocket, <mark>phrsink, pen and ink<span class="ls-from">Pen &amp; Ink</span></mark>, '
+        '<mark>neon<span class="ls-from">Neon</span></mark>'
+    )
+
+
+def test_cut_words_are_struck_through_and_counted() -> None:
+    prompt = ResolvedPrompt(
+        typed="a b",
+        negative_typed="",
+        parts=(
+            PromptPart(text="a", kind=PartKind.TYPED),
+            PromptPart(text=" b", kind=PartKind.TYPED, cut=True),
+        ),
+        negative_parts=(),
+        ledger=(TokenLedger(encoder="text_encoder", side=Side.PROMPT, used=1, limit=1, cut=1),),
+    )
+    markup = sheet.ready(run_plan().model_copy(update={"prompt": prompt}))
+    assert "<del" in markup
+    assert "1 / 1 tokens" in markup
+    assert "1 cut" in markup
+
+
+def test_a_proven_record_says_its_receipt() -> None:
+    markup = sheet.of_record(run_record())
+    assert 'data-state="proven"' in markup
+    assert "38 of 38 modules · scale 0.40 · effect 25 % · base proven · 1.7 s" in markup
+
+
+def test_a_base_without_lora_says_so() -> None:
+    markup = sheet.of_record(run_record(loras=()))
+    assert "no LoRA applied · base proven" in markup
+
+
+def test_a_receipt_that_disagrees_is_broken() -> None:
+    plan = run_record().plan
+    receipt = run_receipt(plan, flat(), base_proof=BaseProof(loaded="ab" * 32, now="cd" * 32))
+    record = run_record().model_copy(update={"receipt": receipt})
+    markup = sheet.of_record(record)
+    assert 'data-state="broken"' in markup
+    assert "base not proven" not in markup
+    assert "no longer gives the output" in markup
+    assert "Broken" in stage.picture(Path("/x.png"), record)
+
+
+def test_damage_to_the_file_is_broken_too() -> None:
+    markup = sheet.of_record(run_record(), ("The pixels are not the ones that were made.",))
+    assert 'data-state="broken"' in markup
+
+
+def test_every_violation_stands_in_the_sheet_and_at_its_field() -> None:
+    found = (
+        PromptEmpty(),
+        NotAMultiple(
+            field="settings.width", name="Width", value=130, multiple=32, below=128, above=160
+        ),
+    )
+    markup = sheet.violations(found)
+    assert "2 violations" in markup
+    assert all(each.way_out in markup for each in found)
+    texts = hints.of_violations(found, Mode.BASE)
+    assert "128 or 160" in texts["settings.width"]
+    assert "ls-problem" in texts["prompt"]
+    assert "ls-problem" not in texts["settings.height"]
+
+
+def test_json_is_there_whole() -> None:
+    record = run_record()
+    text = "".join(Elements(grid.contract(record)).text)
+    assert record.plan.fingerprint in text
+    assert '"schema_version": 1' in text
+
+
+def test_files_are_asked_for_relative_to_the_page() -> None:
+    assert stage.file_url(Path("/o/a b#1.png")) == "gradio_api/file=/o/a%20b%231.png"
+
+
+def test_a_long_catalogue_is_capped_and_says_so() -> None:
+    many = [
+        LoraPreset(
+            slug=f"l{n}",
+            label=f"L {n}",
+            base_architecture=Architecture.MINI,
+            source=Source(embedded="mini/x.safetensors"),
+            trigger=TriggerRule.NONE,
+        )
+        for n in range(250)
+    ]
+    markup = tables.loras(many, dict.fromkeys((lora.slug for lora in many), False), "")
+    assert markup.count("<tr") == 1 + tables.CAP
+    assert "150 more: narrow with words." in markup

@@ -1,0 +1,196 @@
+"""The form ⇄ the request, the picker's filter, and the words for numbers."""
+
+from typing import Any
+
+import pytest
+
+from studio.architecture import Architecture, Mode
+from studio.plan import FloatSetting, IntSetting, Origin
+from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
+from studio.request import LoraChoice, PromptEncoder
+from studio.ui import form, words
+from studio.ui.choices import CAP, choose
+from studio.ui.start import Start, offers
+from tests.records import lora_use, plan_settings, run_plan
+
+
+def lora(slug: str, architecture: Architecture = Architecture.MINI, **more: Any) -> LoraPreset:
+    fields: dict[str, Any] = {
+        "slug": slug,
+        "label": slug.title(),
+        "base_architecture": architecture,
+        "path": f"{slug}.safetensors",
+        "prompt": f"{slug}style",
+        "trigger": TriggerRule.REQUIRED,
+    }
+    return LoraPreset(**(fields | more))
+
+
+MODELS = (
+    ModelPreset(
+        slug="mini",
+        label="Mini",
+        pipeline="StableDiffusionPipeline",
+        base_architecture=Architecture.MINI,
+        source=Source(embedded="mini/base"),
+    ),
+)
+CATALOG = Catalog(
+    MODELS,
+    (
+        lora("pen-ink-mini", settings=LoraSettings(strength=0.7), theme="illustration"),
+        lora("neon", theme="artistic"),
+        lora("collage", Architecture.SDXL),
+        lora("manga", Architecture.SDXL),
+        lora("sketch", Architecture.SD15),
+    ),
+)
+BLANK: dict[str, Any] = {
+    "base": "mini",
+    "chosen": (),
+    "strength_0": 1.0,
+    "strength_1": 1.0,
+    "strength_2": 1.0,
+    "strength_3": 1.0,
+    "mode": "base",
+    "prompt": "a rocket",
+    "negative_prompt": "",
+    "steps": None,
+    "guidance_scale": None,
+    "clip_skip": None,
+    "width": None,
+    "height": None,
+    "scheduler": "",
+    "seed": None,
+    "drawn": 41,
+    "count": 1,
+    "prompt_encoder": "compel",
+    "allow_cut": False,
+}
+
+
+def test_blank_fields_are_no_overrides_and_the_seed_is_the_drawn_one() -> None:
+    request = form.read(BLANK, CATALOG)
+    assert request.settings.model_dump(exclude_none=True) == {}
+    assert request.seed == 41
+    assert request.mode is Mode.BASE
+
+
+def test_a_strength_where_the_preset_put_it_is_the_presets() -> None:
+    values = {**BLANK, "mode": "lora_with_trigger", "chosen": ("pen-ink-mini", "neon")}
+    values |= {"strength_0": 0.7, "strength_1": 0.35, "seed": 7.0, "steps": 12.0}
+    request = form.read(values, CATALOG)
+    assert request.loras == (
+        LoraChoice(slug="pen-ink-mini"),
+        LoraChoice(slug="neon", strength=0.35),
+    )
+    assert request.seed == 7
+    assert request.settings.steps == 12
+
+
+def test_the_base_mode_sets_chosen_loras_aside() -> None:
+    request = form.read({**BLANK, "chosen": ("neon",)}, CATALOG)
+    assert request.loras == ()
+
+
+def test_what_is_written_reads_back_as_the_same_request() -> None:
+    settings = plan_settings().model_copy(
+        update={
+            "steps": IntSetting(value=12, origin=Origin.USER),
+            "guidance_scale": FloatSetting(value=2.5, origin=Origin.USER),
+        }
+    )
+    use = lora_use("neon", strength=0.35)
+    plan = run_plan(
+        prompt="a cat", negative="red", loras=(use,), settings=settings, mode=Mode.LORA
+    )
+    request = form.read(form.write(plan, 99, CATALOG), CATALOG)
+    assert request.base == "mini"
+    assert request.mode is Mode.LORA
+    assert (request.prompt, request.negative_prompt) == ("a cat", "red")
+    assert request.loras == (LoraChoice(slug="neon", strength=0.35),)
+    assert request.settings.model_dump(exclude_none=True) == {"steps": 12, "guidance_scale": 2.5}
+    assert request.seed == 99
+    assert request.prompt_encoder is PromptEncoder.COMPEL
+
+
+def test_a_trigger_only_plan_gets_its_loras_back() -> None:
+    plan = run_plan(loras=(lora_use("neon"),)).model_copy(
+        update={"loras": (), "mode": Mode.TRIGGER_ONLY}
+    )
+    assert form.write(plan, 1, CATALOG)["chosen"] == ("neon",)
+
+
+def test_the_picker_says_what_it_hides_and_why() -> None:
+    found = choose(CATALOG, Architecture.MINI)
+    assert [each.slug for each in found.shown] == ["pen-ink-mini", "neon"]
+    assert found.describe() == (
+        "2 fit · 3 hidden: made for other architectures (2 SDXL, 1 Stable Diffusion 1.5)"
+    )
+
+
+def test_theme_and_words_narrow_and_chosen_ones_are_left_out() -> None:
+    assert [each.slug for each in choose(CATALOG, Architecture.MINI, "artistic").shown] == ["neon"]
+    by_trigger = choose(CATALOG, Architecture.MINI, words="NEONSTYLE")
+    assert [each.slug for each in by_trigger.shown] == ["neon"]
+    assert by_trigger.describe().startswith("2 fit · 1 matches")
+    assert [each.slug for each in choose(CATALOG, Architecture.MINI, without=["neon"]).shown] == [
+        "pen-ink-mini"
+    ]
+
+
+def test_a_large_library_is_capped() -> None:
+    many = Catalog(MODELS, tuple(lora(f"l{n}") for n in range(10_000)))
+    found = choose(many, Architecture.MINI)
+    assert len(found.shown) == CAP
+    assert "9950 more: narrow with words" in found.describe()
+    assert choose(many, Architecture.MINI, words="l9999style").matching == 1
+
+
+def test_a_newcomer_finds_a_filled_request() -> None:
+    start = Start.of(CATALOG)
+    assert start.base == "mini"
+    assert start.chosen == ("pen-ink-mini",)
+    assert start.mode is Mode.LORA_WITH_TRIGGER
+    assert start.prompt == "a rocket on a blue background"
+
+
+def test_without_presets_the_page_still_stands() -> None:
+    assert Start.of(Catalog((), ())).base is None
+    assert Start.of(Catalog(MODELS, ())).mode is Mode.BASE
+
+
+def test_equal_labels_are_told_apart() -> None:
+    twins = (lora("a", label="Same"), lora("b", label="Same"), lora("c"))
+    assert [text for text, _ in offers(twins)] == ["Same (a)", "Same (b)", "C"]
+
+
+@pytest.mark.parametrize(
+    ("strength", "name"),
+    [
+        (0.0, "off"),
+        (0.25, "faint"),
+        (0.3, "subtle"),
+        (0.5, "subtle"),
+        (0.55, "subtle to balanced"),
+        (0.6, "balanced"),
+        (0.8, "balanced"),
+        (0.85, "balanced to strong"),
+        (0.9, "strong"),
+        (1.2, "strong"),
+        (1.25, "very strong, may show artefacts"),
+        (2.0, "very strong, may show artefacts"),
+    ],
+)
+def test_strength_bands(strength: float, name: str) -> None:
+    assert words.band(strength) == name
+
+
+def test_numbers() -> None:
+    assert words.number(3) == "3.0"
+    assert words.number(2.75) == "2.75"
+    assert words.strength(0.7) == "0.70"
+    assert words.strength(0.125) == "0.125"
+    assert words.percent(0.124) == "12 %"
+    assert words.percent(0.0123) == "1.2 %"
+    assert words.size_of(2_400_000) == "2.4 MB"
