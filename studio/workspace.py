@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+from studio import __version__
 from studio.architecture import TRAITS
 from studio.backends import LocalBackend
 from studio.contract import Contract
@@ -36,15 +37,21 @@ LIBRARIES = (
     "accelerate",
     "compel",
     "diffusers",
-    "lora-studio",
     "peft",
     "tokenizers",
     "torch",
     "transformers",
 )
-"""Those whose version can change the pixels."""
+"""Those besides the studio's own whose version can change the pixels."""
 
-log = logging.getLogger("studio.workspace")
+logger = logging.getLogger("studio.workspace")
+
+
+def _libraries() -> tuple[Library, ...]:
+    # A Space runs the studio from its folder, where it is no installed distribution.
+    own = Library(name="lora-studio", version=__version__)
+    others = (Library(name=name, version=version(name)) for name in LIBRARIES)
+    return tuple(sorted((own, *others), key=lambda library: library.name))
 
 
 class Repinned(Contract):
@@ -59,7 +66,7 @@ class Workspace:
 
     Attributes:
         settings, catalog, gallery: as opened.
-        problems: what is wrong in the preset files; the other entries are in the catalog.
+        problems: what is wrong in the preset files; the other entries are in the catalogger.
         schedulers: the names a request may give.
         device_label: the device in words; None until ``warm_up`` has looked.
     """
@@ -77,7 +84,7 @@ class Workspace:
         self._store = WeightStore(settings)
         self._engine = Engine(settings)
         self._backend = LocalBackend(self._engine, self._ensure)
-        self._libraries = tuple(Library(name=name, version=version(name)) for name in LIBRARIES)
+        self._libraries = _libraries()
         self._counters: dict[tuple[Path, int], TokenCounter] = {}
         self._running: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
@@ -94,10 +101,10 @@ class Workspace:
 
     def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
         """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
-        model = self.catalog.models.get(request.base)
-        chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
+        model = self.catalogger.models.get(request.base)
+        chosen = {choice.slug for choice in request.loras} & self.catalogger.loras.keys()
         inventory = self._store.inventory(
-            [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
+            [model] if model else [], [self.catalogger.loras[slug] for slug in sorted(chosen)]
         )
         runtime = Runtime(self._libraries, self._counters_of(model, inventory))
         return resolve(request, self.catalog, inventory, runtime)
@@ -125,8 +132,8 @@ class Workspace:
     def present(self) -> Mapping[str, bool]:
         """Every preset's slug → whether its weights are on disk (no hashing)."""
         presets: list[ModelPreset | LoraPreset] = [
-            *self.catalog.models.values(),
-            *self.catalog.loras.values(),
+            *self.catalogger.models.values(),
+            *self.catalogger.loras.values(),
         ]
         return self._store.present(presets)
 
@@ -148,7 +155,7 @@ class Workspace:
         return Repinned(slug=slug, forgotten=forgotten)
 
     def _preset(self, slug: str) -> ModelPreset | LoraPreset:
-        return self.catalog.models.get(slug) or self.catalog.loras[slug]
+        return self.catalogger.models.get(slug) or self.catalogger.loras[slug]
 
     def open_session(self) -> str:
         """A handle that owns what one browser page or one command asks for."""
@@ -196,7 +203,7 @@ class Workspace:
                 for event in events:
                     yield self._saved(plan, event) if isinstance(event, Generated) else event
         except StudioError as error:
-            log.warning("run %s failed: %s", run_id, error)
+            logger.warning("run %s failed: %s", run_id, error)
             yield Failed(run_id, error.code, error.message, error.way_out)
 
     def _saved(self, plan: RunPlan, made: Generated) -> Finished:
@@ -206,7 +213,7 @@ class Workspace:
 
     def _job(self, run_id: str, session: str, plan: RunPlan) -> Job:
         for slug in (plan.base.slug, *(use.slug for use in plan.loras)):
-            if slug not in self.catalog.models and slug not in self.catalog.loras:
+            if slug not in self.catalogger.models and slug not in self.catalogger.loras:
                 raise WeightsError(
                     f"The plan names {slug!r}, which no preset has any more.",
                     "Resolve the request again.",
@@ -253,7 +260,7 @@ class Workspace:
             self.describe_device()
         except StudioError:
             # The same error comes again, with its way out, when somebody runs something.
-            log.exception("warm-up failed")
+            logger.exception("warm-up failed")
 
     def inspect(self, path: Path) -> dict[str, Any]:
         """What a LoRA file is, as ``studio inspect --json`` prints it.
