@@ -148,7 +148,8 @@ def _wire_list(
     listed = {"outputs": parts.all(), **private}
     last = {**listed, "trigger_mode": "always_last"}
     tab.select(events.enter, inputs=[*parts.filters(), parts.opened], **listed)
-    gr.on([part.input for part in parts.filters()], events.first, inputs=parts.filters(), **last)
+    changed = [parts.base.input, parts.lora.input, parts.mode.input, parts.words.change]
+    gr.on(changed, events.first, inputs=parts.filters(), **last)
     paging = [*parts.filters(), parts.pages]
     parts.older.click(events.older, inputs=paging, **listed)
     parts.newer.click(events.newer, inputs=paging, **listed)

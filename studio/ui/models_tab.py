@@ -52,7 +52,7 @@ def build(workspace: Workspace, tab: gr.Tab) -> None:
     }
     last = {**look, "trigger_mode": "always_last"}
     gr.on(
-        [tab.select, words.input, architecture.input],
+        [tab.select, words.change, architecture.input],
         show,
         inputs=[*narrowed, chosen],
         outputs=rows,

@@ -95,14 +95,16 @@ def _wire_form(tab: StudioTab) -> None:
     def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
-    edited = [*form.strengths, form.mode, form.prompt, form.negative_prompt, form.steps]
+    edited = [*form.strengths, form.mode, form.steps]
     edited += [form.guidance_scale, form.clip_skip, form.width, form.height, form.scheduler]
     edited += [form.seed, form.count, form.prompt_encoder, form.allow_cut]
-    gr.on([part.input for part in edited], **quick(tab, refresh, inputs=inputs))
+    # A text box tells ``input`` of key presses only, not of words that are pasted or dropped.
+    written = [form.prompt.change, form.negative_prompt.change]
+    gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
     form.base.input(**quick(tab, base, inputs=inputs))
     lists = [panel.add, panel.lora_note]
     gr.on(
-        [panel.theme.input, panel.words.input],
+        [panel.theme.input, panel.words.change],
         **quick(tab, narrow, inputs=[*narrowing, *inputs], outputs=lists),
     )
     panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
