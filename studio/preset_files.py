@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from studio.preset_text import ParsedPresets, PresetProblem, merge, parse
 from studio.presets import Catalog
+from studio.presets.text import ParsedPresets, PresetProblem, merge, parse
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 

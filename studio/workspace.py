@@ -17,11 +17,12 @@ from studio.engine import Engine, Generated, Job
 from studio.errors import StudioError, WeightsError
 from studio.events import Event, Failed, Finished
 from studio.gallery import Gallery
+from studio.gallery.verification import Verification, verify
 from studio.inventory import Inventory
 from studio.plan import BaseIdentity, Library, LoraUse, RunPlan
 from studio.preset_files import load
-from studio.preset_text import PresetProblem
 from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets.text import PresetProblem
 from studio.prompt import TokenCounter
 from studio.receipt import RunRecord
 from studio.request import GenerationRequest
@@ -29,7 +30,6 @@ from studio.resolve import Runtime, resolve
 from studio.schedulers import SCHEDULER_NAMES
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.tokens import load_counter
-from studio.verification import Verification, verify
 from studio.violations import Violation
 from studio.weights import WeightStore, describe_file
 
@@ -66,7 +66,7 @@ class Workspace:
 
     Attributes:
         settings, catalog, gallery: as opened.
-        problems: what is wrong in the preset files; the other entries are in the catalogger.
+        problems: what is wrong in the preset files; the other entries are in the catalog.
         schedulers: the names a request may give.
         device_label: the device in words; None until ``warm_up`` has looked.
     """
@@ -101,10 +101,10 @@ class Workspace:
 
     def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
         """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
-        model = self.catalogger.models.get(request.base)
-        chosen = {choice.slug for choice in request.loras} & self.catalogger.loras.keys()
+        model = self.catalog.models.get(request.base)
+        chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
         inventory = self._store.inventory(
-            [model] if model else [], [self.catalogger.loras[slug] for slug in sorted(chosen)]
+            [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
         )
         runtime = Runtime(self._libraries, self._counters_of(model, inventory))
         return resolve(request, self.catalog, inventory, runtime)
@@ -132,8 +132,8 @@ class Workspace:
     def present(self) -> Mapping[str, bool]:
         """Every preset's slug → whether its weights are on disk (no hashing)."""
         presets: list[ModelPreset | LoraPreset] = [
-            *self.catalogger.models.values(),
-            *self.catalogger.loras.values(),
+            *self.catalog.models.values(),
+            *self.catalog.loras.values(),
         ]
         return self._store.present(presets)
 
@@ -155,7 +155,7 @@ class Workspace:
         return Repinned(slug=slug, forgotten=forgotten)
 
     def _preset(self, slug: str) -> ModelPreset | LoraPreset:
-        return self.catalogger.models.get(slug) or self.catalogger.loras[slug]
+        return self.catalog.models.get(slug) or self.catalog.loras[slug]
 
     def open_session(self) -> str:
         """A handle that owns what one browser page or one command asks for."""
@@ -213,7 +213,7 @@ class Workspace:
 
     def _job(self, run_id: str, session: str, plan: RunPlan) -> Job:
         for slug in (plan.base.slug, *(use.slug for use in plan.loras)):
-            if slug not in self.catalogger.models and slug not in self.catalogger.loras:
+            if slug not in self.catalog.models and slug not in self.catalog.loras:
                 raise WeightsError(
                     f"The plan names {slug!r}, which no preset has any more.",
                     "Resolve the request again.",

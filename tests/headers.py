@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from math import prod
 
-from studio.header import SafetensorsHeader, parse
+from studio.inspection.header import SafetensorsHeader, parse
 
 Shapes = dict[str, tuple[int, ...]]
 

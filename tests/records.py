@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from studio.architecture import Architecture, Mode
+from studio.gallery.png import pixels_sha256
 from studio.inventory import FileIdentity
 from studio.plan import (
     BaseIdentity,
@@ -22,7 +23,6 @@ from studio.plan import (
     TextSetting,
     TriggerUse,
 )
-from studio.png import pixels_sha256
 from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.receipt import (
     BaseProof,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.fit import Fit, check_fit
 from studio.inspection import inspect
+from studio.inspection.fit import Fit, check_fit
 from tests.full_size import UNETS, layers_of, weights_of
 from tests.headers import Shapes, header, lora, only
 

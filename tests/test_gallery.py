@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from studio import picture_index
 from studio.architecture import Mode
 from studio.errors import GalleryError, RecordError
 from studio.gallery import Gallery, Picture
+from studio.gallery import index as picture_index
+from studio.gallery.verification import verify
 from studio.receipt import RunRecord
-from studio.verification import verify
 from tests.records import (
     START,
     flat,

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio import picture
 from studio.errors import GalleryError
-from studio.gallery import Gallery
+from studio.gallery import Gallery, picture
 from tests.records import (
     flat,
     noise,

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from studio import gallery, picture
-from studio.gallery import Filter, Gallery
+from studio.gallery import Filter, Gallery, gallery, picture
 from studio.receipt import RunRecord
 from tests.records import (
     START,

@@ -9,7 +9,7 @@ import pytest
 
 from studio import durable
 from studio.gallery import Gallery
-from studio.verification import verify
+from studio.gallery.verification import verify
 from tests.records import (
     flat,
     run_record,

@@ -8,7 +8,7 @@ import pytest
 
 from studio.architecture import Mode
 from studio.gallery import Facet, Filter, Gallery, Picture
-from studio.picture_row import Row
+from studio.gallery.row import Row
 from tests.records import (
     START,
     base_identity,

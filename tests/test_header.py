@@ -15,7 +15,7 @@ from safetensors import deserialize
 from safetensors.torch import save, save_file
 
 from studio.errors import HeaderError
-from studio.header import (
+from studio.inspection.header import (
     MAX_HEADER,
     MAX_METADATA,
     MAX_TENSORS,

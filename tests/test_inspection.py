@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from studio.families import LABELS
-from studio.header import parse
 from studio.inspection import LoraInspection, inspect
+from studio.inspection.families import LABELS
+from studio.inspection.header import parse
 from tests.full_size import MODELS, UNETS, layers_of, weights_of
 from tests.headers import Shapes, header, lora, only
 

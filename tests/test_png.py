@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from studio import png
 from studio.errors import GalleryError, RecordError
+from studio.gallery import png
 from tests.records import noise
 
 IEND = png.serialize("IEND", b"")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.preset_import import Imported, convert
-from studio.preset_text import ParsedPresets, parse
 from studio.presets import LoraPreset, TriggerRule
+from studio.presets.conversion import Imported, convert
+from studio.presets.text import ParsedPresets, parse
 
 PEN_INK = {
     "label": "Pen & Ink Illustration",

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studio.preset_files import load
-from studio.preset_text import merge, parse, slug_of
-from studio.preset_yaml import read_yaml, write_yaml
+from studio.presets.text import merge, parse, slug_of
+from studio.presets.yaml_text import read_yaml, write_yaml
 from tests.preset_samples import GOOD, lora
 
 

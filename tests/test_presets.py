@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from studio.architecture import Architecture
 from studio.preset_files import load
-from studio.preset_sentences import EXPECTED
-from studio.preset_text import PresetProblem, parse
-from studio.preset_yaml import write_yaml
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
+from studio.presets.sentences import EXPECTED
+from studio.presets.text import PresetProblem, parse
+from studio.presets.yaml_text import write_yaml
 from studio.settings import BUILT_IN_PRESETS
 from tests.preset_samples import FLUX1_DEV, lora
 from training.mini import subjects

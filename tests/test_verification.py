@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from studio import infotext, picture, png
+from studio import infotext
 from studio.contract import canonical_json
 from studio.errors import GalleryError, RecordError
+from studio.gallery import picture, png
+from studio.gallery.verification import examine, verify
 from studio.receipt import RunRecord
-from studio.verification import examine, verify
 from tests.records import flat, noise, records, run_record
 
 RECORD = run_record()

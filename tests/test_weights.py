@@ -19,13 +19,13 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from studio import adoption, hash_cache, weights
 from studio.errors import HeaderError, WeightsError
 from studio.inventory import Inventory
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.weight_files import EMPTY_AUTOV3, Hashes
-from studio.weights import WeightStore, adopt, describe_file
+from studio.weights import WeightStore, adopt, adoption, describe_file, hash_cache
+from studio.weights import store as weights
+from studio.weights.files import EMPTY_AUTOV3, Hashes
 from tests.tiny import build_pipeline
 
 

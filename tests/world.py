@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from studio.header import SafetensorsHeader, TensorInfo
 from studio.inspection import inspect
+from studio.inspection.header import SafetensorsHeader, TensorInfo
 from studio.inventory import FileIdentity, LoraWeights
 
 CROSS_ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn2"

@@ -9,8 +9,8 @@ import typer
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
 from studio.errors import StudioError
-from studio.verification import Verification
-from studio.verification import verify as verify_file
+from studio.gallery.verification import Verification
+from studio.gallery.verification import verify as verify_file
 from studio.weights import describe_file
 
 LoraFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Safetensors files.")]

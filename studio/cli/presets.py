@@ -11,8 +11,8 @@ from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace, workspace_settings
 from studio.errors import StudioError
 from studio.preset_files import load, read
-from studio.preset_import import Imported, convert
 from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets.conversion import Imported, convert
 from studio.settings import BUILT_IN_PRESETS
 
 app = typer.Typer(

@@ -32,6 +32,7 @@ class Engine:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
         self._manager: PipelineManager | None = None
         self._choosing = threading.Lock()
+        self._runs: set[EitherEvent] = set()
         self._closed = False
 
     def generate(self, job: Job, cancel: threading.Event) -> Generator[EngineEvent, None, None]:
@@ -47,6 +48,7 @@ class Engine:
             raise EngineError("The engine is closed.", "Start the studio again.")
         events: queue.SimpleQueue[EngineEvent | object] = queue.SimpleQueue()
         left = EitherEvent(cancel)
+        self._runs.add(left)
         future = self._thread.submit(self._run_to_end, job, left, events)
         finished = False
         try:
@@ -57,6 +59,7 @@ class Engine:
             if not finished:
                 left.set()
                 future.exception()
+            self._runs.discard(left)
         future.result()
 
     def release(self, session: str) -> None:
@@ -83,9 +86,12 @@ class Engine:
         self._call(_import_everything)
 
     def close(self) -> None:
-        """Wait for the run in progress and take no more."""
+        """Cancel every run, wait until the one in progress has stopped, and take no more."""
         self._closed = True
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        for left in tuple(self._runs):
+            left.set()
+        # Waiting runs are not dropped but end at once, cancelled, so that no reader hangs.
+        self._thread.shutdown(wait=True)
 
     def _call(self, work: Callable[[], Result]) -> Result:
         future: Future[Result] = self._thread.submit(work)

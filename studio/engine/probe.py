@@ -2,7 +2,8 @@
 
 Its output's SHA-256 says whether the base is what it was, to the bit; the change of its
 output says whether the LoRAs do anything. It reads 16 tokens and an 8×8 latent with a batch
-of one, so it costs a fraction of one denoising step.
+of one: about 2 % of a mini picture of 20 steps (measured on one CPU core), less of any larger
+base. Its smallness costs nothing in strictness, because every layer takes part in it.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studio.architecture import TRAITS
-from studio.preset_text import PresetProblem
 from studio.presets import LoraPreset, ModelPreset, Source
+from studio.presets.text import PresetProblem
 from studio.ui import icons, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from studio import picture
 from studio.architecture import Mode
+from studio.gallery import picture
 from studio.plan import RunPlan
 from studio.request import GenerationRequest, LoraChoice
 from tests.cli.stand_in import StandIn, record

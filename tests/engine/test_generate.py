@@ -105,6 +105,16 @@ def test_a_reader_that_leaves_stops_the_run(engine: Engine, tiny_base: Path) -> 
     assert pictures(engine, make_job(tiny_base))
 
 
+def test_closing_cancels_what_runs_and_takes_no_more(engine: Engine, tiny_base: Path) -> None:
+    events = engine.generate(make_job(tiny_base, steps=500), threading.Event())
+    next(event for event in events if isinstance(event, Progress))
+    engine.close()
+    with pytest.raises(RunCancelled):
+        list(events)
+    with pytest.raises(EngineError, match="closed"):
+        pictures(engine, make_job(tiny_base))
+
+
 def test_out_of_memory_is_named_and_survived(engine: Engine, tiny_base: Path) -> None:
     """256 TB of latents: more than any machine's address space, refused by the allocator."""
     before = pixels(engine, tiny_base)

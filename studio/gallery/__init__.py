@@ -1,0 +1,15 @@
+"""Pictures with their record inside: saved, listed, verified. The PNG is the truth."""
+
+from studio.gallery.gallery import (
+    Facet,
+    Filter,
+    Gallery,
+    Picture,
+)
+
+__all__ = [
+    "Facet",
+    "Filter",
+    "Gallery",
+    "Picture",
+]

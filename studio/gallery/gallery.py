@@ -1,0 +1,272 @@
+"""The pictures on disk: save, ask, show, delete. The PNG files are the truth.
+
+outputs/2026-11-22/153012-1a2b3c4d-1.png    the pictures, each with its record
+outputs/index.sqlite                        rebuilt from them whenever it must be
+outputs/.thumbs/                            small copies, made on demand
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from studio import durable
+from studio.errors import GalleryError
+from studio.gallery import picture
+from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
+from studio.gallery.row import Facet, Facets, Filter, Picture, Row, Stamp, moment
+from studio.gallery.thumbnails import Thumbnails
+from studio.receipt import RunRecord
+
+__all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
+
+SUFFIX = ".png"
+_NEVER_READ: Stamp = (-1, -1)
+
+_log = logging.getLogger("studio.gallery.gallery")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A PNG file in the outputs that is no picture of the studio, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What a look at the files changed: pictures read, rows removed, files not readable."""
+
+    read: int
+    removed: int
+    unreadable: tuple[Unreadable, ...]
+
+
+class Gallery:
+    """The pictures under ``outputs``, which is made if it is missing.
+
+    Any number of threads and processes may use the same folder. Opening compares the index
+    with the files, and makes it anew when it is missing, damaged or of another release.
+
+    Raises:
+        GalleryError: here and everywhere, when the folder or the index cannot be used.
+    """
+
+    def __init__(self, outputs: Path) -> None:
+        try:
+            outputs.mkdir(parents=True, exist_ok=True)
+            self.outputs = outputs.resolve(strict=True)
+        except OSError as error:
+            raise durable.storage_error(error, outputs) from error
+        self._index = PictureIndex(self.outputs / "index.sqlite", self.outputs)
+        self._thumbnails = Thumbnails(self.outputs / ".thumbs")
+        self._prepare()
+        self.sync()
+
+    def save(self, image: Image.Image, record: RunRecord) -> Path:
+        """Keep ``image`` with ``record`` inside, durably and under a name of its own.
+
+        Raises:
+            GalleryError: when the image is not the record's (nothing is written), when the
+                disk does not take it (nothing stays behind), or when only the index failed
+                (the message names the picture, which is kept).
+        """
+        data = picture.encode(image, record)
+        local = moment(record).astimezone()
+        stem = f"{local:%H%M%S}-{record.plan.fingerprint[:8]}"
+        try:
+            folder = self.outputs / f"{local:%Y-%m-%d}"
+            path = durable.publish(folder, stem, SUFFIX, data)
+            row = Row.of(self._name(path), _stamp(path.stat()), record)
+        except OSError as error:
+            raise durable.storage_error(error, self.outputs) from error
+        try:
+            self._indexed(lambda: self._index.change(add=[row]))
+        except GalleryError as error:
+            raise GalleryError(
+                f"{path} is saved, but not in the index: {error.message}",
+                "Run `studio gallery reindex` once the index can be written.",
+            ) from error
+        return path
+
+    def query(
+        self, wanted: Filter | None = None, limit: int = 60, after: Picture | None = None
+    ) -> list[Picture]:
+        """At most ``limit`` pictures that are really there, newest first.
+
+        ``after`` is the last picture of the page before; None starts with the newest.
+        """
+        found: list[Picture] = []
+        cursor = None if after is None else (after.created, after.name)
+        while len(found) < limit:
+            asked = limit - len(found)
+            page = self._page(wanted or Filter(), asked, cursor)
+            found += self._still_there(page)
+            if len(page) < asked:
+                break
+            cursor = (page[-1].created, page[-1].name)
+        return found
+
+    def _page(self, wanted: Filter, limit: int, cursor: Cursor | None) -> list[Picture]:
+        return self._indexed(lambda: self._index.page(wanted, limit, cursor))
+
+    def count(self, wanted: Filter | None = None) -> int:
+        """How many pictures the index has that agree with ``wanted``."""
+        return self._indexed(lambda: self._index.count(wanted or Filter()))
+
+    def facets(self) -> Facets:
+        """Which bases, LoRAs and modes occur, and in how many pictures."""
+        return self._indexed(self._index.facets)
+
+    def read(self, path: Path | str) -> RunRecord:
+        """The record of the picture at ``path``, absolute or relative to the outputs.
+
+        Raises:
+            RecordError: when it has none, or none that parses.
+        """
+        return picture.read_record(self._inside(path))
+
+    def thumbnail(self, of: Picture) -> Path:
+        """A small WebP file of a picture, made when it is asked for first."""
+        try:
+            return self._thumbnails.make(of)
+        except OSError as error:
+            raise durable.storage_error(error, self.outputs) from error
+
+    def delete(self, path: Path | str) -> None:
+        """Remove a picture, its thumbnail and its row; ``path`` as for ``read``.
+
+        Raises:
+            GalleryError: when it is not a PNG file inside the outputs, or no longer there.
+        """
+        place = self._inside(path)
+        name = self._name(place)
+        try:
+            place.unlink()
+            durable.sync_folder(place.parent)
+        except OSError as error:
+            raise durable.storage_error(error, self.outputs) from error
+        self._indexed(lambda: self._index.change(remove=[name]))
+        self._forget_thumbnails([name])
+
+    def sync(self) -> Reindexed:
+        """Bring the index up to the files: read what is new or changed, forget what is gone."""
+        return self._read_files(self._indexed(self._index.stamps))
+
+    def reindex(self) -> Reindexed:
+        """As ``sync``, but read every file again, and clear up after killed writers."""
+        self._prepare()
+        now = time.time()
+        for folder in {(self.outputs / name).parent for name, _ in self._stamps()}:
+            durable.discard_stale_parts(folder, now)
+        known = self._indexed(self._index.stamps)
+        return self._read_files(dict.fromkeys(known, _NEVER_READ))
+
+    def _prepare(self) -> None:
+        reason = self._index.prepare()
+        if reason is not None:
+            level = logging.INFO if reason == ABSENT else logging.WARNING
+            _log.log(level, "a new index is made from the pictures: %s", reason)
+
+    def _indexed(self, operation: Callable[[], _T]) -> _T:
+        """``operation`` on a sound index: a broken one is made anew, once, and filled."""
+        try:
+            return operation()
+        except IndexBroken as error:
+            _log.warning("%s", error.message)
+        self._prepare()
+        self._read_files(self._index.stamps())
+        return operation()
+
+    def _read_files(self, known: dict[str, Stamp]) -> Reindexed:
+        """Read the files whose stamp is not the known one, and write the index once."""
+        there = dict(self._stamps())
+        rows: list[Row] = []
+        unreadable: list[Unreadable] = []
+        for name, stamp in there.items():
+            if known.get(name) != stamp:
+                try:
+                    rows.append(Row.of(name, stamp, picture.read_record(self.outputs / name)))
+                except GalleryError as error:
+                    unreadable.append(Unreadable(self.outputs / name, error.message))
+        gone = [n for n in known if n not in there and not (self.outputs / n).is_file()]
+        gone += [self._name(each.path) for each in unreadable if self._name(each.path) in known]
+        if rows or gone:
+            self._index.change(add=rows, remove=gone)
+            self._forget_thumbnails(gone)
+            _log.info("index brought up to date: %d read, %d removed", len(rows), len(gone))
+        for each in unreadable:
+            _log.warning("not in the gallery: %r: %s", str(each.path), each.reason)
+        return Reindexed(len(rows), len(gone), tuple(unreadable))
+
+    def _stamps(self) -> Iterator[tuple[str, Stamp]]:
+        """Every PNG file, links and hidden folders left out, while others come and go."""
+        folders = [self.outputs]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(folder) as listing:
+                    entries = [each for each in listing if not each.name.startswith(".")]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise durable.storage_error(error, folder) from error
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                elif entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        yield self._name(Path(entry.path)), _stamp(entry.stat())
+
+    def _still_there(self, page: list[Picture]) -> list[Picture]:
+        """The pictures whose files are there; what was deleted by hand is forgotten."""
+        there = [each for each in page if each.path.is_file()]
+        gone = [each.name for each in page if each not in there]
+        if gone:
+            _log.info("deleted outside the studio: %s", ", ".join(gone))
+            self._indexed(lambda: self._index.change(remove=gone))
+            self._forget_thumbnails(gone)
+        return there
+
+    def _forget_thumbnails(self, names: list[str]) -> None:
+        try:
+            for name in names:
+                self._thumbnails.remove(name)
+        except OSError as error:
+            raise durable.storage_error(error, self.outputs) from error
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.outputs).as_posix()
+
+    def _inside(self, path: Path | str) -> Path:
+        """``path`` as a PNG file that really lies in the outputs, without links on the way.
+
+        Raises:
+            GalleryError: for any other path, and where there is no such file.
+        """
+        place = Path(os.path.normpath(self.outputs / path))
+        named = place.suffix == SUFFIX and "\0" not in str(place)
+        if not place.is_relative_to(self.outputs) or not named or self._is_hidden(place):
+            raise GalleryError(
+                f"{path} is no picture in {self.outputs}.", "Name a picture of the gallery."
+            )
+        if place.resolve() != place:
+            raise GalleryError(f"{path} is a link.", "Name the picture it points to itself.")
+        if not place.is_file():
+            raise GalleryError(f"{path} is not there any more.", "Reload the gallery.")
+        return place
+
+    def _is_hidden(self, place: Path) -> bool:
+        return any(part.startswith(".") for part in place.relative_to(self.outputs).parts)
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns

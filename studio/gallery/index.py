@@ -1,0 +1,230 @@
+"""The SQLite index beside the pictures: quick to ask, never the truth, made anew at will.
+
+Each operation opens a connection of its own under a shared file lock, so threads, forks
+and processes need not know of one another; replacing a broken index takes the lock alone.
+"""
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from studio import durable
+from studio.architecture import Mode
+from studio.errors import GalleryError
+from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Picture, Row, Stamp
+
+INDEX_SCHEMA = 1
+ABSENT = "there was none"
+"""Why ``prepare`` made an index in a folder without one; every other reason is a fault."""
+
+BUSY_TIMEOUT = 30.0
+"""Seconds a writer waits for another one."""
+
+_BROKEN = {
+    sqlite3.SQLITE_ERROR,  # no such table or column
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+}
+_TABLES = f"""
+    PRAGMA journal_mode = WAL;
+    BEGIN;
+    CREATE TABLE pictures (
+        name TEXT PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,
+        modified INTEGER NOT NULL, base TEXT NOT NULL, base_label TEXT NOT NULL,
+        mode TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
+        width INTEGER NOT NULL, height INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        words TEXT NOT NULL);
+    CREATE INDEX newest ON pictures (created DESC, name DESC);
+    CREATE TABLE picture_loras (
+        name TEXT NOT NULL REFERENCES pictures ON DELETE CASCADE,
+        lora TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (name, lora)) WITHOUT ROWID;
+    CREATE INDEX by_lora ON picture_loras (lora);
+    PRAGMA user_version = {INDEX_SCHEMA};
+    COMMIT;
+"""
+_COLUMNS = (
+    "name, created, base, base_label, mode, prompt, seed, width, height, fingerprint, "
+    "(SELECT json_group_array(lora) FROM picture_loras l WHERE l.name = p.name)"
+)
+
+Cursor = tuple[datetime, str]
+"""A place in the order of the gallery: created and name of the picture before it."""
+
+
+class IndexBroken(GalleryError):
+    """The index is missing, damaged or another release's; it can be made anew."""
+
+    code = "index_broken"
+
+
+class PictureIndex:
+    """The index at ``path`` of the pictures in ``root``."""
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self.path = path
+        self.root = root
+
+    def prepare(self) -> str | None:
+        """Make sure there is a sound index; why a new, empty one was made, or None.
+
+        Raises:
+            GalleryError: when none can be made.
+        """
+        with self._locked(fcntl.LOCK_EX):
+            problem = self._problem()
+            if problem is not None:
+                self._make_anew()
+            return problem
+
+    def _make_anew(self) -> None:
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            self.path.touch()
+        except OSError as error:
+            raise durable.storage_error(error, self.root) from error
+        with self._connect() as db:
+            db.executescript(_TABLES)
+
+    def _problem(self) -> str | None:
+        if not self.path.exists():
+            return ABSENT
+        try:
+            with self._connect() as db:
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                if version != INDEX_SCHEMA:
+                    return f"it had schema version {version}, this studio has {INDEX_SCHEMA}"
+                verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except IndexBroken as error:
+            return f"it was damaged ({error.message})"
+        return None if verdict == "ok" else f"it was damaged ({verdict})"
+
+    def change(self, add: Iterable[Row] = (), remove: Iterable[str] = ()) -> None:
+        """Add or replace rows and remove others, all of it or nothing.
+
+        Raises:
+            IndexBroken: as every operation, when there is no sound index.
+            GalleryError: when the index cannot be written.
+        """
+        marks = ", ".join("?" * 13)
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in remove))
+            for row in add:
+                name = row.columns[0]
+                db.execute("DELETE FROM pictures WHERE name = ?", (name,))
+                db.execute(f"INSERT INTO pictures VALUES ({marks})", row.columns)
+                loras = ((name, *lora) for lora in row.loras)
+                db.executemany("INSERT INTO picture_loras VALUES (?, ?, ?)", loras)
+            db.execute("COMMIT")
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Every file in the index → its stamp when it was read."""
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            rows = db.execute("SELECT name, size, modified FROM pictures")
+            return {name: (size, modified) for name, size, modified in rows}
+
+    def page(self, wanted: Filter, limit: int, after: Cursor | None) -> list[Picture]:
+        """At most ``limit`` pictures, newest first, older than ``after`` (created, name)."""
+        where, values = _where(wanted, after)
+        sql = f"SELECT {_COLUMNS} FROM pictures p {where} ORDER BY created DESC, name DESC LIMIT ?"
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            return [self._picture(row) for row in db.execute(sql, (*values, limit))]
+
+    def count(self, wanted: Filter) -> int:
+        """How many pictures agree with ``wanted``."""
+        where, values = _where(wanted, None)
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            found = db.execute(f"SELECT count(*) FROM pictures p {where}", values).fetchone()
+        return int(found[0])
+
+    def facets(self) -> Facets:
+        """Which bases, LoRAs and modes occur, and how often."""
+        group = "SELECT {0}, max({1}), count(*) FROM {2} GROUP BY {0} ORDER BY 3 DESC, 1"
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            total = int(db.execute("SELECT count(*) FROM pictures").fetchone()[0])
+            bases = db.execute(group.format("base", "base_label", "pictures")).fetchall()
+            loras = db.execute(group.format("lora", "label", "picture_loras")).fetchall()
+            modes = db.execute(group.format("mode", "mode", "pictures")).fetchall()
+        return Facets(
+            total,
+            tuple(Facet(*row) for row in bases),
+            tuple(Facet(*row) for row in loras),
+            tuple(Facet(mode, Mode(mode).label, count) for mode, _, count in modes),
+        )
+
+    def _picture(self, row: tuple[object, ...]) -> Picture:
+        name, created, base, label, mode, prompt, seed, width, height, plan, loras = row
+        return Picture(
+            path=self.root / str(name),
+            name=str(name),
+            created=EPOCH + int(str(created)) * MICROSECOND,
+            base=str(base),
+            base_label=str(label),
+            mode=Mode(str(mode)),
+            prompt=str(prompt),
+            seed=int(str(seed)),
+            width=int(str(width)),
+            height=int(str(height)),
+            fingerprint=str(plan),
+            loras=tuple(sorted(json.loads(str(loras)))),
+        )
+
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        try:
+            lock = self.path.with_name(f".{self.path.name}.lock").open("a")
+        except OSError as error:
+            raise durable.storage_error(error, self.root) from error
+        with lock:
+            fcntl.flock(lock, kind)
+            yield
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """A connection that never creates a file; an open transaction is rolled back.
+
+        It does not wait for the disk (synchronous = OFF): what a power failure does to the
+        index is noticed when it is opened, and it can be made anew.
+        """
+        uri = f"{self.path.as_uri()}?mode=rw"
+        try:
+            db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+            with closing(db):
+                db.execute("PRAGMA foreign_keys = ON")
+                db.execute("PRAGMA synchronous = OFF")
+                yield db
+        except sqlite3.DatabaseError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: sqlite3.DatabaseError) -> GalleryError:
+        primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL) & 0xFF
+        if primary in _BROKEN:
+            return IndexBroken(f"{self.path.name}: {error}", "Run `studio gallery reindex`.")
+        return GalleryError(
+            f"The gallery's index {self.path} cannot be used: {error}.",
+            "Check that the disk has room and may be written, and that no program holds the file.",
+        )
+
+
+def _where(wanted: Filter, after: Cursor | None) -> tuple[str, tuple[str | int, ...]]:
+    terms: list[tuple[str, tuple[str | int, ...]]] = []
+    if wanted.base is not None:
+        terms.append(("base = ?", (wanted.base,)))
+    if wanted.mode is not None:
+        terms.append(("mode = ?", (wanted.mode.value,)))
+    if wanted.lora is not None:
+        sql = "name IN (SELECT name FROM picture_loras WHERE lora = ?)"
+        terms.append((sql, (wanted.lora,)))
+    terms += [("instr(words, ?) > 0", (word,)) for word in wanted.words.casefold().split()]
+    if after is not None:
+        created, name = after
+        terms.append(("(created, name) < (?, ?)", ((created - EPOCH) // MICROSECOND, name)))
+    where = "WHERE " + " AND ".join(sql for sql, _ in terms) if terms else ""
+    return where, tuple(value for _, values in terms for value in values)

@@ -1,0 +1,46 @@
+"""Small copies of pictures, made on demand and kept; they hold no record and can be lost."""
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from studio import durable
+from studio.gallery import picture
+from studio.gallery.row import Picture
+
+EDGE = 320
+"""Pixels of the longer side at most; smaller pictures are not enlarged."""
+QUALITY = 82
+
+
+class Thumbnails:
+    """Thumbnails in ``folder``, named like the pictures they are of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        """Where the thumbnail of the picture ``name`` lies, whether it is there or not."""
+        return (self.folder / name).with_suffix(".webp")
+
+    def make(self, of: Picture) -> Path:
+        """The thumbnail of a picture; it has the picture's time, which tells whether it fits.
+
+        Raises:
+            OSError: when the picture cannot be read or the thumbnail not written.
+            GalleryError: when the picture is not intact.
+        """
+        target, modified = self.path(of.name), of.path.stat().st_mtime_ns
+        if target.is_file() and target.stat().st_mtime_ns == modified:
+            return target
+        image = picture.decode(of.path.read_bytes())
+        image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, format="WEBP", quality=QUALITY)
+        durable.replace(target, buffer.getvalue(), modified)
+        return target
+
+    def remove(self, name: str) -> None:
+        """Forget the thumbnail of ``name``, if there is one."""
+        self.path(name).unlink(missing_ok=True)

@@ -1,0 +1,153 @@
+"""Whether a picture is still what its record says, and the record what it was.
+
+It shows every accidental change and every careless one: a flipped byte, a cut or longer
+file, pixels saved again, a record moved from another picture, an edited field. It cannot
+show a forgery whose author computed all hashes anew; see ``picture``.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio import audit, infotext
+from studio.contract import canonical_json
+from studio.errors import GalleryError, RecordError
+from studio.gallery import picture, png
+from studio.receipt import RunRecord
+
+_KINDS = ("IHDR", "iTXt", "IDAT", "IEND")
+_KEYS = {picture.RECORD_KEY, picture.HASH_KEY, picture.PARAMETERS_KEY}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        code: stable: ``file``, ``structure``, ``chunks``, ``record``, ``record_hash``,
+            ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels`` or
+            ``parameters``.
+        text: what it means, one sentence.
+        expected, found: both sides, as text.
+    """
+
+    code: str
+    text: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The answer; ``record`` is None where none could be read."""
+
+    findings: tuple[Finding, ...]
+    record: RunRecord | None
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def verify(path: Path) -> Verification:
+    """Check the picture at ``path``; whatever is wrong is a finding, nothing is raised."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(png.MAX_FILE + 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        finding = Finding("file", f"The file cannot be read: {reason}.", "a PNG file", reason)
+        return Verification((finding,), None)
+    return examine(data)
+
+
+def examine(data: bytes) -> Verification:
+    """As ``verify``, for the bytes of a file."""
+    try:
+        chunks = png.chunks(data)
+        texts = png.texts(chunks)
+    except GalleryError as error:
+        return Verification((_broken("structure", "an intact PNG file", error),), None)
+    findings = list(_chunks(chunks, texts))
+    try:
+        record = picture.record_of(texts)
+    except RecordError as error:
+        finding = _broken("record", "a record as the studio writes it", error)
+        return Verification((*findings, finding), None)
+    findings += _record(record, texts)
+    findings += _image(data, record)
+    return Verification(tuple(findings), record)
+
+
+def _broken(code: str, expected: str, error: GalleryError) -> Finding:
+    return Finding(code, error.message, expected, error.message)
+
+
+def _chunks(chunks: tuple[png.Chunk, ...], texts: Mapping[str, str]) -> Iterator[Finding]:
+    """The file holds what the studio writes: other chunks could change what is seen."""
+    extra = sorted({chunk.kind for chunk in chunks} - set(_KINDS))
+    if extra:
+        kinds = ", ".join(extra)
+        text = f"The file holds chunks that the studio does not write: {kinds}."
+        yield Finding("chunks", text, ", ".join(_KINDS), kinds)
+    if texts.keys() != _KEYS:
+        expected, found = ", ".join(sorted(_KEYS)), ", ".join(sorted(texts)) or "none"
+        text = f"The file's texts are {found}; the studio writes {expected}."
+        yield Finding("chunks", text, expected, found)
+
+
+def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
+    text = texts[picture.RECORD_KEY]
+    yield from _compare(
+        "record_hash",
+        "The record is not the one that was written: its SHA-256 differs from the one beside it.",
+        texts.get(picture.HASH_KEY, "none"),
+        picture.sha256_of_text(text),
+    )
+    if text != canonical_json(record.model_dump(mode="json")):
+        yield Finding(
+            "record_form",
+            "The record is not spelt as the studio spells it, so it was edited.",
+            "canonical JSON of the record",
+            "other text that reads as the same record",
+        )
+    yield from _compare(
+        "fingerprint",
+        "The plan is not the one that was agreed: its fingerprint differs from the record's.",
+        record.plan_fingerprint,
+        record.plan.fingerprint,
+    )
+    for sentence in audit.discrepancies(record.plan, record.receipt):
+        yield Finding("receipt", sentence, "what the plan says", sentence)
+    yield from _compare(
+        "parameters",
+        "The text for other tools does not say what the record says.",
+        infotext.write(record),
+        texts.get(picture.PARAMETERS_KEY, "none"),
+    )
+
+
+def _image(data: bytes, record: RunRecord) -> Iterator[Finding]:
+    try:
+        image = picture.decode(data)
+    except GalleryError as error:
+        yield _broken("structure", "pixels that decode", error)
+        return
+    said = record.receipt.image
+    yield from _compare(
+        "size",
+        "The picture has not the size that its receipt reports.",
+        f"{said.width} x {said.height}",
+        f"{image.width} x {image.height}",
+    )
+    yield from _compare(
+        "pixels",
+        "The pixels are not the ones that were made: their SHA-256 differs from the receipt's.",
+        said.pixels_sha256,
+        png.pixels_sha256(image),
+    )
+
+
+def _compare(code: str, text: str, expected: str, found: str) -> Iterator[Finding]:
+    if expected != found:
+        yield Finding(code, text, expected, found)

@@ -1,0 +1,75 @@
+"""What a safetensors file is when it is no LoRA: a checkpoint, an embedding, a VAE, …"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from studio.inspection.fingerprints import RULES, TEXT_RULES
+from studio.inspection.lora_module import widths
+from studio.inspection.lora_tensors import Shape
+from studio.inspection.verdict import UNKNOWN, Measure, judge
+
+_PREFIX = re.compile(r"^(?:model\.)?(?:diffusion_model|transformer|unet|control_model)\.")
+_CONTROL = re.compile(r"controlnet_|(?:^|\.)zero_convs\.|(?:^|\.)input_hint_block\.")
+_VAE = re.compile(r"^(?:first_stage_model\.|vae\.)?decoder\.(?:conv_in|conv_out|conv1|head)\b")
+_EMBEDDING_WIDTHS = {768: "sd15", 1024: "sd2", 128: "mini"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A verdict on a file that changes no layer of a base."""
+
+    name: str
+    architecture: str
+    variant: str | None
+    evidence: tuple[str, ...]
+
+
+def kind_of(shapes: Mapping[str, Shape]) -> Kind:
+    """What a file without LoRA layers is."""
+    embedding = _embedding(shapes)
+    if embedding is not None:
+        return embedding
+    layers = _weights(shapes)
+    if any(_CONTROL.search(name) for name in shapes):
+        return _named("controlnet", "It has a ControlNet's layers.", layers)
+    verdict = judge(RULES, layers)
+    if verdict is not None:
+        return _named("checkpoint", "It holds whole weights, not a LoRA's.", layers)
+    if any(_VAE.match(name) for name in shapes):
+        return Kind("vae", UNKNOWN, None, ("It holds a VAE's decoder and no denoiser.",))
+    if judge(TEXT_RULES, layers) is not None:
+        return Kind("text encoder", UNKNOWN, None, ("It holds a text encoder's whole weights.",))
+    return Kind(UNKNOWN, UNKNOWN, None, ("It has no LoRA layers and no known model's.",))
+
+
+def _named(name: str, sentence: str, layers: Sequence[Measure]) -> Kind:
+    verdict = judge(RULES, layers)
+    if verdict is None:
+        return Kind(name, UNKNOWN, None, (sentence,))
+    return Kind(name, verdict.architecture, verdict.variant, (sentence, verdict.sentence))
+
+
+def _weights(shapes: Mapping[str, Shape]) -> list[Measure]:
+    """The weight matrices as the rules see them."""
+    layers = []
+    for name, shape in shapes.items():
+        if name.endswith(".weight") and len(shape) in (2, 4):
+            module = _PREFIX.sub("", name.removesuffix(".weight"))
+            reads, gives, _ = widths(shape)
+            layers.append(Measure(module.replace(".", "_"), reads, gives))
+    return layers
+
+
+def _embedding(shapes: Mapping[str, Shape]) -> Kind | None:
+    """Textual inversion: A1111's ``emb_params``, SDXL's ``clip_l``/``clip_g``, or a token."""
+    if len(shapes) > 4 or any("." in name or len(shape) > 2 for name, shape in shapes.items()):
+        return None
+    reads = sorted({shape[-1] for shape in shapes.values() if shape})
+    if not reads or max(reads) > 8192 or min(reads) < 32:
+        return None
+    sentence = f"It holds vectors of {' and '.join(map(str, reads))} features for single tokens."
+    architecture = "sdxl" if reads == [768, 1280] else UNKNOWN
+    if len(reads) == 1:
+        architecture = _EMBEDDING_WIDTHS.get(reads[0], UNKNOWN)
+    return Kind("embedding", architecture, None, (sentence,))

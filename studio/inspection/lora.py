@@ -1,0 +1,233 @@
+"""What a file is, told from its safetensors header: the verdict with its evidence."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from studio.contract import Contract
+from studio.inspection.alphas import Pair, with_alphas
+from studio.inspection.claims import claimed_architecture, claims, trigger_hints
+from studio.inspection.families import LABELS, UNDECIDABLE, UNETS
+from studio.inspection.fingerprints import RULES, TEXT_RULES
+from studio.inspection.header import SafetensorsHeader
+from studio.inspection.kinds import Kind, kind_of
+from studio.inspection.lora_module import LoraModule, measure
+from studio.inspection.lora_tensors import DENOISER, Layer, group
+from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
+
+__all__ = ["LoraInspection", "LoraModule", "inspect"]
+
+
+class LoraInspection(Contract):
+    """The verdict with its evidence; tensors decide, ``claims`` stand beside it.
+
+    Attributes:
+        kind: ``lora``, ``checkpoint``, ``text encoder``, ``controlnet``, ``embedding``,
+            ``vae`` or ``unknown``.
+        architecture: ``mini``, ``sd15``, ``sdxl``, … or ``unknown``; every value of
+            ``Architecture`` and the families that are only recognised to be refused
+            (``sd2``, ``sd3``, ``chroma``, ``wan``, ``lumina2``).
+        variant: where the keys decide it, else None.
+        format: ``diffusers``, ``peft`` (``base_model.model.``), ``kohya``, ``comfyui``,
+            ``xlabs``, ``bare``, ``lokr``, ``loha``, ``dora`` or ``unknown``.
+        evidence: sentences, the deciding one first; what is undecidable is said too.
+        claims: what the file's own metadata says (``ss_*``, ``modelspec.*``).
+        conflicts: sentences where a claim contradicts the tensors.
+        components: component → number of layers the file changes there.
+        alphas: the distinct known values, ascending.
+        unaccounted: tensors that belong to no module of ``modules``, and no alpha.
+    """
+
+    kind: str
+    architecture: str
+    variant: str | None
+    format: str
+    evidence: tuple[str, ...]
+    claims: dict[str, str]
+    conflicts: tuple[str, ...] = ()
+    components: dict[str, int]
+    modules: tuple[LoraModule, ...] = Field(repr=False)
+    ranks: tuple[int, ...]
+    alphas: tuple[float, ...]
+    dtypes: tuple[str, ...]
+    trigger_hints: tuple[str, ...]
+    unaccounted: tuple[str, ...]
+
+
+def inspect(
+    header: SafetensorsHeader, alphas: Mapping[str, float] | None = None
+) -> LoraInspection:
+    """The verdict on a file from its ``header``; never fails for a valid header.
+
+    Args:
+        alphas: values of the file's ``.alpha`` tensors by tensor name, where a caller has
+            read them; without them those alphas stay None.
+    """
+    shapes = {name: info.shape for name, info in header.tensors.items()}
+    layers, strays = group(shapes)
+    measured = [(layer, measure(layer)) for layer in layers]
+    modules = [(layer, module) for layer, module in measured if module is not None]
+    if not modules:
+        return _other(header, kind_of(shapes))
+    broken = [name for layer, module in measured if not module for name in layer.tensors.values()]
+    verdict, told_by_claim = _judge_lora(modules, header.metadata)
+    named = [(layer, _settled(layer, module, verdict.architecture)) for layer, module in modules]
+    known = with_alphas(named, header.metadata, alphas or {})
+    evidence = (
+        verdict.sentence,
+        *told_by_claim,
+        *_text_encoder_evidence(modules),
+        *UNDECIDABLE.get((verdict.architecture, verdict.variant), ()),
+        *_style_evidence([layer for layer, _ in modules]),
+    )
+    return LoraInspection(
+        kind="lora",
+        architecture=verdict.architecture,
+        variant=verdict.variant,
+        format=_format(modules),
+        evidence=evidence,
+        claims=claims(header.metadata, header.left_out),
+        conflicts=_conflicts(verdict.architecture, verdict.open_to, header.metadata),
+        components=dict(Counter(module.component for module in known)),
+        modules=tuple(known),
+        ranks=tuple(sorted({m.rank for m in known if m.rank is not None})),
+        alphas=tuple(sorted({m.alpha for m in known if m.alpha is not None})),
+        dtypes=_dtypes(header),
+        trigger_hints=trigger_hints(header.metadata),
+        unaccounted=tuple(sorted([*strays, *broken])),
+    )
+
+
+def _judge_lora(
+    modules: Sequence[Pair], metadata: Mapping[str, str]
+) -> tuple[Verdict, tuple[str, ...]]:
+    """The tensors' verdict; a claim chooses only between what they leave open, and says so."""
+    verdict = judge(RULES, _measures(modules)) or judge(TEXT_RULES, _text_measures(modules))
+    if verdict is None:
+        return Verdict(UNKNOWN, None, "Its layers are named as in no family known here."), ()
+    if not verdict.open_to:
+        return verdict, ()
+    choices = _listed([LABELS[name] for name in verdict.open_to])
+    claim = claimed_architecture(metadata)
+    if claim is None or claim[1] not in verdict.open_to:
+        return verdict, (f"{choices}: which one is not decidable from this file.",)
+    told = f"{choices} fit alike; the file claims {LABELS[claim[1]]} ({claim[0]})."
+    return Verdict(claim[1], None, verdict.sentence, verdict.open_to), (told,)
+
+
+def _measures(modules: Sequence[Pair]) -> list[Measure]:
+    return [
+        Measure(_flat(module.name), module.in_features, module.out_features)
+        for _, module in modules
+        if not module.component.startswith("text_encoder")
+    ]
+
+
+def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
+    return [
+        Measure(_flat(layer.prefix + module.name), module.in_features, module.out_features)
+        for layer, module in modules
+        if module.component.startswith("text_encoder")
+    ]
+
+
+def _flat(name: str) -> str:
+    """A name as the rules see it; the first diffusers LoRAs went through ``processor``."""
+    return name.replace(".processor.to_", ".to_").replace(".", "_")
+
+
+def _settled(layer: Layer, module: LoraModule, architecture: str) -> LoraModule:
+    """The module with its component's name in the family's pipeline."""
+    component = module.component
+    if component == DENOISER and architecture != UNKNOWN:
+        component = "unet" if architecture in UNETS else "transformer"
+    elif architecture == "flux1" and layer.prefix == "lora_te3_":
+        component = "text_encoder_2"  # kohya numbers T5 as SD3 does; Flux's pipeline has two
+    if component == module.component:
+        return module
+    return module.model_copy(update={"component": component})
+
+
+def _format(modules: Sequence[Pair]) -> str:
+    kinds = {module.decomposition for _, module in modules}
+    for kind in ("lokr", "loha"):
+        if kind in kinds:
+            return kind
+    if any(module.dora for _, module in modules):
+        return "dora"
+    if any(".processor." in module.name and "_lora" in module.name for _, module in modules):
+        return "xlabs"
+    return Counter(layer.style for layer, _ in modules).most_common(1)[0][0]
+
+
+def _style_evidence(layers: Sequence[Layer]) -> tuple[str, ...]:
+    styles = sorted({layer.style for layer in layers})
+    if len(styles) < 2:
+        return ()
+    return (f"It mixes the spellings of {_listed(styles)}.",)
+
+
+def _text_encoder_evidence(modules: Sequence[Pair]) -> tuple[str, ...]:
+    """How wide the text encoders are, when it is the denoiser that decided."""
+    if not _measures(modules):
+        return ("It changes text encoders alone.",)
+    sentences = []
+    for component in ("text_encoder", "text_encoder_2", "text_encoder_3"):
+        wide = sorted({m.in_features for _, m in modules if _reads_hidden(m, component)})
+        if wide:
+            name = component.replace("_", " ").capitalize()
+            sentences.append(f"{name} is {_listed(wide)} wide.")
+    return tuple(sentences)
+
+
+def _reads_hidden(module: LoraModule, component: str) -> bool:
+    return module.component == component and bool(re.search(r"_proj$|fc1$", module.name))
+
+
+def _conflicts(
+    architecture: str, open_to: Sequence[str], metadata: Mapping[str, str]
+) -> tuple[str, ...]:
+    claim = claimed_architecture(metadata)
+    if claim is None or claim[1] == architecture:
+        return ()
+    if architecture == UNKNOWN and not open_to:
+        return ()
+    found = (
+        LABELS[architecture]
+        if architecture != UNKNOWN
+        else _listed([LABELS[name] for name in open_to], "or")
+    )
+    return (f"The file claims {LABELS[claim[1]]} ({claim[0]}); its tensors say {found}.",)
+
+
+def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
+    return LoraInspection(
+        kind=kind.name,
+        architecture=kind.architecture,
+        variant=kind.variant,
+        format=UNKNOWN,
+        evidence=kind.evidence,
+        claims=claims(header.metadata, header.left_out),
+        conflicts=_conflicts(kind.architecture, (), header.metadata),
+        components={},
+        modules=(),
+        ranks=(),
+        alphas=(),
+        dtypes=_dtypes(header),
+        trigger_hints=trigger_hints(header.metadata),
+        unaccounted=tuple(sorted(header.tensors)),
+    )
+
+
+def _dtypes(header: SafetensorsHeader) -> tuple[str, ...]:
+    return tuple(sorted({info.dtype for info in header.tensors.values()}))
+
+
+def _listed(items: Sequence[object], word: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    texts = [str(item) for item in items]
+    if len(texts) < 2:
+        return "".join(texts)
+    return f"{', '.join(texts[:-1])} {word} {texts[-1]}"

@@ -1,0 +1,25 @@
+"""The preset schema and what reads, checks and converts preset files."""
+
+from studio.presets.schema import (
+    MAX_CLIP_SKIP,
+    MAX_STRENGTH,
+    Catalog,
+    LoraPreset,
+    LoraSettings,
+    ModelPreset,
+    ModelSettings,
+    Source,
+    TriggerRule,
+)
+
+__all__ = [
+    "MAX_CLIP_SKIP",
+    "MAX_STRENGTH",
+    "Catalog",
+    "LoraPreset",
+    "LoraSettings",
+    "ModelPreset",
+    "ModelSettings",
+    "Source",
+    "TriggerRule",
+]

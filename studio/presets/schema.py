@@ -1,0 +1,263 @@
+"""The preset schema: the guide's fields verbatim, plus what the contract needs.
+
+Ranges are the guide's: strength 0.0-2.0, clip skip 1-12, guidance 0 and up. Numbers and
+true/false are taken as they are written: ``"0.7"`` in quotes is a text, and refused.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
+from pydantic.types import Strict
+
+from studio.architecture import Architecture
+from studio.contract import Contract
+from studio.presets.rules import (
+    check_air,
+    check_flux2,
+    check_no_pickle,
+    check_pipeline,
+    check_place,
+    check_safetensors,
+    inside,
+    refuse,
+)
+
+MAX_STRENGTH = 2.0
+MAX_CLIP_SKIP = 12
+MAX_GUIDANCE = 50.0
+MAX_STEPS = 200
+
+
+def _lower(value: object) -> object:
+    """SHA-256 is often published in capitals; it is the same number."""
+    return value.lower() if isinstance(value, str) else value
+
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$", max_length=80)]
+Sha256 = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[0-9a-f]{64}$")]
+Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=120)]
+Repository = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")
+]
+RelativePath = Annotated[str, AfterValidator(inside)]
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Theme = Annotated[str, AfterValidator(lambda theme: theme.strip() or None)]
+
+
+class TriggerRule(StrEnum):
+    """What a LoRA's trigger words are to it."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    NONE = "none"
+
+
+class Source(Contract):
+    """Where the weights come from when no AIR says it; exactly one of the two kinds.
+
+    Attributes:
+        huggingface: repository, ``owner/name``.
+        file: the file inside that repository; None is the whole repository.
+        embedded: path inside the studio's own ``presets`` folder.
+    """
+
+    huggingface: Repository | None = None
+    file: RelativePath | None = None
+    embedded: RelativePath | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.huggingface is None) == (self.embedded is None):
+            raise refuse(
+                "source",
+                "source names both or neither of huggingface and embedded.",
+                "Give huggingface: owner/name, or embedded: a path in the presets folder.",
+            )
+        if self.file is not None and self.huggingface is None:
+            raise refuse(
+                "source.file",
+                "source.file belongs to a huggingface source.",
+                "Leave it out, or add huggingface: owner/name.",
+            )
+        return self
+
+    def describe(self) -> str:
+        if self.embedded is not None:
+            return "embedded"
+        return f"huggingface:{self.huggingface}" + (f"/{self.file}" if self.file else "")
+
+
+def _repository(source: Source | None) -> str | None:
+    return source.huggingface if source is not None else None
+
+
+class ModelSettings(Contract):
+    """Defaults and limits of a base model; None is "not known".
+
+    Attributes:
+        guidance_scale: in CivitAI's convention, as everywhere in presets.
+        max_pixels: largest width times height.
+        token_window: tokens the model's text encoder reads, special tokens included.
+        vram_usage: MiB, as the guide's own presets have it.
+    """
+
+    steps: Whole | None = Field(default=None, ge=1, le=MAX_STEPS)
+    guidance_scale: Number | None = Field(default=None, ge=0, le=MAX_GUIDANCE)
+    default_width: Whole | None = Field(default=None, ge=32, le=8192)
+    default_height: Whole | None = Field(default=None, ge=32, le=8192)
+    max_pixels: Whole | None = Field(default=None, ge=1024, le=2**26)
+    dtype: str | None = Field(default=None, pattern=r"^(float32|float16|bfloat16)$")
+    supports_negative_prompt: StrictBool | None = None
+    scheduler: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+Scheduler$")
+    max_sequence_length: Whole | None = Field(default=None, ge=8, le=4096)
+    token_window: Whole | None = Field(default=None, ge=8, le=4096)
+    vram_usage: Number | None = Field(default=None, ge=0)
+
+
+class ModelPreset(Contract):
+    """A base model. ``path`` is relative to MODEL_BASE_PATH."""
+
+    slug: Slug
+    label: Line
+    path: RelativePath | None = None
+    pipeline: str
+    base_architecture: Architecture
+    settings: ModelSettings = ModelSettings()
+    source: Source | None = None
+    revision: Line | None = None
+    sha256: Sha256 | None = None
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_place("path", (self.path, self.source))
+        check_no_pickle(self.path)
+        check_flux2(
+            self.base_architecture, self.slug, self.label, self.path, _repository(self.source)
+        )
+        check_pipeline(self.base_architecture, self.pipeline)
+        return self
+
+
+class LoraSettings(Contract):
+    """What a LoRA asks for; None leaves the model's value alone."""
+
+    strength: Number | None = Field(default=None, ge=0, le=MAX_STRENGTH)
+    guidance_scale: Number | None = Field(default=None, ge=0, le=MAX_GUIDANCE)
+    clip_skip: Whole | None = Field(default=None, ge=1, le=MAX_CLIP_SKIP)
+
+
+class LoraPreset(Contract):
+    """A LoRA. ``prompt`` holds its trigger words, comma-separated, as the guide has it."""
+
+    slug: Slug
+    label: Line
+    base_architecture: Architecture
+    theme: Theme | None = None
+    air: str | None = None
+    path: RelativePath | None = None
+    prompt: str = ""
+    negative_prompt: str = ""
+    settings: LoraSettings = LoraSettings()
+    source: Source | None = None
+    revision: Line | None = None
+    sha256: Sha256 | None = None
+    trigger: TriggerRule
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_place("path", (self.path, self.air, self.source))
+        check_safetensors("path", self.path)
+        if self.source is not None:
+            self._check_source(self.source)
+        self._check_trigger()
+        if self.air is not None:
+            check_air(self.base_architecture, self.air)
+        check_flux2(
+            self.base_architecture, self.slug, self.label, self.path, _repository(self.source)
+        )
+        return self
+
+    @staticmethod
+    def _check_source(source: Source) -> None:
+        if source.huggingface is not None and source.file is None:
+            raise refuse(
+                "source.file",
+                "source.file is missing: a LoRA is one file of its repository.",
+                "Add file: name.safetensors.",
+            )
+        check_safetensors("source.file", source.file)
+        check_safetensors("source.embedded", source.embedded)
+
+    def _check_trigger(self) -> None:
+        if self.trigger is TriggerRule.REQUIRED and not self.trigger_phrases:
+            raise refuse(
+                "trigger",
+                "trigger is 'required' but prompt holds no trigger words.",
+                "Write the trigger words into prompt, or set trigger: none.",
+            )
+        if self.trigger is TriggerRule.NONE and self.trigger_phrases:
+            raise refuse(
+                "trigger",
+                "trigger is 'none' but prompt holds trigger words.",
+                "Set trigger to required or optional, or empty prompt.",
+            )
+
+    @property
+    def trigger_phrases(self) -> tuple[str, ...]:
+        """The comma-separated parts of ``prompt``, in order, without empty ones."""
+        return split_phrases(self.prompt)
+
+
+def split_phrases(prompt: str) -> tuple[str, ...]:
+    """The comma-separated parts of ``prompt``, blanks collapsed, without empty ones."""
+    return tuple(part for raw in prompt.split(",") if (part := " ".join(raw.split())))
+
+
+class Catalog:
+    """Every preset by slug, with the look-ups a request needs.
+
+    Immutable after construction; building it is linear in the number of presets. Models and
+    LoRAs share one namespace of slugs; what reads preset files reports repeated ones.
+
+    Raises:
+        ValueError: when two presets have one slug.
+    """
+
+    def __init__(self, models: tuple[ModelPreset, ...], loras: tuple[LoraPreset, ...]) -> None:
+        self.models = {model.slug: model for model in models}
+        self.loras = {lora.slug: lora for lora in loras}
+        if len(self.models.keys() | self.loras.keys()) != len(models) + len(loras):
+            raise ValueError("two presets have the same slug")
+        by_architecture: dict[Architecture, list[LoraPreset]] = {a: [] for a in Architecture}
+        for lora in loras:
+            by_architecture[lora.base_architecture].append(lora)
+        self._fitting = {key: tuple(value) for key, value in by_architecture.items()}
+        self._phrases = {key: _phrase_index(value) for key, value in self._fitting.items()}
+
+    def loras_for(self, architecture: Architecture) -> tuple[LoraPreset, ...]:
+        """The LoRAs made for ``architecture``, in file order."""
+        return self._fitting[architecture]
+
+    def required_phrases(self, architecture: Architecture) -> dict[str, dict[str, str]]:
+        """Required trigger phrases (lower case) by their first word → {phrase: slug}."""
+        return self._phrases[architecture]
+
+
+def first_word(phrase: str) -> str:
+    """The leading run of word characters, lower case; the phrase itself if it has none."""
+    match = re.search(r"\w+", phrase)
+    return (match.group() if match else phrase).lower()
+
+
+def _phrase_index(loras: tuple[LoraPreset, ...]) -> dict[str, dict[str, str]]:
+    index: dict[str, dict[str, str]] = {}
+    for lora in loras:
+        if lora.trigger is TriggerRule.REQUIRED:
+            for phrase in lora.trigger_phrases:
+                index.setdefault(first_word(phrase), {}).setdefault(phrase.lower(), lora.slug)
+    return index

@@ -1,0 +1,5 @@
+"""A request → the plan that will run, or everything that is wrong with it."""
+
+from studio.resolve.resolution import Runtime, resolve
+
+__all__ = ["Runtime", "resolve"]

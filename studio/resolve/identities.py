@@ -1,0 +1,183 @@
+"""Presets and the weights on disk → the identities a plan holds, or what is wrong."""
+
+from collections.abc import Iterator
+
+from studio.architecture import TRAITS
+from studio.contract import fingerprint
+from studio.inspection.fit import Fit, check_fit
+from studio.inventory import BaseWeights, LoraWeights
+from studio.plan import BaseIdentity, LoraUse
+from studio.presets import LoraPreset, ModelPreset
+from studio.resolve.draft import Draft, SettingChoices
+from studio.violations import (
+    HashMismatch,
+    LoraDoesNotFit,
+    Violation,
+    WeightsMissing,
+    WeightsUnusable,
+)
+
+SENTENCES = 3
+"""How much of the evidence stands in a violation's sentence; all of it stands beside."""
+
+
+def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
+    """Every file that the mode needs is there, readable, the right one, and fits."""
+    inventory, model = draft.inventory, draft.model
+    base = inventory.bases.get(model.slug)
+    if base is None:
+        yield _absent(draft, model, "base")
+    else:
+        yield from _check_hash(draft, model, base_sha256(base), "base")
+    for _choice, preset in draft.applied:
+        weights = inventory.loras.get(preset.slug)
+        field = f"loras.{preset.slug}"
+        if weights is None:
+            yield _absent(draft, preset, field)
+            continue
+        yield from _check_hash(draft, preset, weights.file.sha256, field)
+        same = preset.base_architecture is model.base_architecture
+        if base is not None and same:
+            yield from _check_fit(draft, preset, weights, base)
+
+
+def base_sha256(base: BaseWeights) -> str:
+    """One hash for a base: over the canonical JSON of its files' identities, by name."""
+    files = sorted(base.files, key=lambda item: item.name)
+    return fingerprint([item.model_dump(mode="json") for item in files])
+
+
+def _absent(draft: Draft, preset: ModelPreset | LoraPreset, field: str) -> Violation:
+    unusable = draft.inventory.unusable.get(preset.slug)
+    if unusable is not None:
+        return WeightsUnusable(
+            field=field,
+            slug=preset.slug,
+            label=preset.label,
+            reason=unusable.reason,
+            remedy=unusable.way_out,
+        )
+    expected_at = str(draft.inventory.expected_at[preset.slug])
+    return WeightsMissing(
+        field=field,
+        slug=preset.slug,
+        label=preset.label,
+        expected_at=expected_at,
+        get=how_to_get(preset),
+    )
+
+
+def how_to_get(preset: ModelPreset | LoraPreset) -> str:
+    """The way to weights that are not there, as a sentence."""
+    source = preset.source
+    if isinstance(preset, LoraPreset) and preset.air is not None:
+        return f"Download {preset.air} from CivitAI and put the file there."
+    if source is not None and source.huggingface is not None:
+        what = source.file or "the repository"
+        return f"Download {what} from {source.huggingface} on Hugging Face and put it there."
+    if source is not None:
+        return "It is part of the studio: restore the presets folder of this installation."
+    return "Put the file there, or correct the preset's path."
+
+
+def _check_hash(
+    draft: Draft, preset: ModelPreset | LoraPreset, found: str, field: str
+) -> Iterator[HashMismatch]:
+    pinned = draft.inventory.pins.get(preset.slug)
+    expected, basis = (
+        (preset.sha256, "the preset says so")
+        if preset.sha256
+        else (
+            pinned,
+            "pinned when it was first used",
+        )
+    )
+    if expected is not None and found != expected:
+        remedy = "Put the original file back, or correct the preset's sha256."
+        if preset.sha256 is None:
+            remedy = (
+                "Put the original file back, or accept the new one with "
+                f"`studio presets repin {preset.slug}`."
+            )
+        yield HashMismatch(
+            field=field,
+            slug=preset.slug,
+            label=preset.label,
+            found_sha256=found,
+            expected_sha256=expected,
+            basis=basis,
+            remedy=remedy,
+        )
+
+
+def _fit(draft: Draft, weights: LoraWeights, base: BaseWeights) -> Fit:
+    return check_fit(weights.inspection, base.shapes, draft.model.label)
+
+
+def _check_fit(
+    draft: Draft, preset: LoraPreset, weights: LoraWeights, base: BaseWeights
+) -> Iterator[Violation]:
+    inspection = weights.inspection
+    if inspection.kind != "lora":
+        yield WeightsUnusable(
+            field=f"loras.{preset.slug}",
+            slug=preset.slug,
+            label=preset.label,
+            reason=f"the file is no LoRA but {inspection.kind}.",
+            remedy="Put the LoRA's file there, or correct the preset's path.",
+        )
+        return
+    fit = _fit(draft, weights, base)
+    if not fit.fits:
+        evidence = (*inspection.evidence, *fit.evidence)
+        yield LoraDoesNotFit(
+            field=f"loras.{preset.slug}",
+            slug=preset.slug,
+            label=preset.label,
+            base=draft.model.label,
+            base_architecture=draft.traits.label,
+            evidence=evidence,
+            reasons=" ".join(evidence[:SENTENCES]),
+        )
+
+
+def base_identity(draft: Draft) -> BaseIdentity:
+    """The base as the plan holds it; its weights must have passed the checks."""
+    model, base = draft.model, draft.inventory.bases[draft.model.slug]
+    return BaseIdentity(
+        slug=model.slug,
+        label=model.label,
+        architecture=model.base_architecture,
+        pipeline=TRAITS[model.base_architecture].pipeline,
+        source=model.source.describe() if model.source else "local",
+        revision=model.revision,
+        sha256=base_sha256(base),
+        files=tuple(sorted(base.files, key=lambda item: item.name)),
+    )
+
+
+def lora_uses(draft: Draft, choices: SettingChoices) -> tuple[LoraUse, ...]:
+    """The LoRAs whose weights are applied; they must have passed the checks."""
+    base = draft.inventory.bases[draft.model.slug]
+    uses = []
+    for _, preset in draft.applied:
+        weights = draft.inventory.loras[preset.slug]
+        uses.append(
+            LoraUse(
+                slug=preset.slug,
+                label=preset.label,
+                architecture=preset.base_architecture,
+                source=_source(preset),
+                sha256=weights.file.sha256,
+                size=weights.file.size,
+                strength=choices.strengths[preset.slug],
+                modules=_fit(draft, weights, base).matched,
+            )
+        )
+    return tuple(uses)
+
+
+def _source(preset: LoraPreset) -> str:
+    if preset.air is not None:
+        return preset.air
+    return preset.source.describe() if preset.source else "local"

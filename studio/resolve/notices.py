@@ -1,0 +1,167 @@
+"""Facts that change nothing, said before the run."""
+
+import re
+from collections.abc import Iterator
+
+from studio.architecture import TRAITS, GuidanceKind, Mode
+from studio.plan import FloatSetting, IntSetting, Notice
+from studio.presets import TriggerRule
+from studio.prompt import ResolvedPrompt, a1111_weights, compel_words, has_compel_weights
+from studio.request import PromptEncoder
+from studio.resolve.draft import Draft, SettingChoices
+from studio.resolve.triggers import base_prompt_triggers
+
+EMBEDDING_NAMES = (
+    "EasyNegative",
+    "badhandv4",
+    "bad-hands-5",
+    "negative_hand",
+    "verybadimagenegative",
+)
+"""Textual inversions that published presets name in negative prompts (fact, not a rule)."""
+
+STRONG = 1.2
+
+
+def notices(draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt) -> tuple[Notice, ...]:
+    """Everything worth knowing, in the order of the form."""
+    return (
+        *_lora_notices(draft, choices),
+        *_conflict_notices(draft),
+        *_trigger_notices(draft),
+        *_prompt_notices(draft, prompt),
+        *_negative_notices(draft, choices, prompt),
+        *_override_notices(draft, choices),
+    )
+
+
+def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
+    for _, preset in draft.applied:
+        strength = choices.strengths[preset.slug].value
+        field = f"loras.{preset.slug}.strength"
+        if strength == 0:
+            text = f"{preset.label} has strength 0 and changes nothing."
+            yield Notice(code="strength_zero", field=field, text=text)
+        elif strength > STRONG:
+            text = f"{preset.label} at {strength:.2f} is very strong and may show artefacts."
+            yield Notice(code="strength_high", field=field, text=text)
+    for slug in (preset.slug for _, preset in draft.applied):
+        preset = draft.catalog.loras[slug]
+        if preset.sha256 is None and slug not in draft.inventory.pins:
+            text = (
+                f"The preset of {preset.label} has no SHA-256: the file's is pinned on this "
+                "first use and checked from then on."
+            )
+            yield Notice(code="pin_on_first_use", field=f"loras.{slug}", text=text)
+
+
+def _conflict_notices(draft: Draft) -> Iterator[Notice]:
+    for _, preset in draft.applied:
+        for sentence in draft.inventory.loras[preset.slug].inspection.conflicts:
+            field = f"loras.{preset.slug}"
+            yield Notice(code="claim_conflict", field=field, text=f"{preset.label}: {sentence}")
+
+
+def _trigger_notices(draft: Draft) -> Iterator[Notice]:
+    mode = draft.request.mode
+    if mode is Mode.LORA:
+        for _, preset in draft.applied:
+            if preset.trigger is TriggerRule.REQUIRED:
+                text = (
+                    f"{preset.label} needs its trigger words ({preset.prompt}); this mode "
+                    "leaves them out on purpose."
+                )
+                yield Notice(code="trigger_left_out", field="mode", text=text)
+    if mode.applies_loras:
+        own = {item.phrase.lower() for item in draft.chosen_triggers()}
+        prompt, architecture = draft.request.prompt, draft.traits.architecture
+        for phrase, slug in base_prompt_triggers(prompt, draft.catalog, architecture):
+            if phrase not in own:
+                text = f"The prompt holds {phrase!r}, a trigger of {slug}, which is not chosen."
+                yield Notice(code="foreign_trigger", field="prompt", text=text)
+
+
+def _prompt_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
+    describe = (
+        _compel_notices
+        if draft.request.prompt_encoder is PromptEncoder.COMPEL
+        else _native_notices
+    )
+    sides = (("prompt", prompt.text), ("negative_prompt", prompt.negative_text))
+    for field, text in sides:
+        for sentence in describe(text):
+            yield Notice(code="weight_as_text", field=field, text=sentence)
+    for ledger in prompt.ledger:
+        if ledger.cut:
+            text = (
+                f"{ledger.cut} tokens of the {ledger.side.value} are cut off, with your consent."
+            )
+            yield Notice(code="words_cut", field="prompt", text=text)
+
+
+def _compel_notices(text: str) -> Iterator[str]:
+    weights = a1111_weights(text)
+    for found, wanted in weights:
+        yield (
+            f"{found} sets no weight: Compel takes the brackets off and encodes the number as "
+            f"plain words. Compel writes it {wanted}."
+        )
+    if not weights and not has_compel_weights(text) and compel_words(text) != text:
+        yield (
+            "Compel takes brackets and quotes for its own and leaves them out; "
+            "a backslash before one keeps it."
+        )
+
+
+def _native_notices(text: str) -> Iterator[str]:
+    for found, _ in a1111_weights(text):
+        yield f"{found} sets no weight: the native encoder reads it as plain words."
+    if has_compel_weights(text):
+        yield "Weighting marks are plain words to the native encoder; Compel reads them."
+
+
+def _negative_notices(
+    draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt
+) -> Iterator[Notice]:
+    if not draft.takes_negative:
+        for _, preset in draft.applied:
+            if preset.negative_prompt:
+                text = (
+                    f"{preset.label} brings a negative prompt; {draft.model.label} takes none, "
+                    "so it is left out."
+                )
+                yield Notice(code="negative_left_out", field="negative_prompt", text=text)
+    guidance = choices.guidance_scale
+    off = (
+        isinstance(guidance, FloatSetting)
+        and draft.traits.guidance is GuidanceKind.CFG
+        and guidance.value <= 1
+    )
+    if off and prompt.negative_text:
+        text = "Guidance of 1 or less switches guidance off, so the negative prompt has no effect."
+        yield Notice(code="negative_without_effect", field="negative_prompt", text=text)
+    for name in EMBEDDING_NAMES:
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", prompt.negative_text, re.IGNORECASE):
+            text = f"{name} is an embedding; as plain words it does nothing of the kind."
+            yield Notice(code="embedding_as_text", field="negative_prompt", text=text)
+
+
+def _override_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
+    guidance, clip_skip = choices.guidance_scale, choices.clip_skip
+    for _, preset in draft.applied:
+        wish = preset.settings.guidance_scale
+        if isinstance(guidance, FloatSetting) and wish not in (None, guidance.value):
+            text = f"{preset.label} asks for guidance {wish:g}; you set {guidance.value:g}."
+            yield Notice(code="wish_overridden", field="settings.guidance_scale", text=text)
+        skip = preset.settings.clip_skip
+        if skip is None:
+            continue
+        if not draft.traits.clip_skip:
+            text = (
+                f"{preset.label} asks for clip skip {skip}; "
+                f"{TRAITS[draft.traits.architecture].label} has none, so it is left out."
+            )
+            yield Notice(code="clip_skip_left_out", field="settings.clip_skip", text=text)
+        elif isinstance(clip_skip, IntSetting) and clip_skip.value != skip:
+            text = f"{preset.label} asks for clip skip {skip}; you set {clip_skip.value}."
+            yield Notice(code="wish_overridden", field="settings.clip_skip", text=text)

@@ -1,0 +1,121 @@
+"""A request → the plan that will run, or everything that is wrong with it.
+
+Pure: what it may know of the world is in its arguments, so equal arguments give equal plans.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from studio.inventory import Inventory
+from studio.plan import (
+    FloatSetting,
+    IntSetting,
+    Library,
+    PlanSettings,
+    RunPlan,
+    TextSetting,
+    TriggerUse,
+)
+from studio.presets import Catalog, ModelPreset
+from studio.prompt import TokenCounter
+from studio.request import GenerationRequest
+from studio.resolve.checks import CHECKS, check_request, check_text
+from studio.resolve.draft import Draft, SettingChoices, choose_settings
+from studio.resolve.identities import base_identity, check_weights, lora_uses
+from studio.resolve.notices import notices
+from studio.resolve.prompts import resolve_prompt
+from studio.violations import UnknownBase, Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a plan depends on besides presets and weights.
+
+    Attributes:
+        libraries: those whose version can change the pixels, sorted by name.
+        counters: base slug → text encoder → token counter, for the bases on disk.
+    """
+
+    libraries: tuple[Library, ...]
+    counters: Mapping[str, Mapping[str, TokenCounter]] = field(default_factory=dict)
+
+
+def resolve(
+    request: GenerationRequest, catalog: Catalog, inventory: Inventory, runtime: Runtime
+) -> RunPlan | tuple[Violation, ...]:
+    """The plan, or every violation at once, in the order of the form."""
+    if unreadable := tuple(check_text(request)):
+        return unreadable
+    found: list[Violation] = list(check_request(request, catalog))
+    model = catalog.models.get(request.base)
+    if model is None:
+        known = ", ".join(catalog.models) or "none: the presets folder is empty"
+        return (UnknownBase(slug=request.base, known=known), *found)
+    return _resolve_for(model, request, catalog, inventory, runtime, found)
+
+
+def _resolve_for(
+    model: ModelPreset,
+    request: GenerationRequest,
+    catalog: Catalog,
+    inventory: Inventory,
+    runtime: Runtime,
+    found: list[Violation],
+) -> RunPlan | tuple[Violation, ...]:
+    counters = runtime.counters.get(model.slug, {})
+    draft = Draft.of(request, model, catalog, inventory, counters)
+    choices = choose_settings(draft)
+    for check in (*CHECKS, check_weights):
+        found.extend(check(draft, choices))
+    prompt, too_long = resolve_prompt(draft)
+    found.extend(too_long)
+    if found:
+        return tuple(found)
+    return RunPlan(
+        base=base_identity(draft),
+        mode=request.mode,
+        loras=lora_uses(draft, choices),
+        triggers=_triggers(draft),
+        prompt=prompt,
+        prompt_encoder=request.prompt_encoder,
+        settings=_settings(draft, choices),
+        seed=request.seed,
+        count=request.count,
+        libraries=runtime.libraries,
+        notices=notices(draft, choices, prompt),
+    )
+
+
+def _triggers(draft: Draft) -> tuple[TriggerUse, ...]:
+    return tuple(
+        TriggerUse(
+            slug=preset.slug,
+            label=preset.label,
+            words=preset.trigger_phrases,
+            present=draft.request.mode.takes_trigger_words,
+        )
+        for _, preset in draft.chosen
+        if preset.trigger_phrases
+    )
+
+
+def _settings(draft: Draft, choices: SettingChoices) -> PlanSettings:
+    steps, guidance, scheduler = choices.steps, choices.guidance_scale, choices.scheduler
+    width, height, clip_skip = choices.width, choices.height, choices.clip_skip
+    # The checks let no violation through; this tells the type checker so.
+    assert isinstance(steps, IntSetting)
+    assert isinstance(guidance, FloatSetting)
+    assert isinstance(scheduler, TextSetting)
+    assert isinstance(width, IntSetting)
+    assert isinstance(height, IntSetting)
+    assert clip_skip is None or isinstance(clip_skip, IntSetting)
+    assert draft.model.settings.dtype is not None
+    return PlanSettings(
+        steps=steps,
+        guidance_scale=guidance,
+        clip_skip=clip_skip,
+        width=width,
+        height=height,
+        scheduler=scheduler,
+        dtype=draft.model.settings.dtype,
+    )

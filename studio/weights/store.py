@@ -1,0 +1,238 @@
+"""The local store of weights: where they belong, whether they are there, what they are."""
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from studio.errors import HeaderError, WeightsError
+from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights, Unusable
+from studio.presets import LoraPreset, ModelPreset
+from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.weights.adoption import adopt
+from studio.weights.base_folder import INDEX, component_shapes, loaded_files
+from studio.weights.files import Progress, describe_file, hash_file, read_inspection, unreadable
+from studio.weights.hash_cache import HashCache, Stamp, stamp_of
+from studio.weights.pins import Pins
+
+__all__ = ["WeightStore", "adopt", "describe_file"]
+
+Preset = ModelPreset | LoraPreset
+T = TypeVar("T")
+
+REMEMBERED = 256
+"""Inspections kept in memory; one of a large LoRA takes about a megabyte."""
+
+
+class WeightStore:
+    """The weights under MODEL_BASE_PATH and the embedded ones; safe for several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cache = HashCache(settings.state / "hashes.sqlite")
+        self._pins = Pins(settings.state / "pins.json")
+        self._lock = threading.Lock()
+        self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+        self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
+
+    def locate(self, preset: Preset) -> Path:
+        """Where a preset's weights belong, there or not."""
+        return Path(self._place(preset))
+
+    def _place(self, preset: Preset) -> str:
+        """The same as text: pathlib would take most of the time for 10,000 presets."""
+        if preset.source is not None and preset.source.embedded is not None:
+            return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
+        if preset.path is not None:
+            relative = preset.path
+        elif isinstance(preset, LoraPreset):
+            relative = f"loras/{preset.base_architecture.value}/{preset.slug}.safetensors"
+        else:
+            relative = f"models/{preset.slug}"
+        return os.path.join(self._settings.model_base_path, relative)  # noqa: PTH118
+
+    def present(self, presets: Iterable[Preset]) -> dict[str, bool]:
+        """Slug → whether the file, or the folder with its index, is there; no hashing.
+
+        Each folder is listed once, so that thousands of presets cost no look each.
+        """
+        listings: dict[str, dict[str, bool]] = {}
+        found = {}
+        for preset in presets:
+            folder, name = os.path.split(self._place(preset))
+            names = listings.get(folder)
+            if names is None:
+                names = listings[folder] = _listing(folder)
+            if isinstance(preset, ModelPreset):
+                there = name in names and Path(folder, name, INDEX).is_file()
+            else:
+                there = names.get(name, False)
+            found[preset.slug] = there
+        return found
+
+    def inventory(self, bases: Sequence[ModelPreset], loras: Sequence[LoraPreset]) -> Inventory:
+        """What is there of these presets, inspected and hashed; bad files are entries in it.
+
+        Raises:
+            WeightsError: the studio's own state (hash cache, pins) cannot be used.
+        """
+        presets: list[Preset] = [*bases, *loras]
+        expected = {preset.slug: self.locate(preset) for preset in presets}
+        unusable: dict[str, Unusable] = {}
+        found_bases = self._collect(bases, expected, unusable, self._base)
+        found_loras = self._collect(loras, expected, unusable, self._lora)
+        return Inventory(found_bases, found_loras, unusable, expected, self.pins())
+
+    def _collect(
+        self,
+        presets: Sequence[Preset],
+        expected: Mapping[str, Path],
+        unusable: dict[str, Unusable],
+        read: Callable[[Path, Path], T],
+    ) -> dict[str, T]:
+        found = {}
+        for preset in presets:
+            path = expected[preset.slug]
+            if not os.path.lexists(path):
+                continue
+            try:
+                found[preset.slug] = read(path, self._root(preset))
+            except HeaderError as error:
+                reason = f"{error.reason}."
+                unusable[preset.slug] = Unusable(path, reason, error.way_out)
+            except WeightsError as error:
+                if error.path is not None and error.path.is_relative_to(self._settings.state):
+                    raise
+                unusable[preset.slug] = Unusable(path, error.message, error.way_out)
+        return found
+
+    def _root(self, preset: Preset) -> Path:
+        embedded = preset.source is not None and preset.source.embedded is not None
+        return BUILT_IN_PRESETS if embedded else self._settings.model_base_path
+
+    def _base(self, folder: Path, root: Path) -> BaseWeights:
+        if not folder.is_dir():
+            raise WeightsError(
+                f"{folder.name} is no folder.",
+                "Put the model there as a folder in diffusers layout.",
+                folder,
+            )
+        _contain(folder, root)
+        names = loaded_files(folder)
+        for name in names:
+            _contain(folder / name, root)
+        stamps = tuple(_stamp(folder / name) for name in names)
+        shapes = self._recall(folder, stamps, lambda: component_shapes(folder, names))
+        files = tuple(self._identity(folder / name, name) for name in names)
+        return BaseWeights(folder, files, shapes)
+
+    def _lora(self, path: Path, root: Path) -> LoraWeights:
+        _contain(path, root)
+        stamps = (_stamp(path),)
+        inspection = self._recall(path, stamps, lambda: read_inspection(path))
+        return LoraWeights(path, self._identity(path, path.name), inspection)
+
+    def _identity(self, path: Path, name: str) -> FileIdentity:
+        return FileIdentity(name=name, sha256=self.sha256(path), size=_stamp(path)[0])
+
+    def _recall(self, path: Path, stamps: tuple[Stamp, ...], make: Callable[[], T]) -> T:
+        """``make()``, or its value of last time while the files are the same."""
+        with self._lock:
+            known = self._remembered.get(path)
+        if known is not None and known[0] == stamps:
+            return known[1]  # type: ignore[return-value]
+        value = make()
+        with self._lock:
+            self._remembered.pop(path, None)
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)))
+            self._remembered[path] = (stamps, value)
+        return value
+
+    def sha256(self, path: Path, progress: Progress | None = None) -> str:
+        """SHA-256 of a file, from the cache while its size, times and inode are the same.
+
+        Raises:
+            WeightsError: it cannot be read, or changed while it was read.
+        """
+        with self._lock:
+            turn = self._turns[path]
+        with turn:  # two threads never hash one file at the same time
+            stamp = _stamp(path)
+            known = self._cache.get(path, stamp)
+            if known is not None:
+                return known
+            sha256 = hash_file(path, progress=progress).sha256
+            if _stamp(path) != stamp:
+                raise WeightsError(
+                    f"{path.name} changed while it was read.", "Try again when it is whole.", path
+                )
+            self._cache.put(path, stamp, sha256)
+            return sha256
+
+    def verify(self, path: Path, sha256: str, size: int) -> None:
+        """Check, right before a run, that a file is still the one a plan names.
+
+        Raises:
+            WeightsError: naming what changed.
+        """
+        found_size = _stamp(path)[0]
+        found = self.sha256(path) if found_size == size else None
+        if found == sha256:
+            return
+        what = (
+            f"it has {found_size:,} bytes, not {size:,}"
+            if found is None
+            else f"its SHA-256 is {found}, not {sha256}"
+        )
+        raise WeightsError(
+            f"{path.name} is not the file that the plan names: {what}.",
+            "Resolve the request again, or put the original file back.",
+            path,
+        )
+
+    def pin(self, slug: str, sha256: str) -> None:
+        """Remember what a preset without a hash was first used with; see ``Pins.add``."""
+        self._pins.add(slug, sha256)
+
+    def pins(self) -> dict[str, str]:
+        """Slug → pinned SHA-256; see ``Pins.all``."""
+        return self._pins.all()
+
+    def repin(self, slug: str) -> str:
+        """Forget a pin, so that the next use pins anew; returns it. See ``Pins.remove``."""
+        return self._pins.remove(slug)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        return stamp_of(path.stat())
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _contain(path: Path, root: Path) -> None:
+    """Refuse what lies outside ``root`` once its symbolic links are followed."""
+    try:
+        inside = path.resolve(strict=True).is_relative_to(root.resolve())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except RuntimeError as error:  # a loop of links, before Python 3.13
+        raise WeightsError(f"{path.name} is a link to itself.", "Remove it.", path) from error
+    if not inside:
+        raise WeightsError(
+            f"{path.name} is a link that leaves {root}.",
+            "Put the file itself there, or set MODEL_BASE_PATH to a folder that holds both.",
+            path,
+        )
+
+
+def _listing(folder: str) -> dict[str, bool]:
+    """Name → whether it is a file, of everything in a folder; empty when there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_file() for entry in entries}
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
