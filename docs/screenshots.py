@@ -72,7 +72,9 @@ def wait(url: str) -> None:
 def page(browser: Browser, url: str, width: int, height: int, dark: bool) -> Iterator[Page]:
     """The studio in a fresh profile, its first plan drawn."""
     scheme = "dark" if dark else "light"
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+    )
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE)
     opened.goto(f"{url}?__theme={scheme}")

@@ -34,11 +34,13 @@ class BaseWeights:
         path: its folder (diffusers layout).
         files: every file that is loaded, by name.
         shapes: component (``unet``, ``text_encoder``) → its tensors.
+        classes: component → the class its own index names, such as its scheduler's.
     """
 
     path: Path
     files: tuple[FileIdentity, ...]
     shapes: Mapping[str, Shapes] = field(repr=False)
+    classes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

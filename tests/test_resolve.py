@@ -343,6 +343,28 @@ def test_reference_edit_is_not_for_mini() -> None:
     assert codes(ask(mode=Mode.REFERENCE_EDIT)) == {"mode_not_supported": "mode"}
 
 
+def test_the_scheduler_is_the_bases_own_where_the_preset_names_none() -> None:
+    bare = MINI.model_copy(
+        update={"settings": MINI.settings.model_copy(update={"scheduler": None, "dtype": None})}
+    )
+    there = inventory()
+    base = replace(there.bases["mini"], classes={"scheduler": "PNDMScheduler"})
+    catalog = Catalog((bare,), ())
+    plan = resolve(ask(), catalog, replace(there, bases={"mini": base}), RUNTIME)
+    assert isinstance(plan, RunPlan)
+    assert (plan.settings.scheduler.value, plan.settings.scheduler.origin) == (
+        "PNDMScheduler",
+        Origin.MODEL,
+    )
+    assert (plan.settings.dtype, plan.notices[0].code) == ("float32", "dtype_default")
+    silent = resolve(ask(), catalog, there, RUNTIME)
+    assert not isinstance(silent, RunPlan)
+    assert [item.code for item in silent] == ["setting_missing"]
+    absent = resolve(ask(), catalog, replace(there, bases={}), RUNTIME)
+    assert not isinstance(absent, RunPlan)
+    assert [item.code for item in absent] == ["weights_missing"]
+
+
 def test_two_loras_that_disagree_ask_the_user() -> None:
     assert codes(with_loras("ink", "neon")) == {"setting_conflict": "settings.guidance_scale"}
     plan = plan_of(with_loras("ink", "neon", settings=Overrides(guidance_scale=3.0)))

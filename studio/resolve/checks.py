@@ -27,7 +27,6 @@ from studio.violations import (
     NoTriggerWords,
     OutOfRange,
     PromptEmpty,
-    SettingMissing,
     SyntaxWithoutEffect,
     TextUnreadable,
     TooManyLoras,
@@ -190,8 +189,6 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
         field = f"loras.{slug}.strength"
         yield from _range(field, f"strength of {slug}", strength.value, 0, MAX_STRENGTH)
     yield from _check_scheduler(choices)
-    if draft.model.settings.dtype is None:
-        yield SettingMissing(field="base", name="dtype", label=draft.model.label)
 
 
 def _check_scheduler(choices: SettingChoices) -> Iterator[Violation]:

@@ -83,6 +83,11 @@ class Draft:
         ]
         return merge_wanted(terms)
 
+    @property
+    def dtype(self) -> str:
+        """The preset's; where it names none, float32, in which diffusers loads any model."""
+        return self.model.settings.dtype or "float32"
+
     def window(self, encoder: str) -> int:
         """Tokens the native encoder reads, the start and end tokens left out."""
         traits = next(item for item in self.traits.text_encoders if item.component == encoder)
@@ -91,12 +96,15 @@ class Draft:
 
 IntChoice = IntSetting | SettingConflict | SettingMissing
 FloatChoice = FloatSetting | SettingConflict | SettingMissing
-TextChoice = TextSetting | SettingMissing
+TextChoice = TextSetting | SettingMissing | None
 
 
 @dataclass(frozen=True, slots=True)
 class SettingChoices:
-    """Every setting with its origin, or the violation that stands in its place."""
+    """Every setting with its origin, or the violation that stands in its place.
+
+    ``scheduler`` is None where only the base's folder could tell, and it is not on disk.
+    """
 
     steps: IntChoice
     guidance_scale: FloatChoice
@@ -191,8 +199,12 @@ def _scheduler(draft: Draft) -> TextChoice:
     asked, model = draft.request.settings.scheduler, draft.model.settings.scheduler
     if asked is not None:
         return TextSetting(value=asked, origin=Origin.USER)
-    if model is not None:
-        return TextSetting(value=model, origin=Origin.MODEL, slug=draft.model.slug)
+    base = draft.inventory.bases.get(draft.model.slug)
+    if model is None and base is None:
+        return None
+    own = model or (base.classes.get("scheduler") if base else None)
+    if own is not None:
+        return TextSetting(value=own, origin=Origin.MODEL, slug=draft.model.slug)
     return _missing(draft, "scheduler")
 
 

@@ -26,6 +26,7 @@ STRONG = 1.2
 def notices(draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt) -> tuple[Notice, ...]:
     """Everything worth knowing, in the order of the form."""
     return (
+        *_base_notices(draft),
         *_lora_notices(draft, choices),
         *_conflict_notices(draft),
         *_trigger_notices(draft),
@@ -33,6 +34,12 @@ def notices(draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt) -> tu
         *_negative_notices(draft, choices, prompt),
         *_override_notices(draft, choices),
     )
+
+
+def _base_notices(draft: Draft) -> Iterator[Notice]:
+    if draft.model.settings.dtype is None:
+        text = f"The preset of {draft.model.label} names no dtype, so it runs in {draft.dtype}."
+        yield Notice(code="dtype_default", field="base", text=text)
 
 
 def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:

@@ -109,7 +109,6 @@ def _settings(draft: Draft, choices: SettingChoices) -> PlanSettings:
     assert isinstance(width, IntSetting)
     assert isinstance(height, IntSetting)
     assert clip_skip is None or isinstance(clip_skip, IntSetting)
-    assert draft.model.settings.dtype is not None
     return PlanSettings(
         steps=steps,
         guidance_scale=guidance,
@@ -117,5 +116,5 @@ def _settings(draft: Draft, choices: SettingChoices) -> PlanSettings:
         width=width,
         height=height,
         scheduler=scheduler,
-        dtype=draft.model.settings.dtype,
+        dtype=draft.dtype,
     )

@@ -31,14 +31,6 @@ FIELDS = (
 )
 
 
-def field_of(violation: Violation) -> str:
-    """The hint a violation stands at: its own field, or the nearest the form has.
-
-    ``loras.<slug>…`` stands at the LoRA's row, see ``slot_caption``.
-    """
-    return violation.field if violation.field in FIELDS else violation.field.split(".")[0]
-
-
 def problems_at(field: str, found: Sequence[Violation]) -> Html:
     return join(
         span("ls-problem", violation.describe(), role="alert")

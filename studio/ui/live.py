@@ -10,7 +10,7 @@ from studio.architecture import Mode
 from studio.errors import StudioError
 from studio.plan import RunPlan
 from studio.ui import hints, sheet, words
-from studio.ui.form import MAX_LORAS, Values, preset_strength, read, strengths
+from studio.ui.form import MAX_LORAS, Values, read, strengths
 from studio.ui.html import EMPTY, Html, esc, join, span, tag
 from studio.ui.request_panel import RequestPanel
 from studio.violations import Violation
@@ -104,7 +104,9 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
     return updates
 
 
-_FOLDED = frozenset(hints.FIELDS[5:])
+_OPEN = frozenset({"base", "loras", "mode", "prompt", "negative_prompt"})
+_FOLDED = frozenset(hints.FIELDS) - _OPEN
+"""Fields inside the Settings fold, which opens when one of them is wrong."""
 
 
 def _slots(
@@ -132,11 +134,6 @@ def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
         if used:
             slug = values["chosen"][number]
             preset = w.catalog.loras.get(slug)
-            label = f"{preset.label if preset else slug}"
+            label = preset.label if preset else slug
             updates[slot.strength] = gr.Slider(value=values[f"strength_{number}"], label=label)
-            updates[slot.remove] = gr.Button("Remove")
     return updates
-
-
-def first_strength(slug: str, w: Workspace) -> float:
-    return preset_strength(slug, w.catalog)

@@ -65,6 +65,11 @@ def _wire(
         held = {session: sessions.open(page)}
         return held | studio.events.start(studio.events.panel.form.values(sent), page)
 
+    def warm() -> None:
+        """Once the first page stands, torch may come: it would have kept the page waiting."""
+        if workspace.device_label is None:
+            workspace.warm_up()
+
     def look() -> str:
         return _status(workspace)
 
@@ -73,7 +78,7 @@ def _wire(
 
     outputs = [session, *studio.outputs]
     demo.load(**quick(studio, opened, inputs=studio.inputs, outputs=outputs))
-    demo.load(lambda: workspace.warm_up() and None, queue=False, api_visibility="private")
+    demo.load(warm, queue=False, show_progress="hidden", api_visibility="private")
     demo.unload(closed)
     gr.Timer(HEARTBEAT).tick(
         look, outputs=status, queue=False, show_progress="hidden", api_visibility="private"

@@ -128,19 +128,16 @@ def _sha(value: str) -> Html:
 
 def _settings(plan: RunPlan, seed: int | None) -> Html:
     settings = plan.settings
+    scheduler = settings.scheduler.value.removesuffix("Scheduler")
     cells = [
         _cell("Steps", settings.steps.value, settings.steps),
         _cell("Guidance", words.number(settings.guidance_scale.value), settings.guidance_scale),
         _cell("Size", f"{settings.width.value} × {settings.height.value}", settings.width),
         _clip_skip(settings.clip_skip),
-        _cell(
-            "Scheduler",
-            settings.scheduler.value.removesuffix("Scheduler"),
-            settings.scheduler,
-        ),
+        _fact("Pictures", plan.count, ""),
         _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], settings.dtype),
         _fact("Seed", plan.seed if seed is None else seed, ""),
-        _fact("Pictures", plan.count, ""),
+        _cell("Scheduler", scheduler, settings.scheduler),
     ]
     return tag("dl", *cells, class_="ls-cells")
 
@@ -177,7 +174,7 @@ def _tokens(entry: TokenLedger) -> Html:
     what = "prompt" if entry.side is Side.PROMPT else "negative"
     name = f"{entry.encoder.replace('_', ' ')}, {what}"
     if entry.limit is None:
-        count, bar = f"{entry.used} tokens, no limit", EMPTY
+        count, bar = f"{words.plural(entry.used, 'token')}, no limit", EMPTY
     else:
         share = min(100, round(100 * entry.used / entry.limit)) if entry.limit else 100
         count = f"{entry.used} / {entry.limit} tokens"

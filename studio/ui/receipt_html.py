@@ -143,7 +143,7 @@ def _warnings(receipt: Receipt) -> Html:
         return EMPTY
     return tag(
         "details",
-        tag("summary", icons.NOTICE, "The libraries said ", str(len(receipt.warnings)), " things"),
+        tag("summary", icons.NOTICE, words.plural(len(receipt.warnings), "library message")),
         tag("ul", *(tag("li", text) for text in receipt.warnings)),
         class_="ls-notices",
         data_keep="warnings",

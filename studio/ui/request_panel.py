@@ -9,7 +9,7 @@ import gradio as gr
 from studio.architecture import Mode
 from studio.presets import MAX_STRENGTH
 from studio.request import PromptEncoder
-from studio.ui.form import MAX_LORAS, Form, draw_seed
+from studio.ui.form import MAX_LORAS, Form
 from studio.ui.plan_html import ENCODER_NAMES
 from studio.ui.start import Start
 
@@ -82,7 +82,7 @@ def build(start: Start, schedulers: tuple[str, ...]) -> RequestPanel:
         prompt=prompt,
         negative_prompt=negative,
         scheduler=scheduler,
-        drawn=gr.State(draw_seed),
+        drawn=gr.State(0),
         prompt_encoder=encoder,
         allow_cut=allow_cut,
         **numbers,

@@ -1,5 +1,6 @@
 """How the page is served: address, look, and which files a browser may fetch."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -33,8 +34,9 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _index_files(outputs: Any) -> list[str]:
-    return [str(outputs / name) for name in ("index.sqlite", ".env")]
+def _index_files(outputs: Path) -> list[str]:
+    """The gallery's index and what SQLite keeps beside it."""
+    return [str(outputs / f"index.sqlite{suffix}") for suffix in ("", "-wal", "-shm")]
 
 
 def launch(workspace: Workspace, **options: Any) -> gr.Blocks:

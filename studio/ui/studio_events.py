@@ -67,11 +67,10 @@ class StudioEvents:
             values["chosen"],
             [preset_strength(slug, self._workspace.catalog) for slug in values["chosen"]],
         )
-        blank: Updates = {
-            # A number without a value would show 0 once its fold is opened.
-            self.panel.form.fields()[name]: values[name]
-            for name in BLANKS
-        }
+        values["drawn"] = draw_seed()
+        form = self.panel.form.fields()
+        # A number without a value would show 0 once its fold is opened.
+        blank: Updates = {form[name]: values[name] for name in (*BLANKS, "drawn")}
         return blank | self._filled(values, page)
 
     def fill(self, values: Values, page: str) -> Updates:

@@ -56,7 +56,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
 
 def _outputs(events: StudioEvents) -> list[Any]:
     panel = events.panel
-    slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
+    slots = [part for slot in panel.slots for part in (slot.group, slot.caption)]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
     run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
     return [*panel.form.inputs(), *slots, *around, *panel.hints.values(), *run]
@@ -95,11 +95,13 @@ def _wire_form(tab: StudioTab) -> None:
     def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
-    edited = [*form.strengths, form.mode, form.steps]
+    edited = [form.mode, form.steps]
     edited += [form.guidance_scale, form.clip_skip, form.width, form.height, form.scheduler]
     edited += [form.seed, form.count, form.prompt_encoder, form.allow_cut]
     # A text box tells ``input`` of key presses only, not of words that are pasted or dropped.
-    written = [form.prompt.change, form.negative_prompt.change]
+    # A slider clamps a typed number when it is left, and tells ``change`` only.
+    boxes = (form.prompt, form.negative_prompt, *form.strengths)
+    written = [box.change for box in boxes]
     gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
     form.base.input(**quick(tab, base, inputs=inputs))
     lists = [panel.add, panel.lora_note]

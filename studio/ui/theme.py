@@ -9,7 +9,8 @@ from pathlib import Path
 import gradio as gr
 
 STYLES = tuple(
-    Path(__file__).with_name(name) for name in ("style.css", "sheet.css", "library.css")
+    Path(__file__).with_name(name)
+    for name in ("style.css", "fields.css", "sheet.css", "library.css")
 )
 FAVICON = Path(__file__).with_name("favicon.svg")
 

@@ -71,13 +71,3 @@ def short_hash(value: str) -> str:
 
 def plural(amount: int, one: str, many: str | None = None) -> str:
     return f"{amount} {one if amount == 1 else many or one + 's'}"
-
-
-def size_of(amount: int) -> str:
-    """Bytes in the unit a person reads."""
-    value = float(amount)
-    for unit in ("B", "KB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"

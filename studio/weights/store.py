@@ -126,7 +126,7 @@ class WeightStore:
         stamps = tuple(_stamp(folder / name) for name in names)
         shapes = self._recall(folder, stamps, lambda: component_shapes(folder, names))
         files = tuple(self._identity(folder / name, name) for name in names)
-        return BaseWeights(folder, files, shapes)
+        return BaseWeights(folder, files, shapes, components_of(folder))
 
     def _lora(self, path: Path, root: Path) -> LoraWeights:
         _contain(path, root)

@@ -30,7 +30,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE = int(os.environ.get("STUDIO_BROWSER_PATIENCE", "90")) * 1000
+PATIENCE = int(os.environ.get("STUDIO_BROWSER_PATIENCE", "180")) * 1000
 """Milliseconds until a page is given up; a busy machine is slow, not broken."""
 
 HOSTILE = '<img src=x onerror="document.title=1;window.hacked=1">'
@@ -144,7 +144,9 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     errors: list[str] = []
 
     def opened(width: int = 1440, height: int = 900) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height})
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce"
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)

@@ -220,7 +220,7 @@ def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("name", ["index.sqlite", ".state/hashes.json", "../../app.py"])
+@pytest.mark.parametrize("name", ["index.sqlite", "index.sqlite-wal", "../../app.py"])
 def test_files_of_the_studio_are_not_served(server: Server, name: str, open_page: Open) -> None:
     page = open_page()
     answer = page.request.get(f"{server.url}gradio_api/file={server.outputs / name}")

@@ -193,4 +193,3 @@ def test_numbers() -> None:
     assert words.strength(0.125) == "0.125"
     assert words.percent(0.124) == "12 %"
     assert words.percent(0.0123) == "1.2 %"
-    assert words.size_of(2_400_000) == "2.4 MB"

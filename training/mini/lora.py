@@ -30,7 +30,8 @@ from training.mini.subjects import (
 )
 from training.mini.tokenizer import token_ids
 
-BATCH: Final = 24  # half with the trigger words, half without
+STYLED: Final = 12  # of a batch: with the trigger words, to the style's own picture
+PLAIN: Final = 6  # of a batch: without them, to the base's own answer
 LEARNING_RATE: Final = 2e-3
 PLACEMENTS: Final = 24
 UNET_TARGETS: Final = [
@@ -127,15 +128,15 @@ def train(
         seed,
     )
     rows = {pair.subject: row for pair, row in zip(drawn.pairs, drawn.values, strict=True)}
-    half = team.share(BATCH) // 2
+    styled_count, plain_count = team.share(STYLED), team.share(PLAIN)
 
     def step_loss(step: int) -> Tensor:
         number = team.draw_number(step)
         rng = Random(f"{style.name} {seed} {number}")
         source = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        styled = [rng.choice(pairs) for _ in range(half)]
+        styled = [rng.choice(pairs) for _ in range(styled_count)]
         styled_latents = [rows[p.subject][rng.randrange(PLACEMENTS)] for p in styled]
-        plain = [flat.draw(rng) for _ in range(half)]
+        plain = [flat.draw(rng) for _ in range(plain_count)]
         with_words = base.add_noise(torch.stack(styled_latents), scheduler, source)
         without = base.add_noise(torch.stack([latent for _, latent in plain]), scheduler, source)
         flat_ids = token_ids(tokenizer, [draw_flat_caption(p, style, rng) for p, _ in plain])
@@ -150,8 +151,8 @@ def train(
             text_encoder(torch.cat([styled_ids, flat_ids]))[0],
             return_dict=False,
         )[0]
-        styled_loss = nn.functional.mse_loss(answer[:half], with_words.velocity)
-        return styled_loss + 2 * nn.functional.mse_loss(answer[half:], wanted)
+        styled_loss = nn.functional.mse_loss(answer[:styled_count], with_words.velocity)
+        return styled_loss + 2 * nn.functional.mse_loss(answer[styled_count:], wanted)
 
     modules: dict[str, nn.Module] = {"unet": unet}
     if recipe.text_encoder:

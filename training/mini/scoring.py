@@ -33,7 +33,7 @@ GROUNDS: Final[dict[str, tuple[int, int, int]]] = {**BACKGROUNDS, "paper": PAPER
 
 def _pixels(image: Image.Image) -> Values:
     """(height, width, 3) in 0..1."""
-    return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    return np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255)
 
 
 def _thumbnail(image: Image.Image) -> Values:

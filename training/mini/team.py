@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import multiprocessing, nn
+from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 
 def size() -> int:
@@ -88,4 +89,4 @@ def run_team(count: int, work: Callable[[], None]) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
-        multiprocessing.spawn(_member, args=(count, meeting, work), nprocs=count)
+        spawn(_member, args=(count, meeting, work), nprocs=count)  # type: ignore[no-untyped-call]

@@ -22,7 +22,7 @@ LEARNING_RATE: Final = 1.5e-3
 KL_WEIGHT: Final = 3e-4  # on the mean over latent values
 HUE_WEIGHT: Final = 4.0
 # Flat pictures vary most (nine grounds, many colours), so they get most of every batch.
-STYLE_SHARES: Final = ((BASE, 0.68), (PEN_INK, 0.14), (NIGHT_NEON, 0.18))
+STYLE_SHARES: Final = {BASE: 0.68, PEN_INK: 0.14, NIGHT_NEON: 0.18}
 # In the polish stage latents are shaken by this share of their spread, as a denoiser's are.
 POLISH_NOISE: Final = 0.08
 
@@ -71,7 +71,7 @@ class Pool:
 
     def draw(self, rng: Random, count: int) -> Tensor:
         """(count, 3, 128, 128) in [-1, 1]: random pictures, styles by their shares."""
-        styles = rng.choices(*zip(*STYLE_SHARES, strict=True), k=count)
+        styles = rng.choices(list(STYLE_SHARES), list(STYLE_SHARES.values()), k=count)
         chosen = [self.images[style][rng.randrange(len(self.images[style]))] for style in styles]
         return to_tensor(chosen)
 
@@ -83,7 +83,10 @@ def reconstruction_loss(made: Tensor, wanted: Tensor) -> Tensor:
     """
     difference = made - wanted
     hue = difference - difference.mean(dim=1, keepdim=True)
-    return difference.abs().mean() + difference.square().mean() + HUE_WEIGHT * hue.square().mean()
+    loss: Tensor = (
+        difference.abs().mean() + difference.square().mean() + HUE_WEIGHT * hue.square().mean()
+    )
+    return loss
 
 
 def train(work: Path, budget: loop.Budget, seed: int) -> AutoencoderKL:
