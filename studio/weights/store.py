@@ -12,7 +12,7 @@ from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights, 
 from studio.presets import LoraPreset, ModelPreset
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights.adoption import adopt
-from studio.weights.base_folder import INDEX, component_shapes, loaded_files
+from studio.weights.base_folder import INDEX, component_shapes, components_of, loaded_files
 from studio.weights.files import Progress, describe_file, hash_file, read_inspection, unreadable
 from studio.weights.hash_cache import HashCache, Stamp, stamp_of
 from studio.weights.pins import Pins

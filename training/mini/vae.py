@@ -102,7 +102,8 @@ def train(work: Path, budget: loop.Budget, seed: int) -> AutoencoderKL:
         posterior = vae.encode(images).latent_dist
         made = vae.decode(posterior.sample(generator=noise_source)).sample
         divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
-        return reconstruction_loss(made, images) + KL_WEIGHT * divergence
+        loss: Tensor = reconstruction_loss(made, images) + KL_WEIGHT * divergence
+        return loss
 
     stage = loop.Stage("vae", {"vae": vae}, LEARNING_RATE, budget, work / "vae.pt")
     loop.run(stage, step_loss)
