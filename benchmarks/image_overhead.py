@@ -49,7 +49,7 @@ def bare_pipeline(workspace: Workspace, plan: RunPlan) -> StableDiffusionPipelin
     assert lora.source is not None
     pipeline = StableDiffusionPipeline.from_pretrained(
         BUILT_IN_PRESETS / str(model.source.embedded),
-        torch_dtype=getattr(torch, plan.settings.dtype),
+        dtype=getattr(torch, plan.settings.dtype),
         local_files_only=True,
     )
     file = BUILT_IN_PRESETS / str(lora.source.embedded)

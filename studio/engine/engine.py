@@ -121,6 +121,7 @@ class Engine:
             events.put(_END)
 
     def _run(self, job: Job, cancel: EitherEvent, publish: Publish) -> None:
+        _import_everything()
         from studio.engine.device import free_memory
         from studio.engine.run import run_job
 
@@ -133,5 +134,14 @@ class Engine:
 
 
 def _import_everything() -> None:
-    for name in ("compel", "diffusers.loaders.lora_pipeline", "studio.engine.run"):
-        importlib.import_module(name)
+    from transformers.utils import logging
+
+    # The pipelines' modules import image processors that nothing here uses, and transformers
+    # complains of the torchvision it would want for them.
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        for name in ("compel", "diffusers.loaders.lora_pipeline", "studio.engine.run"):
+            importlib.import_module(name)
+    finally:
+        logging.set_verbosity(level)

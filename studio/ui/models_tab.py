@@ -1,5 +1,6 @@
 """The Models tab: every preset, whether its weights are there, and what it says."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -7,6 +8,7 @@ import gradio as gr
 from studio.architecture import TRAITS, Architecture
 from studio.errors import StudioError
 from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.settings import BUILT_IN_PRESETS
 from studio.ui import tables
 from studio.ui.choices import holds_words
 from studio.ui.html import Html, div
@@ -86,6 +88,9 @@ def _tables(workspace: Workspace, words: str, architecture: str, chosen: str) ->
         present = workspace.present()
     except StudioError as error:
         return tables.failed(str(error))
+    # What can be used at once comes first, else in the order of the files.
+    models.sort(key=lambda model: not present[model.slug])
+    loras.sort(key=lambda lora: not present[lora.slug])
     return div(
         "ls-tables",
         tables.models(models, present, chosen),
@@ -106,4 +111,13 @@ def _details(workspace: Workspace, slug: str) -> Html:
     preset = workspace.catalog.models.get(slug) or workspace.catalog.loras.get(slug)
     if preset is None:
         return tables.nothing_picked()
-    return tables.details(preset, workspace.present()[slug], workspace.expected_at(slug))
+    place = _place(workspace.expected_at(slug), workspace.settings.model_base_path)
+    return tables.details(preset, workspace.present()[slug], place)
+
+
+def _place(path: Path, base: Path) -> str:
+    """Where weights belong, without the machine's own folders: a page can be public."""
+    for root, name in ((BUILT_IN_PRESETS, "presets"), (base, "MODEL_BASE_PATH")):
+        if path.is_relative_to(root):
+            return f"{name}/{path.relative_to(root).as_posix()}"
+    return path.name

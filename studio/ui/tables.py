@@ -114,7 +114,7 @@ def nothing_picked() -> Html:
     return div("ls-card ls-hint-card", "Choose a row to read its identity, source and notes.")
 
 
-def details(preset: ModelPreset | LoraPreset, there: bool, place: Path) -> Html:
+def details(preset: ModelPreset | LoraPreset, there: bool, place: str) -> Html:
     """One preset, opened."""
     own = _model_rows(preset) if isinstance(preset, ModelPreset) else _lora_rows(preset)
     kind = "Model" if isinstance(preset, ModelPreset) else "LoRA"

@@ -83,7 +83,7 @@ def test_hostile_texts_stay_texts(text: str) -> None:
         grid.thumbnail(text, Path("/t.webp"), text, text, text, [text], 7),
         stage.waiting(text),
         tables.loras([preset], {"hostile": True}, text),
-        tables.details(preset, True, Path(text)),
+        tables.details(preset, True, text),
     )
     for page in pages:
         assert_dead(page)

@@ -19,7 +19,7 @@ def build_pipeline(
     text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
 ) -> StableDiffusionPipeline:
-    """The parts as one pipeline; no safety checker, since the model can draw 48 things only."""
+    """The parts as one pipeline; no safety checker, since the model can draw 36 things only."""
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder,
