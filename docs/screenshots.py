@@ -83,9 +83,9 @@ def page(browser: Browser, url: str, width: int, height: int, dark: bool) -> Ite
     context.close()
 
 
-def shoot(opened: Page, name: str, full: bool = False) -> None:
+def shoot(opened: Page, name: str) -> None:
     opened.wait_for_timeout(1200)
-    opened.screenshot(path=FOLDER / f"{name}.png", full_page=full)
+    opened.screenshot(path=FOLDER / f"{name}.png")
 
 
 def make_pictures(opened: Page) -> None:
@@ -131,7 +131,7 @@ def take(url: str) -> None:
             shoot(opened, "studio-dark")
             tabs(opened, "dark")
         with page(browser, url, 390, 844, dark=False) as opened:
-            shoot(opened, "studio-phone", full=True)
+            shoot(opened, "studio-phone")
         with page(browser, url, 1600, 1000, dark=False) as opened:
             opened.get_by_role("button", name="Settings").click()
             opened.get_by_label("Width").fill("130")

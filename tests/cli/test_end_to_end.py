@@ -13,7 +13,7 @@ from tests.cli.conftest import Cli
 STUDIO = Path(sys.executable).with_name("studio")
 PROMPT = ("--prompt", "a rocket on a blue background", "--seed", "7", "--steps", "4")
 INK = ("--base", "mini", "--lora", "pen-ink-mini", "--mode", "lora_with_trigger", *PROMPT)
-PATIENCE = 180
+PATIENCE = 500
 
 
 def studio(*arguments: str) -> subprocess.CompletedProcess[str]:
