@@ -1,0 +1,124 @@
+"""Every rule a request can break: one frozen class each.
+
+A violation says what was found, what is expected and the way out. ``field`` is the path of
+the request's field it stands beside: ``base``, ``mode``, ``prompt``, ``negative_prompt``,
+``loras``, ``loras.<slug>``, ``loras.<slug>.strength``, ``settings.<name>``, ``seed``, ``count``,
+``prompt_encoder``.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from studio.violations.choices import (
+    ArchitectureMismatch,
+    ArchitectureNotRunnable,
+    DuplicateLora,
+    LoraForbidden,
+    LoraRequired,
+    ModeNotSupported,
+    TooManyLoras,
+    UnknownBase,
+    UnknownLora,
+)
+from studio.violations.files import (
+    HashMismatch,
+    LoraDoesNotFit,
+    WeightsMissing,
+    WeightsUnusable,
+)
+from studio.violations.numbers import (
+    ClipSkipNotSupported,
+    NotAMultiple,
+    OutOfRange,
+    SettingConflict,
+    SettingMissing,
+    TooManyPixels,
+    UnknownScheduler,
+)
+from studio.violations.rule import Rule
+from studio.violations.texts import (
+    EncoderNotSupported,
+    LoraTagInPrompt,
+    NegativePromptNotSupported,
+    NoTriggerWords,
+    PromptEmpty,
+    PromptTooLong,
+    SyntaxWithoutEffect,
+    TextUnreadable,
+    TriggerDuplicated,
+    TriggerForbidden,
+    TriggerMissing,
+)
+
+Violation = Annotated[
+    UnknownBase
+    | UnknownLora
+    | DuplicateLora
+    | TooManyLoras
+    | ArchitectureMismatch
+    | ArchitectureNotRunnable
+    | LoraRequired
+    | LoraForbidden
+    | ModeNotSupported
+    | WeightsMissing
+    | WeightsUnusable
+    | HashMismatch
+    | LoraDoesNotFit
+    | NoTriggerWords
+    | TriggerMissing
+    | TriggerForbidden
+    | TriggerDuplicated
+    | LoraTagInPrompt
+    | SyntaxWithoutEffect
+    | TextUnreadable
+    | PromptEmpty
+    | PromptTooLong
+    | NegativePromptNotSupported
+    | EncoderNotSupported
+    | ClipSkipNotSupported
+    | OutOfRange
+    | NotAMultiple
+    | TooManyPixels
+    | SettingMissing
+    | SettingConflict
+    | UnknownScheduler,
+    Field(discriminator="code"),
+]
+"""Any of them, told apart by ``code``."""
+
+__all__ = [
+    "ArchitectureMismatch",
+    "ArchitectureNotRunnable",
+    "ClipSkipNotSupported",
+    "DuplicateLora",
+    "EncoderNotSupported",
+    "HashMismatch",
+    "LoraDoesNotFit",
+    "LoraForbidden",
+    "LoraRequired",
+    "LoraTagInPrompt",
+    "ModeNotSupported",
+    "NegativePromptNotSupported",
+    "NoTriggerWords",
+    "NotAMultiple",
+    "OutOfRange",
+    "PromptEmpty",
+    "PromptTooLong",
+    "Rule",
+    "SettingConflict",
+    "SettingMissing",
+    "SyntaxWithoutEffect",
+    "TextUnreadable",
+    "TooManyLoras",
+    "TooManyPixels",
+    "TriggerDuplicated",
+    "TriggerForbidden",
+    "TriggerMissing",
+    "UnknownBase",
+    "UnknownLora",
+    "UnknownScheduler",
+    "Violation",
+    "WeightsMissing",
+    "WeightsUnusable",
+]

@@ -1,0 +1,53 @@
+"""The weights on disk."""
+
+from typing import Literal
+
+from studio.violations.rule import Rule
+
+
+class WeightsMissing(Rule):
+    FOUND = "The weights of {label} are not on disk; they belong at {expected_at}."
+    EXPECTED = "the weights at {expected_at}"
+    WAY_OUT = "{get}"
+    code: Literal["weights_missing"] = "weights_missing"
+    slug: str
+    label: str
+    expected_at: str
+    get: str
+
+
+class WeightsUnusable(Rule):
+    FOUND = "The weights of {label} cannot be used: {reason}"
+    EXPECTED = "a readable safetensors file"
+    WAY_OUT = "{remedy}"
+    code: Literal["weights_unusable"] = "weights_unusable"
+    slug: str
+    label: str
+    reason: str
+    remedy: str
+
+
+class HashMismatch(Rule):
+    FOUND = "The weights of {label} have SHA-256 {found_sha256}, not {expected_sha256} ({basis})."
+    EXPECTED = "SHA-256 {expected_sha256}"
+    WAY_OUT = "{remedy}"
+    code: Literal["hash_mismatch"] = "hash_mismatch"
+    slug: str
+    label: str
+    found_sha256: str
+    expected_sha256: str
+    basis: str
+    remedy: str
+
+
+class LoraDoesNotFit(Rule):
+    FOUND = "The file of {label} does not fit {base}. {reasons}"
+    EXPECTED = "a file whose every layer is a layer of {base}"
+    WAY_OUT = "Choose a LoRA trained for {base_architecture}, or correct the preset's file."
+    code: Literal["lora_does_not_fit"] = "lora_does_not_fit"
+    slug: str
+    label: str
+    base: str
+    base_architecture: str
+    evidence: tuple[str, ...]
+    reasons: str

@@ -1,0 +1,77 @@
+"""The settings."""
+
+from typing import Literal
+
+from studio.violations.rule import Rule
+
+
+class ClipSkipNotSupported(Rule):
+    FOUND = "{architecture} has no clip skip."
+    EXPECTED = "clip skip left empty"
+    WAY_OUT = "Leave clip skip empty, or choose a base whose text encoder is CLIP."
+    code: Literal["clip_skip_not_supported"] = "clip_skip_not_supported"
+    field: str = "settings.clip_skip"
+    architecture: str
+
+
+class OutOfRange(Rule):
+    FOUND = "{name} is {value:.12g}."
+    EXPECTED = "{low:.12g} to {high:.12g}"
+    WAY_OUT = "Set it to a value from {low:.12g} to {high:.12g}."
+    code: Literal["out_of_range"] = "out_of_range"
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+class NotAMultiple(Rule):
+    FOUND = "{name} is {value}, not a multiple of {multiple}."
+    EXPECTED = "a multiple of {multiple}"
+    WAY_OUT = "Set it to {below} or {above}."
+    code: Literal["not_a_multiple"] = "not_a_multiple"
+    name: str
+    value: int
+    multiple: int
+    below: int
+    above: int
+
+
+class TooManyPixels(Rule):
+    FOUND = "{width} x {height} is {pixels} pixels."
+    EXPECTED = "at most {limit} pixels"
+    WAY_OUT = "Choose a smaller width or height."
+    code: Literal["too_many_pixels"] = "too_many_pixels"
+    field: str = "settings.width"
+    width: int
+    height: int
+    pixels: int
+    limit: int
+
+
+class SettingMissing(Rule):
+    FOUND = "Nobody says {name}: the preset of {label} leaves it open."
+    EXPECTED = "a value for {name}"
+    WAY_OUT = "Enter {name}, or write it into the preset's settings."
+    code: Literal["setting_missing"] = "setting_missing"
+    name: str
+    label: str
+
+
+class SettingConflict(Rule):
+    FOUND = "The chosen LoRAs disagree about {name}: {values}."
+    EXPECTED = "one value for {name}"
+    WAY_OUT = "Enter {name} yourself, or keep only one of these LoRAs."
+    code: Literal["setting_conflict"] = "setting_conflict"
+    name: str
+    values: str
+
+
+class UnknownScheduler(Rule):
+    FOUND = "There is no scheduler {scheduler!r}."
+    EXPECTED = "one of: {known}"
+    WAY_OUT = "Choose one of {known}."
+    code: Literal["unknown_scheduler"] = "unknown_scheduler"
+    field: str = "settings.scheduler"
+    scheduler: str
+    known: str
