@@ -3,12 +3,16 @@
 ``demo`` is the page; settings come from the environment and ``.env``.
 """
 
+import logging
 import os
 from pathlib import Path
 
 from studio.settings import Settings
 from studio.ui import build, launch_options
 from studio.workspace import Workspace
+
+logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
+logging.getLogger("studio").setLevel(logging.INFO)
 
 workspace = Workspace.open(Settings.from_env(os.environ, Path.cwd()))
 demo = build(workspace)

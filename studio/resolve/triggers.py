@@ -15,11 +15,14 @@ def base_prompt_triggers(
     Looked up by first word, so that the cost follows the prompt and not the catalogue.
     """
     index = catalog.required_phrases(architecture)
-    words = set(re.findall(r"\w+", prompt.lower()))
+    flat = " ".join(prompt.lower().split())
+    words = set(re.findall(r"\w+", flat))
+    # Thousands of phrases can share a first word; only those that stand there are matched.
     candidates = [
         Wanted(phrase, (slug,))
         for word in words & index.keys()
         for phrase, slug in index[word].items()
+        if phrase in flat
     ]
     found = find_phrases(prompt, candidates)
     return tuple(dict.fromkeys((item.phrase, item.slugs[0]) for item in found))
