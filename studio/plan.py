@@ -140,5 +140,5 @@ class RunPlan(Contract):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the plan's canonical JSON."""
-        return fingerprint(self.model_dump(mode="json"))
+        """SHA-256 of the plan's canonical JSON, its notices left out: they change nothing."""
+        return fingerprint(self.model_dump(mode="json", exclude={"notices"}))

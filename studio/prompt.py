@@ -108,13 +108,15 @@ def merge_wanted(wanted: Sequence[tuple[str, str]]) -> tuple[Wanted, ...]:
 
 def find_phrases(text: str, wanted: Sequence[Wanted]) -> tuple[Occurrence, ...]:
     """Where the phrases stand in ``text``: whole words, any case, longest first, no overlap."""
-    taken: list[Occurrence] = []
+    found: list[Occurrence] = []
+    taken = bytearray(len(text))
     for item in sorted(wanted, key=lambda item: -len(item.phrase)):
         for match in _phrase_pattern(item.phrase).finditer(text):
             start, end = match.span()
-            if all(end <= other.start or start >= other.end for other in taken):
-                taken.append(Occurrence(item.phrase, start, end, item.slugs))
-    return tuple(sorted(taken, key=lambda found: found.start))
+            if not any(taken[start:end]):
+                taken[start:end] = b"\1" * (end - start)
+                found.append(Occurrence(item.phrase, start, end, item.slugs))
+    return tuple(sorted(found, key=lambda item: item.start))
 
 
 def _phrase_pattern(phrase: str) -> re.Pattern[str]:
@@ -210,6 +212,11 @@ _COMPEL_WEIGHT = re.compile(
     r"\)\s*(?:\d+(?:\.\d+)?|[+-]+)|(?<=\w)(?:\+{2,}|-{2,}|[+-](?=$|[\s,.;)]))"
 )
 _COMPEL_CALL = re.compile(r"\)\s*\.(?:and|blend)\s*\(")
+_WHOLE_CALL = re.compile(
+    r'\((?P<prompts>\s*"(?:[^"\\]|\\.)*"(?:\s*,\s*"(?:[^"\\]|\\.)*")*\s*)\)'
+    r"\s*\.(?P<call>and|blend)\s*\((?P<weights>[^()]*)\)"
+)
+_ZERO_WEIGHT = re.compile(r"\(([^()]*)\)\s*0(?:\.0*)?(?![\d.])")
 _COMPEL_WITHOUT_EFFECT = re.compile(r"\.swap\s*\(|\bwithLora\s*\(")
 _LORA_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
 
@@ -244,8 +251,49 @@ def compel_words(text: str) -> str:
     the encoder reads each prompt on its own, which one text cannot say.
     """
     bare = _COMPEL_WEIGHT.sub(lambda match: ")" if match.group().startswith(")") else "", text)
-    bare = re.sub(r'(?<!\\)[()"]', " ", bare)
-    return re.sub(r'\\([()"])', r"\1", bare)
+    return re.sub(r'\\([()"])', r"\1", _without_pairs(bare))
+
+
+def _without_pairs(text: str) -> str:
+    """Matched brackets and quotes become blanks; one without its partner is a plain mark."""
+    characters = list(text)
+    brackets: list[int] = []
+    quote: int | None = None
+    for place in (match.start() for match in re.finditer(r'(?<!\\)[()"]', text)):
+        opened: int | None = None
+        if text[place] == "(":
+            brackets.append(place)
+        elif text[place] == ")":
+            opened = brackets.pop() if brackets else None
+        elif quote is None:
+            quote = place
+        else:
+            opened, quote = quote, None
+        if opened is not None:
+            characters[opened] = characters[place] = " "
+    return "".join(characters)
+
+
+def dropped_by_call(text: str) -> str | None:
+    """Why Compel would not read all of a text with ``.blend()`` or ``.and()``; None if it would.
+
+    Compel stops reading at the end of the call, and wants a weight for each prompt.
+    """
+    if not _COMPEL_CALL.search(text):
+        return None
+    whole = _WHOLE_CALL.fullmatch(text.strip())
+    if whole is None:
+        return "reads nothing before the prompts in quotes and nothing after the call"
+    prompts = len(re.findall(r'"(?:[^"\\]|\\.)*"', whole["prompts"]))
+    weights = len([part for part in whole["weights"].split(",") if part.strip()])
+    if weights != prompts and (weights or whole["call"] == "blend"):
+        return f"wants {prompts} weights for {prompts} prompts, and gets {weights}"
+    return None
+
+
+def zero_weighted(text: str) -> tuple[str, ...]:
+    """The words that Compel's weight 0 takes out: ``(words)0``."""
+    return tuple(match.group(1) for match in _ZERO_WEIGHT.finditer(text))
 
 
 def syntax_without_effect(text: str) -> tuple[str, ...]:

@@ -14,3 +14,6 @@ SCHEDULER_NAMES = (
     "PNDMScheduler",
     "UniPCMultistepScheduler",
 )
+
+STEP_LIMITS = {"LCMScheduler": 50}
+"""Most steps of a scheduler that has a limit: LCM was distilled over 50."""

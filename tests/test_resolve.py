@@ -231,6 +231,83 @@ def test_text_that_cannot_be_written_down_is_named(field: str) -> None:
     assert "place 10" in violation.found
 
 
+def test_a_pin_or_any_other_notice_leaves_the_fingerprint_alone() -> None:
+    first = plan_of(with_loras("ink"))
+    later = plan_of(with_loras("ink"), replace(inventory(), pins={"ink": HASH["ink"]}))
+    assert first.notices != later.notices
+    assert first.fingerprint == later.fingerprint
+
+
+def test_minus_zero_is_zero() -> None:
+    zero = plan_of(ask(settings=Overrides(guidance_scale=0.0)))
+    assert plan_of(ask(settings=Overrides(guidance_scale=-0.0))).fingerprint == zero.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        ('("a rocket", "a cat").and(), phrsink, pen and ink illustration', "call_not_whole"),
+        ('sky, ("a rocket, phrsink, pen and ink illustration", "b").and()', "call_not_whole"),
+        ('("phrsink, pen and ink illustration", "b").blend(1)', "call_not_whole"),
+        ("a rocket, (phrsink)0, pen and ink illustration", "trigger_missing"),
+    ],
+)
+def test_words_that_compel_would_drop_are_no_plan(prompt: str, code: str) -> None:
+    assert codes(with_loras("ink", prompt=prompt)) == {code: "prompt"}
+
+
+def test_a_whole_call_with_the_triggers_inside_is_a_plan() -> None:
+    prompt = '("a rocket, phrsink, pen and ink illustration", "a cat").blend(0.7, 0.3)'
+    request = with_loras("ink", prompt=prompt, prompt_encoder=PromptEncoder.COMPEL)
+    found = (
+        codes(request)
+        if not isinstance(resolve(request, CATALOG, inventory(), RUNTIME), RunPlan)
+        else {}
+    )
+    assert found == {}
+
+
+def test_a_negative_call_has_no_place_for_the_loras_terms() -> None:
+    request = with_loras("ink", negative_prompt='("blur", "text").and()')
+    assert codes(request) == {"call_not_whole": "negative_prompt"}
+
+
+def test_optional_triggers_are_everyday_words() -> None:
+    settings = Overrides(guidance_scale=3.0)
+    alone = with_loras("neon", mode=Mode.LORA, prompt="a nghtneon sign", settings=settings)
+    assert isinstance(plan_of(alone), RunPlan)
+    twice = with_loras("neon", prompt="nghtneon, nghtneon", settings=settings)
+    assert isinstance(plan_of(twice), RunPlan)
+
+
+def test_one_file_under_two_names_counts_once() -> None:
+    there = inventory()
+    twins = {**there.loras, "plain": lora_weights(HASH["ink"])}
+    violation = only(with_loras("ink", "plain"), replace(there, loras=twins))
+    assert (violation.code, violation.field) == ("same_weights", "loras.plain")
+
+
+def test_a_book_is_refused_before_anything_else_is_looked_at() -> None:
+    violation = only(ask(prompt="phrsink " * 3000))
+    assert (violation.code, violation.field) == ("text_too_large", "prompt")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"settings": Overrides(steps=10**400)}, "settings.steps"),
+        ({"settings": Overrides(width=-50)}, "settings.width"),
+        ({"settings": Overrides(width=10)}, "settings.width"),
+        ({"count": 5_000_000_000}, "count"),
+        ({"settings": Overrides(steps=60, scheduler="LCMScheduler")}, "settings.steps"),
+    ],
+)
+def test_absurd_numbers_are_out_of_range_and_nothing_more(
+    change: dict[str, Any], field: str
+) -> None:
+    assert codes(ask(**change)) == {"out_of_range": field}
+
+
 def test_unknown_base_names_those_there_are() -> None:
     violation = only(ask(base="minni"))
     assert (violation.code, violation.field) == ("unknown_base", "base")
@@ -284,7 +361,8 @@ def test_a_hash_that_changed_since_it_was_pinned_is_refused() -> None:
 
 def test_an_unpinned_lora_is_a_notice() -> None:
     assert "pin_on_first_use" in {notice.code for notice in plan_of(with_loras("ink")).notices}
-    pinned = replace(inventory(), pins={"ink": HASH["ink"]})
+    base_sha256 = plan_of(ask()).base.sha256
+    pinned = replace(inventory(), pins={"ink": HASH["ink"], "mini": base_sha256})
     notices = plan_of(with_loras("ink"), pinned).notices
     assert "pin_on_first_use" not in {notice.code for notice in notices}
 
@@ -418,9 +496,9 @@ def test_compel_has_no_limit() -> None:
 
 def test_weights_that_would_be_plain_words_are_named() -> None:
     plan = plan_of(ask(prompt="a (red rocket:1.3)"))
-    assert "(red rocket)1.3" in plan.notices[0].text
+    assert "(red rocket)1.3" in plan.notices[-1].text
     native = plan_of(ask(prompt="a rocket++", prompt_encoder=PromptEncoder.NATIVE))
-    assert native.notices[0].code == "weight_as_text"
+    assert native.notices[-1].code == "weight_as_text"
 
 
 def test_violations_say_what_was_found_expected_and_the_way_out() -> None:

@@ -6,15 +6,23 @@ from collections.abc import Callable, Iterator
 
 from studio.architecture import TRAITS, Mode
 from studio.plan import FloatSetting, IntSetting, TextSetting
-from studio.presets import MAX_CLIP_SKIP, MAX_STRENGTH, Catalog
-from studio.prompt import find_phrases, has_compel_call, lora_tags, syntax_without_effect
+from studio.presets import MAX_CLIP_SKIP, MAX_STRENGTH, Catalog, TriggerRule
+from studio.prompt import (
+    dropped_by_call,
+    find_phrases,
+    has_compel_call,
+    lora_tags,
+    syntax_without_effect,
+    zero_weighted,
+)
 from studio.request import SEED_LIMIT, GenerationRequest, PromptEncoder
 from studio.resolve.draft import Draft, SettingChoices, mode_names
 from studio.resolve.triggers import base_prompt_triggers
-from studio.schedulers import SCHEDULER_NAMES
+from studio.schedulers import SCHEDULER_NAMES, STEP_LIMITS
 from studio.violations import (
     ArchitectureMismatch,
     ArchitectureNotRunnable,
+    CallNotWhole,
     ClipSkipNotSupported,
     DuplicateLora,
     EncoderNotSupported,
@@ -28,6 +36,7 @@ from studio.violations import (
     OutOfRange,
     PromptEmpty,
     SyntaxWithoutEffect,
+    TextTooLarge,
     TextUnreadable,
     TooManyLoras,
     TooManyPixels,
@@ -41,6 +50,8 @@ from studio.violations import (
 
 MAX_LORAS = 4
 MAX_COUNT = 16
+MAX_TEXT = 20_000
+"""Characters of a prompt; a picture's record holds it several times."""
 MAX_STEPS = 200
 MAX_GUIDANCE = 50.0
 SIZE_RANGE = (32, 8192)
@@ -49,8 +60,10 @@ Check = Callable[[Draft, SettingChoices], Iterator[Violation]]
 
 
 def check_text(request: GenerationRequest) -> Iterator[Violation]:
-    """Both texts can be written down; where they cannot, nothing else can be said of them."""
+    """Both texts can be written down and are no books; else nothing more is said of them."""
     for field, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
+        if len(text) > MAX_TEXT:
+            yield TextTooLarge(field=field, length=len(text), limit=MAX_TEXT)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -67,9 +80,13 @@ def check_request(request: GenerationRequest, catalog: Catalog) -> Iterator[Viol
         if request.prompt_encoder is PromptEncoder.COMPEL:
             for syntax in syntax_without_effect(text):
                 yield SyntaxWithoutEffect(field=side, found_syntax=syntax)
+            if reason := dropped_by_call(text):
+                remedy = "Put all words into the quotes, and give each prompt its weight."
+                yield CallNotWhole(field=side, reason=reason, remedy=remedy)
     yield from _check_lora_list(request, catalog)
     yield from _range("count", "count", request.count, 1, MAX_COUNT)
-    yield from _range("seed", "seed", request.seed, 0, SEED_LIMIT - max(request.count, 1))
+    clamped_count = min(max(request.count, 1), MAX_COUNT)
+    yield from _range("seed", "seed", request.seed, 0, SEED_LIMIT - clamped_count)
 
 
 def _check_lora_list(request: GenerationRequest, catalog: Catalog) -> Iterator[Violation]:
@@ -86,7 +103,6 @@ def _check_lora_list(request: GenerationRequest, catalog: Catalog) -> Iterator[V
 
 
 def _range(field: str, name: str, value: float, low: float, high: float) -> Iterator[OutOfRange]:
-    # Written so that NaN is out of range too.
     if not low <= value <= high:
         yield OutOfRange(field=field, name=name, value=value, low=low, high=high)
 
@@ -145,30 +161,52 @@ def check_triggers(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
             yield TriggerForbidden(phrase=phrase, slug=slug, mode=mode.value)
         return
     counts = Counter(found.phrase for found in find_phrases(prompt, draft.chosen_triggers()))
+    required = {item.phrase for item in draft.chosen_triggers(TriggerRule.REQUIRED)}
     for wanted in draft.chosen_triggers():
         times, slug = counts[wanted.phrase], wanted.slugs[0]
-        if mode is Mode.LORA and times:
+        if mode is Mode.LORA and times and wanted.phrase in required:
             yield TriggerForbidden(phrase=wanted.phrase, slug=slug, mode=mode.value)
-        if mode.takes_trigger_words and times > 1:
+        if mode.takes_trigger_words and times > 1 and wanted.phrase in required:
             yield TriggerDuplicated(phrase=wanted.phrase, slug=slug, times=times)
-        if mode.takes_trigger_words and not times and _cannot_append(draft):
-            yield TriggerMissing(
-                slug=slug,
-                phrase=wanted.phrase,
-                reason="the prompt uses .and() or .blend(), where words cannot be appended",
-                remedy=f"Write {wanted.phrase!r} into the prompt where it belongs.",
-            )
+    if mode.takes_trigger_words:
+        yield from _check_reach(draft)
 
 
-def _cannot_append(draft: Draft) -> bool:
-    compel = draft.request.prompt_encoder is PromptEncoder.COMPEL
-    return compel and has_compel_call(draft.request.prompt)
+def _check_reach(draft: Draft) -> Iterator[TriggerMissing]:
+    """With Compel, the words are not weighted away, and can be appended where they are absent."""
+    if draft.request.prompt_encoder is not PromptEncoder.COMPEL:
+        return
+    prompt, triggers = draft.request.prompt, draft.chosen_triggers()
+    present = {found.phrase for found in find_phrases(prompt, triggers)}
+    silenced = " | ".join(zero_weighted(prompt))
+    gone = {found.phrase for found in find_phrases(silenced, triggers)}
+    for wanted in triggers:
+        if wanted.phrase in gone:
+            reason = "its weight is 0"
+            remedy = "Give it a weight above 0, or choose mode 'lora'."
+        elif wanted.phrase not in present and has_compel_call(prompt):
+            reason = "the prompt uses .and() or .blend(), where words cannot be appended"
+            remedy = f"Write {wanted.phrase!r} into one of the prompts in quotes."
+        else:
+            continue
+        yield TriggerMissing(
+            slug=wanted.slugs[0], phrase=wanted.phrase, reason=reason, remedy=remedy
+        )
 
 
 def check_prompts(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     """The base takes a negative prompt if there is one."""
     if draft.request.negative_prompt.strip() and not draft.takes_negative:
         yield NegativePromptNotSupported(label=draft.model.label)
+    negative = draft.request.negative_prompt
+    compel = draft.request.prompt_encoder is PromptEncoder.COMPEL
+    if compel and has_compel_call(negative) and draft.wanted_negatives():
+        words = ", ".join(item.phrase for item in draft.wanted_negatives())
+        yield CallNotWhole(
+            field="negative_prompt",
+            reason=f"has no place for the LoRA's own words ({words})",
+            remedy="Write the negative prompt without .blend() and .and().",
+        )
 
 
 def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:
@@ -177,7 +215,9 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
     if draft.request.settings.clip_skip is not None and not draft.traits.clip_skip:
         yield ClipSkipNotSupported(architecture=draft.traits.label)
     if isinstance(choices.steps, IntSetting):
-        yield from _range("settings.steps", "steps", choices.steps.value, 1, MAX_STEPS)
+        named = choices.scheduler.value if isinstance(choices.scheduler, TextSetting) else ""
+        high = STEP_LIMITS.get(named, MAX_STEPS)
+        yield from _range("settings.steps", "steps", choices.steps.value, 1, high)
     if isinstance(choices.guidance_scale, FloatSetting):
         value = choices.guidance_scale.value
         yield from _range("settings.guidance_scale", "guidance scale", value, 0, MAX_GUIDANCE)
@@ -206,13 +246,13 @@ def check_size(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:
         sides.append(side.value)
         yield from _range(f"settings.{name}", name, side.value, *SIZE_RANGE)
         below = side.value // multiple * multiple
-        if side.value != below:
+        if SIZE_RANGE[0] <= side.value <= SIZE_RANGE[1] and side.value != below:
             yield NotAMultiple(
                 field=f"settings.{name}",
                 name=name,
                 value=side.value,
                 multiple=multiple,
-                below=max(below, multiple),
+                below=below,
                 above=below + multiple,
             )
     limit = draft.model.settings.max_pixels

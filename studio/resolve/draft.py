@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from studio.architecture import TRAITS, Mode, Traits
 from studio.inventory import Inventory
 from studio.plan import FloatSetting, IntSetting, Origin, TextSetting
-from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.prompt import TokenCounter, Wanted, merge_wanted
 from studio.request import GenerationRequest, LoraChoice
 from studio.violations import SettingConflict, SettingMissing
@@ -61,14 +61,11 @@ class Draft:
             return ()
         return self.chosen_triggers()
 
-    def chosen_triggers(self) -> tuple[Wanted, ...]:
-        """All trigger words of the chosen LoRAs, whatever the mode does with them."""
+    def chosen_triggers(self, rule: TriggerRule | None = None) -> tuple[Wanted, ...]:
+        """Trigger words of the chosen LoRAs (of those with ``rule``), whatever the mode is."""
+        presets = [preset for _, preset in self.chosen if rule in (None, preset.trigger)]
         return merge_wanted(
-            [
-                (phrase, preset.slug)
-                for _, preset in self.chosen
-                for phrase in preset.trigger_phrases
-            ]
+            [(words, preset.slug) for preset in presets for words in preset.trigger_phrases]
         )
 
     def wanted_negatives(self) -> tuple[Wanted, ...]:
@@ -162,7 +159,7 @@ def _conflict(name: str, values: Mapping[str, float]) -> SettingConflict:
 def _guidance(draft: Draft) -> FloatChoice:
     asked, model = draft.request.settings.guidance_scale, draft.model.settings.guidance_scale
     if asked is not None:
-        return FloatSetting(value=asked, origin=Origin.USER)
+        return FloatSetting(value=asked + 0.0, origin=Origin.USER)  # -0.0 becomes 0.0
     wishes = {
         preset.slug: preset.settings.guidance_scale
         for _, preset in draft.applied
@@ -210,7 +207,7 @@ def _scheduler(draft: Draft) -> TextChoice:
 
 def _strength(choice: LoraChoice, preset: LoraPreset) -> FloatSetting:
     if choice.strength is not None:
-        return FloatSetting(value=choice.strength, origin=Origin.USER)
+        return FloatSetting(value=choice.strength + 0.0, origin=Origin.USER)
     if preset.settings.strength is not None:
         return FloatSetting(value=preset.settings.strength, origin=Origin.LORA, slug=preset.slug)
     return FloatSetting(value=1.0, origin=Origin.CONVENTION)

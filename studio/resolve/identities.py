@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from studio.architecture import TRAITS
 from studio.contract import fingerprint
 from studio.inspection.fit import Fit, check_fit
 from studio.inventory import BaseWeights, LoraWeights
@@ -12,6 +11,7 @@ from studio.resolve.draft import Draft, SettingChoices
 from studio.violations import (
     HashMismatch,
     LoraDoesNotFit,
+    SameWeights,
     Violation,
     WeightsMissing,
     WeightsUnusable,
@@ -39,6 +39,19 @@ def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         same = preset.base_architecture is model.base_architecture
         if base is not None and same:
             yield from _check_fit(draft, preset, weights, base)
+    yield from _check_twins(draft)
+
+
+def _check_twins(draft: Draft) -> Iterator[SameWeights]:
+    """No two chosen LoRAs are one file under two names."""
+    first: dict[str, str] = {}
+    for _choice, preset in draft.applied:
+        weights = draft.inventory.loras.get(preset.slug)
+        if weights is None:
+            continue
+        other = first.setdefault(weights.file.sha256, preset.slug)
+        if other != preset.slug:
+            yield SameWeights(field=f"loras.{preset.slug}", slug=preset.slug, other=other)
 
 
 def base_sha256(base: BaseWeights) -> str:
@@ -148,7 +161,7 @@ def base_identity(draft: Draft) -> BaseIdentity:
         slug=model.slug,
         label=model.label,
         architecture=model.base_architecture,
-        pipeline=TRAITS[model.base_architecture].pipeline,
+        pipeline=model.pipeline,
         source=model.source.describe() if model.source else "local",
         revision=model.revision,
         sha256=base_sha256(base),

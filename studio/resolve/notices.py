@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from studio.architecture import TRAITS, GuidanceKind, Mode
 from studio.plan import FloatSetting, IntSetting, Notice
-from studio.presets import TriggerRule
-from studio.prompt import ResolvedPrompt, a1111_weights, compel_words, has_compel_weights
+from studio.presets import LoraPreset, ModelPreset, TriggerRule
+from studio.prompt import ResolvedPrompt, Side, a1111_weights, compel_words, has_compel_weights
 from studio.request import PromptEncoder
 from studio.resolve.draft import Draft, SettingChoices
 from studio.resolve.triggers import base_prompt_triggers
@@ -28,6 +28,7 @@ def notices(draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt) -> tu
     return (
         *_base_notices(draft),
         *_lora_notices(draft, choices),
+        *_pin_notices(draft),
         *_conflict_notices(draft),
         *_trigger_notices(draft),
         *_prompt_notices(draft, prompt),
@@ -52,14 +53,18 @@ def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
         elif strength > STRONG:
             text = f"{preset.label} at {strength:.2f} is very strong and may show artefacts."
             yield Notice(code="strength_high", field=field, text=text)
-    for slug in (preset.slug for _, preset in draft.applied):
-        preset = draft.catalog.loras[slug]
-        if preset.sha256 is None and slug not in draft.inventory.pins:
+
+
+def _pin_notices(draft: Draft) -> Iterator[Notice]:
+    named: list[tuple[str, ModelPreset | LoraPreset]] = [("base", draft.model)]
+    named += [(f"loras.{preset.slug}", preset) for _, preset in draft.applied]
+    for field, preset in named:
+        if preset.sha256 is None and preset.slug not in draft.inventory.pins:
             text = (
-                f"The preset of {preset.label} has no SHA-256: the file's is pinned on this "
-                "first use and checked from then on."
+                f"The preset of {preset.label} has no SHA-256: that of its weights is pinned on "
+                "this first use and checked from then on."
             )
-            yield Notice(code="pin_on_first_use", field=f"loras.{slug}", text=text)
+            yield Notice(code="pin_on_first_use", field=field, text=text)
 
 
 def _conflict_notices(draft: Draft) -> Iterator[Notice]:
@@ -103,7 +108,8 @@ def _prompt_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
             text = (
                 f"{ledger.cut} tokens of the {ledger.side.value} are cut off, with your consent."
             )
-            yield Notice(code="words_cut", field="prompt", text=text)
+            field = "prompt" if ledger.side is Side.PROMPT else "negative_prompt"
+            yield Notice(code="words_cut", field=field, text=text)
 
 
 def _compel_notices(text: str) -> Iterator[str]:

@@ -88,7 +88,7 @@ def _no_room(draft: Draft, item: Wanted) -> TriggerMissing:
         slug=item.slugs[0],
         phrase=item.phrase,
         reason="the chosen LoRAs' trigger words alone are longer than the encoder's window",
-        remedy=_alternative(draft).capitalize() + ", or remove a LoRA.",
+        remedy=_remedy(draft, cuttable=False),
     )
 
 
@@ -110,5 +110,12 @@ def _too_long(draft: Draft, parts: Parts, fitted: Parts | None, side: Side) -> P
         limit=draft.window(encoder),
         tokens=count(encoder),
         words=cut.strip(),
-        alternative="the prompt encoder 'compel'" if draft.traits.compel else "another base",
+        remedy=_remedy(draft, fitted is not None),
     )
+
+
+def _remedy(draft: Draft, cuttable: bool) -> str:
+    choose = _alternative(draft)
+    if cuttable:
+        return f"Shorten it, allow the cut, or {choose}."
+    return f"The LoRAs' own words alone are too long: {choose}, or remove a LoRA."

@@ -24,6 +24,7 @@ from studio.violations.choices import (
 from studio.violations.files import (
     HashMismatch,
     LoraDoesNotFit,
+    SameWeights,
     WeightsMissing,
     WeightsUnusable,
 )
@@ -38,6 +39,7 @@ from studio.violations.numbers import (
 )
 from studio.violations.rule import Rule
 from studio.violations.texts import (
+    CallNotWhole,
     EncoderNotSupported,
     LoraTagInPrompt,
     NegativePromptNotSupported,
@@ -45,6 +47,7 @@ from studio.violations.texts import (
     PromptEmpty,
     PromptTooLong,
     SyntaxWithoutEffect,
+    TextTooLarge,
     TextUnreadable,
     TriggerDuplicated,
     TriggerForbidden,
@@ -62,6 +65,7 @@ Violation = Annotated[
     | LoraForbidden
     | ModeNotSupported
     | WeightsMissing
+    | SameWeights
     | WeightsUnusable
     | HashMismatch
     | LoraDoesNotFit
@@ -71,6 +75,8 @@ Violation = Annotated[
     | TriggerDuplicated
     | LoraTagInPrompt
     | SyntaxWithoutEffect
+    | CallNotWhole
+    | TextTooLarge
     | TextUnreadable
     | PromptEmpty
     | PromptTooLong
@@ -90,6 +96,7 @@ Violation = Annotated[
 __all__ = [
     "ArchitectureMismatch",
     "ArchitectureNotRunnable",
+    "CallNotWhole",
     "ClipSkipNotSupported",
     "DuplicateLora",
     "EncoderNotSupported",
@@ -106,9 +113,11 @@ __all__ = [
     "PromptEmpty",
     "PromptTooLong",
     "Rule",
+    "SameWeights",
     "SettingConflict",
     "SettingMissing",
     "SyntaxWithoutEffect",
+    "TextTooLarge",
     "TextUnreadable",
     "TooManyLoras",
     "TooManyPixels",

@@ -16,6 +16,15 @@ class WeightsMissing(Rule):
     get: str
 
 
+class SameWeights(Rule):
+    FOUND = "{slug} and {other} are the same file, so its effect would count twice."
+    EXPECTED = "each LoRA file once"
+    WAY_OUT = "Remove one of them."
+    code: Literal["same_weights"] = "same_weights"
+    slug: str
+    other: str
+
+
 class WeightsUnusable(Rule):
     FOUND = "The weights of {label} cannot be used: {reason}"
     EXPECTED = "a readable safetensors file"

@@ -15,14 +15,14 @@ class ClipSkipNotSupported(Rule):
 
 
 class OutOfRange(Rule):
-    FOUND = "{name} is {value:.12g}."
-    EXPECTED = "{low:.12g} to {high:.12g}"
-    WAY_OUT = "Set it to a value from {low:.12g} to {high:.12g}."
+    FOUND = "{name} is {value}."
+    EXPECTED = "{low} to {high}"
+    WAY_OUT = "Set it to a value from {low} to {high}."
     code: Literal["out_of_range"] = "out_of_range"
     name: str
-    value: float
-    low: float
-    high: float
+    value: int | float
+    low: int | float
+    high: int | float
 
 
 class NotAMultiple(Rule):

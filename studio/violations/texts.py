@@ -68,6 +68,24 @@ class SyntaxWithoutEffect(Rule):
     found_syntax: str
 
 
+class CallNotWhole(Rule):
+    FOUND = "Compel would not read all of the text: with .blend() or .and() it {reason}."
+    EXPECTED = "nothing but the prompts in quotes, the call, and a weight for each prompt"
+    WAY_OUT = "{remedy}"
+    code: Literal["call_not_whole"] = "call_not_whole"
+    reason: str
+    remedy: str
+
+
+class TextTooLarge(Rule):
+    FOUND = "The text has {length} characters."
+    EXPECTED = "at most {limit} characters"
+    WAY_OUT = "Shorten it to {limit} characters."
+    code: Literal["text_too_large"] = "text_too_large"
+    length: int
+    limit: int
+
+
 class TextUnreadable(Rule):
     FOUND = "The text holds a broken character at place {place}, which no file can store."
     EXPECTED = "text that UTF-8 can write"
@@ -89,14 +107,14 @@ class PromptTooLong(Rule):
         "{encoder} reads {limit} tokens and the {side} has {tokens}: {words!r} would be cut off."
     )
     EXPECTED = "at most {limit} tokens, or consent to the cut"
-    WAY_OUT = "Shorten it, allow the cut, or choose {alternative}."
+    WAY_OUT = "{remedy}"
     code: Literal["prompt_too_long"] = "prompt_too_long"
     encoder: str
     side: str
     limit: int
     tokens: int
     words: str
-    alternative: str
+    remedy: str
 
 
 class NegativePromptNotSupported(Rule):

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from studio.cli.console import Console, paints, visible
+from studio.cli.console import Console, command, paints, visible
 
 
 class Terminal(io.StringIO):
@@ -49,3 +49,13 @@ def test_json_is_one_line_and_text_is_silent() -> None:
     console.say("for people")
     console.data({"b": "é", "a": "\udcff"})
     assert out.getvalue() == '{"b": "\\u00e9", "a": "\\udcff"}\n'
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_a_library_prints_is_no_result(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with command(as_json) as console:
+        print("a library prints")
+        console.data({"a": 1})
+    assert capsys.readouterr() == ('{"a": 1}\n', "a library prints\n")

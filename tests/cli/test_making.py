@@ -1,82 +1,153 @@
 """``studio plan`` and ``studio generate``: what they ask for, say, and end with."""
 
-import logging
+import io
+import re
 import signal
-import threading
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 
-from studio.architecture import Mode
-from studio.events import Cancelled, Event, Failed
+from studio.architecture import TRAITS, Architecture, Mode
 from studio.plan import RunPlan
-from studio.request import SEED_LIMIT, LoraChoice, Overrides, PromptEncoder
+from studio.request import SEED_LIMIT
 from tests.cli.conftest import Cli
-from tests.cli.stand_in import StandIn, finished, steps
 
-pytestmark = pytest.mark.usefixtures("stand_in")
+pytestmark = pytest.mark.usefixtures("tiny_studio")
 
 ASK = ("--base", "tiny", "--mode", "base", "--prompt", "a rocket")
 INK = ("--base", "tiny", "--mode", "lora_with_trigger", "--prompt", "a rocket", "--lora", "ink")
+LONG = "a cat on the blue background " * 20
 
 
-def test_every_option_reaches_the_request(cli: Cli, stand_in: StandIn) -> None:
-    cli(
-        *("plan", "--base", "tiny", "--mode", "trigger_only", "--prompt", "a cat"),
-        *("--negative-prompt", "blur", "--lora", "ink:0.85", "--lora", "other", "--seed", 11),
-        *("--steps", 4, "--guidance-scale", 2.5, "--clip-skip", 2, "--width", 64),
+class Watched(io.TextIOBase):
+    """Standard error with somebody at it, who acts once on the words they wait for."""
+
+    def __init__(self, stream: TextIO, acts: dict[str, Callable[[], object]]) -> None:
+        self._stream = stream
+        self._acts = acts
+
+    def write(self, text: str) -> int:
+        self._stream.write(text)
+        for words in [words for words in self._acts if words in text]:
+            self._acts.pop(words)()
+        return len(text)
+
+
+def watch(acts: dict[str, Callable[[], object]]) -> redirect_stderr[Watched]:
+    return redirect_stderr(Watched(sys.stderr, acts))
+
+
+def ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def pngs(folder: Path) -> list[str]:
+    return sorted(map(str, folder.rglob("*.png")))
+
+
+def values(plan: dict[str, Any]) -> dict[str, tuple[object, str]]:
+    """Every setting of a plan with who said it."""
+    return {
+        name: (setting["value"], setting["origin"])
+        for name, setting in plan["settings"].items()
+        if isinstance(setting, dict)
+    }
+
+
+def test_every_option_reaches_the_plan(cli: Cli) -> None:
+    options = (
+        *("plan", "--base", "tiny", "--mode", "lora", "--prompt", LONG),
+        *("--negative-prompt", "ink", "--lora", "ink:0.85", "--lora", "wash", "--seed", 11),
+        *("--steps", 4, "--guidance-scale", 2.5, "--clip-skip", 2, "--width", 128),
         *("--height", 96, "--count", 3, "--scheduler", "EulerDiscreteScheduler"),
-        *("--prompt-encoder", "native", "--allow-cut"),
+        *("--prompt-encoder", "native", "--json"),
     )
-    (request,) = stand_in.requests
-    assert request.base == "tiny"
-    assert request.mode is Mode.TRIGGER_ONLY
-    assert (request.prompt, request.negative_prompt) == ("a cat", "blur")
-    assert request.loras == (LoraChoice(slug="ink", strength=0.85), LoraChoice(slug="other"))
-    assert request.settings == Overrides(
-        steps=4,
-        guidance_scale=2.5,
-        clip_skip=2,
-        width=64,
-        height=96,
-        scheduler="EulerDiscreteScheduler",
+    refused = cli(*options)
+    assert refused.code == 2
+    assert [item["code"] for item in refused.json["violations"]] == ["prompt_too_long"]
+    answer = cli(*options, "--allow-cut")
+    assert answer.code == 0, answer.err
+    plan = answer.json
+    assert plan["base"]["slug"] == "tiny"
+    assert plan["mode"] == "lora"
+    assert (plan["prompt"]["typed"], plan["prompt"]["negative_typed"]) == (LONG, "ink")
+    assert {entry["side"]: entry["cut"] > 0 for entry in plan["prompt"]["ledger"]} == {
+        "prompt": True,
+        "negative": False,
+    }
+    assert [
+        (use["slug"], use["strength"]["value"], use["strength"]["origin"]) for use in plan["loras"]
+    ] == [("ink", 0.85, "user"), ("wash", 1.0, "convention")]
+    assert values(plan) == {
+        "steps": (4, "user"),
+        "guidance_scale": (2.5, "user"),
+        "clip_skip": (2, "user"),
+        "width": (128, "user"),
+        "height": (96, "user"),
+        "scheduler": ("EulerDiscreteScheduler", "user"),
+    }
+    assert plan["prompt_encoder"] == "native"
+    assert (plan["seed"], plan["count"]) == (11, 3)
+
+
+def test_what_is_not_said_is_left_to_the_presets(cli: Cli) -> None:
+    plan = cli("plan", *ASK, "--json").json
+    assert values(plan) == {
+        "steps": (2, "model"),
+        "guidance_scale": (3.0, "model"),
+        "clip_skip": (1, "convention"),
+        "width": (64, "model"),
+        "height": (64, "model"),
+        "scheduler": ("DDIMScheduler", "model"),
+    }
+    assert plan["loras"] == []
+    assert plan["prompt_encoder"] == "compel"
+    assert plan["count"] == 1
+
+
+def test_every_mode_is_planned_as_said(cli: Cli) -> None:
+    for mode in TRAITS[Architecture.MINI].modes:
+        chosen = () if mode is Mode.BASE else ("--lora", "ink")
+        plan = cli("plan", *ASK, "--mode", mode.value, *chosen, "--json").json
+        assert plan["mode"] == mode.value
+        assert [use["slug"] for use in plan["loras"]] == (["ink"] if mode.applies_loras else [])
+        text = "".join(part["text"] for part in plan["prompt"]["parts"])
+        assert ("phrsink" in text) == mode.takes_trigger_words
+    refused = cli("plan", *ASK, "--mode", "reference_edit", "--json")
+    assert refused.code == 2
+    assert "mode" in [item["field"] for item in refused.json["violations"]]
+
+
+def test_a_random_seed_is_drawn_and_shown(cli: Cli) -> None:
+    first, second = (cli("plan", *ASK, "--json").json["seed"] for _ in range(2))
+    assert 0 <= first < SEED_LIMIT
+    assert first != second
+    shown = re.search(r"^Seed +(\d+)$", cli("plan", *ASK).out, re.MULTILINE)
+    assert shown
+    assert int(shown[1]) not in (first, second)
+
+
+def test_folders_are_those_that_were_said(cli: Cli, tmp_path: Path) -> None:
+    for slug, file in (("mine", "ink"), ("theirs", "wash")):
+        (tmp_path / slug).mkdir()
+        (tmp_path / slug / "more.yaml").write_text(
+            f"loras: [{{slug: {slug}, label: {slug}, base_architecture: mini, trigger: none,"
+            f" path: {file}.safetensors}}]"
+        )
+    answer = cli(
+        *("generate", *ASK, "--mode", "lora", "--lora", "mine", "--lora", "theirs"),
+        *("--presets", "mine", "--presets", tmp_path / "theirs", "--output-dir", "out", "--json"),
     )
-    assert request.prompt_encoder is PromptEncoder.NATIVE
-    assert request.allow_cut
-    assert (request.seed, request.count) == (11, 3)
+    assert answer.code == 0, answer.err
+    assert pngs(tmp_path) == pngs(tmp_path / "out") == answer.json["images"]
+    assert any((tmp_path / "outputs" / ".state").iterdir())
 
 
-def test_what_is_not_said_is_left_open(cli: Cli, stand_in: StandIn) -> None:
-    cli("plan", *ASK)
-    (request,) = stand_in.requests
-    assert request.settings == Overrides()
-    assert request.loras == ()
-    assert request.count == 1
-    assert not request.allow_cut
-
-
-def test_a_random_seed_is_drawn_and_shown(cli: Cli, stand_in: StandIn) -> None:
-    answer = cli("plan", *ASK)
-    again = cli("plan", *ASK, "--json")
-    first, second = stand_in.requests
-    assert 0 <= first.seed < SEED_LIMIT
-    assert first.seed != second.seed
-    assert str(first.seed) in answer.out
-    assert again.json["seed"] == second.seed
-
-
-def test_folders_reach_the_settings(cli: Cli, stand_in: StandIn, tmp_path, monkeypatch) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "theirs").mkdir()
-    monkeypatch.setenv("PRESETS", "theirs")
-    cli("plan", *ASK, "--presets", "mine", "--presets", tmp_path / "theirs", "--output-dir", "out")
-    assert stand_in.settings is not None
-    assert stand_in.settings.preset_dirs[1:] == (tmp_path / "mine", tmp_path / "theirs")
-    assert stand_in.settings.outputs == tmp_path / "out"
-    assert stand_in.settings.state == tmp_path / "outputs" / ".state"
-
-
-def test_a_plan_is_the_plan_with_its_fingerprint(cli: Cli, stand_in: StandIn) -> None:
+def test_a_plan_is_the_plan_with_its_fingerprint(cli: Cli) -> None:
     answer = cli("plan", *INK, "--seed", 7, "--json")
     assert answer.code == 0
     value = answer.json
@@ -84,7 +155,6 @@ def test_a_plan_is_the_plan_with_its_fingerprint(cli: Cli, stand_in: StandIn) ->
     assert plan.fingerprint == value["fingerprint"]
     assert plan.mode is Mode.LORA_WITH_TRIGGER
     assert plan.prompt.text == "a rocket, phrsink, pen and ink illustration"
-    assert stand_in.closed
 
 
 def test_a_plan_for_people_says_all_that_matters(cli: Cli) -> None:
@@ -101,7 +171,7 @@ def test_a_plan_for_people_says_all_that_matters(cli: Cli) -> None:
     assert "\x1b" not in answer.out + answer.err
 
 
-def test_all_violations_at_once(cli: Cli, stand_in: StandIn) -> None:
+def test_all_violations_at_once(cli: Cli, tmp_path: Path) -> None:
     wrong = ("--base", "tiny", "--mode", "base", "--lora", "ink", "--steps", 0, "--width", 100)
     for command in ("plan", "generate"):
         answer = cli(command, *wrong, "--prompt", "a rocket", "--json")
@@ -115,7 +185,7 @@ def test_all_violations_at_once(cli: Cli, stand_in: StandIn) -> None:
             assert item["expected"]
             assert item["way_out"]
             assert item["way_out"] in " ".join(answer.err.split())
-    assert stand_in.open_sessions == set()
+    assert pngs(tmp_path) == []
 
 
 def test_violations_for_people(cli: Cli) -> None:
@@ -126,118 +196,116 @@ def test_violations_for_people(cli: Cli) -> None:
     assert "There is no base 'nothing'" in answer.err
 
 
-def test_generate_gives_every_record(cli: Cli, stand_in: StandIn) -> None:
+def test_generate_gives_every_record(cli: Cli, tmp_path: Path) -> None:
+    agreed = cli("plan", *INK, "--seed", 7, "--count", 2, "--json").json
     answer = cli("generate", *INK, "--seed", 7, "--count", 2, "--json")
-    assert answer.code == 0
+    assert answer.code == 0, answer.err
     value = answer.json
-    assert value["images"] == ["/pictures/0.png", "/pictures/1.png"]
+    assert sorted(value["images"]) == pngs(tmp_path / "outputs")
+    assert len(value["images"]) == 2
     assert value["record"] == value["records"][0]
     assert [record["receipt"]["image"]["seed"] for record in value["records"]] == [7, 8]
+    for record in value["records"]:
+        (used,) = record["receipt"]["loras"]
+        assert (used["slug"], used["strength"]) == ("ink", 0.7)
+        assert record["plan"]["prompt"] == agreed["prompt"]
     assert "error" not in value
-    assert stand_in.closed
-    assert stand_in.open_sessions == set()
+    assert "cancelled" not in value
 
 
-def test_library_noise_stays_off_standard_output(cli: Cli) -> None:
-    for arguments in ((), ("--json",)):
-        answer = cli("generate", *INK, *arguments)
-        assert "a library prints" not in answer.out
-        assert "a library prints" in answer.err
-
-
-def test_generate_for_people(cli: Cli) -> None:
+def test_generate_for_people(cli: Cli, tmp_path: Path) -> None:
     answer = cli("generate", *INK, "--seed", 7)
-    assert answer.code == 0
-    assert "/pictures/0.png" in answer.out
-    assert "2 of 2 modules" in answer.out
-    assert "12.0%" in answer.out
-    assert "proven" in answer.out
+    assert answer.code == 0, answer.err
+    (path,) = pngs(tmp_path / "outputs")
+    assert path in answer.out
+    applied = re.search(r"ink at 0\.7: unet (\d+) of (\d+) modules", answer.out)
+    assert applied
+    assert int(applied[1]) == int(applied[2]) > 0
+    assert re.search(r"Effect +\d+\.\d% of one denoiser call", answer.out)
+    assert "proven: bit-identical" in answer.out
     assert "Loading Tiny" in answer.err
     assert "Loading Tiny" not in answer.out
 
 
-def break_after_one(plan: RunPlan, _cancel: threading.Event) -> Iterator[Event]:
-    yield finished(plan, 0)
-    yield Failed("run", "out_of_memory", "There was no room.", "Choose a smaller size.")
-
-
-def test_a_failure_keeps_what_was_finished(cli: Cli, stand_in: StandIn) -> None:
-    stand_in.script = break_after_one
-    answer = cli("generate", *ASK, "--count", 2, "--json")
-    assert answer.code == 1
-    assert answer.json["error"] == {
-        "code": "out_of_memory",
-        "message": "There was no room.",
-        "way_out": "Choose a smaller size.",
-    }
-    assert answer.json["images"] == ["/pictures/0.png"]
-    assert "Traceback" not in answer.err
-    assert stand_in.open_sessions == set()
-
-
-def test_a_failure_for_people(cli: Cli, stand_in: StandIn) -> None:
-    stand_in.script = break_after_one
-    answer = cli("generate", *ASK)
-    assert answer.code == 1
-    assert "Failed: There was no room." in answer.err
-    assert "Choose a smaller size." in answer.err
-    assert "/pictures/0.png" in answer.out
-
-
-def interrupted(plan: RunPlan, cancel: threading.Event) -> Iterator[Event]:
-    yield from steps(plan, 0)
-    signal.raise_signal(signal.SIGINT)
-    assert cancel.is_set()
-    yield Cancelled("run")
-
-
-def test_ctrl_c_cancels_cleanly(cli: Cli, stand_in: StandIn) -> None:
-    stand_in.script = interrupted
-    before = signal.getsignal(signal.SIGINT)
+def test_a_failure_is_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORY_BUDGET_GB", "0.000001")
     answer = cli("generate", *ASK, "--json")
+    assert answer.code == 1
+    value = answer.json
+    assert (value["images"], value["record"], value["records"]) == ([], None, [])
+    assert value["error"]["code"] == "out_of_memory"
+    assert "the budget is" in value["error"]["message"]
+    assert "MEMORY_BUDGET_GB" in value["error"]["way_out"]
+    people = cli("generate", *ASK)
+    assert people.code == 1
+    for answered in (answer, people):
+        assert f"Failed: {value['error']['message']}" in answered.err
+        assert value["error"]["way_out"] in answered.err
+        assert "Traceback" not in answered.err
+    assert pngs(tmp_path) == []
+
+
+def test_a_failure_keeps_what_was_finished(cli: Cli, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+
+    def lose_the_folder() -> None:
+        outputs.rename(tmp_path / "elsewhere")
+        outputs.write_text("no folder any more")
+
+    with watch({"Image 2 of 2": lose_the_folder}):
+        answer = cli("generate", *ASK, "--count", 2, "--json")
+    assert answer.code == 1
+    assert answer.json["error"]["code"] == "gallery"
+    assert answer.json["error"]["message"] in answer.err
+    assert answer.json["error"]["way_out"] in answer.err
+    (kept,) = (Path(image) for image in answer.json["images"])
+    assert [str(tmp_path / "elsewhere" / kept.relative_to(outputs))] == pngs(tmp_path)
+    assert answer.json["record"]["receipt"]["image"]["index"] == 0
+    assert "Traceback" not in answer.err
+
+
+def test_ctrl_c_cancels_cleanly(cli: Cli, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with watch({"Image 1 of 1": ctrl_c}):
+        answer = cli("generate", *ASK, "--steps", 150, "--json")
     assert answer.code == 130
     assert answer.json["cancelled"] is True
     assert answer.json["images"] == []
     assert answer.json["record"] is None
     assert "Cancelled." in answer.err
-    assert signal.getsignal(signal.SIGINT) is before
-    assert stand_in.open_sessions == set()
-    assert stand_in.closed
-
-
-def stubborn(plan: RunPlan, _cancel: threading.Event) -> Iterator[Event]:
-    signal.raise_signal(signal.SIGINT)
-    yield from steps(plan, 0)
-    signal.raise_signal(signal.SIGINT)
-    raise AssertionError("the second Ctrl-C ends the run at once")
-
-
-def test_a_second_ctrl_c_stops_at_once(cli: Cli, stand_in: StandIn) -> None:
-    stand_in.script = stubborn
-    answer = cli("generate", *ASK)
-    assert answer.code == 130
     assert "Traceback" not in answer.err
-    assert stand_in.open_sessions == set()
-    assert stand_in.closed
+    assert signal.getsignal(signal.SIGINT) is before
+    assert pngs(tmp_path) == []
 
 
-def talk(plan: RunPlan, _cancel: threading.Event) -> Iterator[Event]:
-    logging.getLogger("studio.worker").info('{"stage": "load"}')
-    logging.getLogger("studio.gallery").warning("something is odd")
-    yield finished(plan, 0)
+def test_a_second_ctrl_c_stops_at_once(cli: Cli, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with watch({"Image 1 of 1": ctrl_c, "Ctrl-C again stops at once": ctrl_c}):
+        answer = cli("generate", *ASK, "--steps", 150)
+    assert answer.code == 130
+    assert "Cancelled." not in answer.err
+    assert "Traceback" not in answer.err
+    assert signal.getsignal(signal.SIGINT) is before
+    assert pngs(tmp_path) == []
 
 
-def test_the_log_is_on_standard_error_when_asked_for(cli: Cli, stand_in: StandIn) -> None:
-    stand_in.script = talk
-    quiet = cli("generate", *ASK, "--json")
-    verbose = cli("--verbose", "generate", *ASK, "--json")
-    assert '{"stage": "load"}' not in quiet.err
-    assert "something is odd" in quiet.err
-    assert '{"stage": "load"}' in verbose.err
-    assert quiet.json["images"] == verbose.json["images"]
+def test_the_log_is_on_standard_error_when_asked_for(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "stranger.png").write_bytes(b"no picture")
+    quiet = cli("generate", *ASK, "--seed", 7, "--json")
+    verbose = cli("--verbose", "generate", *ASK, "--seed", 7, "--json")
+    assert '"stage": "load"' not in quiet.err
+    assert "stranger.png" in quiet.err
+    assert '"stage": "load"' in verbose.err
+    pixels = [
+        answer.json["record"]["receipt"]["image"]["pixels_sha256"] for answer in (quiet, verbose)
+    ]
+    assert pixels[0] == pixels[1]
 
 
-def test_a_setting_that_cannot_be_read_is_a_failure(cli: Cli, monkeypatch) -> None:
+def test_a_setting_that_cannot_be_read_is_a_failure(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PORT", "eighty")
     answer = cli("plan", *ASK, "--json")
     assert answer.code == 1
@@ -266,13 +334,13 @@ def test_a_setting_that_cannot_be_read_is_a_failure(cli: Cli, monkeypatch) -> No
 )
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
 def test_a_wrong_command_line_is_no_violation(
-    cli: Cli, stand_in: StandIn, arguments: tuple[str, ...], as_json: tuple[str, ...]
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], as_json: tuple[str, ...]
 ) -> None:
     answer = cli(*arguments, *as_json)
     assert answer.code == 64
     assert answer.out == ""
     assert answer.err
-    assert stand_in.requests == []
+    assert list(tmp_path.iterdir()) == []  # no workspace was opened
 
 
 def test_a_missing_mode_names_the_modes(cli: Cli) -> None:
