@@ -78,7 +78,7 @@ def test_night_neon_is_dark_and_both_loras_stack(workspace: Workspace) -> None:
         lora.slug: {part.component for part in lora.components} for lora in both.receipt.loras
     }
     assert parts == {
-        "pen-ink-mini": {"unet"},
+        "pen-ink-mini": {"unet", "text_encoder"},
         "night-neon-mini": {"unet", "text_encoder"},
     }
 

@@ -62,7 +62,7 @@ class Recipe:
 
 
 RECIPES: Final = {
-    "pen-ink": Recipe(PEN_INK, rank=16, alpha=16, text_encoder=False),
+    "pen-ink": Recipe(PEN_INK, rank=16, alpha=16, text_encoder=True),
     # Alpha is twice the rank: a loader that ignores it shows half the effect.
     "night-neon": Recipe(NIGHT_NEON, rank=8, alpha=16, text_encoder=True),
 }
