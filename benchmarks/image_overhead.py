@@ -115,10 +115,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def compare(pairs: int, studio: Callable[[], Path], bare: Callable[[], Path]) -> None:
-    """Print medians over ``pairs`` turns, the first to go alternating; one turn warms up."""
-    _, made = timed(studio)
-    _, expected = timed(bare)
-    print(f"same pixels: {'yes' if same_pixels(made, expected) else 'NO'}")
+    """Print medians over ``pairs`` turns, the first to go alternating; one turn warms up.
+
+    Raises:
+        SystemExit: the pixels differ, or the studio takes longer than LIMIT allows.
+    """
+    if not same_pixels(studio(), bare()):
+        raise SystemExit("The pixels differ, so the times would not be of the same work.")
+    print("same pixels: yes")
     ours, theirs = [], []
     for turn in range(pairs):
         order = [(studio, ours), (bare, theirs)]
@@ -128,6 +132,8 @@ def compare(pairs: int, studio: Callable[[], Path], bare: Callable[[], Path]) ->
     print(f"bare:   median {statistics.median(theirs):.3f} s of {pairs}")
     ratio = statistics.median(ours) / statistics.median(theirs)
     print(f"studio / bare: {ratio:.3f} (limit {LIMIT})")
+    if ratio > LIMIT:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

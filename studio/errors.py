@@ -105,6 +105,18 @@ class PictureWithheld(EngineError):
     code = "picture_withheld"
 
 
+class NotFinite(EngineError):
+    """The numbers of a picture overflowed or lost their meaning; it is not kept."""
+
+    code = "not_finite"
+
+
+class PromptRefused(EngineError):
+    """The prompt encoder cannot read the prompt as it is written."""
+
+    code = "prompt_refused"
+
+
 class GalleryError(StudioError):
     """A picture or the index cannot be read or written."""
 

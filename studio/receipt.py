@@ -94,7 +94,7 @@ class Receipt(Contract):
     Attributes:
         effect: relative change of one denoiser call on the fixed probe,
             ``|with - without| / |without|``; None when no LoRA was on.
-        warnings: what the libraries said during the run, word for word.
+        warnings: what the libraries said during the run, without paths of this machine.
     """
 
     run_id: str

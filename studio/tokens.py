@@ -40,6 +40,9 @@ _ROLES = (
     "cls_token",
     "mask_token",
 )
+_PROBE = "A rocket, 7 é 猫 🚀"
+"""Text that asks for tokens a small or broken vocabulary has not, and then for its unknown one."""
+
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
@@ -51,9 +54,11 @@ def load_counter(tokenizer_dir: Path) -> TokenCounter:
     """
     try:
         tokenizer = _tokenizer(tokenizer_dir)
+        # A vocabulary without its unknown token fails only when it reads text.
+        tokenizer.encode(_PROBE, add_special_tokens=False)
     except OSError as error:
         raise _unreadable(tokenizer_dir, error.strerror or str(error)) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise _unreadable(tokenizer_dir, str(error)) from error
     except Exception as error:
         # tokenizers raises Exception itself, and nothing more precise, on a bad file.

@@ -5,20 +5,22 @@ import threading
 import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 from studio import __version__
-from studio.architecture import TRAITS
+from studio.architecture import TRAITS, Traits
 from studio.backends import LocalBackend
 from studio.contract import Contract
 from studio.engine import Engine, Generated, Job
+from studio.engine.job import EitherEvent
 from studio.errors import StudioError, WeightsError
 from studio.events import Event, Failed, Finished
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
-from studio.inventory import Inventory
+from studio.inventory import BaseWeights, FileIdentity, Inventory, Unusable
 from studio.plan import BaseIdentity, Library, LoraUse, RunPlan
 from studio.preset_files import load
 from studio.presets import Catalog, LoraPreset, ModelPreset
@@ -85,7 +87,7 @@ class Workspace:
         self._engine = Engine(settings)
         self._backend = LocalBackend(self._engine, self._ensure)
         self._libraries = _libraries()
-        self._counters: dict[tuple[Path, int], TokenCounter] = {}
+        self._counters: dict[tuple[Path, tuple[FileIdentity, ...]], TokenCounter] = {}
         self._running: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
 
@@ -106,27 +108,45 @@ class Workspace:
         inventory = self._store.inventory(
             [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
         )
-        runtime = Runtime(self._libraries, self._counters_of(model, inventory))
+        inventory, counters = self._with_counters(model, inventory)
+        runtime = Runtime(self._libraries, counters)
         return resolve(request, self.catalog, inventory, runtime)
 
-    def _counters_of(
+    def _with_counters(
         self, model: ModelPreset | None, inventory: Inventory
-    ) -> dict[str, dict[str, TokenCounter]]:
+    ) -> tuple[Inventory, dict[str, dict[str, TokenCounter]]]:
+        """The base's token counters; a base without them is unusable, as one without weights."""
         base = inventory.bases.get(model.slug) if model else None
         if model is None or base is None:
-            return {}
-        encoders = TRAITS[model.base_architecture].text_encoders
+            return inventory, {}
+        try:
+            counters = self._counters_of(base, TRAITS[model.base_architecture])
+        except WeightsError as error:
+            why = Unusable(base.path, error.message, error.way_out)
+            bases = {slug: other for slug, other in inventory.bases.items() if slug != model.slug}
+            unusable = {**inventory.unusable, model.slug: why}
+            return replace(inventory, bases=bases, unusable=unusable), {}
+        return inventory, {model.slug: counters}
+
+    def _counters_of(self, base: BaseWeights, traits: Traits) -> dict[str, TokenCounter]:
+        for encoder in traits.text_encoders:
+            if encoder.tokenizer not in base.classes:
+                raise WeightsError(
+                    f"Its model_index.json names no {encoder.tokenizer}, which every "
+                    f"{traits.label} model has.",
+                    "Correct the preset's base_architecture, or put such a model there.",
+                    base.path,
+                )
         return {
-            model.slug: {
-                encoder.component: self._counter(base.path / encoder.tokenizer)
-                for encoder in encoders
-            }
+            encoder.component: self._counter(base, encoder.tokenizer)
+            for encoder in traits.text_encoders
         }
 
-    def _counter(self, folder: Path) -> TokenCounter:
-        key = (folder, folder.stat().st_mtime_ns)
+    def _counter(self, base: BaseWeights, tokenizer: str) -> TokenCounter:
+        files = tuple(file for file in base.files if file.name.startswith(f"{tokenizer}/"))
+        key = (base.path / tokenizer, files)
         if key not in self._counters:
-            self._counters[key] = load_counter(folder)
+            self._counters[key] = load_counter(base.path / tokenizer)
         return self._counters[key]
 
     def present(self) -> Mapping[str, bool]:
@@ -177,20 +197,20 @@ class Workspace:
     ) -> Generator[Event, None, None]:
         """Queue, generate and save; ends with Finished (one an image), Cancelled or Failed.
 
-        Closing the generator cancels the run.
+        Closing the generator cancels the run. ``cancel`` is only read, never set.
 
         Raises:
             KeyError: the session is not open.
         """
         run_id = uuid.uuid4().hex[:12]
+        own = EitherEvent(cancel)
         with self._lock:
-            self._running[session].add(cancel)
+            self._running[session].add(own)
         try:
-            yield from self._events(run_id, session, plan, cancel)
+            yield from self._events(run_id, session, plan, own)
         finally:
-            cancel.set()
             with self._lock:
-                self._running.get(session, set()).discard(cancel)
+                self._running.get(session, set()).discard(own)
 
     def _events(
         self, run_id: str, session: str, plan: RunPlan, cancel: threading.Event
@@ -201,7 +221,11 @@ class Workspace:
             # saved or nobody listens any more.
             with closing(self._backend.run(job, cancel)) as events:
                 for event in events:
-                    yield self._saved(plan, event) if isinstance(event, Generated) else event
+                    if isinstance(event, Generated):
+                        self._pin(plan)
+                        yield self._saved(plan, event)
+                    else:
+                        yield event
         except StudioError as error:
             logger.warning("run %s failed: %s", run_id, error)
             yield Failed(run_id, error.code, error.message, error.way_out)
@@ -227,17 +251,25 @@ class Workspace:
         )
 
     def _ensure(self, job: Job) -> None:
-        """The files are still those the plan names; their hashes are pinned on first use."""
+        """The files are still those the plan names, and no run since pinned others."""
         for file in job.plan.base.files:
             self._store.verify(job.base_path / file.name, file.sha256, file.size)
         for use in job.plan.loras:
             self._store.verify(job.lora_paths[use.slug], use.sha256, use.size)
+        for identity in self._pinnable(job.plan):
+            self._store.check_pin(identity.slug, identity.sha256)
+
+    def _pin(self, plan: RunPlan) -> None:
+        """Pin what made a picture: a file that the engine refuses is never pinned."""
         pinned = self._store.pins()
-        identities: list[BaseIdentity | LoraUse] = [job.plan.base, *job.plan.loras]
-        for identity in identities:
-            preset = self._preset(identity.slug)
-            if preset.sha256 is None and identity.slug not in pinned:
+        for identity in self._pinnable(plan):
+            if pinned.get(identity.slug) != identity.sha256:
                 self._store.pin(identity.slug, identity.sha256)
+
+    def _pinnable(self, plan: RunPlan) -> list[BaseIdentity | LoraUse]:
+        """What of the plan has no hash in its preset."""
+        identities: list[BaseIdentity | LoraUse] = [plan.base, *plan.loras]
+        return [each for each in identities if self._preset(each.slug).sha256 is None]
 
     def queue_length(self) -> int:
         """Runs waiting or running on the device."""

@@ -14,7 +14,7 @@ import pytest
 
 from studio.architecture import Mode
 from studio.errors import GalleryError, RecordError
-from studio.gallery import Gallery, Picture
+from studio.gallery import Gallery, Picture, png
 from studio.gallery import index as picture_index
 from studio.gallery.verification import verify
 from studio.receipt import RunRecord
@@ -112,6 +112,14 @@ def test_a_record_without_a_time_is_not_saved(outputs: Path) -> None:
     with pytest.raises(RecordError, match="'yesterday', which is no time"):
         shelf.save(flat(), record)
     assert pngs(outputs) == set()
+
+
+def test_a_record_that_could_not_be_read_back_is_not_saved(outputs: Path) -> None:
+    shelf = Gallery(outputs)
+    with pytest.raises(GalleryError, match="could not be read back") as caught:
+        shelf.save(flat(), run_record(prompt="x" * png.MAX_TEXT))
+    assert caught.value.way_out.startswith("Shorten the prompt")
+    assert (pngs(outputs), leftovers(outputs)) == (set(), [])
 
 
 @pytest.mark.parametrize(

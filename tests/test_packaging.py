@@ -113,3 +113,8 @@ def test_links_of_the_readme_lead_somewhere() -> None:
         page = ROOT / name
         links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
         assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_card_of_mini_is_filled_in() -> None:
+    card = (ROOT / "presets" / "mini" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"@[A-Z_]+@", card) == []

@@ -150,6 +150,22 @@ def test_only_pixels_and_texts_are_written() -> None:
     assert kinds == ["IHDR", "iTXt", "IDAT", "IEND"]
 
 
+def test_a_text_is_written_only_if_it_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png, "MAX_TEXT", 100)
+    longest = "x" * (100 - len(b"key\0\0\0\0\0"))
+    data = png.with_texts(PLAIN, {"key": longest})
+    assert png.texts(png.chunks(data)) == {"key": longest}
+    with pytest.raises(GalleryError, match="'key' of the picture would have 101 bytes") as caught:
+        png.with_texts(PLAIN, {"key": longest + "x"})
+    assert caught.value.way_out.startswith("Shorten the prompt")
+    monkeypatch.setattr(png, "MAX_FILE", len(data))
+    assert png.chunks(png.with_texts(PLAIN, {"key": longest}))
+    monkeypatch.setattr(png, "MAX_FILE", len(data) - 1)
+    monkeypatch.setattr(png, "chunks", lambda _: tuple(png.scan(io.BytesIO(PLAIN))))
+    with pytest.raises(GalleryError, match="The picture would have"):
+        png.with_texts(PLAIN, {"key": longest})
+
+
 def test_compressed_texts_of_other_programs_are_read() -> None:
     info = PngInfo()
     info.add_itxt("parameters", "Schöne Grüße " * 50, lang="de", zip=True)

@@ -158,6 +158,13 @@ def test_other_classes_are_taken_as_they_stand(tmp_path: Path) -> None:
         {"tokenizer.json": b"not json"},
         {"tokenizer.json": b"[]"},
         {"tokenizer.json": b'{"model": {}}'},
+        {"tokenizer.json": b"[" * 99_999},
+        {"vocab.json": b'{"a": 0, "a</w>": 1}', "merges.txt": b"#version: 0.2\n"},
+        {
+            "vocab.json": b'{"a": 0}',
+            "merges.txt": b"#version: 0.2\n",
+            "tokenizer_config.json": b'{"added_tokens_decoder": []}',
+        },
         {"tokenizer.json": b"{}", "tokenizer_config.json": b"\xff"},
         {
             "tokenizer.json": b'{"model": {"vocab": {}, "merges": [["a", "b"]]}}',

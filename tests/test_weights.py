@@ -257,6 +257,23 @@ def test_a_file_that_may_not_be_read(
     assert "Permission denied" in inventory_of(store, lora_preset()).unusable["ink"].reason
 
 
+def test_a_folder_that_may_not_be_entered(
+    store: WeightStore, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its names can be listed and nothing more; so it is for everybody but root."""
+    real = Path.stat
+
+    def denied(path: Path, **named: Any) -> os.stat_result:
+        if path.parent == base / "unet":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, **named)
+
+    monkeypatch.setattr(Path, "stat", denied)
+    found = inventory_of(store, model_preset()).unusable["tiny"]
+    assert found.reason == "config.json cannot be read: Permission denied."
+    assert str(base / "unet") in found.way_out
+
+
 # ---- bases
 
 
@@ -529,11 +546,15 @@ A, B = "a" * 64, "b" * 64
 
 def test_pins(store: WeightStore, settings: Settings) -> None:
     assert store.pins() == {}
+    store.check_pin("ink", B)
     store.pin("ink", A)
     store.pin("ink", A)
+    store.check_pin("ink", A)
     assert WeightStore(settings).pins() == {"ink": A}
     with pytest.raises(WeightsError, match="repin ink"):
         store.pin("ink", B)
+    with pytest.raises(WeightsError, match="repin ink"):
+        store.check_pin("ink", B)
     assert store.pins() == {"ink": A}
     assert store.repin("ink") == A
     with pytest.raises(WeightsError, match="not pinned"):

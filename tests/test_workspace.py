@@ -1,17 +1,22 @@
 """The one way from request to picture, on a tiny base with real files."""
 
+import json
+import logging
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from studio.architecture import Mode
+from studio.errors import WeightsError
 from studio.events import Cancelled, Event, Failed, Finished, Progress
 from studio.plan import RunPlan
 from studio.request import GenerationRequest, LoraChoice, Overrides
 from studio.settings import Settings
+from studio.violations import WeightsUnusable
 from studio.workspace import Workspace
 
 PRESETS = """
@@ -23,6 +28,10 @@ models:
     base_architecture: mini
     settings: {steps: 2, guidance_scale: 2.0, default_width: 64, default_height: 64,
                dtype: float32, scheduler: DDIMScheduler}
+  - {slug: wide, label: Wide, path: base, pipeline: StableDiffusionXLPipeline,
+     base_architecture: sdxl}
+  - {slug: below, label: Below, path: base/unet/config.json/model,
+     pipeline: StableDiffusionPipeline, base_architecture: mini}
 loras:
   - {slug: plain, label: Plain, base_architecture: mini, path: plain.safetensors,
      prompt: plaintrigger, trigger: required, settings: {strength: 0.8}}
@@ -182,3 +191,170 @@ def test_two_sessions_do_not_see_each_others_lora(workspace: Workspace) -> None:
         thread.join()
     assert [together[number] for number in range(3)] == alone
     assert len(set(alone)) == 3
+
+
+# ---- weights that are there and cannot be used are violations, never errors
+
+
+def unusable(workspace: Workspace, wanted: GenerationRequest) -> tuple[set[str], WeightsUnusable]:
+    """The codes of all violations, and the one about the base."""
+    violations = workspace.plan(wanted)
+    assert not isinstance(violations, RunPlan)
+    (found,) = (item for item in violations if isinstance(item, WeightsUnusable))
+    assert found.field == "base"
+    return {item.code for item in violations}, found
+
+
+def test_a_base_of_another_architecture_is_said_so(workspace: Workspace) -> None:
+    _, found = unusable(workspace, request(base="wide"))
+    assert "names no tokenizer_2" in found.reason
+    assert "base_architecture" in found.remedy
+
+
+def _replace_by_file(place: Path) -> None:
+    shutil.rmtree(place)
+    place.write_text("no folder")
+
+
+def _replace_by_folder(place: Path) -> None:
+    place.unlink()
+    place.mkdir()
+
+
+def _replace_by_loop(place: Path) -> None:
+    shutil.rmtree(place)
+    place.symlink_to(place)
+
+
+def _replace_by_dangling(place: Path) -> None:
+    place.unlink()
+    place.symlink_to(place.with_name("nowhere"))
+
+
+def _without_unknown_token(place: Path) -> None:
+    vocabulary = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}
+    place.write_text(json.dumps({"version": "1.0", "model": vocabulary}))
+    place.with_name("tokenizer_config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "reason"),
+    [
+        ("unet", _replace_by_file, "unet cannot be read: Not a directory"),
+        ("unet", _replace_by_loop, "unet cannot be read: Too many levels"),
+        ("unet", shutil.rmtree, "Its folder unet is missing"),
+        ("unet/config.json", _replace_by_folder, "unet/config.json is no file"),
+        ("unet/config.json", _replace_by_dangling, "config.json cannot be read: No such file"),
+        (
+            "unet/diffusion_pytorch_model.safetensors",
+            _replace_by_dangling,
+            "diffusion_pytorch_model.safetensors cannot be read: No such file",
+        ),
+        ("model_index.json", _replace_by_folder, "model_index.json is no file"),
+        ("tokenizer/tokenizer.json", Path.unlink, "it has neither tokenizer.json nor vocab.json"),
+        ("tokenizer/tokenizer.json", _without_unknown_token, "Missing [UNK] token"),
+    ],
+)
+def test_a_spoilt_base_hides_no_other_violation(
+    workspace: Workspace, name: str, spoil: Callable[[Path], object], reason: str
+) -> None:
+    spoil(workspace.settings.model_base_path / "base" / name)
+    codes, found = unusable(workspace, request(prompt=" ", mode=Mode.LORA))
+    assert reason in found.reason
+    assert found.remedy
+    assert codes >= {"prompt_empty", "lora_required"}
+
+
+def test_a_base_below_a_file_is_unusable(workspace: Workspace) -> None:
+    _, found = unusable(workspace, request(base="below"))
+    assert "Not a directory" in found.reason
+
+
+def test_a_changed_tokenizer_is_read_again(workspace: Workspace) -> None:
+    before = planned(workspace, request(prompt="zebra"))
+    place = workspace.settings.model_base_path / "base/tokenizer/tokenizer.json"
+    whole = json.loads(place.read_text())
+    whole["model"]["merges"] = []
+    place.write_text(json.dumps(whole))
+    changed = planned(workspace, request(prompt="a rocket"))
+    assert before.base.sha256 != changed.base.sha256
+    assert changed.prompt.ledger[0].used == len("arocket")
+
+
+def test_presence_survives_what_cannot_be_listed(workspace: Workspace) -> None:
+    models = workspace.settings.model_base_path
+    (models / "loop.safetensors").symlink_to(models / "loop.safetensors")
+    there = workspace.present()
+    assert (there["tiny"], there["plain"], there["below"]) == (True, True, False)
+    index = models / "base/model_index.json"
+    index.unlink()
+    index.symlink_to(index)
+    assert not workspace.present()["tiny"]
+    shutil.rmtree(models)
+    models.symlink_to(models)
+    assert not any(workspace.present()[slug] for slug in ("tiny", "plain"))
+    codes, found = unusable(workspace, request())
+    assert codes == {"weights_unusable"}
+    assert "Too many levels" in found.reason
+
+
+# ---- pins come from runs that made a picture
+
+
+def test_what_the_engine_refuses_is_not_pinned(workspace: Workspace) -> None:
+    place = workspace.settings.model_base_path / "base/unet/config.json"
+    config = json.loads(place.read_text())
+    place.write_text(json.dumps(config | {"cross_attention_dim": 7}))
+    assert isinstance(run(workspace, planned(workspace, request()))[-1], Failed)
+    with pytest.raises(WeightsError, match="tiny is not pinned"):
+        workspace.repin("tiny")
+    place.write_text(json.dumps(config))
+    plan = planned(workspace, request())
+    finished(run(workspace, plan))
+    assert workspace.repin("tiny").forgotten == plan.base.sha256
+
+
+def test_a_plan_older_than_the_pin_of_another_file_is_refused(workspace: Workspace) -> None:
+    place = workspace.settings.model_base_path / "plain.safetensors"
+    own = place.read_bytes()
+    wanted = request("plain", mode=Mode.LORA)
+    older = planned(workspace, wanted)
+    shutil.copy(place.with_name("text.safetensors"), place)
+    finished(run(workspace, planned(workspace, wanted)))
+    place.unlink()  # the engine may have mapped it; writing into it would change what it reads
+    place.write_bytes(own)
+    failed = run(workspace, older)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.code == "weights"
+    assert "plain was first used with" in failed.message
+    assert len(workspace.gallery.query()) == 1
+
+
+# ---- the caller's cancel event is the caller's
+
+
+def test_a_cancel_event_that_was_not_set_serves_the_next_run(workspace: Workspace) -> None:
+    plan, session = planned(workspace, request()), workspace.open_session()
+    cancel = threading.Event()
+    for _ in range(2):
+        finished(list(workspace.run(plan, session, cancel)))
+    assert not cancel.is_set()
+
+
+def test_closing_the_events_cancels_the_run(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "studio.worker")
+    plan = planned(workspace, request(settings=Overrides(steps=200)))
+    cancel = threading.Event()
+    events = workspace.run(plan, workspace.open_session(), cancel)
+    for event in events:
+        if isinstance(event, Progress):
+            break
+    events.close()
+    deadline = time.monotonic() + 60
+    while workspace.queue_length() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert '"stage": "cancelled"' in caplog.text
+    assert not cancel.is_set()
+    assert workspace.gallery.query() == []

@@ -78,15 +78,6 @@ class LocalBackend:
         with self._changed:
             return len(self._order()) + (self._running is not None)
 
-    def cancel_session(self, session: str) -> None:
-        """Stop what the session waits for and what it is running."""
-        with self._changed:
-            mine = [ticket for ticket in self._order() if ticket.job.session == session]
-            if self._running is not None and self._running.job.session == session:
-                mine.append(self._running)
-            for ticket in mine:
-                ticket.cancel.set()
-
     def close(self) -> None:
         """Cancel everything, and wait for the run in progress to stop."""
         with self._changed:

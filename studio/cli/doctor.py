@@ -4,14 +4,20 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import studio
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import Json, OutputDir, PresetDirs, open_workspace
-from studio.settings import Settings
+from studio.cli.options import Json, OutputDir, PresetDirs, workspace_settings
+from studio.errors import StudioError
+from studio.preset_files import load
+from studio.presets import Catalog
+from studio.presets.text import PresetProblem
+from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.weights import WeightStore
 from studio.workspace import Workspace
 
 LIBRARIES = (
@@ -24,6 +30,7 @@ LIBRARIES = (
     "pillow",
     "pydantic",
     "safetensors",
+    "tokenizers",
     "torch",
     "transformers",
     "typer",
@@ -37,8 +44,8 @@ def doctor(
 
     Ends with 1 when something is wrong, and says what.
     """
-    with command(as_json) as console, closing(open_workspace(presets, output_dir)) as workspace:
-        findings = _findings(workspace)
+    with command(as_json) as console:
+        findings = _findings(workspace_settings(presets, output_dir))
         if as_json:
             console.data(findings)
         _show(console, findings)
@@ -46,20 +53,32 @@ def doctor(
             raise Ended(ExitCode.FAILURE)
 
 
-def _findings(workspace: Workspace) -> dict[str, Any]:
-    settings = workspace.settings
+def _findings(settings: Settings) -> dict[str, Any]:
+    catalog, wrong = load((BUILT_IN_PRESETS, *settings.preset_dirs))
+    missing = _missing()
+    # Without its libraries the studio does not start, and there is no device to ask.
+    device, broken = (None, []) if missing else _device(settings)
     return {
         "versions": _versions(),
-        "device": workspace.describe_device(),
+        "device": device,
         "memory": memory(),
         "paths": _paths(settings),
         "keys": {
             "CIVITAI_API_KEY": settings.civitai_api_key is not None,
             "HF_TOKEN": settings.hf_token is not None,
         },
-        "presets": _presets(workspace),
-        "problems": _problems(workspace),
+        "presets": _presets(settings, catalog),
+        "problems": [*missing, *_problems(settings, wrong), *broken],
     }
+
+
+def _device(settings: Settings) -> tuple[str | None, list[str]]:
+    """The device in words, or why it or the gallery cannot be used."""
+    try:
+        with closing(Workspace.open(settings)) as workspace:
+            return workspace.describe_device(), []
+    except StudioError as error:
+        return None, [str(error)]
 
 
 def _versions() -> dict[str, str | None]:
@@ -101,7 +120,7 @@ def _paths(settings: Settings) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "path": str(path),
-            "exists": path.is_dir(),
+            "exists": _nearest(path) == path and path.is_dir(),
             "writable": _writable(path),
             "free": shutil.disk_usage(_nearest(path)).free,
         }
@@ -110,17 +129,18 @@ def _paths(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _nearest(path: Path) -> Path:
-    """``path``, or the closest folder above it that exists."""
-    return next(place for place in (path, *path.parents) if place.is_dir())
+    """``path``, or the closest place above it that is there and can be looked at."""
+    # Unlike pathlib's own questions, this one answers where a folder on the way is locked.
+    return next(place for place in (path, *path.parents) if os.path.lexists(place))
 
 
 def _writable(path: Path) -> bool:
-    return os.access(_nearest(path), os.W_OK)
+    nearest = _nearest(path)
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
 
 
-def _presets(workspace: Workspace) -> dict[str, int]:
-    catalog = workspace.catalog
-    there = workspace.present()
+def _presets(settings: Settings, catalog: Catalog) -> dict[str, int]:
+    there = WeightStore(settings).present([*catalog.models.values(), *catalog.loras.values()])
     return {
         "models": len(catalog.models),
         "models_with_weights": sum(there[slug] for slug in catalog.models),
@@ -129,25 +149,27 @@ def _presets(workspace: Workspace) -> dict[str, int]:
     }
 
 
-def _problems(workspace: Workspace) -> list[str]:
-    settings = workspace.settings
-    missing = [
+def _missing() -> list[str]:
+    return [
         f"{name} is not installed. Run pip install -r requirements.txt."
         for name in LIBRARIES
         if _version(name) is None
     ]
+
+
+def _problems(settings: Settings, wrong: Sequence[PresetProblem]) -> list[str]:
     closed = [
         f"{name} ({path}) cannot be written to. Choose another folder."
         for name, path in (("OUTPUTS", settings.outputs), ("STATE_DIR", settings.state))
         if not _writable(path)
     ]
-    return missing + closed + [problem.describe() for problem in workspace.problems]
+    return closed + [problem.describe() for problem in wrong]
 
 
 def _show(console: Console, findings: dict[str, Any]) -> None:
     for title in ("versions", "memory", "paths", "keys", "presets"):
         _section(console, title.capitalize(), findings[title] or {"": "not known"})
-    _section(console, "Device", {"device": findings["device"]})
+    _section(console, "Device", {"device": findings["device"] or "not known"})
     problems = findings["problems"] or ["none found"]
     console.say(console.paint("Problems", "strong"))
     for problem in problems:

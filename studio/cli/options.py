@@ -72,13 +72,11 @@ OutputDir = Annotated[
 
 def workspace_settings(presets: list[Path] | None, output_dir: Path | None) -> Settings:
     """The environment's settings, with what the command line adds."""
-    settings = Settings.from_env(os.environ, Path.cwd())
+    # As OUTPUTS, so that a state folder nobody chose moves with the pictures.
+    said = {"OUTPUTS": str(output_dir.resolve())} if output_dir else {}
+    settings = Settings.from_env(os.environ | said, Path.cwd())
     added = tuple(path.resolve() for path in presets or ())
-    return dataclasses.replace(
-        settings,
-        preset_dirs=settings.preset_dirs + added,
-        outputs=output_dir.resolve() if output_dir else settings.outputs,
-    )
+    return dataclasses.replace(settings, preset_dirs=settings.preset_dirs + added)
 
 
 def open_workspace(presets: list[Path] | None = None, output_dir: Path | None = None) -> Workspace:

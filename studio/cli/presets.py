@@ -1,5 +1,6 @@
 """``studio presets``: the preset files, checked, listed, imported and pinned anew."""
 
+import stat
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,9 +25,7 @@ BaseFilter = Annotated[
     typer.Option(metavar="SLUG", help="Only what fits this base (or architecture)."),
 ]
 ThemeFilter = Annotated[str | None, typer.Option(metavar="THEME", help="Only LoRAs of a theme.")]
-PresetFile = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="JSON or YAML.")
-]
+PresetFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON or YAML.")]
 Target = Annotated[
     Path | None,
     typer.Option(
@@ -104,7 +103,7 @@ def _architecture(catalog: Catalog, base: str | None) -> Architecture | None:
     if base in list(Architecture):
         return Architecture(base)
     known = ", ".join([*catalog.models, *Architecture])
-    raise typer.BadParameter(f"{base!r} is no base and no architecture; there are {known}.")
+    raise StudioError(f"{base!r} is no base and no architecture.", f"Choose one of {known}.")
 
 
 def _has_theme(lora: LoraPreset, theme: str | None) -> bool:
@@ -145,6 +144,7 @@ def import_presets(
     nothing in FILE could be read.
     """
     with command(as_json) as console:
+        _refuse_absent(source)
         target = output or _beside(source)
         imported = _convert(source, target)
         if imported.text:
@@ -158,6 +158,18 @@ def import_presets(
         console.say(f"{target} is written." if imported.text else "Nothing was written.")
         if imported.problems:
             raise Ended(ExitCode.FAILURE)
+
+
+def _refuse_absent(source: Path) -> None:
+    try:
+        there = stat.S_ISREG(source.stat().st_mode)
+        reason = "It is no file"
+    except OSError as error:
+        there, reason = False, error.strerror or str(error)
+    if not there:
+        raise StudioError(
+            f"{source} cannot be read: {reason}.", "Name the JSON or YAML file to import."
+        )
 
 
 def _beside(source: Path) -> Path:

@@ -43,7 +43,8 @@ def _settings(plan: RunPlan) -> list[tuple[str, str]]:
     rows = [
         ("Steps", _said(values.steps)),
         ("Guidance", _said(values.guidance_scale)),
-        ("Size", f"{values.width.value} × {_said(values.height)}"),
+        ("Size", _size(values.width, values.height)),
+        ("Dtype", values.dtype),
         ("Scheduler", _said(values.scheduler)),
         ("Encoder", plan.prompt_encoder.value),
         ("Seed", _seeds(plan)),
@@ -56,6 +57,13 @@ def _settings(plan: RunPlan) -> list[tuple[str, str]]:
 
 def _said(setting: IntSetting | FloatSetting | TextSetting) -> str:
     return f"{setting.value} [{ORIGINS[setting.origin]}]"
+
+
+def _size(width: IntSetting, height: IntSetting) -> str:
+    """Both sides, each with who said it; said once where that is the same."""
+    if width.origin is height.origin:
+        return f"{width.value} × {_said(height)}"
+    return f"{_said(width)} × {_said(height)}"
 
 
 def _seeds(plan: RunPlan) -> str:

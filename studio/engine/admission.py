@@ -12,6 +12,7 @@ from studio.engine.device import named_errors
 from studio.engine.gate import Target, fit_to_base
 from studio.engine.libraries import listen
 from studio.engine.lora_file import read_lora
+from studio.engine.plain import plain
 from studio.engine.probe import read_probe
 from studio.engine.resident import Adapter, ResidentBase
 from studio.errors import LoraRefused, WeightsError
@@ -59,6 +60,7 @@ def admit(
     make_room(file.numbers * base.dtype.itemsize, base, needed)
     name = f"studio_{lora.sha256}"
     base.forget_measurements()
+    base.places[lora.path] = lora.slug
     done = False
     try:
         heard = _inject(base, lora, name)
@@ -100,7 +102,10 @@ def _check_file(lora: WantedLora) -> None:
 
 def _inject(base: ResidentBase, lora: WantedLora, name: str) -> tuple[str, ...]:
     try:
-        with named_errors(base.device, f"the LoRA {lora.slug}"), listen() as heard:
+        with (
+            named_errors(base.device, f"the LoRA {lora.slug}"),
+            listen(base.places) as heard,
+        ):
             # From the file, not from tensors: only so does diffusers read its alpha.
             base.pipeline.load_lora_weights(
                 str(lora.path.parent),
@@ -110,7 +115,7 @@ def _inject(base: ResidentBase, lora: WantedLora, name: str) -> tuple[str, ...]:
                 local_files_only=True,
             )
     except _LOAD_ERRORS as error:
-        text = f"diffusers cannot load it: {str(error)[:300]}"
+        text = f"diffusers cannot load it: {plain(str(error), base.places)[:300]}"
         raise LoraRefused(lora.slug, (text,), _WAY_OUT) from error
     return tuple(heard)
 

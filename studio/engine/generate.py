@@ -10,24 +10,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL.Image import Image
 
+from studio.audit import discrepancies
 from studio.engine.adapters import LoraSet, receipts
-from studio.engine.compare import demand_plan
 from studio.engine.device import named_errors
+from studio.engine.finite import demand_finite
 from studio.engine.job import Generated, Job, Publish, RunCancelled
 from studio.engine.libraries import listen
 from studio.engine.preview import preview_png
 from studio.engine.prompts import Encoded
 from studio.engine.resident import ResidentBase
 from studio.engine.schedulers import build_scheduler
-from studio.errors import PictureWithheld
+from studio.errors import ContractBroken, PictureWithheld
 from studio.events import Progress
+from studio.plan import RunPlan
 from studio.receipt import ImageReceipt, Receipt, Timings
 
 PREVIEWS = 6
 """Previews per picture, spread over its steps."""
+
+_DENOISE_WAY_OUT = "Lower the guidance scale or the LoRAs' strengths, or use another dtype."
+_DECODE_WAY_OUT = "Use another dtype for the base, or fetch the base again."
 
 
 @dataclass(slots=True)
@@ -63,6 +70,7 @@ def generate_image(run: Run, index: int) -> Generated:
     Raises:
         RunCancelled: within one step of the request; the pipeline is clean.
         ContractBroken: what happened is not what was planned; the picture is not given out.
+        NotFinite: the latents or the decoded picture are no numbers.
         OutOfMemory, DeviceError, PictureWithheld.
     """
     plan = run.job.plan
@@ -72,7 +80,7 @@ def generate_image(run: Run, index: int) -> Generated:
     generator = torch.Generator("cpu").manual_seed(plan.seed + index)
     with (
         named_errors(run.base.device, "the picture"),
-        listen(python_warnings=False) as heard,
+        listen(run.base.places, python_warnings=False) as heard,
     ):
         run.base.pipeline.scheduler = build_scheduler(
             plan.settings.scheduler.value, run.base.scheduler
@@ -81,8 +89,17 @@ def generate_image(run: Run, index: int) -> Generated:
     timings = _timings(run, start, steps.ended, time.perf_counter())
     about = _describe(image, index, generator.initial_seed())
     receipt = _receipt(run, started, steps, timings, about, heard)
-    demand_plan(plan, receipt)
+    _demand_plan(plan, receipt)
     return Generated(run.job.run_id, index, plan.count, image, receipt)
+
+
+def _demand_plan(plan: RunPlan, receipt: Receipt) -> None:
+    wrong = discrepancies(plan, receipt)
+    if wrong:
+        raise ContractBroken(
+            f"What happened is not what was planned. {' '.join(wrong)}",
+            "The picture is not kept; report it with the plan's fingerprint.",
+        )
 
 
 def _receipt(
@@ -123,7 +140,7 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
             guidance_scale=plan.settings.guidance_scale.value,
             generator=generator,
             callback_on_step_end=_callback(run, index, steps),
-            output_type="pil",
+            output_type="np",
         )
     finally:
         # What the pipeline itself does at the end; a cancel or an error would skip it.
@@ -132,14 +149,23 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
         raise PictureWithheld(
             "The base's safety checker withheld the picture.", "Change the prompt or the seed."
         )
-    image: Image = output.images[0]
+    return _image(pipeline, output.images)
+
+
+def _image(pipeline: Any, pixels: NDArray[np.float32]) -> Image:
+    """The first of ``pixels`` (batch, height, width, RGB; 0 to 1), as diffusers makes it."""
+    demand_finite(torch.from_numpy(pixels), "The decoded pixels", _DECODE_WAY_OUT)
+    image: Image = pipeline.image_processor.numpy_to_pil(pixels)[0]
     return image.convert("RGB")
 
 
 def _callback(
     run: Run, index: int, steps: Steps
 ) -> Callable[[Any, int, Any, dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
-    """Counts, reports and cancels. ``interrupt`` is not used: it would decode half a picture."""
+    """Counts, reports, checks and cancels.
+
+    ``interrupt`` is not used: it would decode half a picture.
+    """
     plan = run.job.plan
     planned = plan.settings.steps.value
 
@@ -153,6 +179,8 @@ def _callback(
             raise RunCancelled(run.job.run_id)
         # Some schedulers call the denoiser more often than once a step; people count steps.
         total = pipeline.num_timesteps
+        if step + 1 == total:  # what is not finite stays so; asking each step would slow it
+            demand_finite(tensors["latents"], "The latents", _DENOISE_WAY_OUT)
         done = -(-(step + 1) * planned // total)
         every = max(1, total // PREVIEWS)
         shows = (step + 1) % every == 0 and step + 1 < total

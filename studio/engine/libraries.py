@@ -1,4 +1,4 @@
-"""What diffusers, transformers and peft say while they work, heard word for word.
+"""What diffusers, transformers and peft say while they work, as plain words.
 
 They report most problems as a warning and go on; here a warning is part of the evidence.
 """
@@ -11,24 +11,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from studio.engine.plain import Places, plain
+
 LIBRARIES = ("diffusers", "transformers", "peft")
 _OURS = frozenset({*LIBRARIES, "accelerate", "compel", "torch", "safetensors", "engine"})
 
 
 class _Listener(logging.Handler):
-    def __init__(self, heard: list[str]) -> None:
+    def __init__(self, heard: list[str], places: Places) -> None:
         super().__init__(logging.WARNING)
         self._heard = heard
+        self._places = places
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._heard.append(record.getMessage())
+        self._heard.append(plain(record.getMessage(), self._places))
 
 
 @contextmanager
-def listen(python_warnings: bool = True) -> Iterator[list[str]]:
+def listen(places: Places, python_warnings: bool = True) -> Iterator[list[str]]:
     """Collect log records and warnings of the libraries, in order, without printing them.
 
     Args:
+        places: what the libraries may name by its path, and its name in what is heard.
         python_warnings: also ``warnings.warn``. Its filter belongs to the whole process, so
             this is for short stages only; other code's warnings are passed on at the end.
     """
@@ -36,11 +40,11 @@ def listen(python_warnings: bool = True) -> Iterator[list[str]]:
     loggers = [logging.getLogger(name) for name in LIBRARIES]
     kept = [(logger, logger.handlers, logger.level) for logger in loggers]
     for logger in loggers:
-        logger.handlers = [_Listener(heard)]
+        logger.handlers = [_Listener(heard, places)]
         logger.setLevel(logging.WARNING)
     try:
         if python_warnings:
-            with _catch_warnings(heard):
+            with _catch_warnings(heard, places):
                 yield heard
         else:
             yield heard
@@ -51,13 +55,13 @@ def listen(python_warnings: bool = True) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _catch_warnings(heard: list[str]) -> Iterator[None]:
+def _catch_warnings(heard: list[str], places: Places) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for item in caught:
         if _is_library(item):
-            heard.append(str(item.message))
+            heard.append(plain(str(item.message), places))
         else:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
 

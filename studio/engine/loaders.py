@@ -13,7 +13,9 @@ from safetensors import SafetensorError, safe_open
 
 from studio.architecture import Architecture, traits_of
 from studio.engine.libraries import listen, quiet_progress_bars
+from studio.engine.plain import plain
 from studio.errors import BaseRefused, UnsupportedArchitecture
+from studio.plan import BaseIdentity
 
 # Pipeline is Any: diffusers' pipelines share no typed interface.
 Pipeline = Any
@@ -28,14 +30,15 @@ _INCOMPLETE = ("newly initialized", "MISSING", "MISMATCH", "size mismatch")
 
 
 def load_pipeline(
-    architecture: Architecture, path: Path, dtype: torch.dtype
+    identity: BaseIdentity, path: Path, dtype: torch.dtype
 ) -> tuple[Pipeline, tuple[str, ...]]:
-    """The architecture's pipeline on the CPU, and what the libraries said while loading.
+    """The base's pipeline on the CPU, and what the libraries said while loading.
 
     Raises:
         UnsupportedArchitecture: this release has no loader for it.
         BaseRefused: the folder is incomplete, of another pipeline, or not safetensors.
     """
+    architecture, label = identity.architecture, identity.label
     loader = LOADERS.get(architecture)
     if loader is None:
         raise UnsupportedArchitecture(
@@ -45,38 +48,34 @@ def load_pipeline(
     quiet_progress_bars()
     _import_pipeline(traits_of(architecture).pipeline)
     try:
-        with listen() as heard:
+        with listen({path: label}) as heard:
             pipeline = loader(path, dtype)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise BaseRefused(
-            f"The base in {path.name!r} cannot be loaded: {error}", _WAY_OUT
-        ) from error
+        text = plain(str(error), {path: label})
+        raise BaseRefused(f"The base {label} cannot be loaded: {text}", _WAY_OUT) from error
     incomplete = [text for text in heard if any(mark in text for mark in _INCOMPLETE)]
     if incomplete:
-        raise BaseRefused(f"The base in {path.name!r} is incomplete: {incomplete[0]}", _WAY_OUT)
+        raise BaseRefused(f"The base {label} is incomplete: {incomplete[0]}", _WAY_OUT)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline, tuple(heard)
 
 
-def estimate_bytes(path: Path, dtype: torch.dtype) -> int:
-    """Bytes the folder's weights take in ``dtype``, from the files' headers.
+def estimate_bytes(identity: BaseIdentity, path: Path, dtype: torch.dtype) -> int:
+    """Bytes the base's weights take in ``dtype``; other files in its folder are not loaded.
 
-    A checkpoint that is there twice (``model.fp16.safetensors`` beside ``model.safetensors``)
-    is counted once, because one is loaded.
+    From the headers, not the sizes: a file in float16 takes twice its size in float32.
     """
-    total = 0
-    for folder in {file.parent for file in path.rglob("*.safetensors")}:
-        plain = [file for file in folder.glob("*.safetensors") if "." not in file.stem]
-        total += sum(_elements(file) for file in plain) * dtype.itemsize
-    return total
+    weights = [file.name for file in identity.files if file.name.endswith(".safetensors")]
+    return sum(_elements(path, name) for name in weights) * dtype.itemsize
 
 
-def _elements(file: Path) -> int:
+def _elements(folder: Path, name: str) -> int:
     try:
-        with safe_open(file, framework="pt") as weights:
+        with safe_open(folder / name, framework="pt") as weights:
             return sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise BaseRefused(f"{file.name!r} cannot be read: {error}", _WAY_OUT) from error
+        text = plain(str(error), {folder: folder.name})
+        raise BaseRefused(f"{name!r} cannot be read: {text}", _WAY_OUT) from error
 
 
 def _load_stable_diffusion(path: Path, dtype: torch.dtype) -> Pipeline:

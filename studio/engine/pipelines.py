@@ -48,7 +48,7 @@ class PipelineManager:
         base = self._bases.get(key)
         if base is None:
             wanted = torch_dtype(dtype, self.device)
-            self.make_room(estimate_bytes(path, wanted), keep=None)
+            self.make_room(estimate_bytes(identity, path, wanted), keep=None)
             base = self._load(identity, path, key, wanted)
             self._bases[key] = base
         base.used = self.tick()
@@ -66,7 +66,7 @@ class PipelineManager:
         self, identity: BaseIdentity, path: Path, key: tuple[str, str], dtype: torch.dtype
     ) -> ResidentBase:
         with named_errors(self.device, f"the base {identity.label}"):
-            pipeline, heard = load_pipeline(identity.architecture, path, dtype)
+            pipeline, heard = load_pipeline(identity, path, dtype)
             pipeline.to(self.device)
             reading = read_probe(pipeline)
         if not reading.finite:
@@ -84,6 +84,7 @@ class PipelineManager:
             scheduler=pipeline.scheduler,
             loaded=reading,
             messages=heard,
+            places={path: identity.label},
         )
 
     def used(self) -> int:

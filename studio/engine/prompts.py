@@ -6,7 +6,8 @@ Clip skip follows CivitAI and A1111: 1 is the last layer, 2 the one before. Stab
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +16,19 @@ import torch
 from torch import nn
 
 from studio.architecture import Architecture, TextEncoder, traits_of
+from studio.engine.finite import demand_finite
 from studio.engine.loaders import Pipeline
-from studio.errors import ContractBroken, UnsupportedArchitecture
+from studio.errors import ContractBroken, PromptRefused, UnsupportedArchitecture
 from studio.plan import RunPlan
 from studio.prompt import Side
 from studio.receipt import EncodingReceipt
 from studio.request import PromptEncoder
+
+_WEIGHTS_WAY_OUT = (
+    "Correct the weights in the text (those of a blend must not add up to 0), "
+    "or lower the LoRAs' strengths."
+)
+_SYNTAX_WAY_OUT = "Correct its syntax (a blend needs one weight per text), or encode it natively."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ def encode(pipeline: Pipeline, plan: RunPlan) -> Encoded:
 
     Raises:
         ContractBroken: the encoder would leave out words that the plan says are read.
+        NotFinite: the embeddings are no numbers, as of a blend whose weights add up to 0.
+        PromptRefused: Compel cannot read the text.
         UnsupportedArchitecture: no encoding is known for the architecture.
     """
     if plan.base.architecture not in (Architecture.MINI, Architecture.SD15):
@@ -59,7 +69,11 @@ def encode(pipeline: Pipeline, plan: RunPlan) -> Encoded:
     # Stable Diffusion reads the negative prompt where guidance is above 1, and only there.
     guided = plan.settings.guidance_scale.value > 1
     texts = (plan.prompt.text, plan.prompt.negative_text if guided else None)
-    return ways[plan.prompt_encoder](encoder, tokenizer, traits, texts)
+    encoded = ways[plan.prompt_encoder](encoder, tokenizer, traits, texts)
+    for side, embeddings in zip(Side, (encoded.prompt, encoded.negative), strict=True):
+        if embeddings is not None:
+            demand_finite(embeddings, f"The embeddings of the {side}", _WEIGHTS_WAY_OUT)
+    return encoded
 
 
 class SkippingEncoder:
@@ -152,8 +166,9 @@ def _encode_compel(
     for side, text in zip((Side.PROMPT, Side.NEGATIVE), texts, strict=True):
         if text is None:
             continue
-        _refuse_what_compel_drops(compel, text, side)
-        embedding, ids = compel.build_conditioning_tensor(text, return_tokenization=True)
+        with _parser_errors(side):
+            _refuse_what_compel_drops(compel, text, side)
+            embedding, ids = compel.build_conditioning_tensor(text, return_tokenization=True)
         embeddings.append(embedding if embedding.ndim == 3 else embedding.unsqueeze(0))
         special = torch.tensor(tokenizer.all_special_ids, device=ids.device)
         read = int((~torch.isin(ids, special)).sum())
@@ -164,9 +179,30 @@ def _encode_compel(
     return Encoded(prompt, negative, encoder.clip_skip, tuple(receipts))
 
 
+@contextmanager
+def _parser_errors(side: Side) -> Iterator[None]:
+    """Compel reads through pyparsing, and turns weights into numbers as it goes."""
+    from compel.prompt_parser import PromptParser
+    from pyparsing import ParseBaseException
+
+    try:
+        yield
+    except (
+        PromptParser.ParsingException,
+        ParseBaseException,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise PromptRefused(
+            f"Compel cannot read the {side}: {str(error)[:300]}.", _SYNTAX_WAY_OUT
+        ) from error
+
+
 def _refuse_what_compel_drops(compel: Any, text: str, side: Side) -> None:
     """Compel parses ``.swap()`` and ``withLora()`` and hands nobody their meaning."""
     conjunction = compel.parse_prompt_string(text)
+    if not conjunction.prompts:
+        raise PromptRefused(f"Compel finds no text in the {side}.", _SYNTAX_WAY_OUT)
     swaps = any(
         getattr(prompt, "wants_cross_attention_control", False) for prompt in conjunction.prompts
     )

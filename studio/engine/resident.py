@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,6 +52,8 @@ class ResidentBase:
         key: (SHA-256 of the base's identity, dtype).
         size: bytes of the base's own weights.
         scheduler: the base's own scheduler, as loaded; its configuration starts every run's.
+        messages: what the libraries said while loading it.
+        places: the paths that went into it, by the names that records give them.
         loaded: the probe's reading before any LoRA was near.
         adapters: resident LoRAs by the SHA-256 of their file.
         measured: None until the first measurement with the present adapters.
@@ -68,6 +71,7 @@ class ResidentBase:
     scheduler: Any
     loaded: Reading
     messages: tuple[str, ...] = ()
+    places: dict[Path, str] = field(default_factory=dict)
     adapters: dict[str, Adapter] = field(default_factory=dict)
     measured: Measured | None = None
     effects: dict[tuple[object, ...], float] = field(default_factory=dict, repr=False)

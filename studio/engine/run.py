@@ -48,7 +48,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
         with (
             _timed(seconds, "encode"),
             named_errors(base.device, "the prompt"),
-            listen(python_warnings=False) as said,
+            listen(base.places, python_warnings=False) as said,
         ):
             encoded = encode(base.pipeline, plan)
         run = Run(job, base, loras, encoded, cancel, publish, seconds, [*heard, *said])

@@ -257,17 +257,34 @@ def with_texts(data: bytes, new: Mapping[str, str]) -> bytes:
     compressed, so that any tool finds them.
 
     Raises:
-        GalleryError: when ``data`` is not an intact PNG.
+        GalleryError: when ``data`` is not an intact PNG, or the file could not be read back
+            because a text or the whole is over the caps.
         UnicodeEncodeError: for a text that is not Unicode (lone surrogates).
     """
     kept = [chunk for chunk in chunks(data) if chunk.kind in _CRITICAL]
     parts = [SIGNATURE, serialize(kept[0].kind, kept[0].data)]
-    parts += [
-        serialize("iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8"))
-        for keyword, text in new.items()
-    ]
+    parts += [_text_chunk(keyword, text) for keyword, text in new.items()]
     parts += [serialize(chunk.kind, chunk.data) for chunk in kept[1:]]
-    return b"".join(parts)
+    whole = b"".join(parts)
+    if len(whole) > MAX_FILE:
+        raise _too_long("The picture", len(whole), MAX_FILE)
+    return whole
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    data = keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+    # What counts is the chunk, keyword and all: a longer one is refused when it is read.
+    if len(data) > MAX_TEXT:
+        raise _too_long(f"The text {keyword!r} of the picture", len(data), MAX_TEXT)
+    return serialize("iTXt", data)
+
+
+def _too_long(what: str, size: int, limit: int) -> GalleryError:
+    return GalleryError(
+        f"{what} would have {size:,} bytes, and a picture with more than {limit:,} there "
+        "could not be read back; nothing is saved.",
+        "Shorten the prompt and the negative prompt.",
+    )
 
 
 def serialize(kind: str, data: bytes) -> bytes:

@@ -28,15 +28,17 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The request's components. ``chosen`` and ``drawn`` are states, the rest is seen.
+    """The request's components. ``chosen``, ``said`` and ``drawn`` are states, the rest is seen.
 
     Attributes:
         chosen: slugs of the chosen LoRAs, in the order of the strength sliders.
+        said: those of them whose strength is the user's even where it equals the preset's.
         drawn: the seed that is used while the seed field is blank.
     """
 
     base: gr.Dropdown
     chosen: gr.State
+    said: gr.State
     strengths: tuple[gr.Slider, ...]
     mode: gr.Radio
     prompt: gr.Textbox
@@ -106,14 +108,18 @@ def _whole(value: float | None) -> int | None:
 
 def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
     return tuple(
-        LoraChoice(slug=slug, strength=_strength(slug, values[f"strength_{n}"], catalog))
+        LoraChoice(slug=slug, strength=_strength(slug, n, values, catalog))
         for n, slug in enumerate(values["chosen"])
     )
 
 
-def _strength(slug: str, value: float | None, catalog: Catalog) -> float | None:
-    """None where the slider stands where the preset put it."""
-    return None if value is None or value == preset_strength(slug, catalog) else float(value)
+def _strength(slug: str, number: int, values: Values, catalog: Catalog) -> float | None:
+    """None where the slider stands where the preset put it, unless the user said that number."""
+    value = values[f"strength_{number}"]
+    if value is None:
+        return None
+    presets_own = value == preset_strength(slug, catalog) and slug not in values["said"]
+    return None if presets_own else float(value)
 
 
 def preset_strength(slug: str, catalog: Catalog) -> float:
@@ -132,7 +138,8 @@ def with_loras(values: Values, slugs: Sequence[str], numbers: Sequence[float]) -
     """``values`` with these LoRAs at these strengths, and no others."""
     padded = [*numbers, *[DEFAULT_STRENGTH] * (MAX_LORAS - len(numbers))]
     sliders = {f"strength_{n}": number for n, number in enumerate(padded)}
-    return {**values, "chosen": tuple(slugs), **sliders}
+    said = tuple(slug for slug in values["said"] if slug in slugs)
+    return {**values, "chosen": tuple(slugs), "said": said, **sliders}
 
 
 def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
@@ -146,6 +153,7 @@ def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
     settings = plan.settings
     values: dict[str, Any] = {
         "base": plan.base.slug,
+        "said": [use.slug for use in plan.loras if use.strength.origin is Origin.USER],
         "mode": plan.mode.value,
         "prompt": plan.prompt.typed,
         "negative_prompt": plan.prompt.negative_typed,

@@ -20,21 +20,26 @@ PAGE = 48
 """Pictures on one page of the grid."""
 FACETS = 100
 """Most entries of a filter list; words find the rest."""
+NO_DELETING = "Pictures cannot be deleted here, because others can open this page too."
 
 
 class GalleryEvents:
     """Handlers over the workspace's gallery; each returns what changes."""
 
-    def __init__(self, workspace: Workspace, parts: "GalleryParts") -> None:
+    def __init__(self, workspace: Workspace, parts: "GalleryParts", may_delete: bool) -> None:
         self._workspace = workspace
         self._gallery = workspace.gallery
         self._parts = parts
+        self._may_delete = may_delete
 
     # The grid
 
     def enter(self, base: str, lora: str, mode: str, words: str, opened: str) -> Updates:
         """The tab is shown: the filters' choices and, unless a picture is open, the newest."""
-        facets = self._gallery.facets()
+        try:
+            facets = self._gallery.facets()
+        except GalleryError as error:
+            return self._trouble(error)
         updates: Updates = {
             self._parts.base: _choices(facets.bases),
             self._parts.lora: _choices(facets.loras),
@@ -49,7 +54,10 @@ class GalleryEvents:
         self, base: str, lora: str, mode: str, words: str, pages: Sequence[Picture]
     ) -> Updates:
         wanted = _filter(base, lora, mode, words)
-        shown = self._gallery.query(wanted, PAGE, pages[-1] if pages else None)
+        try:
+            shown = self._gallery.query(wanted, PAGE, pages[-1] if pages else None)
+        except GalleryError as error:
+            return self._trouble(error)
         return self._page(wanted, (*pages, shown[-1])) if shown else {}
 
     def newer(
@@ -65,7 +73,7 @@ class GalleryEvents:
             total = self._gallery.count(wanted)
             thumbs = [self._thumb(each) for each in found[:PAGE]]
         except GalleryError as error:
-            return {parts.grid: grid.said(str(error), bad=True)}
+            return self._trouble(error)
         empty = grid.nothing(filtered=wanted != _filter("", "", "", ""))
         return {
             parts.grid: grid.grid(thumbs) if thumbs else empty,
@@ -74,6 +82,10 @@ class GalleryEvents:
             parts.older: gr.Button(visible=len(found) > PAGE),
             parts.pages: pages,
         }
+
+    def _trouble(self, error: GalleryError) -> Updates:
+        """In the grid's place: why it cannot be shown."""
+        return {self._parts.grid: grid.said(str(error), bad=True)}
 
     def _thumb(self, picture: Picture) -> Html:
         labels = [
@@ -98,7 +110,7 @@ class GalleryEvents:
         try:
             record = self._gallery.read(name)
         except GalleryError as error:
-            return {parts.grid: grid.said(str(error), bad=True)}
+            return self._trouble(error)
         path = self._gallery.outputs / name
         return {
             parts.list_view: gr.Column(visible=False),
@@ -156,6 +168,9 @@ class GalleryEvents:
         words: str,
         pages: Sequence[Picture],
     ) -> Updates:
+        # A hidden button stops nobody: its event can be sent without it.
+        if not self._may_delete:
+            return self.keep() | {self._parts.said: grid.said(NO_DELETING, bad=True)}
         try:
             self._gallery.delete(name)
         except GalleryError as error:

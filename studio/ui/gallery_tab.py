@@ -53,10 +53,12 @@ class _Buttons:
     keep: gr.Button
 
 
-def build(workspace: Workspace, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs) -> None:
+def build(
+    workspace: Workspace, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs, may_delete: bool
+) -> None:
     """Lay the tab out and wire it; call inside ``tab``."""
-    parts, buttons = _layout()
-    events = GalleryEvents(workspace, parts)
+    parts, buttons = _layout(may_delete)
+    events = GalleryEvents(workspace, parts, may_delete)
     private = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     _wire_list(parts, events, tab, private)
     _wire_picture(parts, buttons, events, private)
@@ -79,7 +81,7 @@ def build(workspace: Workspace, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs) -
     )
 
 
-def _layout() -> tuple[GalleryParts, _Buttons]:
+def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
     with gr.Column(elem_classes="ls-library") as list_view:
         with gr.Row(elem_classes="ls-filters"):
             base = _filter("Base")
@@ -103,7 +105,7 @@ def _layout() -> tuple[GalleryParts, _Buttons]:
                 with gr.Row(elem_classes="ls-tight") as actions:
                     use = gr.Button("Use these settings", variant="primary", scale=2)
                     verify = gr.Button("Verify", min_width=90)
-                    delete = gr.Button("Delete", min_width=90)
+                    delete = gr.Button("Delete", min_width=90, visible=may_delete)
                 with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
                     gr.HTML(
                         "Delete this picture and its record? They cannot be brought back.",

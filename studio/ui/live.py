@@ -126,7 +126,10 @@ def _slots(
 
 def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
     """The rows themselves: only when LoRAs are added, removed or reused."""
-    updates: Updates = {panel.form.chosen: values["chosen"]}
+    updates: Updates = {
+        panel.form.chosen: values["chosen"],
+        panel.form.said: values["said"],
+    }
     for number in range(MAX_LORAS):
         slot = panel.slots[number]
         used = number < len(values["chosen"])
@@ -136,4 +139,6 @@ def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
             preset = w.catalog.loras.get(slug)
             label = preset.label if preset else slug
             updates[slot.strength] = gr.Slider(value=values[f"strength_{number}"], label=label)
+            # The row shows "Remove" alone; its whole name tells the four buttons apart.
+            updates[slot.remove] = gr.Button(f"Remove {label}")
     return updates

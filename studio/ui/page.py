@@ -1,5 +1,6 @@
 """The whole page: header, tabs, and what happens when it opens and closes."""
 
+import os
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,7 @@ from studio.ui.html import Html, div, join, span, tag
 from studio.ui.live import Updates
 from studio.ui.sessions import Sessions
 from studio.ui.studio_tab import StudioTab, page_of, quick
+from studio.ui.warm_up import WarmUp
 from studio.workspace import Workspace
 
 TITLE = "LoRA Studio"
@@ -22,41 +24,53 @@ CACHE = (3600, 24 * 3600)
 def build(workspace: Workspace) -> gr.Blocks:
     """The page over ``workspace``; theme and style are given to ``launch``."""
     sessions = Sessions(workspace)
+    warming = WarmUp(workspace)
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
     ) as demo:
         with gr.Row(elem_classes="ls-header"):
             gr.HTML(_name(), apply_default_css=False, elem_classes="ls-name")
-            status = gr.HTML(_status(workspace), apply_default_css=False, elem_classes="ls-status")
+            status = gr.HTML(
+                _status(workspace, warming), apply_default_css=False, elem_classes="ls-status"
+            )
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
             with gr.Tab("Studio", id=TABS[0]):
                 studio = studio_tab.build(workspace, sessions)
             with gr.Tab("Gallery", id=TABS[1]) as gallery:
-                gallery_tab.build(workspace, studio, gallery, tabs)
+                gallery_tab.build(workspace, studio, gallery, tabs, not _is_public(workspace))
             with gr.Tab("Models", id=TABS[2]) as models:
                 models_tab.build(workspace, models)
-        _wire(demo, workspace, sessions, studio, status)
+        _wire(demo, workspace, sessions, warming, studio, status)
     return demo
+
+
+def _is_public(workspace: Workspace) -> bool:
+    """Whether strangers can open the page: over a Gradio link, or on a Hugging Face Space."""
+    return workspace.settings.share or bool(os.environ.get("SPACE_ID"))
 
 
 def _name() -> Html:
     return tag("h1", icons.MARK, span("", TITLE))
 
 
-def _status(workspace: Workspace) -> Html:
+def _status(workspace: Workspace, warming: WarmUp) -> Html:
     waiting = workspace.queue_length()
     queue = f"{words.plural(waiting, 'run')} in the queue" if waiting else "idle"
-    device = workspace.device_label or "getting the device ready"
     return join(
         (
-            span("ls-device", device),
+            span("ls-device", warming.device()),
             div(f"ls-queue{' ls-busy' if waiting else ''}", span("ls-dot", ""), queue),
         )
     )
 
 
 def _wire(
-    demo: gr.Blocks, workspace: Workspace, sessions: Sessions, studio: StudioTab, status: gr.HTML
+    demo: gr.Blocks,
+    workspace: Workspace,
+    sessions: Sessions,
+    warming: WarmUp,
+    studio: StudioTab,
+    status: gr.HTML,
 ) -> None:
     session = gr.State(None, delete_callback=_closer(workspace))
 
@@ -65,20 +79,16 @@ def _wire(
         held = {session: sessions.open(page)}
         return held | studio.events.start(studio.events.panel.form.values(sent), page)
 
-    def warm() -> None:
-        """Once the first page stands, torch may come: it would have kept the page waiting."""
-        if workspace.device_label is None:
-            workspace.warm_up()
-
     def look() -> str:
-        return _status(workspace)
+        return _status(workspace, warming)
 
     def closed(request: gr.Request) -> None:
         sessions.close(page_of(request))
 
     outputs = [session, *studio.outputs]
     demo.load(**quick(studio, opened, inputs=studio.inputs, outputs=outputs))
-    demo.load(warm, queue=False, show_progress="hidden", api_visibility="private")
+    # Once the first page stands, torch may come: it would have kept the page waiting.
+    demo.load(warming.start, queue=False, show_progress="hidden", api_visibility="private")
     demo.unload(closed)
     gr.Timer(HEARTBEAT).tick(
         look, outputs=status, queue=False, show_progress="hidden", api_visibility="private"

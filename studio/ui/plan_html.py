@@ -132,12 +132,13 @@ def _settings(plan: RunPlan, seed: int | None) -> Html:
     cells = [
         _cell("Steps", settings.steps.value, settings.steps),
         _cell("Guidance", words.number(settings.guidance_scale.value), settings.guidance_scale),
-        _cell("Size", f"{settings.width.value} × {settings.height.value}", settings.width),
+        _size(settings.width, settings.height),
         _clip_skip(settings.clip_skip),
         _fact("Pictures", plan.count, ""),
-        _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], settings.dtype),
+        _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], ""),
         _fact("Seed", plan.seed if seed is None else seed, ""),
         _cell("Scheduler", scheduler, settings.scheduler),
+        _fact("Precision", settings.dtype, ""),
     ]
     return tag("dl", *cells, class_="ls-cells")
 
@@ -152,6 +153,18 @@ def _fact(name: str, value: object, note: str, title: str | None = None) -> Html
         tag("dt", name),
         tag("dd", span("ls-figure", value), span("ls-origin", note, title=title)),
     )
+
+
+def _size(width: IntSetting, height: IntSetting) -> Html:
+    value = f"{width.value} × {height.value}"
+    if (width.origin, width.slug) == (height.origin, height.slug):
+        return _cell("Size", value, width)
+    note = f"{words.origin(width.origin)} × {words.origin(height.origin)}"
+    return _fact("Size", value, note, f"width: {_said_by(width)}, height: {_said_by(height)}")
+
+
+def _said_by(setting: Setting) -> str:
+    return " ".join(part for part in (words.origin(setting.origin), setting.slug) if part)
 
 
 def _clip_skip(setting: IntSetting | None) -> Html:

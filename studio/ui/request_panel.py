@@ -16,6 +16,8 @@ from studio.ui.start import Start
 MODES = (Mode.BASE, Mode.LORA, Mode.LORA_WITH_TRIGGER, Mode.TRIGGER_ONLY)
 """Reference edit needs a picture to edit, which this form has no place for."""
 
+REMOVE = "ls-quiet ls-remove"
+
 Hints = dict[str, gr.HTML]
 """A request's field → the line beside it."""
 
@@ -83,6 +85,7 @@ def build(start: Start, schedulers: tuple[str, ...]) -> RequestPanel:
         negative_prompt=negative,
         scheduler=scheduler,
         drawn=gr.State(0),
+        said=gr.State(()),
         prompt_encoder=encoder,
         allow_cut=allow_cut,
         **numbers,
@@ -141,7 +144,7 @@ def _slot(number: int) -> Slot:
                 scale=8,
                 min_width=160,
             )
-            remove = gr.Button("Remove", size="sm", scale=0, min_width=70, elem_classes="ls-quiet")
+            remove = gr.Button("Remove", size="sm", scale=0, min_width=70, elem_classes=REMOVE)
         caption = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
     return Slot(group, strength, caption, remove)
 

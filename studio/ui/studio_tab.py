@@ -56,7 +56,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
 
 def _outputs(events: StudioEvents) -> list[Any]:
     panel = events.panel
-    slots = [part for slot in panel.slots for part in (slot.group, slot.caption)]
+    slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
     run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
     return [*panel.form.inputs(), *slots, *around, *panel.hints.values(), *run]

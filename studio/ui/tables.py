@@ -166,8 +166,13 @@ def _model_rows(model: ModelPreset) -> list[tuple[str, object]]:
         ("Size", _size(model)),
         ("Scheduler", settings.scheduler),
         ("Dtype", settings.dtype),
-        ("Memory", None if settings.vram_usage is None else f"{settings.vram_usage:g} GB"),
+        ("Memory", None if settings.vram_usage is None else _memory(settings.vram_usage)),
     ]
+
+
+def _memory(mib: float) -> str:
+    """MiB as people read them: "512 MiB", "7.5 GiB"."""
+    return f"{mib:g} MiB" if mib < 1024 else f"{round(mib / 1024, 1):g} GiB"
 
 
 def _lora_rows(lora: LoraPreset) -> list[tuple[str, object]]:

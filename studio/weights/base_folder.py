@@ -1,6 +1,7 @@
 """A base model's folder in diffusers layout: which files are loaded, and what they hold."""
 
 import json
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,22 +82,24 @@ def _component_files(folder: Path) -> Iterator[str]:
     """Configuration and tokenizer files; a README or code is not loaded."""
     try:
         entries = sorted(folder.iterdir())
-    except OSError as error:
+    except FileNotFoundError as error:
         raise WeightsError(f"Its folder {folder.name} is missing.", _FETCH, folder) from error
+    except OSError as error:
+        raise unreadable(folder, error) from error
     for entry in entries:
         sharded = entry.name.endswith(".index.json")
-        if entry.suffix in _READ_SUFFIXES and not sharded and entry.is_file():
+        if entry.suffix in _READ_SUFFIXES and not sharded and _is_file(entry):
             yield entry.name
 
 
 def _weight_names(folder: Path) -> Iterator[str]:
     found = False
     for stem in _STEMS:
-        if (folder / f"{stem}.safetensors").is_file():
+        if _is_file(folder / f"{stem}.safetensors"):
             found = True
             yield f"{stem}.safetensors"
         index = folder / f"{stem}.safetensors.index.json"
-        if index.is_file():
+        if _is_file(index):
             found = True
             yield index.name
             yield from _shards(index)
@@ -114,9 +117,28 @@ def _shards(index: Path) -> list[str]:
             raise WeightsError(
                 f"{index.name} names {shard!r}, which is no file beside it.", _FETCH, index
             )
-        if not (index.parent / shard).is_file():
+        if not _is_file(index.parent / shard):
             raise WeightsError(f"{index.parent.name}/{shard} is missing.", _FETCH, index)
     return shards
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; what has its name and is none is refused, not passed over."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise unreadable(path, error) from error
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not regular:
+        raise _no_file(path)
+    return True
+
+
+def _no_file(path: Path) -> WeightsError:
+    return WeightsError(f"{path.parent.name}/{path.name} is no file.", _FETCH, path)
 
 
 def _no_weights(folder: Path) -> WeightsError:
@@ -140,7 +162,10 @@ def _no_weights(folder: Path) -> WeightsError:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_JSON:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+            raise _no_file(path)
+        if status.st_size > MAX_JSON:
             raise WeightsError(f"{path.name} is too large.", _FETCH, path)
         value = json.loads(path.read_bytes())
     except OSError as error:

@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -55,14 +55,17 @@ class Pins:
             raise ValueError(f"{sha256!r} is no SHA-256")
         with self._locked():
             pins = self.all()
-            if pins.get(slug, sha256) != sha256:
-                raise WeightsError(
-                    f"{slug} was first used with SHA-256 {pins[slug]}, not {sha256}.",
-                    "Put the original file back, or accept the new one with "
-                    f"`studio presets repin {slug}`.",
-                )
+            _refuse_another(pins, slug, sha256)
             if slug not in pins:
                 self._write(pins | {slug: sha256})
+
+    def check(self, slug: str, sha256: str) -> None:
+        """Nothing, where ``slug`` is not pinned or pinned to this hash.
+
+        Raises:
+            WeightsError: it is pinned to another hash, or the file cannot be read.
+        """
+        _refuse_another(self.all(), slug, sha256)
 
     def remove(self, slug: str) -> str:
         """Forget a pin and return it.
@@ -111,4 +114,13 @@ class Pins:
             f"The pins in {self._path} cannot be read: {why}.",
             "Restore the file from a backup, or delete it to pin every preset anew.",
             self._path,
+        )
+
+
+def _refuse_another(pins: Mapping[str, str], slug: str, sha256: str) -> None:
+    if pins.get(slug, sha256) != sha256:
+        raise WeightsError(
+            f"{slug} was first used with SHA-256 {pins[slug]}, not {sha256}.",
+            "Put the original file back, or accept the new one with "
+            f"`studio presets repin {slug}`.",
         )

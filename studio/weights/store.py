@@ -66,7 +66,7 @@ class WeightStore:
             if names is None:
                 names = listings[folder] = _listing(folder)
             if isinstance(preset, ModelPreset):
-                there = name in names and Path(folder, name, INDEX).is_file()
+                there = name in names and _is_file(os.path.join(folder, name, INDEX))  # noqa: PTH118
             else:
                 there = names.get(name, False)
             found[preset.slug] = there
@@ -95,13 +95,16 @@ class WeightStore:
         found = {}
         for preset in presets:
             path = expected[preset.slug]
-            if not os.path.lexists(path):
-                continue
             try:
-                found[preset.slug] = read(path, self._root(preset))
+                if _is_there(path):
+                    found[preset.slug] = read(path, self._root(preset))
             except HeaderError as error:
                 reason = f"{error.reason}."
                 unusable[preset.slug] = Unusable(path, reason, error.way_out)
+            except OSError as error:
+                # A folder that may not be entered fails at any look into it.
+                why = unreadable(Path(error.filename or path), error)
+                unusable[preset.slug] = Unusable(path, why.message, why.way_out)
             except WeightsError as error:
                 if error.path is not None and error.path.is_relative_to(self._settings.state):
                     raise
@@ -197,6 +200,10 @@ class WeightStore:
         """Remember what a preset without a hash was first used with; see ``Pins.add``."""
         self._pins.add(slug, sha256)
 
+    def check_pin(self, slug: str, sha256: str) -> None:
+        """Refuse another file than the one a preset was first used with; see ``Pins.check``."""
+        self._pins.check(slug, sha256)
+
     def pins(self) -> dict[str, str]:
         """Slug → pinned SHA-256; see ``Pins.all``."""
         return self._pins.all()
@@ -229,10 +236,35 @@ def _contain(path: Path, root: Path) -> None:
         )
 
 
+def _is_there(path: Path) -> bool:
+    """Whether anything has this name, a link to nothing included.
+
+    Raises:
+        OSError: nobody can tell: a folder above may not be entered, or is a file or a loop.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_file(path: str) -> bool:
+    """False also where nobody can tell; ``inventory`` says why it is not usable."""
+    return os.path.isfile(path)  # noqa: PTH113  # pathlib's raises where nobody can tell
+
+
 def _listing(folder: str) -> dict[str, bool]:
-    """Name → whether it is a file, of everything in a folder; empty when there is none."""
+    """Name → whether it is a file, of everything in a folder; empty when it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: entry.is_file() for entry in entries}
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return {entry.name: _is_file_entry(entry) for entry in entries}
+    except OSError:
         return {}
+
+
+def _is_file_entry(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a loop of links must not take the other entries with it
+        return False

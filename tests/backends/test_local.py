@@ -146,18 +146,6 @@ def test_a_reader_that_leaves_cancels_its_run(
     assert "b1" not in gated.order
 
 
-def test_a_session_is_cancelled_as_a_whole(
-    backend: LocalBackend, gated: Gated, job: Callable[[str], Job]
-) -> None:
-    mine = [Reader(backend, job(name)) for name in ("a1", "a2")]
-    other = Reader(backend, job("b1"))
-    backend.cancel_session("a")
-    assert [reader.end()[-1] for reader in mine] == [Cancelled("a1"), Cancelled("a2")]
-    gated.go.set()
-    other.end()
-    assert gated.order[-1] == "b1"
-
-
 def test_errors_are_events_and_the_next_run_goes_on(
     backend: LocalBackend,
     gated: Gated,

@@ -1,5 +1,6 @@
 """``studio doctor``: everything about an installation but the values of its keys."""
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,48 @@ def test_a_problem_is_named_and_ends_with_1(cli: Cli, tmp_path: Path) -> None:
     answer = cli("doctor", "--presets", "mine")
     assert answer.code == 1
     assert "bad.yaml" in answer.out
+
+
+def test_an_unknown_device_is_one_problem_among_the_findings(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEVICE", "foo")
+    answer = cli("doctor", "--json")
+    assert answer.code == 1
+    assert answer.json["device"] is None
+    assert answer.json["presets"]["models"] > 0
+    (problem,) = answer.json["problems"]
+    assert "'foo'" in problem
+    people = cli("doctor")
+    assert people.code == 1
+    for words in ("Versions", "Paths", "not known", "'foo'"):
+        assert words in people.out
+
+
+def test_outputs_that_cannot_be_used_are_a_problem(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("OUTPUTS", "file/pictures")
+    answer = cli("doctor", "--json")
+    assert answer.code == 1
+    assert answer.json["versions"]["torch"]
+    assert not answer.json["paths"]["OUTPUTS"]["writable"]
+    assert any("file/pictures" in problem for problem in answer.json["problems"])
+    assert cli("doctor").code == 1
+
+
+def test_a_missing_library_is_a_problem(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.distribution
+
+    def without_compel(name: str) -> importlib.metadata.Distribution:
+        if name == "compel":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", without_compel)
+    answer = cli("doctor", "--json")
+    assert answer.code == 1
+    assert answer.json["versions"]["compel"] is None
+    (problem,) = answer.json["problems"]
+    assert problem.startswith("compel is not installed.")

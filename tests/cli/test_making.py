@@ -144,7 +144,18 @@ def test_folders_are_those_that_were_said(cli: Cli, tmp_path: Path) -> None:
     )
     assert answer.code == 0, answer.err
     assert pngs(tmp_path) == pngs(tmp_path / "out") == answer.json["images"]
-    assert any((tmp_path / "outputs" / ".state").iterdir())
+    assert any((tmp_path / "out" / ".state").iterdir())
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_chosen_state_folder_stays(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIR", "state")
+    answer = cli("plan", *ASK, "--output-dir", "out")
+    assert answer.code == 0, answer.err
+    assert any((tmp_path / "state").iterdir())
+    assert not (tmp_path / "out" / ".state").exists()
 
 
 def test_a_plan_is_the_plan_with_its_fingerprint(cli: Cli) -> None:
@@ -169,6 +180,20 @@ def test_a_plan_for_people_says_all_that_matters(cli: Cli) -> None:
         assert text in answer.out
     assert "a rocket, phrsink, pen and ink illustration" in answer.out
     assert "\x1b" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        ((), "64 × 64 [model]"),
+        (("--width", 96), "96 [you] × 64 [model]"),
+        (("--width", 96, "--height", 128), "96 × 128 [you]"),
+    ],
+)
+def test_each_side_has_its_own_origin(cli: Cli, said: tuple[object, ...], size: str) -> None:
+    shown = cli("plan", *ASK, *said).out
+    assert re.search(rf"^Size +{re.escape(size)}$", shown, re.MULTILINE)
+    assert re.search(r"^Dtype +float32$", shown, re.MULTILINE)
 
 
 def test_all_violations_at_once(cli: Cli, tmp_path: Path) -> None:
@@ -245,7 +270,10 @@ def test_a_failure_is_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monkey
     assert pngs(tmp_path) == []
 
 
-def test_a_failure_keeps_what_was_finished(cli: Cli, tmp_path: Path) -> None:
+def test_a_failure_keeps_what_was_finished(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIR", "state")  # only the pictures' folder is lost
     outputs = tmp_path / "outputs"
 
     def lose_the_folder() -> None:

@@ -87,8 +87,10 @@ def test_list_says_which_weights_are_there(cli: Cli, mine: Path) -> None:
 
 
 def test_list_refuses_an_unknown_base(cli: Cli) -> None:
-    answer = cli("presets", "list", "--base", "sd16")
-    assert answer.code == 64
+    answer = cli("presets", "list", "--base", "sd16", "--json")
+    assert answer.code == 1
+    assert "sd16" in answer.json["error"]["message"]
+    assert "sd15" in answer.json["error"]["way_out"]
     assert "sd15" in answer.err
 
 
@@ -127,6 +129,15 @@ def test_what_cannot_be_read_writes_nothing(cli: Cli, tmp_path: Path) -> None:
         assert answer.json["file"] is None
         assert answer.json["problems"]
         assert not (tmp_path / f"{name}.yaml").exists()
+
+
+def test_an_import_needs_a_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("nowhere.json", "folder"):
+        answer = cli("presets", "import", name, "--json")
+        assert answer.code == 1
+        assert name in answer.json["error"]["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_repin_needs_a_pin(cli: Cli) -> None:

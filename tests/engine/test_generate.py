@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from studio.engine import Engine, Generated, RunCancelled
-from studio.engine.compare import differences
-from studio.errors import ContractBroken, EngineError, OutOfMemory
+from studio.errors import ContractBroken, EngineError, NotFinite, OutOfMemory
 from studio.events import Loading, Progress
+from studio.request import PromptEncoder
 from studio.schedulers import SCHEDULER_NAMES
-from tests.plans import make_job, make_plan, pictures, pixels
+from tests import tiny
+from tests.plans import make_job, pictures, pixels
 
 
 def test_events_come_in_order_with_previews(engine: Engine, tiny_base: Path) -> None:
@@ -124,20 +129,80 @@ def test_out_of_memory_is_named_and_survived(engine: Engine, tiny_base: Path) ->
     assert after.image.tobytes() == before
 
 
-def test_a_receipt_that_differs_from_the_plan_is_named(engine: Engine, tiny_base: Path) -> None:
-    (made,) = pictures(engine, make_job(tiny_base))
-    plan = make_plan(tiny_base)
-    assert differences(plan, made.receipt) == ()
-    for wrong in ({"steps": 9}, {"scheduler": "PNDMScheduler"}, {"seed": 1}, {"clip_skip": 2}):
-        (line,) = differences(make_plan(tiny_base, **wrong), made.receipt)
-        assert line.startswith(next(iter(wrong)).replace("_", " "))
+def test_what_the_audit_finds_breaks_the_contract_before_a_picture_is_given_out(
+    engine: Engine, tiny_base: Path
+) -> None:
+    """A ledger without the prompt: only the audit knows that this is no plan's promise."""
+    job = make_job(tiny_base)
+    prompt = job.plan.prompt.model_copy(update={"ledger": job.plan.prompt.ledger[1:]})
+    plan = job.plan.model_copy(update={"prompt": prompt})
+    with pytest.raises(ContractBroken) as caught:
+        pictures(engine, replace(job, plan=plan))
+    read = job.plan.prompt.ledger[0].used
+    sentence = f"tokens of the prompt: the plan says 0, the run had {read}."
+    assert sentence in caught.value.message
+
+
+@pytest.mark.parametrize("weights", ["1,-1", "0,0"])
+def test_a_blend_of_nothing_is_refused(weights: str, engine: Engine, tiny_base: Path) -> None:
+    prompt = f'("a cat","a rocket").blend({weights})'
+    job = make_job(tiny_base, prompt=prompt, encoder=PromptEncoder.COMPEL)
+    with pytest.raises(NotFinite, match="embeddings of the prompt") as caught:
+        pictures(engine, job)
+    assert (caught.value.code, "blend" in caught.value.way_out) == ("not_finite", True)
+    assert pixels(engine, tiny_base)
+
+
+def test_latents_that_overflow_are_refused(engine: Engine, tiny_base: Path) -> None:
+    before = pixels(engine, tiny_base)
+    events = engine.generate(make_job(tiny_base, guidance=3e38, steps=3), threading.Event())
+    seen: list[object] = []
+    with pytest.raises(NotFinite, match="latents"):
+        seen.extend(events)
+    assert not any(isinstance(event, Generated) for event in seen)
+    assert pixels(engine, tiny_base) == before
+
+
+def test_a_picture_that_decodes_to_no_numbers_is_refused(
+    engine: Engine, tiny_base: Path, tmp_path: Path
+) -> None:
+    """The probe cannot see this: it never asks the decoder."""
+    folder = tmp_path / "black"
+    shutil.copytree(tiny_base, folder)
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    tiny.rewrite(weights, weights, _black)
+    with pytest.raises(NotFinite, match="decoded pixels"):
+        pictures(engine, make_job(folder))
+
+
+def _black(tensors: tiny.Tensors) -> tiny.Tensors:
+    name = "decoder.conv_out.bias"
+    return tensors | {name: tensors[name] * float("nan")}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_pixels_are_those_of_the_pipelines_own_pil_output(
+    dtype: str, engine: Engine, tiny_base: Path
+) -> None:
+    ours = pixels(engine, tiny_base, dtype=dtype, negative="cat", width=64, steps=4)
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_base, dtype=getattr(torch, dtype))
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(
+        prompt="a rocket on the blue background",
+        negative_prompt="cat",
+        width=64,
+        height=32,
+        num_inference_steps=4,
+        guidance_scale=4.0,
+        generator=torch.Generator("cpu").manual_seed(7),
+        output_type="pil",
+    ).images[0]
+    assert ours == theirs.tobytes()
 
 
 def test_a_lora_without_its_file_breaks_the_contract(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
-    from dataclasses import replace
-
     job = make_job(tiny_base, (tiny_loras["plain"], 1.0))
     with pytest.raises(ContractBroken, match="No file was given for plain"):
         pictures(engine, replace(job, lora_paths={}))
@@ -146,11 +211,9 @@ def test_a_lora_without_its_file_breaks_the_contract(
 def test_a_module_count_that_is_not_the_plans_breaks_the_contract(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
-    from dataclasses import replace
-
     job = make_job(tiny_base, (tiny_loras["plain"], 1.0))
     use = job.plan.loras[0].model_copy(update={"modules": {"unet": 47}})
-    with pytest.raises(ContractBroken, match="LoRAs"):
+    with pytest.raises(ContractBroken, match="modules targeted in unet: the plan says 47"):
         pictures(engine, replace(job, plan=job.plan.model_copy(update={"loras": (use,)})))
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 
 from studio.architecture import Architecture
 from studio.engine import Engine, Job
 from studio.engine.device import choose_device, describe, torch_dtype
+from studio.engine.loaders import estimate_bytes
 from studio.engine.pipelines import PipelineManager
 from studio.errors import (
     BaseRefused,
@@ -47,6 +49,22 @@ def test_the_least_recently_used_base_goes_and_is_really_freed(three_bases: list
     assert watched() is None
     assert manager.used() <= manager.budget
     assert one.pipeline is not None
+
+
+def test_only_the_files_that_are_loaded_count_before_loading(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    """In float32, as they take it, although the files hold half of that; a stray checkpoint
+    beside them takes no room."""
+    folder = tmp_path / "half"
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_base, dtype=torch.float16)
+    pipeline.save_pretrained(folder)
+    identity = base_identity(folder)
+    exact = PipelineManager(CPU, 10**12).acquire(identity, folder, "float32").size
+    for stray in ("checkpoint.safetensors", "unet/model.safetensors"):
+        shutil.copy(folder / "unet" / "diffusion_pytorch_model.safetensors", folder / stray)
+    assert estimate_bytes(identity, folder, torch.float32) == pytest.approx(exact, rel=0.02)
+    assert estimate_bytes(identity, folder, torch.bfloat16) == pytest.approx(exact / 2, rel=0.02)
 
 
 def test_evicting_comes_before_loading(three_bases: list[Path]) -> None:
@@ -147,8 +165,9 @@ def test_a_spoiled_base_is_refused_and_never_replaced(
     folder = tmp_path / "spoiled"
     shutil.copytree(tiny_base, folder)
     spoil(folder)
-    with pytest.raises(BaseRefused, match=message):
+    with pytest.raises(BaseRefused, match=message) as caught:
         pictures(engine, make_job(folder))
+    assert str(tmp_path) not in str(caught.value)
     assert engine.memory().bases == ()
     assert pixels(engine, tiny_base)
 

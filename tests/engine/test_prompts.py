@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 
 from studio.engine import Engine
 from studio.engine.prompts import encode
-from studio.errors import ContractBroken
+from studio.errors import ContractBroken, PromptRefused
 from studio.request import PromptEncoder
 from tests.plans import make_job, make_plan, pictures, pixels
 
@@ -108,6 +108,28 @@ def test_compel_weights_words(tiny_base: Path, pipeline: Any) -> None:
 def test_what_compel_would_drop_is_refused(text: str, tiny_base: Path, pipeline: Any) -> None:
     with pytest.raises(ContractBroken, match="no effect"):
         encode(pipeline, make_plan(tiny_base, prompt=text, encoder=COMPEL))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('("a cat","a rocket").blend(1)', "mismatched prompts/weights counts"),
+        ('("a", "b").and(1)', "mismatched parts/weights counts"),
+        ('("a","b").blend(x,1)', "could not convert string to float: 'x'"),
+        ("(" * 400 + "a" + ")" * 400, "recursion"),
+        ("()", "finds no text"),
+    ],
+)
+@pytest.mark.parametrize("side", ["prompt", "negative"])
+def test_what_compel_cannot_read_is_refused_by_name(
+    side: str, text: str, said: str, tiny_base: Path, pipeline: Any
+) -> None:
+    plan = make_plan(tiny_base, encoder=COMPEL, **{side: text})
+    with pytest.raises(PromptRefused, match=side) as caught:
+        encode(pipeline, plan)
+    assert said in caught.value.message
+    assert caught.value.code == "prompt_refused"
+    assert "natively" in caught.value.way_out
 
 
 def test_native_never_truncates(tiny_base: Path, pipeline: Any) -> None:

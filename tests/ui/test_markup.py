@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from studio.architecture import Architecture, Mode
-from studio.plan import Notice
-from studio.presets import LoraPreset, Source, TriggerRule
+from studio.plan import IntSetting, Notice, Origin
+from studio.presets import LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
 from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.receipt import BaseProof, RunRecord
 from studio.ui import grid, hints, sheet, stage, tables
 from studio.ui.html import Html, esc, tag
 from studio.ui.plan_html import marked_text
 from studio.violations import NotAMultiple, PromptEmpty
-from tests.records import flat, lora_use, run_plan, run_receipt, run_record
+from tests.records import flat, lora_use, plan_settings, run_plan, run_receipt, run_record
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -90,6 +90,19 @@ def test_hostile_texts_stay_texts(text: str) -> None:
     assert any(text in "".join(Elements(page).text) for page in pages)
 
 
+@pytest.mark.parametrize(("mib", "words"), [(512, "512 MiB"), (7680, "7.5 GiB"), (8192, "8 GiB")])
+def test_memory_is_shown_in_its_unit(mib: float, words: str) -> None:
+    preset = ModelPreset(
+        slug="m",
+        label="M",
+        path="m",
+        pipeline="StableDiffusionPipeline",
+        base_architecture=Architecture.MINI,
+        settings=ModelSettings(vram_usage=mib),
+    )
+    assert f"<dd>{words}</dd>" in tables.details(preset, True, "m")
+
+
 def test_only_markup_passes_unescaped() -> None:
     assert tag("p", "<b>", Html("<i>"), class_='"') == '<p class="&quot;">&lt;b&gt;<i></p>'
     assert esc("'") == "&#x27;"
@@ -154,6 +167,22 @@ def test_a_receipt_that_disagrees_is_broken() -> None:
 def test_damage_to_the_file_is_broken_too() -> None:
     markup = sheet.of_record(run_record(), ("The pixels are not the ones that were made.",))
     assert 'data-state="broken"' in markup
+
+
+def test_each_side_of_the_size_has_its_own_origin() -> None:
+    settings = plan_settings(width=64, height=32)
+    markup = sheet.ready(run_plan(settings=settings))
+    assert '64 × 32</span><span class="ls-origin" title="mini">model</span>' in markup
+    wide = settings.model_copy(update={"width": IntSetting(value=64, origin=Origin.USER)})
+    markup = sheet.ready(run_plan(settings=wide))
+    title = "width: you, height: model mini"
+    assert f'64 × 32</span><span class="ls-origin" title="{title}">you × model</span>' in markup
+
+
+def test_the_precision_is_no_origin_of_the_encoder() -> None:
+    text = " ".join(Elements(sheet.ready(run_plan())).text)
+    assert "Precision float32" in text
+    assert "Encoder Compel Seed" in text
 
 
 def test_every_violation_stands_in_the_sheet_and_at_its_field() -> None:

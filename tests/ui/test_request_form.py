@@ -48,6 +48,7 @@ CATALOG = Catalog(
 BLANK: dict[str, Any] = {
     "base": "mini",
     "chosen": (),
+    "said": (),
     "strength_0": 1.0,
     "strength_1": 1.0,
     "strength_2": 1.0,
@@ -112,6 +113,16 @@ def test_what_is_written_reads_back_as_the_same_request() -> None:
     assert request.settings.model_dump(exclude_none=True) == {"steps": 12, "guidance_scale": 2.5}
     assert request.seed == 99
     assert request.prompt_encoder is PromptEncoder.COMPEL
+
+
+def test_a_strength_that_the_user_said_stays_said_where_it_equals_the_presets() -> None:
+    use = lora_use("pen-ink-mini", strength=0.7)
+    said = use.model_copy(update={"strength": FloatSetting(value=0.7, origin=Origin.USER)})
+    for each, strength in ((use, None), (said, 0.7)):
+        values = form.write(run_plan(loras=(each,), mode=Mode.LORA), 1, CATALOG)
+        request = form.read(values, CATALOG)
+        assert request.loras == (LoraChoice(slug="pen-ink-mini", strength=strength),)
+    assert form.with_loras(values, (), ())["said"] == ()
 
 
 def test_a_trigger_only_plan_gets_its_loras_back() -> None:

@@ -1,0 +1,64 @@
+"""The Gallery tab's handlers where the gallery fails or must not be changed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from studio.errors import GalleryError
+from studio.settings import Settings
+from studio.ui import page
+from studio.ui.gallery_events import NO_DELETING, GalleryEvents
+
+
+class BrokenGallery:
+    """Refuses everything."""
+
+    def _refuse(self, *_: object) -> None:
+        raise GalleryError("The index cannot be read.", "Free the disk.")
+
+    facets = query = count = delete = _refuse
+
+
+class Parts:
+    """A name for each component instead of the component."""
+
+    def __getattr__(self, name: str) -> str:
+        return name
+
+
+def events(may_delete: bool = True) -> GalleryEvents:
+    workspace: Any = SimpleNamespace(gallery=BrokenGallery())
+    parts: Any = Parts()
+    return GalleryEvents(workspace, parts, may_delete)
+
+
+def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:
+    filters = ("", "", "", "")
+    answers = (
+        events().enter(*filters, ""),
+        events().first(*filters),
+        events().older(*filters, ()),
+        events().newer(*filters, ()),
+    )
+    for answer in answers:
+        assert "The index cannot be read." in answer["grid"]
+
+
+def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
+    asked = ("a.png", "", "", "", "", ())
+    assert NO_DELETING in events(may_delete=False).delete(*asked)["said"]
+    assert "The index cannot be read." in events().delete(*asked)["said"]
+
+
+@pytest.mark.parametrize(
+    ("share", "space", "public"),
+    [(False, "", False), (True, "", True), (False, "somebody/studio", True)],
+)
+def test_a_link_or_a_space_is_public(
+    share: bool, space: str, public: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("SPACE_ID", space)
+    settings = Settings(tmp_path, tmp_path, tmp_path, share=share)
+    workspace: Any = SimpleNamespace(settings=settings)
+    assert page._is_public(workspace) is public
