@@ -113,7 +113,11 @@ def settle(pipeline: Pipeline, name: str, dtype: torch.dtype) -> int:
         if name in layer.lora_A:
             for part in (layer.lora_A[name], layer.lora_B[name]):
                 part.to(dtype).requires_grad_(False)
-                size += sum(weight.nbytes for weight in part.parameters())
+                for weight in part.parameters():
+                    # The loader may leave it mapped to the file; a file that is overwritten
+                    # later would change it, or end the process.
+                    weight.data = weight.data.clone()
+                    size += weight.nbytes
     for model in components_of(pipeline).values():
         model.eval()
     return size

@@ -55,6 +55,21 @@ def test_switching_there_and_back_gives_identical_pixels(
     assert again.receipt.loras[0].resident
 
 
+def test_a_resident_lora_does_not_follow_its_file(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """Loaders map files into memory: a file written over in place would reach the run."""
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(tiny_loras["plain"].read_bytes())
+    job = make_job(tiny_base, (path, 1.0))
+    (first,) = pictures(engine, job)
+    with path.open("r+b") as file:
+        file.truncate(0)
+    (again,) = pictures(engine, job)
+    assert again.receipt.loras[0].resident
+    assert again.image.tobytes() == first.image.tobytes()
+
+
 def test_a_strength_is_set_again_without_a_load(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
