@@ -170,7 +170,7 @@ def _switch(
 
 def _prove_base(base: ResidentBase) -> str:
     """The probe's digest with every LoRA off, which must be the one of the base as loaded."""
-    digest = read_probe(base.pipeline).digest
+    digest = read_probe(base.family, base.pipeline).digest
     if digest != base.loaded.digest:
         base.spoiled = "its output without LoRAs has changed"
         raise ContractBroken(
@@ -181,7 +181,7 @@ def _prove_base(base: ResidentBase) -> str:
 
 
 def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:
-    with_loras = read_probe(base.pipeline)
+    with_loras = read_probe(base.family, base.pipeline)
     slugs = ", ".join(lora.slug for lora in wanted if lora.strength)
     if not with_loras.finite:
         text = "With it the denoiser computes numbers that are not finite."

@@ -166,5 +166,5 @@ def _is_expected(text: str, name: str, components: set[str], base: ResidentBase)
 def _roll_back(base: ResidentBase, name: str) -> None:
     injected.remove(base.pipeline, name)
     injected.activate(base.pipeline, {})
-    if read_probe(base.pipeline).digest != base.loaded.digest:
+    if read_probe(base.family, base.pipeline).digest != base.loaded.digest:
         base.spoiled = "a LoRA that failed to load has changed it"

@@ -9,7 +9,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from studio.engine.loaders import Pipeline
+from studio.engine.folder import Pipeline
 from studio.engine.lora_file import LoraFile, LoraLayer
 from studio.errors import LoraRefused
 

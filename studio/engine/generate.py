@@ -18,11 +18,11 @@ from PIL.Image import Image
 from studio.audit import discrepancies
 from studio.engine.adapters import LoraSet, receipts
 from studio.engine.device import named_errors
+from studio.engine.families import Encoded
 from studio.engine.finite import demand_finite
 from studio.engine.job import Generated, Job, Publish, RunCancelled
 from studio.engine.libraries import listen
 from studio.engine.preview import preview_png
-from studio.engine.prompts import Encoded
 from studio.engine.resident import ResidentBase
 from studio.engine.schedulers import build_scheduler
 from studio.errors import ContractBroken, PictureWithheld
@@ -112,12 +112,12 @@ def _receipt(
         started_at=started,
         finished_at=_now(),
         device=str(run.base.device),
-        dtype=str(pipeline.unet.dtype).removeprefix("torch."),
+        dtype=str(getattr(pipeline, run.base.denoiser).dtype).removeprefix("torch."),
         base_sha256=run.base.key[0],
         scheduler=type(pipeline.scheduler).__name__,
         steps=_steps_run(pipeline, steps),
-        guidance_scale=float(pipeline.guidance_scale),
-        clip_skip=run.encoded.clip_skip if run.job.plan.settings.clip_skip else None,
+        guidance_scale=run.base.family.guidance_used(pipeline, run.job.plan),
+        clip_skip=run.encoded.clip_skip,
         loras=receipts(run.base, run.loras),
         effect=run.loras.effect,
         base_proof=run.loras.proof,
@@ -132,12 +132,11 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
     plan, pipeline = run.job.plan, run.base.pipeline
     try:
         output = pipeline(
-            prompt_embeds=run.encoded.prompt,
-            negative_prompt_embeds=run.encoded.negative,
+            **run.encoded.arguments,
+            **run.base.family.arguments(plan),
             width=plan.settings.width.value,
             height=plan.settings.height.value,
             num_inference_steps=plan.settings.steps.value,
-            guidance_scale=plan.settings.guidance_scale.value,
             generator=generator,
             callback_on_step_end=_callback(run, index, steps),
             output_type="np",
@@ -145,7 +144,7 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
     finally:
         # What the pipeline itself does at the end; a cancel or an error would skip it.
         pipeline.maybe_free_model_hooks()
-    if any(output.nsfw_content_detected or ()):
+    if any(getattr(output, "nsfw_content_detected", None) or ()):
         raise PictureWithheld(
             "The base's safety checker withheld the picture.", "Change the prompt or the seed."
         )
@@ -184,7 +183,7 @@ def _callback(
         done = -(-(step + 1) * planned // total)
         every = max(1, total // PREVIEWS)
         shows = (step + 1) % every == 0 and step + 1 < total
-        preview = preview_png(run.base, tensors["latents"]) if shows else None
+        preview = preview_png(run.base, tensors["latents"], plan.settings) if shows else None
         run.publish(Progress(run.job.run_id, index, plan.count, done, planned, preview))
         return {}
 

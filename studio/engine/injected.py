@@ -16,8 +16,9 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from studio.engine.folder import Pipeline
 from studio.engine.gate import Target
-from studio.engine.loaders import Pipeline
+from studio.engine.raw import raw_bytes
 
 Place = tuple[str, str, str]
 """(component, module, adapter name)."""
@@ -132,11 +133,6 @@ def digest(pipeline: Pipeline, name: str) -> str:
             for part in (layer.lora_A[name], layer.lora_B[name]):
                 total.update(raw_bytes(part.weight))
     return total.hexdigest()
-
-
-def raw_bytes(tensor: torch.Tensor) -> bytes:
-    """The tensor's bytes in row-major order, whatever its device and dtype."""
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def remove(pipeline: Pipeline, name: str) -> None:

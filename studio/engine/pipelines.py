@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 
+from studio.architecture import traits_of
 from studio.engine.device import free_memory, named_errors, torch_dtype
+from studio.engine.families import family_of
 from studio.engine.injected import remove
 from studio.engine.loaders import estimate_bytes, load_pipeline
 from studio.engine.probe import read_probe
@@ -65,10 +67,11 @@ class PipelineManager:
     def _load(
         self, identity: BaseIdentity, path: Path, key: tuple[str, str], dtype: torch.dtype
     ) -> ResidentBase:
+        family = family_of(identity.architecture)
         with named_errors(self.device, f"the base {identity.label}"):
             pipeline, heard = load_pipeline(identity, path, dtype)
             pipeline.to(self.device)
-            reading = read_probe(pipeline)
+            reading = read_probe(family, pipeline)
         if not reading.finite:
             raise BaseRefused(
                 f"The base {identity.label} computes no finite numbers in {key[1]}.",
@@ -77,6 +80,8 @@ class PipelineManager:
         return ResidentBase(
             key=key,
             label=identity.label,
+            family=family,
+            denoiser=traits_of(identity.architecture).denoiser,
             pipeline=pipeline,
             device=self.device,
             dtype=dtype,

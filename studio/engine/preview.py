@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from studio.engine.resident import ResidentBase
+from studio.plan import PlanSettings
 
 _SIDE = 32
 _LONGEST = 128
@@ -16,13 +17,16 @@ _LONGEST = 128
 
 
 @torch.no_grad()
-def preview_png(base: ResidentBase, latents: torch.Tensor) -> bytes:
-    """A small PNG of the first of ``latents`` (batch, channels, height, width)."""
+def preview_png(base: ResidentBase, latents: torch.Tensor, settings: PlanSettings) -> bytes:
+    """A small PNG of the first of ``latents``, as the pipeline's callback hands them over."""
     if base.preview is None:
         base.preview = _fit(base)
-    flat = latents[0].float().cpu().flatten(1).T
+    first = base.family.latents_by_place(
+        base.pipeline, latents, settings.width.value, settings.height.value
+    )
+    flat = first.float().cpu().flatten(1).T
     rgb = torch.cat([flat, torch.ones(len(flat), 1)], dim=1) @ base.preview
-    height, width = latents.shape[-2:]
+    height, width = first.shape[-2:]
     pixels = (rgb.nan_to_num(0).clamp(0, 1) * 255).to(torch.uint8).view(height, width, 3)
     image = Image.frombytes("RGB", (width, height), pixels.numpy().tobytes())
     factor = _LONGEST / max(width, height)
@@ -39,12 +43,10 @@ def _fit(base: ResidentBase) -> torch.Tensor:
 
     The corners and the middle of the RGB cube, as squares of _SIDE pixels, through the VAE.
     """
-    vae = base.pipeline.vae
     levels = [*itertools.product((0.0, 1.0), repeat=3), (0.5, 0.5, 0.5)]
     colours = torch.tensor(levels)
     squares = (colours * 2 - 1)[:, :, None, None].expand(-1, -1, _SIDE, _SIDE)
-    latents = vae.encode(squares.to(vae.device, vae.dtype)).latent_dist.mean
-    means = (latents * vae.config.scaling_factor).float().cpu().mean(dim=(2, 3))
+    means = base.family.latents_of(base.pipeline, squares).float().cpu().mean(dim=(2, 3))
     known = torch.cat([means, torch.ones(len(means), 1)], dim=1)
     inverse: torch.Tensor = torch.linalg.pinv(known)
     return inverse @ colours

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from studio.engine.loaders import Pipeline
+from studio.engine.families import Family
+from studio.engine.folder import Pipeline
 from studio.engine.probe import Reading
 
 
@@ -50,6 +51,8 @@ class ResidentBase:
 
     Attributes:
         key: (SHA-256 of the base's identity, dtype).
+        family: its architecture's way through the engine.
+        denoiser: the name of the component that denoises.
         size: bytes of the base's own weights.
         scheduler: the base's own scheduler, as loaded; its configuration starts every run's.
         messages: what the libraries said while loading it.
@@ -64,6 +67,8 @@ class ResidentBase:
 
     key: tuple[str, str]
     label: str
+    family: Family
+    denoiser: str
     pipeline: Pipeline
     device: torch.device
     dtype: torch.dtype

@@ -50,7 +50,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
             named_errors(base.device, "the prompt"),
             listen(base.places, python_warnings=False) as said,
         ):
-            encoded = encode(base.pipeline, plan)
+            encoded = encode(base.family, base.pipeline, plan)
         run = Run(job, base, loras, encoded, cancel, publish, seconds, [*heard, *said])
         for index in range(plan.count):
             _stop_if(cancel, job)

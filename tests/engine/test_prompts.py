@@ -10,8 +10,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from studio.engine import Engine
-from studio.engine.prompts import encode
+from studio.engine.families import Encoded, family_of
+from studio.engine.prompts import encode as encode_for
 from studio.errors import ContractBroken, PromptRefused
+from studio.plan import RunPlan
 from studio.request import PromptEncoder
 from tests.plans import make_job, make_plan, pictures, pixels
 
@@ -23,6 +25,20 @@ def pipeline(tiny_base: Path) -> Any:
     made = StableDiffusionPipeline.from_pretrained(tiny_base, local_files_only=True)
     made.set_progress_bar_config(disable=True)
     return made
+
+
+def encode(pipeline: Any, plan: RunPlan) -> Encoded:
+    return encode_for(family_of(plan.base.architecture), pipeline, plan)
+
+
+def embeddings(encoded: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
+    """(prompt, negative), both there."""
+    prompt, negative = (
+        encoded.arguments[name] for name in ("prompt_embeds", "negative_prompt_embeds")
+    )
+    assert prompt is not None
+    assert negative is not None
+    return prompt, negative
 
 
 @pytest.mark.parametrize(
@@ -52,10 +68,8 @@ def test_compel_equals_native_on_short_prompts(
         encode(pipeline, make_plan(tiny_base, negative="cat", encoder=way, clip_skip=clip_skip))
         for way in (NATIVE, COMPEL)
     ]
-    assert torch.equal(ours[0].prompt, ours[1].prompt)
-    assert ours[0].negative is not None
-    assert ours[1].negative is not None
-    assert torch.equal(ours[0].negative, ours[1].negative)
+    for native, compel in zip(embeddings(ours[0]), embeddings(ours[1]), strict=True):
+        assert torch.equal(native, compel)
     assert ours[0].receipts == ours[1].receipts
 
 
@@ -63,7 +77,9 @@ def test_clip_skip_1_is_the_last_layer_and_2_the_one_before(
     tiny_base: Path, pipeline: Any
 ) -> None:
     """CivitAI's 2 is diffusers' 1: hidden_states[-(1 + 1)], then the final layer norm."""
-    one, two = (encode(pipeline, make_plan(tiny_base, clip_skip=skip)).prompt for skip in (1, 2))
+    one, two = (
+        embeddings(encode(pipeline, make_plan(tiny_base, clip_skip=skip)))[0] for skip in (1, 2)
+    )
     theirs, _ = pipeline.encode_prompt("a rocket on the blue background", "cpu", 1, False)
     assert torch.equal(one, theirs)
     ids = pipeline.tokenizer(
@@ -91,8 +107,7 @@ def test_compel_reads_long_prompts_in_windows(engine: Engine, tiny_base: Path) -
 def test_compel_pads_the_shorter_side(tiny_base: Path, pipeline: Any) -> None:
     plan = make_plan(tiny_base, negative=" ".join(["cat"] * 80), encoder=COMPEL)
     encoded = encode(pipeline, plan)
-    assert encoded.negative is not None
-    assert encoded.prompt.shape == encoded.negative.shape == (1, 2 * 77, 32)
+    assert [side.shape for side in embeddings(encoded)] == [(1, 2 * 77, 32)] * 2
 
 
 def test_compel_weights_words(tiny_base: Path, pipeline: Any) -> None:
@@ -100,7 +115,7 @@ def test_compel_weights_words(tiny_base: Path, pipeline: Any) -> None:
         encode(pipeline, make_plan(tiny_base, prompt=text, encoder=COMPEL))
         for text in ("a rocket", "a rocket++")
     )
-    assert not torch.equal(plain.prompt, weighted.prompt)
+    assert not torch.equal(embeddings(plain)[0], embeddings(weighted)[0])
     assert plain.receipts == weighted.receipts
 
 

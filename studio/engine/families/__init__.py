@@ -1,0 +1,34 @@
+"""What differs between architectures inside the engine: one module per family.
+
+Everything else in ``engine`` (the gate, the switch, the run, the receipt) is the same for all
+of them and asks a ``Family``. A new architecture is one more module and one more line here.
+"""
+
+from __future__ import annotations
+
+from studio.architecture import Architecture, traits_of
+from studio.engine.families.family import Encoded, Family
+from studio.engine.families.stable_diffusion import StableDiffusion
+from studio.errors import UnsupportedArchitecture
+
+__all__ = ["FAMILIES", "Encoded", "Family", "family_of"]
+
+FAMILIES: dict[Architecture, Family] = {
+    Architecture.MINI: StableDiffusion(),
+    Architecture.SD15: StableDiffusion(),
+}
+
+
+def family_of(architecture: Architecture) -> Family:
+    """The family that runs ``architecture``.
+
+    Raises:
+        UnsupportedArchitecture: this release has none for it.
+    """
+    family = FAMILIES.get(architecture)
+    if family is None:
+        raise UnsupportedArchitecture(
+            f"This release cannot run {traits_of(architecture).label} models.",
+            f"Choose a base of {' or '.join(traits_of(known).label for known in FAMILIES)}.",
+        )
+    return family

@@ -1,0 +1,82 @@
+"""What the engine asks of an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from studio.engine.folder import Pipeline
+from studio.plan import RunPlan
+from studio.receipt import EncodingReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Both sides of a prompt as the pipeline takes them.
+
+    Attributes:
+        arguments: keyword arguments of the pipeline's call, ``prompt_embeds`` and its kin;
+            a side that the pipeline does not read is left out or None.
+        clip_skip: of the encoder that made them; None where the family has none.
+        receipts: tokens really read, special tokens not counted.
+    """
+
+    arguments: Mapping[str, torch.Tensor | None]
+    clip_skip: int | None
+    receipts: tuple[EncodingReceipt, ...]
+
+
+class Family(Protocol):
+    """One architecture's way through the engine. Stateless: the pipeline holds everything."""
+
+    def load(self, path: Path, pipeline: str, dtype: torch.dtype) -> Pipeline:
+        """The pipeline of class ``pipeline`` (a diffusers name) from the folder, on the CPU.
+
+        Raises:
+            BaseRefused, or what diffusers raises (the caller names it).
+        """
+        ...
+
+    def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
+        """Outputs on small fixed inputs: each text encoder's, and last the denoiser's.
+
+        Every layer that a LoRA can change takes part, no random state is touched, and equal
+        weights give equal bits.
+        """
+        ...
+
+    def encode(self, pipeline: Pipeline, plan: RunPlan) -> Encoded:
+        """Encode ``plan.prompt.text`` and ``.negative_text`` to the letter.
+
+        Raises:
+            ContractBroken: the encoder would leave out words that the plan says are read.
+            PromptRefused: the text cannot be read.
+        """
+        ...
+
+    def arguments(self, plan: RunPlan) -> dict[str, Any]:
+        """The pipeline call's keyword arguments for guidance, and what else is its own."""
+        ...
+
+    def guidance_used(self, pipeline: Pipeline, plan: RunPlan) -> float:
+        """The guidance scale as the pipeline holds it after the run, in the plan's convention."""
+        ...
+
+    def latents_by_place(
+        self, pipeline: Pipeline, latents: torch.Tensor, width: int, height: int
+    ) -> torch.Tensor:
+        """The first of a batch of unfinished latents as (channels, rows, columns).
+
+        Args:
+            width, height: of the picture, in pixels.
+        """
+        ...
+
+    def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
+        """Pictures (count, 3, height, width; -1 to 1) as latents (count, channels, …, …),
+        scaled as the denoiser reads them and laid out as by ``latents_by_place``."""
+        ...

@@ -1,0 +1,65 @@
+"""A base's folder in the diffusers layout: what it may ask for, and how it is read.
+
+From this disk only, safetensors only, no code of the folder's own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from studio.errors import BaseRefused
+
+# Pipeline is Any: diffusers' pipelines share no typed interface.
+Pipeline = Any
+
+FOLDER_WAY_OUT = "Fetch the base model again, in diffusers layout with safetensors weights."
+# The only libraries a folder may name: anything else would be code from the folder.
+_TRUSTED = ("diffusers", "transformers", "stable_diffusion")
+_OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
+
+
+def from_folder(path: Path, pipeline: str, dtype: torch.dtype) -> Pipeline:
+    """The diffusers class ``pipeline`` with the folder's weights, on the CPU.
+
+    Raises:
+        BaseRefused: the folder is of another pipeline, or asks for foreign code.
+        OSError, ValueError, KeyError, SafetensorError: what diffusers raises.
+    """
+    import diffusers
+
+    index = _read_index(path, pipeline)
+    # A folder without its safety checker has none: diffusers would refuse it otherwise.
+    absent: dict[str, Any] = {
+        name: None for name in _OPTIONAL if name in index and not (path / name).is_dir()
+    }
+    if "safety_checker" in absent:
+        absent["requires_safety_checker"] = False
+    return getattr(diffusers, pipeline).from_pretrained(
+        path,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=dtype,
+        trust_remote_code=False,
+        **absent,
+    )
+
+
+def _read_index(path: Path, pipeline: str) -> dict[str, Any]:
+    """``model_index.json``, when it names ``pipeline`` and only classes of known libraries."""
+    file = path / "model_index.json"
+    if not file.is_file():
+        raise BaseRefused(f"There is no model_index.json in {path.name!r}.", FOLDER_WAY_OUT)
+    index = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(index, dict) or index.get("_class_name") != pipeline:
+        raise BaseRefused(
+            f"The base in {path.name!r} is no {pipeline}.", "Correct the model preset's pipeline."
+        )
+    for name, value in index.items():
+        foreign = isinstance(value, list) and value and value[0] not in (None, *_TRUSTED)
+        if not name.startswith("_") and foreign:
+            raise BaseRefused(f"The base asks for code of {value[0]!r}.", FOLDER_WAY_OUT)
+    return index

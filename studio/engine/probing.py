@@ -1,0 +1,23 @@
+"""What the families' probes have in common: fixed noise, a fixed time, fixed words."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+TOKENS = 16
+TIMESTEP = 500
+"""Of 1000; flow-matching models read it as 0.5."""
+SEED = 20_240_501
+
+
+def fixed_noise(shape: tuple[int, ...], model: nn.Module) -> torch.Tensor:
+    """The same normal noise each time, on the device and in the dtype of ``model``."""
+    noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(SEED))
+    first = next(model.parameters())
+    return noise.to(first.device, first.dtype)
+
+
+def fixed_words(count: int, vocabulary: int) -> list[int]:
+    """Arbitrary token ids below ``vocabulary``, the same each time."""
+    return [(101 + 7919 * index) % vocabulary for index in range(count)]
