@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from studio.engine.tiny.vocabulary import clip_tokenizer
 from studio.errors import WeightsError
 from studio.tokens import load_counter
-from tests.tiny import build_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 END = "<|endoftext|>"
@@ -22,7 +22,7 @@ ADDED = {"lstrip": False, "normalized": True, "rstrip": False, "single_word": Fa
 
 def save_whole(folder: Path) -> None:
     """As transformers 5 saves it: tokenizer.json and its configuration."""
-    build_tokenizer().save_pretrained(folder)
+    clip_tokenizer().save_pretrained(folder)
 
 
 def save_strange_json(folder: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_texts_tell_the_spellings_apart(tmp_path: Path) -> None:
 
 
 def test_truncation_and_padding_are_off(tmp_path: Path) -> None:
-    tokenizer = build_tokenizer()
+    tokenizer = clip_tokenizer()
     tokenizer.backend_tokenizer.enable_truncation(4)
     tokenizer.backend_tokenizer.enable_padding(length=20)
     tokenizer.save_pretrained(tmp_path)

@@ -19,6 +19,7 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
+from studio.engine.tiny import build_tiny
 from studio.errors import HeaderError, WeightsError
 from studio.inventory import Inventory
 from studio.presets import LoraPreset, ModelPreset, Source
@@ -26,7 +27,6 @@ from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights import WeightStore, adopt, adoption, describe_file, hash_cache
 from studio.weights import store as weights
 from studio.weights.files import EMPTY_AUTOV3, Hashes
-from tests.tiny import build_pipeline
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def inventory_of(store: WeightStore, *presets: ModelPreset | LoraPreset) -> Inve
 @pytest.fixture(scope="module")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "base"
-    build_pipeline().save_pretrained(folder)
+    build_tiny("StableDiffusionPipeline").save_pretrained(folder)
     return folder
 
 
@@ -297,7 +297,7 @@ def test_a_base_and_the_files_that_are_loaded(store: WeightStore, base: Path) ->
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
     }
-    real = build_pipeline()
+    real = build_tiny("StableDiffusionPipeline")
     for component in ("unet", "text_encoder", "vae"):
         state = getattr(real, component).state_dict()
         assert found.shapes[component] == {name: tuple(t.shape) for name, t in state.items()}
@@ -309,7 +309,9 @@ def test_a_base_and_the_files_that_are_loaded(store: WeightStore, base: Path) ->
 def test_sharded_weights(store: WeightStore, base: Path) -> None:
     whole = inventory_of(store, model_preset()).bases["tiny"]
     shutil.rmtree(base / "unet")
-    build_pipeline().unet.save_pretrained(base / "unet", max_shard_size="100KB")
+    build_tiny("StableDiffusionPipeline").unet.save_pretrained(
+        base / "unet", max_shard_size="100KB"
+    )
     sharded = inventory_of(store, model_preset()).bases["tiny"]
     shards = [file.name for file in sharded.files if "-of-" in file.name]
     assert len(shards) > 1

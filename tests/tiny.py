@@ -11,103 +11,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-START, END = "<|startoftext|>", "<|endoftext|>"
-WORDS = ("rocket", "blue", "background", "cat", "ink", "a", "on", "the")
+from studio.engine.tiny.sd import stable_diffusion
+
 UNET_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "conv1")
 TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 Tensors = dict[str, Tensor]
 
 
-def byte_alphabet() -> list[str]:
-    """The 256 printable stand-ins of byte-level BPE, in byte order (GPT-2's table)."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    table = {byte: chr(byte) for byte in printable}
-    table |= {byte: chr(256 + index) for index, byte in enumerate(others)}
-    return [table[byte] for byte in range(256)]
-
-
-def build_tokenizer() -> CLIPTokenizer:
-    """Whole words for WORDS, bytes for anything else."""
-    letters = byte_alphabet()
-    merges: list[tuple[str, str]] = []
-    for word in WORDS:
-        tail = f"{word[-1]}</w>"
-        for letter in reversed(word[:-1]):
-            merges.append((letter, tail))
-            tail = letter + tail
-    merges = list(dict.fromkeys(merges))
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters)]
-    tokens += [left + right for left, right in merges]
-    vocabulary = {token: index for index, token in enumerate([*tokens, START, END])}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)
-
-
-def build_pipeline(seed: int = 0, width: int = 32) -> StableDiffusionPipeline:
-    """SD1.5's structure; ``width`` is the UNet's first and the text encoder's width."""
-    torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            projection_dim=width,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            max_position_embeddings=77,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
-    unet = UNet2DConditionModel(
-        sample_size=4,
-        block_out_channels=(width, width),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=width,
-        attention_head_dim=4,
-        norm_num_groups=8,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 16, 16),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        norm_num_groups=4,
-        latent_channels=4,
-    )
-    return StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=DDIMScheduler(
-            beta_schedule="scaled_linear",
-            beta_start=0.00085,
-            beta_end=0.012,
-            clip_sample=False,
-            set_alpha_to_one=False,
-            steps_offset=1,
-        ),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-
-
 def save_base(folder: Path, seed: int = 0, width: int = 32) -> Path:
     """Save a tiny base in diffusers layout; returns its folder."""
-    build_pipeline(seed, width).save_pretrained(folder, safe_serialization=True)
+    torch.manual_seed(seed)
+    stable_diffusion(width).save_pretrained(folder, safe_serialization=True)
     return folder
 
 

@@ -1,0 +1,53 @@
+"""Tiny pipelines of the real classes: random weights from a seed, real tokenizers, real files.
+
+They show that a pipeline class is run to the letter (by the tests, and by the doctor's
+self-test on any machine) without a gigabyte of weights. Their pictures mean nothing.
+One module per family; a new pipeline class is one more builder and one more line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from studio.engine.folder import Pipeline
+from studio.engine.tiny.flux1 import flux_dev, flux_kontext, flux_schnell
+from studio.engine.tiny.sd import stable_diffusion
+from studio.engine.tiny.sdxl import sdxl, sdxl_reading_empty
+
+__all__ = ["TINY", "Builder", "build_tiny", "save_tiny"]
+
+Builder = Callable[[], Pipeline]
+
+TINY: Mapping[str, Mapping[str, Builder]] = {
+    "StableDiffusionPipeline": {"": stable_diffusion},
+    "StableDiffusionXLPipeline": {"": sdxl, "reads-empty-negative": sdxl_reading_empty},
+    "FluxPipeline": {"dev": flux_dev, "schnell": flux_schnell},
+    "FluxKontextPipeline": {"": flux_kontext},
+}
+"""diffusers' class → variant → its builder; the first variant is the usual one."""
+
+
+def build_tiny(pipeline: str, seed: int = 0, variant: str | None = None) -> Pipeline:
+    """A tiny pipeline of class ``pipeline``, on the CPU in float32; equal seeds, equal weights.
+
+    Raises:
+        KeyError: there is no such pipeline or variant.
+    """
+    builders = TINY[pipeline]
+    build = builders[next(iter(builders)) if variant is None else variant]
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return build()
+
+
+def save_tiny(pipeline: str, folder: Path, seed: int = 0, variant: str | None = None) -> Path:
+    """Save a tiny pipeline in diffusers layout; returns ``folder``.
+
+    Raises:
+        KeyError: there is no such pipeline or variant.
+    """
+    build_tiny(pipeline, seed, variant).save_pretrained(folder, safe_serialization=True)
+    return folder

@@ -1,0 +1,47 @@
+"""Components that several families share, as small as their classes allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers import AutoencoderKL
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+
+def clip_config(tokenizer: Any, width: int, layers: int) -> CLIPTextConfig:
+    """A CLIP text encoder of ``width`` features for ``tokenizer``."""
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def clip_encoder(tokenizer: Any, width: int = 32, layers: int = 3) -> CLIPTextModel:
+    return CLIPTextModel(clip_config(tokenizer, width, layers))
+
+
+def projecting_clip_encoder(
+    tokenizer: Any, width: int = 32, layers: int = 3
+) -> CLIPTextModelWithProjection:
+    return CLIPTextModelWithProjection(clip_config(tokenizer, width, layers))
+
+
+def kl_autoencoder(**changed: Any) -> AutoencoderKL:
+    """Eight pixels to a latent, like the full-sized ones."""
+    settings: dict[str, Any] = {
+        "block_out_channels": (8, 8, 16, 16),
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "latent_channels": 4,
+    }
+    return AutoencoderKL(**(settings | changed))
