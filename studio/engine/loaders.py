@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from studio.engine.families import family_of
-from studio.engine.folder import FOLDER_WAY_OUT, Pipeline
+from studio.engine.folder import FOLDER_WAY_OUT, Pipeline, from_folder
 from studio.engine.libraries import listen, quiet_progress_bars
 from studio.engine.plain import plain
 from studio.errors import BaseRefused
@@ -25,16 +24,14 @@ def load_pipeline(
     """The base's pipeline on the CPU, and what the libraries said while loading.
 
     Raises:
-        UnsupportedArchitecture: this release has no loader for it.
         BaseRefused: the folder is incomplete, of another pipeline, or not safetensors.
     """
     label = identity.label
-    family = family_of(identity.architecture)
     quiet_progress_bars()
     _import_pipeline(identity.pipeline)
     try:
         with listen({path: label}) as heard:
-            pipeline = family.load(path, identity.pipeline, dtype)
+            pipeline = from_folder(path, identity.pipeline, dtype)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         text = plain(str(error), {path: label})
         raise BaseRefused(f"The base {label} cannot be loaded: {text}", FOLDER_WAY_OUT) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -31,15 +30,10 @@ class Encoded:
 
 
 class Family(Protocol):
-    """One architecture's way through the engine. Stateless: the pipeline holds everything."""
+    """One architecture's way through the engine. Stateless: the pipeline holds everything.
 
-    def load(self, path: Path, pipeline: str, dtype: torch.dtype) -> Pipeline:
-        """The pipeline of class ``pipeline`` (a diffusers name) from the folder, on the CPU.
-
-        Raises:
-            BaseRefused, or what diffusers raises (the caller names it).
-        """
-        ...
+    Reading a base from disk is the same for all of them (``loaders``).
+    """
 
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         """Outputs on small fixed inputs: each text encoder's, and last the denoiser's.

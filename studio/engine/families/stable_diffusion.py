@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ import torch
 from studio.architecture import traits_of
 from studio.engine.clip import SkippingEncoder, encode_compel, encode_native, probe_ids
 from studio.engine.families.family import Encoded
-from studio.engine.folder import Pipeline, from_folder
+from studio.engine.folder import Pipeline
 from studio.engine.probing import TIMESTEP, fixed_noise
 from studio.plan import RunPlan
 from studio.request import PromptEncoder
@@ -20,9 +19,6 @@ _SMALLEST_SIDE = 8
 
 class StableDiffusion:
     """``StableDiffusionPipeline``: guidance is CFG, off at 1.0 and below."""
-
-    def load(self, path: Path, pipeline: str, dtype: torch.dtype) -> Pipeline:
-        return from_folder(path, pipeline, dtype)
 
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         unet = pipeline.unet
