@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from studio.architecture import traits_of
-from studio.plan import LoraUse, RunPlan
+from studio.plan import FloatSetting, IntSetting, LoraUse, RunPlan
 from studio.prompt import Side
 from studio.receipt import EncodingReceipt, LoraReceipt, Receipt
 from studio.request import PromptEncoder
@@ -19,7 +19,16 @@ def discrepancies(plan: RunPlan, receipt: Receipt) -> tuple[str, ...]:
     """Where ``receipt`` is not what ``plan`` says, one sentence each; empty if nowhere."""
     return tuple(
         sentence
-        for check in (_base, _settings, _lora_set, _each_lora, _effect, _encoding, _image)
+        for check in (
+            _base,
+            _settings,
+            _references,
+            _lora_set,
+            _each_lora,
+            _effect,
+            _encoding,
+            _image,
+        )
         for sentence in check(plan, receipt)
     )
 
@@ -45,12 +54,27 @@ def _base(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
 
 def _settings(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     agreed = plan.settings
-    clip_skip = None if agreed.clip_skip is None else agreed.clip_skip.value
+    clip_skip = _value(agreed.clip_skip)
     yield from _differs("Steps", agreed.steps.value, receipt.steps)
     yield from _differs("Guidance scale", agreed.guidance_scale.value, receipt.guidance_scale)
+    yield from _differs("True CFG scale", _value(agreed.true_cfg_scale), receipt.true_cfg_scale)
+    length = _value(agreed.max_sequence_length)
+    yield from _differs("Longest sequence", length, receipt.max_sequence_length)
     yield from _differs("Clip skip", clip_skip, receipt.clip_skip)
     yield from _differs("Scheduler", agreed.scheduler.value, receipt.scheduler)
     yield from _differs("Dtype", agreed.dtype, receipt.dtype)
+
+
+def _value(setting: IntSetting | FloatSetting | None) -> float | None:
+    return None if setting is None else setting.value
+
+
+def _references(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    agreed = tuple(each.sha256 for each in plan.references)
+    if agreed != receipt.references:
+        shown = ", ".join(value[:12] for value in agreed) or "none"
+        found = ", ".join(value[:12] for value in receipt.references) or "none"
+        yield from _differs("Reference images", shown, found)
 
 
 def _lora_set(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
@@ -62,7 +86,7 @@ def _lora_set(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
         yield f"LoRA {slug}: it was applied, but the plan does not have it."
     if receipt.loras and not plan.mode.applies_loras:
         yield f"Mode {plan.mode.label!r} applies no LoRA, but {len(receipt.loras)} were applied."
-    if not receipt.loras and plan.mode.applies_loras:
+    if not receipt.loras and plan.mode.needs_loras and plan.mode.applies_loras:
         yield f"Mode {plan.mode.label!r} applies a LoRA, but none was applied."
 
 
@@ -77,6 +101,11 @@ def _lora(use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
     name = f"LoRA {use.slug}"
     yield from _differs(f"{name}, SHA-256", use.sha256, lora.sha256)
     yield from _differs(f"{name}, strength", use.strength.value, lora.strength)
+    if use.waived != lora.waived:
+        yield (
+            f"{name}: the plan leaves out {len(use.waived)} layers of the file with consent, "
+            f"and the run left out {len(lora.waived)}, not the same ones."
+        )
     targeted: Counter[str] = Counter()
     for part in lora.components:
         targeted[part.component] += part.targeted

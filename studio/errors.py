@@ -117,6 +117,16 @@ class PromptRefused(EngineError):
     code = "prompt_refused"
 
 
+class UnusableReference(StudioError):
+    """A reference image that cannot be read, or is not the one the plan names."""
+
+    code = "reference"
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        super().__init__(f"The reference image cannot be used: {reason}.", way_out)
+        self.reason = reason
+
+
 class GalleryError(StudioError):
     """A picture or the index cannot be read or written."""
 

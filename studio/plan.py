@@ -2,14 +2,25 @@
 
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
+
+from pydantic import Field
 
 from studio.architecture import Architecture, Mode
 from studio.contract import Contract, fingerprint
 from studio.inventory import FileIdentity
 from studio.prompt import ResolvedPrompt
-from studio.request import PromptEncoder
+from studio.request import PromptEncoder, ReferenceImage
 
 PLAN_SCHEMA = 1
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether a field that plans did not always have is left out of what is written.
+
+    So the records written before it was there keep their text and their fingerprint.
+    """
+    return value is None or value == ()
 
 
 class Origin(StrEnum):
@@ -18,6 +29,8 @@ class Origin(StrEnum):
     USER = "user"
     LORA = "lora"
     MODEL = "model"
+    PIPELINE = "pipeline"
+    """The diffusers class's own default."""
     CONVENTION = "convention"
     """Nobody: strength 1.0 and clip skip 1 leave things as they were trained."""
 
@@ -65,6 +78,8 @@ class LoraUse(Contract):
 
     Attributes:
         modules: component → modules the file targets, all of which must be applied.
+        waived: names of the file's layers and tensors that have no place in the base and
+            are left out with the user's consent; exactly these, and nothing else.
     """
 
     slug: str
@@ -75,6 +90,7 @@ class LoraUse(Contract):
     size: int
     strength: FloatSetting
     modules: dict[str, int]
+    waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
 
 
 class TriggerUse(Contract):
@@ -90,17 +106,24 @@ class PlanSettings(Contract):
     """Every number of the run with its origin.
 
     Attributes:
-        guidance_scale: in the preset's (CivitAI's) convention.
+        guidance_scale: in the preset's (CivitAI's) convention; ``GuidanceKind`` says what
+            the pipeline makes of it.
+        true_cfg_scale: None but for pipelines that have it beside ``guidance_scale``; 1.0
+            is off.
         clip_skip: None where the architecture has none.
+        max_sequence_length: tokens of the text encoder that has no fixed window, whatever
+            stands around the prompt included; None where there is no such encoder.
         width, height: pixels.
     """
 
     steps: IntSetting
     guidance_scale: FloatSetting
+    true_cfg_scale: FloatSetting | None = Field(default=None, exclude_if=says_nothing)
     clip_skip: IntSetting | None
     width: IntSetting
     height: IntSetting
     scheduler: TextSetting
+    max_sequence_length: IntSetting | None = Field(default=None, exclude_if=says_nothing)
     dtype: str
 
 
@@ -122,13 +145,15 @@ class Library(Contract):
 class RunPlan(Contract):
     """Everything a run is; equal requests give equal plans.
 
-    ``loras`` is sorted by slug, so the order in which they were chosen changes nothing.
+    ``loras`` is sorted by slug, so the order in which they were chosen changes nothing;
+    ``references`` stand in the order the pipeline gets them.
     """
 
     schema_version: int = PLAN_SCHEMA
     base: BaseIdentity
     mode: Mode
     loras: tuple[LoraUse, ...]
+    references: tuple[ReferenceImage, ...] = Field(default=(), exclude_if=says_nothing)
     triggers: tuple[TriggerUse, ...]
     prompt: ResolvedPrompt
     prompt_encoder: PromptEncoder

@@ -42,11 +42,17 @@ class PromptPart(Contract):
 
 
 class TokenLedger(Contract):
-    """What one text encoder reads of one side; special tokens are not counted.
+    """What one text encoder reads of one side.
+
+    Counted are the tokens of the text alone, as its tokenizer splits it without special
+    tokens; neither those nor what a template puts around the text are counted, but the room
+    they need is taken off ``limit``. The engine's ``EncodingReceipt`` counts likewise, and
+    natively ``used`` must equal it.
 
     Attributes:
         limit: tokens that fit, None with Compel, which reads on in chunks.
-        cut: tokens of the wanted text that are left out.
+        cut: tokens of the wanted text that are left out; of an encoder that only sums the
+            text up, those that the encoder beside it reads alone.
     """
 
     encoder: str

@@ -1,7 +1,9 @@
 """What really happened: taken from the pipeline, never from the form."""
 
+from pydantic import Field
+
 from studio.contract import Contract, fingerprint
-from studio.plan import RunPlan
+from studio.plan import RunPlan, says_nothing
 
 RECORD_SCHEMA = 1
 
@@ -29,6 +31,7 @@ class LoraReceipt(Contract):
         sha256: of the file that was loaded.
         strength: as set on the pipeline.
         resident: whether it was in memory already when this run began.
+        waived: what of the file was left out, as the plan says.
     """
 
     slug: str
@@ -36,6 +39,7 @@ class LoraReceipt(Contract):
     strength: float
     resident: bool
     components: tuple[ComponentReceipt, ...]
+    waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
 
 
 class BaseProof(Contract):
@@ -94,6 +98,9 @@ class Receipt(Contract):
     Attributes:
         effect: relative change of one denoiser call on the fixed probe,
             ``|with - without| / |without|``; None when no LoRA was on.
+        true_cfg_scale: as given to the pipeline's call; None where it has no such argument.
+        max_sequence_length: as the text encoder was given it; None where it takes none.
+        references: SHA-256 of the reference images the pipeline was given, in its order.
         warnings: what the libraries said during the run, without paths of this machine.
     """
 
@@ -106,8 +113,11 @@ class Receipt(Contract):
     scheduler: str
     steps: int
     guidance_scale: float
+    true_cfg_scale: float | None = Field(default=None, exclude_if=says_nothing)
     clip_skip: int | None
+    max_sequence_length: int | None = Field(default=None, exclude_if=says_nothing)
     loras: tuple[LoraReceipt, ...]
+    references: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
     effect: float | None
     base_proof: BaseProof
     encoding: tuple[EncodingReceipt, ...]

@@ -19,10 +19,30 @@ class PromptEncoder(StrEnum):
 
 
 class LoraChoice(Contract):
-    """A LoRA by its preset's slug; a strength of None means the preset's."""
+    """A LoRA by its preset's slug; a strength of None means the preset's.
+
+    Attributes:
+        allow_partial: consent to leave out what of the file has no place in the base.
+    """
 
     slug: str
     strength: float | None = None
+    allow_partial: bool = False
+
+
+class ReferenceImage(Contract):
+    """A picture to edit, as the contract knows it: its pixels, and nothing of its file.
+
+    Attributes:
+        sha256: of its RGB pixels and their size (see ``references``).
+        width, height: pixels.
+        media_type: of the copy that is kept.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    media_type: str = "image/png"
 
 
 class Overrides(Contract):
@@ -30,10 +50,12 @@ class Overrides(Contract):
 
     steps: int | None = None
     guidance_scale: float | None = None
+    true_cfg_scale: float | None = None
     clip_skip: int | None = None
     width: int | None = None
     height: int | None = None
     scheduler: str | None = None
+    max_sequence_length: int | None = None
 
 
 class GenerationRequest(Contract):
@@ -42,6 +64,7 @@ class GenerationRequest(Contract):
     Attributes:
         base: slug of the base model's preset.
         loras: chosen LoRAs; their order has no meaning.
+        references: pictures to edit, in the order the pipeline gets them.
         seed: of the first image; image n of ``count`` uses ``seed + n``.
         allow_cut: consent to cut the user's words that do not fit the native window.
     """
@@ -51,6 +74,7 @@ class GenerationRequest(Contract):
     prompt: str
     negative_prompt: str = ""
     loras: tuple[LoraChoice, ...] = ()
+    references: tuple[ReferenceImage, ...] = ()
     settings: Overrides = Overrides()
     prompt_encoder: PromptEncoder = PromptEncoder.COMPEL
     allow_cut: bool = False

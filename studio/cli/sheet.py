@@ -13,6 +13,7 @@ ORIGINS = {
     Origin.USER: "you",
     Origin.LORA: "LoRA",
     Origin.MODEL: "model",
+    Origin.PIPELINE: "pipeline",
     Origin.CONVENTION: "convention",
 }
 

@@ -29,6 +29,7 @@ from studio.errors import ContractBroken, PictureWithheld
 from studio.events import Progress
 from studio.plan import RunPlan
 from studio.receipt import ImageReceipt, Receipt, Timings
+from studio.references import pixels_sha256 as reference_sha256
 
 PREVIEWS = 6
 """Previews per picture, spread over its steps."""
@@ -42,6 +43,8 @@ class Run:
     """What all pictures of a run share.
 
     Attributes:
+        references: the reference images, in the plan's order.
+        given: the arguments of the pipeline's last call.
         seconds: of the stages before the first picture: load, loras, encode.
         heard: what the libraries said so far.
     """
@@ -50,10 +53,12 @@ class Run:
     base: ResidentBase
     loras: LoraSet
     encoded: Encoded
+    references: tuple[Image, ...]
     cancel: threading.Event
     publish: Publish
     seconds: dict[str, float]
     heard: list[str] = field(default_factory=list)
+    given: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -117,8 +122,11 @@ def _receipt(
         scheduler=type(pipeline.scheduler).__name__,
         steps=_steps_run(pipeline, steps),
         guidance_scale=run.base.family.guidance_used(pipeline, run.job.plan),
+        true_cfg_scale=_true_cfg_given(run),
         clip_skip=run.encoded.clip_skip,
+        max_sequence_length=run.encoded.max_sequence_length,
         loras=receipts(run.base, run.loras),
+        references=tuple(reference_sha256(image) for image in run.references),
         effect=run.loras.effect,
         base_proof=run.loras.proof,
         encoding=run.encoded.receipts,
@@ -128,12 +136,20 @@ def _receipt(
     )
 
 
+def _true_cfg_given(run: Run) -> float | None:
+    """What the call was given as true CFG beside its guidance; no pipeline keeps it."""
+    if run.job.plan.settings.true_cfg_scale is None:
+        return None
+    return float(run.given["true_cfg_scale"])
+
+
 def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> Image:
     plan, pipeline = run.job.plan, run.base.pipeline
+    run.given = run.base.family.arguments(plan, run.references)
     try:
         output = pipeline(
             **run.encoded.arguments,
-            **run.base.family.arguments(plan),
+            **run.given,
             width=plan.settings.width.value,
             height=plan.settings.height.value,
             num_inference_steps=plan.settings.steps.value,

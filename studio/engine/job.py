@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ class Job:
         session: whose run it is; LoRAs stay resident until no session needs them.
         base_path: folder of the base model (diffusers layout).
         lora_paths: slug → file, for every LoRA of the plan.
+        reference_paths: SHA-256 → file, for every reference image of the plan.
     """
 
     run_id: str
@@ -31,6 +32,7 @@ class Job:
     plan: RunPlan
     base_path: Path
     lora_paths: Mapping[str, Path]
+    reference_paths: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

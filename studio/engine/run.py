@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from studio.engine.adapters import LoraSet, set_loras
 from studio.engine.admission import WantedLora
@@ -19,6 +20,10 @@ from studio.engine.resident import ResidentBase
 from studio.errors import ContractBroken
 from studio.events import Loading
 from studio.plan import RunPlan
+from studio.references import load
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish: Publish) -> None:
@@ -30,6 +35,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
     plan = job.plan
     seconds: dict[str, float] = {}
     _stop_if(cancel, job)
+    references = load_references(job)
     known = manager.holds(plan.base, plan.settings.dtype)
     publish(Loading(job.run_id, f"{'Found' if known else 'Loading'} {plan.base.label}"))
     with _timed(seconds, "load"):
@@ -50,8 +56,8 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
             named_errors(base.device, "the prompt"),
             listen(base.places, python_warnings=False) as said,
         ):
-            encoded = encode(base.family, base.pipeline, plan)
-        run = Run(job, base, loras, encoded, cancel, publish, seconds, [*heard, *said])
+            encoded = encode(base.family, base.pipeline, plan, references)
+        run = Run(job, base, loras, encoded, references, cancel, publish, seconds, [*heard, *said])
         for index in range(plan.count):
             _stop_if(cancel, job)
             publish(generate_image(run, index))
@@ -92,6 +98,24 @@ def wanted_loras(plan: RunPlan, job: Job) -> tuple[WantedLora, ...]:
         WantedLora(use.slug, use.sha256, use.strength.value, job.lora_paths[use.slug])
         for use in plan.loras
     )
+
+
+def load_references(job: Job) -> tuple[Image, ...]:
+    """The plan's reference images (RGB), in its order.
+
+    Raises:
+        ContractBroken: the job has no file for one of them.
+        UnusableReference: a file is not the picture that the plan names.
+    """
+    missing = [
+        each.sha256 for each in job.plan.references if each.sha256 not in job.reference_paths
+    ]
+    if missing:
+        raise ContractBroken(
+            f"No file was given for the reference image {missing[0][:12]}.",
+            "Give the reference image again.",
+        )
+    return tuple(load(job.reference_paths[each.sha256], each) for each in job.plan.references)
 
 
 def _stop_if(cancel: threading.Event, job: Job) -> None:

@@ -11,21 +11,6 @@ from pydantic_core import PydanticCustomError
 from studio.air import LORA_TYPES, Air
 from studio.architecture import TRAITS, Architecture
 
-PIPELINES: dict[Architecture, tuple[str, ...]] = {
-    Architecture.MINI: ("StableDiffusionPipeline",),
-    Architecture.SD15: ("StableDiffusionPipeline",),
-    Architecture.SDXL: ("StableDiffusionXLPipeline",),
-    Architecture.FLUX1: ("FluxPipeline", "FluxKontextPipeline"),
-    Architecture.FLUX2: ("Flux2Pipeline", "Flux2KleinPipeline"),
-    Architecture.QWEN: (
-        "QwenImagePipeline",
-        "QwenImageEditPipeline",
-        "QwenImageEditPlusPipeline",
-    ),
-    Architecture.ZIMAGE: ("ZImagePipeline",),
-}
-"""The diffusers classes that run each architecture's models."""
-
 _NO_PICKLE = "Use a .safetensors file: a pickle can run code when it is read."
 _FLUX2 = re.compile(r"flux[\s._-]*2(?![0-9])", re.IGNORECASE)
 # Pickles run code when they are read, so the studio reads none.
@@ -81,15 +66,19 @@ def check_safetensors(field: str, file: str | None) -> None:
 
 def check_pipeline(architecture: Architecture, pipeline: str) -> None:
     """The pipeline class must be one that runs the architecture."""
-    fitting = PIPELINES[architecture]
+    fitting = _pipelines(architecture)
     if pipeline not in fitting:
-        owners = [a.value for a in Architecture if pipeline in PIPELINES[a]]
+        owners = [a.value for a in Architecture if pipeline in _pipelines(a)]
         whose = f"runs {' and '.join(owners)}" if owners else "is not one the studio knows"
         raise refuse(
             "pipeline",
             f"pipeline {clip(pipeline)} {whose}; base_architecture is {architecture.value!r}.",
             f"Write {' or '.join(fitting)}, or correct base_architecture.",
         )
+
+
+def _pipelines(architecture: Architecture) -> tuple[str, ...]:
+    return tuple(pipeline.name for pipeline in TRAITS[architecture].pipelines)
 
 
 def check_flux2(architecture: Architecture, *names: str | None) -> None:

@@ -115,9 +115,10 @@ def check_base(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         yield ArchitectureNotRunnable(
             label=draft.model.label, architecture=traits.label, runnable=runnable
         )
-    if request.mode not in traits.modes:
+    modes = draft.pipeline.modes
+    if request.mode not in modes:
         yield ModeNotSupported(
-            architecture=traits.label, mode=request.mode.value, modes=mode_names(traits.modes)
+            label=draft.model.label, mode=request.mode.value, modes=mode_names(modes)
         )
     if request.prompt_encoder is PromptEncoder.COMPEL and not traits.compel:
         yield EncoderNotSupported(architecture=traits.label)
@@ -129,10 +130,10 @@ def check_mode(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     if mode is Mode.BASE and chosen:
         slugs = ", ".join(sorted(choice.slug for choice in chosen))
         yield LoraForbidden(count=len(chosen), slugs=slugs)
-    needs_lora = mode.applies_loras or mode.takes_trigger_words
-    if needs_lora and not chosen:
+    if mode.needs_loras and not chosen:
         yield LoraRequired(mode=mode.value)
-    if mode.takes_trigger_words and draft.chosen and not draft.chosen_triggers():
+    needs_words = mode.needs_loras and mode.takes_trigger_words
+    if needs_words and draft.chosen and not draft.chosen_triggers():
         for _choice, preset in draft.chosen:
             yield NoTriggerWords(
                 field="mode", slug=preset.slug, label=preset.label, mode=mode.value
@@ -222,7 +223,7 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
         value = choices.guidance_scale.value
         yield from _range("settings.guidance_scale", "guidance scale", value, 0, MAX_GUIDANCE)
     if isinstance(choices.clip_skip, IntSetting):
-        layers = min(encoder.layers for encoder in draft.traits.text_encoders)
+        layers = min(encoder.layers or 1 for encoder in draft.traits.text_encoders)
         high = min(MAX_CLIP_SKIP, layers)
         yield from _range("settings.clip_skip", "clip skip", choices.clip_skip.value, 1, high)
     for slug, strength in choices.strengths.items():

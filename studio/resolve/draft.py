@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from studio.architecture import TRAITS, Mode, Traits
+from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
 from studio.inventory import Inventory
 from studio.plan import FloatSetting, IntSetting, Origin, TextSetting
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
@@ -45,6 +45,11 @@ class Draft:
         return cls(request, catalog, inventory, counters, model, traits, tuple(chosen))
 
     @property
+    def pipeline(self) -> PipelineTraits:
+        """What the base's diffusers class takes."""
+        return pipeline_traits(self.model.pipeline)
+
+    @property
     def applied(self) -> tuple[tuple[LoraChoice, LoraPreset], ...]:
         """The chosen LoRAs whose weights the mode switches on."""
         return self.chosen if self.request.mode.applies_loras else ()
@@ -53,7 +58,7 @@ class Draft:
     def takes_negative(self) -> bool:
         """Whether the base takes a negative prompt: its family must, and its preset may not."""
         refused = self.model.settings.supports_negative_prompt is False
-        return self.traits.negative_prompt and not refused
+        return self.pipeline.negative_prompt and not refused
 
     def wanted_triggers(self) -> tuple[Wanted, ...]:
         """The trigger words that belong in the resolved prompt."""
@@ -88,7 +93,7 @@ class Draft:
     def window(self, encoder: str) -> int:
         """Tokens the native encoder reads, the start and end tokens left out."""
         traits = next(item for item in self.traits.text_encoders if item.component == encoder)
-        return (self.model.settings.token_window or traits.window) - 2
+        return (self.model.settings.token_window or traits.window or 512) - 2
 
 
 IntChoice = IntSetting | SettingConflict | SettingMissing
@@ -105,10 +110,12 @@ class SettingChoices:
 
     steps: IntChoice
     guidance_scale: FloatChoice
+    true_cfg_scale: FloatSetting | None
     clip_skip: IntChoice | None
     width: IntChoice
     height: IntChoice
     scheduler: TextChoice
+    max_sequence_length: IntSetting | None
     strengths: Mapping[str, FloatSetting]
 
     def problems(self) -> Iterator[SettingConflict | SettingMissing]:
@@ -130,10 +137,12 @@ def choose_settings(draft: Draft) -> SettingChoices:
     return SettingChoices(
         steps=_int(draft, "steps", asked.steps, model.steps),
         guidance_scale=_guidance(draft),
+        true_cfg_scale=_true_cfg(draft),
         clip_skip=_clip_skip(draft),
         width=_int(draft, "width", asked.width, model.default_width),
         height=_int(draft, "height", asked.height, model.default_height),
         scheduler=_scheduler(draft),
+        max_sequence_length=_sequence_length(draft),
         strengths={preset.slug: _strength(choice, preset) for choice, preset in draft.chosen},
     )
 
@@ -172,6 +181,28 @@ def _guidance(draft: Draft) -> FloatChoice:
     if model is not None:
         return FloatSetting(value=model, origin=Origin.MODEL, slug=draft.model.slug)
     return _missing(draft, "guidance_scale")
+
+
+def _true_cfg(draft: Draft) -> FloatSetting | None:
+    """Off unless the user says otherwise; a preset's guidance is the other argument."""
+    if not draft.pipeline.true_cfg:
+        return None
+    asked = draft.request.settings.true_cfg_scale
+    if asked is not None:
+        return FloatSetting(value=asked + 0.0, origin=Origin.USER)
+    return FloatSetting(value=1.0, origin=Origin.PIPELINE)
+
+
+def _sequence_length(draft: Draft) -> IntSetting | None:
+    if draft.pipeline.sequence is None:
+        return None
+    asked, model = draft.request.settings.max_sequence_length, draft.model.settings
+    if asked is not None:
+        return IntSetting(value=asked, origin=Origin.USER)
+    said = model.max_sequence_length or model.token_window
+    if said is not None:
+        return IntSetting(value=said, origin=Origin.MODEL, slug=draft.model.slug)
+    return IntSetting(value=draft.pipeline.sequence.default, origin=Origin.PIPELINE)
 
 
 def _clip_skip(draft: Draft) -> IntChoice | None:

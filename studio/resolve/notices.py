@@ -147,7 +147,7 @@ def _negative_notices(
     guidance = choices.guidance_scale
     off = (
         isinstance(guidance, FloatSetting)
-        and draft.traits.guidance is GuidanceKind.CFG
+        and draft.pipeline.guidance is GuidanceKind.CFG
         and guidance.value <= 1
     )
     if off and prompt.negative_text:

@@ -75,6 +75,7 @@ def _resolve_for(
         base=base_identity(draft),
         mode=request.mode,
         loras=lora_uses(draft, choices),
+        references=request.references,
         triggers=_triggers(draft),
         prompt=prompt,
         prompt_encoder=request.prompt_encoder,
@@ -112,9 +113,11 @@ def _settings(draft: Draft, choices: SettingChoices) -> PlanSettings:
     return PlanSettings(
         steps=steps,
         guidance_scale=guidance,
+        true_cfg_scale=choices.true_cfg_scale,
         clip_skip=clip_skip,
         width=width,
         height=height,
         scheduler=scheduler,
+        max_sequence_length=choices.max_sequence_length,
         dtype=draft.dtype,
     )

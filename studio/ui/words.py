@@ -26,6 +26,7 @@ _ORIGINS = {
     Origin.USER: "you",
     Origin.LORA: "LoRA",
     Origin.MODEL: "model",
+    Origin.PIPELINE: "pipeline",
     Origin.CONVENTION: "default",
 }
 

@@ -90,11 +90,11 @@ class LoraForbidden(Rule):
 
 
 class ModeNotSupported(Rule):
-    FOUND = "{architecture} has no mode {mode!r}."
+    FOUND = "{label} has no mode {mode!r}."
     EXPECTED = "one of: {modes}"
     WAY_OUT = "Choose one of {modes}, or a base that takes a reference image."
     code: Literal["mode_not_supported"] = "mode_not_supported"
     field: str = "mode"
-    architecture: str
+    label: str
     mode: str
     modes: str

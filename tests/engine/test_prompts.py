@@ -28,7 +28,7 @@ def pipeline(tiny_base: Path) -> Any:
 
 
 def encode(pipeline: Any, plan: RunPlan) -> Encoded:
-    return encode_for(family_of(plan.base.architecture), pipeline, plan)
+    return encode_for(family_of(plan.base.architecture), pipeline, plan, ())
 
 
 def embeddings(encoded: Encoded) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from studio.engine.folder import Pipeline
 from studio.plan import RunPlan
 from studio.receipt import EncodingReceipt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,15 @@ class Encoded:
         arguments: keyword arguments of the pipeline's call, ``prompt_embeds`` and its kin;
             a side that the pipeline does not read is left out or None.
         clip_skip: of the encoder that made them; None where the family has none.
-        receipts: tokens really read, special tokens not counted.
+        receipts: tokens of the text really read; special tokens, and whatever a template
+            puts around the text, are not counted (see ``TokenLedger``).
+        max_sequence_length: as the encoder was given it; None where the family has none.
     """
 
-    arguments: Mapping[str, torch.Tensor | None]
+    arguments: Mapping[str, Any]
     clip_skip: int | None
     receipts: tuple[EncodingReceipt, ...]
+    max_sequence_length: int | None = None
 
 
 class Family(Protocol):
@@ -43,8 +49,15 @@ class Family(Protocol):
         """
         ...
 
-    def encode(self, pipeline: Pipeline, plan: RunPlan) -> Encoded:
+    def encode(self, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]) -> Encoded:
         """Encode ``plan.prompt.text`` and ``.negative_text`` to the letter.
+
+        Where guidance needs the negative side, it is encoded though it is empty: what is
+        encoded then is the empty text.
+
+        Args:
+            references: the plan's reference images (RGB, in its order), for encoders that
+                look at them.
 
         Raises:
             ContractBroken: the encoder would leave out words that the plan says are read.
@@ -52,8 +65,9 @@ class Family(Protocol):
         """
         ...
 
-    def arguments(self, plan: RunPlan) -> dict[str, Any]:
-        """The pipeline call's keyword arguments for guidance, and what else is its own."""
+    def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
+        """The pipeline call's keyword arguments for guidance and reference images, and what
+        else is its own; ``true_cfg_scale`` among them where the plan has one."""
         ...
 
     def guidance_used(self, pipeline: Pipeline, plan: RunPlan) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +14,9 @@ from studio.engine.folder import Pipeline
 from studio.engine.probing import TIMESTEP, fixed_noise
 from studio.plan import RunPlan
 from studio.request import PromptEncoder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _SMALLEST_SIDE = 8
 
@@ -29,7 +33,8 @@ class StableDiffusion:
         output = unet(latents, TIMESTEP, encoder_hidden_states=hidden).sample
         return hidden, output
 
-    def encode(self, pipeline: Pipeline, plan: RunPlan) -> Encoded:
+    def encode(self, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]) -> Encoded:
+        del references
         (traits,) = traits_of(plan.base.architecture).text_encoders
         skip = plan.settings.clip_skip.value if plan.settings.clip_skip else 1
         encoder = SkippingEncoder(getattr(pipeline, traits.component), skip)
@@ -42,7 +47,8 @@ class StableDiffusion:
         arguments = {"prompt_embeds": read.prompt, "negative_prompt_embeds": read.negative}
         return Encoded(arguments, encoder.clip_skip, read.receipts)
 
-    def arguments(self, plan: RunPlan) -> dict[str, Any]:
+    def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
+        del references
         return {"guidance_scale": plan.settings.guidance_scale.value}
 
     def guidance_used(self, pipeline: Pipeline, plan: RunPlan) -> float:
