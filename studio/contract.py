@@ -10,6 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+"""SHA-256 of nothing, e3b0c44298fc…: some trainers write it into files, and it is no identity."""
+
 
 class Contract(BaseModel):
     """A frozen value that refuses fields it does not know."""
@@ -32,3 +35,8 @@ def canonical_json(value: Any) -> str:
 def fingerprint(value: Any) -> str:
     """SHA-256 (64 hexadecimal digits) of the canonical JSON of ``value``."""
     return hashlib.sha256(canonical_json(value).encode("utf-8")).hexdigest()
+
+
+def is_empty_hash(digits: str) -> bool:
+    """Whether ``digits``, whole or the first eight and more, are the SHA-256 of nothing."""
+    return len(digits) >= 8 and EMPTY_SHA256.startswith(digits.lower())

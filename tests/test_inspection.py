@@ -61,7 +61,7 @@ def test_attention_alone_is_enough_where_it_can_be(model: str) -> None:
         found = of(model, prefix, ATTENTION)
         if model == "chroma":  # the same layers as FLUX.1's, and the file must say so
             assert found.architecture == "flux1"
-            assert "FLUX.1 and Chroma: which one is not decidable" in " ".join(found.evidence)
+            assert "FLUX.1, Chroma and HunyuanVideo: which one is not" in " ".join(found.evidence)
         else:
             assert found.architecture == family(model)[0]
 
@@ -152,7 +152,7 @@ def test_flux_names_of_other_families_are_no_flux() -> None:
     hunyuan = {f"double_blocks.{n}.img_attn_qkv": (9216, 3072) for n in range(20)}
     hunyuan |= {f"double_blocks.{n}.img_mlp.fc1": (12288, 3072) for n in range(20)}
     found = inspect(header(lora(hunyuan, "lora_unet_")))
-    assert found.architecture == "unknown"
+    assert found.architecture == "hunyuanvideo"
     assert "HunyuanVideo" in found.evidence[0]
     narrow = {f"single_blocks.{n}.linear1": (7 * 1024, 1024) for n in range(4)}
     assert inspect(header(lora(narrow, "lora_unet_"))).architecture == "unknown"
@@ -186,12 +186,21 @@ def test_text_encoder_alone(prefix: str, model: str, architecture: str) -> None:
     assert set(found.components) == {"text_encoder"}
 
 
-def test_a_claim_decides_only_between_what_tensors_leave_open() -> None:
+def test_a_claim_stands_beside_what_tensors_leave_open() -> None:
     layers = lora(only(layers_of("chroma"), ATTENTION), "transformer.")
     found = inspect(header(layers, {"modelspec.architecture": "chroma/lora"}))
-    assert found.architecture == "chroma"
-    assert any("the file claims Chroma" in line for line in found.evidence)
+    assert found.architecture == inspect(header(layers)).architecture == "flux1"
+    assert found.candidates == ("flux1", "chroma", "hunyuanvideo")
+    assert any("The file claims Chroma" in line for line in found.evidence)
     assert found.conflicts == ()
+    default = inspect(
+        header(
+            lora(only(layers_of("sdxl"), r"^down.*blocks\.0\.attn1\.to_[qkv]"), "unet."),
+            {"ss_base_model_version": "sd_1.5"},
+        )
+    )
+    assert default.architecture == "unknown"
+    assert default.components == {"unet": 12}
     lying = inspect(header(layers, {"ss_base_model_version": "sdxl_base_v1-0"}))
     assert lying.architecture == "flux1"
     assert lying.conflicts == (

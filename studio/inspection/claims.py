@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from studio.contract import is_empty_hash
+
 SHOWN = (
     "modelspec.architecture",
     "modelspec.title",
@@ -24,6 +26,7 @@ SHOWN = (
     "ss_clip_skip",
     "ss_resolution",
     "ss_training_comment",
+    "sshs_model_hash",
     "software",
     "name",
     "version",
@@ -76,6 +79,28 @@ def claimed_architecture(metadata: Mapping[str, str]) -> tuple[str, str] | None:
             if re.match(pattern, text):
                 return key, architecture
     return None
+
+
+def hash_conflicts(metadata: Mapping[str, str], data_sha256: str | None) -> tuple[str, ...]:
+    """Where the hash that kohya-ss writes for the tensors is not that of the tensors.
+
+    Args:
+        data_sha256: of the bytes after the header; None where they were not read.
+    """
+    claim = metadata.get("sshs_model_hash", "").lower()[:64]
+    if not claim:
+        return ()
+    if is_empty_hash(claim):
+        return (
+            f"The file names the empty hash {claim[:12]} as its own (sshs_model_hash); "
+            "it identifies no file.",
+        )
+    if data_sha256 is None or data_sha256.startswith(claim):
+        return ()
+    return (
+        f"The file says that its tensors hash to {claim[:12]} (sshs_model_hash); "
+        f"they hash to {data_sha256[:12]}.",
+    )
 
 
 def trigger_hints(metadata: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,9 +13,14 @@ LABELS = {
     "zimage": "Z-Image",
     "wan": "Wan",
     "lumina2": "Lumina 2",
+    "sdxl-refiner": "SDXL's refiner",
+    "hunyuanvideo": "HunyuanVideo",
+    "auraflow": "AuraFlow",
+    "krea2": "Krea 2",
+    "anima": "Anima",
 }
 
-UNETS = frozenset({"mini", "sd15", "sd2", "sdxl"})
+UNETS = frozenset({"mini", "sd15", "sd2", "sdxl", "sdxl-refiner"})
 """Families whose denoiser is ``unet``; that of the others is ``transformer``."""
 
 

@@ -10,8 +10,35 @@ from studio.inspection.lora_tensors import Shape
 from studio.inspection.verdict import UNKNOWN, Measure, judge
 
 _PREFIX = re.compile(r"^(?:model\.)?(?:diffusion_model|transformer|unet|control_model)\.")
-_CONTROL = re.compile(r"controlnet_|(?:^|\.)zero_convs\.|(?:^|\.)input_hint_block\.")
-_VAE = re.compile(r"^(?:first_stage_model\.|vae\.)?decoder\.(?:conv_in|conv_out|conv1|head)\b")
+_CONTROL = re.compile(
+    r"controlnet_|(?:^|\.)zero_convs\.|(?:^|\.)input_hint_block\.|^lora_controlnet$"
+)
+_OTHERS: tuple[tuple[str, str, str], ...] = (
+    (
+        "vae",
+        r"(?:first_stage_model\.|vae\.)?decoder\.(?:conv_in|conv_out|conv1|head)\b",
+        "It holds a VAE's decoder and no denoiser.",
+    ),
+    ("ip-adapter", r"(?:image_proj|ip_adapter)\.", "It holds an IP-Adapter's layers."),
+    (
+        "upscaler",
+        r"(?:params(?:_ema)?\.)?(?:conv_first\.|body\.\d+\.rdb\d\.|model\.1\.sub\.\d+\.)",
+        "It holds an upscaler's layers.",
+    ),
+    (
+        "text encoder",
+        r"(?:encoder\.block\.\d+\.layer\.0\.SelfAttention"
+        r"|(?:model\.)?(?:language_model\.)?layers\.\d+\.self_attn\.q_proj)\.weight\Z",
+        "It holds a language model's whole weights, as text encoders are.",
+    ),
+    (
+        "checkpoint",
+        r"(?:model\.)?diffusion_model\.",
+        "It holds a denoiser's whole weights, whose widths are of no family known here; they "
+        "may be quantised.",
+    ),
+)
+"""(kind, how a tensor's name begins, evidence) of files whose widths tell nothing."""
 _EMBEDDING_WIDTHS = {768: "sd15", 1024: "sd2", 128: "mini"}
 
 
@@ -23,6 +50,7 @@ class Kind:
     architecture: str
     variant: str | None
     evidence: tuple[str, ...]
+    open_to: tuple[str, ...] = ()
 
 
 def kind_of(shapes: Mapping[str, Shape]) -> Kind:
@@ -36,10 +64,11 @@ def kind_of(shapes: Mapping[str, Shape]) -> Kind:
     verdict = judge(RULES, layers)
     if verdict is not None:
         return _named("checkpoint", "It holds whole weights, not a LoRA's.", layers)
-    if any(_VAE.match(name) for name in shapes):
-        return Kind("vae", UNKNOWN, None, ("It holds a VAE's decoder and no denoiser.",))
     if judge(TEXT_RULES, layers) is not None:
         return Kind("text encoder", UNKNOWN, None, ("It holds a text encoder's whole weights.",))
+    for kind, pattern, sentence in _OTHERS:
+        if any(re.match(pattern, name) for name in shapes):
+            return Kind(kind, UNKNOWN, None, (sentence,))
     return Kind(UNKNOWN, UNKNOWN, None, ("It has no LoRA layers and no known model's.",))
 
 
@@ -47,7 +76,8 @@ def _named(name: str, sentence: str, layers: Sequence[Measure]) -> Kind:
     verdict = judge(RULES, layers)
     if verdict is None:
         return Kind(name, UNKNOWN, None, (sentence,))
-    return Kind(name, verdict.architecture, verdict.variant, (sentence, verdict.sentence))
+    told = (sentence, verdict.sentence)
+    return Kind(name, verdict.architecture, verdict.variant, told, verdict.open_to)
 
 
 def _weights(shapes: Mapping[str, Shape]) -> list[Measure]:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from pydantic import Field
 
@@ -25,14 +26,16 @@ class LoraInspection(Contract):
 
     Attributes:
         kind: ``lora``, ``checkpoint``, ``text encoder``, ``controlnet``, ``embedding``,
-            ``vae`` or ``unknown``.
+            ``vae``, ``ip-adapter``, ``upscaler`` or ``unknown``.
         architecture: ``mini``, ``sd15``, ``sdxl``, … or ``unknown``; every value of
-            ``Architecture`` and the families that are only recognised to be refused
-            (``sd2``, ``sd3``, ``chroma``, ``wan``, ``lumina2``).
+            ``Architecture`` and the families that are only recognised to be refused by name
+            (``sd2``, ``sd3``, ``chroma``, ``wan``, ``lumina2``, …; all in ``LABELS``).
         variant: where the keys decide it, else None.
         format: ``diffusers``, ``peft`` (``base_model.model.``), ``kohya``, ``comfyui``,
             ``xlabs``, ``bare``, ``lokr``, ``loha``, ``dora`` or ``unknown``.
         evidence: sentences, the deciding one first; what is undecidable is said too.
+        candidates: the families its layers fit alike, where they leave it open; then
+            ``architecture`` is ``unknown``, or by far the commonest of them.
         claims: what the file's own metadata says (``ss_*``, ``modelspec.*``).
         conflicts: sentences where a claim contradicts the tensors.
         components: component → number of layers the file changes there.
@@ -45,6 +48,7 @@ class LoraInspection(Contract):
     variant: str | None
     format: str
     evidence: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
     claims: dict[str, str]
     conflicts: tuple[str, ...] = ()
     components: dict[str, int]
@@ -54,6 +58,10 @@ class LoraInspection(Contract):
     dtypes: tuple[str, ...]
     trigger_hints: tuple[str, ...]
     unaccounted: tuple[str, ...]
+
+    def disputed(self, conflicts: Sequence[str]) -> Self:
+        """The same verdict with more conflicts."""
+        return self.model_copy(update={"conflicts": (*self.conflicts, *conflicts)})
 
 
 def inspect(
@@ -72,12 +80,12 @@ def inspect(
     if not modules:
         return _other(header, kind_of(shapes))
     broken = [name for layer, module in measured if not module for name in layer.tensors.values()]
-    verdict, told_by_claim = _judge_lora(modules, header.metadata)
-    named = [(layer, _settled(layer, module, verdict.architecture)) for layer, module in modules]
+    verdict = _judge_lora(modules)
+    named = [(layer, _settled(layer, module, verdict)) for layer, module in modules]
     known = with_alphas(named, header.metadata, alphas or {})
     evidence = (
         verdict.sentence,
-        *told_by_claim,
+        *_undecided(verdict, header.metadata),
         *_text_encoder_evidence(modules),
         *UNDECIDABLE.get((verdict.architecture, verdict.variant), ()),
         *_style_evidence([layer for layer, _ in modules]),
@@ -89,6 +97,7 @@ def inspect(
         format=_format(modules),
         evidence=evidence,
         claims=claims(header.metadata, header.left_out),
+        candidates=verdict.open_to,
         conflicts=_conflicts(verdict.architecture, verdict.open_to, header.metadata),
         components=dict(Counter(module.component for module in known)),
         modules=tuple(known),
@@ -100,21 +109,27 @@ def inspect(
     )
 
 
-def _judge_lora(
-    modules: Sequence[Pair], metadata: Mapping[str, str]
-) -> tuple[Verdict, tuple[str, ...]]:
-    """The tensors' verdict; a claim chooses only between what they leave open, and says so."""
+def _judge_lora(modules: Sequence[Pair]) -> Verdict:
+    """The tensors' verdict; nothing the file says of itself has a part in it."""
     verdict = judge(RULES, _measures(modules)) or judge(TEXT_RULES, _text_measures(modules))
     if verdict is None:
-        return Verdict(UNKNOWN, None, "Its layers are named as in no family known here."), ()
+        return Verdict(UNKNOWN, None, "Its layers are named as in no family known here.")
+    return verdict
+
+
+def _undecided(verdict: Verdict, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """What the layers leave open, and which of it the file claims to be.
+
+    A claim never decides: ai-toolkit writes ``sd_1.5`` for whatever it was not told.
+    """
     if not verdict.open_to:
-        return verdict, ()
+        return ()
     choices = _listed([LABELS[name] for name in verdict.open_to])
+    sentence = f"{choices}: which one is not decidable from this file."
     claim = claimed_architecture(metadata)
     if claim is None or claim[1] not in verdict.open_to:
-        return verdict, (f"{choices}: which one is not decidable from this file.",)
-    told = f"{choices} fit alike; the file claims {LABELS[claim[1]]} ({claim[0]})."
-    return Verdict(claim[1], None, verdict.sentence, verdict.open_to), (told,)
+        return (sentence,)
+    return (sentence, f"The file claims {LABELS[claim[1]]} ({claim[0]}); nothing proves it.")
 
 
 def _measures(modules: Sequence[Pair]) -> list[Measure]:
@@ -138,12 +153,15 @@ def _flat(name: str) -> str:
     return name.replace(".processor.to_", ".to_").replace(".", "_")
 
 
-def _settled(layer: Layer, module: LoraModule, architecture: str) -> LoraModule:
+def _settled(layer: Layer, module: LoraModule, verdict: Verdict) -> LoraModule:
     """The module with its component's name in the family's pipeline."""
     component = module.component
-    if component == DENOISER and architecture != UNKNOWN:
-        component = "unet" if architecture in UNETS else "transformer"
-    elif architecture == "flux1" and layer.prefix == "lora_te3_":
+    families = verdict.families
+    if component == DENOISER and families and families <= UNETS:
+        component = "unet"
+    elif component == DENOISER and families and not families & UNETS:
+        component = "transformer"
+    elif verdict.architecture == "flux1" and layer.prefix == "lora_te3_":
         component = "text_encoder_2"  # kohya numbers T5 as SD3 does; Flux's pipeline has two
     if component == module.component:
         return module
@@ -190,7 +208,7 @@ def _conflicts(
     architecture: str, open_to: Sequence[str], metadata: Mapping[str, str]
 ) -> tuple[str, ...]:
     claim = claimed_architecture(metadata)
-    if claim is None or claim[1] == architecture:
+    if claim is None or claim[1] == architecture or claim[1] in open_to:
         return ()
     if architecture == UNKNOWN and not open_to:
         return ()
@@ -210,7 +228,8 @@ def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
         format=UNKNOWN,
         evidence=kind.evidence,
         claims=claims(header.metadata, header.left_out),
-        conflicts=_conflicts(kind.architecture, (), header.metadata),
+        candidates=kind.open_to,
+        conflicts=_conflicts(kind.architecture, kind.open_to, header.metadata),
         components={},
         modules=(),
         ranks=(),

@@ -1,7 +1,7 @@
 """A rule about layers, and how the first rule that holds becomes a verdict."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 UNKNOWN = "unknown"
@@ -28,6 +28,7 @@ class Rule:
         reads, gives, pairs: widths allowed, of every layer that matches; None is any.
         blocks: the highest block number lies in this range, both ends included.
         never: no layer's name has this.
+        needs: some layer's name has this.
         variants: the first matching layer's ``reads`` → variant.
         prefer: of several architectures, the one to take all the same; the evidence says so.
     """
@@ -40,6 +41,7 @@ class Rule:
     pairs: frozenset[tuple[int, int]] | None = None
     blocks: tuple[int, int] | None = None
     never: str | None = None
+    needs: str | None = None
     variants: tuple[tuple[int, str], ...] = ()
     prefer: str = UNKNOWN
 
@@ -60,6 +62,20 @@ class Verdict:
     variant: str | None
     sentence: str
     open_to: tuple[str, ...] = ()
+
+    @property
+    def families(self) -> frozenset[str]:
+        """Every family it may be; empty where none is known."""
+        return frozenset(self.open_to or (self.architecture,)) - {UNKNOWN}
+
+
+def widths_of(*values: int) -> frozenset[int]:
+    return frozenset(values)
+
+
+def squares(hidden: Iterable[int], reads: int, gives: int) -> frozenset[tuple[int, int]]:
+    """(reads, gives) of a layer that is ``reads`` × ``gives`` times the hidden width."""
+    return frozenset((reads * width, gives * width) for width in hidden)
 
 
 def judge(rules: Sequence[Rule], layers: Sequence[Measure]) -> Verdict | None:
@@ -87,9 +103,15 @@ def _matching(rule: Rule, layers: Sequence[Measure]) -> list[Measure]:
         highest = max(highest, *numbers) if numbers else highest
     if rule.blocks and not rule.blocks[0] <= highest <= rule.blocks[1]:
         return []
-    if rule.never and any(re.search(rule.never, layer.name) for layer in layers):
+    if rule.never and _any(rule.never, layers):
+        return []
+    if rule.needs and not _any(rule.needs, layers):
         return []
     return found
+
+
+def _any(pattern: str, layers: Sequence[Measure]) -> bool:
+    return any(re.search(pattern, layer.name) for layer in layers)
 
 
 def _verdict(rule: Rule, found: Sequence[Measure]) -> Verdict:
@@ -100,7 +122,8 @@ def _verdict(rule: Rule, found: Sequence[Measure]) -> Verdict:
     variant = dict(rule.variants).get(found[0].reads)
     if len(rule.architectures) == 1:
         return Verdict(rule.architectures[0], variant, sentence)
-    return Verdict(rule.prefer, None, sentence, rule.architectures)
+    preferred = rule.prefer != UNKNOWN
+    return Verdict(rule.prefer, variant if preferred else None, sentence, rule.architectures)
 
 
 def _spread(found: Sequence[Measure], width: Callable[[Measure], int]) -> str:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from studio.air import LORA_TYPES, Air
 from studio.architecture import TRAITS, Architecture
+from studio.contract import is_empty_hash
 
 _NO_PICKLE = "Use a .safetensors file: a pickle can run code when it is read."
 _FLUX2 = re.compile(r"flux[\s._-]*2(?![0-9])", re.IGNORECASE)
@@ -33,6 +34,17 @@ def clip(value: str, limit: int = 60) -> str:
 def says_flux2(*texts: str | None) -> bool:
     """Whether a label, path or repository names FLUX.2, whose LoRAs fit no FLUX.1 model."""
     return any(text is not None and _FLUX2.search(text) for text in texts)
+
+
+def identifies(sha256: str) -> str:
+    """Refuse the hash that some trainers write for every file."""
+    if is_empty_hash(sha256):
+        raise refuse(
+            "sha256",
+            "sha256 is the hash of an empty file, which identifies none.",
+            "Write the SHA-256 of the file itself, or leave it out: it is pinned on first use.",
+        )
+    return sha256
 
 
 def inside(path: str) -> str:

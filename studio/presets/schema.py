@@ -20,6 +20,7 @@ from studio.presets.rules import (
     check_pipeline,
     check_place,
     check_safetensors,
+    identifies,
     inside,
     refuse,
 )
@@ -36,7 +37,12 @@ def _lower(value: object) -> object:
 
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$", max_length=80)]
-Sha256 = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[
+    str,
+    BeforeValidator(_lower),
+    Field(pattern=r"^[0-9a-f]{64}$"),
+    AfterValidator(identifies),
+]
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=120)]
 Repository = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")

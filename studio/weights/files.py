@@ -9,16 +9,15 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from studio.contract import is_empty_hash
 from studio.errors import WeightsError
 from studio.inspection import LoraInspection, inspect
+from studio.inspection.claims import hash_conflicts
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.lookalikes import LOOK
 
 BLOCK = 1024 * 1024
 """Bytes that are hashed at a time."""
-
-EMPTY_AUTOV3 = "e3b0c44298fc"
-"""SHA-256 of nothing: some trainers write it, and it identifies no file."""
 
 Progress = Callable[[int, int], None]
 """(bytes done, bytes in all), after each block."""
@@ -40,8 +39,13 @@ class Hashes:
 
     @property
     def autov3(self) -> str | None:
-        """CivitAI's AutoV3: twelve digits of the tensors' SHA-256; None where it says nothing."""
-        if self.data_sha256 is None or self.data_sha256.startswith(EMPTY_AUTOV3):
+        """CivitAI's AutoV3: twelve digits of the tensors' SHA-256; None where it says nothing.
+
+        The hash is that of all bytes after the header (8 + its length), as kohya-ss's
+        ``addnet_hash_safetensors`` (library/train_util.py, ``sshs_model_hash``) and A1111's
+        (modules/hashes.py) take it.
+        """
+        if self.data_sha256 is None or is_empty_hash(self.data_sha256):
             return None
         return self.data_sha256[:12]
 
@@ -163,7 +167,9 @@ def describe_file(path: Path) -> dict[str, Any]:
         WeightsError: it cannot be read.
     """
     inspection = read_inspection(path)
-    hashes = hash_file(path, read_header(path).size)
+    header = read_header(path)
+    hashes = hash_file(path, header.size)
+    inspection = inspection.disputed(hash_conflicts(header.metadata, hashes.data_sha256))
     return {
         "file": path.name,
         **inspection.model_dump(mode="json"),
