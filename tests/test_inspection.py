@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from studio.contract import EMPTY_SHA256
 from studio.inspection import LoraInspection, inspect
+from studio.inspection.claims import hash_conflicts
 from studio.inspection.families import LABELS
 from studio.inspection.header import parse
 from tests.full_size import MODELS, UNETS, layers_of, weights_of
@@ -344,6 +346,44 @@ def test_embeddings_and_strangers() -> None:
     assert inspect(header({"words.of.a.stranger": (4, 4)})).kind == "unknown"
     control = {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)}
     assert inspect(header(control | weights_of("sd15"))).kind == "controlnet"
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes"),
+    [
+        (
+            "ip-adapter",
+            {"image_proj.proj.weight": (64, 32), "ip_adapter.1.to_k_ip.weight": (8, 9)},
+        ),
+        ("upscaler", {"body.0.rdb1.conv1.weight": (32, 64, 3, 3), "conv_first.bias": (64,)}),
+        ("text encoder", {"encoder.block.0.layer.0.SelfAttention.q.weight": (4096, 4096)}),
+        ("text encoder", {"model.layers.0.self_attn.q_proj.weight": (4096, 3584)}),
+        ("checkpoint", {"model.diffusion_model.blocks.0.weird.weight": (128, 1)}),
+        ("controlnet", {"lora_controlnet": (), "input_blocks.1.1.proj_in.up": (320, 8)}),
+    ],
+)
+def test_other_files_are_called_what_they_are(kind: str, shapes: Shapes) -> None:
+    found = inspect(header(shapes))
+    assert (found.kind, found.architecture) == (kind, "unknown")
+    assert found.evidence[0].startswith("It h")
+
+
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_files_own_hash_is_a_claim() -> None:
+    assert EMPTY == EMPTY_SHA256
+    data = "ab" * 32
+    for claim, says in (
+        (EMPTY, "empty hash"),
+        (EMPTY[:12], "empty hash"),
+        ("cd" * 32, "abababab"),
+    ):
+        (conflict,) = hash_conflicts({"sshs_model_hash": claim}, data)
+        assert says in conflict
+    assert hash_conflicts({"sshs_model_hash": data.upper()}, data) == ()
+    assert hash_conflicts({"sshs_model_hash": "cd" * 32}, None) == ()
+    assert hash_conflicts({}, data) == ()
 
 
 def test_trigger_hints() -> None:

@@ -27,7 +27,7 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "text encoder",
-        r"(?:encoder\.block\.\d+\.layer\.0\.SelfAttention"
+        r"(?:encoder\.block\.\d+\.layer\.0\.SelfAttention\.q"
         r"|(?:model\.)?(?:language_model\.)?layers\.\d+\.self_attn\.q_proj)\.weight\Z",
         "It holds a language model's whole weights, as text encoders are.",
     ),
