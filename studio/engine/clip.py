@@ -1,13 +1,14 @@
-"""Reading text with a CLIP text encoder: natively or with Compel, with clip skip.
+"""Reading text with CLIP text encoders in one window, with clip skip.
 
 Clip skip follows CivitAI and A1111: 1 is the last layer, 2 the one before. Stable Diffusion
-1.x normalises what it takes with the encoder's final layer norm, whichever layer it is.
+1.x normalises what it takes with the encoder's final layer norm, whichever layer it is; SDXL
+takes it as it is, from both its encoders, and was trained with 2 (diffusers counts from
+there: its ``clip_skip`` n is n + 2 here, and None is 2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -17,24 +18,28 @@ from torch import nn
 
 from studio.architecture import TextEncoder
 from studio.engine.probing import TOKENS, fixed_words
-from studio.errors import ContractBroken, PromptRefused
+from studio.errors import ContractBroken
 from studio.prompt import Side
 from studio.receipt import EncodingReceipt
 
-_SYNTAX_WAY_OUT = "Correct its syntax (a blend needs one weight per text), or encode it natively."
+Texts = tuple[str, str | None]
+"""The prompt and the negative prompt; None where the pipeline reads none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextRead:
-    """Embeddings of shape (1, tokens, width), both sides equally long.
+    """What one encoder makes of both sides: (1, tokens, width), equally long.
 
     Attributes:
         negative: None where the pipeline reads no negative prompt.
+        pooled, negative_pooled: (1, projection width); None of an encoder without projection.
         receipts: tokens really read, special tokens not counted.
     """
 
     prompt: torch.Tensor
     negative: torch.Tensor | None
+    pooled: torch.Tensor | None
+    negative_pooled: torch.Tensor | None
     receipts: tuple[EncodingReceipt, ...]
 
 
@@ -45,12 +50,12 @@ def probe_ids(tokenizer: Any, vocabulary: int) -> torch.Tensor:
 
 
 class SkippingEncoder:
-    """A CLIP text encoder whose last hidden state is that of an earlier layer.
+    """A CLIP text encoder whose last hidden state is that of the layer asked for.
 
     Has what the native way and Compel ask of a text encoder: a call, ``device``, ``dtype``.
     """
 
-    def __init__(self, encoder: Any, clip_skip: int) -> None:
+    def __init__(self, encoder: Any, clip_skip: int, normalised: bool = True) -> None:
         layers = int(encoder.config.num_hidden_layers)
         if not 1 <= clip_skip <= layers:
             raise ContractBroken(
@@ -61,7 +66,7 @@ class SkippingEncoder:
         self.clip_skip = clip_skip
         # transformers 5.6 took the ``text_model`` level out of CLIPTextModel.
         inner = getattr(encoder, "text_model", encoder)
-        self._norm: nn.Module = inner.final_layer_norm
+        self._norm: nn.Module | None = inner.final_layer_norm if normalised else None
 
     @property
     def device(self) -> torch.device:
@@ -80,102 +85,88 @@ class SkippingEncoder:
     def __call__(
         self, ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any
     ) -> Any:
-        """``last_hidden_state`` (batch, tokens, width) of the layer asked for, normalised."""
-        if self.clip_skip == 1:
-            return self._encoder(ids, attention_mask=attention_mask)
-        states = self._encoder(
-            ids, attention_mask=attention_mask, output_hidden_states=True
-        ).hidden_states
-        return SimpleNamespace(last_hidden_state=self._norm(states[-self.clip_skip]))
+        """``last_hidden_state`` (batch, tokens, width) of the layer asked for, and ``pooled``
+        (batch, projection width), None of an encoder without a projection."""
+        whole = self._encoder(ids, attention_mask=attention_mask, output_hidden_states=True)
+        state = whole.hidden_states[-self.clip_skip]
+        if self._norm is not None:
+            state = self._norm(state) if self.clip_skip > 1 else whole.last_hidden_state
+        return SimpleNamespace(last_hidden_state=state, pooled=getattr(whole, "text_embeds", None))
 
 
-Texts = tuple[str, str | None]
+@dataclass(frozen=True, slots=True)
+class ClipReader:
+    """One text encoder of a pipeline with its tokenizer."""
 
+    encoder: SkippingEncoder
+    tokenizer: Any
+    traits: TextEncoder
 
-def encode_native(
-    encoder: SkippingEncoder, tokenizer: Any, traits: TextEncoder, texts: Texts
-) -> TextRead:
-    """One window, exactly as ``StableDiffusionPipeline.encode_prompt`` reads it."""
-    window = int(tokenizer.model_max_length)
-    embeddings: list[torch.Tensor] = []
-    receipts: list[EncodingReceipt] = []
-    for side, text in zip((Side.PROMPT, Side.NEGATIVE), texts, strict=True):
-        if text is None:
-            continue
-        whole = tokenizer(text).input_ids
-        if len(whole) > window:
-            raise ContractBroken(
-                f"The {side} has {len(whole)} tokens with its marks, and {window} fit.",
-                "Shorten it, or encode it with Compel.",
-            )
-        padded = tokenizer(
-            text, padding="max_length", max_length=window, truncation=True, return_tensors="pt"
+    @classmethod
+    def of(
+        cls, pipeline: Any, traits: TextEncoder, clip_skip: int, normalised: bool = True
+    ) -> ClipReader:
+        """The encoder that ``traits`` names.
+
+        Raises:
+            ContractBroken: it has fewer layers than ``clip_skip``.
+        """
+        encoder = SkippingEncoder(getattr(pipeline, traits.component), clip_skip, normalised)
+        return cls(encoder, getattr(pipeline, traits.tokenizer), traits)
+
+    @property
+    def window(self) -> int:
+        """Tokens it reads at once, the start and end tokens counted."""
+        return int(self.tokenizer.model_max_length)
+
+    def encode_window(self, text: str) -> Any:
+        """``last_hidden_state`` and ``pooled`` of the first window of ``text``, padded."""
+        padded = self.tokenizer(
+            text,
+            padding="max_length",
+            max_length=self.window,
+            truncation=True,
+            return_tensors="pt",
         )
-        masked = getattr(encoder.config, "use_attention_mask", False)
-        mask = padded.attention_mask.to(encoder.device) if masked else None
-        state = encoder(padded.input_ids.to(encoder.device), mask).last_hidden_state
-        embeddings.append(state.to(encoder.dtype))
-        read = len(whole) - tokenizer.num_special_tokens_to_add()
-        receipts.append(EncodingReceipt(encoder=traits.component, side=side, tokens=read))
-    negative = embeddings[1] if len(embeddings) > 1 else None
-    return TextRead(embeddings[0], negative, tuple(receipts))
+        masked = getattr(self.encoder.config, "use_attention_mask", False)
+        mask = padded.attention_mask.to(self.encoder.device) if masked else None
+        return self.encoder(padded.input_ids.to(self.encoder.device), mask)
 
 
-def encode_compel(
-    encoder: SkippingEncoder, tokenizer: Any, traits: TextEncoder, texts: Texts
-) -> TextRead:
-    """Compel's syntax, in as many windows as the longer side needs."""
-    from compel import Compel
+def encode_native(readers: Sequence[ClipReader], texts: Texts) -> tuple[TextRead, ...]:
+    """One window, exactly as the pipelines' own ``encode_prompt`` reads it.
 
-    compel = Compel(tokenizer=tokenizer, text_encoder=encoder, truncate_long_prompts=False)
-    embeddings: list[torch.Tensor] = []
+    Raises:
+        ContractBroken: a side is longer than the window.
+    """
+    return tuple(_read(reader, texts) for reader in readers)
+
+
+def _read(reader: ClipReader, texts: Texts) -> TextRead:
+    dtype = reader.encoder.dtype
+    states: list[torch.Tensor | None] = []
+    pooled: list[torch.Tensor | None] = []
     receipts: list[EncodingReceipt] = []
     for side, text in zip((Side.PROMPT, Side.NEGATIVE), texts, strict=True):
         if text is None:
+            states.append(None)
+            pooled.append(None)
             continue
-        with _parser_errors(side):
-            _refuse_what_compel_drops(compel, text, side)
-            embedding, ids = compel.build_conditioning_tensor(text, return_tokenization=True)
-        embeddings.append(embedding if embedding.ndim == 3 else embedding.unsqueeze(0))
-        special = torch.tensor(tokenizer.all_special_ids, device=ids.device)
-        read = int((~torch.isin(ids, special)).sum())
-        receipts.append(EncodingReceipt(encoder=traits.component, side=side, tokens=read))
-    if len(embeddings) == 1:
-        return TextRead(embeddings[0], None, tuple(receipts))
-    prompt, negative = compel.pad_conditioning_tensors_to_same_length(embeddings)
-    return TextRead(prompt, negative, tuple(receipts))
+        tokens = _demand_window(reader, text, side)
+        read = reader.encode_window(text)
+        states.append(read.last_hidden_state.to(dtype))
+        pooled.append(read.pooled)
+        receipts.append(EncodingReceipt(encoder=reader.traits.component, side=side, tokens=tokens))
+    assert states[0] is not None  # there is always a prompt
+    return TextRead(states[0], states[1], pooled[0], pooled[1], tuple(receipts))
 
 
-@contextmanager
-def _parser_errors(side: Side) -> Iterator[None]:
-    """Compel reads through pyparsing, and turns weights into numbers as it goes."""
-    from compel.prompt_parser import PromptParser
-    from pyparsing import ParseBaseException
-
-    try:
-        yield
-    except (
-        PromptParser.ParsingException,
-        ParseBaseException,
-        ValueError,
-        RecursionError,
-    ) as error:
-        raise PromptRefused(
-            f"Compel cannot read the {side}: {str(error)[:300]}.", _SYNTAX_WAY_OUT
-        ) from error
-
-
-def _refuse_what_compel_drops(compel: Any, text: str, side: Side) -> None:
-    """Compel parses ``.swap()`` and ``withLora()`` and hands nobody their meaning."""
-    conjunction = compel.parse_prompt_string(text)
-    if not conjunction.prompts:
-        raise PromptRefused(f"Compel finds no text in the {side}.", _SYNTAX_WAY_OUT)
-    swaps = any(
-        getattr(prompt, "wants_cross_attention_control", False) for prompt in conjunction.prompts
-    )
-    if swaps or conjunction.lora_weights:
-        word = ".swap()" if swaps else "withLora()"
+def _demand_window(reader: ClipReader, text: str, side: Side) -> int:
+    """The text's tokens without the start and end tokens, when they fit."""
+    whole = len(reader.tokenizer(text).input_ids)
+    if whole > reader.window:
         raise ContractBroken(
-            f"The {side} uses Compel's {word}, which has no effect in this pipeline.",
-            f"Take {word} out; LoRAs are chosen beside the prompt.",
+            f"The {side} has {whole} tokens with its marks, and {reader.window} fit.",
+            "Shorten it, or encode it with Compel.",
         )
+    return whole - int(reader.tokenizer.num_special_tokens_to_add())

@@ -25,6 +25,7 @@ from studio.engine.libraries import listen
 from studio.engine.preview import preview_png
 from studio.engine.resident import ResidentBase
 from studio.engine.schedulers import build_scheduler
+from studio.engine.steps import Steps
 from studio.errors import ContractBroken, PictureWithheld
 from studio.events import Progress
 from studio.plan import RunPlan
@@ -59,14 +60,6 @@ class Run:
     seconds: dict[str, float]
     heard: list[str] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Steps:
-    """Counts the pipeline's callbacks; ``ended`` is when the last one came (monotonic)."""
-
-    calls: int = 0
-    ended: float = 0.0
 
 
 def generate_image(run: Run, index: int) -> Generated:
@@ -120,9 +113,9 @@ def _receipt(
         dtype=str(getattr(pipeline, run.base.denoiser).dtype).removeprefix("torch."),
         base_sha256=run.base.key[0],
         scheduler=type(pipeline.scheduler).__name__,
-        steps=_steps_run(pipeline, steps),
-        guidance_scale=run.base.family.guidance_used(pipeline, run.job.plan),
-        true_cfg_scale=_true_cfg_given(run),
+        steps=steps.run_through(pipeline.scheduler),
+        guidance_scale=run.base.family.guidance_used(pipeline, run.job.plan, steps.passes),
+        true_cfg_scale=_true_cfg_used(run, steps.passes),
         clip_skip=run.encoded.clip_skip,
         max_sequence_length=run.encoded.max_sequence_length,
         loras=receipts(run.base, run.loras),
@@ -136,27 +129,37 @@ def _receipt(
     )
 
 
-def _true_cfg_given(run: Run) -> float | None:
-    """What the call was given as true CFG beside its guidance; no pipeline keeps it."""
+def _true_cfg_used(run: Run, passes: int) -> float | None:
+    """What the call was given as true CFG beside its guidance, and the denoiser bears out.
+
+    No pipeline keeps it as a number; above 1 it calls its denoiser twice a step.
+    """
     if run.job.plan.settings.true_cfg_scale is None:
         return None
-    return float(run.given["true_cfg_scale"])
+    given = float(run.given["true_cfg_scale"])
+    if passes != (2 if given > 1 else 1):
+        raise ContractBroken(
+            f"With a true CFG scale of {given:g} the denoiser was called {passes} times a step.",
+            "The picture is not kept; report it with the plan's fingerprint.",
+        )
+    return given
 
 
 def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> Image:
     plan, pipeline = run.job.plan, run.base.pipeline
     run.given = run.base.family.arguments(plan, run.references)
     try:
-        output = pipeline(
-            **run.encoded.arguments,
-            **run.given,
-            width=plan.settings.width.value,
-            height=plan.settings.height.value,
-            num_inference_steps=plan.settings.steps.value,
-            generator=generator,
-            callback_on_step_end=_callback(run, index, steps),
-            output_type="np",
-        )
+        with steps.counting(getattr(pipeline, run.base.denoiser)):
+            output = pipeline(
+                **run.encoded.arguments,
+                **run.given,
+                width=plan.settings.width.value,
+                height=plan.settings.height.value,
+                num_inference_steps=plan.settings.steps.value,
+                generator=generator,
+                callback_on_step_end=_callback(run, index, steps),
+                output_type="np",
+            )
     finally:
         # What the pipeline itself does at the end; a cancel or an error would skip it.
         pipeline.maybe_free_model_hooks()
@@ -204,12 +207,6 @@ def _callback(
         return {}
 
     return on_step_end
-
-
-def _steps_run(pipeline: Any, steps: Steps) -> int:
-    """The scheduler's step count, if the loop really went through all its timesteps."""
-    complete = steps.calls == len(pipeline.scheduler.timesteps)
-    return int(pipeline.scheduler.num_inference_steps) if complete else steps.calls
 
 
 def _timings(run: Run, start: float, denoised: float, end: float) -> Timings:

@@ -53,7 +53,7 @@ class Family(Protocol):
         """Encode ``plan.prompt.text`` and ``.negative_text`` to the letter.
 
         Where guidance needs the negative side, it is encoded though it is empty: what is
-        encoded then is the empty text.
+        encoded then is the empty text, or what else the base takes for none (SDXL: zeros).
 
         Args:
             references: the plan's reference images (RGB, in its order), for encoders that
@@ -70,8 +70,16 @@ class Family(Protocol):
         else is its own; ``true_cfg_scale`` among them where the plan has one."""
         ...
 
-    def guidance_used(self, pipeline: Pipeline, plan: RunPlan) -> float:
-        """The guidance scale as the pipeline holds it after the run, in the plan's convention."""
+    def guidance_used(self, pipeline: Pipeline, plan: RunPlan, passes: int) -> float:
+        """The guidance scale as the pipeline holds it after the run, in the plan's convention.
+
+        Args:
+            passes: the denoiser's calls in each step, as counted from outside: what a
+                pipeline does not keep as a number shows there.
+
+        Raises:
+            ContractBroken: the run was not guided as the plan says.
+        """
         ...
 
     def latents_by_place(

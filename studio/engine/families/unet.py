@@ -1,0 +1,31 @@
+"""What Stable Diffusion and SDXL share: CLIP prompts, and classifier-free guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from studio.engine.clip import ClipReader, TextRead, Texts, encode_native
+from studio.engine.compel_text import encode_compel
+from studio.request import PromptEncoder
+
+SMALLEST_SIDE = 8
+"""Latents of the probe's side, where the UNet needs no more to halve it."""
+
+ENCODERS: Mapping[PromptEncoder, Callable[[Sequence[ClipReader], Texts], tuple[TextRead, ...]]] = {
+    PromptEncoder.NATIVE: encode_native,
+    PromptEncoder.COMPEL: encode_compel,
+}
+
+
+def is_guided(unet: Any, guidance_scale: float) -> bool:
+    """Whether the pipeline reads the negative prompt (its ``do_classifier_free_guidance``).
+
+    Above 1, and only there; a UNet that takes the scale as an input never needs a second pass.
+    """
+    return guidance_scale > 1 and unet.config.time_cond_proj_dim is None
+
+
+def probe_side(unet: Any) -> int:
+    """Rows and columns of the smallest latents that pass through the UNet."""
+    return max(SMALLEST_SIDE, int(2 ** (len(unet.config.block_out_channels) - 1)))
