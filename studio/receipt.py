@@ -72,12 +72,17 @@ class EncodingReceipt(Contract):
 
 
 class ImageReceipt(Contract):
-    """One image: ``seed`` as used, and the SHA-256 of its RGB pixels, row by row."""
+    """One image: ``seed`` as used, and the SHA-256 of its RGB pixels, row by row.
+
+    Attributes:
+        noise_sha256: of the latents the denoising began from, as the pipeline holds them.
+    """
 
     index: int
     seed: int
     width: int
     height: int
+    noise_sha256: str
     pixels_sha256: str
 
 

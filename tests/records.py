@@ -188,10 +188,15 @@ def run_receipt(
             seed=plan.seed + index,
             width=image.width,
             height=image.height,
+            noise_sha256=noise_sha256(plan.seed + index),
             pixels_sha256=pixels_sha256(image),
         ),
     }
     return Receipt(**(fields | changes))
+
+
+def noise_sha256(seed: int) -> str:
+    return random.Random(f"noise {seed}").randbytes(32).hex()
 
 
 def lora_receipt(use: LoraUse) -> LoraReceipt:

@@ -22,6 +22,7 @@ from studio.engine.families import Encoded
 from studio.engine.finite import demand_finite
 from studio.engine.job import Generated, Job, Publish, RunCancelled
 from studio.engine.libraries import listen
+from studio.engine.noise import recorded_noise
 from studio.engine.preview import preview_png
 from studio.engine.resident import ResidentBase
 from studio.engine.schedulers import build_scheduler
@@ -78,6 +79,7 @@ def generate_image(run: Run, index: int) -> Generated:
     generator = torch.Generator("cpu").manual_seed(plan.seed + index)
     with (
         named_errors(run.base.device, "the picture"),
+        recorded_noise(run.base.pipeline) as noise,
         listen(run.base.places, python_warnings=False) as heard,
     ):
         run.base.pipeline.scheduler = build_scheduler(
@@ -85,7 +87,7 @@ def generate_image(run: Run, index: int) -> Generated:
         )
         image = _denoise(run, index, generator, steps)
     timings = _timings(run, start, steps.ended, time.perf_counter())
-    about = _describe(image, index, generator.initial_seed())
+    about = _describe(image, index, generator.initial_seed(), noise.sha256())
     receipt = _receipt(run, started, steps, timings, about, heard)
     _demand_plan(plan, receipt)
     return Generated(run.job.run_id, index, plan.count, image, receipt)
@@ -219,12 +221,13 @@ def _timings(run: Run, start: float, denoised: float, end: float) -> Timings:
     )
 
 
-def _describe(image: Image, index: int, seed: int) -> ImageReceipt:
+def _describe(image: Image, index: int, seed: int, noise: str) -> ImageReceipt:
     return ImageReceipt(
         index=index,
         seed=seed,
         width=image.width,
         height=image.height,
+        noise_sha256=noise,
         pixels_sha256=hashlib.sha256(image.tobytes()).hexdigest(),
     )
 

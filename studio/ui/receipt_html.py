@@ -111,6 +111,8 @@ def _pixels_row(receipt: Receipt) -> Html:
         True,
         span("ls-figure", f"{image.width} × {image.height}"),
         tag("code", words.short_hash(image.pixels_sha256), title=image.pixels_sha256),
+        span("ls-origin", "from noise"),
+        tag("code", words.short_hash(image.noise_sha256), title=image.noise_sha256),
     )
 
 

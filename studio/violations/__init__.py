@@ -3,7 +3,7 @@
 A violation says what was found, what is expected and the way out. ``field`` is the path of
 the request's field it stands beside: ``base``, ``mode``, ``prompt``, ``negative_prompt``,
 ``loras``, ``loras.<slug>``, ``loras.<slug>.strength``, ``settings.<name>``, ``seed``, ``count``,
-``prompt_encoder``.
+``prompt_encoder``; for a comparison also ``comparison.kind``, ``.rows`` and ``.columns``.
 """
 
 from typing import Annotated
@@ -20,6 +20,16 @@ from studio.violations.choices import (
     TooManyLoras,
     UnknownBase,
     UnknownLora,
+)
+from studio.violations.comparisons import (
+    AxesClash,
+    AxisTooShort,
+    AxisValueRefused,
+    AxisValueTwice,
+    ComparisonNeedsLora,
+    NothingToCompare,
+    TooManyCells,
+    TriggerAxisWithoutWords,
 )
 from studio.violations.files import (
     HashMismatch,
@@ -88,7 +98,15 @@ Violation = Annotated[
     | TooManyPixels
     | SettingMissing
     | SettingConflict
-    | UnknownScheduler,
+    | UnknownScheduler
+    | AxesClash
+    | AxisTooShort
+    | AxisValueRefused
+    | AxisValueTwice
+    | ComparisonNeedsLora
+    | NothingToCompare
+    | TooManyCells
+    | TriggerAxisWithoutWords,
     Field(discriminator="code"),
 ]
 """Any of them, told apart by ``code``."""
@@ -96,8 +114,13 @@ Violation = Annotated[
 __all__ = [
     "ArchitectureMismatch",
     "ArchitectureNotRunnable",
+    "AxesClash",
+    "AxisTooShort",
+    "AxisValueRefused",
+    "AxisValueTwice",
     "CallNotWhole",
     "ClipSkipNotSupported",
+    "ComparisonNeedsLora",
     "DuplicateLora",
     "EncoderNotSupported",
     "HashMismatch",
@@ -109,6 +132,7 @@ __all__ = [
     "NegativePromptNotSupported",
     "NoTriggerWords",
     "NotAMultiple",
+    "NothingToCompare",
     "OutOfRange",
     "PromptEmpty",
     "PromptTooLong",
@@ -119,8 +143,10 @@ __all__ = [
     "SyntaxWithoutEffect",
     "TextTooLarge",
     "TextUnreadable",
+    "TooManyCells",
     "TooManyLoras",
     "TooManyPixels",
+    "TriggerAxisWithoutWords",
     "TriggerDuplicated",
     "TriggerForbidden",
     "TriggerMissing",

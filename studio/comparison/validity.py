@@ -1,0 +1,152 @@
+"""Whether a comparison really compared: what its pictures and receipts allow to conclude.
+
+One rule catches every collapse: plans that are equal in all that reaches the pixels must
+have given equal pictures, and plans that differ in it different ones.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from itertools import combinations
+
+from studio.architecture import traits_of
+from studio.comparison.differences import differences, effective, in_one_line
+from studio.contract import Contract
+from studio.grid import CellPlan, ComparisonPlan, Role
+from studio.receipt import Receipt
+
+
+class Verdict(StrEnum):
+    VALID = "valid"
+    INVALID = "invalid"
+    """Some cells are not what they are compared as; nothing may be concluded."""
+    INCOMPLETE = "incomplete"
+    """Cells are missing; what is there holds so far."""
+
+
+class Reason(Contract):
+    """One thing that is wrong, in a sentence, and the cells it is about (0-based)."""
+
+    code: str
+    text: str
+    cells: tuple[int, ...]
+
+
+class Validity(Contract):
+    """The seal of a comparison."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+
+
+def judge(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Validity:
+    """The verdict over the cells that were made; ``receipts`` by index of the cell."""
+    reasons = [
+        *_pixels(plan, receipts),
+        *_effects(plan, receipts),
+        *_noise(plan, receipts),
+        *_proofs(receipts),
+    ]
+    if reasons:
+        return Validity(verdict=Verdict.INVALID, reasons=tuple(reasons))
+    missing = tuple(index for index in range(len(plan.cells)) if index not in receipts)
+    if missing:
+        text = f"{len(missing)} of {len(plan.cells)} cells were not made."
+        reason = Reason(code="missing", text=text, cells=missing)
+        return Validity(verdict=Verdict.INCOMPLETE, reasons=(reason,))
+    return Validity(verdict=Verdict.VALID)
+
+
+def name_of(plan: ComparisonPlan, index: int) -> str:
+    """A cell in words, as ``LoRA on, trigger off, seed 7``."""
+    cell = plan.cells[index]
+    place = cell.place
+    if place.role is Role.SCALE_ZERO:
+        said = ["LoRA at strength 0"]
+    else:
+        said = [label for label in (plan.columns[place.column], plan.rows[place.row]) if label]
+    if place.role is Role.BASE_AGAIN:
+        said.append("once more at the end")
+    if plan.wanted.request.count > 1:
+        said.append(f"seed {cell.plan.seed}")
+    return ", ".join(said)
+
+
+def _pixels(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
+    reach = {index: effective(plan.cells[index].plan) for index in receipts}
+    for one, other in combinations(sorted(receipts), 2):
+        same = _sha(receipts[one]) == _sha(receipts[other])
+        if reach[one] == reach[other]:
+            if not same:
+                yield _unequal(plan, one, other)
+        elif same:
+            what = in_one_line(differences(plan.cells[one].plan, plan.cells[other].plan))
+            text = (
+                f"“{name_of(plan, one)}” and “{name_of(plan, other)}” gave the same pixels. "
+                f"They should not: {what[0].lower()}{what[1:]}"
+            )
+            yield Reason(code="same_pixels", text=text, cells=(one, other))
+
+
+def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
+    roles = {plan.cells[one].place.role, plan.cells[other].place.role}
+    if Role.BASE_AGAIN in roles:
+        code, text = "base_changed", "The base before and after the LoRAs is not bit-identical."
+    elif Role.SCALE_ZERO in roles:
+        code, text = "scale_zero", "The LoRA at strength 0 does not equal the base bit for bit."
+    else:
+        code = "unequal_pixels"
+        text = (
+            f"“{name_of(plan, one)}” and “{name_of(plan, other)}” should give the same pixels, "
+            "and did not."
+        )
+    return Reason(code=code, text=text, cells=(one, other))
+
+
+def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
+    """A LoRA that reaches the probe and is on has a measured effect."""
+    for index, receipt in sorted(receipts.items()):
+        denoiser = traits_of(plan.cells[index].plan.base.architecture).denoiser
+        reaches = any(
+            use.strength.value and use.modules.get(denoiser)
+            for use in plan.cells[index].plan.loras
+        )
+        if reaches and not receipt.effect:
+            text = f"The receipt of “{name_of(plan, index)}” shows no effect of its LoRA."
+            yield Reason(code="no_effect", text=text, cells=(index,))
+
+
+def _noise(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
+    """Cells that share all that the noise is made of began from one and the same."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index in sorted(receipts):
+        groups.setdefault(_noise_key(plan.cells[index]), []).append(index)
+    for cells in groups.values():
+        if len({receipts[index].image.noise_sha256 for index in cells}) > 1:
+            names = " and ".join(f"“{name_of(plan, index)}”" for index in cells[:2])
+            text = f"{names} have the same seed, and did not begin from the same noise."
+            yield Reason(code="noise", text=text, cells=tuple(cells))
+
+
+def _noise_key(cell: CellPlan) -> tuple[object, ...]:
+    settings = cell.plan.settings
+    size = (settings.width.value, settings.height.value)
+    # Schedulers scale the noise to their first step, which depends on how many there are.
+    return (
+        *(cell.plan.base.sha256, cell.plan.seed, size),
+        *(settings.scheduler.value, settings.steps.value, settings.dtype),
+    )
+
+
+def _proofs(receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
+    broken = tuple(i for i, receipt in sorted(receipts.items()) if not receipt.base_proof.holds)
+    if broken:
+        text = "With every LoRA off, the base no longer gave the output it was loaded with."
+        yield Reason(code="base_proof", text=text, cells=broken)
+
+
+def _sha(receipt: Receipt) -> str:
+    return receipt.image.pixels_sha256
+
+
+def reason_texts(validity: Validity) -> Sequence[str]:
+    return [reason.text for reason in validity.reasons]

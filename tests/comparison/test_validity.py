@@ -1,0 +1,80 @@
+"""The collapse check: equal plans give equal pictures, different plans different ones."""
+
+import pytest
+
+from studio.architecture import Mode
+from studio.comparison.validity import Verdict, judge
+from studio.grid import Role, base_against_lora, four_arms, strengths
+from tests.comparison.plans import changed, compared, sound_receipts
+from tests.test_resolve import with_loras
+
+FOUR = compared(four_arms(with_loras("ink")))
+SOUND = sound_receipts(FOUR)
+
+
+def role(wanted: Role) -> int:
+    return next(i for i, cell in enumerate(FOUR.cells) if cell.place.role is wanted)
+
+
+def codes(receipts: dict[int, object]) -> set[str]:
+    answer = judge(FOUR, receipts)  # type: ignore[arg-type]
+    assert answer.verdict is Verdict.INVALID
+    return {reason.code for reason in answer.reasons}
+
+
+def test_a_sound_comparison_is_valid() -> None:
+    assert judge(FOUR, SOUND).verdict is Verdict.VALID
+
+
+def test_the_scale_zero_control_and_the_base_again_count_as_the_base() -> None:
+    pixels = {SOUND[i].image.pixels_sha256 for i in (0, role(Role.SCALE_ZERO), len(SOUND) - 1)}
+    assert len(pixels) == 1
+    assert len({receipt.image.pixels_sha256 for receipt in SOUND.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("index", "image", "code"),
+    [
+        (1, {"pixels_sha256": SOUND[0].image.pixels_sha256}, "same_pixels"),
+        (len(SOUND) - 1, {"pixels_sha256": "f" * 64}, "base_changed"),
+        (role(Role.SCALE_ZERO), {"pixels_sha256": "f" * 64}, "scale_zero"),
+        (2, {"noise_sha256": "f" * 64}, "noise"),
+    ],
+)
+def test_a_collapse_is_named(index: int, image: dict[str, str], code: str) -> None:
+    assert code in codes(changed(SOUND, index, **image))
+
+
+def test_a_lora_without_effect_is_named() -> None:
+    without = SOUND[1].model_copy(update={"effect": 0.0})
+    assert codes({**SOUND, 1: without}) == {"no_effect"}
+
+
+def test_a_base_that_is_no_longer_itself_is_named() -> None:
+    proof = SOUND[1].base_proof.model_copy(update={"now": "0" * 64})
+    assert codes({**SOUND, 1: SOUND[1].model_copy(update={"base_proof": proof})}) == {"base_proof"}
+
+
+def test_missing_cells_leave_it_incomplete_and_a_collapse_stays_one() -> None:
+    some = {index: SOUND[index] for index in (0, 1)}
+    assert judge(FOUR, some).verdict is Verdict.INCOMPLETE
+    assert judge(FOUR, {}).verdict is Verdict.INCOMPLETE
+    collapsed = changed(some, 1, pixels_sha256=SOUND[0].image.pixels_sha256)
+    assert judge(FOUR, collapsed).verdict is Verdict.INVALID
+
+
+def test_strength_zero_in_a_sweep_may_equal_nothing_but_itself() -> None:
+    plan = compared(strengths(with_loras("plain", mode=Mode.LORA), (0.0, 0.5)))
+    receipts = sound_receipts(plan)
+    assert judge(plan, receipts).verdict is Verdict.VALID
+    same = changed(receipts, 1, pixels_sha256=receipts[0].image.pixels_sha256)
+    assert judge(plan, same).verdict is Verdict.INVALID
+
+
+def test_the_reason_says_which_cells_and_what_should_have_differed() -> None:
+    plan = compared(base_against_lora(with_loras("plain", mode=Mode.LORA)))
+    receipts = sound_receipts(plan)
+    same = changed(receipts, 1, pixels_sha256=receipts[0].image.pixels_sha256)
+    reason = next(r for r in judge(plan, same).reasons if r.code == "same_pixels")
+    assert reason.cells == (0, 1)
+    assert "only the LoRA differs" in reason.text
