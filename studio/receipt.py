@@ -75,14 +75,15 @@ class ImageReceipt(Contract):
     """One image: ``seed`` as used, and the SHA-256 of its RGB pixels, row by row.
 
     Attributes:
-        noise_sha256: of the latents the denoising began from, as the pipeline holds them.
+        noise_sha256: of the latents the denoising began from, as the pipeline holds them;
+            None in records written before it was asked for.
     """
 
     index: int
     seed: int
     width: int
     height: int
-    noise_sha256: str
+    noise_sha256: str | None = Field(default=None, exclude_if=says_nothing)
     pixels_sha256: str
 
 

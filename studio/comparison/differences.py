@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from studio.architecture import GuidanceKind, traits_of
+from studio.architecture import pipeline_traits
 from studio.contract import Contract, canonical_json
 from studio.grid import AxisName, CellPlan, ComparisonPlan, Role
-from studio.plan import RunPlan
+from studio.plan import LoraUse, RunPlan
 
 LORA, STRENGTH, TRIGGER, SEED = "LoRA", "strength", "trigger words", "seed"
 PROMPT, NEGATIVE, BASE, GUIDANCE = "prompt", "negative prompt", "base", "guidance"
@@ -46,7 +46,7 @@ def facts(plan: RunPlan) -> dict[str, str]:
     """
     known = {
         BASE: f"{plan.base.label} {plan.base.sha256[:12]}",
-        LORA: ", ".join(f"{use.label} {use.sha256[:12]}" for use in plan.loras) or "none",
+        LORA: ", ".join(_lora(use) for use in plan.loras) or "none",
         STRENGTH: ", ".join(f"{use.strength.value:g}" for use in plan.loras) or "none",
         TRIGGER: ", ".join(word for use in plan.triggers if use.present for word in use.words)
         or "none",
@@ -64,6 +64,11 @@ def facts(plan: RunPlan) -> dict[str, str]:
     return {**known, **settings, **others}
 
 
+def _lora(use: LoraUse) -> str:
+    without = f" without {', '.join(use.waived)}" if use.waived else ""
+    return f"{use.label} {use.sha256[:12]}{without}"
+
+
 def _value(setting: object) -> str:
     value = getattr(setting, "value", setting)
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
@@ -74,9 +79,9 @@ def differences(left: RunPlan, right: RunPlan) -> tuple[Difference, ...]:
     strength with it, which is then not told apart."""
     one, other = facts(left), facts(right)
     found = [
-        Difference(name=name, left=one[name], right=other[name])
-        for name in one
-        if one[name] != other[name]
+        Difference(name=name, left=one.get(name, "none"), right=other.get(name, "none"))
+        for name in dict.fromkeys((*one, *other))
+        if one.get(name, "none") != other.get(name, "none")
     ]
     if not left.loras or not right.loras:
         found = [item for item in found if item.name != STRENGTH]
@@ -138,13 +143,26 @@ def effective(plan: RunPlan) -> Mapping[str, str]:
     A LoRA at strength 0 is none; a negative prompt counts only where guidance reads it.
     """
     found = facts(plan)
-    active = sorted((use.sha256, use.strength.value) for use in plan.loras if use.strength.value)
+    active = [
+        [use.sha256, use.strength.value, use.waived] for use in plan.loras if use.strength.value
+    ]
     found[LORA] = canonical_json(active)
     found[PROMPT] = plan.prompt.text
     for name in (STRENGTH, TRIGGER, "libraries", "count"):
         found.pop(name, None)
-    kind = traits_of(plan.base.architecture).guidance
-    if kind is not GuidanceKind.DISTILLED and plan.settings.guidance_scale.value <= 1:
-        found[GUIDANCE] = "off"
-        found.pop(NEGATIVE)
+    _settle_guidance(plan, found)
     return found
+
+
+def _settle_guidance(plan: RunPlan, found: dict[str, str]) -> None:
+    """At 1 and below classifier-free guidance is off, whatever the number, and then nothing
+    reads the negative prompt."""
+    takes, settings = pipeline_traits(plan.base.pipeline), plan.settings
+    true_cfg = settings.true_cfg_scale.value if settings.true_cfg_scale else 1.0
+    guided = takes.guidance.is_cfg and settings.guidance_scale.value > 1
+    if takes.guidance.is_cfg and not guided:
+        found[GUIDANCE] = "off"
+    if takes.true_cfg and true_cfg <= 1:
+        found.pop("true cfg scale", None)
+    if not guided and true_cfg <= 1:
+        found.pop(NEGATIVE)

@@ -111,9 +111,15 @@ def _pixels_row(receipt: Receipt) -> Html:
         True,
         span("ls-figure", f"{image.width} × {image.height}"),
         tag("code", words.short_hash(image.pixels_sha256), title=image.pixels_sha256),
-        span("ls-origin", "from noise"),
-        tag("code", words.short_hash(image.noise_sha256), title=image.noise_sha256),
+        _noise(image.noise_sha256),
     )
+
+
+def _noise(sha256: str | None) -> Html:
+    if sha256 is None:
+        return EMPTY
+    code = tag("code", words.short_hash(sha256), title=sha256)
+    return span("ls-origin", "from noise ", code)
 
 
 def _row(name: str, holds: bool, *values: object) -> Html:
