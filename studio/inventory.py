@@ -1,6 +1,7 @@
 """An immutable snapshot of the weights that are really there."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,16 +32,44 @@ class BaseWeights:
     """A base model on disk.
 
     Attributes:
-        path: its folder (diffusers layout).
+        path: its folder (diffusers layout), or its one checkpoint file.
         files: every file that is loaded, by name.
-        shapes: component (``unet``, ``text_encoder``) → its tensors.
+        shapes: component (``unet``, ``text_encoder``) → its tensors, by their diffusers names.
         classes: component → the class its own index names, such as its scheduler's.
+        layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
+        unused: component → variants of its weights that lie beside those that are loaded; an
+            empty text is the plain one.
     """
 
     path: Path
     files: tuple[FileIdentity, ...]
     shapes: Mapping[str, Shapes] = field(repr=False)
     classes: Mapping[str, str] = field(default_factory=dict)
+    layout: Path | None = None
+    unused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def place(self, name: str) -> Path:
+        """Where one of ``files``, or a component's folder of them, lies."""
+        return base_place(self.path, self.layout, name)
+
+
+def base_place(path: Path, layout: Path | None, name: str) -> Path:
+    """Where a base's file lies: below its folder; for a checkpoint, itself or its layout."""
+    if layout is None:
+        return path / name
+    return path if name == path.name else layout / name
+
+
+_VARIANT = re.compile(
+    r"(?:.*/)?(?:diffusion_pytorch_model|model)(?:-\d{5}-of-\d{5})?"
+    r"\.(\w+)(?:-\d{5}-of-\d{5})?\.safetensors"
+)
+
+
+def variant_of(names: Iterable[str]) -> str | None:
+    """The variant that a base's weight files are of, by diffusers' way of naming them."""
+    found = (match[1] for name in names if (match := _VARIANT.fullmatch(name)))
+    return next(found, None)
 
 
 @dataclass(frozen=True, slots=True)

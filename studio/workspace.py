@@ -144,9 +144,9 @@ class Workspace:
 
     def _counter(self, base: BaseWeights, tokenizer: str) -> TokenCounter:
         files = tuple(file for file in base.files if file.name.startswith(f"{tokenizer}/"))
-        key = (base.path / tokenizer, files)
+        key = (base.place(tokenizer), files)
         if key not in self._counters:
-            self._counters[key] = load_counter(base.path / tokenizer)
+            self._counters[key] = load_counter(base.place(tokenizer))
         return self._counters[key]
 
     def present(self) -> Mapping[str, bool]:
@@ -248,12 +248,13 @@ class Workspace:
             plan=plan,
             base_path=self.expected_at(plan.base.slug),
             lora_paths={use.slug: self.expected_at(use.slug) for use in plan.loras},
+            layout=self._store.layout(self.catalog.models[plan.base.slug]),
         )
 
     def _ensure(self, job: Job) -> None:
         """The files are still those the plan names, and no run since pinned others."""
         for file in job.plan.base.files:
-            self._store.verify(job.base_path / file.name, file.sha256, file.size)
+            self._store.verify(job.base_place(file.name), file.sha256, file.size)
         for use in job.plan.loras:
             self._store.verify(job.lora_paths[use.slug], use.sha256, use.size)
         for identity in self._pinnable(job.plan):

@@ -365,15 +365,15 @@ def test_bases_that_cannot_be_used(
     assert reason in found.unusable["tiny"].reason
 
 
-def test_a_base_that_is_one_file_or_leads_outside(
+def test_a_base_that_is_no_folder_or_leads_outside(
     store: WeightStore, settings: Settings, base: Path, tmp_path: Path
 ) -> None:
-    write(settings.model_base_path / "one.safetensors", lora_bytes())
+    write(settings.model_base_path / "one", lora_bytes())
     moved = tmp_path / "elsewhere.safetensors"
     file = base / "unet/diffusion_pytorch_model.safetensors"
     shutil.move(file, moved)
     file.symlink_to(moved)
-    found = store.inventory([model_preset(), model_preset("one", "one.safetensors")], [])
+    found = store.inventory([model_preset(), model_preset("one", "one")], [])
     assert "no folder" in found.unusable["one"].reason
     assert "leaves" in found.unusable["tiny"].reason
 

@@ -22,8 +22,14 @@ _TRUSTED = ("diffusers", "transformers", "stable_diffusion")
 _OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
 
 
-def from_folder(path: Path, pipeline: str, dtype: torch.dtype) -> Pipeline:
+def from_folder(
+    path: Path, pipeline: str, dtype: torch.dtype, variant: str | None = None
+) -> Pipeline:
     """The diffusers class ``pipeline`` with the folder's weights, on the CPU.
+
+    Args:
+        variant: of the weights, for example ``fp16``; components that lack it are read from
+            their plain weights.
 
     Raises:
         BaseRefused: the folder is of another pipeline, or asks for foreign code.
@@ -31,7 +37,7 @@ def from_folder(path: Path, pipeline: str, dtype: torch.dtype) -> Pipeline:
     """
     import diffusers
 
-    index = _read_index(path, pipeline)
+    index = read_index(path, pipeline)
     # A folder without its safety checker has none: diffusers would refuse it otherwise.
     absent: dict[str, Any] = {
         name: None for name in _OPTIONAL if name in index and not (path / name).is_dir()
@@ -42,13 +48,14 @@ def from_folder(path: Path, pipeline: str, dtype: torch.dtype) -> Pipeline:
         path,
         local_files_only=True,
         use_safetensors=True,
+        variant=variant,
         dtype=dtype,
         trust_remote_code=False,
         **absent,
     )
 
 
-def _read_index(path: Path, pipeline: str) -> dict[str, Any]:
+def read_index(path: Path, pipeline: str) -> dict[str, Any]:
     """``model_index.json``, when it names ``pipeline`` and only classes of known libraries."""
     file = path / "model_index.json"
     if not file.is_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.events import Loading, Progress
+from studio.inventory import base_place
 from studio.plan import RunPlan
 from studio.receipt import Receipt
 
@@ -22,9 +23,10 @@ class Job:
 
     Attributes:
         session: whose run it is; LoRAs stay resident until no session needs them.
-        base_path: folder of the base model (diffusers layout).
+        base_path: folder of the base model (diffusers layout), or its one checkpoint file.
         lora_paths: slug → file, for every LoRA of the plan.
         reference_paths: SHA-256 → file, for every reference image of the plan.
+        layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
     """
 
     run_id: str
@@ -33,6 +35,11 @@ class Job:
     base_path: Path
     lora_paths: Mapping[str, Path]
     reference_paths: Mapping[str, Path] = field(default_factory=dict)
+    layout: Path | None = None
+
+    def base_place(self, name: str) -> Path:
+        """Where one of the base's files lies."""
+        return base_place(self.base_path, self.layout, name)
 
 
 @dataclass(frozen=True, slots=True)

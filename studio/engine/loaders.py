@@ -1,8 +1,10 @@
-"""Architecture → pipeline: from a folder on this disk, safetensors only, no other source."""
+"""A base's pipeline from this disk: a folder or one file, safetensors only, no other source."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,52 +13,94 @@ from safetensors import SafetensorError, safe_open
 from studio.engine.folder import FOLDER_WAY_OUT, Pipeline, from_folder
 from studio.engine.libraries import listen, quiet_progress_bars
 from studio.engine.plain import plain
+from studio.engine.single_file import from_single_file, is_loaded
 from studio.errors import BaseRefused
+from studio.inventory import base_place, variant_of
 from studio.plan import BaseIdentity
 
 # What the libraries say when weights are missing; they then go on with random ones.
 _INCOMPLETE = ("newly initialized", "MISSING", "MISMATCH", "size mismatch")
+# diffusers warns of a cast that could hurt some modules, and names none.
+_NO_NEWS = "should be kept in float32: []"
+# What they raise on a base they cannot read.
+_LOAD_ERRORS = (OSError, ValueError, KeyError, IndexError, SafetensorError)
 
 
-def load_pipeline(
-    identity: BaseIdentity, path: Path, dtype: torch.dtype
-) -> tuple[Pipeline, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class BaseSource:
+    """A base of a plan, and where its files lie.
+
+    Attributes:
+        path: its folder (diffusers layout), or its one checkpoint file.
+        layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
+    """
+
+    identity: BaseIdentity
+    path: Path
+    layout: Path | None = None
+
+    @property
+    def places(self) -> Mapping[Path, str]:
+        """What the libraries may name by its path, and its name in what is heard."""
+        label = self.identity.label
+        layout = {} if self.layout is None else {self.layout: f"the configurations of {label}"}
+        return {self.path: label, **layout}
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of the identity's weight files."""
+        names = (file.name for file in self.identity.files)
+        return tuple(name for name in names if name.endswith(".safetensors"))
+
+
+def load_pipeline(source: BaseSource, dtype: torch.dtype) -> tuple[Pipeline, tuple[str, ...]]:
     """The base's pipeline on the CPU, and what the libraries said while loading.
 
     Raises:
-        BaseRefused: the folder is incomplete, of another pipeline, or not safetensors.
+        BaseRefused: it is incomplete, of another pipeline, or not safetensors.
     """
-    label = identity.label
+    label, name = source.identity.label, source.identity.pipeline
     quiet_progress_bars()
-    _import_pipeline(identity.pipeline)
+    _import_pipeline(name)
     try:
-        with listen({path: label}) as heard:
-            pipeline = from_folder(path, identity.pipeline, dtype)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        text = plain(str(error), {path: label})
+        with listen(source.places) as heard:
+            if source.layout is None:
+                variant = variant_of(source.weights)
+                pipeline = from_folder(source.path, name, dtype, variant)
+            else:
+                architecture = source.identity.architecture
+                pipeline = from_single_file(source.path, source.layout, name, architecture, dtype)
+    except _LOAD_ERRORS as error:
+        text = plain(str(error), source.places)
         raise BaseRefused(f"The base {label} cannot be loaded: {text}", FOLDER_WAY_OUT) from error
     incomplete = [text for text in heard if any(mark in text for mark in _INCOMPLETE)]
     if incomplete:
         raise BaseRefused(f"The base {label} is incomplete: {incomplete[0]}", FOLDER_WAY_OUT)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline, tuple(heard)
+    return pipeline, tuple(text for text in heard if _NO_NEWS not in text)
 
 
-def estimate_bytes(identity: BaseIdentity, path: Path, dtype: torch.dtype) -> int:
+def estimate_bytes(source: BaseSource, dtype: torch.dtype) -> int:
     """Bytes the base's weights take in ``dtype``; other files in its folder are not loaded.
 
     From the headers, not the sizes: a file in float16 takes twice its size in float32.
+
+    Raises:
+        BaseRefused: a weight file cannot be read.
     """
-    weights = [file.name for file in identity.files if file.name.endswith(".safetensors")]
-    return sum(_elements(path, name) for name in weights) * dtype.itemsize
+    return sum(_elements(source, name) for name in source.weights) * dtype.itemsize
 
 
-def _elements(folder: Path, name: str) -> int:
+def _elements(source: BaseSource, name: str) -> int:
+    place = base_place(source.path, source.layout, name)
     try:
-        with safe_open(folder / name, framework="pt") as weights:
-            return sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+        with safe_open(place, framework="pt") as weights:
+            keys = list(weights.keys())
+            if source.layout is not None:
+                keys = [key for key in keys if is_loaded(key, source.identity.architecture)]
+            return sum(math.prod(weights.get_slice(key).get_shape()) for key in keys)
     except (OSError, SafetensorError) as error:
-        text = plain(str(error), {folder: folder.name})
+        text = plain(str(error), source.places)
         raise BaseRefused(f"{name!r} cannot be read: {text}", FOLDER_WAY_OUT) from error
 
 

@@ -14,7 +14,7 @@ from studio.architecture import traits_of
 from studio.engine.device import free_memory, named_errors, torch_dtype
 from studio.engine.families import family_of
 from studio.engine.injected import remove
-from studio.engine.loaders import estimate_bytes, load_pipeline
+from studio.engine.loaders import BaseSource, estimate_bytes, load_pipeline
 from studio.engine.probe import read_probe
 from studio.engine.resident import Adapter, ResidentBase, weights_size
 from studio.errors import BaseRefused, OutOfMemory
@@ -40,8 +40,13 @@ class PipelineManager:
         self._bases: dict[tuple[str, str], ResidentBase] = {}
         self._tick = 0
 
-    def acquire(self, identity: BaseIdentity, path: Path, dtype: str) -> ResidentBase:
+    def acquire(
+        self, identity: BaseIdentity, path: Path, dtype: str, layout: Path | None = None
+    ) -> ResidentBase:
         """The base, resident and probed; room is made before anything is allocated.
+
+        Args:
+            path: its folder, or its one checkpoint file, whose configurations are ``layout``.
 
         Raises:
             UnsupportedDtype, UnsupportedArchitecture, BaseRefused, OutOfMemory, DeviceError.
@@ -50,8 +55,9 @@ class PipelineManager:
         base = self._bases.get(key)
         if base is None:
             wanted = torch_dtype(dtype, self.device)
-            self.make_room(estimate_bytes(identity, path, wanted), keep=None)
-            base = self._load(identity, path, key, wanted)
+            source = BaseSource(identity, path, layout)
+            self.make_room(estimate_bytes(source, wanted), keep=None)
+            base = self._load(source, key, wanted)
             self._bases[key] = base
         base.used = self.tick()
         return base
@@ -64,12 +70,11 @@ class PipelineManager:
         self._tick += 1
         return self._tick
 
-    def _load(
-        self, identity: BaseIdentity, path: Path, key: tuple[str, str], dtype: torch.dtype
-    ) -> ResidentBase:
+    def _load(self, source: BaseSource, key: tuple[str, str], dtype: torch.dtype) -> ResidentBase:
+        identity = source.identity
         family = family_of(identity.architecture)
         with named_errors(self.device, f"the base {identity.label}"):
-            pipeline, heard = load_pipeline(identity, path, dtype)
+            pipeline, heard = load_pipeline(source, dtype)
             pipeline.to(self.device)
             reading = read_probe(family, pipeline)
         if not reading.finite:
@@ -89,7 +94,7 @@ class PipelineManager:
             scheduler=pipeline.scheduler,
             loaded=reading,
             messages=heard,
-            places={path: identity.label},
+            places=dict(source.places),
         )
 
     def used(self) -> int:

@@ -39,7 +39,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
     known = manager.holds(plan.base, plan.settings.dtype)
     publish(Loading(job.run_id, f"{'Found' if known else 'Loading'} {plan.base.label}"))
     with _timed(seconds, "load"):
-        base = manager.acquire(plan.base, job.base_path, plan.settings.dtype)
+        base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout)
     try:
         heard = [] if known else list(base.messages)
         _stop_if(cancel, job)

@@ -70,6 +70,22 @@ def check_no_pickle(path: str | None) -> None:
         raise refuse("path", f"{clip(path)} is a pickle file.", _NO_PICKLE)
 
 
+def check_checkpoint(single_file: bool, variant: str | None, config: str | None) -> None:
+    """A variant is a folder's, configurations from elsewhere are a checkpoint's."""
+    if single_file and variant is not None:
+        raise refuse(
+            "variant",
+            "path is one file, and variant chooses among the files of a folder.",
+            "Leave variant out.",
+        )
+    if not single_file and config is not None:
+        raise refuse(
+            "config",
+            "path is a folder, which has its own configurations.",
+            "Leave config out, or let path name a .safetensors file.",
+        )
+
+
 def check_safetensors(field: str, file: str | None) -> None:
     """A LoRA is a .safetensors file."""
     if file is not None and not file.lower().endswith(".safetensors"):

@@ -15,6 +15,7 @@ from studio.architecture import Architecture
 from studio.contract import Contract
 from studio.presets.rules import (
     check_air,
+    check_checkpoint,
     check_flux2,
     check_no_pickle,
     check_pipeline,
@@ -47,6 +48,7 @@ Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=120)]
 Repository = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")
 ]
+Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=40)]
 RelativePath = Annotated[str, AfterValidator(inside)]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
@@ -124,7 +126,13 @@ class ModelSettings(Contract):
 
 
 class ModelPreset(Contract):
-    """A base model. ``path`` is relative to MODEL_BASE_PATH."""
+    """A base model. ``path`` is relative to MODEL_BASE_PATH: a folder, or one checkpoint file.
+
+    Attributes:
+        variant: of the folder's weights, for example ``fp16``; None is the plain ones.
+        config: for a checkpoint, the folder (diffusers layout) of its configurations and
+            tokenizers; None is the studio's own of the architecture.
+    """
 
     slug: Slug
     label: Line
@@ -134,6 +142,8 @@ class ModelPreset(Contract):
     settings: ModelSettings = ModelSettings()
     source: Source | None = None
     revision: Line | None = None
+    variant: Variant | None = None
+    config: RelativePath | None = None
     sha256: Sha256 | None = None
     notes: str = ""
 
@@ -141,11 +151,17 @@ class ModelPreset(Contract):
     def _consistent(self) -> Self:
         check_place("path", (self.path, self.source))
         check_no_pickle(self.path)
+        check_checkpoint(self.single_file, self.variant, self.config)
         check_flux2(
             self.base_architecture, self.slug, self.label, self.path, _repository(self.source)
         )
         check_pipeline(self.base_architecture, self.pipeline)
         return self
+
+    @property
+    def single_file(self) -> bool:
+        """Whether the weights are one checkpoint file."""
+        return self.path is not None and self.path.lower().endswith(".safetensors")
 
 
 class LoraSettings(Contract):

@@ -41,6 +41,8 @@ EXPECTED = {
     "negative_prompt": _TEXT,
     "trigger": f"one of {', '.join(TriggerRule)}",
     "revision": _LINE,
+    "variant": "letters and digits, for example fp16",
+    "config": _INSIDE,
     "sha256": "64 hexadecimal digits",
     "notes": _TEXT,
     "source": "huggingface and file, or embedded, indented below it",

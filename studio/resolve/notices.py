@@ -41,6 +41,21 @@ def _base_notices(draft: Draft) -> Iterator[Notice]:
     if draft.model.settings.dtype is None:
         text = f"The preset of {draft.model.label} names no dtype, so it runs in {draft.dtype}."
         yield Notice(code="dtype_default", field="base", text=text)
+    base = draft.inventory.bases[draft.model.slug]
+    for component, variants in base.unused.items():
+        others = " and ".join(variant or "plain" for variant in variants)
+        text = (
+            f"{component} of {draft.model.label} also has {others} weights; those of its preset's "
+            f"variant ({draft.model.variant or 'plain'}) are loaded."
+        )
+        yield Notice(code="variant_left_out", field="base", text=text)
+    if base.layout is not None:
+        whose = "the preset's config" if draft.model.config else "the studio's own"
+        text = (
+            f"{draft.model.label} is one file; its configurations and tokenizers are {whose}, "
+            f"for {draft.traits.label}."
+        )
+        yield Notice(code="single_file", field="base", text=text)
 
 
 def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:

@@ -13,6 +13,13 @@ from studio.presets import LoraPreset, ModelPreset
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights.adoption import adopt
 from studio.weights.base_folder import INDEX, component_shapes, components_of, loaded_files
+from studio.weights.checkpoint import (
+    built_in_layout,
+    checkpoint_shapes,
+    layout_components,
+    layout_files,
+    refuse_single_file,
+)
 from studio.weights.files import Progress, describe_file, hash_file, read_inspection, unreadable
 from studio.weights.hash_cache import HashCache, Stamp, stamp_of
 from studio.weights.pins import Pins
@@ -21,6 +28,7 @@ __all__ = ["WeightStore", "adopt", "describe_file"]
 
 Preset = ModelPreset | LoraPreset
 T = TypeVar("T")
+P = TypeVar("P", ModelPreset, LoraPreset)
 
 REMEMBERED = 256
 """Inspections kept in memory; one of a large LoRA takes about a megabyte."""
@@ -53,6 +61,14 @@ class WeightStore:
             relative = f"models/{preset.slug}"
         return os.path.join(self._settings.model_base_path, relative)  # noqa: PTH118
 
+    def layout(self, preset: ModelPreset) -> Path | None:
+        """Where the configurations of a single-file base lie, there or not; None for a folder."""
+        if not preset.single_file:
+            return None
+        if preset.config is not None:
+            return self._settings.model_base_path / preset.config
+        return built_in_layout(preset.base_architecture)
+
     def present(self, presets: Iterable[Preset]) -> dict[str, bool]:
         """Slug → whether the file, or the folder with its index, is there; no hashing.
 
@@ -65,7 +81,7 @@ class WeightStore:
             names = listings.get(folder)
             if names is None:
                 names = listings[folder] = _listing(folder)
-            if isinstance(preset, ModelPreset):
+            if isinstance(preset, ModelPreset) and not preset.single_file:
                 there = name in names and _is_file(os.path.join(folder, name, INDEX))  # noqa: PTH118
             else:
                 there = names.get(name, False)
@@ -87,17 +103,17 @@ class WeightStore:
 
     def _collect(
         self,
-        presets: Sequence[Preset],
+        presets: Sequence[P],
         expected: Mapping[str, Path],
         unusable: dict[str, Unusable],
-        read: Callable[[Path, Path], T],
+        read: Callable[[P, Path], T],
     ) -> dict[str, T]:
         found = {}
         for preset in presets:
             path = expected[preset.slug]
             try:
                 if _is_there(path):
-                    found[preset.slug] = read(path, self._root(preset))
+                    found[preset.slug] = read(preset, path)
             except HeaderError as error:
                 reason = f"{error.reason}."
                 unusable[preset.slug] = Unusable(path, reason, error.way_out)
@@ -115,24 +131,42 @@ class WeightStore:
         embedded = preset.source is not None and preset.source.embedded is not None
         return BUILT_IN_PRESETS if embedded else self._settings.model_base_path
 
-    def _base(self, folder: Path, root: Path) -> BaseWeights:
-        if not folder.is_dir():
+    def _base(self, preset: ModelPreset, path: Path) -> BaseWeights:
+        layout = self.layout(preset)
+        if layout is not None:
+            return self._checkpoint(preset, path, layout)
+        if not path.is_dir():
             raise WeightsError(
-                f"{folder.name} is no folder.",
+                f"{path.name} is no folder.",
                 "Put the model there as a folder in diffusers layout.",
-                folder,
+                path,
             )
-        _contain(folder, root)
-        names = loaded_files(folder)
-        for name in names:
-            _contain(folder / name, root)
-        stamps = tuple(_stamp(folder / name) for name in names)
-        shapes = self._recall(folder, stamps, lambda: component_shapes(folder, names))
-        files = tuple(self._identity(folder / name, name) for name in names)
-        return BaseWeights(folder, files, shapes, components_of(folder))
-
-    def _lora(self, path: Path, root: Path) -> LoraWeights:
+        root = self._root(preset)
         _contain(path, root)
+        loaded = loaded_files(path, preset.variant)
+        names = loaded.names
+        for name in names:
+            _contain(path / name, root)
+        stamps = tuple(_stamp(path / name) for name in names)
+        shapes = self._recall(path, stamps, lambda: component_shapes(path, names))
+        files = tuple(self._identity(path / name, name) for name in names)
+        return BaseWeights(path, files, shapes, components_of(path), unused=loaded.unused)
+
+    def _checkpoint(self, preset: ModelPreset, path: Path, layout: Path) -> BaseWeights:
+        _contain(path, self._root(preset))
+        architecture = preset.base_architecture
+        refuse_single_file(path, architecture)
+        places = {path.name: path} | {name: layout / name for name in layout_files(layout)}
+        if preset.config is not None:
+            for place in places.values():
+                _contain(place, self._root(preset))
+        stamps = tuple(_stamp(place) for place in places.values())
+        shapes = self._recall(path, stamps, lambda: checkpoint_shapes(path, layout, architecture))
+        files = tuple(self._identity(place, name) for name, place in places.items())
+        return BaseWeights(path, files, shapes, layout_components(layout), layout)
+
+    def _lora(self, preset: LoraPreset, path: Path) -> LoraWeights:
+        _contain(path, self._root(preset))
         stamps = (_stamp(path),)
         inspection = self._recall(path, stamps, lambda: read_inspection(path))
         return LoraWeights(path, self._identity(path, path.name), inspection)

@@ -15,7 +15,7 @@ from diffusers import StableDiffusionPipeline
 from studio.architecture import Architecture
 from studio.engine import Engine, Job
 from studio.engine.device import choose_device, describe, torch_dtype
-from studio.engine.loaders import estimate_bytes
+from studio.engine.loaders import BaseSource, estimate_bytes
 from studio.engine.pipelines import PipelineManager
 from studio.errors import (
     BaseRefused,
@@ -63,8 +63,9 @@ def test_only_the_files_that_are_loaded_count_before_loading(
     exact = PipelineManager(CPU, 10**12).acquire(identity, folder, "float32").size
     for stray in ("checkpoint.safetensors", "unet/model.safetensors"):
         shutil.copy(folder / "unet" / "diffusion_pytorch_model.safetensors", folder / stray)
-    assert estimate_bytes(identity, folder, torch.float32) == pytest.approx(exact, rel=0.02)
-    assert estimate_bytes(identity, folder, torch.bfloat16) == pytest.approx(exact / 2, rel=0.02)
+    source = BaseSource(identity, folder)
+    assert estimate_bytes(source, torch.float32) == pytest.approx(exact, rel=0.02)
+    assert estimate_bytes(source, torch.bfloat16) == pytest.approx(exact / 2, rel=0.02)
 
 
 def test_evicting_comes_before_loading(three_bases: list[Path]) -> None:

@@ -1,0 +1,170 @@
+"""Single-file checkpoints in the original layout of Stable Diffusion: diffusers' names for theirs.
+
+The names are those of CompVis' latent-diffusion (SD 1.x) and Stability's generative-models
+(SDXL); what they are called in diffusers follows ``single_file_utils`` of diffusers 0.42,
+whose loader reads the weights. Here only names and shapes are mapped, so that a plan can tell
+whether a LoRA fits a base that is one file, without reading a weight of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from studio.architecture import Architecture
+
+Shape = tuple[int, ...]
+
+_UNET = "model.diffusion_model."
+_VAE = "first_stage_model."
+_CLIP = "text_model.embeddings.position_embedding.weight"
+_SDXL_CLIP = "conditioner.embedders.0.transformer."
+_SDXL_OPENCLIP = "conditioner.embedders.1.model."
+
+_PARTS: Mapping[Architecture, Mapping[str, tuple[str, str]]] = {
+    Architecture.SD15: {
+        "unet": (_UNET, "input_blocks.0.0.weight"),
+        "vae": (_VAE, "decoder.conv_in.weight"),
+        "text_encoder": ("cond_stage_model.transformer.", _CLIP),
+    },
+    Architecture.SDXL: {
+        "unet": (_UNET, "input_blocks.0.0.weight"),
+        "vae": (_VAE, "decoder.conv_in.weight"),
+        "text_encoder": (_SDXL_CLIP, _CLIP),
+        "text_encoder_2": (_SDXL_OPENCLIP, "positional_embedding"),
+    },
+}
+"""Architecture → component → (prefix of its tensors, a tensor it cannot be without)."""
+
+_EDGES = {
+    "time_embed.0": "time_embedding.linear_1",
+    "time_embed.2": "time_embedding.linear_2",
+    "label_emb.0.0": "add_embedding.linear_1",
+    "label_emb.0.2": "add_embedding.linear_2",
+    "input_blocks.0.0": "conv_in",
+    "out.0": "conv_norm_out",
+    "out.2": "conv_out",
+}
+_RESNET = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "emb_layers.1": "time_emb_proj",
+    "skip_connection": "conv_shortcut",
+}
+_OPENCLIP_EDGES = {
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "ln_final.weight": "text_model.final_layer_norm.weight",
+    "ln_final.bias": "text_model.final_layer_norm.bias",
+    "text_projection": "text_projection.weight",
+}
+_OPENCLIP_LAYER = {
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+    "attn.out_proj": "self_attn.out_proj",
+}
+_BLOCK = re.compile(r"(?P<side>input|middle|output)_blocks?\.(?P<index>\d+)\.(?P<rest>.+)")
+_RESBLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)[._](weight|bias)")
+
+
+def single_file_architectures() -> tuple[Architecture, ...]:
+    """Those whose base may be one checkpoint file."""
+    return tuple(_PARTS)
+
+
+def component_of(name: str, architecture: Architecture) -> str | None:
+    """The component a tensor of the checkpoint belongs to; None for what is not loaded.
+
+    Raises:
+        KeyError: the architecture has no such checkpoints.
+    """
+    parts = _PARTS[architecture].items()
+    return next((part for part, (prefix, _) in parts if name.startswith(prefix)), None)
+
+
+def missing_parts(names: Iterable[str], architecture: Architecture) -> tuple[str, ...]:
+    """Components that the checkpoint does not hold.
+
+    Raises:
+        KeyError: the architecture has no such checkpoints.
+    """
+    there = frozenset(names)
+    parts = _PARTS[architecture].items()
+    return tuple(part for part, (prefix, mark) in parts if prefix + mark not in there)
+
+
+def diffusers_shapes(
+    shapes: Mapping[str, Shape], architecture: Architecture, layers_per_block: int
+) -> dict[str, dict[str, Shape]]:
+    """Component → tensor name in diffusers → shape, of what LoRAs can change.
+
+    Args:
+        layers_per_block: of the UNet, from its configuration.
+
+    Raises:
+        KeyError: the architecture has no such checkpoints.
+    """
+    found: dict[str, dict[str, Shape]] = {part: {} for part in _PARTS[architecture]}
+    for name, shape in shapes.items():
+        part = component_of(name, architecture)
+        if part is not None:
+            bare = name.removeprefix(_PARTS[architecture][part][0])
+            found[part].update(_renamed(part, bare, shape, layers_per_block))
+    return found
+
+
+def _renamed(part: str, name: str, shape: Shape, layers: int) -> Iterator[tuple[str, Shape]]:
+    if part == "unet":
+        module, _, kind = name.rpartition(".")
+        target = _EDGES.get(module) or _unet_module(module, layers)
+        if target is not None:
+            yield f"{target}.{kind}", shape
+    elif part == "text_encoder":
+        yield name, shape
+    elif part == "text_encoder_2":
+        yield from _openclip(name, shape)
+
+
+def _unet_module(module: str, layers: int) -> str | None:
+    """A module inside the UNet's blocks, which the original numbers one after another."""
+    match = _BLOCK.fullmatch(module)
+    if match is None:
+        return None
+    index, rest = int(match["index"]), match["rest"]
+    if match["side"] == "middle":
+        kind, number = ("attentions", 0) if index == 1 else ("resnets", index // 2)
+        return f"mid_block.{kind}.{number}.{_inner(rest)}"
+    side = "down" if match["side"] == "input" else "up"
+    block, layer = divmod(index - 1 if side == "down" else index, layers + 1)
+    part, _, inner = rest.partition(".")
+    if inner == "op":
+        return f"down_blocks.{block}.downsamplers.0.conv"
+    if inner == "conv":
+        return f"up_blocks.{block}.upsamplers.0.conv"
+    kind = "resnets" if part == "0" else "attentions"
+    return f"{side}_blocks.{block}.{kind}.{layer}.{_inner(inner)}"
+
+
+def _inner(rest: str) -> str:
+    return _RESNET.get(rest, rest)
+
+
+def _openclip(name: str, shape: Shape) -> Iterator[tuple[str, Shape]]:
+    if name in _OPENCLIP_EDGES:
+        # Stored the other way round; diffusers transposes it.
+        turned = shape[::-1] if name == "text_projection" else shape
+        yield _OPENCLIP_EDGES[name], turned
+        return
+    match = _RESBLOCK.fullmatch(name)
+    if match is None:
+        return
+    layer, inner, kind = f"text_model.encoder.layers.{match[1]}", match[2], match[3]
+    if inner == "attn.in_proj":
+        for side in ("q", "k", "v"):
+            yield f"{layer}.self_attn.{side}_proj.{kind}", (shape[0] // 3, *shape[1:])
+    elif inner in _OPENCLIP_LAYER:
+        yield f"{layer}.{_OPENCLIP_LAYER[inner]}.{kind}", shape

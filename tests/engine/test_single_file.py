@@ -1,0 +1,145 @@
+"""Bases in one checkpoint file: the same picture as from the folder, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from studio.architecture import Architecture
+from studio.engine import Engine, Job
+from studio.engine.tiny import build_tiny
+from studio.errors import BaseRefused
+from studio.inspection.original import diffusers_shapes
+from studio.inventory import FileIdentity
+from studio.plan import BaseIdentity
+from tests.original import save_original
+from tests.plans import file_sha256, make_plan, pictures, pixels
+
+CASES = [
+    (Architecture.SD15, "StableDiffusionPipeline"),
+    (Architecture.SDXL, "StableDiffusionXLPipeline"),
+]
+
+
+def layout_of(folder: Path, layout: Path) -> Path:
+    """The folder without its weights."""
+    shutil.copytree(folder, layout, ignore=shutil.ignore_patterns("*.safetensors"))
+    return layout
+
+
+@pytest.fixture(scope="module")
+def sd_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Path, Path]:
+    """(the tiny base as one file, its layout)."""
+    from diffusers import StableDiffusionPipeline
+
+    folder = tmp_path_factory.mktemp("single")
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_base, local_files_only=True)
+    return save_original(pipeline, folder / "tiny.safetensors"), layout_of(
+        tiny_base, folder / "layout"
+    )
+
+
+def job_of(checkpoint: Path, layout: Path, tokens_from: Path, *loras: tuple[Path, float]) -> Job:
+    plan = make_plan(tokens_from, *loras)
+    names = [checkpoint, *(file for file in layout.rglob("*") if file.is_file())]
+    files = tuple(
+        FileIdentity(
+            name=file.name if file == checkpoint else str(file.relative_to(layout)),
+            sha256=file_sha256(file),
+            size=file.stat().st_size,
+        )
+        for file in names
+    )
+    base = plan.base.model_copy(
+        update={"architecture": Architecture.SD15, "files": files, "sha256": "f" * 64}
+    )
+    assert isinstance(base, BaseIdentity)
+    changed = plan.model_copy(update={"base": base})
+    files_of = {path.stem: path for path, _ in loras}
+    return Job("r", "s", changed, checkpoint, files_of, layout=layout)
+
+
+def test_the_picture_of_one_file_is_the_picture_of_the_folder(
+    engine: Engine,
+    tiny_base: Path,
+    tiny_loras: dict[str, Path],
+    sd_checkpoint: tuple[Path, Path],
+) -> None:
+    for loras in ((), ((tiny_loras["text"], 1.0),)):
+        (made,) = pictures(engine, job_of(*sd_checkpoint, tiny_base, *loras))
+        assert made.image.tobytes() == pixels(engine, tiny_base, *loras)
+        assert not made.receipt.warnings
+
+
+def test_a_part_that_is_missing_is_not_taken_from_the_layout(
+    engine: Engine, tiny_base: Path, sd_checkpoint: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """diffusers would take a text encoder's weights from the configurations' folder."""
+    checkpoint, _ = sd_checkpoint
+    tensors = load_file(checkpoint)
+    kept = {key: value for key, value in tensors.items() if not key.startswith("cond_stage")}
+    save_file(kept, tmp_path / "headless.safetensors")
+    with pytest.raises(BaseRefused, match="no text_encoder"):
+        pictures(engine, job_of(tmp_path / "headless.safetensors", tiny_base, tiny_base))
+
+
+def test_a_weight_that_is_missing_is_no_random_one(
+    engine: Engine, tiny_base: Path, sd_checkpoint: tuple[Path, Path], tmp_path: Path
+) -> None:
+    checkpoint, layout = sd_checkpoint
+    tensors = load_file(checkpoint)
+    del tensors["model.diffusion_model.middle_block.0.in_layers.0.weight"]
+    save_file(tensors, tmp_path / "holed.safetensors")
+    with pytest.raises(BaseRefused, match="incomplete"):
+        pictures(engine, job_of(tmp_path / "holed.safetensors", layout, tiny_base))
+
+
+def test_a_checkpoint_in_half_precision_counts_as_it_runs(
+    engine: Engine, tiny_base: Path, sd_checkpoint: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    from studio.engine.loaders import BaseSource, estimate_bytes
+    from studio.engine.resident import weights_size
+
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_base, local_files_only=True)
+    path = save_original(pipeline, tmp_path / "half.safetensors", torch.float16)
+    job = job_of(path, sd_checkpoint[1], tiny_base)
+    source = BaseSource(job.plan.base, path, job.layout)
+    size = weights_size(pipeline)
+    assert estimate_bytes(source, torch.float32) == pytest.approx(size, rel=0.02)
+    events = engine.generate(job, threading.Event())
+    assert list(events)
+    assert engine.memory().used == pytest.approx(size, rel=0.02)
+
+
+@pytest.mark.parametrize(("architecture", "pipeline"), CASES)
+def test_the_names_are_those_that_diffusers_gives(
+    architecture: Architecture, pipeline: str, tmp_path: Path
+) -> None:
+    """The plan's map of names against the models that diffusers' own loader makes."""
+    import diffusers
+
+    made = build_tiny(pipeline)
+    made.save_pretrained(tmp_path / "layout")
+    path = save_original(made, tmp_path / "one.safetensors")
+    shapes = {name: tuple(value.shape) for name, value in load_file(path).items()}
+    found = diffusers_shapes(shapes, architecture, made.unet.config.layers_per_block)
+    loaded = getattr(diffusers, pipeline).from_single_file(
+        str(path), config=str(tmp_path / "layout"), local_files_only=True
+    )
+    for component in found.keys() - {"vae"}:
+        state = getattr(loaded, component).state_dict()
+        bare = {
+            name.removeprefix("text_model."): value for name, value in found[component].items()
+        }
+        assert bare == {
+            name.removeprefix("text_model."): tuple(value.shape) for name, value in state.items()
+        }
+        for name, value in state.items():
+            assert torch.equal(value, getattr(made, component).state_dict()[name])
