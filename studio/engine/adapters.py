@@ -27,7 +27,6 @@ class LoraSet:
     Attributes:
         scales: where which adapter must work, with its effective scale.
         resident: SHA-256 of the LoRAs that were in memory before this run.
-        heard: what the libraries said while loading; all of it expected.
     """
 
     wanted: tuple[WantedLora, ...]
@@ -35,7 +34,6 @@ class LoraSet:
     resident: frozenset[str]
     proof: BaseProof
     effect: float | None
-    heard: tuple[str, ...]
 
 
 @torch.no_grad()
@@ -51,10 +49,12 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
     _refuse_twice(wanted)
     resident = frozenset(lora.sha256 for lora in wanted if lora.sha256 in base.adapters)
     needed = frozenset(lora.sha256 for lora in wanted)
-    heard: list[str] = []
     for lora in wanted:
         if lora.sha256 not in base.adapters:
-            heard.extend(admit(base, lora, needed, make_room))
+            admit(base, lora, needed, make_room)
+        elif base.adapters[lora.sha256].waived != lora.waived:
+            text = "It is in memory with another waiver than this plan's."
+            raise LoraRefused(lora.slug, (text,), "Resolve the request again.")
     scales = _scales(base, wanted)
     done = False
     try:
@@ -65,7 +65,7 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
             injected.activate(base.pipeline, {})
     assert base.measured is not None  # _switch measures, or raises
     proof = BaseProof(loaded=base.loaded.digest, now=base.measured.base_digest, fresh=fresh)
-    return LoraSet(tuple(wanted), scales, resident, proof, base.measured.effect, tuple(heard))
+    return LoraSet(tuple(wanted), scales, resident, proof, base.measured.effect)
 
 
 def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:

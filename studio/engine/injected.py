@@ -1,34 +1,31 @@
-"""The LoRA layers inside a pipeline: switched, read back and removed, module by module.
+"""The LoRA layers inside a pipeline: put in, switched, read back and taken out, module by module.
 
-diffusers' and peft's own helpers act on one component, or say nothing when a name is
-missing; what is read here is what the next forward pass computes with.
+They are peft's own layers around the base's modules, but put there one by one: diffusers' and
+peft's helpers act on one component, go by name patterns, or say nothing when a name is
+missing. What is read here is what the next forward pass computes with.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from peft.tuners.lora import LoraLayer
+from peft import LoraConfig
+from peft.tuners.lora import Conv2d, Linear, LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from studio.engine.building import Built
+from studio.engine.components import components_of
 from studio.engine.folder import Pipeline
-from studio.engine.gate import Target
-from studio.engine.raw import raw_bytes
 
 Place = tuple[str, str, str]
 """(component, module, adapter name)."""
 
-
-def components_of(pipeline: Pipeline) -> dict[str, nn.Module]:
-    """The parts of the pipeline that LoRAs can change, by name."""
-    names: Sequence[str] = pipeline._lora_loadable_modules
-    found = {name: getattr(pipeline, name, None) for name in names}
-    return {name: part for name, part in found.items() if part is not None}
+_EMPTY = LoraConfig(init_lora_weights=False)
+_PLACEHOLDER = "empty"
 
 
 def lora_layers(pipeline: Pipeline) -> Iterator[tuple[str, str, LoraLayer]]:
@@ -77,62 +74,101 @@ def differences(found: Mapping[Place, float], wanted: Mapping[Place, float]) -> 
     return tuple(lines)
 
 
-def check_weights(pipeline: Pipeline, name: str, targets: Sequence[Target]) -> tuple[str, ...]:
-    """Compare what is injected as ``name`` with the file: places, shapes, weights, scale."""
-    layers = {(c, m): layer for c, m, layer in lora_layers(pipeline) if name in layer.lora_A}
-    wanted = {(target.component, target.module): target for target in targets}
-    lines = [f"{c}.{m} was not injected." for c, m in sorted(wanted.keys() - layers.keys())]
-    lines += [f"{c}.{m} was injected too." for c, m in sorted(layers.keys() - wanted.keys())]
-    for place in sorted(wanted.keys() & layers.keys()):
-        problem = _compare(layers[place], name, wanted[place])
+def inject(pipeline: Pipeline, name: str, layers: Sequence[Built], device: torch.device) -> int:
+    """Put ``layers`` into the base's modules as the adapter ``name``, switched off.
+
+    Nothing of the pipeline is touched until all weights are on the device; then only
+    attributes are set.
+
+    Returns:
+        Bytes of the adapter's weights.
+    """
+    moved: dict[int, torch.Tensor] = {}
+    for built in layers:
+        for module in (built.down, built.up):
+            for weight in module.parameters():
+                known = weight.data_ptr()
+                # Parts of a fused layer share a tensor, and go on sharing it.
+                if known not in moved:
+                    moved[known] = weight.data.to(device, copy=True)
+                weight.data = moved[known]
+    models = components_of(pipeline)
+    for built in layers:
+        layer = _wrapped(models[built.component], built.module)
+        _enter(layer, name, built)
+    return sum(weight.nbytes for weight in moved.values())
+
+
+def _wrapped(model: nn.Module, name: str) -> LoraLayer:
+    """The module as a LoRA layer; a plain one is wrapped in place."""
+    module = model.get_submodule(name)
+    if isinstance(module, LoraLayer):
+        return module
+    kind = Conv2d if isinstance(module, nn.Conv2d) else Linear
+    with torch.device("meta"):
+        wrapper = kind(module, _PLACEHOLDER, config=_EMPTY, r=1, lora_alpha=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft says that none is active then
+        wrapper.delete_adapter(_PLACEHOLDER)
+    wrapper.eval()
+    wrapper.enable_adapters(False)
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, wrapper)
+    return wrapper
+
+
+def _enter(layer: LoraLayer, name: str, built: Built) -> None:
+    """What peft's ``update_layer`` does, without drawing weights that are then replaced."""
+    layer.r[name] = built.rank
+    layer.lora_alpha[name] = built.scale * built.rank
+    layer.scaling[name] = built.scale
+    layer.lora_dropout[name] = nn.Identity()
+    layer.lora_A[name] = built.down.eval()
+    layer.lora_B[name] = built.up.eval()
+    layer.use_rslora[name] = layer.use_dora[name] = False
+    layer.lora_bias[name] = getattr(built.up, "bias", None) is not None
+
+
+def parts_of(layer: LoraLayer, name: str) -> tuple[torch.Tensor, ...]:
+    """The adapter's weights in one layer, in a fixed order."""
+    modules = (layer.lora_A[name], layer.lora_B[name])
+    return tuple(weight for module in modules for weight in module.parameters())
+
+
+def check_weights(pipeline: Pipeline, name: str, layers: Sequence[Built]) -> tuple[str, ...]:
+    """Compare what is injected as ``name`` with what was built: places, weights, scale."""
+    found = {(c, m): layer for c, m, layer in lora_layers(pipeline) if name in layer.lora_A}
+    wanted = {(built.component, built.module): built for built in layers}
+    lines = [f"{c}.{m} was not injected." for c, m in sorted(wanted.keys() - found.keys())]
+    lines += [f"{c}.{m} was injected too." for c, m in sorted(found.keys() - wanted.keys())]
+    for place in sorted(wanted.keys() & found.keys()):
+        problem = _compare(found[place], name, wanted[place])
         if problem:
             lines.append(f"{place[0]}.{place[1]}: {problem}")
     return tuple(lines)
 
 
-def _compare(layer: LoraLayer, name: str, target: Target) -> str:
-    for matrix, expected in ((layer.lora_A[name], target.down), (layer.lora_B[name], target.up)):
-        weight = matrix.weight.detach()
-        if weight.shape != expected.shape:
-            return f"its shape is {tuple(weight.shape)}, not {tuple(expected.shape)}."
-        if not torch.equal(weight, expected.to(weight.device, weight.dtype)):
+def _compare(layer: LoraLayer, name: str, built: Built) -> str:
+    parts = parts_of(layer, name)
+    if len(parts) != len(built.weights):
+        return f"it has {len(parts)} tensors, not {len(built.weights)}."
+    for part, expected in zip(parts, built.weights, strict=True):
+        if part.shape != expected.shape or not torch.equal(part.detach().cpu(), expected):
             return "its weights are not the file's."
-    if not math.isclose(layer.scaling[name], target.scale, rel_tol=1e-9):
-        return f"its scale is {layer.scaling[name]:g}, the file says {target.scale:g}."
-    if name in layer.lora_variant or layer.lora_bias.get(name):
-        return "it is no plain LoRA layer."
+    if layer.scaling[name] != built.scale:
+        return f"its scale is {layer.scaling[name]:g}, the file says {built.scale:g}."
     return ""
 
 
-def settle(pipeline: Pipeline, name: str, dtype: torch.dtype) -> int:
-    """Bring a new adapter to the base's dtype and to evaluation mode; returns its bytes.
-
-    New dropout layers start in training mode, and weights may come in the file's dtype.
-    """
-    size = 0
-    for _, _, layer in lora_layers(pipeline):
-        if name in layer.lora_A:
-            for part in (layer.lora_A[name], layer.lora_B[name]):
-                part.to(dtype).requires_grad_(False)
-                for weight in part.parameters():
-                    # The loader may leave it mapped to the file; a file that is overwritten
-                    # later would change it, or end the process.
-                    weight.data = weight.data.clone()
-                    size += weight.nbytes
-    for model in components_of(pipeline).values():
-        model.eval()
-    return size
-
-
-def digest(pipeline: Pipeline, name: str) -> str:
-    """SHA-256 over the adapter's weights as they are resident."""
-    total = hashlib.sha256()
-    for component, module, layer in lora_layers(pipeline):
-        if name in layer.lora_A:
-            total.update(f"{component}.{module}".encode())
-            for part in (layer.lora_A[name], layer.lora_B[name]):
-                total.update(raw_bytes(part.weight))
-    return total.hexdigest()
+def adapter_token(pipeline: Pipeline, names: frozenset[str]) -> tuple[object, ...]:
+    """Changes when a weight or the place of one of these adapters does."""
+    return tuple(
+        (component, module, name, weight.data_ptr(), weight._version)
+        for component, module, layer in lora_layers(pipeline)
+        for name in layer.lora_A
+        if name in names
+        for weight in parts_of(layer, name)
+    )
 
 
 def remove(pipeline: Pipeline, name: str) -> None:
@@ -145,13 +181,6 @@ def remove(pipeline: Pipeline, name: str) -> None:
                 if isinstance(layer, BaseTunerLayer):
                     layer.delete_adapter(name)
         _unwrap_empty(model)
-        configs = getattr(model, "peft_config", None)
-        if configs is not None:
-            configs.pop(name, None)
-            if not configs:
-                del model.peft_config
-                # Both libraries read this as "no adapters"; torch types no plain attributes.
-                setattr(model, "_hf_peft_config_loaded", False)  # noqa: B010
 
 
 def _unwrap_empty(model: nn.Module) -> None:

@@ -23,7 +23,7 @@ class Adapter:
         name: the adapter's name inside the pipeline, made from the file's SHA-256.
         scales: (component, module) → alpha / rank, from the file.
         size: bytes in memory.
-        digest: SHA-256 of its weights as resident.
+        waived: what of its file has no place in this base, as the plan said.
         sessions: whose runs have used it; it goes when the last of them ends.
         used: the manager's tick of its last use.
     """
@@ -31,7 +31,7 @@ class Adapter:
     name: str
     scales: Mapping[tuple[str, str], float]
     size: int
-    digest: str
+    waived: frozenset[str] = frozenset()
     sessions: set[str] = field(default_factory=set)
     used: int = 0
 

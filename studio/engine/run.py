@@ -48,7 +48,6 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
             publish(Loading(job.run_id, f"Setting {names}"))
         with _timed(seconds, "loras"):
             loras = _set(manager, base, job)
-        heard.extend(loras.heard)
         _stop_if(cancel, job)
         publish(Loading(job.run_id, "Reading the prompt"))
         with (

@@ -1,26 +1,29 @@
-"""Whether a LoRA file fits a base's own modules, name by name and width by width."""
+"""Whether a LoRA file fits a base's own modules, name by name and width by width.
+
+The one place that decides where a layer goes: the plan is made with it from headers, and the
+engine with it from the modules in memory, so the two cannot disagree.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from studio.contract import Contract
 from studio.inspection.lora import LoraInspection
 from studio.inspection.lora_module import LoraModule, widths
-
-Shapes = Mapping[str, tuple[int, ...]]
+from studio.inspection.places import Places, Shapes, component_of
+from studio.inspection.slot import Placement, Slot
 
 NAMED = 3
 """How many layers a sentence names; all of them stand in the fields."""
 
-_DENOISERS = ("unet", "transformer")
 _WIDTH_EVIDENCE = (
     (re.compile(r"attn2[._]to_[kv]\Z"), "cross-attention"),
     (re.compile(r"encoder[._]layers[._]\d+[._]self_attn[._][qkv]_proj\Z"), "text encoder"),
 )
 
 
-class Mismatch(Contract):
+@dataclass(frozen=True, slots=True)
+class Mismatch:
     """A layer that both have, in different widths: (in, out, kernel height, kernel width)."""
 
     component: str
@@ -29,37 +32,42 @@ class Mismatch(Contract):
     base: tuple[int, int, int, int]
 
 
-class Fit(Contract):
+@dataclass(frozen=True, slots=True)
+class Fit:
     """What of a file finds its place in a base.
 
     Attributes:
-        targets: component → {the layer as the file spells it: the base's module, spelled as
-            in its weights}; only layers whose widths agree.
+        placements: every layer that fits, in the file's order.
         missing: ``component.module`` of layers in the file that the base does not have.
         mismatched: layers that both have, in different widths.
+        unplaced: ``component.module`` of missing and mismatched layers, and the tensors that
+            belong to no layer: what a waiver has to name.
         doubled: base modules that more than one layer of the file claims.
         unaccounted: tensors of the file that belong to no layer.
         evidence: sentences with both sides; empty when the file fits.
     """
 
-    targets: dict[str, dict[str, str]]
+    placements: tuple[Placement, ...]
     missing: tuple[str, ...]
     mismatched: tuple[Mismatch, ...]
+    unplaced: frozenset[str]
     doubled: tuple[str, ...]
     unaccounted: tuple[str, ...]
     evidence: tuple[str, ...]
 
     @property
     def matched(self) -> dict[str, int]:
-        """Component → layers that fit."""
-        return {component: len(names) for component, names in self.targets.items()}
+        """Component → modules of the base that the file changes."""
+        counts: dict[str, int] = {}
+        for placement in self.placements:
+            known = counts.get(placement.component, 0)
+            counts[placement.component] = known + len(placement.slots)
+        return counts
 
     @property
     def fits(self) -> bool:
         """Whether every tensor of the file has its place in the base, and there is one."""
-        return bool(self.targets) and not (
-            self.missing or self.mismatched or self.doubled or self.unaccounted
-        )
+        return bool(self.placements) and not (self.unplaced or self.doubled)
 
 
 def check_fit(
@@ -71,26 +79,34 @@ def check_fit(
         shapes: component → tensor name → shape, as in ``BaseWeights.shapes``.
         base_label: what the evidence calls the base, for example ``Mini``.
     """
-    indexes = {component: _Index.of(tensors) for component, tensors in shapes.items()}
+    places = {component: Places.of(tensors) for component, tensors in shapes.items()}
     found = _Found()
     for module in inspection.modules:
-        component = _component(module.component, indexes)
-        index = indexes.get(component)
-        target = index.find(module.name) if index else None
-        if index is None or target is None:
+        component = component_of(module.component, places)
+        known = places.get(component)
+        slots = known.find(module.name) if known else ()
+        if known is None or not slots:
             found.missing.append(module)
-        elif not _same(module, index.shapes[target]):
-            found.mismatched.append((component, module, target, index.shapes[target]))
+        elif not _same(module, slots, known.shapes):
+            found.mismatched.append((component, module, *_whole(slots, known.shapes)))
         else:
-            found.place(component, module, target)
+            found.place(component, module, slots)
+    missing = tuple(layer_name(module) for module in found.missing)
+    wrong = (layer_name(clash[1]) for clash in found.mismatched)
     return Fit(
-        targets=found.targets,
-        missing=tuple(f"{module.component}.{module.name}" for module in found.missing),
+        placements=tuple(found.placements),
+        missing=missing,
         mismatched=tuple(_mismatch(*item) for item in found.mismatched),
+        unplaced=frozenset((*missing, *wrong, *inspection.unaccounted)),
         doubled=tuple(found.doubled),
         unaccounted=inspection.unaccounted,
         evidence=tuple(_evidence(inspection, found, shapes, base_label)),
     )
+
+
+def layer_name(module: LoraModule) -> str:
+    """A layer of a file as waivers and placements name it."""
+    return f"{module.component}.{module.name}"
 
 
 _Clash = tuple[str, LoraModule, str, tuple[int, ...]]
@@ -98,69 +114,33 @@ _Clash = tuple[str, LoraModule, str, tuple[int, ...]]
 
 @dataclass(slots=True)
 class _Found:
-    targets: dict[str, dict[str, str]] = field(default_factory=dict)
+    placements: list[Placement] = field(default_factory=list)
     missing: list[LoraModule] = field(default_factory=list)
     mismatched: list[_Clash] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     taken: set[tuple[str, str]] = field(default_factory=set)
 
-    def place(self, component: str, module: LoraModule, target: str) -> None:
-        if (component, target) in self.taken:
-            self.doubled.append(f"{component}.{target}")
-            return
-        self.taken.add((component, target))
-        self.targets.setdefault(component, {})[module.name] = target
+    def place(self, component: str, module: LoraModule, slots: tuple[Slot, ...]) -> None:
+        wanted = {(component, slot.module) for slot in slots}
+        twice = wanted & self.taken
+        self.doubled.extend(sorted(f"{part}.{name}" for part, name in twice))
+        if not twice:
+            self.taken |= wanted
+            self.placements.append(Placement(layer_name(module), component, slots))
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """A component's modules by plain name (see ``_plain``) and by flattened plain name."""
-
-    shapes: Mapping[str, tuple[int, ...]]
-    plain: Mapping[str, str]
-    flat: Mapping[str, str]
-
-    @classmethod
-    def of(cls, tensors: Shapes) -> "_Index":
-        shapes = {
-            name.removesuffix(".weight"): shape
-            for name, shape in tensors.items()
-            if name.endswith(".weight")
-        }
-        plain = {_plain(name): name for name in shapes}
-        flat = {name.replace(".", "_"): module for name, module in plain.items()}
-        return cls(shapes, plain, flat)
-
-    def find(self, name: str) -> str | None:
-        """The base's module for a layer as the file spells it."""
-        plain = _plain(name)
-        return self.plain.get(plain) or (None if "." in name else self.flat.get(plain))
+def _whole(slots: tuple[Slot, ...], shapes: Shapes) -> tuple[str, tuple[int, ...]]:
+    """The name and the shape of what the slots make up together."""
+    first = shapes[slots[0].module]
+    rows = sum(shapes[slot.module][0] for slot in slots)
+    return " + ".join(slot.module for slot in slots), (rows, *first[1:])
 
 
-def _plain(name: str) -> str:
-    """A module's name without what differs between releases of the libraries.
-
-    transformers 5 drops ``text_model.`` from CLIPTextModel, older files have it, and
-    CLIPTextModelWithProjection keeps it; the first diffusers LoRAs went through attention
-    processors (``attn1.processor.to_q_lora``).
-    """
-    name = name.removeprefix("text_model.").removeprefix("text_model_")
-    if ".processor.to_" in name:
-        name = name.replace(".processor.", ".")
-        name = name + ".0" if name.endswith(".to_out") else name
-    return name
-
-
-def _component(component: str, indexes: Mapping[str, object]) -> str:
-    """The base's own denoiser, where the file does not say which kind it is for."""
-    if component in indexes or component != "denoiser":
-        return component
-    return next((name for name in _DENOISERS if name in indexes), component)
-
-
-def _same(module: LoraModule, shape: tuple[int, ...]) -> bool:
+def _same(module: LoraModule, slots: tuple[Slot, ...], shapes: Shapes) -> bool:
     """Whether the widths agree; LyCORIS folds a convolution's kernel into its inputs."""
-    inputs, outputs, kernel = widths(shape)
+    if len({shapes[slot.module][1:] for slot in slots}) != 1:
+        return False
+    inputs, outputs, kernel = widths(_whole(slots, shapes)[1])
     if module.out_features != outputs:
         return False
     if module.in_features == inputs and module.kernel == kernel:
@@ -197,7 +177,7 @@ def _evidence(
         sentences.append(f"The file changes one layer twice: {_some(found.doubled)}.")
     if inspection.unaccounted:
         names = _some(inspection.unaccounted)
-        sentences.append(f"Tensors of the file belong to no layer: {names}.")
+        sentences.append(f"Tensors of the file belong to no whole layer: {names}.")
     return sentences
 
 

@@ -49,37 +49,42 @@ def _extra(key: str) -> Change:
 
 
 BROKEN: dict[str, tuple[str, Change, str]] = {
-    "1_bare_names": ("plain", _renamed("unet.", ""), "neither the diffusers nor the kohya"),
-    "1_comfyui_prefix": ("plain", _renamed("unet.", "diffusion_model."), "diffusion_model."),
-    "1_peft_prefix": ("plain", _renamed("unet.", "base_model.model."), "base_model.model."),
-    "1_transformer_prefix": ("plain", _renamed("unet.", "transformer."), "transformer"),
-    "2_second_text_encoder": (
-        "text", _renamed("text_encoder.", "text_encoder_2."), "second text encoder",
+    "1_transformer_prefix": (
+        "plain", _renamed("unet.", "transformer."), "changes transformer, which the base does not",
     ),
-    "2_conditioner": ("plain", _extra("conditioner.lora_A.weight"), "1 of its 97 tensors"),
+    "2_second_text_encoder": (
+        "text", _renamed("text_encoder.", "text_encoder_2."), "changes text_encoder_2",
+    ),
+    "2_conditioner": (
+        "plain", _extra("conditioner.lora_A.weight"), r"no whole layer: conditioner\.lora_A",
+    ),
     "3_module_that_is_not_there": (
         "plain", _renamed("down_blocks.0.attentions.0", "down_blocks.7.attentions.0"),
-        "does not have",
+        r"10 layers of the file do not exist in the base: down_blocks\.7",
     ),
-    "4_empty": ("plain", lambda _: {}, "no tensors"),
-    "10_dora": (
-        "kohya", _extra("lora_unet_mid_block_attentions_0_proj_in.dora_scale"), "DoRA",
+    "4_empty": ("plain", lambda _: {}, "holds no tensor"),
+    "10_a_lone_magnitude": (
+        "kohya", _extra("lora_unet_conv_in.dora_scale"), r"conv_in\.dora_scale",
     ),
-    "10_dora_peft": ("plain", _extra("unet.conv_in.lora_magnitude_vector"), "DoRA"),
+    "10_a_lone_magnitude_of_peft": (
+        "plain", _extra("unet.conv_in.lora_magnitude_vector"), "lora_magnitude_vector",
+    ),
     "13_text_encoder_layer_too_many": (
-        "text", _renamed("encoder.layers.2", "encoder.layers.9"), "does not have",
+        "text", _renamed("encoder.layers.2", "encoder.layers.9"),
+        r"6 layers of the file do not exist in the base: encoder\.layers\.9",
     ),
     "14_nan": ("plain", _with("lora_B.weight", _nan), "not finite"),
     "17_other_widths": (
-        "plain", _with("to_q.lora_A.weight", lambda t: torch.cat([t, t], 1)), "the base needs",
+        "plain", _with("to_q.lora_A.weight", lambda t: torch.cat([t, t], 1)),
+        "takes 64 and gives 32 features in the file, 32 and 32 in the base",
     ),
-    "lokr": ("plain", _extra("lora_unet_conv_in.lokr_w1"), "LoKr"),
-    "loha": ("kohya", _extra("lora_unet_conv_in.hada_w1_a"), "LoHa"),
-    "bias": ("plain", _extra("unet.conv_in.lora_B.bias"), "biases"),
+    "half_a_lokr": ("plain", _extra("lora_unet_conv_in.lokr_w1"), "lokr_w1"),
+    "half_a_loha": ("kohya", _extra("lora_unet_conv_in.hada_w1_a"), "hada_w1_a"),
+    "a_lone_bias": ("plain", _extra("unet.conv_in.lora_B.bias"), r"lora_B\.bias"),
     "half_a_layer": (
         "plain",
         lambda t: {k: v for k, v in t.items() if k != _first(t, "lora_B.weight")},
-        "no up matrix",
+        r"no whole layer: unet\..*lora_A",
     ),
     "nothing_but_zeros": (
         "plain", lambda t: {k: v * 0 if "lora_B" in k else v for k, v in t.items()},
@@ -89,7 +94,7 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
         "text",
         lambda t: t | {k.replace("encoder.layers", "text_model.encoder.layers"): v.clone()
                        for k, v in t.items() if k.startswith("text_encoder.")},
-        "Two layers",
+        "changes one layer twice",
     ),
     "alpha_not_finite": (
         "kohya", _with(".alpha", lambda t: t * float("inf")), "no finite number",
@@ -121,34 +126,31 @@ def _wrapped(engine: Engine) -> list[str]:
     ]
 
 
-def test_11_mixed_alpha_attention_is_refused_and_rolled_back(
-    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+@pytest.mark.parametrize("minority", ["attn1_to_q", "_ff_net_2", "conv1"])
+def test_11_mixed_alphas_are_applied_layer_by_layer(
+    minority: str, engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     """diffusers gives the minority's attention layers the majority's alpha, with a warning."""
     mixed = tiny.to_kohya(
         tiny_loras["plain"],
         tmp_path / "mixed.safetensors",
-        lambda name: 1.0 if name.endswith("attn1_to_q") else 2.0,
-    )
-    before = pixels(engine, tiny_base)
-    with pytest.raises(LoraRefused, match=r"its scale is 0\.5, the file says 0\.25"):
-        pictures(engine, make_job(tiny_base, (mixed, 1.0)))
-    assert not _wrapped(engine)
-    assert pixels(engine, tiny_base) == before
-
-
-def test_11_mixed_alpha_that_diffusers_maps_is_applied(
-    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
-) -> None:
-    mixed = tiny.to_kohya(
-        tiny_loras["plain"],
-        tmp_path / "mixed.safetensors",
-        lambda name: 1.0 if "_ff_" in name else 2.0,
+        lambda name: 1.0 if name.endswith(minority) else 2.0,
     )
     (made,) = pictures(engine, make_job(tiny_base, (mixed, 0.5)))
     (unet,) = made.receipt.loras[0].components
     assert (unet.targeted, unet.applied) == (48, 48)
     assert (unet.scale_min, unet.scale_max) == (0.125, 0.25)
+    baked = tiny.rewrite(
+        tiny_loras["plain"],
+        tmp_path / "baked.safetensors",
+        lambda t: {
+            key: value * (0.25 if minority in key.replace(".", "_") else 0.5)
+            if "lora_B" in key
+            else value
+            for key, value in t.items()
+        },
+    )
+    assert made.image.tobytes() == pixels(engine, tiny_base, (baked, 0.5))
 
 
 def test_12_alpha_of_the_header_is_applied(
@@ -191,19 +193,26 @@ def test_13_text_encoder_file_without_out_proj_is_applied_in_full(
     assert text.targeted == text.applied == 15
 
 
-def test_13_old_attention_names_without_out_proj_are_refused(
+def test_13_old_attention_names_without_out_proj_are_applied(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     """diffusers loads the MLP of such a file and drops its attention, with a report only."""
-    old = tmp_path / "old.safetensors"
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
     layers = {
-        key.replace("q_proj.lora_A", "to_q_lora.down").replace("q_proj.lora_B", "to_q_lora.up"): v
-        for key, v in load_file(tiny_loras["text"]).items()
+        key: value
+        for key, value in load_file(tiny_loras["text"]).items()
         if key.startswith("text_encoder.") and ("q_proj" in key or "fc1" in key)
     }
-    save_file(layers, old, metadata={"format": "pt"})
-    with pytest.raises(LoraRefused, match="6 of its 12 tensors would not be applied"):
-        pictures(engine, make_job(tiny_base, (old, 1.0)))
+    save_file(layers, new)
+    renamed = {
+        key.replace("q_proj.lora_A", "to_q_lora.down").replace("q_proj.lora_B", "to_q_lora.up"): v
+        for key, v in layers.items()
+    }
+    save_file(renamed, old)
+    (made,) = pictures(engine, make_job(tiny_base, (old, 1.0)))
+    (text,) = made.receipt.loras[0].components
+    assert text.applied == 6
+    assert made.image.tobytes() == pixels(engine, tiny_base, (new, 1.0))
 
 
 def test_text_encoder_alone(

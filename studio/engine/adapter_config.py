@@ -1,0 +1,94 @@
+"""What a file's header says of its adapter: diffusers writes peft's configuration into it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from studio.errors import LoraRefused
+from studio.inspection import LoraInspection
+from studio.inspection.claims import adapter_settings, read_json
+from studio.inspection.lora_module import LoraModule
+
+_WAY_OUT = "Use another file of this LoRA, one whose layers hold everything it needs."
+_KEY = "lora_adapter_metadata"
+
+# Options of peft that change what a layer computes, with the values that do not.
+_PLAIN: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("peft_type", ("LORA",)),
+    ("bias", ("none",)),
+    ("init_lora_weights", (True, False, "gaussian")),
+    ("modules_to_save", ()),
+    ("layer_replication", ()),
+    ("target_parameters", ()),
+    ("trainable_token_indices", ()),
+)
+# Options that show in the layers' own tensors: asked for, they must be there.
+_SEEN = (("use_dora", "dora"),)
+
+
+def check_config(slug: str, inspection: LoraInspection, metadata: Mapping[str, str]) -> None:
+    """Let the header pass if it agrees with the tensors and asks for plain LoRA layers.
+
+    Raises:
+        LoraRefused: naming the field and its value.
+    """
+    if _KEY not in metadata:
+        return
+    if not isinstance(read_json(metadata, _KEY), dict):
+        raise LoraRefused(slug, ("The adapter metadata in its header is no object.",), _WAY_OUT)
+    if inspection.format == "kohya":
+        text = "It has kohya's names and peft's adapter metadata: its alpha is ambiguous."
+        raise LoraRefused(slug, (text,), _WAY_OUT)
+    modules = inspection.modules
+    settings = adapter_settings(metadata, {module.component for module in modules})
+    for component, fields in settings.items():
+        problem = _problem(fields, [m for m in modules if m.component == component])
+        if problem:
+            text = f"Its header asks for {problem} in the {component}."
+            raise LoraRefused(slug, (text,), _WAY_OUT)
+
+
+def _problem(fields: Mapping[str, Any], modules: Sequence[LoraModule]) -> str:
+    for key, plain in _PLAIN:
+        value = fields.get(key)
+        if value and value not in plain:
+            return f"{key}={value!r}"
+    for module in modules:
+        for key, attribute in _SEEN:
+            if fields.get(key) and not getattr(module, attribute):
+                return f"{key}={fields[key]!r}, and {module.name} has no such tensors,"
+        rank = _rank(fields, module.name)
+        if rank is not None and rank != module.rank:
+            return f"rank {rank!r} where {module.name} has {module.rank}"
+    return _strange_pattern(fields, [module.name for module in modules])
+
+
+def _rank(fields: Mapping[str, Any], name: str) -> object:
+    """peft's rule: the first key of ``rank_pattern`` that ends the module's name, else ``r``."""
+    patterns = fields.get("rank_pattern")
+    for key, value in patterns.items() if isinstance(patterns, dict) else ():
+        if _ends(key, name):
+            return value
+    return fields.get("r")
+
+
+def _strange_pattern(fields: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A pattern that fits no layer says something of a layer that is called otherwise."""
+    for field in ("alpha_pattern", "rank_pattern"):
+        patterns = fields.get(field) or {}
+        if not isinstance(patterns, dict):
+            return f"{field}={patterns!r}"
+        for key in patterns:
+            # A stranger's expression is not run: names only.
+            if not re.fullmatch(r"\^?[\w.]+", key):
+                return f"the {field} {key[:40]!r}, which is no module's name,"
+            if not any(_ends(key, name) for name in names):
+                return f"the {field} {key[:80]!r}, which fits none of its layers,"
+    return ""
+
+
+def _ends(key: str, name: str) -> bool:
+    plain = key.removeprefix("^")
+    return name == plain or (plain == key and name.endswith("." + plain))

@@ -1,0 +1,247 @@
+"""A file's layers → modules to be put into the base's, built on the CPU and checked there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from studio.engine.deltas import Delta, Full, Hadamard, Kronecker, Operation, Product, rows_of
+from studio.engine.dora import Decomposed, ratios, weight_of
+from studio.engine.gate import Target
+from studio.engine.lora_file import LoraLayer
+from studio.errors import LoraRefused
+from studio.inspection.fit import layer_name
+from studio.inspection.slot import Rows
+
+_WAY_OUT = "Use another file of this LoRA."
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What goes into one module of the base.
+
+    Attributes:
+        down, up: peft's ``lora_A`` and ``lora_B``.
+        rank: 1 where the decomposition has none.
+        scale: what ``up(down(x))`` is multiplied by at strength 1.
+        weights: a copy of every tensor of ``down`` and ``up``, on the CPU, to be read back.
+    """
+
+    component: str
+    module: str
+    down: nn.Module
+    up: nn.Module
+    rank: int
+    scale: float
+    weights: tuple[Tensor, ...] = field(repr=False)
+
+
+def build(slug: str, targets: Sequence[Target], dtype: torch.dtype) -> tuple[Built, ...]:
+    """Everything of a file, in the base's dtype; the base is only looked at.
+
+    Raises:
+        LoraRefused: a layer that cannot be applied exactly, weights that are not finite in
+            ``dtype``, or nothing but zeros.
+    """
+    made: list[Built] = []
+    by_layer: dict[str, list[Target]] = {}
+    for target in targets:
+        by_layer.setdefault(layer_name(target.layer.module), []).append(target)
+    for name, group in by_layer.items():
+        built = _Layer(slug, group[0].layer, dtype).build(group)
+        if not all(bool(torch.isfinite(part).all()) for item in built for part in item.weights):
+            text = f"{name} has weights that are not finite numbers in {_name(dtype)}."
+            raise LoraRefused(slug, (text,), _WAY_OUT)
+        made.extend(built)
+    if not any(_acts(item) for item in made):
+        text = "Every layer multiplies to zero: it changes nothing."
+        raise LoraRefused(slug, (text,), "Fetch it again, or train it for longer.")
+    return tuple(made)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _acts(built: Built) -> bool:
+    """Whether it can change anything: a product does only if no factor is zero."""
+    if isinstance(built.down, Decomposed | Full):
+        return True
+    bias = getattr(built.up, "bias", None)
+    return all(bool(part.any()) for part in built.weights) or bias is not None
+
+
+def _convolution(base: nn.Conv2d, rank: int) -> nn.Conv2d:
+    """Reads as ``base`` does, and gives ``rank`` channels; without weights."""
+    made = nn.Conv2d(base.in_channels, rank, 1, bias=False, device="meta")
+    made.kernel_size, made.stride, made.dilation = base.kernel_size, base.stride, base.dilation
+    made.padding = base.padding
+    return made
+
+
+class _Layer:
+    """One layer of the file; builds the same ΔW for each module that has rows of it."""
+
+    def __init__(self, slug: str, layer: LoraLayer, dtype: torch.dtype) -> None:
+        self._slug = slug
+        self._layer = layer
+        self._dtype = dtype
+        self._cast: dict[str, Tensor] = {}
+
+    def build(self, targets: Sequence[Target]) -> list[Built]:
+        kind = self._layer.module.decomposition
+        plain = kind == "lora" and "mid" not in self._layer.tensors
+        if self._layer.module.dora:
+            return self._decomposed(targets)
+        if plain:
+            return [self._plain(target) for target in targets]
+        return [self._placed(target, self._delta(target), self._layer.scale) for target in targets]
+
+    def _plain(self, target: Target) -> Built:
+        """peft's own two matrices, so that what it computes is what it computes for diffusers."""
+        base, rank = target.base, self._rank
+        # Parts of a fused layer share one tensor for ``down``.
+        down, up = self._down(base), rows_of(self._part("up").flatten(1), target.rows)
+        first: nn.Module
+        second: nn.Module
+        if isinstance(base, nn.Conv2d):
+            first = _convolution(base, rank)
+            second = nn.Conv2d(rank, up.shape[0], 1, bias=False, device="meta")
+            up = up[:, :, None, None]
+        else:
+            first = nn.Linear(down.shape[1], rank, bias=False, device="meta")
+            second = nn.Linear(rank, up.shape[0], bias=False, device="meta")
+        first.weight = nn.Parameter(down, requires_grad=False)
+        second.weight = nn.Parameter(up.contiguous(), requires_grad=False)
+        bias = self._bias(target.rows)
+        if bias is not None:
+            second.bias = nn.Parameter(bias, requires_grad=False)
+        return self._made(target, first, second, self._layer.scale)
+
+    def _placed(self, target: Target, delta: Delta, scale: float) -> Built:
+        if "bias" in self._layer.tensors:
+            text = f"{target.name} has a bias beside a {self._layer.module.decomposition} layer."
+            raise LoraRefused(self._slug, (text,), _WAY_OUT)
+        return self._made(target, delta, nn.Identity(), scale)
+
+    def _made(self, target: Target, down: nn.Module, up: nn.Module, scale: float) -> Built:
+        weights = tuple(part.detach() for module in (down, up) for part in module.parameters())
+        return Built(target.component, target.module, down, up, self._rank, scale, weights)
+
+    @property
+    def _rank(self) -> int:
+        return self._layer.module.rank or 1
+
+    def _delta(self, target: Target) -> Delta:
+        makers = {
+            "lora": self._product,
+            "loha": self._hadamard,
+            "lokr": self._kronecker,
+            "full": self._full,
+        }
+        return makers[self._layer.module.decomposition](target)
+
+    def _product(self, target: Target) -> Delta:
+        up = rows_of(self._part("up").flatten(1), target.rows)
+        operation = Operation.of(target.base)
+        if "mid" not in self._layer.tensors:
+            return Product(self._down(target.base), up, operation)
+        mid, down = self._part("mid"), self._part("down").flatten(1)
+        if operation.convolution is None:
+            return Product(down, up @ mid.flatten(1), operation)
+        return Product(down[:, :, None, None], up, operation, mid)
+
+    def _hadamard(self, target: Target) -> Delta:
+        parts = {
+            name.removeprefix("hada_"): self._part(name)
+            for name in self._layer.tensors
+            if name.startswith("hada_")
+        }
+        if "t1" not in parts:
+            for name in ("w1_a", "w2_a"):
+                parts[name] = rows_of(parts[name], target.rows)
+        elif target.rows:
+            text = f"{target.name} is part of a fused layer with a Tucker core."
+            raise LoraRefused(self._slug, (text,), _WAY_OUT)
+        return Hadamard(parts, tuple(weight_of(target.base).shape), Operation.of(target.base))
+
+    def _kronecker(self, target: Target) -> Delta:
+        left, right = self._factor("w1").flatten(1), self._factor("w2")
+        shape = weight_of(target.base).shape
+        if len(shape) == 4:
+            right = right.reshape(right.shape[0], shape[1] // left.shape[1], *shape[2:])
+        else:
+            right = right.flatten(1)
+        return Kronecker(left, right, Operation.of(target.base), target.rows)
+
+    def _factor(self, which: str) -> Tensor:
+        """A Kronecker factor in float32 until it is whole; see ``lora_module._factor``."""
+        tensors = self._layer.tensors
+        if f"lokr_{which}" in tensors:
+            return self._part(f"lokr_{which}")
+        a, b = tensors[f"lokr_{which}_a"].float(), tensors[f"lokr_{which}_b"].float()
+        core = tensors.get("lokr_t2") if which == "w2" else None
+        if core is None:
+            return (a @ b).to(self._dtype)
+        return torch.einsum("rskl,ro,si->oikl", core.float(), a, b).to(self._dtype)
+
+    def _full(self, target: Target) -> Delta:
+        difference = rows_of(self._part("diff"), target.rows)
+        shape = weight_of(target.base).shape
+        return Full(difference.reshape(shape), Operation.of(target.base))
+
+    def _decomposed(self, targets: Sequence[Target]) -> list[Built]:
+        scale = self._layer.scale
+        magnitude = self._layer.tensors["dora"].float()
+        per_input = self._is_per_input(magnitude)
+        flat = magnitude.flatten()
+        deltas = [self._delta(target) for target in targets]
+        parts = [
+            (target.base, delta, flat if per_input else rows_of(flat, target.rows))
+            for target, delta in zip(targets, deltas, strict=True)
+        ]
+        found = ratios(flat, per_input, scale, parts)
+        return [
+            self._placed(
+                target, Decomposed(delta, scale, ratio.cpu(), per_input, target.base), 1.0
+            )
+            for target, delta, ratio in zip(targets, deltas, found, strict=True)
+        ]
+
+    def _is_per_input(self, magnitude: Tensor) -> bool:
+        """LyCORIS writes (1, in, …) or (out, 1, …); peft (out,), or (1, out, 1, 1)."""
+        module, shape = self._layer.module, tuple(magnitude.shape)
+        per_output = magnitude.numel() == module.out_features and (
+            shape[0] == module.out_features or "lora_magnitude_vector" in self._layer.names["dora"]
+        )
+        if per_output:
+            return False
+        if len(shape) > 1 and shape[0] == 1 and magnitude.numel() == module.in_features:
+            return True
+        text = f"{layer_name(module)} has DoRA magnitudes of shape {shape}, which fit no axis."
+        raise LoraRefused(self._slug, (text,), _WAY_OUT)
+
+    def _down(self, base: nn.Module) -> Tensor:
+        down = self._part("down")
+        wanted = (down.shape[0], *weight_of(base).shape[1:])
+        return down if tuple(down.shape) == wanted else down.reshape(wanted)
+
+    def _bias(self, rows: Rows) -> Tensor | None:
+        """peft scales its bias as the matrices; a ``diff_b`` knows no alpha."""
+        if "bias" not in self._layer.tensors:
+            return None
+        bias = rows_of(self._layer.tensors["bias"].float().flatten(), rows)
+        if self._layer.names["bias"].endswith(".diff_b"):
+            if self._layer.scale == 0:
+                text = f"{layer_name(self._layer.module)} has a bias beside an alpha of 0."
+                raise LoraRefused(self._slug, (text,), _WAY_OUT)
+            bias = bias / self._layer.scale
+        return bias.to(self._dtype)
+
+    def _part(self, name: str) -> Tensor:
+        if name not in self._cast:
+            self._cast[name] = self._layer.tensors[name].to(self._dtype, copy=True)
+        return self._cast[name]
