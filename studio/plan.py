@@ -32,7 +32,7 @@ class Origin(StrEnum):
     PIPELINE = "pipeline"
     """The diffusers class's own default."""
     CONVENTION = "convention"
-    """Nobody: strength 1.0 and clip skip 1 leave things as they were trained."""
+    """Nobody: strength 1.0 and the architecture's own clip skip are how things were trained."""
 
 
 class IntSetting(Contract):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from studio.architecture import Architecture, Mode
+from studio.architecture import TRAITS, Architecture, Mode
 from studio.inventory import BaseWeights, FileIdentity, Inventory, Unusable
 from studio.plan import Library, Origin, RunPlan
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, ModelSettings
@@ -449,7 +449,10 @@ def test_two_loras_that_disagree_ask_the_user() -> None:
     assert plan.settings.guidance_scale.value == 3.0
 
 
-def test_an_architecture_the_engine_cannot_run_is_named() -> None:
+def test_an_architecture_the_engine_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every family this release knows may be runnable; a new one is catalogued first."""
+    catalogued = replace(TRAITS[Architecture.SDXL], runnable=False)
+    monkeypatch.setitem(TRAITS, Architecture.SDXL, catalogued)
     found = codes(ask(base="xl"))
     assert found["architecture_not_runnable"] == "base"
 

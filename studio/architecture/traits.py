@@ -39,6 +39,7 @@ class Traits:
     Attributes:
         pipelines: the diffusers classes that run it, the usual one first.
         denoiser: the pipeline component that LoRAs mostly change.
+        clip_skip: the one its models were trained with, where they have any.
         size_multiple: width and height must be multiples of this, in pixels.
         flow_matching: trained on straight paths, so that only flow-match schedulers fit.
         ecosystems: the AIR ecosystems whose LoRAs belong here.
@@ -50,7 +51,7 @@ class Traits:
     pipelines: tuple[PipelineTraits, ...]
     denoiser: str
     text_encoders: tuple[TextEncoder, ...]
-    clip_skip: bool
+    clip_skip: int | None
     compel: bool
     size_multiple: int
     flow_matching: bool
@@ -75,7 +76,7 @@ TRAITS: dict[Architecture, Traits] = {
         pipelines=(pipelines.STABLE_DIFFUSION,),
         denoiser="unet",
         text_encoders=(_clip("text_encoder", 3),),
-        clip_skip=True,
+        clip_skip=1,
         compel=True,
         size_multiple=32,
         flow_matching=False,
@@ -88,7 +89,7 @@ TRAITS: dict[Architecture, Traits] = {
         pipelines=(pipelines.STABLE_DIFFUSION,),
         denoiser="unet",
         text_encoders=(_clip("text_encoder", 12),),
-        clip_skip=True,
+        clip_skip=1,
         compel=True,
         size_multiple=8,
         flow_matching=False,
@@ -101,12 +102,12 @@ TRAITS: dict[Architecture, Traits] = {
         pipelines=(pipelines.SDXL,),
         denoiser="unet",
         text_encoders=(_clip("text_encoder", 12), _clip("text_encoder_2", 32)),
-        clip_skip=True,
+        clip_skip=2,
         compel=True,
         size_multiple=8,
         flow_matching=False,
         ecosystems=("sdxl", "sdxldistilled", "pony", "illustrious", "noobai"),
-        runnable=False,
+        runnable=True,
     ),
     Architecture.FLUX1: Traits(
         architecture=Architecture.FLUX1,
@@ -117,7 +118,7 @@ TRAITS: dict[Architecture, Traits] = {
             _clip("text_encoder", 12, summary=True),
             TextEncoder("text_encoder_2", "tokenizer_2"),
         ),
-        clip_skip=False,
+        clip_skip=None,
         compel=False,
         size_multiple=16,
         flow_matching=True,
@@ -130,7 +131,7 @@ TRAITS: dict[Architecture, Traits] = {
         pipelines=(pipelines.FLUX2, pipelines.FLUX2_KLEIN),
         denoiser="transformer",
         text_encoders=(TextEncoder("text_encoder", "tokenizer"),),
-        clip_skip=False,
+        clip_skip=None,
         compel=False,
         size_multiple=16,
         flow_matching=True,
@@ -147,7 +148,7 @@ TRAITS: dict[Architecture, Traits] = {
         ),
         denoiser="transformer",
         text_encoders=(TextEncoder("text_encoder", "tokenizer"),),
-        clip_skip=False,
+        clip_skip=None,
         compel=False,
         size_multiple=16,
         flow_matching=True,
@@ -160,7 +161,7 @@ TRAITS: dict[Architecture, Traits] = {
         pipelines=(pipelines.ZIMAGE,),
         denoiser="transformer",
         text_encoders=(TextEncoder("text_encoder", "tokenizer"),),
-        clip_skip=False,
+        clip_skip=None,
         compel=False,
         size_multiple=16,
         flow_matching=True,

@@ -206,7 +206,8 @@ def _sequence_length(draft: Draft) -> IntSetting | None:
 
 
 def _clip_skip(draft: Draft) -> IntChoice | None:
-    if not draft.traits.clip_skip:
+    trained = draft.traits.clip_skip
+    if trained is None:
         return None
     asked = draft.request.settings.clip_skip
     if asked is not None:
@@ -220,7 +221,7 @@ def _clip_skip(draft: Draft) -> IntChoice | None:
         return _conflict("clip_skip", {slug: float(value) for slug, value in wishes.items()})
     for slug, value in wishes.items():
         return IntSetting(value=value, origin=Origin.LORA, slug=slug)
-    return IntSetting(value=1, origin=Origin.CONVENTION)
+    return IntSetting(value=trained, origin=Origin.CONVENTION)
 
 
 def _scheduler(draft: Draft) -> TextChoice:

@@ -110,7 +110,7 @@ def test_what_is_not_said_is_left_to_the_presets(cli: Cli) -> None:
 
 
 def test_every_mode_is_planned_as_said(cli: Cli) -> None:
-    for mode in TRAITS[Architecture.MINI].modes:
+    for mode in TRAITS[Architecture.MINI].pipelines[0].modes:
         chosen = () if mode is Mode.BASE else ("--lora", "ink")
         plan = cli("plan", *ASK, "--mode", mode.value, *chosen, "--json").json
         assert plan["mode"] == mode.value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from studio.architecture import Architecture, traits_of
 from studio.engine.families.family import Encoded, Family
+from studio.engine.families.flux1 import Flux1
 from studio.engine.families.sdxl import StableDiffusionXL
 from studio.engine.families.stable_diffusion import StableDiffusion
 from studio.errors import UnsupportedArchitecture
@@ -18,6 +19,7 @@ FAMILIES: dict[Architecture, Family] = {
     Architecture.MINI: StableDiffusion(),
     Architecture.SD15: StableDiffusion(),
     Architecture.SDXL: StableDiffusionXL(),
+    Architecture.FLUX1: Flux1(),
 }
 
 

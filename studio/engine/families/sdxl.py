@@ -7,15 +7,17 @@ the second encoder's last layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from studio.architecture import traits_of
 from studio.engine.clip import ClipReader, TextRead, probe_ids
 from studio.engine.families.family import Encoded
-from studio.engine.families.unet import ENCODERS, is_guided, probe_side
+from studio.engine.families.unet import ENCODERS, clip_skip, is_guided, probe_side
 from studio.engine.folder import Pipeline
 from studio.engine.probing import TIMESTEP, fixed_noise
 from studio.plan import RunPlan
@@ -64,9 +66,7 @@ class StableDiffusionXL:
         of nothing, is its own ``force_zeros_for_empty_prompt``.
         """
         del references
-        skip = TRAINED_CLIP_SKIP
-        if plan.settings.clip_skip is not None:
-            skip = plan.settings.clip_skip.value
+        skip = clip_skip(plan)
         encoders = traits_of(plan.base.architecture).text_encoders
         readers = [ClipReader.of(pipeline, traits, skip, normalised=False) for traits in encoders]
         negative = plan.prompt.negative_text
@@ -92,15 +92,24 @@ class StableDiffusionXL:
         return latents[0]
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
-        vae, own = pipeline.vae, pipeline.vae.dtype
-        # SDXL's VAE overflows in float16; the pipeline too runs it in float32, and casts back.
-        upcast = own == torch.float16 and vae.config.force_upcast
-        dtype = torch.float32 if upcast else own
-        try:
-            latents = vae.to(dtype).encode(pixels.to(vae.device, dtype)).latent_dist.mean
-        finally:
-            vae.to(own)
+        vae = pipeline.vae
+        with _upcast(vae):
+            latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
         return _normalised(vae.config, latents)
+
+
+@contextmanager
+def _upcast(vae: Any) -> Iterator[None]:
+    """SDXL's VAE overflows in float16: as in the pipeline, float32 meanwhile, where it must."""
+    if vae.dtype != torch.float16 or not vae.config.force_upcast:
+        yield
+        return
+    # Not diffusers' ``to``, which warns of what it does not do here.
+    nn.Module.to(vae, torch.float32)
+    try:
+        yield
+    finally:
+        nn.Module.to(vae, torch.float16)
 
 
 def _arguments(reads: Sequence[TextRead], zeros: bool) -> dict[str, torch.Tensor | None]:

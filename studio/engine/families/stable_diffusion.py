@@ -10,7 +10,7 @@ import torch
 from studio.architecture import traits_of
 from studio.engine.clip import ClipReader, probe_ids
 from studio.engine.families.family import Encoded
-from studio.engine.families.unet import ENCODERS, is_guided, probe_side
+from studio.engine.families.unet import ENCODERS, clip_skip, is_guided, probe_side
 from studio.engine.folder import Pipeline
 from studio.engine.probing import TIMESTEP, fixed_noise
 from studio.plan import RunPlan
@@ -33,7 +33,7 @@ class StableDiffusion:
 
     def encode(self, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]) -> Encoded:
         del references
-        skip = plan.settings.clip_skip.value if plan.settings.clip_skip else 1
+        skip = clip_skip(plan)
         encoders = traits_of(plan.base.architecture).text_encoders
         readers = [ClipReader.of(pipeline, traits, skip) for traits in encoders]
         guided = is_guided(pipeline.unet, plan.settings.guidance_scale.value)

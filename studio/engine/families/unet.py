@@ -7,6 +7,8 @@ from typing import Any
 
 from studio.engine.clip import ClipReader, TextRead, Texts, encode_native
 from studio.engine.compel_text import encode_compel
+from studio.errors import ContractBroken
+from studio.plan import RunPlan
 from studio.request import PromptEncoder
 
 SMALLEST_SIDE = 8
@@ -16,6 +18,17 @@ ENCODERS: Mapping[PromptEncoder, Callable[[Sequence[ClipReader], Texts], tuple[T
     PromptEncoder.NATIVE: encode_native,
     PromptEncoder.COMPEL: encode_compel,
 }
+
+
+def clip_skip(plan: RunPlan) -> int:
+    """The plan's.
+
+    Raises:
+        ContractBroken: it has none, and these pipelines all have one.
+    """
+    if plan.settings.clip_skip is None:
+        raise ContractBroken("The plan has no clip skip.", "Make the plan again.")
+    return plan.settings.clip_skip.value
 
 
 def is_guided(unet: Any, guidance_scale: float) -> bool:

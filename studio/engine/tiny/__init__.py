@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from studio.engine.folder import Pipeline
 from studio.engine.tiny.flux1 import flux_dev, flux_kontext, flux_schnell
@@ -40,7 +41,11 @@ def build_tiny(pipeline: str, seed: int = 0, variant: str | None = None) -> Pipe
     build = builders[next(iter(builders)) if variant is None else variant]
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        return build()
+        made = build()
+    for part in made.components.values():
+        if isinstance(part, nn.Module):
+            part.eval()  # as it is once loaded: new modules start in training mode
+    return made
 
 
 def save_tiny(pipeline: str, folder: Path, seed: int = 0, variant: str | None = None) -> Path:

@@ -1,0 +1,150 @@
+"""FLUX.1: dev and schnell, and Kontext, which can read a picture beside the text.
+
+CLIP sums the text up in one vector (77 tokens), T5 reads it to the plan's length. The
+guidance scale is an input of dev's transformer; schnell has none, and takes any number
+without reading it. True classifier-free guidance beside it costs a second pass, and only
+then is a negative prompt read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from studio.architecture import TextEncoder, traits_of
+from studio.engine.clip import probe_ids
+from studio.engine.families.family import Encoded
+from studio.engine.folder import Pipeline
+from studio.engine.probing import TIMESTEP, TOKENS, fixed_noise, fixed_words
+from studio.engine.windows import tokens_read
+from studio.errors import ContractBroken
+from studio.plan import PlanSettings, RunPlan
+from studio.prompt import Side
+from studio.receipt import EncodingReceipt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_ROWS = 4
+"""Tokens of the probe's side; four latents each."""
+_TRAINED_STEPS = 1000
+
+
+class Flux1:
+    """``FluxPipeline`` and ``FluxKontextPipeline``."""
+
+    def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
+        clip, t5, transformer = (
+            pipeline.text_encoder,
+            pipeline.text_encoder_2,
+            pipeline.transformer,
+        )
+        summary = clip(probe_ids(pipeline.tokenizer, clip.config.vocab_size).to(clip.device))
+        words = torch.tensor([fixed_words(TOKENS, t5.config.vocab_size)])
+        text = t5(words.to(t5.device))[0]
+        noise = fixed_noise((1, _ROWS**2, transformer.config.in_channels), transformer)
+        places = pipeline._prepare_latent_image_ids(1, _ROWS, _ROWS, noise.device, noise.dtype)
+        scale = torch.ones(1, device=noise.device)
+        output = transformer(
+            hidden_states=noise,
+            timestep=torch.full((1,), TIMESTEP / _TRAINED_STEPS).to(noise),
+            guidance=scale if transformer.config.guidance_embeds else None,
+            pooled_projections=summary.pooler_output.to(noise),
+            encoder_hidden_states=text.to(noise),
+            txt_ids=torch.zeros(text.shape[1], 3).to(noise),
+            img_ids=places,
+            return_dict=False,
+        )[0]
+        return summary.last_hidden_state, summary.pooler_output, text, output
+
+    def encode(self, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]) -> Encoded:
+        """As ``FluxPipeline.encode_prompt``; the pictures are read by the VAE alone."""
+        del references
+        length = _required_length(plan.settings)
+        summary, reader = traits_of(plan.base.architecture).text_encoders
+        summary_window = int(pipeline.tokenizer_max_length)
+        arguments: dict[str, torch.Tensor] = {}
+        receipts: list[EncodingReceipt] = []
+        for side, prefix in ((Side.PROMPT, ""), (Side.NEGATIVE, "negative_")):
+            if side is Side.NEGATIVE and not _reads_negative(plan.settings):
+                continue
+            text = plan.prompt.text if side is Side.PROMPT else plan.prompt.negative_text
+            pooled, read = _read(pipeline, plan, summary, side, text, summary_window)
+            arguments[f"{prefix}pooled_prompt_embeds"] = pooled.pooler_output.to(
+                pipeline.text_encoder.dtype
+            )
+            receipts.append(read)
+            hidden, read = _read(pipeline, plan, reader, side, text, length)
+            arguments[f"{prefix}prompt_embeds"] = hidden[0].to(pipeline.text_encoder_2.dtype)
+            receipts.append(read)
+        found = int(arguments["prompt_embeds"].shape[1])
+        return Encoded(arguments, None, tuple(receipts), max_sequence_length=found)
+
+    def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
+        given: dict[str, Any] = {"guidance_scale": plan.settings.guidance_scale.value}
+        if plan.settings.true_cfg_scale is not None:
+            given["true_cfg_scale"] = plan.settings.true_cfg_scale.value
+        if plan.base.pipeline == "FluxKontextPipeline":
+            given |= _kontext(plan.settings, references)
+        return given
+
+    def guidance_used(self, pipeline: Pipeline, plan: RunPlan, passes: int) -> float:
+        del plan, passes
+        return float(pipeline.guidance_scale)
+
+    def latents_by_place(
+        self, pipeline: Pipeline, latents: torch.Tensor, width: int, height: int
+    ) -> torch.Tensor:
+        unpacked: torch.Tensor = pipeline._unpack_latents(
+            latents[:1], height, width, pipeline.vae_scale_factor
+        )
+        return unpacked[0]
+
+    def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
+        vae = pipeline.vae
+        latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
+        moved: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
+        return moved
+
+
+def _kontext(settings: PlanSettings, references: Sequence[Image]) -> dict[str, Any]:
+    """The picture gets the planned size, and the reference keeps its own.
+
+    Kontext would scale every picture to ``max_area``, and the reference to one of the
+    sizes it was trained with; here the area is the plan's, and what becomes of the reference
+    is said in the plan's notices.
+    """
+    given: dict[str, Any] = {"max_area": settings.width.value * settings.height.value}
+    if references:
+        (given["image"],) = references
+    return given
+
+
+def _reads_negative(settings: PlanSettings) -> bool:
+    """Whether the pipeline makes a second pass (its ``do_true_cfg``)."""
+    return settings.true_cfg_scale is not None and settings.true_cfg_scale.value > 1
+
+
+def _required_length(settings: PlanSettings) -> int:
+    if settings.max_sequence_length is None:
+        raise ContractBroken(
+            "The plan does not say how many tokens T5 reads.", "Make the plan again."
+        )
+    return settings.max_sequence_length.value
+
+
+def _read(
+    pipeline: Pipeline, plan: RunPlan, traits: TextEncoder, side: Side, text: str, length: int
+) -> tuple[Any, EncodingReceipt]:
+    """The encoder's output on one window of ``length`` tokens, the special ones included."""
+    encoder, tokenizer = getattr(pipeline, traits.component), getattr(pipeline, traits.tokenizer)
+    special = int(tokenizer.num_special_tokens_to_add())
+    whole = len(tokenizer(text, verbose=False).input_ids)
+    tokens = tokens_read(plan, traits, side, whole - special, length - special)
+    ids = tokenizer(
+        text, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids
+    receipt = EncodingReceipt(encoder=traits.component, side=side, tokens=tokens)
+    return encoder(ids.to(encoder.device)), receipt
