@@ -77,6 +77,9 @@ def load_pipeline(source: BaseSource, dtype: torch.dtype) -> tuple[Pipeline, tup
     if incomplete:
         raise BaseRefused(f"The base {label} is incomplete: {incomplete[0]}", FOLDER_WAY_OUT)
     pipeline.set_progress_bar_config(disable=True)
+    if getattr(pipeline, "watermark", None) is not None:
+        # SDXL writes one into its pictures wherever a library for it happens to be installed.
+        pipeline.watermark = None
     return pipeline, tuple(text for text in heard if _NO_NEWS not in text)
 
 
