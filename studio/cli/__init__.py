@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 import studio
-from studio.cli import doctor, files, gallery, making, page, presets
+from studio.cli import compare, doctor, files, gallery, making, page, presets
 from studio.cli.console import Ended, ExitCode
 
 TYPER_USAGE = 2
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("ui")(page.ui)
 app.command("plan")(making.plan)
 app.command("generate")(making.generate)
+app.command("compare")(compare.compare)
 app.command("inspect")(files.inspect)
 app.add_typer(presets.app, name="presets")
 app.add_typer(gallery.app, name="gallery")

@@ -9,6 +9,11 @@ import typer
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
 from studio.errors import StudioError
+from studio.gallery.comparison_verification import (
+    ComparisonVerification,
+    is_comparison,
+    verify_comparison,
+)
 from studio.gallery.verification import Verification
 from studio.gallery.verification import verify as verify_file
 from studio.weights import describe_file
@@ -66,7 +71,7 @@ def _in_words(value: Any) -> str:
 
 
 def verify(paths: Pictures, as_json: Json = False) -> None:
-    """Check that pictures are still what their records say.
+    """Check that pictures, and comparisons with all their cells, are still what was recorded.
 
     With --json, one object a line, in the order of the files. Ends with 1 when anything
     changed.
@@ -78,7 +83,8 @@ def verify(paths: Pictures, as_json: Json = False) -> None:
 
 
 def _verify(console: Console, path: Path) -> bool:
-    answer = verify_file(path)
+    """Pictures by their own record, comparisons with every cell of theirs."""
+    answer = verify_comparison(path) if is_comparison(path) else verify_file(path)
     if console.as_json:
         console.data(_verification_data(path, answer))
     verdict = console.paint("holds", "good") if answer.ok else console.paint("changed", "bad")
@@ -88,7 +94,9 @@ def _verify(console: Console, path: Path) -> bool:
     return answer.ok
 
 
-def _verification_data(path: Path, answer: Verification) -> dict[str, Any]:
+def _verification_data(
+    path: Path, answer: Verification | ComparisonVerification
+) -> dict[str, Any]:
     return {
         "file": str(path),
         "ok": answer.ok,

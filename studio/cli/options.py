@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -158,16 +158,27 @@ class RequestOptions:
         return open_workspace(self.presets, self.output_dir)
 
 
-def takes_request_options(function: Callable[[RequestOptions], None]) -> Callable[..., None]:
-    """Spell the fields of ``RequestOptions`` out as the command's own parameters."""
+Options = TypeVar("Options", bound=RequestOptions)
 
-    @functools.wraps(function)
-    def spelled_out(**values: Any) -> None:
-        function(RequestOptions(**values))
 
-    signature = inspect.signature(RequestOptions)
-    spelled_out.__dict__["__signature__"] = signature.replace(return_annotation=None)
-    spelled_out.__annotations__ = {
-        name: parameter.annotation for name, parameter in signature.parameters.items()
-    }
-    return spelled_out
+def takes_options(
+    kind: type[Options],
+) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Spell the fields of ``kind`` out as the command's own parameters."""
+
+    def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def spelled_out(**values: Any) -> None:
+            function(kind(**values))
+
+        signature = inspect.signature(kind)
+        spelled_out.__dict__["__signature__"] = signature.replace(return_annotation=None)
+        spelled_out.__annotations__ = {
+            name: parameter.annotation for name, parameter in signature.parameters.items()
+        }
+        return spelled_out
+
+    return decorate
+
+
+takes_request_options = takes_options(RequestOptions)

@@ -27,7 +27,7 @@ class Outcome:
 def carry_out(console: Console, workspace: Workspace, plan: RunPlan) -> Outcome:
     """Run ``plan`` to its end, saying how far it is."""
     outcome = Outcome()
-    line = _Line(console)
+    line = Line(console)
     session = workspace.open_session()
     try:
         with cancelled_by_ctrl_c(console) as cancel:
@@ -68,7 +68,7 @@ def cancelled_by_ctrl_c(console: Console) -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Line:
+class Line:
     """One line that is written over on a terminal; a line a stage elsewhere."""
 
     def __init__(self, console: Console) -> None:
@@ -76,16 +76,18 @@ class _Line:
         self._live = console.err.isatty()
         self._open = False
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, where: str = "") -> None:
+        """``where`` stands before what is said, as "Cell 2 of 6: "."""
         match event:
             case Queued(ahead=ahead) if ahead:
-                self._write(f"Waiting; {ahead} before this one.")
+                self._write(f"{where}Waiting; {ahead} before this one.")
             case Loading(stage=stage):
-                self._write(stage)
+                self._write(f"{where}{stage}")
             case Progress() if self._live:
-                self._write(_bar(event))
+                self._write(f"{where}{_bar(event)}")
             case Progress(step=1) if not self._live:
-                self._write(f"Image {event.index + 1} of {event.count}: {event.steps} steps")
+                image = f"Image {event.index + 1} of {event.count}: {event.steps} steps"
+                self._write(f"{where}{image}")
 
     def _write(self, text: str) -> None:
         if not self._live:

@@ -78,7 +78,7 @@ def _pixels(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[R
         if reach[one] == reach[other]:
             if not same:
                 yield _unequal(plan, one, other)
-        elif same:
+        elif same and {_role(plan, one), _role(plan, other)} == {Role.ARM}:
             what = in_one_line(differences(plan.cells[one].plan, plan.cells[other].plan))
             text = (
                 f"“{name_of(plan, one)}” and “{name_of(plan, other)}” gave the same pixels. "
@@ -88,7 +88,7 @@ def _pixels(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[R
 
 
 def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
-    roles = {plan.cells[one].place.role, plan.cells[other].place.role}
+    roles = {_role(plan, one), _role(plan, other)}
     if Role.BASE_AGAIN in roles:
         code, text = "base_changed", "The base before and after the LoRAs is not bit-identical."
     elif Role.SCALE_ZERO in roles:
@@ -142,6 +142,10 @@ def _proofs(receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
     if broken:
         text = "With every LoRA off, the base no longer gave the output it was loaded with."
         yield Reason(code="base_proof", text=text, cells=broken)
+
+
+def _role(plan: ComparisonPlan, index: int) -> Role:
+    return plan.cells[index].place.role
 
 
 def _sha(receipt: Receipt) -> str:

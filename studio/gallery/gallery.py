@@ -1,6 +1,7 @@
 """The pictures on disk: save, ask, show, delete. The PNG files are the truth.
 
 outputs/2026-11-22/153012-1a2b3c4d-1.png    the pictures, each with its record
+outputs/2026-11-22/153012-1a2b3c4d-1.comparison.json, .png   comparisons of them
 outputs/index.sqlite                        rebuilt from them whenever it must be
 outputs/.thumbs/                            small copies, made on demand
 """
@@ -9,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +19,14 @@ from PIL import Image
 from studio import durable
 from studio.errors import GalleryError
 from studio.gallery import picture
+from studio.gallery.comparison_files import SHEET_SUFFIX, sheet_of
+from studio.gallery.comparison_index import StoredComparison
+from studio.gallery.comparisons import Comparisons, Item
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
 from studio.gallery.row import Facet, Facets, Filter, Picture, Row, Stamp, moment
 from studio.gallery.thumbnails import Thumbnails
+from studio.gallery.walk import stamp, walk
+from studio.plan import RunPlan
 from studio.receipt import RunRecord
 
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
@@ -68,6 +73,7 @@ class Gallery:
             raise durable.storage_error(error, outputs) from error
         self._index = PictureIndex(self.outputs / "index.sqlite", self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
+        self.comparisons = Comparisons(self.outputs, self._index, self._indexed)
         self._prepare()
         self.sync()
 
@@ -85,7 +91,7 @@ class Gallery:
         try:
             folder = self.outputs / f"{local:%Y-%m-%d}"
             path = durable.publish(folder, stem, SUFFIX, data)
-            row = Row.of(self._name(path), _stamp(path.stat()), record)
+            row = Row.of(self._name(path), stamp(path.stat()), record)
         except OSError as error:
             raise durable.storage_error(error, self.outputs) from error
         try:
@@ -134,10 +140,21 @@ class Gallery:
         """
         return picture.read_record(self._inside(path))
 
-    def thumbnail(self, of: Picture) -> Path:
-        """A small WebP file of a picture, made when it is asked for first."""
+    def made_by(self, plan: RunPlan) -> list[Picture]:
+        """The pictures of exactly this plan, newest first, that are really there."""
+        found = self._indexed(lambda: self._index.having("fingerprint", plan.fingerprint))
+        return self._still_there(found)
+
+    def with_record(self, fingerprint: str) -> list[Picture]:
+        """The pictures whose whole record has this fingerprint; copies have the same one."""
+        return self._still_there(self._indexed(lambda: self._index.having("record", fingerprint)))
+
+    def thumbnail(self, of: Item) -> Path:
+        """A small WebP file of a picture or a contact sheet, made when it is asked for first."""
         try:
-            return self._thumbnails.make(of)
+            if isinstance(of, StoredComparison):
+                return self._thumbnails.make(of.name, sheet_of(of.path))
+            return self._thumbnails.make(of.name, of.path)
         except OSError as error:
             raise durable.storage_error(error, self.outputs) from error
 
@@ -159,6 +176,7 @@ class Gallery:
 
     def sync(self) -> Reindexed:
         """Bring the index up to the files: read what is new or changed, forget what is gone."""
+        self._indexed(self.comparisons.sync)
         return self._read_files(self._indexed(self._index.stamps))
 
     def reindex(self) -> Reindexed:
@@ -168,6 +186,7 @@ class Gallery:
         for folder in {(self.outputs / name).parent for name, _ in self._stamps()}:
             durable.discard_stale_parts(folder, now)
         known = self._indexed(self._index.stamps)
+        self._indexed(self.comparisons.reread)
         return self._read_files(dict.fromkeys(known, _NEVER_READ))
 
     def _prepare(self) -> None:
@@ -184,6 +203,7 @@ class Gallery:
             _log.warning("%s", error.message)
         self._prepare()
         self._read_files(self._index.stamps())
+        self.comparisons.sync()
         return operation()
 
     def _read_files(self, known: dict[str, Stamp]) -> Reindexed:
@@ -191,10 +211,10 @@ class Gallery:
         there = dict(self._stamps())
         rows: list[Row] = []
         unreadable: list[Unreadable] = []
-        for name, stamp in there.items():
-            if known.get(name) != stamp:
+        for name, found in there.items():
+            if known.get(name) != found:
                 try:
-                    rows.append(Row.of(name, stamp, picture.read_record(self.outputs / name)))
+                    rows.append(Row.of(name, found, picture.read_record(self.outputs / name)))
                 except GalleryError as error:
                     unreadable.append(Unreadable(self.outputs / name, error.message))
         gone = [n for n in known if n not in there and not (self.outputs / n).is_file()]
@@ -208,23 +228,13 @@ class Gallery:
         return Reindexed(len(rows), len(gone), tuple(unreadable))
 
     def _stamps(self) -> Iterator[tuple[str, Stamp]]:
-        """Every PNG file, links and hidden folders left out, while others come and go."""
-        folders = [self.outputs]
-        while folders:
-            folder = folders.pop()
-            try:
-                with os.scandir(folder) as listing:
-                    entries = [each for each in listing if not each.name.startswith(".")]
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise durable.storage_error(error, folder) from error
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(Path(entry.path))
-                elif entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
-                    with suppress(FileNotFoundError):
-                        yield self._name(Path(entry.path)), _stamp(entry.stat())
+        """Every picture's file; a contact sheet is its comparison's."""
+        found = walk(self.outputs, SUFFIX)
+        return (each for each in found if self._is_picture(each[0]))
+
+    @staticmethod
+    def _is_picture(name: str) -> bool:
+        return name.endswith(SUFFIX) and not name.endswith(SHEET_SUFFIX)
 
     def _still_there(self, page: list[Picture]) -> list[Picture]:
         """The pictures whose files are there; what was deleted by hand is forgotten."""
@@ -253,7 +263,7 @@ class Gallery:
             GalleryError: for any other path, and where there is no such file.
         """
         place = Path(os.path.normpath(self.outputs / path))
-        named = place.suffix == SUFFIX and "\0" not in str(place)
+        named = self._is_picture(place.name) and "\0" not in str(place)
         if not place.is_relative_to(self.outputs) or not named or self._is_hidden(place):
             raise GalleryError(
                 f"{path} is no picture in {self.outputs}.", "Name a picture of the gallery."
@@ -266,7 +276,3 @@ class Gallery:
 
     def _is_hidden(self, place: Path) -> bool:
         return any(part.startswith(".") for part in place.relative_to(self.outputs).parts)
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_size, status.st_mtime_ns

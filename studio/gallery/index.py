@@ -7,17 +7,18 @@ and processes need not know of one another; replacing a broken index takes the l
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from studio import durable
 from studio.architecture import Mode
 from studio.errors import GalleryError
 from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Picture, Row, Stamp
 
-INDEX_SCHEMA = 1
+INDEX_SCHEMA = 2
 ABSENT = "there was none"
 """Why ``prepare`` made an index in a folder without one; every other reason is a fault."""
 
@@ -39,12 +40,23 @@ _TABLES = f"""
         modified INTEGER NOT NULL, base TEXT NOT NULL, base_label TEXT NOT NULL,
         mode TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
         width INTEGER NOT NULL, height INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-        words TEXT NOT NULL);
+        record TEXT NOT NULL, words TEXT NOT NULL);
     CREATE INDEX newest ON pictures (created DESC, name DESC);
     CREATE TABLE picture_loras (
         name TEXT NOT NULL REFERENCES pictures ON DELETE CASCADE,
         lora TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (name, lora)) WITHOUT ROWID;
     CREATE INDEX by_lora ON picture_loras (lora);
+    CREATE INDEX by_plan ON pictures (fingerprint);
+    CREATE INDEX by_record ON pictures (record);
+    CREATE TABLE comparisons (
+        name TEXT PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,
+        modified INTEGER NOT NULL, title TEXT NOT NULL, summary TEXT NOT NULL,
+        verdict TEXT NOT NULL, cells INTEGER NOT NULL, fingerprint TEXT NOT NULL);
+    CREATE TABLE comparison_cells (
+        comparison TEXT NOT NULL REFERENCES comparisons ON DELETE CASCADE,
+        picture TEXT NOT NULL, own INTEGER NOT NULL);
+    CREATE INDEX by_picture ON comparison_cells (picture);
+    CREATE INDEX by_comparison ON comparison_cells (comparison);
     PRAGMA user_version = {INDEX_SCHEMA};
     COMMIT;
 """
@@ -112,8 +124,8 @@ class PictureIndex:
             IndexBroken: as every operation, when there is no sound index.
             GalleryError: when the index cannot be written.
         """
-        marks = ", ".join("?" * 13)
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+        marks = ", ".join("?" * 14)
+        with self.connection() as db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in remove))
             for row in add:
@@ -126,28 +138,43 @@ class PictureIndex:
 
     def stamps(self) -> dict[str, Stamp]:
         """Every file in the index → its stamp when it was read."""
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+        with self.connection() as db:
             rows = db.execute("SELECT name, size, modified FROM pictures")
             return {name: (size, modified) for name, size, modified in rows}
 
     def page(self, wanted: Filter, limit: int, after: Cursor | None) -> list[Picture]:
         """At most ``limit`` pictures, newest first, older than ``after`` (created, name)."""
-        where, values = _where(wanted, after)
-        sql = f"SELECT {_COLUMNS} FROM pictures p {where} ORDER BY created DESC, name DESC LIMIT ?"
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+        clause, values = where(wanted, after)
+        sql = (
+            f"SELECT {_COLUMNS} FROM pictures p {clause} ORDER BY created DESC, name DESC LIMIT ?"
+        )
+        with self.connection() as db:
             return [self._picture(row) for row in db.execute(sql, (*values, limit))]
 
     def count(self, wanted: Filter) -> int:
         """How many pictures agree with ``wanted``."""
-        where, values = _where(wanted, None)
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
-            found = db.execute(f"SELECT count(*) FROM pictures p {where}", values).fetchone()
+        clause, values = where(wanted, None)
+        with self.connection() as db:
+            found = db.execute(f"SELECT count(*) FROM pictures p {clause}", values).fetchone()
         return int(found[0])
+
+    def named(self, names: Sequence[str]) -> list[Picture]:
+        """The pictures of these names that the index has, in no order."""
+        marks = ", ".join("?" * len(names))
+        sql = f"SELECT {_COLUMNS} FROM pictures p WHERE name IN ({marks})"
+        with self.connection() as db:
+            return [self._picture(row) for row in db.execute(sql, tuple(names))]
+
+    def having(self, column: Literal["fingerprint", "record"], value: str) -> list[Picture]:
+        """The pictures of a plan's or a record's fingerprint, newest first."""
+        sql = f"SELECT {_COLUMNS} FROM pictures p WHERE {column} = ? ORDER BY created DESC"
+        with self.connection() as db:
+            return [self._picture(row) for row in db.execute(sql, (value,))]
 
     def facets(self) -> Facets:
         """Which bases, LoRAs and modes occur, and how often."""
         group = "SELECT {0}, max({1}), count(*) FROM {2} GROUP BY {0} ORDER BY 3 DESC, 1"
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+        with self.connection() as db:
             total = int(db.execute("SELECT count(*) FROM pictures").fetchone()[0])
             bases = db.execute(group.format("base", "base_label", "pictures")).fetchall()
             loras = db.execute(group.format("lora", "label", "picture_loras")).fetchall()
@@ -175,6 +202,12 @@ class PictureIndex:
             fingerprint=str(plan),
             loras=tuple(sorted(json.loads(str(loras)))),
         )
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection while no other process makes the index anew."""
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            yield db
 
     @contextmanager
     def _locked(self, kind: int) -> Iterator[None]:
@@ -213,7 +246,10 @@ class PictureIndex:
         )
 
 
-def _where(wanted: Filter, after: Cursor | None) -> tuple[str, tuple[str | int, ...]]:
+def where(
+    wanted: Filter, after: Cursor | None, also: str | None = None
+) -> tuple[str, tuple[str | int, ...]]:
+    """The WHERE clause (empty for no condition) and its values; ``also`` is a condition of SQL."""
     terms: list[tuple[str, tuple[str | int, ...]]] = []
     if wanted.base is not None:
         terms.append(("base = ?", (wanted.base,)))
@@ -226,5 +262,7 @@ def _where(wanted: Filter, after: Cursor | None) -> tuple[str, tuple[str | int, 
     if after is not None:
         created, name = after
         terms.append(("(created, name) < (?, ?)", ((created - EPOCH) // MICROSECOND, name)))
-    where = "WHERE " + " AND ".join(sql for sql, _ in terms) if terms else ""
-    return where, tuple(value for _, values in terms for value in values)
+    if also is not None:
+        terms.append((also, ()))
+    clause = "WHERE " + " AND ".join(sql for sql, _ in terms) if terms else ""
+    return clause, tuple(value for _, values in terms for value in values)

@@ -103,6 +103,7 @@ class Row:
             *(name, (moment(record) - EPOCH) // MICROSECOND, *stamp),
             *(plan.base.slug, plan.base.label, plan.mode.value, plan.prompt.typed),
             *(image.seed, image.width, image.height, record.plan_fingerprint),
+            record.fingerprint,
             "\n".join((*said, *names, str(image.seed))).casefold(),
         )
         return cls(columns, tuple(loras.items()))

@@ -7,7 +7,6 @@ from PIL import Image
 
 from studio import durable
 from studio.gallery import picture
-from studio.gallery.row import Picture
 
 EDGE = 320
 """Pixels of the longer side at most; smaller pictures are not enlarged."""
@@ -24,17 +23,18 @@ class Thumbnails:
         """Where the thumbnail of the picture ``name`` lies, whether it is there or not."""
         return (self.folder / name).with_suffix(".webp")
 
-    def make(self, of: Picture) -> Path:
-        """The thumbnail of a picture; it has the picture's time, which tells whether it fits.
+    def make(self, name: str, path: Path) -> Path:
+        """The thumbnail of the picture at ``path``, kept under ``name``; it has the picture's
+        time, which tells whether it fits.
 
         Raises:
             OSError: when the picture cannot be read or the thumbnail not written.
             GalleryError: when the picture is not intact.
         """
-        target, modified = self.path(of.name), of.path.stat().st_mtime_ns
+        target, modified = self.path(name), path.stat().st_mtime_ns
         if target.is_file() and target.stat().st_mtime_ns == modified:
             return target
-        image = picture.decode(of.path.read_bytes())
+        image = picture.decode(path.read_bytes())
         image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, format="WEBP", quality=QUALITY)

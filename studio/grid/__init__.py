@@ -4,6 +4,7 @@ from studio.grid.axes import (
     MAX_CELLS,
     OFF,
     ON,
+    STRENGTHS,
     Axis,
     AxisName,
     AxisValue,
@@ -14,17 +15,20 @@ from studio.grid.axes import (
     Place,
     Role,
     base_against_lora,
+    compose,
     four_arms,
     lora_against_lora,
     seeds_strengths,
     strengths,
 )
+from studio.grid.axis_text import parse_axis, parse_values, separator
 from studio.grid.expansion import Resolve, plan_comparison
 
 __all__ = [
     "MAX_CELLS",
     "OFF",
     "ON",
+    "STRENGTHS",
     "Axis",
     "AxisName",
     "AxisValue",
@@ -36,9 +40,13 @@ __all__ = [
     "Resolve",
     "Role",
     "base_against_lora",
+    "compose",
     "four_arms",
     "lora_against_lora",
+    "parse_axis",
+    "parse_values",
     "plan_comparison",
     "seeds_strengths",
+    "separator",
     "strengths",
 ]

@@ -15,6 +15,9 @@ COMPARISON_SCHEMA = 1
 MAX_CELLS = 64
 """Cells of one comparison, controls included."""
 
+STRENGTHS = (0.4, 0.7, 1.0)
+"""The sweep that is offered first: subtle, balanced, strong."""
+
 OFF, ON = "off", "on"
 
 
@@ -166,13 +169,15 @@ def strengths(request: GenerationRequest, values: Sequence[float]) -> Comparison
     return ComparisonRequest(kind=Kind.STRENGTHS, request=request, columns=axis)
 
 
-def seeds_strengths(
-    request: GenerationRequest, seeds: Sequence[int], values: Sequence[float]
-) -> ComparisonRequest:
-    rows = Axis(name=AxisName.SEED, values=tuple(seeds))
+def seeds_strengths(request: GenerationRequest, values: Sequence[float]) -> ComparisonRequest:
+    """The request's seeds (``count`` of them) downwards, strengths across."""
+    seeds = Axis(
+        name=AxisName.SEED, values=tuple(range(request.seed, request.seed + request.count))
+    )
     columns = Axis(name=AxisName.STRENGTH, values=tuple(values))
+    one = request.model_copy(update={"count": 1})
     kind = Kind.SEEDS_STRENGTHS
-    return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)
+    return ComparisonRequest(kind=kind, request=one, rows=seeds, columns=columns)
 
 
 def lora_against_lora(request: GenerationRequest, other: str) -> ComparisonRequest:
@@ -180,3 +185,28 @@ def lora_against_lora(request: GenerationRequest, other: str) -> ComparisonReque
     first = request.loras[0].slug if request.loras else ""
     axis = Axis(name=AxisName.LORA, values=(first, other))
     return ComparisonRequest(kind=Kind.LORA_AGAINST_LORA, request=request, columns=axis)
+
+
+def compose(
+    kind: Kind,
+    request: GenerationRequest,
+    *,
+    values: Sequence[float] = STRENGTHS,
+    other: str = "",
+    rows: Axis | None = None,
+    columns: Axis | None = None,
+) -> ComparisonRequest:
+    """The comparison of ``kind``, from whichever of the arguments that kind needs."""
+    match kind:
+        case Kind.BASE_AGAINST_LORA:
+            return base_against_lora(request)
+        case Kind.FOUR_ARMS:
+            return four_arms(request)
+        case Kind.STRENGTHS:
+            return strengths(request, values)
+        case Kind.SEEDS_STRENGTHS:
+            return seeds_strengths(request, values)
+        case Kind.LORA_AGAINST_LORA:
+            return lora_against_lora(request, other)
+        case Kind.GRID:
+            return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)

@@ -15,8 +15,10 @@ from studio.grid import (
     Kind,
     Role,
     base_against_lora,
+    compose,
     four_arms,
     lora_against_lora,
+    parse_axis,
     seeds_strengths,
     strengths,
 )
@@ -90,17 +92,38 @@ def test_seeds_repeat_the_whole_grid() -> None:
     assert len(plan.cells) == 7
 
 
+def test_composing_takes_what_the_kind_needs() -> None:
+    request = with_loras("ink")
+    assert compose(Kind.FOUR_ARMS, request) == four_arms(request)
+    assert compose(Kind.LORA_AGAINST_LORA, request, other="neon") == lora_against_lora(
+        request, "neon"
+    )
+    assert compose(Kind.STRENGTHS, request, values=(0.1, 0.2)) == strengths(request, (0.1, 0.2))
+    columns = parse_axis("steps=4,8")
+    assert compose(Kind.GRID, request, columns=columns).axes == (columns,)
+
+
+def test_axes_are_typed_as_people_type_them() -> None:
+    assert parse_axis("strength = 0.4, 0.7").values == (0.4, 0.7)
+    assert parse_axis("seed=1,2,").values == (1, 2)
+    assert parse_axis("prompt=a cat, a dog|a fox").values == ("a cat, a dog", "a fox")
+    assert parse_axis("steps=4,many").values == (4, "many")
+    for text in ("magic=1,2", "strength"):
+        with pytest.raises(ValueError, match=r"axis|NAME"):
+            parse_axis(text)
+
+
 def test_the_usual_sweeps() -> None:
     request = with_loras("plain", mode=Mode.LORA)
     sweep = compared(strengths(request, (0.0, 0.5, 1.0)))
     assert [cell.plan.loras[0].strength.value for cell in sweep.cells] == [0.0, 0.5, 1.0]
     assert sweep.columns == ("strength 0.0", "strength 0.5", "strength 1.0")
-    both = compared(seeds_strengths(request, (1, 2), (0.5, 1.0)))
+    both = compared(seeds_strengths(with_loras("plain", mode=Mode.LORA, count=2), (0.5, 1.0)))
     assert [(cell.plan.seed, cell.plan.loras[0].strength.value) for cell in both.cells] == [
-        (1, 0.5),
-        (1, 1.0),
-        (2, 0.5),
-        (2, 1.0),
+        (7, 0.5),
+        (7, 1.0),
+        (8, 0.5),
+        (8, 1.0),
     ]
     duel = compared(lora_against_lora(request, "ink"))
     assert duel.columns == ("Plain", "Ink")

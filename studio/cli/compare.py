@@ -1,0 +1,235 @@
+"""``studio compare``: cells under one contract, and what they allow to conclude."""
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from studio.cli.console import Console, Ended, ExitCode, command
+from studio.cli.options import RequestOptions, parse_text, takes_options
+from studio.cli.progress import Line, cancelled_by_ctrl_c
+from studio.comparing import Comparing, Forecast
+from studio.comparison.differences import summary, uninvited
+from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared, NothingCompared
+from studio.comparison.numbers import MEANINGS, Measures, Spread
+from studio.comparison.pairs import arm_name, arm_pairs
+from studio.comparison.record import CellRecord, CellState, ComparisonRecord
+from studio.comparison.validity import Verdict, name_of
+from studio.gallery.comparison_files import sheet_of
+from studio.grid import (
+    STRENGTHS,
+    Axis,
+    ComparisonPlan,
+    ComparisonRequest,
+    Kind,
+    compose,
+    parse_axis,
+)
+from studio.workspace import Workspace
+
+_SEALS = {
+    Verdict.VALID: ("Valid comparison", "good"),
+    Verdict.INVALID: ("Invalid comparison", "bad"),
+    Verdict.INCOMPLETE: ("Incomplete comparison", "strong"),
+}
+
+
+def axis_option(text: str) -> Axis:
+    try:
+        return parse_axis(parse_text(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def strength_list(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers.") from error
+
+
+_AXIS_HELP = "NAME=VALUE,VALUE (prompts: prompt=ONE|OTHER); with --kind grid."
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOptions(RequestOptions):
+    """The request that cells start from, and what varies; ``--count`` is the number of seeds."""
+
+    kind: Annotated[Kind, typer.Option(help="The question that is asked.")]
+    strengths: Annotated[
+        str, typer.Option(metavar="NUMBER,NUMBER", help="For the kinds that sweep strengths.")
+    ] = ",".join(map(str, STRENGTHS))
+    against: Annotated[
+        str, typer.Option(parser=parse_text, metavar="SLUG", help="The other LoRA.")
+    ] = ""
+    rows: Annotated[
+        Axis | None, typer.Option(parser=axis_option, metavar="AXIS", help=_AXIS_HELP)
+    ] = None
+    columns: Annotated[
+        Axis | None, typer.Option(parser=axis_option, metavar="AXIS", help=_AXIS_HELP)
+    ] = None
+    hold: Annotated[
+        bool,
+        typer.Option(
+            "--hold/--no-hold", help="Every cell takes the settings the request itself has."
+        ),
+    ] = True
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Make every cell anew, also those in the gallery.")
+    ] = False
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Show the cells and the estimate, run nothing.")
+    ] = False
+
+    def wanted(self) -> ComparisonRequest:
+        composed = compose(
+            self.kind,
+            self.request(),
+            values=strength_list(self.strengths),
+            other=self.against,
+            rows=self.rows,
+            columns=self.columns,
+        )
+        return composed.model_copy(update={"hold": self.hold})
+
+
+@takes_options(CompareOptions)
+def compare(options: CompareOptions) -> None:
+    """Make a grid of pictures that differ in what you say, and judge what they show."""
+    wanted = options.wanted()
+    with command(options.as_json) as console, closing(options.open_workspace()) as workspace:
+        comparing = Comparing(workspace)
+        answer = comparing.plan(wanted)
+        if not isinstance(answer, ComparisonPlan):
+            console.refuse(answer)
+            raise Ended(ExitCode.VIOLATIONS)
+        _show_plan(console, answer, comparing.forecast(answer))
+        if options.plan_only:
+            if options.as_json:
+                console.data(_plan_data(answer, comparing.forecast(answer)))
+            return
+        _report(console, answer, _carry_out(console, workspace, comparing, answer, options.fresh))
+
+
+def _show_plan(console: Console, plan: ComparisonPlan, forecast: Forecast) -> None:
+    foreign = [
+        f"{side.difference.name}: {side.difference.left} against {side.difference.right}"
+        for side in uninvited(plan)
+    ]
+    console.fields(
+        [
+            ("Comparison", plan.fingerprint),
+            ("Differs", summary(plan)),
+            *(("Uninvited", text) for text in foreign),
+            ("Cells", f"{forecast.cells}, {forecast.found} of them in the gallery already"),
+            ("Estimate", "none yet" if forecast.seconds is None else f"{forecast.seconds:.0f} s"),
+        ]
+    )
+
+
+def _plan_data(plan: ComparisonPlan, forecast: Forecast) -> dict[str, Any]:
+    return {
+        "fingerprint": plan.fingerprint,
+        "forecast": dataclasses.asdict(forecast),
+        "summary": summary(plan),
+        **plan.model_dump(mode="json"),
+    }
+
+
+def _carry_out(
+    console: Console, workspace: Workspace, comparing: Comparing, plan: ComparisonPlan, fresh: bool
+) -> Compared | NothingCompared:
+    line, session = Line(console), workspace.open_session()
+    end: Compared | NothingCompared = NothingCompared(cancelled=True)
+    try:
+        with cancelled_by_ctrl_c(console) as cancel:
+            for event in comparing.run(plan, session, cancel, fresh):
+                match event:
+                    case CellWorking():
+                        where = f"Cell {event.done + 1} of {event.total}: "
+                        line.show(event.event, where)
+                    case CellDone(cell=cell, reused=True):
+                        console.note(f"Found in the gallery: {name_of(plan, cell)}")
+                    case CellFailed(cell=cell, error=error):
+                        line.end()
+                        console.complain(f"{name_of(plan, cell)}: {error.message}", error.way_out)
+                    case Compared() | NothingCompared():
+                        end = event
+    finally:
+        line.end()
+        workspace.close_session(session)
+    return end
+
+
+def _report(console: Console, plan: ComparisonPlan, end: Compared | NothingCompared) -> None:
+    """The verdict first; an exit code of 0 means a valid comparison, and nothing less."""
+    if console.as_json:
+        console.data(_end_data(end))
+    if isinstance(end, Compared):
+        _show_record(console, plan, end)
+    if end.cancelled:
+        console.note("Cancelled.")
+        raise Ended(ExitCode.CANCELLED)
+    if isinstance(end, NothingCompared) or end.record.validity.verdict is not Verdict.VALID:
+        raise Ended(ExitCode.FAILURE)
+
+
+def _end_data(end: Compared | NothingCompared) -> dict[str, Any]:
+    if isinstance(end, NothingCompared):
+        return {"comparison": None, "sheet": None, "record": None, "cancelled": end.cancelled}
+    return {
+        "comparison": str(end.path),
+        "sheet": str(sheet_of(end.path)),
+        "fingerprint": end.record.fingerprint,
+        "record": end.record.model_dump(mode="json"),
+        "cancelled": end.cancelled,
+    }
+
+
+def _show_record(console: Console, plan: ComparisonPlan, end: Compared) -> None:
+    record = end.record
+    seal, style = _SEALS[record.validity.verdict]
+    console.say()
+    console.say(console.paint(seal, style))
+    for reason in record.validity.reasons:
+        console.say(f"  {reason.text}")
+    console.table([_row(cell) for cell in record.cells])
+    _show_numbers(console, plan, record)
+    console.say(str(end.path))
+    console.say(str(sheet_of(end.path)))
+
+
+def _row(cell: CellRecord) -> Sequence[str]:
+    if cell.state is not CellState.DONE:
+        why = cell.error.code if cell.error else cell.state.value.replace("_", " ")
+        return ("-", cell.label, cell.mode.label, why)
+    return ("✓", cell.label, cell.mode.label, str(cell.picture))
+
+
+def _show_numbers(console: Console, plan: ComparisonPlan, record: ComparisonRecord) -> None:
+    measured = {(each.left, each.right): each.measures for each in record.numbers}
+    shown = False
+    for pair in arm_pairs(plan):
+        found = [measured.get(cells) for cells in pair.cells]
+        there = [each for each in found if each is not None]
+        if there:
+            names = f"{arm_name(plan, pair.left)} → {arm_name(plan, pair.right)}"
+            console.say(f"  {names}: {_effect(there)}")
+            shown = True
+    if shown:
+        console.say(console.paint(MEANINGS["mean_absolute_difference"], "faint"))
+        console.say(console.paint(MEANINGS["structural_similarity"], "faint"))
+
+
+def _effect(measures: Sequence[Measures]) -> str:
+    apart = Spread.of([each.mean_absolute_difference for each in measures])
+    alike = [
+        each.structural_similarity for each in measures if each.structural_similarity is not None
+    ]
+    said = f"difference {apart.median:.1%}"
+    if apart.count > 1:
+        quartiles = f"{apart.first_quartile:.1%} to {apart.third_quartile:.1%}"
+        said += f" (quartiles {quartiles}, {apart.count} seeds)"
+    return said + (f", SSIM {Spread.of(alike).median:.3f}" if alike else "")

@@ -1,0 +1,253 @@
+"""Runs comparisons: cell by cell through the workspace, judged, measured and kept.
+
+Cells that the gallery has already, under the same plan and verified, are not made again, so
+an interrupted comparison goes on where it stopped.
+"""
+
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import Image
+
+from studio import measuring
+from studio.comparison.differences import summary, uninvited
+from studio.comparison.estimate import estimate_seconds
+from studio.comparison.events import (
+    CellDone,
+    CellFailed,
+    CellWorking,
+    Compared,
+    ComparisonEvent,
+    NothingCompared,
+)
+from studio.comparison.numbers import PairNumbers
+from studio.comparison.order import running_order
+from studio.comparison.pairs import arm_pairs
+from studio.comparison.record import CellError, CellRecord, CellState, ComparisonRecord
+from studio.comparison.validity import judge, name_of
+from studio.errors import GalleryError
+from studio.events import Cancelled, Failed, Finished, Loading, Progress, Queued
+from studio.gallery import Filter, contact_sheet
+from studio.gallery.picture import decode
+from studio.gallery.png import pixels_sha256
+from studio.grid import ComparisonPlan, ComparisonRequest, Role, plan_comparison
+from studio.plan import RunPlan
+from studio.receipt import RunRecord
+from studio.violations import Violation
+from studio.workspace import Workspace
+
+_PAST = 8
+"""Pictures of a base that an estimate is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a comparison will cost.
+
+    Attributes:
+        cells: pictures in all, and ``found`` those that are in the gallery already.
+        seconds: for the pictures still to be made; None without a past to judge by.
+    """
+
+    cells: int
+    found: int
+    seconds: float | None
+
+
+@dataclass(slots=True)
+class _Made:
+    """The cells as they come out, by index."""
+
+    paths: dict[int, Path] = field(default_factory=dict)
+    records: dict[int, RunRecord] = field(default_factory=dict)
+    errors: dict[int, CellError] = field(default_factory=dict)
+    reused: set[int] = field(default_factory=set)
+    cancelled: bool = False
+
+    @property
+    def over(self) -> int:
+        return len(self.records) + len(self.errors)
+
+
+class Comparing:
+    """Plans, runs and keeps the comparisons of one workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def plan(self, wanted: ComparisonRequest) -> ComparisonPlan | tuple[Violation, ...]:
+        """Every cell's plan, or every violation."""
+        return plan_comparison(wanted, self._workspace.plan)
+
+    def forecast(self, plan: ComparisonPlan) -> Forecast:
+        """How many cells there are to make, and about how long they take."""
+        found = {i for i in range(len(plan.cells)) if self._candidates(plan, i)}
+        ahead = [cell.plan for i, cell in enumerate(plan.cells) if i not in found]
+        return Forecast(len(plan.cells), len(found), estimate_seconds(ahead, self._past(ahead)))
+
+    def _past(self, plans: list[RunPlan]) -> Iterator[RunRecord]:
+        gallery = self._workspace.gallery
+        for base in dict.fromkeys(plan.base.slug for plan in plans):
+            for picture in gallery.query(Filter(base=base), limit=_PAST):
+                yield gallery.read(picture.path)
+
+    def _candidates(self, plan: ComparisonPlan, index: int) -> list[Path]:
+        """Pictures in the gallery that could stand in a cell; the base again is always made."""
+        cell = plan.cells[index]
+        if cell.place.role is Role.BASE_AGAIN:
+            return []
+        return [picture.path for picture in self._workspace.gallery.made_by(cell.plan)]
+
+    def run(
+        self,
+        plan: ComparisonPlan,
+        session: str,
+        cancel: threading.Event,
+        fresh: bool = False,
+    ) -> Generator[ComparisonEvent, None, None]:
+        """Make the cells that are missing (all of them if ``fresh``), judge, measure, keep.
+
+        A cell that fails is said in its place, and the others go on. Cancelling, or closing
+        the generator, stops within a step; what is finished stays in the gallery.
+
+        Raises:
+            KeyError: the session is not open.
+            GalleryError: the comparison cannot be kept.
+        """
+        made = _Made()
+        if not fresh:
+            yield from self._found(plan, made)
+        for index in running_order(plan):
+            if cancel.is_set() or made.cancelled:
+                made.cancelled = True
+                break
+            if index not in made.records:
+                yield from self._make(plan, index, made, session, cancel)
+        if not made.records:
+            yield NothingCompared(made.cancelled)
+            return
+        path, record = self._keep(plan, made)
+        yield Compared(path, record, made.cancelled)
+
+    def _found(self, plan: ComparisonPlan, made: _Made) -> Iterator[ComparisonEvent]:
+        for index in range(len(plan.cells)):
+            for path in self._candidates(plan, index):
+                answer = self._workspace.verify(path)
+                record = answer.record
+                if answer.ok and record is not None and record.receipt.image.noise_sha256:
+                    made.paths[index], made.records[index] = path, record
+                    made.reused.add(index)
+                    yield CellDone(index, path, record, reused=True)
+                    break
+
+    def _make(
+        self,
+        plan: ComparisonPlan,
+        index: int,
+        made: _Made,
+        session: str,
+        cancel: threading.Event,
+    ) -> Iterator[ComparisonEvent]:
+        total = len(plan.cells)
+        events = self._workspace.run(plan.cells[index].plan, session, cancel)
+        for event in events:
+            match event:
+                case Queued() | Loading() | Progress():
+                    yield CellWorking(index, made.over, total, event)
+                case Finished():
+                    made.paths[index], made.records[index] = event.path, event.record
+                    yield CellDone(index, event.path, event.record, reused=False)
+                case Failed():
+                    error = CellError(
+                        code=event.code, message=event.message, way_out=event.way_out
+                    )
+                    made.errors[index] = error
+                    yield CellFailed(index, error)
+                case Cancelled():
+                    made.cancelled = True
+
+    def _keep(self, plan: ComparisonPlan, made: _Made) -> tuple[Path, ComparisonRecord]:
+        images = {index: decode(path.read_bytes()) for index, path in made.paths.items()}
+        record = self._record(plan, made, images)
+        sheet = _sheet(record, images)
+        record = record.model_copy(update={"sheet_pixels_sha256": pixels_sha256(sheet)})
+        return self._workspace.gallery.comparisons.save(record, sheet), record
+
+    def _record(
+        self, plan: ComparisonPlan, made: _Made, images: Mapping[int, Image.Image]
+    ) -> ComparisonRecord:
+        devices = dict.fromkeys(record.receipt.device for record in made.records.values())
+        labels = dict.fromkeys(use.label for cell in plan.cells for use in cell.plan.loras)
+        return ComparisonRecord(
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            device=", ".join(devices),
+            base_label=plan.cells[0].plan.base.label,
+            lora_labels=tuple(labels),
+            plan_fingerprint=plan.fingerprint,
+            wanted=plan.wanted,
+            rows=plan.rows,
+            columns=plan.columns,
+            summary=summary(plan),
+            uninvited=tuple(side.difference for side in uninvited(plan)),
+            cells=tuple(self._cell(plan, index, made) for index in range(len(plan.cells))),
+            validity=judge(plan, {i: each.receipt for i, each in made.records.items()}),
+            numbers=pair_numbers(plan, images),
+            sheet_pixels_sha256="",
+        )
+
+    def _cell(self, plan: ComparisonPlan, index: int, made: _Made) -> CellRecord:
+        cell, record = plan.cells[index], made.records.get(index)
+        common = CellRecord(
+            place=cell.place,
+            label=name_of(plan, index),
+            mode=cell.plan.mode,
+            seed=cell.plan.seed,
+            plan_fingerprint=cell.plan.fingerprint,
+            state=CellState.FAILED if index in made.errors else CellState.NOT_MADE,
+            error=made.errors.get(index),
+        )
+        if record is None:
+            return common
+        image = record.receipt.image
+        return common.model_copy(
+            update={
+                "state": CellState.DONE,
+                "record_fingerprint": record.fingerprint,
+                "pixels_sha256": image.pixels_sha256,
+                "noise_sha256": image.noise_sha256,
+                "picture": self._name(made.paths[index]),
+                "reused": index in made.reused,
+            }
+        )
+
+    def _name(self, path: Path) -> str:
+        outputs = self._workspace.gallery.outputs
+        if not path.is_relative_to(outputs):
+            raise GalleryError(f"{path} is not in {outputs}.", "Generate it again.")
+        return path.relative_to(outputs).as_posix()
+
+
+def pair_numbers(
+    plan: ComparisonPlan, images: Mapping[int, Image.Image]
+) -> tuple[PairNumbers, ...]:
+    """The measures of every pair of arms on every seed, where both pictures are there."""
+    return tuple(
+        PairNumbers(
+            left=left, right=right, measures=measuring.measure(images[left], images[right])
+        )
+        for pair in arm_pairs(plan)
+        for left, right in pair.cells
+        if left in images and right in images
+    )
+
+
+def _sheet(record: ComparisonRecord, images: Mapping[int, Image.Image]) -> Image.Image:
+    prompt = record.wanted.request.prompt
+    lines = [f"“{prompt}”", record.summary, *(reason.text for reason in record.validity.reasons)]
+    sheet = contact_sheet.Sheet(
+        record.title, record.validity.verdict, lines[:6], record.rows, record.columns
+    )
+    return contact_sheet.draw(sheet, record.cells, images)

@@ -1,0 +1,151 @@
+"""Comparisons in the gallery's index, listed among the pictures in place of their cells."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from studio.comparison.record import ComparisonRecord
+from studio.comparison.validity import Verdict
+from studio.errors import RecordError
+from studio.gallery.index import Cursor, PictureIndex, where
+from studio.gallery.row import EPOCH, MICROSECOND, Filter, Stamp
+
+_HIDDEN = "name NOT IN (SELECT picture FROM comparison_cells WHERE own)"
+"""Pictures that a comparison made are shown in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredComparison:
+    """One comparison as the gallery knows it without opening it.
+
+    Attributes:
+        path: of its record, absolute; ``name`` is the same relative to the outputs.
+        cells: how many of its cells have a picture.
+    """
+
+    path: Path
+    name: str
+    created: datetime
+    title: str
+    summary: str
+    verdict: Verdict
+    cells: int
+    plan_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """A comparison on its way into the index, with (picture, made for it)s."""
+
+    columns: tuple[str | int, ...]
+    cells: tuple[tuple[str, bool], ...]
+
+    @classmethod
+    def of(cls, name: str, stamp: Stamp, record: ComparisonRecord) -> "ComparisonRow":
+        """
+        Raises:
+            RecordError: the record's time is none.
+        """
+        try:
+            finished = datetime.fromisoformat(record.finished_at)
+            created = (finished.astimezone(EPOCH.tzinfo) - EPOCH) // MICROSECOND
+        except (ValueError, OverflowError) as error:
+            raise RecordError(
+                f"The comparison says that it finished at {record.finished_at!r}.",
+                "Take it from a copy that was not changed.",
+            ) from error
+        columns = (
+            *(name, created, *stamp, record.title, record.summary),
+            *(record.validity.verdict.value, len(record.done), record.plan_fingerprint),
+        )
+        own = {cell.picture: not cell.reused for cell in record.done if cell.picture}
+        return cls(columns, tuple(own.items()))
+
+
+class ComparisonIndex:
+    """The comparisons in ``index``, which the pictures share."""
+
+    def __init__(self, index: PictureIndex) -> None:
+        self._index = index
+
+    def change(self, add: Iterable[ComparisonRow] = (), remove: Iterable[str] = ()) -> None:
+        """Add or replace rows and remove others, all of it or nothing."""
+        with self._index.connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM comparisons WHERE name = ?", ((n,) for n in remove))
+            for row in add:
+                name = row.columns[0]
+                db.execute("DELETE FROM comparisons WHERE name = ?", (name,))
+                marks = ", ".join("?" * len(row.columns))
+                db.execute(f"INSERT INTO comparisons VALUES ({marks})", row.columns)
+                cells = ((name, *cell) for cell in row.cells)
+                db.executemany("INSERT INTO comparison_cells VALUES (?, ?, ?)", cells)
+            db.execute("COMMIT")
+
+    def stamps(self) -> dict[str, Stamp]:
+        with self._index.connection() as db:
+            rows = db.execute("SELECT name, size, modified FROM comparisons")
+            return {name: (size, modified) for name, size, modified in rows}
+
+    def page(
+        self, wanted: Filter, limit: int, after: Cursor | None
+    ) -> list[tuple[str, StoredComparison | None]]:
+        """The names of pictures and comparisons, newest first; pictures come without more."""
+        pictures, values = where(wanted, after, _HIDDEN)
+        cells, cell_values = where(wanted, None)
+        older, older_values = where(Filter(), after)
+        sql = f"""
+            SELECT created, name, NULL, NULL, NULL, NULL, NULL FROM pictures p {pictures}
+            UNION ALL
+            SELECT created, name, title, summary, verdict, cells, fingerprint FROM comparisons c
+            {older} {"AND" if older else "WHERE"} {_matching(wanted, cells)}
+            ORDER BY 1 DESC, 2 DESC LIMIT ?"""
+        asked = (*values, *older_values, *cell_values, limit)
+        with self._index.connection() as db:
+            return [self._item(row) for row in db.execute(sql, asked)]
+
+    def count(self, wanted: Filter) -> int:
+        pictures, values = where(wanted, None, _HIDDEN)
+        cells, cell_values = where(wanted, None)
+        sql = (
+            f"SELECT (SELECT count(*) FROM pictures p {pictures}) + "
+            f"(SELECT count(*) FROM comparisons c WHERE {_matching(wanted, cells)})"
+        )
+        with self._index.connection() as db:
+            return int(db.execute(sql, (*values, *cell_values)).fetchone()[0])
+
+    def of_plan(self, plan_fingerprint: str) -> list[StoredComparison]:
+        """Every comparison of one plan, newest first."""
+        sql = (
+            "SELECT created, name, title, summary, verdict, cells, fingerprint "
+            "FROM comparisons WHERE fingerprint = ? ORDER BY created DESC"
+        )
+        with self._index.connection() as db:
+            found = [self._item(row)[1] for row in db.execute(sql, (plan_fingerprint,))]
+        return [each for each in found if each is not None]
+
+    def _item(self, row: tuple[object, ...]) -> tuple[str, StoredComparison | None]:
+        created, name, title, summary, verdict, cells, plan = row
+        if title is None:
+            return str(name), None
+        return str(name), StoredComparison(
+            path=self._index.root / str(name),
+            name=str(name),
+            created=EPOCH + int(str(created)) * MICROSECOND,
+            title=str(title),
+            summary=str(summary),
+            verdict=Verdict(str(verdict)),
+            cells=int(str(cells)),
+            plan_fingerprint=str(plan),
+        )
+
+
+def _matching(wanted: Filter, cells: str) -> str:
+    """A comparison is found where one of its cells is."""
+    if wanted == Filter():
+        return "1"
+    return (
+        "c.name IN (SELECT comparison FROM comparison_cells WHERE picture IN "
+        f"(SELECT name FROM pictures p {cells}))"
+    )

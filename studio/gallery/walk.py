@@ -1,0 +1,39 @@
+"""Every file under the outputs, while others come and go."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from studio import durable
+from studio.gallery.row import Stamp
+
+
+def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, Stamp]]:
+    """Name (relative, with ``/``) and stamp of every file whose name ends so; links and
+    whatever is hidden are left out.
+
+    Raises:
+        GalleryError: a folder cannot be listed.
+    """
+    folders = [outputs]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = [each for each in listing if not each.name.startswith(".")]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise durable.storage_error(error, folder) from error
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            elif entry.name.endswith(suffix) and entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):
+                    name = Path(entry.path).relative_to(outputs).as_posix()
+                    yield name, stamp(entry.stat())
+
+
+def stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,310 @@
+"""Comparisons on a tiny base, from request to verdict, with real files."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from studio.architecture import Mode
+from studio.comparing import Comparing
+from studio.comparison.events import (
+    CellDone,
+    CellFailed,
+    CellWorking,
+    Compared,
+    ComparisonEvent,
+    NothingCompared,
+)
+from studio.comparison.record import CellState, ComparisonRecord
+from studio.comparison.validity import Verdict
+from studio.engine import injected
+from studio.engine import run as engine_run
+from studio.errors import GalleryError
+from studio.gallery import StoredComparison
+from studio.gallery.comparison_files import sheet_of
+from studio.gallery.comparison_verification import verify_comparison
+from studio.grid import (
+    Axis,
+    AxisName,
+    ComparisonPlan,
+    ComparisonRequest,
+    Kind,
+    Role,
+    base_against_lora,
+    four_arms,
+    strengths,
+)
+from studio.request import GenerationRequest, LoraChoice
+from studio.settings import Settings
+from studio.workspace import Workspace
+from tests.test_workspace import PRESETS
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, tiny_base: Path, tiny_loras: dict[str, Path]) -> Iterator[Workspace]:
+    models, presets = tmp_path / "models", tmp_path / "presets"
+    shutil.copytree(tiny_base, models / "base")
+    for name in ("plain", "text"):
+        shutil.copy(tiny_loras[name], models / f"{name}.safetensors")
+    presets.mkdir()
+    (presets / "tiny.yaml").write_text(PRESETS)
+    settings = Settings(
+        model_base_path=models,
+        outputs=tmp_path / "outputs",
+        state=tmp_path / "state",
+        preset_dirs=(presets,),
+        device="cpu",
+    )
+    opened = Workspace.open(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def comparing(workspace: Workspace) -> Comparing:
+    return Comparing(workspace)
+
+
+def request(slug: str = "plain", **changes: Any) -> GenerationRequest:
+    values: dict[str, Any] = {
+        "base": "tiny",
+        "mode": Mode.LORA,
+        "prompt": "a rocket",
+        "seed": 7,
+        "loras": (LoraChoice(slug=slug),),
+    }
+    return GenerationRequest(**(values | changes))
+
+
+def planned(comparing: Comparing, wanted: ComparisonRequest) -> ComparisonPlan:
+    plan = comparing.plan(wanted)
+    assert isinstance(plan, ComparisonPlan), [item.describe() for item in plan]
+    return plan
+
+
+def run(
+    comparing: Comparing, workspace: Workspace, wanted: ComparisonRequest, fresh: bool = False
+) -> tuple[list[ComparisonEvent], ComparisonRecord]:
+    plan, session = planned(comparing, wanted), workspace.open_session()
+    events = list(comparing.run(plan, session, threading.Event(), fresh))
+    last = events[-1]
+    assert isinstance(last, Compared), last
+    return events, last.record
+
+
+def reused(events: list[ComparisonEvent]) -> list[bool]:
+    return [event.reused for event in events if isinstance(event, CellDone)]
+
+
+def test_four_arms_from_one_noise(comparing: Comparing, workspace: Workspace) -> None:
+    events, record = run(comparing, workspace, four_arms(request()))
+    assert record.validity.verdict is Verdict.VALID
+    assert len({cell.noise_sha256 for cell in record.cells}) == 1
+    by_role = {cell.place.role: cell.pixels_sha256 for cell in record.cells}
+    base, *others = (cell for cell in record.cells if cell.place.role is Role.ARM)
+    assert by_role[Role.SCALE_ZERO] == by_role[Role.BASE_AGAIN] == base.pixels_sha256
+    assert len({cell.pixels_sha256 for cell in (base, *others)}) == 4
+    assert record.summary == "The LoRA and the trigger words differ."
+    done = [event.cell for event in events if isinstance(event, CellDone)]
+    assert sorted(done) == list(range(6))
+    assert len(record.numbers) == 6, "each arm against each"
+    assert all(numbers.measures is not None for numbers in record.numbers)
+    working = [event for event in events if isinstance(event, CellWorking)]
+    assert [event.done for event in working] == sorted(event.done for event in working)
+    stored = events[-1]
+    assert isinstance(stored, Compared)
+    assert verify_comparison(stored.path).findings == ()
+    assert workspace.gallery.comparisons.read(stored.path) == record
+
+
+def test_a_second_run_finds_every_cell_but_the_base_again(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    wanted = base_against_lora(request())
+    first, record = run(comparing, workspace, wanted)
+    assert reused(first) == [False] * 3
+    assert comparing.forecast(planned(comparing, wanted)).found == 2
+    again, second = run(comparing, workspace, wanted)
+    assert reused(again) == [True, True, False]
+    assert [cell.reused for cell in second.cells] == [True, True, False]
+    assert [cell.pixels_sha256 for cell in second.cells] == [
+        cell.pixels_sha256 for cell in record.cells
+    ]
+    fresh, _ = run(comparing, workspace, wanted, fresh=True)
+    assert reused(fresh) == [False] * 3
+
+
+def test_a_picture_that_was_changed_is_not_reused(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    wanted = base_against_lora(request())
+    events, _ = run(comparing, workspace, wanted)
+    (path,) = (e.path for e in events if isinstance(e, CellDone) and e.cell == 1)
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    again, _ = run(comparing, workspace, wanted)
+    assert sorted(reused(again)) == [False, False, True]
+
+
+def test_cancel_keeps_what_is_done_and_the_next_run_goes_on(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    wanted = four_arms(request())
+    cancel, session = threading.Event(), workspace.open_session()
+    events = []
+    for event in comparing.run(planned(comparing, wanted), session, cancel):
+        events.append(event)
+        if len(reused(events)) == 2:
+            cancel.set()
+    last = events[-1]
+    assert isinstance(last, Compared)
+    assert last.cancelled
+    assert last.record.validity.verdict is Verdict.INCOMPLETE
+    states = [cell.state for cell in last.record.cells]
+    assert states.count(CellState.DONE) == 2
+    again, record = run(comparing, workspace, wanted)
+    assert sorted(reused(again)) == [False] * 4 + [True] * 2
+    assert record.validity.verdict is Verdict.VALID
+    assert not last.path.exists(), "the unfinished one gives way"
+    (only,) = comparisons(workspace)
+    assert only.verdict is Verdict.VALID
+
+
+def comparisons(workspace: Workspace) -> list[StoredComparison]:
+    found = workspace.gallery.comparisons.items()
+    return [each for each in found if isinstance(each, StoredComparison)]
+
+
+def test_cancelled_before_the_first_picture_leaves_nothing(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    plan, session = planned(comparing, four_arms(request())), workspace.open_session()
+    assert list(comparing.run(plan, session, cancel)) == [NothingCompared(cancelled=True)]
+    assert comparisons(workspace) == []
+
+
+def test_a_failed_cell_shows_its_error_and_the_others_go_on(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    axis = Axis(name=AxisName.LORA, values=("plain", "text"))
+    wanted = ComparisonRequest(kind=Kind.GRID, request=request(), columns=axis)
+    plan = planned(comparing, wanted)
+    models = workspace.settings.model_base_path
+    shutil.copy(models / "plain.safetensors", models / "text.safetensors")
+    events = list(comparing.run(plan, workspace.open_session(), threading.Event()))
+    (failed,) = (event for event in events if isinstance(event, CellFailed))
+    assert (failed.cell, failed.error.code) == (1, "weights")
+    last = events[-1]
+    assert isinstance(last, Compared)
+    assert [cell.state for cell in last.record.cells] == [CellState.DONE, CellState.FAILED]
+    assert last.record.cells[1].error == failed.error
+    assert last.record.validity.verdict is Verdict.INCOMPLETE
+
+
+def test_an_adapter_made_inert_after_its_check_is_caught(
+    comparing: Comparing, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate has passed, the scales read back are right, and the weights are nothing."""
+    real = engine_run.set_loras
+
+    def sabotage(base: Any, wanted: Any, make_room: Any) -> Any:
+        answer = real(base, wanted, make_room)
+        for _, _, layer in injected.lora_layers(base.pipeline):
+            for matrix in layer.lora_B.values():
+                matrix.weight.data.zero_()
+        return answer
+
+    monkeypatch.setattr(engine_run, "set_loras", sabotage)
+    events, record = run(comparing, workspace, base_against_lora(request()))
+    assert record.validity.verdict is Verdict.INVALID
+    (reason,) = record.validity.reasons
+    assert (reason.code, reason.cells) == ("same_pixels", (0, 1))
+    stored = events[-1]
+    assert isinstance(stored, Compared)
+    assert workspace.gallery.comparisons.read(stored.path).validity == record.validity
+    (listed,) = comparisons(workspace)
+    assert listed.verdict is Verdict.INVALID
+    assert verify_comparison(stored.path).ok, "it is stored as what it is: invalid"
+
+
+def test_the_gallery_shows_one_item_that_stands_for_its_cells(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    single = planned(comparing, base_against_lora(request(seed=99))).cells[0].plan
+    list(workspace.run(single, workspace.open_session(), threading.Event()))
+    _, record = run(comparing, workspace, base_against_lora(request()))
+    gallery = workspace.gallery
+    items = gallery.comparisons.items()
+    assert [type(item).__name__ for item in items] == ["StoredComparison", "Picture"]
+    assert gallery.comparisons.count() == 2
+    assert len(gallery.query()) == 4
+    assert items[0].name in {each.name for each in gallery.comparisons.items(limit=1)}
+    assert gallery.comparisons.items(limit=5, after=items[0]) == items[1:]
+    with Image.open(gallery.thumbnail(items[0])) as image:
+        assert image.width > 100
+    assert isinstance(items[0], StoredComparison)
+    assert items[0].title == record.title == "Base against LoRA: Plain"
+    gallery.reindex()
+    assert gallery.comparisons.items() == items
+    gallery.comparisons.delete(items[0].name)
+    assert len(gallery.comparisons.items()) == 4
+    assert not items[0].path.exists()
+
+
+def test_a_reused_picture_stays_in_the_grid(comparing: Comparing, workspace: Workspace) -> None:
+    wanted = base_against_lora(request())
+    single = planned(comparing, wanted).cells[1].plan
+    list(workspace.run(single, workspace.open_session(), threading.Event()))
+    run(comparing, workspace, wanted)
+    kinds = [type(item).__name__ for item in workspace.gallery.comparisons.items()]
+    assert sorted(kinds) == ["Picture", "StoredComparison"]
+
+
+def test_what_changes_in_a_stored_comparison_is_found(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    events, record = run(comparing, workspace, strengths(request(), (0.5, 1.0)))
+    stored = events[-1]
+    assert isinstance(stored, Compared)
+    path, whole = stored.path, stored.path.read_text()
+    judged = json.loads(whole)
+    judged["record"]["validity"]["verdict"] = "invalid"
+    path.write_text(json.dumps(judged))
+    assert not verify_comparison(path).ok
+    with pytest.raises(GalleryError, match="SHA-256"):
+        workspace.gallery.comparisons.read(path)
+    path.write_text(whole)
+    assert verify_comparison(path).ok
+    sheet = sheet_of(path).read_bytes()
+    Image.new("RGB", (8, 8)).save(sheet_of(path), "PNG")
+    assert {finding.code for finding in verify_comparison(path).findings} == {"sheet"}
+    sheet_of(path).write_bytes(sheet)
+    picture = workspace.gallery.outputs / str(record.cells[1].picture)
+    workspace.gallery.delete(picture)
+    (finding,) = verify_comparison(sheet_of(path)).findings
+    assert finding.code == "cell"
+    assert "strength 1.0" in finding.text
+
+
+def test_an_estimate_needs_a_past(comparing: Comparing, workspace: Workspace) -> None:
+    wanted = strengths(request(), (0.5, 1.0))
+    assert comparing.forecast(planned(comparing, wanted)).seconds is None
+    run(comparing, workspace, strengths(request(), (0.2, 0.4)))
+    forecast = comparing.forecast(planned(comparing, wanted))
+    assert (forecast.cells, forecast.found) == (2, 0)
+    assert forecast.seconds is not None
+    assert forecast.seconds > 0
+
+
+@pytest.mark.parametrize("name", ["../x.comparison.json", "a.png", ".h/x.comparison.json", "no"])
+def test_only_comparisons_of_the_gallery_are_opened(workspace: Workspace, name: str) -> None:
+    with pytest.raises(GalleryError):
+        workspace.gallery.comparisons.read(name)
