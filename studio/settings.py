@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from studio.errors import SettingsError
 
 BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
+LOCAL_PRESETS = BUILT_IN_PRESETS / "local.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,12 @@ class Settings:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         memory_budget: bytes that resident bases and LoRAs may take; None is automatic.
         civitai_api_key, hf_token: never shown, logged or written.
+        civitai_url, hf_endpoint: the sites' base addresses, without a slash at the end.
+        download_hosts: more hosts that the sites' downloads may lead to.
+        auto_download: whether a run fetches the weights it misses.
+        max_download: bytes of the largest file that is fetched.
+        offline: whether nothing at all is fetched or asked.
+        local_presets: the studio's own preset file, the only one it writes.
     """
 
     model_base_path: Path
@@ -37,6 +45,13 @@ class Settings:
     memory_budget: int | None = None
     civitai_api_key: str | None = field(default=None, repr=False)
     hf_token: str | None = field(default=None, repr=False)
+    civitai_url: str = "https://civitai.com"
+    download_hosts: tuple[str, ...] = ()
+    hf_endpoint: str = "https://huggingface.co"
+    auto_download: bool = True
+    max_download: int = 64_000_000_000
+    offline: bool = False
+    local_presets: Path = LOCAL_PRESETS
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
@@ -67,6 +82,18 @@ class Settings:
             memory_budget=_gigabytes(values, "MEMORY_BUDGET_GB"),
             civitai_api_key=values.get("CIVITAI_API_KEY"),
             hf_token=values.get("HF_TOKEN"),
+            civitai_url=_site(values, "CIVITAI_BASE_URL", "https://civitai.com"),
+            download_hosts=tuple(
+                host.strip()
+                for host in values.get("DOWNLOAD_HOSTS", "").split(",")
+                if host.strip()
+            ),
+            hf_endpoint=_site(values, "HF_ENDPOINT", "https://huggingface.co"),
+            # On a Space every visitor could make the studio fetch: only its owner says so.
+            auto_download=_flag(values, "AUTO_DOWNLOAD", "0" if values.get("SPACE_ID") else "1"),
+            max_download=_gigabytes(values, "MAX_DOWNLOAD_GB") or 64_000_000_000,
+            offline=_flag(values, "HF_HUB_OFFLINE"),
+            local_presets=_path(values, "LOCAL_PRESETS", directory, str(LOCAL_PRESETS)),
         )
 
 
@@ -81,8 +108,22 @@ def _port(values: Mapping[str, str]) -> int:
     return int(raw)
 
 
-def _flag(values: Mapping[str, str], name: str) -> bool:
-    raw = values.get(name, "0").lower()
+def _site(values: Mapping[str, str], name: str, default: str) -> str:
+    raw = values.get(name, default).rstrip("/")
+    parts = urlsplit(raw)
+    own = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    whole = parts.hostname and not (parts.query or parts.fragment or parts.username)
+    schemes = ("https", "http") if own else ("https",)
+    if not whole or parts.scheme not in schemes:
+        raise SettingsError(
+            f"{name} is {raw!r}.",
+            "Set it to an https address; plain http, which anybody can read, is for localhost.",
+        )
+    return raw
+
+
+def _flag(values: Mapping[str, str], name: str, default: str = "0") -> bool:
+    raw = values.get(name, default).lower()
     if raw in ("1", "true", "yes", "on"):
         return True
     if raw in ("0", "false", "no", "off"):

@@ -22,8 +22,6 @@ PACKAGES = {
 
 NOT_IMPORTED = {
     "accelerate": "diffusers and peft load weights with it",
-    "huggingface-hub": "for downloads",
-    "requests": "for downloads",
 }
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -82,6 +82,43 @@ def test_a_bad_value_is_named_with_its_variable(tmp_path: Path, name: str, value
     assert caught.value.way_out
 
 
+def test_a_run_fetches_what_it_misses_unless_it_is_a_space(tmp_path: Path) -> None:
+    assert Settings.from_env({}, tmp_path).auto_download
+    assert not Settings.from_env({"SPACE_ID": "someone/space"}, tmp_path).auto_download
+    said = {"SPACE_ID": "someone/space", "AUTO_DOWNLOAD": "1"}
+    assert Settings.from_env(said, tmp_path).auto_download
+    assert not Settings.from_env({"AUTO_DOWNLOAD": "0"}, tmp_path).auto_download
+
+
+def test_the_sites_are_asked_over_https_but_on_this_machine(tmp_path: Path) -> None:
+    settings = Settings.from_env({"CIVITAI_BASE_URL": "http://127.0.0.1:9000/"}, tmp_path)
+    assert settings.civitai_url == "http://127.0.0.1:9000"
+    assert settings.hf_endpoint == "https://huggingface.co"
+    for name in ("CIVITAI_BASE_URL", "HF_ENDPOINT"):
+        for value in (
+            "http://civitai.com",
+            "civitai.com",
+            "file:///x",
+            "https://u:p@x.y",
+            "https:",
+        ):
+            with pytest.raises(SettingsError, match=name):
+                Settings.from_env({name: value}, tmp_path)
+
+
+def test_hosts_sizes_and_the_local_presets(tmp_path: Path) -> None:
+    said = {
+        "DOWNLOAD_HOSTS": "a.example, .b.example",
+        "MAX_DOWNLOAD_GB": "2",
+        "HF_HUB_OFFLINE": "1",
+    }
+    settings = Settings.from_env(said | {"LOCAL_PRESETS": "mine.yaml"}, tmp_path)
+    assert settings.download_hosts == ("a.example", ".b.example")
+    assert settings.max_download == 2_000_000_000
+    assert settings.offline
+    assert settings.local_presets == tmp_path / "mine.yaml"
+
+
 def test_keys_never_show(tmp_path: Path) -> None:
     settings = Settings.from_env({"HF_TOKEN": "sesame-1", "CIVITAI_API_KEY": "sesame-2"}, tmp_path)
     assert settings.hf_token == "sesame-1"

@@ -1,0 +1,28 @@
+"""Weights from CivitAI and the Hugging Face Hub: planned, fetched, checked, adopted."""
+
+from studio.downloads.downloads import Downloads
+from studio.downloads.events import (
+    Checking,
+    DownloadEvent,
+    Fetched,
+    Fetching,
+    Stopped,
+    Waiting,
+)
+from studio.downloads.links import CivitaiName, HubName
+from studio.downloads.plan import DownloadPlan, RemoteFile, in_bytes
+
+__all__ = [
+    "Checking",
+    "CivitaiName",
+    "DownloadEvent",
+    "DownloadPlan",
+    "Downloads",
+    "Fetched",
+    "Fetching",
+    "HubName",
+    "RemoteFile",
+    "Stopped",
+    "Waiting",
+    "in_bytes",
+]

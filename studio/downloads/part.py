@@ -1,0 +1,161 @@
+"""A file while it comes: locked by whoever fetches it, kept for the next time, resumed.
+
+The part lies beside its target, ``.NAME.part``, so that it is on the same disk and becomes the
+target by one renaming. It is its own lock file: ``flock`` is freed by any end of a process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.errors import DownloadError
+
+if sys.platform != "win32":
+    import fcntl
+
+BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """What tells whether the rest of a file belongs to the part that is here.
+
+    Attributes:
+        file: the identity the publisher gives: its hash, else address and size.
+        etag: a strong ETag, or the date of the last change; empty where the storage has none.
+    """
+
+    file: str
+    etag: str = ""
+
+
+def part_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
+
+
+def lock(path: Path, folder: bool = False) -> int | None:
+    """An open descriptor that holds the lock on ``path``, which is made; None where another
+    has it. Closing it gives the lock back.
+
+    Raises:
+        DownloadError: this system has no ``flock``.
+        OSError: the disk does not take it.
+    """
+    if sys.platform == "win32":
+        raise DownloadError(
+            "Downloads need a system with flock: Linux or macOS.", "Put the file there by hand."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        if folder:
+            path.mkdir(exist_ok=True)
+        flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR | os.O_CREAT
+        try:
+            descriptor = os.open(path, flags, 0o666)
+        except FileNotFoundError:
+            continue  # its owner finished between our two looks
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # Whoever had the lock before may have given the file its final name meanwhile.
+        if _is_still(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        there, ours = path.stat(), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+class Part:
+    """The part at ``path``, locked; use as a context manager, which gives the lock back."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._note = path.with_name(path.name + ".json")
+        self._descriptor = descriptor
+        self.hash = hashlib.sha256()
+        self.size = os.fstat(descriptor).st_size
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    @property
+    def validator(self) -> Validator | None:
+        """What the bytes here belong to; None where nobody knows."""
+        try:
+            said = json.loads(self._note.read_text("utf-8"))
+            return Validator(str(said["file"]), str(said["etag"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def begin(self, validator: Validator) -> None:
+        """Empty the part; from now on it belongs to ``validator``."""
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self.size = 0
+        self.hash = hashlib.sha256()
+        text = json.dumps({"file": validator.file, "etag": validator.etag})
+        temporary = self._note.with_name(self._note.name + ".new")
+        temporary.write_text(text, "utf-8")
+        temporary.replace(self._note)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self.hash.update(data)
+        self.size += len(data)
+
+    def reread(self) -> int:
+        """Hash one more block of what is here; the bytes read, 0 at the end."""
+        data = os.read(self._descriptor, BLOCK)
+        self.hash.update(data)
+        return len(data)
+
+    def rewind(self) -> None:
+        """Before the first ``reread``."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self.size = os.fstat(self._descriptor).st_size
+        self.hash = hashlib.sha256()
+
+    def head(self, count: int) -> bytes:
+        return os.pread(self._descriptor, count, 0)
+
+    def sync(self) -> None:
+        os.fsync(self._descriptor)
+
+    @contextmanager
+    def unless_empty(self) -> Iterator[None]:
+        """Whatever ends the block, a part that holds nothing does not stay."""
+        try:
+            yield
+        finally:
+            if self.size == 0:
+                self.discard()
+
+    def discard(self) -> None:
+        """Keep nothing of it."""
+        self.path.unlink(missing_ok=True)
+        self.forget()
+
+    def forget(self) -> None:
+        """The part has become the target: its note goes."""
+        with suppress(OSError):
+            self._note.unlink(missing_ok=True)
