@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import diffusers
 import pytest
 import torch
 
-from studio.engine.tiny import save_tiny
-from tests.studios import PROMPT, TinyStudio
+from tests.engine.conftest import OpenStudio, TinyBases
+from tests.studios import PROMPT
 
 SDXL, FLUX, KONTEXT = "StableDiffusionXLPipeline", "FluxPipeline", "FluxKontextPipeline"
 Case = tuple[str, str | None, dict[str, Any], dict[str, Any]]
@@ -58,36 +57,6 @@ CASES: dict[str, Case] = {
 }
 
 
-@pytest.fixture(scope="module")
-def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """(pipeline, variant) → the folder of its tiny base, built once."""
-    torch.set_num_threads(1)
-    built: dict[tuple[str, str | None], Path] = {}
-
-    def base(pipeline: str, variant: str | None = None) -> Path:
-        key = (pipeline, variant)
-        if key not in built:
-            built[key] = save_tiny(pipeline, tmp_path_factory.mktemp("base"), variant=variant)
-        return built[key]
-
-    return base
-
-
-@pytest.fixture
-def opened(tmp_path: Path, tiny_bases: Callable[..., Path]) -> Iterator[Callable[..., TinyStudio]]:
-    studios: list[TinyStudio] = []
-
-    def studio(pipeline: str, variant: str | None = None) -> TinyStudio:
-        folder = tmp_path / str(len(studios))
-        folder.mkdir()
-        studios.append(TinyStudio.open(folder, pipeline, tiny_bases(pipeline, variant)))
-        return studios[-1]
-
-    yield studio
-    for each in studios:
-        each.workspace.close()
-
-
 def theirs(base: Path, pipeline: str, **call: Any) -> bytes:
     """RGB bytes of diffusers' own picture of PROMPT at 64 by 32, seed 7, in two steps."""
     made = getattr(diffusers, pipeline).from_pretrained(base, local_files_only=True)
@@ -99,9 +68,9 @@ def theirs(base: Path, pipeline: str, **call: Any) -> bytes:
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("sdxl")])
 def test_the_picture_is_the_pipelines_own(
-    name: str, opened: Callable[..., TinyStudio], tiny_bases: Callable[..., Path]
+    name: str, open_studio: OpenStudio, tiny_bases: TinyBases
 ) -> None:
     pipeline, variant, asked, call = CASES[name]
-    made = opened(pipeline, variant).make(**asked, width=64)
+    made = open_studio(pipeline, variant).make(**asked, width=64)
     assert made.pixels == theirs(tiny_bases(pipeline, variant), pipeline, **call)
     assert made.record.receipt.warnings == ()
