@@ -4,11 +4,15 @@ from functools import cache
 
 import torch
 from diffusers import (
+    AuraFlowTransformer2DModel,
     AutoencoderKL,
     ChromaTransformer2DModel,
     Flux2Transformer2DModel,
     FluxTransformer2DModel,
+    HunyuanVideoTransformer3DModel,
+    Krea2Transformer2DModel,
     Lumina2Transformer2DModel,
+    QwenImage21Transformer2DModel,
     QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     UNet2DConditionModel,
@@ -47,6 +51,26 @@ SD3 = {
     "joint_attention_dim": 4096,
     "caption_projection_dim": 1536,
 }
+SD3_LARGE = {
+    "num_layers": 38,
+    "num_attention_heads": 38,
+    "joint_attention_dim": 4096,
+    "caption_projection_dim": 2432,
+}
+REFINER = {
+    "block_out_channels": (384, 768, 1536, 1536),
+    "down_block_types": ("DownBlock2D", *["CrossAttnDownBlock2D"] * 2, "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", *["CrossAttnUpBlock2D"] * 2, "UpBlock2D"),
+    "transformer_layers_per_block": 4,
+    "cross_attention_dim": 1280,
+    "attention_head_dim": (6, 12, 24, 24),
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2560,
+}
+WAN_SMALL = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
+WAN_5B = {"num_attention_heads": 24, "ffn_dim": 14336, "num_layers": 30}
 MODELS = {
     "mini": lambda: UNet2DConditionModel(**MINI),
     "sd15": lambda: UNet2DConditionModel(cross_attention_dim=768),
@@ -66,19 +90,30 @@ MODELS = {
     "clip-768": lambda: CLIPTextModel(CLIPTextConfig(hidden_size=768, num_hidden_layers=12)),
     "clip-128": lambda: CLIPTextModel(CLIPTextConfig(hidden_size=128, num_hidden_layers=3)),
 }
+RELATIVES = {
+    "sdxl-refiner": lambda: UNet2DConditionModel(**REFINER),
+    "sd3-large": lambda: SD3Transformer2DModel(**SD3_LARGE),
+    "qwen-2.1": QwenImage21Transformer2DModel,
+    "wan-1.3b": lambda: WanTransformer3DModel(**WAN_SMALL),
+    "wan-5b": lambda: WanTransformer3DModel(**WAN_5B),
+    "hunyuanvideo": lambda: HunyuanVideoTransformer3DModel(guidance_embeds=True),
+    "auraflow": AuraFlowTransformer2DModel,
+    "krea2": Krea2Transformer2DModel,
+}
+"""Models that are only told apart from those above."""
 UNETS = ("mini", "sd15", "sd2", "sdxl")
 
 
 def build(model: str) -> torch.nn.Module:
     """The model with real memory; for small ones."""
-    return MODELS[model]()
+    return {**MODELS, **RELATIVES}[model]()
 
 
 @cache
 def weights_of(model: str) -> Shapes:
     """Every tensor of a model at full size; the meta device needs no memory for it."""
     with torch.device("meta"):
-        built = MODELS[model]()
+        built = {**MODELS, **RELATIVES}[model]()
     return {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
 
 
@@ -86,7 +121,7 @@ def weights_of(model: str) -> Shapes:
 def layers_of(model: str) -> Shapes:
     """The weights of linear and convolution layers: module → shape."""
     with torch.device("meta"):
-        built = MODELS[model]()
+        built = {**MODELS, **RELATIVES}[model]()
     kinds = (torch.nn.Linear, torch.nn.Conv2d)
     return {
         name: tuple(module.weight.shape)

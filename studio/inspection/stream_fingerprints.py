@@ -160,6 +160,15 @@ STREAM_RULES: tuple[Rule, ...] = (
         "Single blocks of {reads} features have separate attention layers, as in FLUX.1.",
         pairs=squares((3072,), 1, 1) | squares((3072,), 1, 4),
         blocks=(0, 37),
+        needs=_DOUBLE + "|" + _SINGLE + "proj_",
+        prefer="flux1",
+    ),
+    Rule(
+        (*_FLUX1_ALIKE, "auraflow"),
+        _SINGLE + r"attn_to_[qkv]$",
+        "Single blocks of {reads} features have separate attention layers, as in FLUX.1.",
+        pairs=squares((3072,), 1, 1),
+        blocks=(0, 37),
         prefer="flux1",
     ),
     Rule(
@@ -187,7 +196,7 @@ STREAM_RULES: tuple[Rule, ...] = (
         prefer="flux1",
     ),
     Rule(
-        ("flux1", "flux2", "chroma"),
+        ("flux1", "flux2", "chroma", "hunyuanvideo"),
         _BFL_ATTN,
         "Double blocks are {reads} features wide, as in FLUX.1 and FLUX.2 Klein 4B.",
         reads=widths_of(3072),

@@ -40,7 +40,7 @@ UNET_RULES: tuple[Rule, ...] = (
         reads=widths_of(320, 640, 1280),
     ),
     Rule(
-        ("mini", "sd15", "sd2", "sdxl"),
+        ("mini", "sd15", "sd2", "sdxl", "sdxl-refiner"),
         _UNET,
         "The layers are named as in a U-Net, and none of them tells which.",
     ),
