@@ -50,8 +50,9 @@ class BaseProof(Contract):
 
     Attributes:
         fresh: measured in this run; else carried over from an earlier run on the same
-            resident pipeline, in which since then no LoRA was loaded, removed, switched or
-            rescaled and no weight was replaced or written.
+            resident pipeline, in which since then no LoRA was loaded or removed and no weight
+            of the base was replaced or written. A run without LoRAs carries over no proof that
+            is older than a switch.
     """
 
     loaded: str

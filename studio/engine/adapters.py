@@ -15,7 +15,8 @@ from studio.engine import injected
 from studio.engine.admission import MakeRoom, WantedLora, admit
 from studio.engine.device import named_errors
 from studio.engine.probe import read_probe, relative_change
-from studio.engine.resident import Adapter, Measured, ResidentBase
+from studio.engine.resident import Adapter, Proof, ResidentBase
+from studio.engine.state import base_state, lora_state
 from studio.errors import ContractBroken, LoraRefused
 from studio.receipt import BaseProof, ComponentReceipt, LoraReceipt
 
@@ -58,14 +59,15 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
     scales = _scales(base, wanted)
     done = False
     try:
-        fresh = _switch(base, wanted, scales)
+        with named_errors(base.device, "the probe"):
+            proof = _prove_base(base, wanted)
+            _switch(base, wanted, scales)
+            effect = _effect(base, wanted) if wanted else None
         done = True
     finally:
         if not done:
             injected.activate(base.pipeline, {})
-    assert base.measured is not None  # _switch measures, or raises
-    proof = BaseProof(loaded=base.loaded.digest, now=base.measured.base_digest, fresh=fresh)
-    return LoraSet(tuple(wanted), scales, resident, proof, base.measured.effect)
+    return LoraSet(tuple(wanted), scales, resident, proof, effect)
 
 
 def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
@@ -138,49 +140,60 @@ def _demand(found: Mapping[injected.Place, float], wanted: Mapping[injected.Plac
         )
 
 
+def _prove_base(base: ResidentBase, wanted: Sequence[WantedLora]) -> BaseProof:
+    """With every LoRA off, the base computes what it did when it was loaded, to the bit.
+
+    Measured with one call of the probe, or carried over: switching LoRAs touches no weight of
+    the base (they are never fused), so a proof holds while those weights are neither replaced
+    nor written and no LoRA comes or goes. A run without LoRAs is the arm that others are
+    compared with: it carries over no proof that is older than a switch.
+
+    Raises:
+        ContractBroken: it does not; ``base.spoiled`` is set.
+    """
+    state = base_state(base.pipeline)
+    proof = base.proof
+    fresh = proof is None or proof.state != state
+    if proof is not None and not wanted:
+        fresh = fresh or proof.switched or bool(injected.read_active(base.pipeline))
+    if fresh:
+        base.proof = None
+        injected.activate(base.pipeline, {})
+        digest = read_probe(base.family, base.pipeline).digest
+        if digest != base.loaded.digest:
+            base.spoiled = "its output without LoRAs has changed"
+            raise ContractBroken(
+                f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
+                "The base was dropped from memory; run it again and it is loaded anew.",
+            )
+        proof = base.proof = Proof(base_state(base.pipeline), digest)
+    assert proof is not None
+    return BaseProof(loaded=base.loaded.digest, now=proof.digest, fresh=fresh)
+
+
 def _switch(
     base: ResidentBase, wanted: Sequence[WantedLora], scales: Mapping[injected.Place, float]
-) -> bool:
-    """Activate and measure; returns whether the base was proven by this call.
-
-    The base's proof is carried over only while the state token stays what it was when the
-    proof was made: no LoRA was loaded, removed, switched or rescaled since, and no weight
-    was replaced or written. The effect belongs to a state, so it is carried over to every
-    run with the same token. Both cost one call of the probe where they are measured.
-    """
-    pipeline = base.pipeline
-    if base.measured is not None and base.measured.token == injected.state_token(pipeline):
-        active = injected.read_active(pipeline)
-        if not injected.differences(active, scales):
-            return False
-    base.measured = None
-    injected.activate(pipeline, {})
-    with named_errors(base.device, "the probe"):
-        digest = _prove_base(base)
-        injected.activate(
-            pipeline, {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
-        )
-        _demand(injected.read_active(pipeline), scales)
-        token = injected.state_token(pipeline)
-        if wanted and token not in base.effects:
-            base.effects[token] = _effect(base, wanted)
-    base.measured = Measured(token, digest, base.effects.get(token))
-    return True
-
-
-def _prove_base(base: ResidentBase) -> str:
-    """The probe's digest with every LoRA off, which must be the one of the base as loaded."""
-    digest = read_probe(base.family, base.pipeline).digest
-    if digest != base.loaded.digest:
-        base.spoiled = "its output without LoRAs has changed"
-        raise ContractBroken(
-            f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
-            "The base was dropped from memory; run it again and it is loaded anew.",
-        )
-    return digest
+) -> None:
+    """Make the set the active one, unless it is, and read it back."""
+    if not injected.differences(injected.read_active(base.pipeline), scales):
+        return
+    assert base.proof is not None
+    base.proof.switched = True
+    strengths = {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
+    injected.activate(base.pipeline, strengths)
+    _demand(injected.read_active(base.pipeline), scales)
 
 
 def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:
+    """What the set changes in the probe's output, measured once for each state.
+
+    Raises:
+        LoraRefused: nothing, or it makes numbers that are not finite.
+    """
+    state = (base_state(base.pipeline), lora_state(base.pipeline))
+    known = base.effects.get(state)
+    if known is not None:
+        return known
     with_loras = read_probe(base.family, base.pipeline)
     slugs = ", ".join(lora.slug for lora in wanted if lora.strength)
     if not with_loras.finite:
@@ -193,4 +206,5 @@ def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:
             ("It is loaded in full, and at this strength it changes nothing.",),
             "Raise its strength, or leave it out.",
         )
+    base.remember_effect(state, effect)
     return effect

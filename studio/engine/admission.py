@@ -14,6 +14,7 @@ from studio.engine.libraries import listen
 from studio.engine.lora_file import read_lora
 from studio.engine.probe import read_probe
 from studio.engine.resident import Adapter, ResidentBase
+from studio.engine.state import adapter_state
 from studio.errors import LoraRefused
 
 MakeRoom = Callable[[int, ResidentBase, frozenset[str]], None]
@@ -54,7 +55,7 @@ def admit(
     layers = build(lora.slug, fit_to_base(file, base.pipeline, lora.waived), base.dtype)
     make_room(_bytes(layers), base, needed)
     name = f"studio_{lora.sha256}"
-    base.forget_measurements()
+    base.proof = None
     done = False
     try:
         size = _inject(base, lora, name, layers)
@@ -77,7 +78,7 @@ def _bytes(layers: Sequence[Built]) -> int:
 
 def _inject(base: ResidentBase, lora: WantedLora, name: str, layers: Sequence[Built]) -> int:
     others = frozenset(adapter.name for adapter in base.adapters.values())
-    before = injected.adapter_token(base.pipeline, others)
+    before = adapter_state(base.pipeline, others)
     with (
         named_errors(base.device, f"the LoRA {lora.slug}"),
         listen(base.places) as heard,
@@ -86,7 +87,7 @@ def _inject(base: ResidentBase, lora: WantedLora, name: str, layers: Sequence[Bu
     problems = list(injected.check_weights(base.pipeline, name, layers))
     # The libraries have no reason to speak here, so whatever they say is a finding.
     problems += [f"The libraries said: {text[:300]}" for text in heard]
-    if injected.adapter_token(base.pipeline, others) != before:
+    if adapter_state(base.pipeline, others) != before:
         problems.append("Loading it changed another resident LoRA.")
     if problems:
         shown = problems[:3]

@@ -28,10 +28,25 @@ _EMPTY = LoraConfig(init_lora_weights=False)
 _PLACEHOLDER = "empty"
 
 
+def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every module by name, a LoRA layer for the one it wraps; nothing inside LoRA layers.
+
+    So that looking through a base costs the same, however many LoRAs are in memory.
+    """
+    waiting: list[tuple[str, nn.Module]] = [("", model)]
+    while waiting:
+        name, module = waiting.pop()
+        yield name, module
+        if not isinstance(module, LoraLayer):
+            prefix = f"{name}." if name else ""
+            children = [(prefix + child, part) for child, part in module.named_children()]
+            waiting.extend(reversed(children))
+
+
 def lora_layers(pipeline: Pipeline) -> Iterator[tuple[str, str, LoraLayer]]:
     """(component, module name, layer) of every wrapped module."""
     for component, model in components_of(pipeline).items():
-        for name, module in model.named_modules():
+        for name, module in modules_of(model):
             if isinstance(module, LoraLayer):
                 yield component, name, module
 
@@ -43,8 +58,10 @@ def activate(pipeline: Pipeline, strengths: Mapping[str, float]) -> None:
     """
     for _, _, layer in lora_layers(pipeline):
         here = [name for name in strengths if name in layer.lora_A]
-        layer.enable_adapters(bool(here))
-        layer.set_adapter(here, inference_mode=True)
+        # What peft's set_adapter and enable_adapters set; they would also go through every
+        # resident adapter's weights, to say again that none of them is trained.
+        layer._active_adapter = here
+        layer._disable_adapters = not here
         for name in here:
             layer.set_scale(name, strengths[name])
 
@@ -160,17 +177,6 @@ def _compare(layer: LoraLayer, name: str, built: Built) -> str:
     return ""
 
 
-def adapter_token(pipeline: Pipeline, names: frozenset[str]) -> tuple[object, ...]:
-    """Changes when a weight or the place of one of these adapters does."""
-    return tuple(
-        (component, module, name, weight.data_ptr(), weight._version)
-        for component, module, layer in lora_layers(pipeline)
-        for name in layer.lora_A
-        if name in names
-        for weight in parts_of(layer, name)
-    )
-
-
 def remove(pipeline: Pipeline, name: str) -> None:
     """Take the adapter out, wherever it is, and unwrap modules that carry none any more."""
     for model in components_of(pipeline).values():
@@ -192,27 +198,3 @@ def _unwrap_empty(model: nn.Module) -> None:
     for name, module in wrapped:
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, module.get_base_layer())
-
-
-def state_token(pipeline: Pipeline) -> tuple[object, ...]:
-    """Changes whenever a LoRA is loaded, removed, switched, scaled or merged, or a weight of
-    the denoiser or a text encoder is replaced or written in place.
-
-    Tensors are known by address and version counter; ``.data`` writes escape the counter,
-    but the only code that makes them is peft's merge, and merged adapters are listed here.
-    """
-    layers = tuple(
-        (
-            id(layer),
-            layer.disable_adapters,
-            tuple((name, layer.scaling.get(name)) for name in layer.active_adapters),
-            tuple(layer.merged_adapters),
-        )
-        for _, _, layer in lora_layers(pipeline)
-    )
-    weights = tuple(
-        (weight.data_ptr(), weight._version)
-        for model in components_of(pipeline).values()
-        for weight in (*model.parameters(), *model.buffers())
-    )
-    return layers, weights

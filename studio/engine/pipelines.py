@@ -149,14 +149,13 @@ class PipelineManager:
         self._bases.pop(base.key, None)
         base.pipeline = None
         base.adapters.clear()
-        base.scheduler = base.preview = None
-        base.forget_measurements()
+        base.scheduler = base.preview = base.proof = None
 
     def drop_adapter(self, base: ResidentBase, sha256: str) -> Adapter:
         """Take one LoRA out of a base."""
         adapter = base.adapters.pop(sha256)
         remove(base.pipeline, adapter.name)
-        base.forget_measurements()
+        base.proof = None
         return adapter
 
     def release(self, session: str) -> int:

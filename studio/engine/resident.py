@@ -14,6 +14,9 @@ from studio.engine.families import Family
 from studio.engine.folder import Pipeline
 from studio.engine.probe import Reading
 
+EFFECTS = 512
+"""Measured effects that are kept per base; each is of one set at its strengths."""
+
 
 @dataclass(slots=True)
 class Adapter:
@@ -36,13 +39,19 @@ class Adapter:
     used: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The last measurement, and the pipeline's state it holds for."""
+@dataclass(slots=True)
+class Proof:
+    """That with every LoRA off the base computes what it did when it was loaded.
 
-    token: tuple[object, ...] = field(repr=False)
-    base_digest: str
-    effect: float | None
+    Attributes:
+        state: of the base's own weights, which it holds for (``state.base_state``).
+        digest: of the probe, as read then.
+        switched: whether a LoRA was switched on since.
+    """
+
+    state: str
+    digest: str
+    switched: bool = False
 
 
 @dataclass(slots=True)
@@ -59,8 +68,8 @@ class ResidentBase:
         places: the paths that went into it, by the names that records give them.
         loaded: the probe's reading before any LoRA was near.
         adapters: resident LoRAs by the SHA-256 of their file.
-        measured: None until the first measurement with the present adapters.
-        effects: state token → effect, of the sets measured since a LoRA came or went.
+        proof: None before the first one, and after a LoRA came or went.
+        effects: (state of the base, of the LoRAs at work) → measured effect; the latest ones.
         spoiled: why this pipeline must not be used again; None while it may.
         preview: (latent channels + 1, 3) map from latents to RGB, fitted on first use.
     """
@@ -78,16 +87,17 @@ class ResidentBase:
     messages: tuple[str, ...] = ()
     places: dict[Path, str] = field(default_factory=dict)
     adapters: dict[str, Adapter] = field(default_factory=dict)
-    measured: Measured | None = None
-    effects: dict[tuple[object, ...], float] = field(default_factory=dict, repr=False)
+    proof: Proof | None = None
+    effects: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
     spoiled: str | None = None
     preview: torch.Tensor | None = None
     used: int = 0
 
-    def forget_measurements(self) -> None:
-        """A LoRA came or went: nothing measured before holds."""
-        self.measured = None
-        self.effects.clear()
+    def remember_effect(self, state: tuple[str, str], effect: float) -> None:
+        """Keep a measurement; the oldest goes when there are EFFECTS of them."""
+        if len(self.effects) >= EFFECTS:
+            self.effects.pop(next(iter(self.effects)))
+        self.effects[state] = effect
 
     @property
     def total(self) -> int:

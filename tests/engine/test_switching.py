@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,5 +166,53 @@ def test_a_hundred_switches_do_not_grow_anything(
     for turn in range(100):
         loras = set_loras(base, [wanted[turn % 2]], manager.make_room)
         assert loras.proof.holds
-        assert loras.proof.fresh
     assert size() == before
+    off = set_loras(base, [], manager.make_room)
+    assert off.proof.fresh
+    assert off.proof.holds
+
+
+def test_a_switch_carries_the_proof_over_and_the_base_arm_does_not(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """A switch touches no weight of the base; what is compared with it is proven anew."""
+    sets = {
+        "plain": ((tiny_loras["plain"], 1.0),),
+        "weak": ((tiny_loras["plain"], 0.5),),
+        "text": ((tiny_loras["text"], 1.0),),
+        "base": (),
+    }
+
+    def fresh(name: str) -> bool:
+        (made,) = pictures(engine, make_job(tiny_base, *sets[name]))
+        assert made.receipt.base_proof.holds
+        return made.receipt.base_proof.fresh
+
+    assert [fresh(name) for name in ("plain", "text")] == [True, True], "each was loaded"
+    assert [fresh(name) for name in ("plain", "weak", "text")] == [False, False, False]
+    assert [fresh(name) for name in ("base", "base", "plain", "base")] == [
+        True, False, False, True,
+    ]  # fmt: skip
+
+
+def test_an_effect_is_measured_once_for_each_state(
+    engine: Engine,
+    tiny_base: Path,
+    tiny_loras: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And it outlives the coming and going of other LoRAs, which it does not depend on."""
+    from studio.engine import adapters
+
+    measured: list[float] = []
+    change = adapters.relative_change
+
+    def counting(*readings: Any) -> float:
+        measured.append(change(*readings))
+        return measured[-1]
+
+    monkeypatch.setattr(adapters, "relative_change", counting)
+    for name, strength in (("plain", 1.0), ("plain", 0.5), ("text", 1.0), ("plain", 1.0)):
+        (made,) = pictures(engine, make_job(tiny_base, (tiny_loras[name], strength)))
+    assert len(measured) == 3
+    assert made.receipt.effect == measured[0] != measured[1]
