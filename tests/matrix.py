@@ -1,0 +1,102 @@
+"""What the README calls supported, as data: ``tests/engine/test_matrix.py`` runs every row.
+
+``python -m tests.matrix --write README.md`` writes the table between its markers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studio.architecture import Mode, pipeline_traits
+
+START, END = "<!-- matrix: written by python -m tests.matrix -->", "<!-- end of matrix -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of base, run end to end with LoRAs.
+
+    Attributes:
+        pipeline: diffusers' class, and ``variant`` the tiny base of it (see ``TINY``).
+        models: what people call such bases.
+        parts: which components LoRAs change, in the pipeline's order.
+        settings: of the base's preset.
+    """
+
+    pipeline: str
+    variant: str | None
+    models: str
+    parts: tuple[str, ...]
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.pipeline if self.variant is None else f"{self.pipeline} ({self.variant})"
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """As the form offers them."""
+        known = pipeline_traits(self.pipeline).modes
+        return tuple(mode for mode in Mode if mode in known)
+
+
+_UNET = ("unet", "text_encoder")
+_FLUX = ("transformer", "text_encoder")
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "StableDiffusionPipeline",
+        None,
+        "Stable Diffusion 1.5 and its finetunes",
+        _UNET,
+        {"guidance_scale": 7.0},
+    ),
+    Row(
+        "StableDiffusionXLPipeline",
+        None,
+        "SDXL, Pony, Illustrious and other finetunes",
+        (*_UNET, "text_encoder_2"),
+        {"guidance_scale": 5.0},
+    ),
+)
+
+
+def table() -> str:
+    """The README's table, in Markdown."""
+    lines = ["| diffusers' class | Models | Modes | LoRAs change |", "|---|---|---|---|"]
+    for row in ROWS:
+        variant = "" if row.variant is None else f", {row.variant}"
+        modes = ", ".join(f"`{mode.value}`" for mode in row.modes)
+        parts = ", ".join(f"`{part}`" for part in row.parts)
+        lines.append(f"| `{row.pipeline}`{variant} | {row.models} | {modes} | {parts} |")
+    return "\n".join(lines)
+
+
+def with_table(text: str) -> str:
+    """``text`` with today's table between the markers.
+
+    Raises:
+        ValueError: the markers are not there.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"there are no lines {START} and {END}")
+    return f"{before}{START}\n\n{table()}\n\n{END}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print the table, or write it into a file.")
+    parser.add_argument("--write", type=Path)
+    path = parser.parse_args().write
+    if path is None:
+        print(table())
+    else:
+        path.write_text(with_table(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
