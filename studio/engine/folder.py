@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from studio.engine.processors import halves
 from studio.errors import BaseRefused
 
 # Pipeline is Any: diffusers' pipelines share no typed interface.
@@ -44,7 +45,8 @@ def from_folder(
     }
     if "safety_checker" in absent:
         absent["requires_safety_checker"] = False
-    return getattr(diffusers, pipeline).from_pretrained(
+    processors = halves(path, index)
+    loaded = getattr(diffusers, pipeline).from_pretrained(
         path,
         local_files_only=True,
         use_safetensors=True,
@@ -52,7 +54,10 @@ def from_folder(
         dtype=dtype,
         trust_remote_code=False,
         **absent,
+        **dict.fromkeys(processors),
     )
+    loaded.register_modules(**processors)
+    return loaded
 
 
 def read_index(path: Path, pipeline: str) -> dict[str, Any]:

@@ -15,8 +15,12 @@ from torch import nn
 
 from studio.engine.folder import Pipeline
 from studio.engine.tiny.flux1 import flux_dev, flux_kontext, flux_schnell
+from studio.engine.tiny.flux2 import flux2_dev, flux2_klein, flux2_klein_base
+from studio.engine.tiny.published import name_processors
+from studio.engine.tiny.qwen import qwen_image, qwen_image_edit, qwen_image_edit_plus
 from studio.engine.tiny.sd import stable_diffusion
 from studio.engine.tiny.sdxl import sdxl, sdxl_reading_empty
+from studio.engine.tiny.zimage import z_image_base, z_image_turbo
 
 __all__ = ["TINY", "Builder", "build_tiny", "save_tiny"]
 
@@ -27,6 +31,12 @@ TINY: Mapping[str, Mapping[str, Builder]] = {
     "StableDiffusionXLPipeline": {"": sdxl, "reads-empty-negative": sdxl_reading_empty},
     "FluxPipeline": {"dev": flux_dev, "schnell": flux_schnell},
     "FluxKontextPipeline": {"": flux_kontext},
+    "Flux2Pipeline": {"": flux2_dev},
+    "Flux2KleinPipeline": {"distilled": flux2_klein, "base": flux2_klein_base},
+    "QwenImagePipeline": {"": qwen_image},
+    "QwenImageEditPipeline": {"": qwen_image_edit},
+    "QwenImageEditPlusPipeline": {"": qwen_image_edit_plus},
+    "ZImagePipeline": {"turbo": z_image_turbo, "base": z_image_base},
 }
 """diffusers' class → variant → its builder; the first variant is the usual one."""
 
@@ -55,4 +65,5 @@ def save_tiny(pipeline: str, folder: Path, seed: int = 0, variant: str | None = 
         KeyError: there is no such pipeline or variant.
     """
     build_tiny(pipeline, seed, variant).save_pretrained(folder, safe_serialization=True)
+    name_processors(folder, pipeline)
     return folder

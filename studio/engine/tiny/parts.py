@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from diffusers import AutoencoderKL
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    Qwen3Config,
+)
 
 
 def clip_config(tokenizer: Any, width: int, layers: int) -> CLIPTextConfig:
@@ -45,3 +50,18 @@ def kl_autoencoder(**changed: Any) -> AutoencoderKL:
         "latent_channels": 4,
     }
     return AutoencoderKL(**(settings | changed))
+
+
+def qwen3_config(tokenizer: Any, width: int, layers: int) -> Qwen3Config:
+    """A Qwen3 text encoder of ``width`` features for ``tokenizer``."""
+    return Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
