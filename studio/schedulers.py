@@ -15,5 +15,7 @@ SCHEDULER_NAMES = (
     "UniPCMultistepScheduler",
 )
 
+FLOW_SCHEDULER_NAMES = ("FlowMatchEulerDiscreteScheduler",)
+
 STEP_LIMITS = {"LCMScheduler": 50}
 """Most steps of a scheduler that has a limit: LCM was distilled over 50."""

@@ -145,6 +145,11 @@ def pictures(engine: Engine, job: Job, cancel: threading.Event | None = None) ->
     return [event for event in events if isinstance(event, Generated)]
 
 
-def pixels(engine: Engine, folder: Path, *loras: tuple[Path, float], **changed: Any) -> bytes:
+def pixels_of(engine: Engine, job: Job) -> bytes:
     """RGB bytes of a job's first picture."""
-    return pictures(engine, make_job(folder, *loras, **changed))[0].image.tobytes()
+    return pictures(engine, job)[0].image.tobytes()
+
+
+def pixels(engine: Engine, folder: Path, *loras: tuple[Path, float], **changed: Any) -> bytes:
+    """RGB bytes of the first picture of a job for the tiny base."""
+    return pixels_of(engine, make_job(folder, *loras, **changed))

@@ -136,7 +136,7 @@ TRAITS: dict[Architecture, Traits] = {
         size_multiple=16,
         flow_matching=True,
         ecosystems=("flux2",),
-        runnable=False,
+        runnable=True,
     ),
     Architecture.QWEN: Traits(
         architecture=Architecture.QWEN,
@@ -153,7 +153,7 @@ TRAITS: dict[Architecture, Traits] = {
         size_multiple=16,
         flow_matching=True,
         ecosystems=("qwen",),
-        runnable=False,
+        runnable=True,
     ),
     Architecture.ZIMAGE: Traits(
         architecture=Architecture.ZIMAGE,
@@ -166,7 +166,7 @@ TRAITS: dict[Architecture, Traits] = {
         size_multiple=16,
         flow_matching=True,
         ecosystems=("zimageturbo", "zimagebase"),
-        runnable=False,
+        runnable=True,
     ),
 }
 

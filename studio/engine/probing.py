@@ -7,7 +7,8 @@ from torch import nn
 
 TOKENS = 16
 TIMESTEP = 500
-"""Of 1000; flow-matching models read it as 0.5."""
+TRAINED_STEPS = 1000
+"""Flow-matching models read the timestep as its share of them."""
 SEED = 20_240_501
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from studio.errors import EngineError
-from studio.schedulers import SCHEDULER_NAMES
+from studio.schedulers import FLOW_SCHEDULER_NAMES, SCHEDULER_NAMES
 
 Scheduler = Any
+_FLOW = "FlowMatch"
 
 
 def build_scheduler(name: str, own: Scheduler) -> Scheduler:
@@ -16,11 +17,20 @@ def build_scheduler(name: str, own: Scheduler) -> Scheduler:
     A scheduler keeps state from step to step, so every picture gets one of its own.
 
     Raises:
-        EngineError: a name that the allow-list lacks.
+        EngineError: a name that the allow-list lacks for such a base, or a base whose own
+            adds noise that no seed controls.
     """
-    if name not in SCHEDULER_NAMES and name != type(own).__name__:
+    flow = type(own).__name__.startswith(_FLOW)
+    allowed = FLOW_SCHEDULER_NAMES if flow else (*SCHEDULER_NAMES, type(own).__name__)
+    if name not in allowed:
         raise EngineError(
-            f"There is no scheduler {name!r}.", f"Choose one of {', '.join(SCHEDULER_NAMES)}."
+            f"There is no scheduler {name!r} for this base.",
+            f"Choose one of {', '.join(dict.fromkeys(allowed))}.",
+        )
+    if own.config.get("stochastic_sampling"):
+        raise EngineError(
+            "The base's scheduler adds noise in every step that no seed controls.",
+            "Set stochastic_sampling to false in its scheduler_config.json.",
         )
     import diffusers
 

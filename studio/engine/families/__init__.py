@@ -9,8 +9,11 @@ from __future__ import annotations
 from studio.architecture import Architecture, traits_of
 from studio.engine.families.family import Encoded, Family
 from studio.engine.families.flux1 import Flux1
+from studio.engine.families.flux2 import Flux2
+from studio.engine.families.qwen import QwenImage
 from studio.engine.families.sdxl import StableDiffusionXL
 from studio.engine.families.stable_diffusion import StableDiffusion
+from studio.engine.families.zimage import ZImage
 from studio.errors import UnsupportedArchitecture
 
 __all__ = ["FAMILIES", "Encoded", "Family", "family_of"]
@@ -20,6 +23,9 @@ FAMILIES: dict[Architecture, Family] = {
     Architecture.SD15: StableDiffusion(),
     Architecture.SDXL: StableDiffusionXL(),
     Architecture.FLUX1: Flux1(),
+    Architecture.FLUX2: Flux2(),
+    Architecture.QWEN: QwenImage(),
+    Architecture.ZIMAGE: ZImage(),
 }
 
 

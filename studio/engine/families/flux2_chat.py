@@ -1,0 +1,56 @@
+"""The chats around FLUX.2's prompts, as its two pipelines write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from studio.engine.families.framed import Frame
+from studio.engine.folder import Pipeline
+from studio.errors import PromptRefused
+
+_PICTURE = "[IMG]"
+
+
+def chat_frame(pipeline: Pipeline) -> tuple[Any, Frame]:
+    """The tokenizer as the pipeline calls it on a whole chat, and that chat around a text."""
+    ways = {"Flux2Pipeline": _mistral, "Flux2KleinPipeline": _qwen}
+    return ways[type(pipeline).__name__](pipeline)
+
+
+def _qwen(pipeline: Pipeline) -> tuple[Any, Frame]:
+    tokenizer = pipeline.tokenizer
+
+    def frame(text: str) -> str:
+        whole: str = tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,
+        )
+        return whole
+
+    return tokenizer, frame
+
+
+def _mistral(pipeline: Pipeline) -> tuple[Any, Frame]:
+    from diffusers.pipelines.flux2.pipeline_flux2 import format_input
+
+    tokenizer = pipeline.tokenizer
+
+    def frame(text: str) -> str:
+        if _PICTURE in text:
+            raise PromptRefused(
+                f"FLUX.2's pipeline takes {_PICTURE} out of the prompt.",
+                "Leave it out; reference images are chosen beside the prompt.",
+            )
+        (chat,) = format_input([text], system_message=pipeline.system_message)
+        whole: str = tokenizer.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=False
+        )
+        return whole
+
+    def without_marks(text: str) -> Any:
+        # The template writes the start token itself.
+        return tokenizer(text, add_special_tokens=False)
+
+    return without_marks, frame
