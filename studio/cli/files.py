@@ -1,5 +1,6 @@
 """``studio inspect`` and ``studio verify``: questions to files, answered file by file."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ import typer
 
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
+from studio.downloads.remote_header import describe_remote
 from studio.errors import StudioError
 from studio.gallery.comparison_verification import (
     ComparisonVerification,
@@ -16,42 +18,57 @@ from studio.gallery.comparison_verification import (
 )
 from studio.gallery.verification import Verification
 from studio.gallery.verification import verify as verify_file
+from studio.settings import Settings
 from studio.weights import describe_file
 
-LoraFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Safetensors files.")]
+LoraFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...",
+        help="Safetensors files; or hf:owner/name/file.safetensors[@revision], a link to a "
+        "model's page, or an AIR, of which only the header is fetched.",
+    ),
+]
+REMOTE = ("hf:", "https://", "http://", "urn:air:")
 Pictures = Annotated[list[Path], typer.Argument(metavar="FILE...", help="PNG files.")]
 
 
-def inspect(paths: LoraFiles, as_json: Json = False) -> None:
-    """Tell what safetensors files are, from the files themselves.
+def inspect(files: LoraFiles, as_json: Json = False) -> None:
+    """Tell what safetensors files are, from the files themselves; nothing is loaded.
 
     With --json, one object a line, in the order of the files. Ends with 1 when a file
     cannot be read.
     """
     with command(as_json) as console:
-        read = [_inspect(console, path) for path in paths]
+        read = [_inspect(console, file) for file in files]
         if not all(read):
             raise Ended(ExitCode.FAILURE)
 
 
-def _inspect(console: Console, path: Path) -> bool:
+def _inspect(console: Console, file: str) -> bool:
     try:
-        description = describe_file(path)
+        description = _described(file)
     except StudioError as error:
         if console.as_json:
-            console.data({"file": str(path), "error": as_data(error)})
-        console.say(console.paint(str(path), "strong"))
+            console.data({"file": file, "error": as_data(error)})
+        console.say(console.paint(file, "strong"))
         console.complain(error.message, error.way_out)
         return False
     if console.as_json:
-        console.data(description | {"file": str(path)})
-    show_description(console, path, description)
+        console.data(description | {"file": file})
+    show_description(console, file, description)
     return True
 
 
-def show_description(console: Console, path: Path, description: dict[str, Any]) -> None:
+def _described(file: str) -> dict[str, Any]:
+    if file.startswith(REMOTE) and not Path(file).exists():
+        return describe_remote(Settings.from_env(os.environ, Path.cwd()), file)
+    return describe_file(Path(file))
+
+
+def show_description(console: Console, file: str, description: dict[str, Any]) -> None:
     """What is known of a file; what it does not have, and its single layers, are left out."""
-    console.say(console.paint(str(path), "strong"))
+    console.say(console.paint(file, "strong"))
     rows = [
         (name.replace("_", " "), _in_words(value))
         for name, value in description.items()

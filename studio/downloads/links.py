@@ -47,6 +47,8 @@ def parse_source(text: str, civitai: str, hub: str) -> CivitaiName | HubName:
         SourceUnknown: it names nothing that can be fetched.
     """
     text = text.strip()
+    if text.startswith("hf:"):
+        return _hub_name(text.removeprefix("hf:"))
     if re.match(r"https?://", text, re.IGNORECASE):
         return _link(text, civitai, hub)
     if ":" in text:
@@ -56,6 +58,16 @@ def parse_source(text: str, civitai: str, hub: str) -> CivitaiName | HubName:
     if slash and _REPOSITORY.fullmatch(f"{owner}/{name}"):
         return HubName(f"{owner}/{name}", file or None)
     raise SourceUnknown(f"{text[:80]!r} names no weights.", _HELP)
+
+
+def _hub_name(text: str) -> HubName:
+    """``owner/name[/file][@revision]``."""
+    path, _, revision = text.partition("@")
+    owner, _, rest = path.partition("/")
+    name, _, file = rest.partition("/")
+    if not _REPOSITORY.fullmatch(f"{owner}/{name}"):
+        raise SourceUnknown(f"{text[:80]!r} names no repository.", _HELP)
+    return HubName(f"{owner}/{name}", file or None, revision or None)
 
 
 def _air(text: str) -> CivitaiName | HubName:

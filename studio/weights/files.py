@@ -13,6 +13,7 @@ from studio.contract import is_empty_hash
 from studio.errors import WeightsError
 from studio.inspection import LoraInspection, inspect
 from studio.inspection.claims import hash_conflicts
+from studio.inspection.description import describe
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.lookalikes import LOOK
 
@@ -88,11 +89,11 @@ def _header(stream: BinaryIO, path: Path) -> SafetensorsHeader:
     try:
         size = stream.seek(0, 2)
         stream.seek(0)
-        first = stream.read(LOOK)
-        rest = stream.read(max(0, LENGTH_FIELD + header_length(first) - len(first)))
+        length = LENGTH_FIELD + header_length(stream.read(LOOK))
+        stream.seek(0)
+        return parse(stream.read(length), size)
     except OSError as error:
         raise unreadable(path, error) from error
-    return parse(first + rest, size)
 
 
 def read_inspection(path: Path) -> LoraInspection:
@@ -170,11 +171,5 @@ def describe_file(path: Path) -> dict[str, Any]:
     header = read_header(path)
     hashes = hash_file(path, header.size)
     inspection = inspection.disputed(hash_conflicts(header.metadata, hashes.data_sha256))
-    return {
-        "file": path.name,
-        **inspection.model_dump(mode="json"),
-        "size": path.stat().st_size,
-        "sha256": hashes.sha256,
-        "autov2": hashes.autov2,
-        "autov3": hashes.autov3,
-    }
+    size = header.size + max(info.end for info in header.tensors.values())
+    return describe(path.name, inspection, size=size, sha256=hashes.sha256, autov3=hashes.autov3)

@@ -32,6 +32,7 @@ class Stored:
         truncates: the same, but the connection ends as if all had come.
         pace: seconds between two blocks of ``block`` bytes.
         ranges: ``right``, ``ignored`` (200), ``shifted`` (206, other bytes), ``refused`` (416).
+        sent: bytes that left, over all answers.
     """
 
     data: bytes
@@ -45,6 +46,7 @@ class Stored:
     packed: bool = False
     statuses: list[int] = field(default_factory=list)
     length: bool = True
+    sent: int = 0
 
 
 @dataclass(frozen=True)
@@ -324,28 +326,34 @@ class _Handler(BaseHTTPRequestHandler):
         if stored.statuses:
             self._send(Answer(stored.statuses.pop(0), b"<Error>SlowDown</Error>"))
             return
-        start = self._start(stored, headers)
-        if start is None:
+        found = self._range(stored, headers)
+        if found is None:
             self._send(Answer(416, b"", {"Content-Range": f"bytes */{len(stored.data)}"}))
             return
-        self._stream(stored, start)
+        self._stream(stored, *found)
 
-    def _start(self, stored: Stored, headers: dict[str, str]) -> int | None:
-        """Where the answer begins; None where the range cannot be had."""
-        match = re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))
+    def _range(self, stored: Stored, headers: dict[str, str]) -> tuple[int, int | None] | None:
+        """First and last byte of the answer, of the whole file without the last.
+
+        None where the range cannot be had.
+        """
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
         if match is None or stored.ranges == "ignored":
-            return 0
+            return 0, None
         if "if-range" in headers and headers["if-range"] != stored.etag:
-            return 0
-        start = int(match[1])
-        if stored.ranges == "refused" or start >= len(stored.data):
+            return 0, None
+        start, last = int(match[1]), len(stored.data) - 1
+        if stored.ranges == "refused" or start > last:
             return None
-        return start
+        if not start and not match[2]:
+            return 0, None
+        return start, min(int(match[2] or last), last)
 
-    def _stream(self, stored: Stored, start: int) -> None:
+    def _stream(self, stored: Stored, start: int, last: int | None) -> None:
         shown = max(0, start - 7) if stored.ranges == "shifted" and start else start
-        data = gzip.compress(stored.data) if stored.packed else stored.data[shown:]
-        self.send_response(206 if start else 200)
+        end = len(stored.data) if last is None else last + 1
+        data = gzip.compress(stored.data) if stored.packed else stored.data[shown:end]
+        self.send_response(200 if last is None else 206)
         self.send_header("Content-Type", stored.content_type)
         if stored.length:
             self.send_header("Content-Length", str(len(data)))
@@ -356,9 +364,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", stored.etag)
         if stored.packed:
             self.send_header("Content-Encoding", "gzip")
-        if start:
-            size = len(stored.data)
-            self.send_header("Content-Range", f"bytes {shown}-{size - 1}/{size}")
+        if last is not None:
+            self.send_header("Content-Range", f"bytes {shown}-{last}/{len(stored.data)}")
         self.end_headers()
         cut = stored.breaks.pop(0) if stored.breaks else None
         ends = stored.truncates.pop(0) if stored.truncates else None
@@ -374,6 +381,7 @@ class _Handler(BaseHTTPRequestHandler):
         step = stored.block if stored.pace else max(len(data), 1)
         for position in range(0, len(data), step):
             self.wfile.write(data[position : position + step])
+            stored.sent += len(data[position : position + step])
             self.wfile.flush()
             time.sleep(stored.pace)
 
