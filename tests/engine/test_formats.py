@@ -1,0 +1,88 @@
+"""Every file format of every architecture gives the same ΔW in the same modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from studio.architecture import Architecture
+from studio.engine import injected
+from studio.engine.families import FAMILIES, Family, family_of
+from studio.engine.folder import Pipeline
+from studio.engine.tiny import TINY, build_tiny
+from studio.engine.tiny.lora_files import FORMATS, TinyLora, held, tiny_lora
+from tests.engine.applying import apply, probe
+
+CLASSES = {
+    Architecture.SD15: "StableDiffusionPipeline",
+    Architecture.SDXL: "StableDiffusionXLPipeline",
+    Architecture.FLUX1: "FluxPipeline",
+    Architecture.FLUX2: "Flux2KleinPipeline",
+    Architecture.QWEN: "QwenImagePipeline",
+    Architecture.ZIMAGE: "ZImagePipeline",
+}
+ARCHITECTURES = [a for a, name in CLASSES.items() if a in FAMILIES and name in TINY]
+CASES = [(a, name) for a in ARCHITECTURES for name in FORMATS[a] if name != "diffusers"]
+
+
+@cache
+def tiny(architecture: Architecture) -> tuple[Family, Pipeline]:
+    return family_of(architecture), build_tiny(CLASSES[architecture])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def with_file(architecture: Architecture, lora: TinyLora, name: str, path: Path) -> list[Tensor]:
+    """The probe's outputs with ``lora``, written in a format and applied."""
+    family, pipeline = tiny(architecture)
+    written = FORMATS[architecture][name].write(lora, path / f"{name}.safetensors")
+    with apply(pipeline, written) as targets:
+        assert {(t.component, t.module) for t in targets} == {
+            (component, module) for component, layers in lora.items() for module in layers
+        }
+        return probe(family, pipeline)
+
+
+@pytest.mark.parametrize(("architecture", "name"), CASES)
+def test_all_formats_are_one_lora(architecture: Architecture, name: str, tmp_path: Path) -> None:
+    family, pipeline = tiny(architecture)
+    format = FORMATS[architecture][name]
+    lora = held(tiny_lora(pipeline, text_encoders=bool(format.text)), format)
+    base = probe(family, pipeline)
+    expected = with_file(architecture, lora, "diffusers", tmp_path)
+    found = with_file(architecture, lora, name, tmp_path)
+    assert not torch.equal(expected[-1], base[-1])
+    for one, other in zip(found, expected, strict=True):
+        if format.exact:
+            assert torch.equal(one, other)
+        else:
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("name", ["diffusers", "LoKr", "LoHa", "DoRA", "DoRA of peft"])
+def test_strength_zero_and_removal_are_the_base(
+    architecture: Architecture, name: str, tmp_path: Path
+) -> None:
+    family, pipeline = tiny(architecture)
+    format = FORMATS[architecture][name]
+    base = probe(family, pipeline)
+    written = format.write(held(tiny_lora(pipeline), format), tmp_path / "lora.safetensors")
+    with apply(pipeline, written, strength=0.0):
+        off = probe(family, pipeline)
+    removed = probe(family, pipeline)
+    assert not list(injected.lora_layers(pipeline))
+    for one, two, three in zip(base, off, removed, strict=True):
+        assert torch.equal(one, two)
+        assert torch.equal(one, three)
