@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from studio.engine.chats import render_chat
 from studio.errors import BaseRefused
 
 Processor = Any
@@ -22,7 +23,7 @@ def halves(path: Path, index: Mapping[str, Any]) -> dict[str, Processor]:
     """The components of ``index`` (``model_index.json``) that are processors, by name.
 
     Raises:
-        BaseRefused: a template that does not begin as the processor's own reading does.
+        BaseRefused: there is no chat template, or it does not begin with the start token.
         OSError, ValueError: what transformers raises on files it cannot read.
     """
     ways: dict[tuple[str, str], Callable[[Path], Processor]] = {
@@ -47,7 +48,7 @@ def _pixtral_words(folder: Path) -> Processor:
     tokenizer = TokenizersBackend.from_pretrained(folder, local_files_only=True)
     chat = [{"role": "user", "content": [{"type": "text", "text": "words"}]}]
     start = tokenizer.bos_token
-    if not start or not tokenizer.apply_chat_template(chat, tokenize=False).startswith(start):
+    if not start or not render_chat(tokenizer, chat).startswith(start):
         raise BaseRefused(
             f"The chat template in {folder.name!r} does not begin with the start token.", _WAY_OUT
         )

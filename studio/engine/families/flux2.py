@@ -14,7 +14,13 @@ import torch
 
 from studio.engine.families.family import Encoded
 from studio.engine.families.flux2_chat import chat_frame
-from studio.engine.families.framed import demand_passes, read_framed, sequence_length, texts_of
+from studio.engine.families.framed import (
+    PREFIXES,
+    demand_passes,
+    read_framed,
+    sequence_length,
+    texts_of,
+)
 from studio.engine.folder import Pipeline
 from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken, UnusableReference
@@ -59,8 +65,7 @@ class Flux2:
         for side, text in texts_of(plan, _has_second_pass(pipeline, plan)):
             receipts.append(read_framed(plan, tokenizer, frame, text, side))
             embeddings, _ = pipeline.encode_prompt(prompt=text, max_sequence_length=length)
-            prefix = "negative_" if side == "negative" else ""
-            arguments[f"{prefix}prompt_embeds"] = embeddings
+            arguments[f"{PREFIXES[side]}prompt_embeds"] = embeddings
         return Encoded(arguments, None, tuple(receipts), length)
 
     def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:

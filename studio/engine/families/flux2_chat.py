@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from studio.engine.chats import render_chat
 from studio.engine.families.framed import Frame
 from studio.engine.folder import Pipeline
 from studio.errors import PromptRefused
@@ -21,13 +22,8 @@ def _qwen(pipeline: Pipeline) -> tuple[Any, Frame]:
     tokenizer = pipeline.tokenizer
 
     def frame(text: str) -> str:
-        whole: str = tokenizer.apply_chat_template(
-            [{"role": "user", "content": text}],
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,
-        )
-        return whole
+        chat = [{"role": "user", "content": text}]
+        return render_chat(tokenizer, chat, add_generation_prompt=True, enable_thinking=False)
 
     return tokenizer, frame
 
@@ -44,10 +40,7 @@ def _mistral(pipeline: Pipeline) -> tuple[Any, Frame]:
                 "Leave it out; reference images are chosen beside the prompt.",
             )
         (chat,) = format_input([text], system_message=pipeline.system_message)
-        whole: str = tokenizer.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=False
-        )
-        return whole
+        return render_chat(tokenizer, chat, add_generation_prompt=False)
 
     def without_marks(text: str) -> Any:
         # The template writes the start token itself.

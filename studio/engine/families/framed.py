@@ -6,7 +6,7 @@ the encoder really got; special tokens and the template's own words are not the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from studio.architecture import traits_of
@@ -17,6 +17,9 @@ from studio.receipt import EncodingReceipt
 
 Frame = Callable[[str], str]
 """A text → what the tokenizer gets: the text with its template around it."""
+
+PREFIXES: Mapping[Side, str] = {Side.PROMPT: "", Side.NEGATIVE: "negative_"}
+"""How the pipelines' arguments for a side begin."""
 
 _BROKEN_WAY_OUT = "Fetch the base model again, with all files of its tokenizer."
 

@@ -14,6 +14,7 @@ import torch
 
 from studio.engine.families.family import Encoded
 from studio.engine.families.framed import (
+    PREFIXES,
     demand_passes,
     demand_prefix,
     read_framed,
@@ -77,11 +78,10 @@ class QwenImage:
             embeddings, mask = pipeline.encode_prompt(
                 prompt=text or _NOTHING, max_sequence_length=length, **seen
             )
-            prefix = "negative_" if side == "negative" else ""
-            arguments[f"{prefix}prompt_embeds"] = embeddings
+            arguments[f"{PREFIXES[side]}prompt_embeds"] = embeddings
             # None says that all is read, but given as None the pipeline warns of it.
             whole = torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)
-            arguments[f"{prefix}prompt_embeds_mask"] = whole if mask is None else mask
+            arguments[f"{PREFIXES[side]}prompt_embeds_mask"] = whole if mask is None else mask
         return Encoded(arguments, None, tuple(receipts), length)
 
     def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:

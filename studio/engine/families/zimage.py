@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studio.engine.chats import render_chat
 from studio.engine.families.family import Encoded
-from studio.engine.families.framed import demand_passes, read_framed, sequence_length, texts_of
+from studio.engine.families.framed import (
+    PREFIXES,
+    demand_passes,
+    read_framed,
+    sequence_length,
+    texts_of,
+)
 from studio.engine.folder import Pipeline
 from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken
@@ -31,8 +38,7 @@ def pipeline_guidance(scale: float) -> float:
 
 
 class ZImage:
-    """``ZImagePipeline``; the number of its ``cfg_normalization`` and ``cfg_truncation`` is the
-    pipeline's default."""
+    """``ZImagePipeline``, with its own ``cfg_normalization`` and ``cfg_truncation``."""
 
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         encoder, transformer = pipeline.text_encoder, pipeline.transformer
@@ -56,11 +62,8 @@ class ZImage:
         tokenizer, length = pipeline.tokenizer, sequence_length(plan)
 
         def frame(text: str) -> str:
-            messages = [{"role": "user", "content": text}]
-            whole: str = tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, enable_thinking=True
-            )
-            return whole
+            chat = [{"role": "user", "content": text}]
+            return render_chat(tokenizer, chat, add_generation_prompt=True, enable_thinking=True)
 
         arguments: dict[str, Any] = {"prompt_embeds": None, "negative_prompt_embeds": None}
         receipts = []
@@ -70,8 +73,7 @@ class ZImage:
             embeddings, _ = pipeline.encode_prompt(
                 prompt=text, do_classifier_free_guidance=False, max_sequence_length=length
             )
-            prefix = "negative_" if side == "negative" else ""
-            arguments[f"{prefix}prompt_embeds"] = embeddings
+            arguments[f"{PREFIXES[side]}prompt_embeds"] = embeddings
         return Encoded(arguments, None, tuple(receipts), length)
 
     def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
