@@ -139,6 +139,12 @@ class RecordError(GalleryError):
     code = "record"
 
 
+class PresetsError(StudioError):
+    """The studio's own preset file cannot be changed."""
+
+    code = "presets"
+
+
 class DownloadError(StudioError):
     """A file that cannot be fetched; what was there before is untouched."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from studio.contract import Contract
 from studio.inspection import LoraInspection
+from studio.published import Published
 
 
 class FileIdentity(Contract):
@@ -74,11 +75,15 @@ def variant_of(names: Iterable[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class LoraWeights:
-    """A LoRA file on disk, inspected from its header."""
+    """A LoRA file on disk, inspected from its header.
+
+    ``published`` is what its publisher says of it, where that lies beside the file.
+    """
 
     path: Path
     file: FileIdentity
     inspection: LoraInspection
+    published: Published | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,16 @@ MAX_BYTES = 64 * 2**20
 """Largest preset file that is read; 10,000 LoRAs take about 5 MB."""
 
 
-def load(dirs: Iterable[Path]) -> tuple[Catalog, tuple[PresetProblem, ...]]:
+def load(
+    dirs: Iterable[Path], local: Path | None = None
+) -> tuple[Catalog, tuple[PresetProblem, ...]]:
     """Every sound preset of ``dirs``, and what is wrong with the rest.
 
     Folders are read in order and not below themselves, their files by name; a slug belongs to
     the first file that has it. A folder or file that cannot be read is a problem, not an error.
+
+    Args:
+        local: the studio's own file, there or not, whose entries go over all others.
     """
     parsed: list[ParsedPresets] = []
     seen: set[Path] = set()
@@ -24,8 +29,8 @@ def load(dirs: Iterable[Path]) -> tuple[Catalog, tuple[PresetProblem, ...]]:
         resolved = folder.resolve()
         if resolved not in seen:
             seen.add(resolved)
-            parsed.extend(_read_folder(folder))
-    return merge(parsed)
+            parsed.extend(_read_folder(folder, local))
+    return merge(parsed, read(local) if local is not None and local.exists() else None)
 
 
 def read(path: Path) -> ParsedPresets:
@@ -40,7 +45,7 @@ def read(path: Path) -> ParsedPresets:
         return _unreadable(path, f"It cannot be read: {error.strerror or error}.")
 
 
-def _read_folder(folder: Path) -> Iterator[ParsedPresets]:
+def _read_folder(folder: Path, local: Path | None) -> Iterator[ParsedPresets]:
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
@@ -49,6 +54,8 @@ def _read_folder(folder: Path) -> Iterator[ParsedPresets]:
     for path in paths:
         # Editors leave hidden files beside the ones they write.
         hidden = path.name.startswith(".")
+        if path == local:
+            continue
         if path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir():
             yield read(path)
 

@@ -31,6 +31,7 @@ from studio.request import GenerationRequest
 from studio.resolve import Runtime, resolve
 from studio.schedulers import SCHEDULER_NAMES
 from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.stock import Stock
 from studio.tokens import load_counter
 from studio.violations import Violation
 from studio.weights import WeightStore, describe_file
@@ -67,8 +68,8 @@ class Workspace:
     """Catalog, weights, engine and gallery behind one door.
 
     Attributes:
-        settings, catalog, gallery: as opened.
-        problems: what is wrong in the preset files; the other entries are in the catalog.
+        settings, gallery: as opened.
+        stock: the presets, and the fetching of their weights.
         schedulers: the names a request may give.
         device_label: the device in words; None until ``warm_up`` has looked.
     """
@@ -79,11 +80,10 @@ class Workspace:
         self, settings: Settings, catalog: Catalog, problems: tuple[PresetProblem, ...]
     ) -> None:
         self.settings = settings
-        self.catalog = catalog
-        self.problems = problems
         self.gallery = Gallery(settings.outputs)
         self.device_label: str | None = None
         self._store = WeightStore(settings)
+        self.stock = Stock(settings, self._store, catalog, problems)
         self._engine = Engine(settings)
         self._backend = LocalBackend(self._engine, self._ensure)
         self._libraries = _libraries()
@@ -98,8 +98,19 @@ class Workspace:
         Raises:
             SettingsError, GalleryError: a folder cannot be read or written.
         """
-        catalog, problems = load((BUILT_IN_PRESETS, *settings.preset_dirs))
+        dirs = (BUILT_IN_PRESETS, *settings.preset_dirs)
+        catalog, problems = load(dirs, settings.local_presets)
         return cls(settings, catalog, problems)
+
+    @property
+    def catalog(self) -> Catalog:
+        """Every preset; another one after the studio's own file was changed."""
+        return self.stock.catalog
+
+    @property
+    def problems(self) -> tuple[PresetProblem, ...]:
+        """What is wrong in the preset files; the other entries are in the catalog."""
+        return self.stock.problems
 
     def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
         """Resolve; hashes the chosen weights (cached by stat) and never loads them."""

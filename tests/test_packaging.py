@@ -16,6 +16,7 @@ PACKAGES = {
     "dotenv": "python-dotenv",
     "huggingface_hub": "huggingface-hub",
     "pydantic_core": "pydantic",
+    "skimage": "scikit-image",
     "yaml": "pyyaml",
 }
 """Import name → requirement, where the two differ."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 import studio
-from studio.cli import compare, doctor, files, gallery, making, page, presets
+from studio.cli import compare, doctor, downloads, files, gallery, making, page, presets, weights
 from studio.cli.console import Ended, ExitCode
 
 TYPER_USAGE = 2
@@ -32,6 +32,8 @@ app.command("generate")(making.generate)
 app.command("compare")(compare.compare)
 app.command("inspect")(files.inspect)
 app.add_typer(presets.app, name="presets")
+app.add_typer(weights.app, name="weights")
+app.command("download")(downloads.download)
 app.add_typer(gallery.app, name="gallery")
 app.command("verify")(files.verify)
 app.command("doctor")(doctor.doctor)

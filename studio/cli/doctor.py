@@ -54,7 +54,7 @@ def doctor(
 
 
 def _findings(settings: Settings) -> dict[str, Any]:
-    catalog, wrong = load((BUILT_IN_PRESETS, *settings.preset_dirs))
+    catalog, wrong = load((BUILT_IN_PRESETS, *settings.preset_dirs), settings.local_presets)
     missing = _missing()
     # Without its libraries the studio does not start, and there is no device to ask.
     device, broken = (None, []) if missing else _device(settings)

@@ -4,6 +4,7 @@ from contextlib import closing
 from typing import Any
 
 from studio.cli.console import Console, Ended, ExitCode, command
+from studio.cli.downloads import get
 from studio.cli.options import RequestOptions, takes_request_options
 from studio.cli.progress import Outcome, carry_out
 from studio.cli.sheet import show_plan, show_receipt
@@ -24,16 +25,29 @@ def plan(options: RequestOptions) -> None:
 
 @takes_request_options
 def generate(options: RequestOptions) -> None:
-    """Make the images of a request, each with its contract and receipt inside."""
+    """Make the images of a request, each with its contract and receipt inside.
+
+    Weights that are missing are fetched first, if nothing else stands in the way; see
+    AUTO_DOWNLOAD.
+    """
     with command(options.as_json) as console, closing(options.open_workspace()) as workspace:
-        agreed = _agree(console, workspace, options.request())
+        agreed = _agree(console, workspace, options.request(), fetches=True)
         show_plan(console, agreed)
         _report(console, carry_out(console, workspace, agreed))
 
 
-def _agree(console: Console, workspace: Workspace, request: GenerationRequest) -> RunPlan:
-    """The plan, or the end of the command with every violation said."""
+def _agree(
+    console: Console, workspace: Workspace, request: GenerationRequest, fetches: bool = False
+) -> RunPlan:
+    """The plan, or the end of the command with every violation said.
+
+    Where weights are all that is missing, a run that ``fetches`` gets them first.
+    """
     answer = workspace.plan(request)
+    if not isinstance(answer, RunPlan) and fetches:
+        for missing in workspace.stock.missing(answer):
+            get(console, workspace, workspace.stock.plan_download(missing.preset.slug))
+            answer = workspace.plan(request)
     if isinstance(answer, RunPlan):
         return answer
     console.refuse(answer)

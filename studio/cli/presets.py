@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.architecture import Architecture
+from studio.cli import preset_edits
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace, workspace_settings
 from studio.errors import StudioError
@@ -17,7 +18,7 @@ from studio.presets.conversion import Imported, convert
 from studio.settings import BUILT_IN_PRESETS
 
 app = typer.Typer(
-    help="Check, list and import presets.", no_args_is_help=True, rich_markup_mode=None
+    help="Check, list, add and import presets.", no_args_is_help=True, rich_markup_mode=None
 )
 
 BaseFilter = Annotated[
@@ -39,6 +40,10 @@ Force = Annotated[bool, typer.Option("--force", help="Write over a file that is 
 Slugs = Annotated[list[str], typer.Argument(metavar="SLUG...", help="Presets, by slug.")]
 
 
+app.command("add")(preset_edits.add)
+app.command("remove")(preset_edits.remove)
+
+
 @app.command()
 def check(presets: PresetDirs = None, as_json: Json = False) -> None:
     """Read every preset file and say what is wrong: file, line, entry and field.
@@ -47,7 +52,7 @@ def check(presets: PresetDirs = None, as_json: Json = False) -> None:
     """
     with command(as_json) as console:
         settings = workspace_settings(presets, None)
-        catalog, problems = load((BUILT_IN_PRESETS, *settings.preset_dirs))
+        catalog, problems = load((BUILT_IN_PRESETS, *settings.preset_dirs), settings.local_presets)
         if as_json:
             counts = {"models": len(catalog.models), "loras": len(catalog.loras)}
             listed = [problem.model_dump(mode="json") for problem in problems]

@@ -51,15 +51,17 @@ def _collect(outcome: Outcome, event: Event) -> None:
 
 
 @contextmanager
-def cancelled_by_ctrl_c(console: Console) -> Iterator[threading.Event]:
-    """The first Ctrl-C asks the run to stop after its step; the second stops at once."""
+def cancelled_by_ctrl_c(
+    console: Console, said: str = "Cancelling after this step."
+) -> Iterator[threading.Event]:
+    """The first Ctrl-C asks the work to stop when it can; the second stops at once."""
     cancel = threading.Event()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         if cancel.is_set():
             raise KeyboardInterrupt
         cancel.set()
-        console.note("\nCancelling after this step. Ctrl-C again stops at once.")
+        console.note(f"\n{said} Ctrl-C again stops at once.")
 
     before = signal.signal(signal.SIGINT, ask)
     try:
@@ -80,18 +82,20 @@ class Line:
         """``where`` stands before what is said, as "Cell 2 of 6: "."""
         match event:
             case Queued(ahead=ahead) if ahead:
-                self._write(f"{where}Waiting; {ahead} before this one.")
+                self.write(f"{where}Waiting; {ahead} before this one.")
             case Loading(stage=stage):
-                self._write(f"{where}{stage}")
+                self.write(f"{where}{stage}")
             case Progress() if self._live:
-                self._write(f"{where}{_bar(event)}")
+                self.write(f"{where}{_bar(event)}")
             case Progress(step=1) if not self._live:
                 image = f"Image {event.index + 1} of {event.count}: {event.steps} steps"
-                self._write(f"{where}{image}")
+                self.write(f"{where}{image}")
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str, passing: bool = False) -> None:
+        """``passing`` is left out where every line stays."""
         if not self._live:
-            self._console.note(text)
+            if not passing:
+                self._console.note(text)
             return
         self._console.err.write(f"\r\x1b[K{text}")
         self._console.err.flush()

@@ -10,7 +10,7 @@ from studio.downloads.events import (
     Waiting,
 )
 from studio.downloads.links import CivitaiName, HubName
-from studio.downloads.plan import DownloadPlan, RemoteFile, in_bytes
+from studio.downloads.plan import DownloadPlan, RemoteFile, in_bytes, in_time
 
 __all__ = [
     "Checking",
@@ -25,4 +25,5 @@ __all__ = [
     "Stopped",
     "Waiting",
     "in_bytes",
+    "in_time",
 ]

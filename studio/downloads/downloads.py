@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from studio.architecture import Architecture
 from studio.downloads.civitai import CivitAI
@@ -23,8 +24,8 @@ from studio.settings import Settings
 
 Preset = ModelPreset | LoraPreset
 Source = CivitaiName | HubName
-Taken = Callable[[str], bool]
-"""Whether a path below MODEL_BASE_PATH belongs to something else."""
+Taken = Callable[[str, str | None], bool]
+"""Whether a path below MODEL_BASE_PATH belongs to something else than this SHA-256."""
 
 
 class Downloads:
@@ -83,7 +84,7 @@ class Downloads:
         preset: Preset,
         target: str | None,
         expected_sha256: str | None,
-        taken: Taken = lambda _: False,
+        taken: Taken = lambda _place, _sha256: False,
     ) -> DownloadPlan:
         """What fetching a preset's weights means; asks for metadata and nothing else.
 
@@ -127,6 +128,17 @@ class Downloads:
         published, files, _ = self._ask(source, "lora")
         return published, files
 
+    def model_index(self, source: HubName) -> tuple[Published, dict[str, Any]] | None:
+        """A base model's card and its ``model_index.json``; None where it is no such model.
+
+        Raises:
+            DownloadError: by its kind.
+        """
+        hub = self._hub()
+        info = hub.info(source.repository, source.revision)
+        index = hub.index(info)
+        return None if index is None else (hub.published(info, info.id, None), index)
+
     def by_hash(self, sha256: str) -> Published | None:
         """What CivitAI knows of a file with this hash; None where it knows none.
 
@@ -148,7 +160,7 @@ class Downloads:
         folder = f"loras/{architecture.value}"
         plain = safe_name(name, f"lora-{published.version[:12]}")
         place = f"{folder}/{plain}"
-        if not taken(place):
+        if not taken(place, published.sha256):
             return place
         return f"{folder}/{Path(plain).stem}-{published.version[:12]}.safetensors"
 

@@ -149,16 +149,25 @@ class Hub:
             WrongFile: it is no such model, or has no safetensors.
         """
         there = {sibling.rfilename: sibling for sibling in info.siblings or ()}
-        if INDEX not in there:
+        index = self.index(info)
+        if index is None:
             raise WrongFile(
                 f"{info.id} has no {INDEX}, so it is no model in diffusers layout.",
                 "Choose a repository in diffusers layout.",
             )
-        chosen = choose_layout(info.id, there, self._index(info), variant)
+        chosen = choose_layout(info.id, there, index, variant)
         return tuple(self._remote(info, there[n], n) for n in chosen.files), chosen.notes
 
-    def _index(self, info: ModelInfo) -> dict[str, Any]:
+    def index(self, info: ModelInfo) -> dict[str, Any] | None:
+        """``model_index.json``; None where the repository has none.
+
+        Raises:
+            DownloadError: by its kind.
+        """
         from huggingface_hub import hf_hub_url
+
+        if INDEX not in {sibling.rfilename for sibling in info.siblings or ()}:
+            return None
 
         url = hf_hub_url(info.id, INDEX, revision=info.sha, endpoint=self.base)
         answer = self.site.open(url)

@@ -1,7 +1,7 @@
 """What people write for a LoRA or a model → what it names. Pure: nothing is asked."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from studio.air import Air
@@ -25,7 +25,7 @@ class CivitaiName:
     model: str | None
     version: str | None
     file_id: str | None = None
-    air: Air | None = None
+    air: Air | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

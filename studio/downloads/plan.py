@@ -85,3 +85,13 @@ def in_bytes(amount: int | None) -> str:
             value = amount / size
             return f"{value:.2f} {unit}" if unit == "GB" else f"{value:.3g} {unit}"
     return f"{amount} bytes"
+
+
+def in_time(seconds: float) -> str:
+    """ "14 s", "3 min", "2 h 5 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -94,9 +94,9 @@ def check_safetensors(field: str, file: str | None) -> None:
 
 def check_pipeline(architecture: Architecture, pipeline: str) -> None:
     """The pipeline class must be one that runs the architecture."""
-    fitting = _pipelines(architecture)
+    fitting = pipelines_of(architecture)
     if pipeline not in fitting:
-        owners = [a.value for a in Architecture if pipeline in _pipelines(a)]
+        owners = [a.value for a in Architecture if pipeline in pipelines_of(a)]
         whose = f"runs {' and '.join(owners)}" if owners else "is not one the studio knows"
         raise refuse(
             "pipeline",
@@ -105,7 +105,7 @@ def check_pipeline(architecture: Architecture, pipeline: str) -> None:
         )
 
 
-def _pipelines(architecture: Architecture) -> tuple[str, ...]:
+def pipelines_of(architecture: Architecture) -> tuple[str, ...]:
     return tuple(pipeline.name for pipeline in TRAITS[architecture].pipelines)
 
 

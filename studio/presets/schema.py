@@ -5,6 +5,7 @@ true/false are taken as they are written: ``"0.7"`` in quotes is a text, and ref
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -246,11 +247,23 @@ class Catalog:
     Immutable after construction; building it is linear in the number of presets. Models and
     LoRAs share one namespace of slugs; what reads preset files reports repeated ones.
 
+    Attributes:
+        local: slugs of the studio's own file, the only entries that it edits.
+        overrides: local slug → where the entry stands that it takes the place of.
+
     Raises:
         ValueError: when two presets have one slug.
     """
 
-    def __init__(self, models: tuple[ModelPreset, ...], loras: tuple[LoraPreset, ...]) -> None:
+    def __init__(
+        self,
+        models: tuple[ModelPreset, ...],
+        loras: tuple[LoraPreset, ...],
+        local: frozenset[str] = frozenset(),
+        overrides: Mapping[str, str] | None = None,
+    ) -> None:
+        self.local = local
+        self.overrides: Mapping[str, str] = overrides or {}
         self.models = {model.slug: model for model in models}
         self.loras = {lora.slug: lora for lora in loras}
         if len(self.models.keys() | self.loras.keys()) != len(models) + len(loras):

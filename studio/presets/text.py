@@ -221,24 +221,35 @@ def slug_of(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:80].strip("-")
 
 
-def merge(files: Iterable[ParsedPresets]) -> tuple[Catalog, tuple[PresetProblem, ...]]:
-    """One catalog from several files; a slug belongs to the first file that has it."""
+def merge(
+    files: Iterable[ParsedPresets], local: ParsedPresets | None = None
+) -> tuple[Catalog, tuple[PresetProblem, ...]]:
+    """One catalog from several files; a slug belongs to the first file that has it.
+
+    Args:
+        local: the studio's own file. Its entries go over all others of the same slug, which
+            is no problem and stands in the catalog's ``overrides``.
+    """
     owners: dict[str, ParsedPresets] = {}
     models: list[ModelPreset] = []
     loras: list[LoraPreset] = []
     problems: list[PresetProblem] = []
-    for file in files:
+    overrides: dict[str, str] = {}
+    for file in (*([local] if local else []), *files):
         problems.extend(file.problems)
         presets: tuple[Preset, ...] = (*file.models, *file.loras)
         for preset in presets:
             owner = owners.setdefault(preset.slug, file)
-            if owner is not file:
+            if owner is not file and owner is local:
+                overrides.setdefault(preset.slug, f"{file.origin}:{file.line_of(preset.slug)}")
+            elif owner is not file:
                 problems.append(_taken_elsewhere(preset, file, owner))
             elif isinstance(preset, ModelPreset):
                 models.append(preset)
             else:
                 loras.append(preset)
-    return Catalog(tuple(models), tuple(loras)), tuple(problems)
+    own = frozenset(local.paths) if local else frozenset()
+    return Catalog(tuple(models), tuple(loras), own, overrides), tuple(problems)
 
 
 def _taken_elsewhere(preset: Preset, file: ParsedPresets, owner: ParsedPresets) -> PresetProblem:

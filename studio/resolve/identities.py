@@ -8,6 +8,7 @@ from studio.inventory import BaseWeights, LoraWeights
 from studio.plan import BaseIdentity, LoraUse
 from studio.presets import LoraPreset, ModelPreset
 from studio.resolve.draft import Draft, SettingChoices
+from studio.resolve.publishers import check_published
 from studio.violations import (
     HashMismatch,
     LoraDoesNotFit,
@@ -36,6 +37,7 @@ def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
             yield _absent(draft, preset, field)
             continue
         yield from _check_hash(draft, preset, weights.file.sha256, field)
+        yield from check_published(preset, weights)
         same = preset.base_architecture is model.base_architecture
         if base is not None and same:
             yield from _check_fit(draft, preset, weights, base)
@@ -84,13 +86,19 @@ def how_to_get(preset: ModelPreset | LoraPreset) -> str:
     """The way to weights that are not there, as a sentence."""
     source = preset.source
     if isinstance(preset, LoraPreset) and preset.air is not None:
-        return f"Download {preset.air} from CivitAI and put the file there."
+        return _fetched_by(preset, "CivitAI")
     if source is not None and source.huggingface is not None:
-        what = source.file or "the repository"
-        return f"Download {what} from {source.huggingface} on Hugging Face and put it there."
+        return _fetched_by(preset, "Hugging Face")
     if source is not None:
         return "It is part of the studio: restore the presets folder of this installation."
     return "Put the file there, or correct the preset's path."
+
+
+def _fetched_by(preset: ModelPreset | LoraPreset, site: str) -> str:
+    return (
+        f"Fetch them from {site}: press Download in the Models tab, or run "
+        f"`studio download {preset.slug}`."
+    )
 
 
 def _check_hash(

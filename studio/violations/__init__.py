@@ -34,6 +34,7 @@ from studio.violations.comparisons import (
 from studio.violations.files import (
     HashMismatch,
     LoraDoesNotFit,
+    PublishedConflict,
     SameWeights,
     WeightsMissing,
     WeightsUnusable,
@@ -79,6 +80,7 @@ Violation = Annotated[
     | WeightsUnusable
     | HashMismatch
     | LoraDoesNotFit
+    | PublishedConflict
     | NoTriggerWords
     | TriggerMissing
     | TriggerForbidden
@@ -136,6 +138,7 @@ __all__ = [
     "OutOfRange",
     "PromptEmpty",
     "PromptTooLong",
+    "PublishedConflict",
     "Rule",
     "SameWeights",
     "SettingConflict",

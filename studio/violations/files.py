@@ -60,3 +60,18 @@ class LoraDoesNotFit(Rule):
     base_architecture: str
     evidence: tuple[str, ...]
     reasons: str
+
+
+class PublishedConflict(Rule):
+    FOUND = "What is published of {label} contradicts its preset or its tensors. {reasons}"
+    EXPECTED = "a publisher, a preset and tensors that agree"
+    WAY_OUT = (
+        "Correct the preset's base_architecture, or put the right file there. If the published "
+        "label is wrong, delete {facts}: preset and tensors then decide."
+    )
+    code: Literal["published_conflict"] = "published_conflict"
+    slug: str
+    label: str
+    facts: str
+    evidence: tuple[str, ...]
+    reasons: str

@@ -1,5 +1,6 @@
 """The weights on disk: found, hashed, pinned and checked again before each run."""
 
+from studio.weights.scan import Held, Verdict
 from studio.weights.store import (
     WeightStore,
     adopt,
@@ -7,6 +8,8 @@ from studio.weights.store import (
 )
 
 __all__ = [
+    "Held",
+    "Verdict",
     "WeightStore",
     "adopt",
     "describe_file",

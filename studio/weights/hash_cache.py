@@ -8,7 +8,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -62,10 +62,31 @@ class HashCache:
             "SELECT sha256 FROM hashes_1 WHERE path = ? AND size = ? AND mtime_ns = ?"
             " AND ctime_ns = ? AND inode = ?"
         )
-        found = self._run(lambda db: _first(db, query, (_key(file), *stamp)))
+        found = self._run(lambda db: _first(db, query, (key_of(file), *stamp)))
         if found is not None:
             self._known[file] = (stamp, found)
         return found
+
+    def all(self) -> dict[str, tuple[Stamp, str]]:
+        """Every remembered file by its path: one question for thousands of files.
+
+        Raises:
+            WeightsError: the cache cannot be opened.
+        """
+        query = "SELECT path, size, mtime_ns, ctime_ns, inode, sha256 FROM hashes_1"
+        rows = self._run(lambda db: db.execute(query).fetchall())
+        return {row[0]: ((row[1], row[2], row[3], row[4]), row[5]) for row in rows}
+
+    def forget(self, files: Sequence[Path]) -> None:
+        """Hash these files anew when somebody asks next.
+
+        Raises:
+            WeightsError: the cache cannot be written.
+        """
+        keys = [(key_of(file),) for file in files]
+        for file in files:
+            self._known.pop(file, None)
+        self._run(lambda db: db.executemany("DELETE FROM hashes_1 WHERE path = ?", keys))
 
     def put(self, file: Path, stamp: Stamp, sha256: str) -> None:
         """Remember the hash, unless the file is too fresh to be told from its next version.
@@ -76,7 +97,7 @@ class HashCache:
         if time.time_ns() - max(stamp[1], stamp[2]) < RACY_NS:
             return
         self._known[file] = (stamp, sha256)
-        row = (_key(file), *stamp, sha256)
+        row = (key_of(file), *stamp, sha256)
         self._run(lambda db: db.execute("REPLACE INTO hashes_1 VALUES (?, ?, ?, ?, ?, ?)", row))
 
     def _run(self, action: Callable[[sqlite3.Connection], T]) -> T:
@@ -112,7 +133,7 @@ class HashCache:
         self._path.replace(broken)
 
 
-def _key(file: Path) -> str:
+def key_of(file: Path) -> str:
     """The path as SQLite can hold it; names that are not UTF-8 keep their bytes escaped."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 

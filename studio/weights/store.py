@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from studio.errors import HeaderError, WeightsError
+from studio.inspection import LoraInspection
 from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights, Unusable
 from studio.presets import LoraPreset, ModelPreset
+from studio.published import Published, beside, read_published
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights.adoption import adopt
 from studio.weights.base_folder import INDEX, component_shapes, components_of, loaded_files
@@ -23,6 +25,8 @@ from studio.weights.checkpoint import (
 from studio.weights.files import Progress, describe_file, hash_file, read_inspection, unreadable
 from studio.weights.hash_cache import HashCache, Stamp, stamp_of
 from studio.weights.pins import Pins
+from studio.weights.places import Places
+from studio.weights.scan import Held, forget_absent, scan
 
 __all__ = ["WeightStore", "adopt", "describe_file"]
 
@@ -30,6 +34,8 @@ Preset = ModelPreset | LoraPreset
 T = TypeVar("T")
 P = TypeVar("P", ModelPreset, LoraPreset)
 
+MAX_FACTS = 2**20
+"""Bytes of the largest file of a publisher's facts that is read."""
 REMEMBERED = 256
 """Inspections kept in memory; one of a large LoRA takes about a megabyte."""
 
@@ -41,6 +47,7 @@ class WeightStore:
         self._settings = settings
         self._cache = HashCache(settings.state / "hashes.sqlite")
         self._pins = Pins(settings.state / "pins.json")
+        self._places = Places(settings.state / "places.json")
         self._lock = threading.Lock()
         self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
@@ -55,6 +62,8 @@ class WeightStore:
             return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
         if preset.path is not None:
             relative = preset.path
+        elif place := self._places.of(preset.slug):
+            relative = place
         elif isinstance(preset, LoraPreset):
             relative = f"loras/{preset.base_architecture.value}/{preset.slug}.safetensors"
         else:
@@ -169,7 +178,58 @@ class WeightStore:
         _contain(path, self._root(preset))
         stamps = (_stamp(path),)
         inspection = self._recall(path, stamps, lambda: read_inspection(path))
-        return LoraWeights(path, self._identity(path, path.name), inspection)
+        identity = self._identity(path, path.name)
+        return LoraWeights(path, identity, inspection, self.published(path, identity.sha256))
+
+    def published(self, path: Path, sha256: str | None = None) -> Published | None:
+        """The publisher's facts beside a weight file; None where there are none of this file.
+
+        Args:
+            sha256: of the file; facts about other bytes are not its own.
+        """
+        place = beside(path)
+        try:
+            stamp = stamp_of(place.stat())
+        except OSError:
+            return None
+        if stamp[0] > MAX_FACTS:
+            return None
+        facts = self._recall(place, (stamp,), lambda: read_published(place.read_bytes()))
+        if facts is not None and None not in (sha256, facts.sha256) and facts.sha256 != sha256:
+            return None
+        return facts
+
+    def scan(self, progress: Callable[[int, int], None] | None = None) -> tuple[Held, ...]:
+        """Every LoRA and other file under MODEL_BASE_PATH; see ``scan.scan``."""
+        settings = self._settings
+        return scan(settings.model_base_path, settings.state, self._cache, progress)
+
+    def forget_absent(self, present: Sequence[Held]) -> int:
+        """Drop what is remembered of files that are gone; how many."""
+        names = [held.path for held in present]
+        return forget_absent(self._settings.model_base_path, self._settings.state, names)
+
+    def rehash(self, preset: Preset) -> None:
+        """Read a preset's files again when they are asked for next, whatever is remembered."""
+        path = self.locate(preset)
+        files = [path] if not path.is_dir() else [p for p in path.rglob("*") if p.is_file()]
+        self._cache.forget(files)
+
+    def adopt(self, temporary: Path, target: Path) -> None:
+        """See ``adoption.adopt``."""
+        adopt(temporary, target)
+
+    def inspect(self, path: Path) -> LoraInspection:
+        """See ``files.read_inspection``."""
+        return read_inspection(path)
+
+    def settled(self, slug: str) -> str | None:
+        """Where the weights of a preset without a path were put, if they were."""
+        return self._places.of(slug)
+
+    def settle(self, slug: str, place: str) -> None:
+        """Remember where the weights of a preset without a path were put."""
+        self._places.put(slug, place)
 
     def _identity(self, path: Path, name: str) -> FileIdentity:
         return FileIdentity(name=name, sha256=self.sha256(path), size=_stamp(path)[0])

@@ -397,7 +397,7 @@ def test_hostile_names_stay_inside(downloads: Downloads, site: Site, settings: S
         published, _ = downloads.look_up(downloads.parse("urn:air:sd1:lora:civitai:1000@7"))
         from studio.architecture import Architecture
 
-        found = downloads.place(published, Architecture.SD15, lambda _: False)
+        found = downloads.place(published, Architecture.SD15, lambda _place, _sha256: False)
         assert found == f"loras/sd15/{place}.safetensors", name
 
 

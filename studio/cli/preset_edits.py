@@ -1,0 +1,120 @@
+"""``studio presets add`` and ``remove``: the studio's own preset file."""
+
+import sys
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from studio.architecture import Architecture
+from studio.cli.console import Console, Ended, ExitCode, command
+from studio.cli.options import Json, PresetDirs, open_workspace, parse_number, parse_text
+from studio.errors import PresetsError
+from studio.local_presets import entry_of
+from studio.presets import LoraPreset, TriggerRule
+from studio.published import differences
+from studio.suggestion import Suggestion
+
+What = Annotated[
+    str,
+    typer.Argument(
+        parser=parse_text,
+        metavar="WHAT",
+        help="A LoRA's file under MODEL_BASE_PATH, an AIR, a link, or owner/name.",
+    ),
+]
+Text = Annotated[str | None, typer.Option(parser=parse_text, metavar="TEXT")]
+Yes = Annotated[bool, typer.Option("--yes", help="Write it without asking.")]
+Strength = Annotated[float | None, typer.Option(parser=parse_number, metavar="NUMBER")]
+
+
+def add(
+    what: What,
+    slug: Text = None,
+    label: Text = None,
+    base_architecture: Annotated[Architecture | None, typer.Option()] = None,
+    theme: Text = None,
+    prompt: Annotated[
+        str | None, typer.Option(parser=parse_text, metavar="TEXT", help="Trigger words.")
+    ] = None,
+    trigger: Annotated[TriggerRule | None, typer.Option()] = None,
+    strength: Strength = None,
+    notes: Text = None,
+    yes: Yes = False,
+    presets: PresetDirs = None,
+    as_json: Json = False,
+) -> None:
+    """Make a preset from a file, an AIR, a link or a repository, everything prefilled.
+
+    It goes into the studio's own file, presets/local.yaml; other files are never changed.
+    """
+    changes = {
+        "slug": slug,
+        "label": label,
+        "base_architecture": base_architecture.value if base_architecture else None,
+        "theme": theme,
+        "prompt": prompt,
+        "trigger": trigger.value if trigger else None,
+        "settings": {"strength": strength} if strength is not None else None,
+        "notes": notes,
+    }
+    with command(as_json) as console, closing(open_workspace(presets)) as workspace:
+        suggestion = workspace.stock.suggest(what, changes)
+        _show(console, suggestion)
+        _confirm(console, yes)
+        workspace.stock.put(suggestion.preset)
+        path = workspace.settings.local_presets
+        if as_json:
+            console.data({"file": str(path), "preset": entry_of(suggestion.preset)})
+        console.say(f"{suggestion.preset.slug} is in {path}.")
+        if not suggestion.is_there:
+            console.say(f"`studio download {suggestion.preset.slug}` fetches its weights.")
+
+
+def _show(console: Console, suggestion: Suggestion) -> None:
+    rows = []
+    for name, value in entry_of(suggestion.preset).items():
+        who = suggestion.said_by.get(name)
+        rows.append((name, _in_words(value) + (f" [{who}]" if who else "")))
+    for what, own, theirs in _differences(suggestion):
+        rows.append(("differs", f"{what}: {own} here, {theirs} at the publisher"))
+    console.fields(rows)
+
+
+def _differences(suggestion: Suggestion) -> tuple[tuple[str, str, str], ...]:
+    preset = suggestion.preset
+    if suggestion.published is None or not isinstance(preset, LoraPreset):
+        return ()
+    return differences(suggestion.published, preset.prompt, preset.settings.strength)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)
+
+
+def _confirm(console: Console, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise PresetsError("Nothing was written: nobody is there to confirm.", "Say --yes.")
+    console.note("Write it? [y/N]")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        console.note("Nothing was written.")
+        raise Ended(ExitCode.CANCELLED)
+
+
+def remove(
+    slugs: Annotated[list[str], typer.Argument(metavar="SLUG...")],
+    presets: PresetDirs = None,
+    as_json: Json = False,
+) -> None:
+    """Take presets out of the studio's own file; their weights stay where they are."""
+    with command(as_json) as console, closing(open_workspace(presets)) as workspace:
+        for slug in slugs:
+            workspace.stock.remove(slug)
+        if as_json:
+            console.data({"removed": slugs})
+        for slug in slugs:
+            console.say(f"{slug} is removed.")

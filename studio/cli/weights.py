@@ -1,0 +1,194 @@
+"""``studio weights``: the files that lie there, what they are, and whether they still are."""
+
+from contextlib import closing
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from studio.cli.console import Console, Ended, ExitCode, command
+from studio.cli.options import Json, PresetDirs, open_workspace
+from studio.cli.progress import Line
+from studio.downloads import in_bytes
+from studio.errors import StudioError
+from studio.holdings import Checked, Holding
+from studio.workspace import Workspace
+
+app = typer.Typer(
+    help="Find, check and clear the weights that lie there.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Hash = Annotated[bool, typer.Option("--hash", help="Hash what was never hashed.")]
+LookUp = Annotated[
+    bool, typer.Option("--look-up", help="Ask CivitAI by hash about files no preset names.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Also files that are no LoRAs.")]
+Slugs = Annotated[
+    list[str] | None, typer.Argument(metavar="[SLUG...]", help="Presets; all that are there.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Delete; without it, only show.")]
+
+
+@app.command()
+def scan(
+    hashes: Hash = False,
+    look_up: LookUp = False,
+    everything: Everything = False,
+    presets: PresetDirs = None,
+    as_json: Json = False,
+) -> None:
+    """List every LoRA under MODEL_BASE_PATH, what it is and which presets name it.
+
+    Ends with 1 when a file cannot be read or looked up.
+    """
+    with command(as_json) as console, closing(open_workspace(presets)) as workspace:
+        rows = _scan(console, workspace)
+        shown = [row for row in rows if everything or row.held.verdict.kind in ("lora", "")]
+        if hashes or look_up:
+            _hash(console, workspace, [row for row in shown if row.held.sha256 is None])
+            paths = {row.held.path for row in shown}
+            shown = [row for row in _scan(console, workspace) if row.held.path in paths]
+        found = _look_up(console, workspace, shown) if look_up else {}
+        if as_json:
+            files = [_data(row, found.get(row.held.path)) for row in shown]
+            console.data({"files": files})
+        _show(console, shown, len(rows), found)
+        if any(row.held.verdict.problem for row in shown) or "error" in found.values():
+            raise Ended(ExitCode.FAILURE)
+
+
+def _scan(console: Console, workspace: Workspace) -> tuple[Holding, ...]:
+    line = Line(console)
+    try:
+        return workspace.stock.holdings.scan(
+            workspace.catalog,
+            lambda done, count: line.write(f"Reading file {done} of {count}", passing=True),
+        )
+    finally:
+        line.end()
+
+
+def _hash(console: Console, workspace: Workspace, rows: list[Holding]) -> None:
+    line = Line(console)
+    for number, row in enumerate(rows, 1):
+        line.write(f"Hashing {number} of {len(rows)}: {row.held.path}", passing=True)
+        if row.held.verdict.problem is None:
+            workspace.stock.holdings.hash(row)
+    line.end()
+
+
+def _look_up(console: Console, workspace: Workspace, rows: list[Holding]) -> dict[str, str]:
+    """Path → the model's name and page; a dash where CivitAI knows none."""
+    found = {}
+    for row in rows:
+        if row.presets or row.held.verdict.problem:
+            continue
+        try:
+            published = workspace.stock.holdings.look_up(row)
+        except StudioError as error:
+            console.complain(f"{row.held.path}: {error.message}", error.way_out)
+            found[row.held.path] = "error"
+            continue
+        known = published is not None
+        found[row.held.path] = f"{published.model_name}, {published.page}" if known else "-"  # type: ignore[union-attr]
+    return found
+
+
+def _show(console: Console, rows: list[Holding], total: int, found: dict[str, str]) -> None:
+    unknown = [row for row in rows if not row.presets and not row.held.verdict.problem]
+    if rows:
+        console.table([_row(row, found.get(row.held.path)) for row in rows])
+        console.say()
+    console.say(
+        f"{len(rows)} LoRAs of {total} files; "
+        + (f"{len(unknown)} without a preset." if unknown else "none is without a preset.")
+    )
+    if unknown:
+        console.say("`studio presets add FILE` makes a preset of one, everything prefilled.")
+
+
+def _row(row: Holding, found: str | None) -> tuple[str, ...]:
+    verdict = row.held.verdict
+    what = verdict.problem or " ".join(
+        part for part in (verdict.architecture, verdict.variant, verdict.format) if part
+    )
+    if not verdict.problem and verdict.kind != "lora":
+        what = f"{verdict.kind}, no LoRA"
+    named = ", ".join(row.presets) or (found or "no preset")
+    return (row.held.path, what, in_bytes(row.held.size), named)
+
+
+def _data(row: Holding, found: str | None) -> dict[str, Any]:
+    held = row.held
+    data = {"path": held.path, "size": held.size, "sha256": held.sha256}
+    return {**data, **asdict(held.verdict), "presets": list(row.presets), "found": found}
+
+
+@app.command()
+def verify(slugs: Slugs = None, presets: PresetDirs = None, as_json: Json = False) -> None:
+    """Read weights again and compare them with what presets, pins and publishers say.
+
+    With --json, one object a line. Ends with 1 when anything is not what it should be.
+    """
+    with command(as_json) as console, closing(open_workspace(presets)) as workspace:
+        chosen = slugs or [slug for slug, there in workspace.present().items() if there]
+        checks = [_verify(console, workspace, slug) for slug in chosen]
+        if any(check.problem for check in checks):
+            raise Ended(ExitCode.FAILURE)
+
+
+def _verify(console: Console, workspace: Workspace, slug: str) -> Checked:
+    checked = workspace.stock.holdings.verify(named(workspace, slug))
+    if console.as_json:
+        expected = checked.expected[0] if checked.expected else None
+        data = {"slug": slug, "sha256": checked.found, "expected": expected}
+        console.data({**data, "ok": checked.problem is None, "problem": checked.problem})
+    verdict = (
+        console.paint("changed", "bad") if checked.problem else console.paint("holds", "good")
+    )
+    said = checked.problem or (checked.expected[1] if checked.expected else "nobody says its hash")
+    console.say(f"{verdict}  {slug}  {(checked.found or '-')[:12]}  {said}")
+    return checked
+
+
+def named(workspace: Workspace, slug: str) -> Any:
+    """The preset of a slug.
+
+    Raises:
+        StudioError: there is none.
+    """
+    try:
+        return workspace.stock.preset(slug)
+    except KeyError as error:
+        raise StudioError(f"There is no preset {slug!r}.", "See `studio presets list`.") from error
+
+
+@app.command()
+def prune(yes: Yes = False, as_json: Json = False) -> None:
+    """Clear unfinished downloads, and facts whose weights are gone. Weights are never deleted."""
+    with command(as_json) as console, closing(open_workspace()) as workspace:
+        found = workspace.stock.holdings.leftovers()
+        gone = workspace.stock.holdings.prune(found) if yes else ()
+        root = workspace.settings.model_base_path
+        if as_json:
+            listed = [
+                {
+                    "path": each.path.relative_to(root).as_posix(),
+                    "size": each.size,
+                    "reason": each.reason,
+                    "deleted": each in gone,
+                }
+                for each in found
+            ]
+            console.data({"leftovers": listed})
+        for each in found:
+            said = "deleted" if each in gone else "may go"
+            path = each.path.relative_to(root)
+            console.say(f"{said}  {path}, {in_bytes(each.size)}: {each.reason}")
+        total = in_bytes(sum(each.size for each in found))
+        if not found:
+            console.say("Nothing is left over.")
+        elif not yes:
+            console.say(f"{total} in all. `studio weights prune --yes` deletes them.")

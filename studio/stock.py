@@ -1,0 +1,286 @@
+"""Presets and their weights: what there is, what can be fetched, and the fetching of it."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from studio.downloads import DownloadEvent, DownloadPlan, Downloads, Fetched, HubName
+from studio.errors import PresetsError, SourceUnknown, StudioError, WeightsError
+from studio.holdings import Holdings
+from studio.local_presets import LocalPresets, Preset
+from studio.preset_files import load
+from studio.presets import Catalog, LoraPreset
+from studio.presets.text import PresetProblem
+from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.suggestion import Suggestion, suggest_lora, suggest_model
+from studio.violations import Violation, WeightsMissing
+from studio.weights import WeightStore
+
+Known = DownloadPlan | StudioError
+"""What was found out about a preset's download."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Weights that a run misses and would fetch; ``known`` is None until it was looked up."""
+
+    preset: Preset
+    known: Known | None
+
+
+class Stock:
+    """The catalog and the store behind it; safe for several threads.
+
+    Attributes:
+        catalog: replaced as a whole when the studio's own presets change.
+        problems: what is wrong in the preset files.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: WeightStore,
+        catalog: Catalog,
+        problems: tuple[PresetProblem, ...] = (),
+    ) -> None:
+        self.catalog = catalog
+        self.problems = problems
+        self.local = LocalPresets(settings.local_presets)
+        self.downloads = Downloads(settings, store)
+        self.holdings = Holdings(settings, store, self.downloads)
+        self._settings = settings
+        self._store = store
+        self._known: dict[str, tuple[Preset, Known]] = {}
+        self._asking: set[str] = set()
+        self._lock = threading.Lock()
+
+    # Presets
+
+    def preset(self, slug: str) -> Preset:
+        """By its slug.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.catalog.models.get(slug) or self.catalog.loras[slug]
+
+    def put(self, preset: Preset) -> None:
+        """Add a preset to the studio's own file, or replace it there; see ``LocalPresets``."""
+        self.local.put(preset)
+        self.reload()
+
+    def remove(self, slug: str) -> None:
+        """Take a preset out of the studio's own file; see ``LocalPresets``."""
+        self.local.remove(slug)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the preset files again."""
+        dirs = (BUILT_IN_PRESETS, *self._settings.preset_dirs)
+        self.catalog, self.problems = load(dirs, self._settings.local_presets)
+
+    # New presets
+
+    def suggest(self, text: str, changes: Mapping[str, Any]) -> Suggestion:
+        """A preset for what ``text`` names: a file, an AIR, a link or a repository.
+
+        Asks the site for metadata; nothing is fetched or written.
+
+        Args:
+            changes: field → the user's own value.
+
+        Raises:
+            PresetsError, DownloadError, WeightsError, HeaderError: by their kinds.
+        """
+        path = Path(text).expanduser()
+        if text.lower().endswith(".safetensors") and path.is_file():
+            return self.suggest_file(path, changes)
+        source = self.downloads.parse(text)
+        if isinstance(source, HubName) and source.file is None:
+            index = self.downloads.model_index(source)
+            if index is not None:
+                published, content = index
+                name = source.repository
+                return suggest_model(published, content, name, self._slugs(), changes)
+        published, files = self.downloads.look_up(source)
+        place: dict[str, Any] = {"sha256": files[0].sha256}
+        if isinstance(source, HubName):
+            place["source"] = {"huggingface": source.repository, "file": files[0].name}
+            place["revision"] = published.version
+        elif source.air is not None and source.air.is_lora:
+            place["air"] = str(source.air)
+        found = suggest_lora(published, None, _said(place), self._slugs(), changes)
+        preset = found.preset
+        if preset.path is None:
+            own = self.downloads.place(published, preset.base_architecture, self._is_taken)
+            preset = preset.model_copy(update={"path": own})
+        return replace(found, preset=preset)
+
+    def suggest_file(self, path: Path, changes: Mapping[str, Any]) -> Suggestion:
+        """A preset for a LoRA that lies under MODEL_BASE_PATH.
+
+        Raises:
+            PresetsError: it lies elsewhere, is no LoRA, or nothing says its architecture.
+            HeaderError, WeightsError: it cannot be read.
+        """
+        root = self._settings.model_base_path.resolve()
+        whole = path.resolve()
+        if not whole.is_relative_to(root):
+            raise PresetsError(
+                f"{path.name} does not lie under MODEL_BASE_PATH ({root}).",
+                "Move it there, for example into loras/, and name it there.",
+            )
+        inspection = self._store.inspect(whole)
+        if inspection.kind != "lora":
+            raise PresetsError(
+                f"{path.name} is no LoRA but {inspection.kind}.", "Name a LoRA's file."
+            )
+        sha256 = self._store.sha256(whole)
+        published = self._store.published(whole, sha256)
+        place: dict[str, Any] = {
+            "path": whole.relative_to(root).as_posix(),
+            "sha256": sha256,
+        }
+        if published is not None and published.source == "huggingface":
+            place["source"] = {"huggingface": published.model_id, "file": published.file_name}
+            place["revision"] = published.version
+        found = suggest_lora(published, inspection, place, self._slugs(), changes)
+        return replace(found, is_there=True)
+
+    def _slugs(self) -> set[str]:
+        return self.catalog.models.keys() | self.catalog.loras.keys()
+
+    # What can be fetched
+
+    def can_fetch(self, preset: Preset) -> bool:
+        """Whether the preset says where its weights come from."""
+        try:
+            self.downloads.source_of(preset)
+        except SourceUnknown:
+            return False
+        return True
+
+    def missing(self, violations: Sequence[Violation]) -> tuple[Missing, ...]:
+        """What a run would fetch first, where nothing else stands in its way.
+
+        Empty where the studio may not fetch unasked (AUTO_DOWNLOAD), something cannot be
+        fetched, or another rule is broken.
+        """
+        if not self._settings.auto_download or self._settings.offline:
+            return ()
+        found = []
+        for violation in violations:
+            if not isinstance(violation, WeightsMissing):
+                return ()
+            preset = self.preset(violation.slug)
+            if not self.can_fetch(preset):
+                return ()
+            found.append(Missing(preset, self.known(violation.slug)))
+        return tuple(found)
+
+    def known(self, slug: str) -> Known | None:
+        """What was found out about a download before; asks nobody."""
+        with self._lock:
+            held = self._known.get(slug)
+        return held[1] if held is not None and held[0] == self.preset(slug) else None
+
+    def plan_download(self, slug: str) -> DownloadPlan:
+        """What fetching a preset's weights means; asks for metadata, once.
+
+        Raises:
+            KeyError: no preset has this slug.
+            DownloadError: by its kind.
+        """
+        known = self.known(slug)
+        if isinstance(known, DownloadPlan):
+            return known
+        preset = self.preset(slug)
+        try:
+            plan: Known = self._plan(preset)
+        except StudioError as error:
+            plan = error
+        with self._lock:
+            self._known[slug] = (preset, plan)
+        if isinstance(plan, StudioError):
+            raise plan
+        return plan
+
+    def _plan(self, preset: Preset) -> DownloadPlan:
+        named = preset.path or self._store.settled(preset.slug)
+        target: str | None = named
+        if target is None and not isinstance(preset, LoraPreset):
+            target = f"models/{preset.slug}"
+        expected = preset.sha256 or self._store.pins().get(preset.slug)
+        return self.downloads.plan_download(preset, target, expected, self._is_taken)
+
+    def _is_taken(self, place: str, sha256: str | None) -> bool:
+        """Whether something else than a file of this hash is there, or belongs there."""
+        path = self._settings.model_base_path / place
+        if path.exists():
+            return sha256 is None or not path.is_file() or self._store.sha256(path) != sha256
+        return any(lora.path == place for lora in self.catalog.loras.values())
+
+    def ask_soon(self, slugs: Sequence[str]) -> None:
+        """Look up in the background what is not known yet; each preset once."""
+        with self._lock:
+            new = [slug for slug in slugs if slug not in self._asking]
+            self._asking.update(new)
+        if new:
+            threading.Thread(
+                target=self._ask, args=(new,), name="studio-look-up", daemon=True
+            ).start()
+
+    def is_asking(self, slugs: Sequence[str]) -> bool:
+        """Whether the answer for one of them is still to come."""
+        return any(slug in self._asking and self.known(slug) is None for slug in slugs)
+
+    def _ask(self, slugs: Sequence[str]) -> None:
+        for slug in slugs:
+            try:
+                self.plan_download(slug)
+            except StudioError:
+                continue  # it is kept in ``known``, which the page shows
+
+    # Fetching
+
+    def wanted(self, text: str) -> DownloadPlan:
+        """The plan for a preset's slug, or for what else names weights; see ``suggest``.
+
+        Raises:
+            DownloadError, PresetsError: by their kinds.
+        """
+        if text in self._slugs():
+            return self.plan_download(text)
+        source = self.downloads.parse(text)
+        presets: list[Preset] = [*self.catalog.models.values(), *self.catalog.loras.values()]
+        for preset in presets:
+            if self.can_fetch(preset) and self.downloads.source_of(preset) == source:
+                return self.plan_download(preset.slug)
+        new = self.suggest(text, {}).preset
+        plan = self.downloads.plan_download(new, new.path, None, self._is_taken)
+        return plan.model_copy(update={"slug": None})
+
+    def fetch(self, plan: DownloadPlan, cancel: threading.Event) -> Iterator[DownloadEvent]:
+        """Carry a plan out; ends with Fetched or Stopped.
+
+        Raises:
+            StudioError: by its kind; nothing half is left in its place.
+        """
+        if plan.conflict is not None:
+            raise WeightsError(plan.conflict, "Correct the preset before its weights are fetched.")
+        for event in self.downloads.fetch(plan, cancel):
+            if isinstance(event, Fetched) and plan.slug is not None:
+                self._settle(plan.slug, plan.target)
+            yield event
+
+    def _settle(self, slug: str, target: str) -> None:
+        preset = self.preset(slug)
+        if preset.path is None and isinstance(preset, LoraPreset):
+            self._store.settle(slug, target)
+
+
+def _said(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what nobody said."""
+    return {name: value for name, value in entry.items() if value is not None}

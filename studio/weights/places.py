@@ -1,0 +1,65 @@
+"""Where downloads without a path of their own were put: slug → path below MODEL_BASE_PATH.
+
+Only a memory: a lost file costs another download, so a broken one counts as empty.
+"""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+from studio.errors import WeightsError
+from studio.presets.rules import inside
+
+
+class Places:
+    """The places in ``path``; several processes may use it, the last to write wins."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int] | None = None
+        self._known: dict[str, str] = {}
+
+    def of(self, slug: str) -> str | None:
+        """Where the weights of ``slug`` were put; None where they never were."""
+        return self.all().get(slug)
+
+    def all(self) -> dict[str, str]:
+        """Read again only when the file has changed: lists ask for thousands at once."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return {}
+        stamp = (status.st_mtime_ns, status.st_size)
+        with self._lock:
+            if stamp != self._stamp:
+                self._known, self._stamp = _read(self._path), stamp
+            return self._known
+
+    def put(self, slug: str, place: str) -> None:
+        """Remember a place.
+
+        Raises:
+            WeightsError: the file cannot be written.
+        """
+        known = {**self.all(), slug: inside(place)}
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
+            temporary.replace(self._path)
+        except OSError as error:
+            raise WeightsError(
+                f"{self._path} cannot be written: {error.strerror or error}.",
+                "Let the studio write there, or set STATE_DIR to another folder.",
+                self._path,
+            ) from error
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        return {str(slug): inside(str(place)) for slug, place in said.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
