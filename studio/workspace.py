@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from studio import __version__
 from studio.architecture import TRAITS, Traits
@@ -20,7 +20,7 @@ from studio.errors import StudioError, WeightsError
 from studio.events import Event, Failed, Finished
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
-from studio.inventory import BaseWeights, FileIdentity, Inventory, Unusable
+from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights, Unusable
 from studio.plan import BaseIdentity, Library, LoraUse, RunPlan
 from studio.preset_files import load
 from studio.presets import Catalog, LoraPreset, ModelPreset
@@ -34,7 +34,7 @@ from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.stock import Stock
 from studio.tokens import load_counter
 from studio.violations import Violation
-from studio.weights import WeightStore, describe_file
+from studio.weights import WeightStore
 
 LIBRARIES = (
     "accelerate",
@@ -306,13 +306,15 @@ class Workspace:
             # The same error comes again, with its way out, when somebody runs something.
             logger.exception("warm-up failed")
 
-    def inspect(self, path: Path) -> dict[str, Any]:
-        """What a LoRA file is, as ``studio inspect --json`` prints it.
+    def lora_weights(self, slug: str) -> LoraWeights | Unusable | None:
+        """A LoRA preset's file, inspected and hashed (cached by stat); None where it is missing.
 
         Raises:
-            StudioError: the file cannot be read as safetensors.
+            StudioError: the studio's own state cannot be used.
+            KeyError: no LoRA preset has this slug.
         """
-        return describe_file(path)
+        inventory = self._store.inventory([], [self.catalog.loras[slug]])
+        return inventory.loras.get(slug) or inventory.unusable.get(slug)
 
     def verify(self, path: Path) -> Verification:
         """Whether a picture and its record are whole and agree."""

@@ -18,6 +18,7 @@ from studio.gallery.comparison_verification import (
 )
 from studio.gallery.verification import Verification
 from studio.gallery.verification import verify as verify_file
+from studio.inspecting import REMOTE
 from studio.settings import Settings
 from studio.weights import describe_file
 
@@ -29,7 +30,6 @@ LoraFiles = Annotated[
         "model's page, or an AIR, of which only the header is fetched.",
     ),
 ]
-REMOTE = ("hf:", "https://", "http://", "urn:air:")
 Pictures = Annotated[list[Path], typer.Argument(metavar="FILE...", help="PNG files.")]
 
 

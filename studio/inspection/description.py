@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from studio.inspection.lora import LoraInspection
+from studio.contract import is_empty_hash
+from studio.inspection.claims import hash_conflicts
+from studio.inspection.header import parse
+from studio.inspection.lora import LoraInspection, inspect
 
 
 def describe(
@@ -20,7 +23,8 @@ def describe(
         size: bytes of the whole file.
         sha256: of the whole file; None where nobody has read it or says it.
         autov3: None also where it would identify nothing.
-        sha256_from: ``file`` where it was computed, ``publisher`` where it is only said.
+        sha256_from: ``file`` where it was computed, ``publisher`` or ``browser`` where
+            it is only said.
     """
     return {
         "file": name,
@@ -31,3 +35,28 @@ def describe(
         "autov2": sha256[:10] if sha256 else None,
         "autov3": autov3,
     }
+
+
+def describe_header(
+    name: str, data: bytes, size: int, sha256: str | None, data_sha256: str | None
+) -> dict[str, Any]:
+    """The same from a file's first bytes and what somebody else computed.
+
+    Args:
+        data: at least the header; alphas that lie in tensors stay unknown.
+        data_sha256: of all bytes after the header.
+
+    Raises:
+        HeaderError: it is no safetensors file.
+    """
+    header = parse(data, size)
+    inspection = inspect(header).disputed(hash_conflicts(header.metadata, data_sha256))
+    known = data_sha256 is not None and not is_empty_hash(data_sha256)
+    return describe(
+        name,
+        inspection,
+        size=size,
+        sha256=sha256,
+        autov3=data_sha256[:12] if known and data_sha256 else None,
+        sha256_from="browser" if sha256 else None,
+    )

@@ -7,17 +7,23 @@ import gradio as gr
 
 from studio.architecture import TRAITS, Architecture
 from studio.errors import StudioError
+from studio.inspecting import Inspector
 from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.settings import BUILT_IN_PRESETS
-from studio.ui import tables
+from studio.ui import inspect_panel, tables
 from studio.ui.choices import holds_words
-from studio.ui.html import Html, div
+from studio.ui.html import Html, div, join
 from studio.ui.rows import PICK, picked
 from studio.workspace import Workspace
 
 
-def build(workspace: Workspace, tab: gr.Tab) -> None:
-    """Lay the tab out and wire it; call inside ``tab``."""
+def build(workspace: Workspace, tab: gr.Tab, public: bool) -> None:
+    """Lay the tab out and wire it; call inside ``tab``.
+
+    Args:
+        public: strangers can open the page.
+    """
+    inspector = Inspector(workspace)
     with gr.Column(elem_classes="ls-library"):
         if workspace.problems:
             gr.HTML(tables.problems(workspace.problems), apply_default_css=False)
@@ -38,13 +44,14 @@ def build(workspace: Workspace, tab: gr.Tab) -> None:
                 details = gr.HTML(
                     tables.nothing_picked(), apply_default_css=False, elem_id="preset"
                 )
+                inspect_panel.build(inspector, public)
 
     def show(words: str, architecture: str, chosen: str) -> Html:
         return _tables(workspace, words or "", architecture or "", chosen)
 
     def open_row(event: gr.EventData, words: str, architecture: str) -> tuple[Html, Html, str]:
         slug = picked(event)
-        return show(words, architecture, slug), _details(workspace, slug), slug
+        return show(words, architecture, slug), _details(workspace, inspector, slug), slug
 
     narrowed = [words, architecture]
     look: dict[str, Any] = {
@@ -107,12 +114,15 @@ def _model_holds(model: ModelPreset, wanted: list[str]) -> bool:
     return all(word in text for word in wanted)
 
 
-def _details(workspace: Workspace, slug: str) -> Html:
+def _details(workspace: Workspace, inspector: Inspector, slug: str) -> Html:
     preset = workspace.catalog.models.get(slug) or workspace.catalog.loras.get(slug)
     if preset is None:
         return tables.nothing_picked()
     place = _place(workspace.expected_at(slug), workspace.settings.model_base_path)
-    return tables.details(preset, workspace.present()[slug], place)
+    details = tables.details(preset, workspace.present()[slug], place)
+    if isinstance(preset, ModelPreset):
+        return details
+    return join((details, inspect_panel.of_lora(inspector, slug)))
 
 
 def _place(path: Path, base: Path) -> str:

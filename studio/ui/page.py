@@ -39,7 +39,7 @@ def build(workspace: Workspace) -> gr.Blocks:
             with gr.Tab("Gallery", id=TABS[1]) as gallery:
                 gallery_tab.build(workspace, studio, gallery, tabs, not _is_public(workspace))
             with gr.Tab("Models", id=TABS[2]) as models:
-                models_tab.build(workspace, models)
+                models_tab.build(workspace, models, _is_public(workspace))
         _wire(demo, workspace, sessions, warming, studio, status)
     return demo
 

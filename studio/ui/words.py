@@ -65,6 +65,14 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 0.1 else f"{value:.2f} s"
 
 
+def size(amount: int) -> str:
+    """Bytes as people read them: "218 MB", "6.94 GB"."""
+    for unit, many in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if amount >= many:
+            return f"{amount / many:.3g} {unit}"
+    return plural(amount, "byte")
+
+
 def short_hash(value: str) -> str:
     """The first eight digits in two groups, as a person reads them out."""
     return f"{value[:4]}·{value[4:8]}"
