@@ -63,6 +63,9 @@ def _settings(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     yield from _differs("Clip skip", clip_skip, receipt.clip_skip)
     yield from _differs("Scheduler", agreed.scheduler.value, receipt.scheduler)
     yield from _differs("Dtype", agreed.dtype, receipt.dtype)
+    yield from _differs("VAE tiling", agreed.vae_tiling, receipt.vae_tiling)
+    placed = None if plan.placement is None else plan.placement.offload
+    yield from _differs("Offload", placed, receipt.offload)
 
 
 def _value(setting: IntSetting | FloatSetting | None) -> float | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from studio.architecture import Architecture, Mode
 from studio.contract import Contract, fingerprint
 from studio.inventory import FileIdentity
+from studio.placement import Placement
 from studio.prompt import ResolvedPrompt
 from studio.request import PromptEncoder, ReferenceImage
 
@@ -20,7 +21,7 @@ def says_nothing(value: Any) -> bool:
 
     So the records written before it was there keep their text and their fingerprint.
     """
-    return value is None or value == ()
+    return value is None or value is False or value == ()
 
 
 class Origin(StrEnum):
@@ -114,6 +115,7 @@ class PlanSettings(Contract):
         max_sequence_length: tokens of the text encoder that has no fixed window, whatever
             stands around the prompt included; None where there is no such encoder.
         width, height: pixels.
+        vae_tiling: whether a large picture is decoded in tiles, which changes pixels.
     """
 
     steps: IntSetting
@@ -125,6 +127,7 @@ class PlanSettings(Contract):
     scheduler: TextSetting
     max_sequence_length: IntSetting | None = Field(default=None, exclude_if=says_nothing)
     dtype: str
+    vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
 
 
 class Notice(Contract):
@@ -161,9 +164,11 @@ class RunPlan(Contract):
     seed: int
     count: int
     libraries: tuple[Library, ...]
+    placement: Placement | None = Field(default=None, exclude_if=says_nothing)
     notices: tuple[Notice, ...]
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the plan's canonical JSON, its notices left out: they change nothing."""
-        return fingerprint(self.model_dump(mode="json", exclude={"notices"}))
+        """SHA-256 of the plan's canonical JSON, without what changes no pixel: its notices,
+        and how the weights are placed in memory."""
+        return fingerprint(self.model_dump(mode="json", exclude={"notices", "placement"}))

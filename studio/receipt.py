@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from studio.contract import Contract, fingerprint
+from studio.placement import Offload
 from studio.plan import RunPlan, says_nothing
 
 RECORD_SCHEMA = 1
@@ -108,6 +109,8 @@ class Receipt(Contract):
         true_cfg_scale: as given to the pipeline's call; None where it has no such argument.
         max_sequence_length: as the text encoder was given it; None where it takes none.
         references: SHA-256 of the reference images the pipeline was given, in its order.
+        offload: as the pipeline was placed; None in records written before plans said it.
+        vae_tiling: as the VAE was set.
         warnings: what the libraries said during the run, without paths of this machine.
     """
 
@@ -125,6 +128,8 @@ class Receipt(Contract):
     max_sequence_length: int | None = Field(default=None, exclude_if=says_nothing)
     loras: tuple[LoraReceipt, ...]
     references: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+    offload: Offload | None = Field(default=None, exclude_if=says_nothing)
+    vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
     effect: float | None
     base_proof: BaseProof
     encoding: tuple[EncodingReceipt, ...]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from studio.errors import SettingsError
+from studio.placement import Offload
 
 BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 LOCAL_PRESETS = BUILT_IN_PRESETS / "local.yaml"
@@ -25,6 +26,8 @@ class Settings:
         preset_dirs: folders of presets read after the built-in ones.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         memory_budget: bytes that resident bases and LoRAs may take; None is automatic.
+        offload, vae_tiling: as set; None is chosen by the memory that is there.
+        vae_slicing: decode the pictures of a batch one by one.
         civitai_api_key, hf_token: never shown, logged or written.
         civitai_url, hf_endpoint: the sites' base addresses, without a slash at the end.
         download_hosts: more hosts that the sites' downloads may lead to.
@@ -43,6 +46,9 @@ class Settings:
     share: bool = False
     device: str = "auto"
     memory_budget: int | None = None
+    offload: Offload | None = None
+    vae_tiling: bool | None = None
+    vae_slicing: bool = False
     civitai_api_key: str | None = field(default=None, repr=False)
     hf_token: str | None = field(default=None, repr=False)
     civitai_url: str = "https://civitai.com"
@@ -80,6 +86,9 @@ class Settings:
             share=_flag(values, "SHARE"),
             device=values.get("DEVICE", "auto"),
             memory_budget=_gigabytes(values, "MEMORY_BUDGET_GB"),
+            offload=_offload(values),
+            vae_tiling=None if _is_auto(values, "VAE_TILING") else _flag(values, "VAE_TILING"),
+            vae_slicing=_flag(values, "VAE_SLICING"),
             civitai_api_key=values.get("CIVITAI_API_KEY"),
             hf_token=values.get("HF_TOKEN"),
             civitai_url=_site(values, "CIVITAI_BASE_URL", "https://civitai.com"),
@@ -129,6 +138,22 @@ def _flag(values: Mapping[str, str], name: str, default: str = "0") -> bool:
     if raw in ("0", "false", "no", "off"):
         return False
     raise SettingsError(f"{name} is {raw!r}.", "Set it to 1 or 0.")
+
+
+def _is_auto(values: Mapping[str, str], name: str) -> bool:
+    return values.get(name, "auto").lower() == "auto"
+
+
+def _offload(values: Mapping[str, str]) -> Offload | None:
+    raw = values.get("OFFLOAD", "auto").lower()
+    if raw == "auto":
+        return None
+    try:
+        return Offload(raw)
+    except ValueError as error:
+        raise SettingsError(
+            f"OFFLOAD is {raw!r}.", f"Set it to auto, {', '.join(Offload)}."
+        ) from error
 
 
 def _gigabytes(values: Mapping[str, str], name: str) -> int | None:

@@ -16,11 +16,12 @@ from studio.backends import LocalBackend
 from studio.contract import Contract
 from studio.engine import Engine, Generated, Job
 from studio.engine.job import EitherEvent
-from studio.errors import StudioError, WeightsError
+from studio.errors import DeviceError, StudioError, WeightsError
 from studio.events import Event, Failed, Finished
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
 from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights, Unusable
+from studio.placement import MemoryRules
 from studio.plan import BaseIdentity, Library, LoraUse, RunPlan
 from studio.preset_files import load
 from studio.presets import Catalog, LoraPreset, ModelPreset
@@ -88,6 +89,7 @@ class Workspace:
         self._backend = LocalBackend(self._engine, self._ensure)
         self._libraries = _libraries()
         self._counters: dict[tuple[Path, tuple[FileIdentity, ...]], TokenCounter] = {}
+        self._memory: MemoryRules | None = None
         self._running: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
 
@@ -120,8 +122,17 @@ class Workspace:
             [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
         )
         inventory, counters = self._with_counters(model, inventory)
-        runtime = Runtime(self._libraries, counters)
+        runtime = Runtime(self._libraries, counters, self._memory_rules())
         return resolve(request, self.catalog, inventory, runtime)
+
+    def _memory_rules(self) -> MemoryRules | None:
+        """None where the device is not there: the run says so, with the way out."""
+        if self._memory is None:
+            try:
+                self._memory = self._engine.memory_rules()
+            except DeviceError as error:
+                logger.warning("the device cannot be looked at: %s", error)
+        return self._memory
 
     def _with_counters(
         self, model: ModelPreset | None, inventory: Inventory

@@ -50,6 +50,10 @@ def _settings(plan: RunPlan) -> list[tuple[str, str]]:
         ("Encoder", plan.prompt_encoder.value),
         ("Seed", _seeds(plan)),
     ]
+    if plan.placement is not None:
+        rows.append(("Offload", f"{plan.placement.offload.value}: {plan.placement.reason}"))
+    if values.vae_tiling:
+        rows.append(("Decoding", "in tiles"))
     if values.clip_skip:
         words = clip_skip_in_words(values.clip_skip.value)
         rows.insert(2, ("Clip skip", f"{_said(values.clip_skip)}: {words}"))

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from studio.architecture import TextEncoder
+from studio.engine.offload import device_of
 from studio.engine.probing import TOKENS, fixed_words
 from studio.errors import ContractBroken
 from studio.prompt import Side
@@ -70,8 +71,7 @@ class SkippingEncoder:
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self._encoder.device
-        return device
+        return device_of(self._encoder)
 
     @property
     def dtype(self) -> torch.dtype:

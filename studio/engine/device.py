@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from studio.errors import DeviceError, OutOfMemory, UnsupportedDtype
-
-AUTOMATIC_SHARE = 0.7
-"""Share of the device's memory that resident weights may take when no budget is set."""
+from studio.hardware import automatic_budget, main_memory
 
 _DTYPES = {
     "float32": torch.float32,
@@ -92,12 +89,12 @@ def total_memory(device: torch.device) -> int:
     """Bytes of the device's memory; the host's for cpu and mps."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return main_memory()
 
 
 def budget_or_automatic(budget: int | None, device: torch.device) -> int:
-    """Bytes that resident weights may take: as set, else AUTOMATIC_SHARE of the memory."""
-    return int(total_memory(device) * AUTOMATIC_SHARE) if budget is None else budget
+    """Bytes that resident weights may take: as set, else a share of the memory."""
+    return automatic_budget(total_memory(device)) if budget is None else budget
 
 
 def free_memory(device: torch.device) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from studio.engine.deltas import Delta, Operation
+from studio.engine.offload import kept_weight
 
 _SMALLEST = torch.finfo(torch.float32).eps
 
@@ -45,7 +46,7 @@ class Decomposed(Delta):
         return self.inner.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = weight_of(self._base[0])
+        weight = weight_of(self._base[0]).to(x.device)
         ratio = self._operation.by_channel(self.ratio).to(x.dtype)
         change = self._operation.by_channel(self.ratio - 1).to(x.dtype)
         if self._per_input:
@@ -63,9 +64,7 @@ class Decomposed(Delta):
 
 def weight_of(layer: nn.Module) -> Tensor:
     """The weight of a base's linear or convolution layer."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
-    return weight
+    return kept_weight(layer, "weight")
 
 
 def ratios(

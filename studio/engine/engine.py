@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from studio.engine.job import EitherEvent, EngineEvent, Job, Publish
 from studio.errors import EngineError, OutOfMemory
+from studio.hardware import automatic_budget, is_surely_cpu, main_memory
+from studio.placement import MemoryRules
 from studio.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,6 +78,27 @@ class Engine:
         from studio.engine.device import describe
 
         return describe(self._managed().device)
+
+    def memory_rules(self) -> MemoryRules:
+        """What memory there is and what the settings ask of it; may import torch.
+
+        Raises:
+            DeviceError: the configured device is not there.
+        """
+        settings = self._settings
+        if is_surely_cpu(settings.device):
+            memory = main_memory()
+            budget = settings.memory_budget or automatic_budget(memory)
+            kind = "cpu"
+        else:
+            from studio.engine.device import total_memory
+
+            manager = self._managed()
+            kind, memory = manager.device.type, total_memory(manager.device)
+            budget = manager.budget
+        return MemoryRules(
+            kind, memory, budget, settings.offload, settings.vae_tiling, settings.vae_slicing
+        )
 
     def memory(self) -> Memory:
         """What is resident now, in bytes; waits for the run in progress."""

@@ -23,10 +23,12 @@ from studio.engine.finite import demand_finite
 from studio.engine.job import Generated, Job, Publish, RunCancelled
 from studio.engine.libraries import listen
 from studio.engine.noise import recorded_noise
+from studio.engine.offload import placed
 from studio.engine.preview import preview_png
 from studio.engine.resident import ResidentBase
 from studio.engine.schedulers import build_scheduler
 from studio.engine.steps import Steps
+from studio.engine.vae import is_tiling
 from studio.errors import ContractBroken, PictureWithheld
 from studio.events import Progress
 from studio.plan import RunPlan
@@ -122,6 +124,8 @@ def _receipt(
         max_sequence_length=run.encoded.max_sequence_length,
         loras=receipts(run.base, run.loras),
         references=tuple(reference_sha256(image) for image in run.references),
+        offload=None if run.job.plan.placement is None else placed(pipeline),
+        vae_tiling=is_tiling(pipeline),
         effect=run.loras.effect,
         base_proof=run.loras.proof,
         encoding=run.encoded.receipts,

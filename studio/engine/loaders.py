@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from safetensors import SafetensorError, safe_open
 from studio.engine.folder import FOLDER_WAY_OUT, Pipeline, from_folder
 from studio.engine.libraries import listen, quiet_progress_bars
 from studio.engine.plain import plain
-from studio.engine.single_file import from_single_file, is_loaded
+from studio.engine.single_file import from_single_file
 from studio.errors import BaseRefused
+from studio.inspection.original import component_of
 from studio.inventory import base_place, variant_of
+from studio.placement import Offload
 from studio.plan import BaseIdentity
 
 # What the libraries say when weights are missing; they then go on with random ones.
@@ -83,28 +86,58 @@ def load_pipeline(source: BaseSource, dtype: torch.dtype) -> tuple[Pipeline, tup
     return pipeline, tuple(text for text in heard if _NO_NEWS not in text)
 
 
-def estimate_bytes(source: BaseSource, dtype: torch.dtype) -> int:
-    """Bytes the base's weights take in ``dtype``; other files in its folder are not loaded.
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Bytes a base's weights take, before they are loaded: all, and the largest of each kind."""
+
+    whole: int
+    component: int
+    tensor: int
+
+    def on_device(self, offload: Offload) -> int:
+        """The most that is on the device at one time."""
+        return {
+            Offload.NONE: self.whole,
+            Offload.MODEL: self.component,
+            Offload.SEQUENTIAL: self.tensor,
+        }[offload]
+
+
+def estimate(source: BaseSource, dtype: torch.dtype) -> Estimate:
+    """What the base's weights take in ``dtype``; other files in its folder are not loaded.
 
     From the headers, not the sizes: a file in float16 takes twice its size in float32.
 
     Raises:
         BaseRefused: a weight file cannot be read.
     """
-    return sum(_elements(source, name) for name in source.weights) * dtype.itemsize
+    components: Counter[str] = Counter()
+    largest = 0
+    for name in source.weights:
+        for component, elements in _tensors(source, name):
+            components[component] += elements
+            largest = max(largest, elements)
+    size = dtype.itemsize
+    return Estimate(
+        whole=size * components.total(),
+        component=size * max(components.values(), default=0),
+        tensor=size * largest,
+    )
 
 
-def _elements(source: BaseSource, name: str) -> int:
+def _tensors(source: BaseSource, name: str) -> list[tuple[str, int]]:
+    """(component, number of elements) of each tensor of a weight file that is loaded."""
     place = base_place(source.path, source.layout, name)
     try:
         with safe_open(place, framework="pt") as weights:
-            keys = list(weights.keys())
-            if source.layout is not None:
-                keys = [key for key in keys if is_loaded(key, source.identity.architecture)]
-            return sum(math.prod(weights.get_slice(key).get_shape()) for key in keys)
+            sizes = {key: math.prod(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         text = plain(str(error), source.places)
         raise BaseRefused(f"{name!r} cannot be read: {text}", FOLDER_WAY_OUT) from error
+    if source.layout is None:
+        return [(name.split("/")[0], size) for size in sizes.values()]
+    found = ((component_of(key, source.identity.architecture), n) for key, n in sizes.items())
+    return [(component, size) for component, size in found if component is not None]
 
 
 def _import_pipeline(name: str) -> None:

@@ -14,10 +14,13 @@ from studio.architecture import traits_of
 from studio.engine.device import free_memory, named_errors, torch_dtype
 from studio.engine.families import family_of
 from studio.engine.injected import remove
-from studio.engine.loaders import BaseSource, estimate_bytes, load_pipeline
+from studio.engine.loaders import BaseSource, estimate, load_pipeline
+from studio.engine.offload import device_bytes, place_pipeline
 from studio.engine.probe import read_probe
-from studio.engine.resident import Adapter, ResidentBase, weights_size
+from studio.engine.resident import Adapter, BaseKey, ResidentBase
 from studio.errors import BaseRefused, OutOfMemory
+from studio.hardware import automatic_budget, main_memory
+from studio.placement import Offload
 from studio.plan import BaseIdentity
 
 
@@ -34,14 +37,20 @@ class Memory:
 class PipelineManager:
     """Owns everything resident on one device."""
 
-    def __init__(self, device: torch.device, budget: int) -> None:
+    def __init__(self, device: torch.device, budget: int, host_budget: int | None = None) -> None:
         self.device = device
         self.budget = budget
-        self._bases: dict[tuple[str, str], ResidentBase] = {}
+        self.host_budget = automatic_budget(main_memory()) if host_budget is None else host_budget
+        self._bases: dict[BaseKey, ResidentBase] = {}
         self._tick = 0
 
     def acquire(
-        self, identity: BaseIdentity, path: Path, dtype: str, layout: Path | None = None
+        self,
+        identity: BaseIdentity,
+        path: Path,
+        dtype: str,
+        layout: Path | None = None,
+        offload: Offload = Offload.NONE,
     ) -> ResidentBase:
         """The base, resident and probed; room is made before anything is allocated.
 
@@ -51,31 +60,38 @@ class PipelineManager:
         Raises:
             UnsupportedDtype, UnsupportedArchitecture, BaseRefused, OutOfMemory, DeviceError.
         """
-        key = (identity.sha256, dtype)
+        key = (identity.sha256, dtype, offload)
         base = self._bases.get(key)
         if base is None:
             wanted = torch_dtype(dtype, self.device)
             source = BaseSource(identity, path, layout)
-            self.make_room(estimate_bytes(source, wanted), keep=None)
+            needs = estimate(source, wanted)
+            if offload is not Offload.NONE:
+                self._make_host_room(needs.whole)
+            self.make_room(needs.on_device(offload), keep=None)
             base = self._load(source, key, wanted)
             self._bases[key] = base
         base.used = self.tick()
         return base
 
-    def holds(self, identity: BaseIdentity, dtype: str) -> bool:
-        return (identity.sha256, dtype) in self._bases
+    def holds(self, identity: BaseIdentity, dtype: str, offload: Offload = Offload.NONE) -> bool:
+        return (identity.sha256, dtype, offload) in self._bases
 
     def tick(self) -> int:
         """A clock of uses: larger is more recent."""
         self._tick += 1
         return self._tick
 
-    def _load(self, source: BaseSource, key: tuple[str, str], dtype: torch.dtype) -> ResidentBase:
+    def _load(self, source: BaseSource, key: BaseKey, dtype: torch.dtype) -> ResidentBase:
         identity = source.identity
         family = family_of(identity.architecture)
+        offload = key[2]
         with named_errors(self.device, f"the base {identity.label}"):
             pipeline, heard = load_pipeline(source, dtype)
-            pipeline.to(self.device)
+            # Asked before the hooks: they leave weights without storage.
+            whole = device_bytes(pipeline, Offload.NONE)
+            size = device_bytes(pipeline, offload)
+            place_pipeline(pipeline, self.device, offload)
             reading = read_probe(family, pipeline)
         if not reading.finite:
             raise BaseRefused(
@@ -90,7 +106,8 @@ class PipelineManager:
             pipeline=pipeline,
             device=self.device,
             dtype=dtype,
-            size=weights_size(pipeline),
+            size=size,
+            host=0 if offload is Offload.NONE else whole,
             scheduler=pipeline.scheduler,
             loaded=reading,
             messages=heard,
@@ -132,6 +149,26 @@ class PipelineManager:
             evicted = True
         if evicted:
             free_memory(self.device)
+
+    def _make_host_room(self, size: int) -> None:
+        """The same for weights that are kept in main memory beside the device.
+
+        Raises:
+            OutOfMemory: they cannot fit even alone; nothing is evicted.
+        """
+        if size > self.host_budget:
+            raise OutOfMemory(
+                f"Offloading keeps {_mib(size)} of weights in main memory, "
+                f"and there is room for {_mib(self.host_budget)}.",
+                "Choose a smaller base, or a dtype of half the size.",
+            )
+        offloaded = [base for base in self._bases.values() if base.host]
+        kept = sum(base.host for base in offloaded)
+        for base in sorted(offloaded, key=lambda base: base.used):
+            if kept + size <= self.host_budget:
+                break
+            kept -= base.host
+            self.drop(base)
 
     def _evict_oldest(self, keep: ResidentBase | None, needed: frozenset[str]) -> None:
         bases = [base for base in self._bases.values() if base is not keep]

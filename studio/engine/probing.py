@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from studio.engine.offload import device_of
+
 TOKENS = 16
 TIMESTEP = 500
 TRAINED_STEPS = 1000
@@ -15,8 +17,7 @@ SEED = 20_240_501
 def fixed_noise(shape: tuple[int, ...], model: nn.Module) -> torch.Tensor:
     """The same normal noise each time, on the device and in the dtype of ``model``."""
     noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(SEED))
-    first = next(model.parameters())
-    return noise.to(first.device, first.dtype)
+    return noise.to(device_of(model), next(model.parameters()).dtype)
 
 
 def fixed_words(count: int, vocabulary: int) -> list[int]:

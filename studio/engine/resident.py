@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from studio.engine.families import Family
 from studio.engine.folder import Pipeline
 from studio.engine.probe import Reading
+from studio.placement import Offload
 
 EFFECTS = 512
 """Measured effects that are kept per base; each is of one set at its strengths."""
@@ -39,6 +39,9 @@ class Adapter:
     used: int = 0
 
 
+BaseKey = tuple[str, str, Offload]
+
+
 @dataclass(slots=True)
 class Proof:
     """That with every LoRA off the base computes what it did when it was loaded.
@@ -59,10 +62,11 @@ class ResidentBase:
     """A base pipeline on the device.
 
     Attributes:
-        key: (SHA-256 of the base's identity, dtype).
+        key: (SHA-256 of the base's identity, dtype, offload).
         family: its architecture's way through the engine.
         denoiser: the name of the component that denoises.
-        size: bytes of the base's own weights.
+        size: bytes of the base's own weights on the device, at most at one time.
+        host: bytes of them that are kept in main memory beside a device; 0 if none.
         scheduler: the base's own scheduler, as loaded; its configuration starts every run's.
         messages: what the libraries said while loading it.
         places: the paths that went into it, by the names that records give them.
@@ -74,7 +78,7 @@ class ResidentBase:
         preview: (latent channels + 1, 3) map from latents to RGB, fitted on first use.
     """
 
-    key: tuple[str, str]
+    key: BaseKey
     label: str
     family: Family
     denoiser: str
@@ -82,6 +86,7 @@ class ResidentBase:
     device: torch.device
     dtype: torch.dtype
     size: int
+    host: int
     scheduler: Any
     loaded: Reading
     messages: tuple[str, ...] = ()
@@ -103,9 +108,3 @@ class ResidentBase:
     def total(self) -> int:
         """Bytes of the base and all its LoRAs."""
         return self.size + sum(adapter.size for adapter in self.adapters.values())
-
-
-def weights_size(pipeline: Pipeline) -> int:
-    """Bytes of all weights and buffers of the pipeline's components."""
-    parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
-    return sum(tensor.nbytes for part in parts for tensor in (*part.parameters(), *part.buffers()))

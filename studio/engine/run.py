@@ -17,8 +17,10 @@ from studio.engine.libraries import listen
 from studio.engine.pipelines import PipelineManager
 from studio.engine.prompts import encode
 from studio.engine.resident import ResidentBase
+from studio.engine.vae import set_decoding
 from studio.errors import ContractBroken
 from studio.events import Loading
+from studio.placement import Offload
 from studio.plan import RunPlan
 from studio.references import load
 
@@ -36,10 +38,11 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
     seconds: dict[str, float] = {}
     _stop_if(cancel, job)
     references = load_references(job)
-    known = manager.holds(plan.base, plan.settings.dtype)
+    offload = Offload.NONE if plan.placement is None else plan.placement.offload
+    known = manager.holds(plan.base, plan.settings.dtype, offload)
     publish(Loading(job.run_id, f"{'Found' if known else 'Loading'} {plan.base.label}"))
     with _timed(seconds, "load"):
-        base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout)
+        base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout, offload)
     try:
         heard = [] if known else list(base.messages)
         _stop_if(cancel, job)
@@ -56,6 +59,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
             listen(base.places, python_warnings=False) as said,
         ):
             encoded = encode(base.family, base.pipeline, plan, references)
+        set_decoding(base.pipeline, plan)
         run = Run(job, base, loras, encoded, references, cancel, publish, seconds, [*heard, *said])
         for index in range(plan.count):
             _stop_if(cancel, job)

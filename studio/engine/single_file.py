@@ -10,7 +10,7 @@ from safetensors import safe_open
 from studio.architecture import Architecture, traits_of
 from studio.engine.folder import Pipeline, read_index
 from studio.errors import BaseRefused
-from studio.inspection.original import component_of, missing_parts, single_file_architectures
+from studio.inspection.original import missing_parts, single_file_architectures
 
 
 def from_single_file(
@@ -45,11 +45,6 @@ def from_single_file(
             f"{path.name} is incomplete: it lacks weights that its configurations ask for.",
             "Use a whole checkpoint, or correct the preset's config.",
         ) from error
-
-
-def is_loaded(name: str, architecture: Architecture) -> bool:
-    """Whether the tensor ``name`` of a checkpoint is part of the base."""
-    return component_of(name, architecture) is not None
 
 
 def _demand_parts(path: Path, architecture: Architecture) -> None:

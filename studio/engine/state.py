@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from studio.engine.components import components_of
 from studio.engine.folder import Pipeline
 from studio.engine.injected import lora_layers, modules_of, parts_of
-from studio.engine.offload import kept_weights
+from studio.engine.offload import kept_weight
 
 
 def base_state(pipeline: Pipeline) -> str:
@@ -59,7 +59,7 @@ def _own(module: nn.Module) -> Iterator[Tensor]:
     for tensors in (module._parameters, module._buffers):
         for name, tensor in tensors.items():
             if tensor is not None:
-                yield kept_weights(module, name) if tensor.is_meta else tensor
+                yield kept_weight(module, name)
 
 
 def _known(tensors: Iterable[Tensor]) -> list[tuple[int, int]]:

@@ -100,7 +100,7 @@ def missing_parts(names: Iterable[str], architecture: Architecture) -> tuple[str
 def diffusers_shapes(
     shapes: Mapping[str, Shape], architecture: Architecture, layers_per_block: int
 ) -> dict[str, dict[str, Shape]]:
-    """Component → tensor name in diffusers → shape, of what LoRAs can change.
+    """Component → tensor name in diffusers → shape; the VAE's names are left as they are.
 
     Args:
         layers_per_block: of the UNet, from its configuration.
@@ -123,7 +123,7 @@ def _renamed(part: str, name: str, shape: Shape, layers: int) -> Iterator[tuple[
         target = _EDGES.get(module) or _unet_module(module, layers)
         if target is not None:
             yield f"{target}.{kind}", shape
-    elif part == "text_encoder":
+    elif part in ("text_encoder", "vae"):  # no LoRA changes a VAE: its names stay as they are
         yield name, shape
     elif part == "text_encoder_2":
         yield from _openclip(name, shape)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
 from studio.inventory import Inventory
@@ -89,6 +90,16 @@ class Draft:
     def dtype(self) -> str:
         """The preset's; where it names none, float32, in which diffusers loads any model."""
         return self.model.settings.dtype or "float32"
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Component → bytes of the base's weights in the dtype they run in."""
+        size = 4 if self.dtype == "float32" else 2
+        base = self.inventory.bases[self.model.slug]
+        return {
+            component: size * sum(prod(shape) for shape in shapes.values())
+            for component, shapes in base.shapes.items()
+        }
 
     def window(self, encoder: str) -> int:
         """Tokens the native encoder reads, the start and end tokens left out."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from studio.architecture import TRAITS, GuidanceKind, Mode
+from studio.placement import MemoryRules, needless, tiles
 from studio.plan import FloatSetting, IntSetting, Notice
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
 from studio.prompt import ResolvedPrompt, Side, a1111_weights, compel_words, has_compel_weights
@@ -23,7 +24,12 @@ EMBEDDING_NAMES = (
 STRONG = 1.2
 
 
-def notices(draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt) -> tuple[Notice, ...]:
+def notices(
+    draft: Draft,
+    choices: SettingChoices,
+    prompt: ResolvedPrompt,
+    memory: MemoryRules | None = None,
+) -> tuple[Notice, ...]:
     """Everything worth knowing, in the order of the form."""
     return (
         *_base_notices(draft),
@@ -34,6 +40,7 @@ def notices(draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt) -> tu
         *_prompt_notices(draft, prompt),
         *_negative_notices(draft, choices, prompt),
         *_override_notices(draft, choices),
+        *_memory_notices(choices, memory),
     )
 
 
@@ -193,3 +200,21 @@ def _override_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]
         elif isinstance(clip_skip, IntSetting) and clip_skip.value != skip:
             text = f"{preset.label} asks for clip skip {skip}; you set {clip_skip.value}."
             yield Notice(code="wish_overridden", field="settings.clip_skip", text=text)
+
+
+def _memory_notices(choices: SettingChoices, memory: MemoryRules | None) -> Iterator[Notice]:
+    if memory is None:
+        return
+    if needless(memory):
+        text = (
+            f"OFFLOAD is {memory.offload}, but the device computes in main memory: there is "
+            "nowhere to offload to, and the weights stay where they are."
+        )
+        yield Notice(code="offload_without_effect", field="base", text=text)
+    width, height = choices.width, choices.height
+    if not isinstance(width, IntSetting) or not isinstance(height, IntSetting):
+        return
+    if tiles(memory, width.value, height.value):
+        said = "VAE_TILING says so" if memory.vae_tiling else "memory may be short for it whole"
+        text = f"A picture of this size is decoded in tiles, because {said}: edges are blended."
+        yield Notice(code="vae_tiling", field="settings.width", text=text)

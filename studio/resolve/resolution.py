@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studio.inventory import Inventory
+from studio.placement import MemoryRules, place, tiles
 from studio.plan import (
     FloatSetting,
     IntSetting,
@@ -34,10 +35,12 @@ class Runtime:
     Attributes:
         libraries: those whose version can change the pixels, sorted by name.
         counters: base slug → text encoder → token counter, for the bases on disk.
+        memory: what there is of it; None where nobody looked, and nothing is said of it.
     """
 
     libraries: tuple[Library, ...]
     counters: Mapping[str, Mapping[str, TokenCounter]] = field(default_factory=dict)
+    memory: MemoryRules | None = None
 
 
 def resolve(
@@ -79,11 +82,12 @@ def _resolve_for(
         triggers=_triggers(draft),
         prompt=prompt,
         prompt_encoder=request.prompt_encoder,
-        settings=_settings(draft, choices),
+        settings=_settings(draft, choices, runtime.memory),
         seed=request.seed,
         count=request.count,
         libraries=runtime.libraries,
-        notices=notices(draft, choices, prompt),
+        placement=None if runtime.memory is None else place(runtime.memory, draft.sizes),
+        notices=notices(draft, choices, prompt, runtime.memory),
     )
 
 
@@ -100,7 +104,7 @@ def _triggers(draft: Draft) -> tuple[TriggerUse, ...]:
     )
 
 
-def _settings(draft: Draft, choices: SettingChoices) -> PlanSettings:
+def _settings(draft: Draft, choices: SettingChoices, memory: MemoryRules | None) -> PlanSettings:
     steps, guidance, scheduler = choices.steps, choices.guidance_scale, choices.scheduler
     width, height, clip_skip = choices.width, choices.height, choices.clip_skip
     # The checks let no violation through; this tells the type checker so.
@@ -120,4 +124,5 @@ def _settings(draft: Draft, choices: SettingChoices) -> PlanSettings:
         scheduler=scheduler,
         max_sequence_length=choices.max_sequence_length,
         dtype=draft.dtype,
+        vae_tiling=memory is not None and tiles(memory, width.value, height.value),
     )

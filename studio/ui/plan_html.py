@@ -139,8 +139,20 @@ def _settings(plan: RunPlan, seed: int | None) -> Html:
         _fact("Seed", plan.seed if seed is None else seed, ""),
         _cell("Scheduler", scheduler, settings.scheduler),
         _fact("Precision", settings.dtype, ""),
+        *_memory(plan),
     ]
     return tag("dl", *cells, class_="ls-cells")
+
+
+def _memory(plan: RunPlan) -> list[Html]:
+    """How the run fits into memory, where there was a choice."""
+    cells = []
+    placement = plan.placement
+    if placement is not None and placement.device == "cuda":
+        cells.append(_fact("Offload", placement.offload.value, "memory", placement.reason))
+    if plan.settings.vae_tiling:
+        cells.append(_fact("Decoding", "in tiles", "memory"))
+    return cells
 
 
 def _cell(name: str, value: object, setting: Setting) -> Html:

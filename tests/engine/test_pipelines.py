@@ -16,7 +16,7 @@ from studio.architecture import Architecture
 from studio.engine import Engine, Job
 from studio.engine.device import choose_device, describe, torch_dtype
 from studio.engine.families import FAMILIES
-from studio.engine.loaders import BaseSource, estimate_bytes
+from studio.engine.loaders import BaseSource, estimate
 from studio.engine.pipelines import PipelineManager
 from studio.errors import (
     BaseRefused,
@@ -65,8 +65,8 @@ def test_only_the_files_that_are_loaded_count_before_loading(
     for stray in ("checkpoint.safetensors", "unet/model.safetensors"):
         shutil.copy(folder / "unet" / "diffusion_pytorch_model.safetensors", folder / stray)
     source = BaseSource(identity, folder)
-    assert estimate_bytes(source, torch.float32) == pytest.approx(exact, rel=0.02)
-    assert estimate_bytes(source, torch.bfloat16) == pytest.approx(exact / 2, rel=0.02)
+    assert estimate(source, torch.float32).whole == pytest.approx(exact, rel=0.02)
+    assert estimate(source, torch.bfloat16).whole == pytest.approx(exact / 2, rel=0.02)
 
 
 def test_evicting_comes_before_loading(three_bases: list[Path]) -> None:

@@ -104,15 +104,16 @@ def test_a_checkpoint_in_half_precision_counts_as_it_runs(
 ) -> None:
     from diffusers import StableDiffusionPipeline
 
-    from studio.engine.loaders import BaseSource, estimate_bytes
-    from studio.engine.resident import weights_size
+    from studio.engine.loaders import BaseSource, estimate
+    from studio.engine.offload import device_bytes
+    from studio.placement import Offload
 
     pipeline = StableDiffusionPipeline.from_pretrained(tiny_base, local_files_only=True)
     path = save_original(pipeline, tmp_path / "half.safetensors", torch.float16)
     job = job_of(path, sd_checkpoint[1], tiny_base)
     source = BaseSource(job.plan.base, path, job.layout)
-    size = weights_size(pipeline)
-    assert estimate_bytes(source, torch.float32) == pytest.approx(size, rel=0.02)
+    size = device_bytes(pipeline, Offload.NONE)
+    assert estimate(source, torch.float32).whole == pytest.approx(size, rel=0.02)
     events = engine.generate(job, threading.Event())
     assert list(events)
     assert engine.memory().used == pytest.approx(size, rel=0.02)

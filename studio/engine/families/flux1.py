@@ -17,6 +17,7 @@ from studio.architecture import TextEncoder, traits_of
 from studio.engine.clip import probe_ids
 from studio.engine.families.family import Encoded
 from studio.engine.folder import Pipeline
+from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, TOKENS, fixed_noise, fixed_words
 from studio.engine.windows import tokens_read
 from studio.errors import ContractBroken
@@ -41,9 +42,9 @@ class Flux1:
             pipeline.text_encoder_2,
             pipeline.transformer,
         )
-        summary = clip(probe_ids(pipeline.tokenizer, clip.config.vocab_size).to(clip.device))
+        summary = clip(probe_ids(pipeline.tokenizer, clip.config.vocab_size).to(device_of(clip)))
         words = torch.tensor([fixed_words(TOKENS, t5.config.vocab_size)])
-        text = t5(words.to(t5.device))[0]
+        text = t5(words.to(device_of(t5)))[0]
         noise = fixed_noise((1, _ROWS**2, transformer.config.in_channels), transformer)
         places = pipeline._prepare_latent_image_ids(1, _ROWS, _ROWS, noise.device, noise.dtype)
         scale = torch.ones(1, device=noise.device)
@@ -104,7 +105,7 @@ class Flux1:
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         vae = pipeline.vae
-        latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
+        latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
         moved: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
         return moved
 
@@ -147,4 +148,4 @@ def _read(
         text, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
     ).input_ids
     receipt = EncodingReceipt(encoder=traits.component, side=side, tokens=tokens)
-    return encoder(ids.to(encoder.device)), receipt
+    return encoder(ids.to(device_of(encoder))), receipt

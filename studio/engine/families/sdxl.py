@@ -19,6 +19,7 @@ from studio.engine.clip import ClipReader, TextRead, probe_ids
 from studio.engine.families.family import Encoded
 from studio.engine.families.unet import ENCODERS, clip_skip, is_guided, probe_side
 from studio.engine.folder import Pipeline
+from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, fixed_noise
 from studio.plan import RunPlan
 
@@ -35,7 +36,7 @@ class StableDiffusionXL:
         unet = pipeline.unet
         read = [
             encoder(
-                probe_ids(tokenizer, encoder.config.vocab_size).to(encoder.device),
+                probe_ids(tokenizer, encoder.config.vocab_size).to(device_of(encoder)),
                 output_hidden_states=True,
             )
             for tokenizer, encoder in (
@@ -94,7 +95,7 @@ class StableDiffusionXL:
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         vae = pipeline.vae
         with _upcast(vae):
-            latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
+            latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
         return _normalised(vae.config, latents)
 
 

@@ -12,6 +12,7 @@ from studio.engine.clip import ClipReader, probe_ids
 from studio.engine.families.family import Encoded
 from studio.engine.families.unet import ENCODERS, clip_skip, is_guided, probe_side
 from studio.engine.folder import Pipeline
+from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, fixed_noise
 from studio.plan import RunPlan
 
@@ -25,7 +26,7 @@ class StableDiffusion:
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         unet = pipeline.unet
         ids = probe_ids(pipeline.tokenizer, pipeline.text_encoder.config.vocab_size)
-        hidden = pipeline.text_encoder(ids.to(unet.device))[0]
+        hidden = pipeline.text_encoder(ids.to(device_of(unet)))[0]
         side = probe_side(unet)
         latents = fixed_noise((1, unet.config.in_channels, side, side), unet)
         output = unet(latents, TIMESTEP, encoder_hidden_states=hidden).sample
@@ -58,6 +59,6 @@ class StableDiffusion:
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         vae = pipeline.vae
-        latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
+        latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
         scaled: torch.Tensor = latents * vae.config.scaling_factor
         return scaled

@@ -1,0 +1,150 @@
+"""Weights that are not kept on the device: the same pictures, proofs and refusals.
+
+accelerate's hooks work with any device to compute on; here it is the CPU too. What moves
+between two kinds of memory is not seen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from studio.engine import Engine, Job
+from studio.engine.offload import device_bytes, device_of, placed
+from studio.engine.pipelines import PipelineManager
+from studio.errors import LoraRefused, OutOfMemory
+from studio.placement import Offload, Placement
+from studio.settings import Settings
+from tests import tiny
+from tests.plans import base_identity, make_job, pictures, pixels
+
+HOOKED = [Offload.MODEL, Offload.SEQUENTIAL]
+CPU = torch.device("cpu")
+
+
+def offloaded(offload: Offload, folder: Path, *loras: tuple[Path, float]) -> Job:
+    job = make_job(folder, *loras)
+    placement = Placement(device="cpu", offload=offload, reason="The test says so.")
+    plan = job.plan.model_copy(update={"placement": placement})
+    return Job(job.run_id, job.session, plan, job.base_path, job.lora_paths)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("engine")
+    made = Engine(Settings(folder, folder, folder, device="cpu"))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("offload", HOOKED)
+def test_the_pictures_are_the_same_and_the_hooks_stay(
+    offload: Offload, shared: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """Base, a LoRA that is loaded under hooks, one more, a switch back, and the base again."""
+    runs = [(), (("text", 1.0),), (("plain", 0.5), ("text", 1.0)), (("text", 1.0),), ()]
+    for chosen in runs:
+        loras = [(tiny_loras[name], strength) for name, strength in chosen]
+        (made,) = pictures(shared, offloaded(offload, tiny_base, *loras))
+        assert made.image.tobytes() == pixels(shared, tiny_base, *loras)
+        assert made.receipt.offload is offload
+        assert made.receipt.base_proof.holds
+        assert [lora.slug for lora in made.receipt.loras] == [name for name, _ in chosen]
+
+
+@pytest.mark.parametrize("offload", HOOKED)
+def test_a_refused_lora_leaves_the_hooks_and_the_others(
+    offload: Offload,
+    shared: Engine,
+    tiny_base: Path,
+    tiny_loras: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """diffusers takes the hooks off for a load, and a failed one never puts them back."""
+    kept = (tiny_loras["plain"], 1.0)
+    broken = tiny.rewrite(
+        tiny_loras["text"],
+        tmp_path / "broken.safetensors",
+        lambda tensors: {key: value * float("nan") for key, value in tensors.items()},
+    )
+    (before,) = pictures(shared, offloaded(offload, tiny_base, kept))
+    with pytest.raises(LoraRefused):
+        pictures(shared, offloaded(offload, tiny_base, kept, (broken, 1.0)))
+    (after,) = pictures(shared, offloaded(offload, tiny_base, kept))
+    assert after.receipt.offload is offload
+    assert after.image.tobytes() == before.image.tobytes()
+
+
+def test_a_written_weight_is_noticed_where_it_is_kept(
+    tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """Between calls the modules' own weights have no storage that could be looked at."""
+    from studio.engine.state import base_state
+
+    manager = PipelineManager(CPU, 10**12)
+    base = manager.acquire(
+        base_identity(tiny_base), tiny_base, "float32", offload=Offload.SEQUENTIAL
+    )
+    assert base.pipeline.unet.conv_in.weight.is_meta
+    before = base_state(base.pipeline)
+    assert base_state(base.pipeline) == before
+    base.pipeline.unet.conv_in._hf_hook.weights_map["weight"].add_(1)
+    assert base_state(base.pipeline) != before
+
+
+def test_what_is_on_the_device_and_what_in_main_memory(tiny_base: Path) -> None:
+    identity = base_identity(tiny_base)
+    manager = PipelineManager(CPU, 10**12)
+    found = {
+        offload: manager.acquire(identity, tiny_base, "float32", offload=offload)
+        for offload in Offload
+    }
+    whole = found[Offload.NONE].size
+    assert found[Offload.NONE].host == 0
+    assert whole > found[Offload.MODEL].size > found[Offload.SEQUENTIAL].size > 0
+    assert found[Offload.MODEL].host == found[Offload.SEQUENTIAL].host == whole
+    for offload, base in found.items():
+        assert placed(base.pipeline) is offload
+        assert device_of(base.pipeline.unet).type == "cpu"
+    unet = found[Offload.NONE].pipeline.unet
+    assert device_bytes(found[Offload.NONE].pipeline, Offload.MODEL) == sum(
+        weight.nbytes for weight in (*unet.parameters(), *unet.buffers())
+    )
+
+
+def test_main_memory_has_a_budget_of_its_own(tiny_base: Path, tmp_path: Path) -> None:
+    other = tiny.save_base(tmp_path / "other", seed=5)
+    size = PipelineManager(CPU, 10**12).acquire(base_identity(other), other, "float32").size
+    manager = PipelineManager(CPU, 10**12, host_budget=size + size // 2)
+    for folder in (tiny_base, other):
+        manager.acquire(base_identity(folder), folder, "float32", offload=Offload.MODEL)
+    assert len(manager.memory().bases) == 1
+    manager.host_budget = size // 2
+    with pytest.raises(OutOfMemory, match="main memory"):
+        manager.acquire(base_identity(tiny_base), tiny_base, "float32", offload=Offload.MODEL)
+    assert len(manager.memory().bases) == 1
+
+
+def test_tiles_change_pixels_so_they_are_the_plans_and_the_next_run_has_none(
+    shared: Engine, tiny_base: Path
+) -> None:
+    """The tiny VAE's tiles are 32 pixels wide."""
+    whole = make_job(tiny_base, width=64, height=64)
+    settings = whole.plan.settings.model_copy(update={"vae_tiling": True})
+    plan = whole.plan.model_copy(update={"settings": settings})
+    tiled = Job("r", "s", plan, whole.base_path, {})
+    (before,), (pieces,), (after,) = (pictures(shared, job) for job in (whole, tiled, whole))
+    assert before.image.tobytes() == after.image.tobytes() != pieces.image.tobytes()
+    assert [made.receipt.vae_tiling for made in (before, pieces, after)] == [False, True, False]
+    assert plan.fingerprint != whole.plan.fingerprint
+
+
+def test_the_placement_changes_no_fingerprint(tiny_base: Path) -> None:
+    plain = make_job(tiny_base).plan
+    placed_plan = offloaded(Offload.MODEL, tiny_base).plan
+    assert placed_plan != plain
+    assert placed_plan.fingerprint == plain.fingerprint
+    assert "vae_tiling" not in plain.model_dump_json()
