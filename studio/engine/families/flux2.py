@@ -22,6 +22,7 @@ from studio.engine.families.framed import (
     texts_of,
 )
 from studio.engine.folder import Pipeline
+from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken, UnusableReference
 from studio.plan import RunPlan
@@ -90,7 +91,7 @@ class Flux2:
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         vae = pipeline.vae
         latents: torch.Tensor = pipeline._encode_vae_image(
-            pixels.to(vae.device, vae.dtype), generator=None
+            pixels.to(device_of(vae), vae.dtype), generator=None
         )
         return latents
 
@@ -99,7 +100,7 @@ def _probe_text(pipeline: Pipeline) -> torch.Tensor:
     """(1, TOKENS, layers * width): the layers that the pipeline reads, side by side."""
     encoder = pipeline.text_encoder
     words = fixed_words(TOKENS, pipeline.tokenizer.vocab_size)
-    ids = torch.tensor([words], device=encoder.device)
+    ids = torch.tensor([words], device=device_of(encoder))
     states = encoder(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),

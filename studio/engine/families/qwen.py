@@ -23,6 +23,7 @@ from studio.engine.families.framed import (
 )
 from studio.engine.families.qwen_pictures import pictures_seen, reference_argument
 from studio.engine.folder import Pipeline
+from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken
 from studio.plan import RunPlan
@@ -44,7 +45,7 @@ class QwenImage:
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         encoder, transformer = pipeline.text_encoder, pipeline.transformer
         words = fixed_words(TOKENS, pipeline.tokenizer.vocab_size)
-        ids = torch.tensor([words], device=encoder.device)
+        ids = torch.tensor([words], device=device_of(encoder))
         read = encoder(
             input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
         )
@@ -107,7 +108,7 @@ class QwenImage:
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         """Its VAE is one of videos: a picture is a video of one frame."""
         vae = pipeline.vae
-        latents = vae.encode(pixels.to(vae.device, vae.dtype).unsqueeze(2)).latent_dist.mode()
+        latents = vae.encode(pixels.to(device_of(vae), vae.dtype).unsqueeze(2)).latent_dist.mode()
         mean, std = (
             torch.tensor(values).view(1, -1, 1, 1).to(latents)
             for values in (vae.config.latents_mean, vae.config.latents_std)

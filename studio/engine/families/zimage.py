@@ -21,6 +21,7 @@ from studio.engine.families.framed import (
     texts_of,
 )
 from studio.engine.folder import Pipeline
+from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken
 from studio.plan import RunPlan
@@ -43,7 +44,7 @@ class ZImage:
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         encoder, transformer = pipeline.text_encoder, pipeline.transformer
         words = fixed_words(TOKENS, pipeline.tokenizer.vocab_size)
-        ids = torch.tensor([words], device=encoder.device)
+        ids = torch.tensor([words], device=device_of(encoder))
         read = encoder(
             input_ids=ids,
             attention_mask=torch.ones_like(ids, dtype=torch.bool),
@@ -104,6 +105,6 @@ class ZImage:
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         vae = pipeline.vae
-        latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
+        latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
         scaled: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
         return scaled
