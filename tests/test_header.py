@@ -23,6 +23,7 @@ from studio.inspection.header import (
     header_length,
     parse,
 )
+from studio.weights.files import read_inspection
 from tests.headers import framed
 
 TENSOR = {"dtype": "F16", "shape": [2, 3], "data_offsets": [0, 12]}
@@ -262,3 +263,54 @@ def test_as_many_tensors_as_are_allowed() -> None:
 
     assert len(read(many(MAX_TENSORS), 0).tensors) == MAX_TENSORS
     assert "more than 16,384 tensors" in refused(many(MAX_TENSORS + 1), 0)
+
+
+LONG_NAMES = (
+    "{"
+    + ",".join(
+        f'"{n}{"n" * 480}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' for n in range(8000)
+    )
+    + "}"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LONG_NAMES.encode(),
+        HOSTILE["many tensors"],
+        HOSTILE["spaces"],
+        b'{"__metadata__":{"ss_tag_frequency":"' + b"x" * 7_900_000 + b'"}}',
+    ],
+    ids=["long names", "many tensors", "spaces", "metadata"],
+)
+def test_a_hostile_file_costs_little_more_than_its_header(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.safetensors"
+    path.write_bytes(framed(text))
+    tracemalloc.start()
+    try:
+        with pytest.raises(HeaderError):
+            read_inspection(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - path.stat().st_size < 6_000_000
+
+
+@pytest.mark.parametrize("length", [MAX_HEADER, MAX_HEADER + 1, 1 << 40, (1 << 64) - 1])
+def test_a_length_that_lies_reserves_nothing(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "lying.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + b"{" * 4000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(HeaderError):
+            read_inspection(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_names_are_capped_one_by_one_and_in_all() -> None:
+    assert "names of its tensors take more than" in refused(LONG_NAMES, 0)
+    assert "a name of 602 bytes" in refused(json.dumps({"n" * 600: TENSOR}))

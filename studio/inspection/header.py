@@ -39,7 +39,10 @@ _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"')
 _TENSOR = re.compile(rb"\{[^{}]{0,512}\}")
 _UTF8_PIECE = 64 * 1024
-_MAX_NAME = 4096
+_MAX_NAME = 512
+"""Bytes of one name; the longest known have some 150."""
+MAX_NAMES = 3 * 1024 * 1024
+"""Bytes of all tensors' names: ``MAX_TENSORS`` of the longest known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class _Walk:
         self._tensors: dict[str, TensorInfo] = {}
         self._metadata: dict[str, str] | None = None
         self._left_out: dict[str, int] = {}
+        self._names = 0
 
     def header(self, data_size: int) -> SafetensorsHeader:
         for key in self._entries():
@@ -144,6 +148,9 @@ class _Walk:
             raise HeaderError(f"tensor {shown(name)} is listed twice")
         if len(self._tensors) == MAX_TENSORS:
             raise HeaderError(f"it lists more than {MAX_TENSORS:,} tensors")
+        self._names += len(name)
+        if self._names > MAX_NAMES:
+            raise HeaderError(f"the names of its tensors take more than {MAX_NAMES:,} bytes")
         match = _TENSOR.match(self._data, self._space(), self._size)
         if match is None:
             raise HeaderError(f"the entry of tensor {shown(name)} is no small JSON object")

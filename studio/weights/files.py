@@ -91,7 +91,8 @@ def _header(stream: BinaryIO, path: Path) -> SafetensorsHeader:
         stream.seek(0)
         length = LENGTH_FIELD + header_length(stream.read(LOOK))
         stream.seek(0)
-        return parse(stream.read(length), size)
+        # No more than there is: a buffer is reserved for whatever is asked for.
+        return parse(stream.read(min(length, size)), size)
     except OSError as error:
         raise unreadable(path, error) from error
 
