@@ -26,8 +26,15 @@ from studio.comparison.events import (
 from studio.comparison.numbers import PairNumbers
 from studio.comparison.order import running_order
 from studio.comparison.pairs import arm_pairs
-from studio.comparison.record import CellError, CellRecord, CellState, ComparisonRecord
-from studio.comparison.validity import judge, name_of
+from studio.comparison.record import (
+    CellError,
+    CellRecord,
+    ComparisonRecord,
+    blank_cells,
+    done,
+    failed,
+)
+from studio.comparison.validity import judge
 from studio.errors import GalleryError
 from studio.events import Cancelled, Failed, Finished, Loading, Progress, Queued
 from studio.gallery import Filter, contact_sheet
@@ -192,36 +199,20 @@ class Comparing:
             columns=plan.columns,
             summary=summary(plan),
             uninvited=tuple(side.difference for side in uninvited(plan)),
-            cells=tuple(self._cell(plan, index, made) for index in range(len(plan.cells))),
+            cells=self._cells(plan, made),
             validity=judge(plan, {i: each.receipt for i, each in made.records.items()}),
             numbers=pair_numbers(plan, images),
             sheet_pixels_sha256="",
         )
 
-    def _cell(self, plan: ComparisonPlan, index: int, made: _Made) -> CellRecord:
-        cell, record = plan.cells[index], made.records.get(index)
-        common = CellRecord(
-            place=cell.place,
-            label=name_of(plan, index),
-            mode=cell.plan.mode,
-            seed=cell.plan.seed,
-            plan_fingerprint=cell.plan.fingerprint,
-            state=CellState.FAILED if index in made.errors else CellState.NOT_MADE,
-            error=made.errors.get(index),
-        )
-        if record is None:
-            return common
-        image = record.receipt.image
-        return common.model_copy(
-            update={
-                "state": CellState.DONE,
-                "record_fingerprint": record.fingerprint,
-                "pixels_sha256": image.pixels_sha256,
-                "noise_sha256": image.noise_sha256,
-                "picture": self._name(made.paths[index]),
-                "reused": index in made.reused,
-            }
-        )
+    def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:
+        cells = list(blank_cells(plan))
+        for index, error in made.errors.items():
+            cells[index] = failed(cells[index], error)
+        for index, record in made.records.items():
+            name = self._name(made.paths[index])
+            cells[index] = done(cells[index], record, name, index in made.reused)
+        return tuple(cells)
 
     def _name(self, path: Path) -> str:
         outputs = self._workspace.gallery.outputs

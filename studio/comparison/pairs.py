@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from studio.grid import AxisName, ComparisonPlan, Role
+from studio.comparison.record import CellRecord, ComparisonRecord
+from studio.grid import AxisName, CellPlan, ComparisonPlan, Role
 
 MOST_PAIRED = 4
 """Up to this many arms each is set against each; above it, each against the first."""
+
+Placed = ComparisonPlan | ComparisonRecord
+"""What has axes and cells in places."""
 
 Arm = tuple[int, int]
 """Row and column of an arm, 0 where the axis is the seed."""
@@ -22,7 +26,7 @@ class ArmPair:
     cells: tuple[tuple[int, int], ...]
 
 
-def arm_of(plan: ComparisonPlan, index: int) -> Arm:
+def arm_of(plan: Placed, index: int) -> Arm:
     """The arm a cell belongs to: its place without its seed."""
     place, wanted = plan.cells[index].place, plan.wanted
     row = 0 if wanted.rows and wanted.rows.name is AxisName.SEED else place.row
@@ -30,16 +34,17 @@ def arm_of(plan: ComparisonPlan, index: int) -> Arm:
     return row, column
 
 
-def arms_by_seed(plan: ComparisonPlan) -> dict[Arm, dict[int, int]]:
+def arms_by_seed(plan: Placed) -> dict[Arm, dict[int, int]]:
     """Arm → seed → cell; controls are no arms. Arms and seeds stand in the grid's order."""
     found: dict[Arm, dict[int, int]] = {}
-    for index, cell in enumerate(plan.cells):
+    cells: Sequence[CellPlan | CellRecord] = plan.cells
+    for index, cell in enumerate(cells):
         if cell.place.role is Role.ARM:
-            found.setdefault(arm_of(plan, index), {})[cell.plan.seed] = index
+            found.setdefault(arm_of(plan, index), {})[cell.seed] = index
     return found
 
 
-def arm_pairs(plan: ComparisonPlan) -> tuple[ArmPair, ...]:
+def arm_pairs(plan: Placed) -> tuple[ArmPair, ...]:
     """The pairs of arms that numbers are given for; none where only the seed varies."""
     arms = arms_by_seed(plan)
     names = list(arms)
@@ -57,7 +62,7 @@ def arm_pairs(plan: ComparisonPlan) -> tuple[ArmPair, ...]:
     )
 
 
-def arm_name(plan: ComparisonPlan, arm: Arm) -> str:
+def arm_name(plan: Placed, arm: Arm) -> str:
     """An arm in words: its row and column, without those that are the seed."""
     row, column = arm
     labels: Sequence[str] = (
@@ -67,6 +72,6 @@ def arm_name(plan: ComparisonPlan, arm: Arm) -> str:
     return ", ".join(label for label in labels if label) or "the request"
 
 
-def _is_seed(plan: ComparisonPlan, side: str) -> bool:
+def _is_seed(plan: Placed, side: str) -> bool:
     axis = getattr(plan.wanted, side)
     return axis is not None and axis.name is AxisName.SEED

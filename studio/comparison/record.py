@@ -3,11 +3,13 @@
 from enum import StrEnum
 
 from studio.architecture import Mode
-from studio.comparison.differences import Difference
+from studio.comparison.differences import Difference, differences, in_one_line
 from studio.comparison.numbers import PairNumbers
-from studio.comparison.validity import Validity
+from studio.comparison.validity import Validity, name_of
 from studio.contract import Contract, fingerprint
-from studio.grid import ComparisonRequest, Kind, Place
+from studio.grid import ComparisonPlan, ComparisonRequest, Kind, Place
+from studio.plan import RunPlan
+from studio.receipt import RunRecord
 
 COMPARISON_RECORD_SCHEMA = 1
 
@@ -40,6 +42,7 @@ class CellRecord(Contract):
 
     Attributes:
         label: the cell in words.
+        differs: what differs from the first cell of its seed, in one line; empty for that one.
         record_fingerprint: of the picture's whole record; None without a picture.
         picture: its file, relative to the outputs.
         reused: the picture was in the gallery already, under the same plan.
@@ -48,6 +51,7 @@ class CellRecord(Contract):
 
     place: Place
     label: str
+    differs: str
     mode: Mode
     seed: int
     plan_fingerprint: str
@@ -59,6 +63,46 @@ class CellRecord(Contract):
     reused: bool = False
     together: int = 1
     error: CellError | None = None
+
+
+def blank_cells(plan: ComparisonPlan) -> tuple[CellRecord, ...]:
+    """Every cell of a plan before any of them is made."""
+    firsts = {cell.place.repeat: cell.plan for cell in reversed(plan.cells)}
+    return tuple(
+        CellRecord(
+            place=cell.place,
+            label=name_of(plan, index),
+            differs=_differs(firsts[cell.place.repeat], cell.plan),
+            mode=cell.plan.mode,
+            seed=cell.plan.seed,
+            plan_fingerprint=cell.plan.fingerprint,
+            state=CellState.NOT_MADE,
+        )
+        for index, cell in enumerate(plan.cells)
+    )
+
+
+def _differs(first: RunPlan, plan: RunPlan) -> str:
+    return "" if plan == first else in_one_line(differences(first, plan))
+
+
+def done(cell: CellRecord, record: RunRecord, picture: str, reused: bool) -> CellRecord:
+    """``cell`` with its picture; ``picture`` is its file, relative to the outputs."""
+    image = record.receipt.image
+    return cell.model_copy(
+        update={
+            "state": CellState.DONE,
+            "record_fingerprint": record.fingerprint,
+            "pixels_sha256": image.pixels_sha256,
+            "noise_sha256": image.noise_sha256,
+            "picture": picture,
+            "reused": reused,
+        }
+    )
+
+
+def failed(cell: CellRecord, error: CellError) -> CellRecord:
+    return cell.model_copy(update={"state": CellState.FAILED, "error": error})
 
 
 class ComparisonRecord(Contract):
@@ -99,5 +143,6 @@ class ComparisonRecord(Contract):
         return f"{KIND_LABELS[self.wanted.kind]}: {of}"
 
     @property
-    def done(self) -> tuple[CellRecord, ...]:
+    def pictured(self) -> tuple[CellRecord, ...]:
+        """The cells that have a picture."""
         return tuple(cell for cell in self.cells if cell.state is CellState.DONE)

@@ -65,7 +65,7 @@ def conclusion(counted: Tally, left: str, right: str) -> str:
     if counted.decided == 0:
         return "No pair was preferred over the other, so there is no interval."
     share = f"{counted.right} of {counted.decided}"
-    bounds = f"{counted.share_low:.0%} to {counted.share_high:.0%}"
+    bounds = f"{100 * counted.share_low:.0f} % to {100 * counted.share_high:.0f} %"
     said = f"“{right}” was preferred in {share} (95 % interval {bounds})."
     if counted.share_low > 0.5:
         return f"{said} Chance alone does not explain it."

@@ -57,9 +57,9 @@ class ComparisonRow:
             ) from error
         columns = (
             *(name, created, *stamp, record.title, record.summary),
-            *(record.validity.verdict.value, len(record.done), record.plan_fingerprint),
+            *(record.validity.verdict.value, len(record.pictured), record.plan_fingerprint),
         )
-        own = {cell.picture: not cell.reused for cell in record.done if cell.picture}
+        own = {cell.picture: not cell.reused for cell in record.pictured if cell.picture}
         return cls(columns, tuple(own.items()))
 
 

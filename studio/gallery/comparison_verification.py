@@ -102,7 +102,7 @@ def _cell(
 
 def _verdict(record: ComparisonRecord, whole: dict[int, RunRecord]) -> Iterator[Finding]:
     """The verdict, judged anew from the pictures' own records."""
-    if len(whole) < len(record.done):
+    if len(whole) < len(record.pictured):
         return  # already found; a verdict over the rest would be another question
     indexes = sorted(whole)
     plan = ComparisonPlan(

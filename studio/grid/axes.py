@@ -127,6 +127,10 @@ class CellPlan(Contract):
     place: Place
     plan: RunPlan
 
+    @property
+    def seed(self) -> int:
+        return self.plan.seed
+
 
 class ComparisonPlan(Contract):
     """Everything a comparison is; equal requests give equal plans.
@@ -164,12 +168,12 @@ def four_arms(request: GenerationRequest) -> ComparisonRequest:
     return ComparisonRequest(kind=Kind.FOUR_ARMS, request=request, rows=rows, columns=columns)
 
 
-def strengths(request: GenerationRequest, values: Sequence[float]) -> ComparisonRequest:
+def strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
     axis = Axis(name=AxisName.STRENGTH, values=tuple(values))
     return ComparisonRequest(kind=Kind.STRENGTHS, request=request, columns=axis)
 
 
-def seeds_strengths(request: GenerationRequest, values: Sequence[float]) -> ComparisonRequest:
+def seeds_strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
     """The request's seeds (``count`` of them) downwards, strengths across."""
     seeds = Axis(
         name=AxisName.SEED, values=tuple(range(request.seed, request.seed + request.count))
@@ -191,7 +195,7 @@ def compose(
     kind: Kind,
     request: GenerationRequest,
     *,
-    values: Sequence[float] = STRENGTHS,
+    values: Sequence[AxisValue] = STRENGTHS,
     other: str = "",
     rows: Axis | None = None,
     columns: Axis | None = None,

@@ -7,7 +7,8 @@ import gradio as gr
 
 from studio.architecture import Mode
 from studio.errors import GalleryError
-from studio.gallery import Facet, Filter, Picture
+from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
+from studio.gallery.comparison_files import JSON_SUFFIX
 from studio.ui import form, grid
 from studio.ui.html import EMPTY, Html
 from studio.ui.live import Updates
@@ -21,6 +22,11 @@ PAGE = 48
 FACETS = 100
 """Most entries of a filter list; words find the rest."""
 NO_DELETING = "Pictures cannot be deleted here, because others can open this page too."
+
+
+def is_comparison(name: str) -> bool:
+    """Whether an item of the grid is a comparison, by its name."""
+    return name.endswith(JSON_SUFFIX)
 
 
 class GalleryEvents:
@@ -50,27 +56,23 @@ class GalleryEvents:
     def first(self, base: str, lora: str, mode: str, words: str) -> Updates:
         return self._page(_filter(base, lora, mode, words), ())
 
-    def older(
-        self, base: str, lora: str, mode: str, words: str, pages: Sequence[Picture]
-    ) -> Updates:
+    def older(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
         wanted = _filter(base, lora, mode, words)
         try:
-            shown = self._gallery.query(wanted, PAGE, pages[-1] if pages else None)
+            shown = self._items(wanted, PAGE, pages)
         except GalleryError as error:
             return self._trouble(error)
         return self._page(wanted, (*pages, shown[-1])) if shown else {}
 
-    def newer(
-        self, base: str, lora: str, mode: str, words: str, pages: Sequence[Picture]
-    ) -> Updates:
+    def newer(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
         return self._page(_filter(base, lora, mode, words), tuple(pages)[:-1])
 
-    def _page(self, wanted: Filter, pages: tuple[Picture, ...]) -> Updates:
+    def _page(self, wanted: Filter, pages: tuple[Item, ...]) -> Updates:
         """The page after the last picture of ``pages``; one more is asked to know of others."""
         parts = self._parts
         try:
-            found = self._gallery.query(wanted, PAGE + 1, pages[-1] if pages else None)
-            total = self._gallery.count(wanted)
+            found = self._items(wanted, PAGE + 1, pages)
+            total = self._gallery.comparisons.count(wanted)
             thumbs = [self._thumb(each) for each in found[:PAGE]]
         except GalleryError as error:
             return self._trouble(error)
@@ -83,11 +85,20 @@ class GalleryEvents:
             parts.pages: pages,
         }
 
+    def _items(self, wanted: Filter, limit: int, pages: Sequence[Item]) -> list[Item]:
+        """Pictures and comparisons; what was made for a comparison is shown in it."""
+        return self._gallery.comparisons.items(wanted, limit, pages[-1] if pages else None)
+
     def _trouble(self, error: GalleryError) -> Updates:
         """In the grid's place: why it cannot be shown."""
         return {self._parts.grid: grid.said(str(error), bad=True)}
 
-    def _thumb(self, picture: Picture) -> Html:
+    def _thumb(self, item: Item) -> Html:
+        if isinstance(item, StoredComparison):
+            return grid.comparison(item, self._gallery.thumbnail(item))
+        return self._picture_thumb(item)
+
+    def _picture_thumb(self, picture: Picture) -> Html:
         labels = [
             preset.label if (preset := self._workspace.catalog.loras.get(slug)) else slug
             for slug in picture.loras
@@ -123,9 +134,7 @@ class GalleryEvents:
             parts.opened: name,
         }
 
-    def back(
-        self, base: str, lora: str, mode: str, words: str, pages: Sequence[Picture]
-    ) -> Updates:
+    def back(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
         parts = self._parts
         closed: Updates = {
             parts.list_view: gr.Column(visible=True),
@@ -166,7 +175,7 @@ class GalleryEvents:
         lora: str,
         mode: str,
         words: str,
-        pages: Sequence[Picture],
+        pages: Sequence[Item],
     ) -> Updates:
         # A hidden button stops nobody: its event can be sent without it.
         if not self._may_delete:

@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 
 from studio.ui import grid
-from studio.ui.gallery_events import GalleryEvents
+from studio.ui.compare_tab import CompareTab
+from studio.ui.gallery_events import GalleryEvents, is_comparison
 from studio.ui.rows import PICK, picked
 from studio.ui.studio_tab import KEEP_OPEN, StudioTab, page_of, quick
 from studio.workspace import Workspace
@@ -47,38 +48,60 @@ class GalleryParts:
 class _Buttons:
     back: gr.Button
     use: gr.Button
+    against: gr.Button
     verify: gr.Button
     delete: gr.Button
     really: gr.Button
     keep: gr.Button
 
 
-def build(
-    workspace: Workspace, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs, may_delete: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The tabs that a picture can be taken to."""
+
+    studio: StudioTab
+    compare: CompareTab
+    tabs: gr.Tabs
+
+
+def build(workspace: Workspace, others: Others, tab: gr.Tab, may_delete: bool) -> None:
     """Lay the tab out and wire it; call inside ``tab``."""
     parts, buttons = _layout(may_delete)
     events = GalleryEvents(workspace, parts, may_delete)
     private = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     _wire_list(parts, events, tab, private)
+    _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
+    _wire_use(parts, buttons, events, others)
 
-    def use(request: gr.Request, opened: str, *sent: Any) -> dict[Any, Any]:
+
+def _wire_use(
+    parts: GalleryParts, buttons: _Buttons, events: GalleryEvents, others: Others
+) -> None:
+    """A picture's settings, taken to Studio or to Compare."""
+    studio, tabs = others.studio, others.tabs
+
+    def fill(request: gr.Request, selected: str, opened: str, sent: Any) -> dict[Any, Any]:
         values, problem = events.settings_of(opened)
         if values is None:
             return {parts.said: grid.said(problem, bad=True)}
         form = studio.events.panel.form.values(sent)
         filled = studio.events.fill({**form, **values}, page_of(request))
-        return filled | {tabs: gr.Tabs(selected="studio")}
+        return filled | {tabs: gr.Tabs(selected=selected)}
 
-    buttons.use.click(
-        **quick(
-            studio,
-            use,
-            inputs=[parts.opened, *studio.inputs],
-            outputs=[tabs, parts.said, *studio.outputs],
-        )
-    )
+    def use(request: gr.Request, opened: str, *sent: Any) -> dict[Any, Any]:
+        return fill(request, "studio", opened, sent)
+
+    def against(request: gr.Request, opened: str, *sent: Any) -> dict[Any, Any]:
+        return fill(request, "compare", opened, sent)
+
+    given = {
+        "inputs": [parts.opened, *studio.inputs],
+        "outputs": [tabs, parts.said, *studio.outputs],
+    }
+    buttons.use.click(**quick(studio, use, **given))
+    filled = buttons.against.click(**quick(studio, against, **given))
+    others.compare.against_base(filled)
 
 
 def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
@@ -104,6 +127,7 @@ def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
                 picture = gr.HTML("", apply_default_css=False)
                 with gr.Row(elem_classes="ls-tight") as actions:
                     use = gr.Button("Use these settings", variant="primary", scale=2)
+                    against = gr.Button("Compare with base", min_width=150)
                     verify = gr.Button("Verify", min_width=90)
                     delete = gr.Button("Delete", min_width=90, visible=may_delete)
                 with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
@@ -137,7 +161,7 @@ def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
         confirm=confirm,
         opened=gr.State(""),
     )
-    return parts, _Buttons(back, use, verify, delete, really, keep)
+    return parts, _Buttons(back, use, against, verify, delete, really, keep)
 
 
 def _filter(label: str) -> gr.Dropdown:
@@ -156,10 +180,20 @@ def _wire_list(
     parts.older.click(events.older, inputs=paging, **listed)
     parts.newer.click(events.newer, inputs=paging, **listed)
 
-    def open_picture(event: gr.EventData) -> dict[Any, Any]:
-        return events.open(picked(event))
 
-    parts.grid.pick(open_picture, **listed)
+def _wire_open(
+    parts: GalleryParts, events: GalleryEvents, others: Others, private: dict[str, Any]
+) -> None:
+    """A picture opens here, a comparison in the Compare tab."""
+    compare, tabs = others.compare, others.tabs
+
+    def open_item(event: gr.EventData) -> dict[Any, Any]:
+        name = picked(event)
+        if is_comparison(name):
+            return compare.open(name) | {tabs: gr.Tabs(selected="compare")}
+        return events.open(name)
+
+    parts.grid.pick(open_item, outputs=[*parts.all(), tabs, *compare.outputs], **private)
 
 
 def _wire_picture(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from studio.gallery import StoredComparison
 from studio.receipt import RunRecord
 from studio.ui import icons, sheet, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
@@ -29,6 +30,29 @@ def thumbnail(
         class_="ls-thumb",
         data_pick=name,
         aria_label=f"Open: {prompt}, {mode}, seed {seed}",
+    )
+
+
+def comparison(item: StoredComparison, small: Path) -> Html:
+    """A whole comparison as one item: its contact sheet, and its verdict at all times."""
+    style = f"ls-badge ls-badge-{item.verdict.value}"
+    verdict = span(style, item.verdict.value.title())
+    caption = span(
+        "ls-caption",
+        span("ls-strong", item.title),
+        span("", item.summary),
+        span("ls-key", words.plural(item.cells, "cell")),
+    )
+    image = tag("img", src=file_url(small), alt=item.title, loading="lazy")
+    return tag(
+        "button",
+        image,
+        verdict,
+        caption,
+        type="button",
+        class_="ls-thumb ls-thumb-many",
+        data_pick=item.name,
+        aria_label=f"Open the comparison: {item.title}, {item.verdict.value}",
     )
 
 
@@ -84,5 +108,5 @@ def said(line: str, bad: bool = False) -> Html:
 def counted(shown: int, total: int) -> Html:
     if total == 0:
         return EMPTY
-    line = words.plural(total, "picture")
+    line = words.plural(total, "item")
     return span("ls-origin", line if shown == total else f"{shown} of {line}")

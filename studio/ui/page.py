@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import gallery_tab, icons, models_tab, studio_tab, words
+from studio.ui import api, compare_tab, gallery_tab, icons, models_tab, studio_tab, words
 from studio.ui.html import Html, div, join, span, tag
 from studio.ui.live import Updates
 from studio.ui.sessions import Sessions
@@ -14,7 +14,7 @@ from studio.ui.warm_up import WarmUp
 from studio.workspace import Workspace
 
 TITLE = "LoRA Studio"
-TABS = ("studio", "gallery", "models")
+TABS = ("studio", "compare", "gallery", "models")
 HEARTBEAT = 3.0
 """Seconds between two looks at the device and its queue."""
 CACHE = (3600, 24 * 3600)
@@ -25,9 +25,12 @@ def build(workspace: Workspace) -> gr.Blocks:
     """The page over ``workspace``; theme and style are given to ``launch``."""
     sessions = Sessions(workspace)
     warming = WarmUp(workspace)
+    may_delete = not _is_public(workspace)
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
     ) as demo:
+        # First, because gradio gives the second of two functions of one name another one.
+        api.build(workspace)
         with gr.Row(elem_classes="ls-header"):
             gr.HTML(_name(), apply_default_css=False, elem_classes="ls-name")
             status = gr.HTML(
@@ -36,9 +39,14 @@ def build(workspace: Workspace) -> gr.Blocks:
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
             with gr.Tab("Studio", id=TABS[0]):
                 studio = studio_tab.build(workspace, sessions)
-            with gr.Tab("Gallery", id=TABS[1]) as gallery:
-                gallery_tab.build(workspace, studio, gallery, tabs, not _is_public(workspace))
-            with gr.Tab("Models", id=TABS[2]) as models:
+            with gr.Tab("Compare", id=TABS[1]) as compare:
+                comparisons = compare_tab.build(
+                    workspace, sessions, studio, compare, tabs, may_delete
+                )
+            with gr.Tab("Gallery", id=TABS[2]) as gallery:
+                others = gallery_tab.Others(studio, comparisons, tabs)
+                gallery_tab.build(workspace, others, gallery, may_delete)
+            with gr.Tab("Models", id=TABS[3]) as models:
                 models_tab.build(workspace, models, _is_public(workspace))
         _wire(demo, workspace, sessions, warming, studio, status)
     return demo

@@ -10,7 +10,14 @@ import gradio as gr
 
 STYLES = tuple(
     Path(__file__).with_name(name)
-    for name in ("style.css", "fields.css", "sheet.css", "library.css", "inspection.css")
+    for name in (
+        "style.css",
+        "fields.css",
+        "sheet.css",
+        "library.css",
+        "inspection.css",
+        "compare.css",
+    )
 )
 FAVICON = Path(__file__).with_name("favicon.svg")
 

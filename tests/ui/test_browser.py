@@ -230,7 +230,9 @@ def test_files_of_the_studio_are_not_served(server: Server, name: str, open_page
     assert answer.status == 403, name
 
 
-def test_the_forms_events_are_private(server: Server, open_page: Open) -> None:
+def test_three_endpoints_are_named_and_the_forms_events_are_private(
+    server: Server, open_page: Open
+) -> None:
     page = open_page()
     named = json.loads(page.request.get(f"{server.url}gradio_api/info").text())
-    assert named["named_endpoints"] == {}
+    assert set(named["named_endpoints"]) == {"/plan", "/generate", "/compare"}

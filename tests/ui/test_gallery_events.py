@@ -17,7 +17,11 @@ class BrokenGallery:
     def _refuse(self, *_: object) -> None:
         raise GalleryError("The index cannot be read.", "Free the disk.")
 
-    facets = query = count = delete = _refuse
+    facets = query = count = delete = items = _refuse
+
+    @property
+    def comparisons(self) -> Any:
+        return self
 
 
 class Parts:

@@ -1,0 +1,102 @@
+"""A blind test: the same pairs in another order, sides swapped at random, nothing labelled."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from studio.comparison.pairs import Arm, arms_by_seed
+from studio.comparison.record import ComparisonRecord
+from studio.comparison.votes import BlindVote, Choice
+
+Side = Literal["first", "second", "equal"]
+"""Which of the two that are shown: the first is on the left, or above on a narrow page."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlindPair:
+    """Two cells (0-based, in the comparison's order), and whether they are shown swapped."""
+
+    left: int
+    right: int
+    swapped: bool
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        return (self.right, self.left) if self.swapped else (self.left, self.right)
+
+    def choice(self, side: Side) -> Choice:
+        """What a pick of a side of the page means."""
+        if side == "equal":
+            return "equal"
+        return "left" if (side == "first") is not self.swapped else "right"
+
+
+@dataclass(frozen=True, slots=True)
+class BlindTest:
+    """Pairs of two arms still to be judged, in the order in which they are shown."""
+
+    name: str
+    arms: tuple[Arm, Arm]
+    pairs: tuple[BlindPair, ...]
+    position: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.position >= len(self.pairs)
+
+
+def prepare(
+    name: str,
+    record: ComparisonRecord,
+    arms: tuple[Arm, Arm],
+    shuffled: Callable[[Sequence[tuple[int, int]]], Sequence[tuple[int, int]]],
+    coin: Callable[[], bool],
+) -> BlindTest:
+    """The test of two arms over every seed that has both; chance comes from the caller."""
+    cells = arms_by_seed(record)
+    left, right = cells[arms[0]], cells[arms[1]]
+    there = [
+        (left[seed], right[seed])
+        for seed in left
+        if seed in right
+        and record.cells[left[seed]].picture is not None
+        and record.cells[right[seed]].picture is not None
+    ]
+    pairs = tuple(BlindPair(one, other, coin()) for one, other in shuffled(there))
+    return BlindTest(name, arms, pairs)
+
+
+def vote(record: ComparisonRecord, pair: BlindPair, side: Side, at: str) -> BlindVote:
+    """The pick of ``side`` as it is kept, bound to the records of both cells.
+
+    Raises:
+        ValueError: a cell has no picture.
+    """
+    left = record.cells[pair.left].record_fingerprint
+    right = record.cells[pair.right].record_fingerprint
+    if left is None or right is None:
+        raise ValueError("a pair without both pictures cannot be judged")
+    return BlindVote(
+        comparison=record.fingerprint,
+        left=left,
+        right=right,
+        choice=pair.choice(side),
+        swapped=pair.swapped,
+        at=at,
+    )
+
+
+def votes_between(
+    record: ComparisonRecord, arms: tuple[Arm, Arm], votes: Sequence[BlindVote]
+) -> list[BlindVote]:
+    """The votes on pairs of these two arms, in this order."""
+    cells = arms_by_seed(record)
+    pairs = {
+        (
+            record.cells[one].record_fingerprint,
+            record.cells[cells[arms[1]][seed]].record_fingerprint,
+        )
+        for seed, one in cells[arms[0]].items()
+        if seed in cells[arms[1]]
+    }
+    return [each for each in votes if (each.left, each.right) in pairs]

@@ -1,0 +1,214 @@
+"""The blind vote: two pictures, no labels, and three buttons."""
+
+import io
+import secrets
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from studio.comparison.blind import BlindTest, Side, prepare, vote, votes_between
+from studio.comparison.pairs import Arm, arm_name, arms_by_seed
+from studio.comparison.record import ComparisonRecord
+from studio.comparison.votes import tally
+from studio.errors import StudioError
+from studio.gallery.picture import decode
+from studio.ui import compare_html, compare_numbers
+from studio.ui.html import EMPTY, Html, div, join, tag
+from studio.ui.live import Updates
+from studio.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class BlindParts:
+    """The components; ``test`` holds the order and stays on the server."""
+
+    offer: gr.Column
+    first_arm: gr.Dropdown
+    second_arm: gr.Dropdown
+    start: gr.Button
+    result: gr.HTML
+    voting: gr.Column
+    pair: gr.HTML
+    first: gr.Button
+    equal: gr.Button
+    second: gr.Button
+    stop: gr.Button
+    test: gr.State
+
+    def all(self) -> list[Any]:
+        return [getattr(self, name) for name in self.__slots__]
+
+
+def build() -> BlindParts:
+    """Lay out the offer, and the page that hides everything else."""
+    with gr.Column(visible=False, elem_classes="ls-look", elem_id="blind-offer") as offer:
+        with gr.Row(elem_classes="ls-tight ls-blind-offer"):
+            one = gr.Dropdown([], label="Judge blind", interactive=True, min_width=150)
+            other = gr.Dropdown([], label="against", interactive=True, min_width=150)
+            start = gr.Button(
+                "Start the blind vote", scale=0, min_width=190, elem_id="start-blind"
+            )
+        result = gr.HTML("", apply_default_css=False, elem_id="tally")
+    with gr.Column(visible=False, elem_classes="ls-look", elem_id="blind") as voting:
+        pair = gr.HTML("", apply_default_css=False, elem_id="blind-pair")
+        with gr.Row(elem_classes="ls-tight"):
+            first = gr.Button("The first is better", elem_id="vote-first")
+            equal = gr.Button("Equal", elem_id="vote-equal")
+            second = gr.Button("The second is better", elem_id="vote-second")
+        stop = gr.Button("Stop and see the tally", size="sm", elem_classes="ls-quiet")
+    return BlindParts(
+        offer=offer,
+        first_arm=one,
+        second_arm=other,
+        start=start,
+        result=result,
+        voting=voting,
+        pair=pair,
+        first=first,
+        equal=equal,
+        second=second,
+        stop=stop,
+        test=gr.State(None),
+    )
+
+
+class CompareBlind:
+    """Handlers of the vote; ``rest`` is everything that is hidden while it goes on."""
+
+    def __init__(self, workspace: Workspace, parts: BlindParts, rest: Sequence[gr.Column]) -> None:
+        self._workspace = workspace
+        self._parts = parts
+        self._rest = tuple(rest)
+
+    def offered(self, name: str) -> Updates:
+        """After a comparison was opened: which arms can be judged, and the votes so far."""
+        parts = self._parts
+        hidden: Updates = {
+            parts.offer: gr.Column(visible=False),
+            parts.voting: gr.Column(visible=False),
+            parts.test: None,
+        }
+        if not name:
+            return hidden
+        try:
+            record = self._workspace.gallery.comparisons.read(name)
+        except StudioError:
+            return hidden  # the seal says why it cannot be opened
+        arms = _judged(record)
+        if len(arms) < 2:
+            return hidden
+        choices = [(arm_name(record, arm), _key(arm)) for arm in arms]
+        ends = (arms[0], arms[-1])
+        return hidden | {
+            parts.offer: gr.Column(visible=True),
+            parts.first_arm: gr.Dropdown(choices=choices, value=_key(ends[0])),
+            parts.second_arm: gr.Dropdown(choices=choices, value=_key(ends[1])),
+            parts.result: self._result(name, record, ends),
+        }
+
+    def start(self, name: str, first: str, second: str) -> Updates:
+        """Draw the order and the sides, and hide everything but the first pair."""
+        parts = self._parts
+        try:
+            record = self._workspace.gallery.comparisons.read(name)
+            arms = (_arm(first), _arm(second))
+            if arms[0] == arms[1]:
+                line = "Both sides are the same arm. Choose two different ones."
+                return {parts.result: compare_html.trouble(line)}
+            chance = secrets.SystemRandom()
+            test = prepare(
+                name,
+                record,
+                arms,
+                lambda pairs: chance.sample(pairs, len(pairs)),
+                lambda: chance.random() < 0.5,
+            )
+        except (StudioError, KeyError, ValueError) as error:
+            return {parts.result: compare_html.trouble(str(error))}
+        return self._shown(record, test) | self._hide(True)
+
+    def vote(self, test: BlindTest | None, side: Side) -> Updates:
+        """Keep one vote, and show the next pair or the tally."""
+        if test is None or test.over:
+            return {}
+        comparisons = self._workspace.gallery.comparisons
+        try:
+            record = comparisons.read(test.name)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            comparisons.vote(test.name, vote(record, test.pairs[test.position], side, now))
+        except StudioError as error:
+            return {self._parts.pair: compare_html.trouble(str(error))}
+        after = replace(test, position=test.position + 1)
+        return self.end(after) if after.over else self._shown(record, after)
+
+    def end(self, test: BlindTest | None) -> Updates:
+        """Uncover the page, with the tally of every vote there is on these arms."""
+        parts = self._parts
+        if test is None:
+            return self._hide(False)
+        try:
+            record = self._workspace.gallery.comparisons.read(test.name)
+            result = self._result(test.name, record, test.arms)
+        except StudioError as error:
+            result = compare_html.trouble(str(error))
+        return self._hide(False) | {parts.test: None, parts.pair: EMPTY, parts.result: result}
+
+    def _hide(self, hidden: bool) -> Updates:
+        updates: Updates = {column: gr.Column(visible=not hidden) for column in self._rest}
+        return updates | {self._parts.voting: gr.Column(visible=hidden)}
+
+    def _shown(self, record: ComparisonRecord, test: BlindTest) -> Updates:
+        pair = test.pairs[test.position]
+        outputs = self._workspace.gallery.outputs
+        images = [outputs / str(record.cells[index].picture) for index in pair.shown]
+        return {self._parts.pair: _pair(images, test), self._parts.test: test}
+
+    def _result(self, name: str, record: ComparisonRecord, arms: tuple[Arm, Arm]) -> Html:
+        votes = self._workspace.gallery.comparisons.votes(name)
+        between = votes_between(record, arms, votes)
+        if not between:
+            return EMPTY
+        labels = [arm_name(record, arm) for arm in arms]
+        return compare_numbers.votes(labels[0], labels[1], tally(between))
+
+
+def _judged(record: ComparisonRecord) -> list[Arm]:
+    """The arms that have a picture."""
+    return [
+        arm
+        for arm, cells in arms_by_seed(record).items()
+        if any(record.cells[index].picture for index in cells.values())
+    ]
+
+
+def _key(arm: Arm) -> str:
+    return f"{arm[0]}/{arm[1]}"
+
+
+def _arm(key: str) -> Arm:
+    row, column = key.split("/")
+    return int(row), int(column)
+
+
+def _pair(paths: Sequence[Path], test: BlindTest) -> Html:
+    """The two pictures as nothing but pixels: no file name and no record tells them apart."""
+    figures = [
+        tag("figure", tag("img", src=bare_pixels(path), alt=f"The {which} picture"))
+        for path, which in zip(paths, ("first", "second"), strict=True)
+    ]
+    line = f"Pair {test.position + 1} of {len(test.pairs)}. Which is better?"
+    return join((tag("p", line, class_="ls-differs"), div("ls-sides ls-unlabelled", *figures)))
+
+
+def bare_pixels(path: Path) -> str:
+    """A picture as a data URL without its record, which would name its mode."""
+    image = decode(path.read_bytes())
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", image.size, image.tobytes()).save(buffer, "PNG")
+    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,0 +1,143 @@
+"""The numbers of a comparison as markup, each with what it can and cannot say."""
+
+from collections.abc import Sequence
+
+from studio.comparison.numbers import MEANINGS, Measures, Spread
+from studio.comparison.votes import Tally, conclusion
+from studio.ui import words
+from studio.ui.html import EMPTY, Html, div, join, span, tag
+
+_WIDTH, _HEIGHT, _EDGE = 300, 44, 8
+"""Of the plot, in its own units."""
+
+
+def pair(left: str, right: str, measures: Measures | None, same: bool) -> Html:
+    """The two numbers of the cells that are looked at."""
+    if same:
+        return _hint("Both sides show the same cell. Choose another one on one side.")
+    if measures is None:
+        return _hint("The two pictures differ in size, so there is no pixel against pixel.")
+    rows = [
+        _number(
+            "Mean absolute difference",
+            words.percent(measures.mean_absolute_difference),
+            MEANINGS["mean_absolute_difference"],
+        )
+    ]
+    if measures.structural_similarity is not None:
+        rows.append(
+            _number(
+                "Structural similarity (SSIM)",
+                f"{measures.structural_similarity:.3f}",
+                MEANINGS["structural_similarity"],
+            )
+        )
+    head = tag("h4", f"{left} against {right}")
+    return div("ls-numbers", head, tag("dl", *rows))
+
+
+def _number(name: str, value: str, meaning: str) -> Html:
+    return div(
+        "ls-number",
+        tag("dt", name),
+        tag("dd", span("ls-figure ls-strong", value), tag("p", meaning, class_="ls-origin")),
+    )
+
+
+def _hint(line: str) -> Html:
+    return tag("p", line, class_="ls-origin")
+
+
+def effects(found: Sequence[tuple[str, Sequence[float]]]) -> Html:
+    """(pair of arms, difference on each seed): median, quartiles and a dot for every seed."""
+    several = [(name, values) for name, values in found if len(values) > 1]
+    if not several:
+        return EMPTY
+    top = max(max(values) for _, values in several) or 1.0
+    rows = [_effect(name, values, top) for name, values in several]
+    return div(
+        "ls-numbers",
+        tag("h4", "Paired effect over the seeds"),
+        div("ls-effects", *rows),
+        tag("p", MEANINGS["paired_effect"], class_="ls-origin"),
+    )
+
+
+def _effect(name: str, values: Sequence[float], top: float) -> Html:
+    spread = Spread.of(values)
+    said = (
+        f"median {words.percent(spread.median)}, quartiles "
+        f"{words.percent(spread.first_quartile)} to {words.percent(spread.third_quartile)}, "
+        f"{spread.count} seeds"
+    )
+    return div(
+        "ls-effect",
+        span("ls-strong", name),
+        plot(values, spread, top, f"{name}: {said}"),
+        span("ls-figure ls-origin", said),
+    )
+
+
+def plot(values: Sequence[float], spread: Spread, top: float, label: str) -> Html:
+    """A box from quartile to quartile, its median, and the seeds as dots, from 0 to ``top``."""
+
+    def x(value: float) -> float:
+        return round(_EDGE + (_WIDTH - 2 * _EDGE) * value / top, 1)
+
+    middle = _HEIGHT / 2
+    first, third = x(spread.first_quartile), x(spread.third_quartile)
+    shapes = [
+        tag("line", x1=x(0), x2=x(top), y1=middle, y2=middle, class_="ls-plot-axis"),
+        tag(
+            "rect",
+            x=first,
+            y=middle - 11,
+            width=max(1.0, third - first),
+            height=22,
+            rx=3,
+            class_="ls-plot-box",
+        ),
+        tag(
+            "line",
+            x1=x(spread.median),
+            x2=x(spread.median),
+            y1=middle - 13,
+            y2=middle + 13,
+            class_="ls-plot-median",
+        ),
+        *(tag("circle", cx=x(value), cy=middle, r=3, class_="ls-plot-dot") for value in values),
+    ]
+    return tag(
+        "svg",
+        *shapes,
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        class_="ls-plot",
+        role="img",
+        aria_label=label,
+    )
+
+
+def votes(left: str, right: str, counted: Tally) -> Html:
+    """The tally of a blind vote, and the sentence that it allows."""
+    cells = [
+        _count(f"“{left}”", counted.left),
+        _count(f"“{right}”", counted.right),
+        _count("Equal", counted.equal),
+    ]
+    return div(
+        "ls-numbers ls-tally",
+        tag("h4", "Blind vote"),
+        tag("dl", *cells, class_="ls-counts"),
+        tag("p", conclusion(counted, left, right)),
+        tag(
+            "p",
+            "The interval is exact (Clopper–Pearson) and counts decided pairs only. It speaks of "
+            "these reviewers and these pictures.",
+            class_="ls-origin",
+        ),
+        role="status",
+    )
+
+
+def _count(name: str, value: int) -> Html:
+    return join((div("ls-count-cell", tag("dt", name), tag("dd", value, class_="ls-figure")),))

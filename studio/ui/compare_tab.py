@@ -1,0 +1,163 @@
+"""The Compare tab: what varies on the left; verdict, cells and a closer look on the right."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.grid import Kind
+from studio.ui import compare_blind, compare_panel, compare_stage
+from studio.ui.compare_blind import BlindParts, CompareBlind
+from studio.ui.compare_events import CompareEvents
+from studio.ui.live import Updates
+from studio.ui.rows import picked
+from studio.ui.sessions import Sessions
+from studio.ui.studio_tab import StudioTab, page_of
+from studio.workspace import Workspace
+
+PRIVATE: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "queue": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompareTab:
+    """What other tabs need of this one."""
+
+    events: CompareEvents
+    blind: CompareBlind
+    studio: StudioTab
+    outputs: list[Any]
+
+    def open(self, name: str) -> Updates:
+        """Show a stored comparison."""
+        return self.events.look.open(name) | self.blind.offered(name)
+
+    def against_base(self, filled: Any) -> None:
+        """Once ``filled`` has put a picture's settings into Studio's form, ask of them what the
+        LoRA did."""
+        panel = self.events.panel
+
+        def ask(request: gr.Request, *sent: Any) -> Updates:
+            values, asked = _split(self, self.studio, sent)
+            asked = {**asked, "kind": Kind.BASE_AGAINST_LORA.value}
+            updates = self.events.refresh(values, asked, page_of(request))
+            return updates | {panel.kind: asked["kind"]}
+
+        inputs = [*self.studio.inputs, *panel.inputs()]
+        filled.then(ask, inputs=inputs, outputs=panel.shown(), **PRIVATE)
+
+
+def build(
+    workspace: Workspace,
+    sessions: Sessions,
+    studio: StudioTab,
+    tab: gr.Tab,
+    tabs: gr.Tabs,
+    may_delete: bool,
+) -> CompareTab:
+    """Lay the tab out and wire it; call inside ``tab``."""
+    with gr.Row(elem_classes="ls-studio ls-compare"):
+        with gr.Column(scale=4, min_width=300, elem_classes="ls-request") as left:
+            panel = compare_panel.build()
+        with gr.Column(scale=9, min_width=320, elem_classes="ls-compared"):
+            with gr.Column(elem_classes="ls-compared") as whole:
+                parts = compare_stage.build(may_delete)
+            blind_parts = compare_blind.build()
+    events = CompareEvents(workspace, sessions, panel, parts, may_delete)
+    blind = CompareBlind(workspace, blind_parts, (left, whole, blind_parts.offer))
+    outputs = [*panel.shown(), *parts.all(), *blind_parts.all(), left, whole]
+    made = CompareTab(events, blind, studio, outputs)
+    _wire_panel(made, studio, tab, tabs)
+    _wire_run(made, studio)
+    _wire_look(made)
+    _wire_blind(made, blind_parts)
+    return made
+
+
+def _split(made: CompareTab, studio: StudioTab, sent: tuple[Any, ...]) -> tuple[Any, Any]:
+    """The values of Studio's form, and of the panel."""
+    form = studio.events.panel.form
+    count = len(studio.inputs)
+    return form.values(sent[:count]), made.events.panel.values(sent[count:])
+
+
+def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs) -> None:
+    panel, events = made.events.panel, made.events
+    inputs = [*studio.inputs, *panel.inputs()]
+
+    def refresh(request: gr.Request, *sent: Any) -> Updates:
+        return events.refresh(*_split(made, studio, sent), page_of(request))
+
+    quick = {**PRIVATE, "inputs": inputs, "outputs": panel.shown(), "trigger_mode": "always_last"}
+    edited = [panel.kind, panel.other, panel.columns, panel.rows, panel.hold, panel.fresh]
+    written = [panel.strengths, panel.column_values, panel.row_values, panel.seeds]
+    gr.on([*(part.input for part in edited), *(part.change for part in written)], refresh, **quick)
+    tab.select(refresh, **quick)
+    panel.edit.click(lambda: gr.Tabs(selected="studio"), outputs=tabs, **PRIVATE)
+
+
+def _wire_run(made: CompareTab, studio: StudioTab) -> None:
+    panel, events = made.events.panel, made.events
+    inputs = [*studio.inputs, *panel.inputs()]
+
+    def run(request: gr.Request, *sent: Any) -> Iterator[Updates]:
+        yield from events.run(*_split(made, studio, sent), page_of(request))
+
+    def after(request: gr.Request, stored: str, *sent: Any) -> Updates:
+        values = _split(made, studio, sent)
+        return events.after_run(*values, page_of(request)) | made.blind.offered(stored)
+
+    def cancel(request: gr.Request) -> Updates:
+        return events.cancel(page_of(request))
+
+    ran = panel.compare.click(
+        run,
+        inputs=inputs,
+        outputs=made.outputs,
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_limit=None,
+        api_visibility="private",
+    )
+    ran.then(after, inputs=[events.parts.stored, *inputs], outputs=made.outputs, **PRIVATE)
+    panel.cancel.click(cancel, outputs=[panel.cancel], **PRIVATE)
+
+
+def _wire_look(made: CompareTab) -> None:
+    parts, look = made.events.parts, made.events.look
+    shown = {**PRIVATE, "outputs": parts.all()}
+    pair = [parts.stored, parts.left, parts.right]
+
+    def pick(event: gr.EventData, stored: str, left: int | None) -> Updates:
+        return look.pick(stored, picked(event), left)
+
+    parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown)
+    gr.on([parts.left.input, parts.right.input], look.pair, inputs=pair, **shown)
+    parts.view.input(look.view, inputs=parts.view, **shown)
+    parts.verify.click(look.verify, inputs=parts.stored, **shown)
+    parts.delete.click(lambda: gr.Row(visible=True), outputs=parts.confirm, **PRIVATE)
+    parts.keep.click(lambda: gr.Row(visible=False), outputs=parts.confirm, **PRIVATE)
+    parts.really.click(look.delete, inputs=parts.stored, **shown)
+
+
+def _wire_blind(made: CompareTab, blind: BlindParts) -> None:
+    votes, stored = made.blind, made.events.parts.stored
+    shown = {**PRIVATE, "outputs": made.outputs}
+    arms = [stored, blind.first_arm, blind.second_arm]
+    blind.start.click(votes.start, inputs=arms, **shown)
+    for button, side in ((blind.first, "first"), (blind.equal, "equal"), (blind.second, "second")):
+        button.click(_on(votes, side), inputs=blind.test, **shown)
+    blind.stop.click(votes.end, inputs=blind.test, **shown)
+
+
+def _on(votes: CompareBlind, side: Any) -> Any:
+    """The handler of one button; a closure, because gradio reads the signature."""
+
+    def chosen(test: Any) -> Updates:
+        return votes.vote(test, side)
+
+    return chosen

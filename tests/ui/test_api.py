@@ -1,0 +1,72 @@
+"""The three named endpoints through gradio's own client; the README's example as written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from PIL import Image
+
+from studio.receipt import RunRecord
+from tests.ui.conftest import ROOT, Server
+
+REQUEST = {
+    "base": "mini",
+    "mode": "lora_with_trigger",
+    "prompt": "a rocket on a blue background",
+    "loras": [{"slug": "pen-ink-mini"}],
+    "settings": {"steps": 2},
+    "seed": 74,
+}
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(server.url, verbose=False, download_files=tmp_path_factory.mktemp("fetched"))
+
+
+def test_a_plan_or_every_violation(client: Client) -> None:
+    answer = client.predict(REQUEST, api_name="/plan")
+    assert answer["plan"]["seed"] == 74
+    assert len(answer["fingerprint"]) == 64
+    refused = client.predict({**REQUEST, "mode": "base", "prompt": " "}, api_name="/plan")
+    assert {item["code"] for item in refused["violations"]} == {"prompt_empty", "lora_forbidden"}
+    assert all(item["way_out"] for item in refused["violations"])
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [({"mode": "base"}, "base: Field required"), ({**REQUEST, "magic": 1}, "magic: Extra inputs")],
+)
+def test_a_request_that_is_none_is_said_so(
+    client: Client, request_: dict[str, object], said: str
+) -> None:
+    answer = client.predict(request_, api_name="/plan")
+    assert answer["error"]["code"] == "request"
+    assert said in answer["error"]["message"]
+
+
+def test_a_picture_comes_with_its_record(client: Client) -> None:
+    answer = client.predict(REQUEST, api_name="/generate")
+    (image,) = answer["images"]
+    path = Path(image if isinstance(image, str) else image["path"])
+    with Image.open(path) as picture:
+        record = RunRecord.model_validate_json(picture.info["lora-studio"])
+    assert record.model_dump(mode="json") == answer["records"][0]
+
+
+def test_the_readmes_example_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands there, but for the address and the steps."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert "http://127.0.0.1:7860" in example
+    example = example.replace("http://127.0.0.1:7860", server.url)
+    example = example.replace('"seed": 7', '"seed": 7, "settings": {"steps": 2}')
+    names: dict[str, object] = {}
+    exec(example, names)
+    compared = names["compared"]
+    assert isinstance(compared, dict)
+    assert compared["record"]["validity"]["verdict"] == "valid"
+    assert len(compared["images"]) == 3
