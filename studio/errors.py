@@ -28,11 +28,10 @@ class HeaderError(StudioError):
 
     code = "header"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"This is not a usable safetensors file: {reason}.",
-            "Fetch the file again from where it was published.",
-        )
+    def __init__(
+        self, reason: str, way_out: str = "Fetch the file again from where it was published."
+    ) -> None:
+        super().__init__(f"This is not a usable safetensors file: {reason}.", way_out)
         self.reason = reason
 
 

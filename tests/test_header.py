@@ -190,6 +190,23 @@ def test_what_it_is_instead(first: bytes, name: str) -> None:
     assert name in caught.value.reason
 
 
+@pytest.mark.parametrize(
+    ("first", "way_out"),
+    [
+        (pickle.dumps({"a": 1}), "a pickle can run code"),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", "sign in"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git lfs pull"),
+        (b"GGUF\x03\0\0\0" + b"\0" * 40, "safetensors files alone"),
+        (b"\0" * 5000, "Fetch the file again"),
+        (b"\xff" * 400, "Fetch the file again"),
+    ],
+)
+def test_the_way_out_is_of_what_it_is(first: bytes, way_out: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        parse(first, len(first))
+    assert way_out in caught.value.way_out
+
+
 def test_torch_files_are_called_pickles(tmp_path: Path) -> None:
     for zipped in (True, False):
         torch.save({"a": torch.ones(2)}, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)

@@ -72,13 +72,13 @@ def header_length(first: bytes) -> int:
         HeaderError: fewer than eight bytes, a length above ``MAX_HEADER``, or none at all.
     """
     if len(first) < LENGTH_FIELD:
-        raise HeaderError(_otherwise(first, f"it is only {len(first)} bytes long"))
+        raise _otherwise(first, f"it is only {len(first)} bytes long")
     length = int.from_bytes(first[:LENGTH_FIELD], "little")
     if length > MAX_HEADER:
         reason = f"its header claims {length:,} bytes, more than the {MAX_HEADER:,} allowed"
-        raise HeaderError(_otherwise(first, reason))
+        raise _otherwise(first, reason)
     if length < 2:
-        raise HeaderError(_otherwise(first, f"its header claims {length} bytes"))
+        raise _otherwise(first, f"its header claims {length} bytes")
     return length
 
 
@@ -96,17 +96,17 @@ def parse(data: bytes, file_size: int) -> SafetensorsHeader:
     if file_size < size or len(data) < size:
         there = min(file_size, len(data))
         reason = f"it is cut short: the header ends at byte {size:,}, the file at {there:,}"
-        raise HeaderError(_otherwise(data, reason))
+        raise _otherwise(data, reason)
     if data[LENGTH_FIELD : LENGTH_FIELD + 1] != b"{":
-        raise HeaderError(_otherwise(data, "its header is no JSON object"))
+        raise _otherwise(data, "its header is no JSON object")
     _check_utf8(data, size)
     return _Walk(data, size).header(file_size - size)
 
 
-def _otherwise(first: bytes, reason: str) -> str:
+def _otherwise(first: bytes, reason: str) -> HeaderError:
     """The look-alike's name where there is one, else ``reason``."""
-    name = looks_like(first)
-    return f"it is {name}" if name else reason
+    found = looks_like(first)
+    return HeaderError(f"it is {found.name}", found.way_out) if found else HeaderError(reason)
 
 
 def _check_utf8(data: bytes, size: int) -> None:

@@ -1,8 +1,12 @@
 """``studio verify`` and ``studio inspect``: an answer for every file."""
 
 import json
+import os
 import struct
 from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
 
 from tests.cli.conftest import Cli
 from tests.cli.pictures import write_picture
@@ -80,3 +84,52 @@ def test_inspect_goes_on_after_a_broken_file(cli: Cli, tmp_path: Path) -> None:
 def test_no_file_is_a_wrong_command_line(cli: Cli) -> None:
     assert cli("verify").code == 64
     assert cli("inspect").code == 64
+
+
+FIELDS = [
+    "architecture",
+    "variant",
+    "format",
+    "evidence",
+    "claims",
+    "components",
+    "modules",
+    "ranks",
+    "sha256",
+    "autov2",
+    "autov3",
+    "trigger_hints",
+]
+
+
+def test_every_field_is_there_for_every_kind_of_file(cli: Cli, tmp_path: Path) -> None:
+    lora_file(tmp_path / "ink.safetensors")
+    embedding = {"emb_params": torch.zeros(4, 768)}
+    save_file(embedding, tmp_path / "words.safetensors", {"modelspec.title": "words"})
+    vae = {"decoder.conv_in.weight": torch.zeros(8, 4, 3, 3)}
+    save_file(vae, tmp_path / "vae.safetensors")
+    key = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+    save_file({key: torch.zeros(320, 768)}, tmp_path / "model.safetensors")
+    names = ["ink", "words", "vae", "model"]
+    answer = cli("inspect", *[f"{name}.safetensors" for name in names], "--json")
+    assert answer.code == 0, answer.err
+    assert [line["kind"] for line in answer.lines] == ["lora", "embedding", "vae", "checkpoint"]
+    assert [line["architecture"] for line in answer.lines] == ["sd15", "sd15", "unknown", "sd15"]
+    for line in answer.lines:
+        assert set(FIELDS) <= set(line)
+        assert line["evidence"]
+        assert line["autov2"] == line["sha256"][:10]
+
+
+def test_a_pickle_is_called_one_and_never_opened(cli: Cli, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (os.system, (f"touch {tmp_path / 'hacked'}",))
+
+    for name, zipped in (("old.pt", False), ("new.ckpt", True)):
+        torch.save(Trap(), tmp_path / name, _use_new_zipfile_serialization=zipped)
+        answer = cli("inspect", name, "--json")
+        assert answer.code == 1
+        assert "pickle" in answer.json["error"]["message"]
+        assert "a pickle can run code" in answer.json["error"]["way_out"]
+    assert not (tmp_path / "hacked").exists()
