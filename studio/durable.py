@@ -72,6 +72,27 @@ def replace(target: Path, data: bytes, modified_ns: int) -> None:
         cleanup.pop_all()
 
 
+def settle(target: Path, data: bytes) -> None:
+    """Write ``target`` durably in one step, if it is not there: its name says what it holds.
+
+    Raises:
+        OSError: when the disk does not take it; then nothing of it stays behind.
+    """
+    if target.is_file():
+        return
+    _make(target.parent)
+    part = target.with_name(f".{target.name}.{os.getpid()}.{time.monotonic_ns()}{PART}")
+    with ExitStack() as cleanup:
+        cleanup.callback(part.unlink, missing_ok=True)
+        with part.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(target)
+        cleanup.pop_all()
+    sync_folder(target.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in ``folder`` survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -11,7 +11,7 @@ from studio.downloads.sidecar import write_beside
 from studio.errors import StudioError
 from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.published import Published
-from studio.resolve.identities import base_sha256
+from studio.resolve.draft import base_hash
 from studio.settings import Settings
 from studio.weights import Held, WeightStore
 
@@ -111,7 +111,7 @@ class Holdings:
         else:
             inventory = self._store.inventory([preset], [])
             base = inventory.bases.get(slug)
-            found = base_sha256(base) if base else None
+            found = base_hash(base) if base else None
             said = None
         unusable = inventory.unusable.get(slug)
         if found is None:

@@ -88,13 +88,22 @@ def _parameters(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "Steps", str(receipt.steps)
     yield "Sampler", _quoted(SAMPLERS.get(receipt.scheduler, receipt.scheduler))
     yield "CFG scale", _number(receipt.guidance_scale)
+    if receipt.true_cfg_scale is not None:
+        yield "True CFG scale", _number(receipt.true_cfg_scale)
     yield "Seed", str(image.seed)
     yield "Size", f"{image.width}x{image.height}"
     yield "Model hash", model_hash
     yield "Model", _quoted(record.plan.base.slug)
     if receipt.clip_skip is not None:
         yield "Clip skip", str(receipt.clip_skip)
+    if receipt.max_sequence_length is not None:
+        yield "Max sequence length", str(receipt.max_sequence_length)
     yield "Mode", record.plan.mode.value
+    if receipt.references:
+        yield "References", _quoted(", ".join(value[:AUTOV2] for value in receipt.references))
+    waived = {_name(lora.slug): lora.waived for lora in receipt.loras if lora.waived}
+    if waived:
+        yield "Lora left out", json.dumps(waived)
     hashes = {_name(lora.slug): lora.sha256[:AUTOV2] for lora in receipt.loras}
     if hashes:
         yield "Lora hashes", '"' + ", ".join(f"{n}: {h}" for n, h in hashes.items()) + '"'

@@ -40,6 +40,8 @@ class BaseWeights:
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
         unused: component → variants of its weights that lie beside those that are loaded; an
             empty text is the plain one.
+        ignores_guidance: its own configuration says that it was distilled to need no
+            guidance scale, so that the number changes nothing.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class BaseWeights:
     classes: Mapping[str, str] = field(default_factory=dict)
     layout: Path | None = None
     unused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignores_guidance: bool = False
 
     def place(self, name: str) -> Path:
         """Where one of ``files``, or a component's folder of them, lies."""
@@ -102,6 +105,7 @@ class Inventory:
     A slug that stands in none of the mappings has no weights on disk.
     ``expected_at`` says where each preset's weights belong, for the way out.
     ``pins`` holds the SHA-256 each slug had when it was first used.
+    ``references`` holds the SHA-256 of the reference images that are kept.
     """
 
     bases: Mapping[str, BaseWeights]
@@ -109,3 +113,4 @@ class Inventory:
     unusable: Mapping[str, Unusable] = field(default_factory=dict)
     expected_at: Mapping[str, Path] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
+    references: frozenset[str] = frozenset()

@@ -8,8 +8,24 @@ from enum import StrEnum
 from studio.contract import Contract
 
 Span = tuple[int, int]
-TokenCounter = Callable[[str], Sequence[Span]]
-"""Text → the character span [start, end) of each token, special tokens left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """How one text encoder's tokenizer reads a text.
+
+    Attributes:
+        spans: text → the character span [start, end) of each token, special tokens left out.
+        around: tokens that its window must hold beside a text: special ones, a template's.
+        controls: texts that it reads as signals and not as words, such as ``<|im_end|>``.
+    """
+
+    spans: Callable[[str], Sequence[Span]]
+    around: int
+    controls: tuple[str, ...] = ()
+
+    def __call__(self, text: str) -> Sequence[Span]:
+        return self.spans(text)
 
 
 class Side(StrEnum):
@@ -130,13 +146,18 @@ def _phrase_pattern(phrase: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
 
 
-def compose(typed: str, wanted: Sequence[Wanted], kind: PartKind) -> tuple[PromptPart, ...]:
+def compose(
+    typed: str, wanted: Sequence[Wanted], kind: PartKind, welcome: Sequence[Wanted] = ()
+) -> tuple[PromptPart, ...]:
     """The typed text with the wanted phrases marked where they stand, the others appended.
 
     A phrase that is there already is neither moved nor repeated: its place can matter.
+
+    Args:
+        welcome: phrases that are marked where they stand, and not appended.
     """
     text = typed.strip()
-    found = find_phrases(text, wanted)
+    found = find_phrases(text, [*wanted, *welcome])
     parts: list[PromptPart] = []
     position = 0
     for occurrence in found:

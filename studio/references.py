@@ -12,6 +12,7 @@ import hashlib
 import io
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +41,14 @@ _GIVE_AGAIN = "Give the reference image again."
 
 
 class References:
-    """The references of one installation: ``waiting`` for a run, and ``kept`` beside pictures."""
+    """Where an installation finds reference images.
 
-    def __init__(self, waiting: Path, kept: Path) -> None:
+    Args:
+        waiting: folder of those handed in for a run.
+        kept: SHA-256 → where one lies that a saved picture was made from.
+    """
+
+    def __init__(self, waiting: Path, kept: Callable[[str], Path]) -> None:
         self._waiting = waiting
         self._kept = kept
 
@@ -63,7 +69,7 @@ class References:
 
     def locate(self, sha256: str) -> Path | None:
         """Where a reference lies, or None; ``load`` says whether it is still itself."""
-        places = (self._kept / _name(sha256), self._waiting / _name(sha256))
+        places = (self._kept(sha256), self._waiting / _name(sha256))
         return next((place for place in places if place.is_file()), None)
 
     def discard_unused(self) -> None:

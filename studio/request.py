@@ -66,6 +66,8 @@ class GenerationRequest(Contract):
         loras: chosen LoRAs; their order has no meaning.
         references: pictures to edit, in the order the pipeline gets them.
         seed: of the first image; image n of ``count`` uses ``seed + n``.
+        prompt_encoder: None is Compel where the base can be encoded with it, else native;
+            the plan names which.
         allow_cut: consent to cut the user's words that do not fit the native window.
     """
 
@@ -76,7 +78,7 @@ class GenerationRequest(Contract):
     loras: tuple[LoraChoice, ...] = ()
     references: tuple[ReferenceImage, ...] = ()
     settings: Overrides = Overrides()
-    prompt_encoder: PromptEncoder = PromptEncoder.COMPEL
+    prompt_encoder: PromptEncoder | None = None
     allow_cut: bool = False
     seed: int
     count: int = 1

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Self
 
 from studio import __version__
-from studio.architecture import TRAITS, Traits
 from studio.backends import LocalBackend
 from studio.contract import Contract
 from studio.engine import Engine, Generated, Job
 from studio.engine.job import EitherEvent
-from studio.errors import DeviceError, StudioError, WeightsError
+from studio.errors import DeviceError, StudioError, UnusableReference, WeightsError
 from studio.events import Event, Failed, Finished
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
-from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights, Unusable
+from studio.inventory import Inventory, LoraWeights, Unusable
 from studio.placement import MemoryRules
 from studio.plan import BaseIdentity, Library, LoraUse, RunPlan
 from studio.preset_files import load
@@ -28,12 +27,14 @@ from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.presets.text import PresetProblem
 from studio.prompt import TokenCounter
 from studio.receipt import RunRecord
-from studio.request import GenerationRequest
+from studio.references import References
+from studio.references import load as load_reference
+from studio.request import GenerationRequest, ReferenceImage
 from studio.resolve import Runtime, resolve
 from studio.schedulers import SCHEDULER_NAMES
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.stock import Stock
-from studio.tokens import load_counter
+from studio.tokens import Counters
 from studio.violations import Violation
 from studio.weights import WeightStore
 
@@ -83,12 +84,14 @@ class Workspace:
         self.settings = settings
         self.gallery = Gallery(settings.outputs)
         self.device_label: str | None = None
+        self._references = References(settings.state / "references", self.gallery.reference)
+        self._references.discard_unused()
         self._store = WeightStore(settings)
         self.stock = Stock(settings, self._store, catalog, problems)
         self._engine = Engine(settings)
         self._backend = LocalBackend(self._engine, self._ensure)
         self._libraries = _libraries()
-        self._counters: dict[tuple[Path, tuple[FileIdentity, ...]], TokenCounter] = {}
+        self._counters = Counters()
         self._memory: MemoryRules | None = None
         self._running: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
@@ -122,7 +125,9 @@ class Workspace:
             [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
         )
         inventory, counters = self._with_counters(model, inventory)
-        runtime = Runtime(self._libraries, counters, self._memory_rules())
+        inventory = replace(inventory, references=self._kept_references(request))
+        memory = self._memory_rules()
+        runtime = Runtime(self._libraries, counters, memory, self.settings.device)
         return resolve(request, self.catalog, inventory, runtime)
 
     def _memory_rules(self) -> MemoryRules | None:
@@ -134,6 +139,26 @@ class Workspace:
                 logger.warning("the device cannot be looked at: %s", error)
         return self._memory
 
+    def _kept_references(self, request: GenerationRequest) -> frozenset[str]:
+        given = (each.sha256 for each in request.references)
+        return frozenset(sha256 for sha256 in given if self._references.locate(sha256))
+
+    def add_reference(self, path: Path) -> ReferenceImage:
+        """Take a picture to edit in; nothing of its file but what is seen is kept.
+
+        Raises:
+            UnusableReference: it cannot be read, or is no PNG, JPEG or WebP picture.
+        """
+        try:
+            return self._references.add(path.read_bytes())
+        except OSError as error:
+            reason = f"it cannot be read or kept ({error.strerror or error})"
+            raise UnusableReference(reason, "Give another file.") from error
+
+    def reference(self, sha256: str) -> Path | None:
+        """Where a reference image lies, or None where it is not kept any more."""
+        return self._references.locate(sha256)
+
     def _with_counters(
         self, model: ModelPreset | None, inventory: Inventory
     ) -> tuple[Inventory, dict[str, dict[str, TokenCounter]]]:
@@ -142,34 +167,13 @@ class Workspace:
         if model is None or base is None:
             return inventory, {}
         try:
-            counters = self._counters_of(base, TRAITS[model.base_architecture])
+            counters = self._counters.of(base, model)
         except WeightsError as error:
             why = Unusable(base.path, error.message, error.way_out)
             bases = {slug: other for slug, other in inventory.bases.items() if slug != model.slug}
             unusable = {**inventory.unusable, model.slug: why}
             return replace(inventory, bases=bases, unusable=unusable), {}
         return inventory, {model.slug: counters}
-
-    def _counters_of(self, base: BaseWeights, traits: Traits) -> dict[str, TokenCounter]:
-        for encoder in traits.text_encoders:
-            if encoder.tokenizer not in base.classes:
-                raise WeightsError(
-                    f"Its model_index.json names no {encoder.tokenizer}, which every "
-                    f"{traits.label} model has.",
-                    "Correct the preset's base_architecture, or put such a model there.",
-                    base.path,
-                )
-        return {
-            encoder.component: self._counter(base, encoder.tokenizer)
-            for encoder in traits.text_encoders
-        }
-
-    def _counter(self, base: BaseWeights, tokenizer: str) -> TokenCounter:
-        files = tuple(file for file in base.files if file.name.startswith(f"{tokenizer}/"))
-        key = (base.place(tokenizer), files)
-        if key not in self._counters:
-            self._counters[key] = load_counter(base.place(tokenizer))
-        return self._counters[key]
 
     def present(self) -> Mapping[str, bool]:
         """Every preset's slug → whether its weights are on disk (no hashing)."""
@@ -254,7 +258,7 @@ class Workspace:
 
     def _saved(self, plan: RunPlan, made: Generated) -> Finished:
         record = RunRecord.of(plan, made.receipt)
-        path = self.gallery.save(made.image, record)
+        path = self.gallery.save(made.image, record, self._reference_paths(plan))
         return Finished(made.run_id, made.index, made.count, path, record)
 
     def _job(self, run_id: str, session: str, plan: RunPlan) -> Job:
@@ -271,7 +275,17 @@ class Workspace:
             base_path=self.expected_at(plan.base.slug),
             lora_paths={use.slug: self.expected_at(use.slug) for use in plan.loras},
             layout=self._store.layout(self.catalog.models[plan.base.slug]),
+            reference_paths=self._reference_paths(plan),
         )
+
+    def _reference_paths(self, plan: RunPlan) -> dict[str, Path]:
+        paths: dict[str, Path] = {}
+        for each in plan.references:
+            place = self._references.locate(each.sha256)
+            if place is None:
+                raise UnusableReference("it is not kept here any more", "Give it again.")
+            paths[each.sha256] = place
+        return paths
 
     def _ensure(self, job: Job) -> None:
         """The files are still those the plan names, and no run since pinned others."""
@@ -279,6 +293,8 @@ class Workspace:
             self._store.verify(job.base_place(file.name), file.sha256, file.size)
         for use in job.plan.loras:
             self._store.verify(job.lora_paths[use.slug], use.sha256, use.size)
+        for each in job.plan.references:
+            load_reference(job.reference_paths[each.sha256], each)
         for identity in self._pinnable(job.plan):
             self._store.check_pin(identity.slug, identity.sha256)
 
@@ -328,8 +344,12 @@ class Workspace:
         return inventory.loras.get(slug) or inventory.unusable.get(slug)
 
     def verify(self, path: Path) -> Verification:
-        """Whether a picture and its record are whole and agree."""
-        return verify(path)
+        """Whether a picture and its record are whole and agree.
+
+        Of a picture in the gallery, also whether what it was edited from is still there.
+        """
+        ours = path.resolve().is_relative_to(self.gallery.outputs)
+        return verify(path, self.gallery.reference if ours else None)
 
     def close(self) -> None:
         """Cancel what runs, and give the device back."""

@@ -10,6 +10,7 @@ from studio.architecture import TRAITS, Architecture, Mode
 from studio.inventory import BaseWeights, FileIdentity, Inventory, Unusable
 from studio.plan import Library, Origin, RunPlan
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, ModelSettings
+from studio.prompt import TokenCounter
 from studio.request import GenerationRequest, LoraChoice, Overrides, PromptEncoder
 from studio.resolve import Runtime, resolve
 from studio.violations import Violation
@@ -73,9 +74,13 @@ CATALOG = Catalog((MINI, SDXL), (INK, NEON, PLAIN, SDXL_LORA))
 HASH = {slug: f"{number:064x}" for number, slug in enumerate(("ink", "neon", "plain"), start=1)}
 
 
-def words(text: str) -> list[tuple[int, int]]:
-    """A token counter: one token a word or mark."""
+def spans(text: str) -> list[tuple[int, int]]:
+    """One token a word or mark."""
     return [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+
+
+words = TokenCounter(spans, around=2)
+"""A token counter with a start and an end token."""
 
 
 def inventory(tmp: Any = None) -> Inventory:

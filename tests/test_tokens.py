@@ -179,6 +179,14 @@ def test_unreadable_folders_are_named(tmp_path: Path, files: dict[str, bytes]) -
         load_counter(tmp_path)
 
 
+def test_a_vocabulary_without_its_unknown_token_is_named(tmp_path: Path) -> None:
+    vocabulary = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}
+    text = json.dumps({"version": "1.0", "model": vocabulary})
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"Missing \[UNK\] token"):
+        load_counter(tmp_path)
+
+
 def test_counting_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
     save_whole(tmp_path)
     program = (

@@ -231,7 +231,7 @@ def _replace_by_dangling(place: Path) -> None:
     place.symlink_to(place.with_name("nowhere"))
 
 
-def _without_unknown_token(place: Path) -> None:
+def _without_merges(place: Path) -> None:
     vocabulary = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}
     place.write_text(json.dumps({"version": "1.0", "model": vocabulary}))
     place.with_name("tokenizer_config.json").unlink()
@@ -252,7 +252,7 @@ def _without_unknown_token(place: Path) -> None:
         ),
         ("model_index.json", _replace_by_folder, "model_index.json is no file"),
         ("tokenizer/tokenizer.json", Path.unlink, "it has neither tokenizer.json nor vocab.json"),
-        ("tokenizer/tokenizer.json", _without_unknown_token, "Missing [UNK] token"),
+        ("tokenizer/tokenizer.json", _without_merges, "tokenizer.json has no merges"),
     ],
 )
 def test_a_spoilt_base_hides_no_other_violation(

@@ -60,6 +60,8 @@ class PipelineTraits:
         sequence: None where each encoder's window is fixed, as CLIP's is.
         frame: what stands around the prompt in the window; None is special tokens alone.
         max_references: most reference images, 0 where it takes none.
+        least_steps: Qwen-Image's schedule is stretched towards its end, and divides by
+            nothing if one step is all.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PipelineTraits:
     sequence: SequenceLength | None = None
     frame: Wrapped | Chat | None = None
     max_references: int = 0
+    least_steps: int = 1
 
 
 _QWEN_AFTER = "<|im_end|>\n<|im_start|>assistant\n"
@@ -127,6 +130,7 @@ QWEN_IMAGE = PipelineTraits(
     modes=_LORA_MODES,
     sequence=SequenceLength(512, 1024),
     frame=Wrapped(_QWEN_AFTER),
+    least_steps=2,
 )
 QWEN_IMAGE_EDIT = PipelineTraits(
     "QwenImageEditPipeline",
@@ -135,6 +139,7 @@ QWEN_IMAGE_EDIT = PipelineTraits(
     modes=_EDIT_ALONE,
     sequence=SequenceLength(512, 1024),
     frame=Wrapped(_QWEN_AFTER),
+    least_steps=2,
     max_references=1,
 )
 QWEN_IMAGE_EDIT_PLUS = PipelineTraits(
@@ -144,6 +149,7 @@ QWEN_IMAGE_EDIT_PLUS = PipelineTraits(
     modes=_EDIT_ALONE,
     sequence=SequenceLength(512, 1024),
     frame=Wrapped(_QWEN_AFTER),
+    least_steps=2,
     max_references=3,
 )
 ZIMAGE = PipelineTraits(

@@ -88,6 +88,7 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
                 strength=lora.strength,
                 resident=lora.sha256 in loras.resident,
                 components=_components(adapter, found),
+                waived=tuple(sorted(adapter.waived)),
             )
         )
     return tuple(lines)

@@ -98,7 +98,13 @@ def wanted_loras(plan: RunPlan, job: Job) -> tuple[WantedLora, ...]:
             f"No file was given for {', '.join(missing)}.", "Fetch it and run the plan again."
         )
     return tuple(
-        WantedLora(use.slug, use.sha256, use.strength.value, job.lora_paths[use.slug])
+        WantedLora(
+            slug=use.slug,
+            sha256=use.sha256,
+            strength=use.strength.value,
+            path=job.lora_paths[use.slug],
+            waived=frozenset(use.waived),
+        )
         for use in plan.loras
     )
 

@@ -2,6 +2,7 @@
 
 outputs/2026-11-22/153012-1a2b3c4d-1.png    the pictures, each with its record
 outputs/2026-11-22/153012-1a2b3c4d-1.comparison.json, .png   comparisons of them
+outputs/references/<sha256>.png             what edits were made from, named by its pixels
 outputs/index.sqlite                        rebuilt from them whenever it must be
 outputs/.thumbs/                            small copies, made on demand
 """
@@ -9,7 +10,7 @@ outputs/.thumbs/                            small copies, made on demand
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,11 +24,13 @@ from studio.gallery.comparison_files import SHEET_SUFFIX, sheet_of
 from studio.gallery.comparison_index import StoredComparison
 from studio.gallery.comparisons import Comparisons, Item
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
+from studio.gallery.kept import KeptReferences
 from studio.gallery.row import Facet, Facets, Filter, Picture, Row, Stamp, moment
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import stamp, walk
 from studio.plan import RunPlan
 from studio.receipt import RunRecord
+from studio.references import FOLDER
 
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
 
@@ -74,11 +77,21 @@ class Gallery:
         self._index = PictureIndex(self.outputs / "index.sqlite", self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
         self.comparisons = Comparisons(self.outputs, self._index, self._indexed)
+        self._references = KeptReferences(self.outputs / FOLDER)
         self._prepare()
         self.sync()
 
-    def save(self, image: Image.Image, record: RunRecord) -> Path:
+    def save(
+        self,
+        image: Image.Image,
+        record: RunRecord,
+        references: Mapping[str, Path] | None = None,
+    ) -> Path:
         """Keep ``image`` with ``record`` inside, durably and under a name of its own.
+
+        Args:
+            references: SHA-256 → file of the reference images it was made from; they are
+                kept beside it.
 
         Raises:
             GalleryError: when the image is not the record's (nothing is written), when the
@@ -89,6 +102,8 @@ class Gallery:
         local = moment(record).astimezone()
         stem = f"{local:%H%M%S}-{record.plan.fingerprint[:8]}"
         try:
+            held = {sha256: path.read_bytes() for sha256, path in (references or {}).items()}
+            self._references.keep(held)
             folder = self.outputs / f"{local:%Y-%m-%d}"
             path = durable.publish(folder, stem, SUFFIX, data)
             row = Row.of(self._name(path), stamp(path.stat()), record)
@@ -101,7 +116,19 @@ class Gallery:
                 f"{path} is saved, but not in the index: {error.message}",
                 "Run `studio gallery reindex` once the index can be written.",
             ) from error
+        self._keep_again(held)
         return path
+
+    def _keep_again(self, held: Mapping[str, bytes]) -> None:
+        """A picture deleted in between may have been the last one that used a reference."""
+        try:
+            self._references.keep(held)
+        except OSError as error:
+            raise durable.storage_error(error, self.outputs) from error
+
+    def reference(self, sha256: str) -> Path:
+        """Where a picture's reference image lies, whether it is there or not."""
+        return self._references.path(sha256)
 
     def query(
         self, wanted: Filter | None = None, limit: int = 60, after: Picture | None = None
@@ -159,13 +186,16 @@ class Gallery:
             raise durable.storage_error(error, self.outputs) from error
 
     def delete(self, path: Path | str) -> None:
-        """Remove a picture, its thumbnail and its row; ``path`` as for ``read``.
+        """Remove a picture, its thumbnail, its row, and the references it used alone.
+
+        ``path`` is as for ``read``.
 
         Raises:
             GalleryError: when it is not a PNG file inside the outputs, or no longer there.
         """
         place = self._inside(path)
         name = self._name(place)
+        references = self._indexed(lambda: self._index.references_of(name))
         try:
             place.unlink()
             durable.sync_folder(place.parent)
@@ -173,6 +203,13 @@ class Gallery:
             raise durable.storage_error(error, self.outputs) from error
         self._indexed(lambda: self._index.change(remove=[name]))
         self._forget_thumbnails([name])
+        try:
+            self._references.forget(each for each in references if not self._uses(each))
+        except OSError as error:
+            raise durable.storage_error(error, self.outputs) from error
+
+    def _uses(self, sha256: str) -> bool:
+        return self._indexed(lambda: self._index.uses_reference(sha256))
 
     def sync(self) -> Reindexed:
         """Bring the index up to the files: read what is new or changed, forget what is gone."""
@@ -187,7 +224,9 @@ class Gallery:
             durable.discard_stale_parts(folder, now)
         known = self._indexed(self._index.stamps)
         self._indexed(self.comparisons.reread)
-        return self._read_files(dict.fromkeys(known, _NEVER_READ))
+        result = self._read_files(dict.fromkeys(known, _NEVER_READ))
+        self._references.discard_strays(self._uses)
+        return result
 
     def _prepare(self) -> None:
         reason = self._index.prepare()
@@ -228,13 +267,16 @@ class Gallery:
         return Reindexed(len(rows), len(gone), tuple(unreadable))
 
     def _stamps(self) -> Iterator[tuple[str, Stamp]]:
-        """Every picture's file; a contact sheet is its comparison's."""
+        """Every picture's file; a contact sheet is its comparison's, and a
+        reference no picture of ours."""
         found = walk(self.outputs, SUFFIX)
         return (each for each in found if self._is_picture(each[0]))
 
     @staticmethod
     def _is_picture(name: str) -> bool:
-        return name.endswith(SUFFIX) and not name.endswith(SHEET_SUFFIX)
+        """Whether a name, relative to the outputs, is one that a picture can have."""
+        aside = name.endswith(SHEET_SUFFIX) or name.startswith(f"{FOLDER}/")
+        return name.endswith(SUFFIX) and not aside
 
     def _still_there(self, page: list[Picture]) -> list[Picture]:
         """The pictures whose files are there; what was deleted by hand is forgotten."""
@@ -263,8 +305,9 @@ class Gallery:
             GalleryError: for any other path, and where there is no such file.
         """
         place = Path(os.path.normpath(self.outputs / path))
-        named = self._is_picture(place.name) and "\0" not in str(place)
-        if not place.is_relative_to(self.outputs) or not named or self._is_hidden(place):
+        inside = place.is_relative_to(self.outputs)
+        named = inside and self._is_picture(self._name(place)) and "\0" not in str(place)
+        if not named or self._is_hidden(place):
             raise GalleryError(
                 f"{path} is no picture in {self.outputs}.", "Name a picture of the gallery."
             )

@@ -57,6 +57,10 @@ _TABLES = f"""
         picture TEXT NOT NULL, own INTEGER NOT NULL);
     CREATE INDEX by_picture ON comparison_cells (picture);
     CREATE INDEX by_comparison ON comparison_cells (comparison);
+    CREATE TABLE picture_references (
+        name TEXT NOT NULL REFERENCES pictures ON DELETE CASCADE,
+        sha256 TEXT NOT NULL, PRIMARY KEY (name, sha256)) WITHOUT ROWID;
+    CREATE INDEX by_reference ON picture_references (sha256);
     PRAGMA user_version = {INDEX_SCHEMA};
     COMMIT;
 """
@@ -134,6 +138,8 @@ class PictureIndex:
                 db.execute(f"INSERT INTO pictures VALUES ({marks})", row.columns)
                 loras = ((name, *lora) for lora in row.loras)
                 db.executemany("INSERT INTO picture_loras VALUES (?, ?, ?)", loras)
+                uses = ((name, sha256) for sha256 in row.references)
+                db.executemany("INSERT INTO picture_references VALUES (?, ?)", uses)
             db.execute("COMMIT")
 
     def stamps(self) -> dict[str, Stamp]:
@@ -141,6 +147,18 @@ class PictureIndex:
         with self.connection() as db:
             rows = db.execute("SELECT name, size, modified FROM pictures")
             return {name: (size, modified) for name, size, modified in rows}
+
+    def references_of(self, name: str) -> list[str]:
+        """SHA-256 of the reference images a picture was made from."""
+        sql = "SELECT sha256 FROM picture_references WHERE name = ?"
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            return [str(sha256) for (sha256,) in db.execute(sql, (name,))]
+
+    def uses_reference(self, sha256: str) -> bool:
+        """Whether any picture was made from this reference image."""
+        sql = "SELECT 1 FROM picture_references WHERE sha256 = ? LIMIT 1"
+        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+            return db.execute(sql, (sha256,)).fetchone() is not None
 
     def page(self, wanted: Filter, limit: int, after: Cursor | None) -> list[Picture]:
         """At most ``limit`` pictures, newest first, older than ``after`` (created, name)."""

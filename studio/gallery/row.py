@@ -77,10 +77,15 @@ class Facets:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A picture on its way into the index: columns of ``pictures``, and (slug, label)s."""
+    """A picture on its way into the index: columns of ``pictures``, and (slug, label)s.
+
+    Attributes:
+        references: SHA-256 of the reference images it was made from.
+    """
 
     columns: tuple[str | int, ...]
     loras: tuple[tuple[str, str], ...]
+    references: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, stamp: Stamp, record: RunRecord) -> "Row":
@@ -106,7 +111,8 @@ class Row:
             record.fingerprint,
             "\n".join((*said, *names, str(image.seed))).casefold(),
         )
-        return cls(columns, tuple(loras.items()))
+        references = dict.fromkeys(each.sha256 for each in plan.references)
+        return cls(columns, tuple(loras.items()), tuple(references))
 
 
 def _is_text(name: str) -> bool:

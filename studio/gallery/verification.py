@@ -5,15 +5,16 @@ file, pixels saved again, a record moved from another picture, an edited field. 
 show a forgery whose author computed all hashes anew; see ``picture``.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio import audit, infotext
 from studio.contract import canonical_json
-from studio.errors import GalleryError, RecordError
+from studio.errors import GalleryError, RecordError, UnusableReference
 from studio.gallery import picture, png
 from studio.receipt import RunRecord
+from studio.references import load
 
 _KINDS = ("IHDR", "iTXt", "IDAT", "IEND")
 _KEYS = {picture.RECORD_KEY, picture.HASH_KEY, picture.PARAMETERS_KEY}
@@ -25,8 +26,8 @@ class Finding:
 
     Attributes:
         code: stable: ``file``, ``structure``, ``chunks``, ``record``, ``record_hash``,
-            ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels`` or
-            ``parameters``.
+            ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels``,
+            ``parameters`` or ``reference``.
         text: what it means, one sentence.
         expected, found: both sides, as text.
     """
@@ -49,8 +50,13 @@ class Verification:
         return not self.findings
 
 
-def verify(path: Path) -> Verification:
-    """Check the picture at ``path``; whatever is wrong is a finding, nothing is raised."""
+def verify(path: Path, kept: Callable[[str], Path] | None = None) -> Verification:
+    """Check the picture at ``path``; whatever is wrong is a finding, nothing is raised.
+
+    Args:
+        kept: SHA-256 → where the reference images of its gallery lie; None leaves them out,
+            for a picture that is somewhere else.
+    """
     try:
         with path.open("rb") as stream:
             data = stream.read(png.MAX_FILE + 1)
@@ -58,7 +64,21 @@ def verify(path: Path) -> Verification:
         reason = error.strerror or str(error)
         finding = Finding("file", f"The file cannot be read: {reason}.", "a PNG file", reason)
         return Verification((finding,), None)
-    return examine(data)
+    verified = examine(data)
+    if verified.record is None or kept is None:
+        return verified
+    references = tuple(_references(verified.record, kept))
+    return replace(verified, findings=(*verified.findings, *references))
+
+
+def _references(record: RunRecord, kept: Callable[[str], Path]) -> Iterator[Finding]:
+    """What an edit was made from is still there, pixel by pixel."""
+    for each in record.plan.references:
+        try:
+            load(kept(each.sha256), each)
+        except UnusableReference as error:
+            expected = f"the image with pixels {each.sha256[:12]}…"
+            yield Finding("reference", error.message, expected, error.reason)
 
 
 def examine(data: bytes) -> Verification:

@@ -1,100 +1,66 @@
-"""The rules a request must keep; each check yields every violation it finds."""
+"""The rules a request must keep: its list of LoRAs, its base, mode and reference images.
+
+Each check yields every violation it finds.
+"""
 
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from studio.architecture import TRAITS, Mode
-from studio.plan import FloatSetting, IntSetting, TextSetting
-from studio.presets import MAX_CLIP_SKIP, MAX_STRENGTH, Catalog, TriggerRule
-from studio.prompt import (
-    dropped_by_call,
-    find_phrases,
-    has_compel_call,
-    lora_tags,
-    syntax_without_effect,
-    zero_weighted,
-)
-from studio.request import SEED_LIMIT, GenerationRequest, PromptEncoder
-from studio.resolve.draft import Draft, SettingChoices, mode_names
-from studio.resolve.triggers import base_prompt_triggers
-from studio.schedulers import SCHEDULER_NAMES, STEP_LIMITS
+from studio.architecture import PIPELINES, TRAITS, Mode
+from studio.presets import Catalog
+from studio.request import SEED_LIMIT, GenerationRequest
+from studio.resolve.choices import SettingChoices
+from studio.resolve.draft import Draft, mode_names
 from studio.violations import (
     ArchitectureMismatch,
     ArchitectureNotRunnable,
-    CallNotWhole,
-    ClipSkipNotSupported,
+    DtypeNotSupported,
     DuplicateLora,
     EncoderNotSupported,
     LoraForbidden,
     LoraRequired,
-    LoraTagInPrompt,
     ModeNotSupported,
-    NegativePromptNotSupported,
-    NotAMultiple,
     NoTriggerWords,
     OutOfRange,
-    PromptEmpty,
-    SyntaxWithoutEffect,
-    TextTooLarge,
-    TextUnreadable,
+    ReferenceForbidden,
+    ReferenceMissing,
+    ReferenceRequired,
+    ReferenceUnsuitable,
     TooManyLoras,
-    TooManyPixels,
-    TriggerDuplicated,
-    TriggerForbidden,
-    TriggerMissing,
+    TooManyReferences,
     UnknownLora,
-    UnknownScheduler,
     Violation,
 )
 
 MAX_LORAS = 4
 MAX_COUNT = 16
-MAX_TEXT = 20_000
-"""Characters of a prompt; a picture's record holds it several times."""
-MAX_STEPS = 200
-MAX_GUIDANCE = 50.0
-SIZE_RANGE = (32, 8192)
+REFERENCE_SIDE = 64
+"""Pixels: FLUX.2 refuses a smaller side, and the other editors see nothing in one."""
+REFERENCE_RATIO = 8
+"""FLUX.2 refuses a longer picture."""
+NEAR = 3
+"""How many slugs are offered for a wrong one."""
 
 Check = Callable[[Draft, SettingChoices], Iterator[Violation]]
 
 
-def check_text(request: GenerationRequest) -> Iterator[Violation]:
-    """Both texts can be written down and are no books; else nothing more is said of them."""
-    for field, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
-        if len(text) > MAX_TEXT:
-            yield TextTooLarge(field=field, length=len(text), limit=MAX_TEXT)
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            yield TextUnreadable(field=field, place=error.start + 1)
-
-
 def check_request(request: GenerationRequest, catalog: Catalog) -> Iterator[Violation]:
     """What can be said without knowing the base."""
-    if not request.prompt.strip():
-        yield PromptEmpty()
-    for side, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
-        for tag in lora_tags(text):
-            yield LoraTagInPrompt(field=side, tag=tag)
-        if request.prompt_encoder is PromptEncoder.COMPEL:
-            for syntax in syntax_without_effect(text):
-                yield SyntaxWithoutEffect(field=side, found_syntax=syntax)
-            if reason := dropped_by_call(text):
-                remedy = "Put all words into the quotes, and give each prompt its weight."
-                yield CallNotWhole(field=side, reason=reason, remedy=remedy)
     yield from _check_lora_list(request, catalog)
-    yield from _range("count", "count", request.count, 1, MAX_COUNT)
+    yield from in_range("count", "count", request.count, 1, MAX_COUNT)
     clamped_count = min(max(request.count, 1), MAX_COUNT)
-    yield from _range("seed", "seed", request.seed, 0, SEED_LIMIT - clamped_count)
+    yield from in_range("seed", "seed", request.seed, 0, SEED_LIMIT - clamped_count)
 
 
 def _check_lora_list(request: GenerationRequest, catalog: Catalog) -> Iterator[Violation]:
     for slug, times in Counter(choice.slug for choice in request.loras).items():
+        preset = catalog.loras.get(slug)
         if times > 1:
-            yield DuplicateLora(field=f"loras.{slug}", slug=slug, times=times)
-        if slug not in catalog.loras:
-            near = difflib.get_close_matches(slug, catalog.loras, n=3)
+            label = slug if preset is None else preset.label
+            yield DuplicateLora(field=f"loras.{slug}", slug=slug, label=label, times=times)
+        if preset is None:
+            near = _near(slug, catalog)
             meant = f"Did you mean {' or '.join(near)}?" if near else "Add a preset for it."
             yield UnknownLora(field=f"loras.{slug}", slug=slug, hint=meant)
     count = len(request.loras)
@@ -102,42 +68,102 @@ def _check_lora_list(request: GenerationRequest, catalog: Catalog) -> Iterator[V
         yield TooManyLoras(count=count, limit=MAX_LORAS, surplus=count - MAX_LORAS)
 
 
-def _range(field: str, name: str, value: float, low: float, high: float) -> Iterator[OutOfRange]:
+def _near(slug: str, catalog: Catalog) -> list[str]:
+    """Slugs that somebody who wrote ``slug`` may have meant; of thousands, those that begin
+    like it, because a full comparison would take longer than anybody waits."""
+    alike = [known for known in catalog.loras if known[:2] == slug[:2]]
+    return difflib.get_close_matches(slug, alike[:500], n=NEAR)
+
+
+def in_range(field: str, name: str, value: float, low: float, high: float) -> Iterator[OutOfRange]:
     if not low <= value <= high:
         yield OutOfRange(field=field, name=name, value=value, low=low, high=high)
 
 
 def check_base(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
-    """The engine can run the architecture, and it has the mode and the encoder."""
-    traits, request = draft.traits, draft.request
+    """The engine can run the architecture, and it has the mode, the encoder and the dtype."""
+    traits, mode = draft.traits, draft.request.mode
     if not traits.runnable:
-        runnable = ", ".join(key.value for key, value in TRAITS.items() if value.runnable)
+        runnable = ", ".join(each.label for each in TRAITS.values() if each.runnable)
         yield ArchitectureNotRunnable(
             label=draft.model.label, architecture=traits.label, runnable=runnable
         )
     modes = draft.pipeline.modes
-    if request.mode not in modes:
+    if mode not in modes:
         yield ModeNotSupported(
-            label=draft.model.label, mode=request.mode.value, modes=mode_names(modes)
+            label=draft.model.label, mode=mode, modes=mode_names(modes), remedy=_remedy(draft)
         )
-    if request.prompt_encoder is PromptEncoder.COMPEL and not traits.compel:
+    if draft.compel and not traits.compel:
         yield EncoderNotSupported(architecture=traits.label)
+    if draft.device == "cpu" and draft.dtype == "float16":
+        yield DtypeNotSupported(label=draft.model.label, dtype=draft.dtype)
+
+
+def _remedy(draft: Draft) -> str:
+    """The way out of a mode that the base has not."""
+    mode = draft.request.mode
+    bases = [
+        model.label
+        for model in draft.catalog.models.values()
+        if mode in PIPELINES[model.pipeline].modes and TRAITS[model.base_architecture].runnable
+    ]
+    others = f", or the base {' or '.join(bases[:NEAR])}" if bases else ""
+    return f"Choose {mode_names(draft.pipeline.modes)}{others}."
 
 
 def check_mode(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     """The mode and the chosen LoRAs agree."""
     mode, chosen = draft.request.mode, draft.request.loras
     if mode is Mode.BASE and chosen:
-        slugs = ", ".join(sorted(choice.slug for choice in chosen))
-        yield LoraForbidden(count=len(chosen), slugs=slugs)
+        slugs = sorted(choice.slug for choice in chosen)
+        labels = ", ".join(draft.label_of(slug) for slug in slugs)
+        yield LoraForbidden(count=len(chosen), slugs=", ".join(slugs), labels=labels)
     if mode.needs_loras and not chosen:
-        yield LoraRequired(mode=mode.value)
+        yield LoraRequired(mode=mode)
     needs_words = mode.needs_loras and mode.takes_trigger_words
     if needs_words and draft.chosen and not draft.chosen_triggers():
         for _choice, preset in draft.chosen:
-            yield NoTriggerWords(
-                field="mode", slug=preset.slug, label=preset.label, mode=mode.value
+            yield NoTriggerWords(field="mode", slug=preset.slug, label=preset.label, mode=mode)
+
+
+def check_references(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
+    """An edit has its reference images, and nothing else has any."""
+    mode, given = draft.request.mode, draft.request.references
+    if mode is not Mode.REFERENCE_EDIT:
+        if given:
+            yield ReferenceForbidden(mode=mode)
+        return
+    limit = draft.pipeline.max_references
+    if not limit:
+        return  # the base has not this mode, which is said beside the mode
+    if not given:
+        yield ReferenceRequired(mode=mode)
+    if len(given) > limit:
+        yield TooManyReferences(
+            label=draft.model.label, count=len(given), limit=limit, surplus=len(given) - limit
+        )
+    for each in given:
+        if each.sha256 not in draft.inventory.references:
+            yield ReferenceMissing(sha256=each.sha256)
+        reason = _unsuitable(each.width, each.height)
+        if reason:
+            yield ReferenceUnsuitable(
+                sha256=each.sha256,
+                width=each.width,
+                height=each.height,
+                reason=reason,
+                low=REFERENCE_SIDE,
+                ratio=REFERENCE_RATIO,
             )
+
+
+def _unsuitable(width: int, height: int) -> str | None:
+    short, long = sorted((width, height))
+    if short < REFERENCE_SIDE:
+        return f"a side of less than {REFERENCE_SIDE} pixels shows too little"
+    if long > REFERENCE_RATIO * short:
+        return f"one side is more than {REFERENCE_RATIO} times the other"
+    return None
 
 
 def check_architectures(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
@@ -152,122 +178,3 @@ def check_architectures(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
                 base=draft.model.label,
                 base_architecture=draft.traits.label,
             )
-
-
-def check_triggers(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
-    """Trigger words stand in the prompt exactly where the mode wants them."""
-    mode, prompt = draft.request.mode, draft.request.prompt
-    if mode is Mode.BASE:
-        for phrase, slug in base_prompt_triggers(prompt, draft.catalog, draft.traits.architecture):
-            yield TriggerForbidden(phrase=phrase, slug=slug, mode=mode.value)
-        return
-    counts = Counter(found.phrase for found in find_phrases(prompt, draft.chosen_triggers()))
-    required = {item.phrase for item in draft.chosen_triggers(TriggerRule.REQUIRED)}
-    for wanted in draft.chosen_triggers():
-        times, slug = counts[wanted.phrase], wanted.slugs[0]
-        if mode is Mode.LORA and times and wanted.phrase in required:
-            yield TriggerForbidden(phrase=wanted.phrase, slug=slug, mode=mode.value)
-        if mode.takes_trigger_words and times > 1 and wanted.phrase in required:
-            yield TriggerDuplicated(phrase=wanted.phrase, slug=slug, times=times)
-    if mode.takes_trigger_words:
-        yield from _check_reach(draft)
-
-
-def _check_reach(draft: Draft) -> Iterator[TriggerMissing]:
-    """With Compel, the words are not weighted away, and can be appended where they are absent."""
-    if draft.request.prompt_encoder is not PromptEncoder.COMPEL:
-        return
-    prompt, triggers = draft.request.prompt, draft.chosen_triggers()
-    present = {found.phrase for found in find_phrases(prompt, triggers)}
-    silenced = " | ".join(zero_weighted(prompt))
-    gone = {found.phrase for found in find_phrases(silenced, triggers)}
-    for wanted in triggers:
-        if wanted.phrase in gone:
-            reason = "its weight is 0"
-            remedy = "Give it a weight above 0, or choose mode 'lora'."
-        elif wanted.phrase not in present and has_compel_call(prompt):
-            reason = "the prompt uses .and() or .blend(), where words cannot be appended"
-            remedy = f"Write {wanted.phrase!r} into one of the prompts in quotes."
-        else:
-            continue
-        yield TriggerMissing(
-            slug=wanted.slugs[0], phrase=wanted.phrase, reason=reason, remedy=remedy
-        )
-
-
-def check_prompts(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
-    """The base takes a negative prompt if there is one."""
-    if draft.request.negative_prompt.strip() and not draft.takes_negative:
-        yield NegativePromptNotSupported(label=draft.model.label)
-    negative = draft.request.negative_prompt
-    compel = draft.request.prompt_encoder is PromptEncoder.COMPEL
-    if compel and has_compel_call(negative) and draft.wanted_negatives():
-        words = ", ".join(item.phrase for item in draft.wanted_negatives())
-        yield CallNotWhole(
-            field="negative_prompt",
-            reason=f"has no place for the LoRA's own words ({words})",
-            remedy="Write the negative prompt without .blend() and .and().",
-        )
-
-
-def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:
-    """Every setting has one value, within its range."""
-    yield from choices.problems()
-    if draft.request.settings.clip_skip is not None and not draft.traits.clip_skip:
-        yield ClipSkipNotSupported(architecture=draft.traits.label)
-    if isinstance(choices.steps, IntSetting):
-        named = choices.scheduler.value if isinstance(choices.scheduler, TextSetting) else ""
-        high = STEP_LIMITS.get(named, MAX_STEPS)
-        yield from _range("settings.steps", "steps", choices.steps.value, 1, high)
-    if isinstance(choices.guidance_scale, FloatSetting):
-        value = choices.guidance_scale.value
-        yield from _range("settings.guidance_scale", "guidance scale", value, 0, MAX_GUIDANCE)
-    if isinstance(choices.clip_skip, IntSetting):
-        layers = min(encoder.layers or 1 for encoder in draft.traits.text_encoders)
-        high = min(MAX_CLIP_SKIP, layers)
-        yield from _range("settings.clip_skip", "clip skip", choices.clip_skip.value, 1, high)
-    for slug, strength in choices.strengths.items():
-        field = f"loras.{slug}.strength"
-        yield from _range(field, f"strength of {slug}", strength.value, 0, MAX_STRENGTH)
-    yield from _check_scheduler(choices)
-
-
-def _check_scheduler(choices: SettingChoices) -> Iterator[Violation]:
-    chosen = choices.scheduler
-    if isinstance(chosen, TextSetting) and chosen.value not in SCHEDULER_NAMES:
-        yield UnknownScheduler(scheduler=chosen.value, known=", ".join(SCHEDULER_NAMES))
-
-
-def check_size(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:
-    """Width and height are in range, multiples of what the base needs, and not too many."""
-    multiple, sides = draft.traits.size_multiple, []
-    for name, side in (("width", choices.width), ("height", choices.height)):
-        if not isinstance(side, IntSetting):
-            continue
-        sides.append(side.value)
-        yield from _range(f"settings.{name}", name, side.value, *SIZE_RANGE)
-        below = side.value // multiple * multiple
-        if SIZE_RANGE[0] <= side.value <= SIZE_RANGE[1] and side.value != below:
-            yield NotAMultiple(
-                field=f"settings.{name}",
-                name=name,
-                value=side.value,
-                multiple=multiple,
-                below=below,
-                above=below + multiple,
-            )
-    limit = draft.model.settings.max_pixels
-    if len(sides) == 2 and limit is not None and sides[0] * sides[1] > limit:
-        width, height = sides
-        yield TooManyPixels(width=width, height=height, pixels=width * height, limit=limit)
-
-
-CHECKS: tuple[Check, ...] = (
-    check_base,
-    check_mode,
-    check_architectures,
-    check_triggers,
-    check_prompts,
-    check_settings,
-    check_size,
-)

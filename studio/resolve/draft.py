@@ -1,16 +1,19 @@
 """A request joined with its presets and weights: what checks and the plan are made from."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
-from studio.inventory import Inventory
-from studio.plan import FloatSetting, IntSetting, Origin, TextSetting
+from studio.contract import fingerprint
+from studio.inspection.fit import Fit, check_fit
+from studio.inventory import BaseWeights, Inventory
+from studio.plan import FloatSetting, IntSetting, Origin
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.prompt import TokenCounter, Wanted, merge_wanted
-from studio.request import GenerationRequest, LoraChoice
-from studio.violations import SettingConflict, SettingMissing
+from studio.request import GenerationRequest, LoraChoice, PromptEncoder
+
+Chosen = tuple[tuple[LoraChoice, LoraPreset], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +23,22 @@ class Draft:
     Attributes:
         chosen: the known LoRAs of the request with their presets, sorted by slug.
         counters: text encoder → its token counter; empty where the base is not on disk.
+        device: as the settings name it; ``auto`` is not known before torch looks.
+        base_sha256: one hash over the base's files; None where it is not on disk.
+        fits: slug → how its file fits the base, of the applied LoRAs whose files are there,
+            are LoRAs and say the base's architecture.
     """
 
     request: GenerationRequest
     catalog: Catalog
     inventory: Inventory
     counters: Mapping[str, TokenCounter]
+    device: str
     model: ModelPreset
     traits: Traits
-    chosen: tuple[tuple[LoraChoice, LoraPreset], ...]
+    chosen: Chosen
+    base_sha256: str | None
+    fits: Mapping[str, Fit] = field(repr=False)
 
     @classmethod
     def of(
@@ -38,12 +48,24 @@ class Draft:
         catalog: Catalog,
         inventory: Inventory,
         counters: Mapping[str, TokenCounter],
+        device: str,
     ) -> "Draft":
         known = ((choice, catalog.loras.get(choice.slug)) for choice in request.loras)
-        chosen = [(choice, preset) for choice, preset in known if preset is not None]
-        chosen.sort(key=lambda pair: pair[0].slug)
-        traits = TRAITS[model.base_architecture]
-        return cls(request, catalog, inventory, counters, model, traits, tuple(chosen))
+        pairs = [(choice, preset) for choice, preset in known if preset is not None]
+        chosen = tuple(sorted(pairs, key=lambda pair: pair[0].slug))
+        base = inventory.bases.get(model.slug)
+        return cls(
+            request=request,
+            catalog=catalog,
+            inventory=inventory,
+            counters=counters,
+            device=device,
+            model=model,
+            traits=TRAITS[model.base_architecture],
+            chosen=chosen,
+            base_sha256=None if base is None else base_hash(base),
+            fits=_fits(request.mode, chosen, model, inventory, base),
+        )
 
     @property
     def pipeline(self) -> PipelineTraits:
@@ -51,21 +73,75 @@ class Draft:
         return pipeline_traits(self.model.pipeline)
 
     @property
-    def applied(self) -> tuple[tuple[LoraChoice, LoraPreset], ...]:
+    def encoder(self) -> PromptEncoder:
+        """The user's choice, else the one without a limit where the base can have it."""
+        if self.request.prompt_encoder is not None:
+            return self.request.prompt_encoder
+        return PromptEncoder.COMPEL if self.traits.compel else PromptEncoder.NATIVE
+
+    @property
+    def compel(self) -> bool:
+        return self.encoder is PromptEncoder.COMPEL
+
+    @property
+    def ignores_guidance(self) -> bool:
+        """Whether the base on disk says that the guidance scale changes nothing."""
+        base = self.inventory.bases.get(self.model.slug)
+        return base is not None and base.ignores_guidance
+
+    @property
+    def applied(self) -> Chosen:
         """The chosen LoRAs whose weights the mode switches on."""
         return self.chosen if self.request.mode.applies_loras else ()
 
     @property
-    def takes_negative(self) -> bool:
-        """Whether the base takes a negative prompt: its family must, and its preset may not."""
+    def true_cfg_scale(self) -> FloatSetting | None:
+        """Off unless the user says otherwise; a preset's guidance is the other argument."""
+        if not self.pipeline.true_cfg:
+            return None
+        asked = self.request.settings.true_cfg_scale
+        if asked is not None:
+            return FloatSetting(value=asked + 0.0, origin=Origin.USER)
+        return FloatSetting(value=1.0, origin=Origin.PIPELINE)
+
+    @property
+    def sequence_length(self) -> IntSetting | None:
+        """The user's, else the preset's, else the pipeline's own default."""
+        if self.pipeline.sequence is None:
+            return None
+        asked, model = self.request.settings.max_sequence_length, self.model.settings
+        if asked is not None:
+            return IntSetting(value=asked, origin=Origin.USER)
+        said = model.max_sequence_length or model.token_window
+        if said is not None:
+            return IntSetting(value=said, origin=Origin.MODEL, slug=self.model.slug)
+        return IntSetting(value=self.pipeline.sequence.default, origin=Origin.PIPELINE)
+
+    @property
+    def may_take_negative(self) -> bool:
+        """Whether the base takes a negative prompt at all: its class must, its preset may not."""
         refused = self.model.settings.supports_negative_prompt is False
         return self.pipeline.negative_prompt and not refused
 
+    @property
+    def takes_negative(self) -> bool:
+        """Whether a negative prompt is read: where true CFG has to be on for it, it is."""
+        true_cfg = self.true_cfg_scale
+        return self.may_take_negative and (true_cfg is None or true_cfg.value > 1)
+
     def wanted_triggers(self) -> tuple[Wanted, ...]:
-        """The trigger words that belong in the resolved prompt."""
+        """The trigger words that belong in the resolved prompt, added where they are absent."""
+        mode = self.request.mode
+        if not mode.takes_trigger_words:
+            return ()
+        return self.chosen_triggers(None if mode.takes_optional_words else TriggerRule.REQUIRED)
+
+    def marked_triggers(self) -> tuple[Wanted, ...]:
+        """The chosen LoRAs' words that are marked where they stand, and never added."""
         if not self.request.mode.takes_trigger_words:
             return ()
-        return self.chosen_triggers()
+        wanted = {item.phrase.lower() for item in self.wanted_triggers()}
+        return tuple(item for item in self.chosen_triggers() if item.phrase.lower() not in wanted)
 
     def chosen_triggers(self, rule: TriggerRule | None = None) -> tuple[Wanted, ...]:
         """Trigger words of the chosen LoRAs (of those with ``rule``), whatever the mode is."""
@@ -102,160 +178,45 @@ class Draft:
         }
 
     def window(self, encoder: str) -> int:
-        """Tokens the native encoder reads, the start and end tokens left out."""
+        """Tokens of a text that the native encoder reads; what stands around it is left out."""
         traits = next(item for item in self.traits.text_encoders if item.component == encoder)
-        return (self.model.settings.token_window or traits.window or 512) - 2
+        length = self.sequence_length
+        if length is None:
+            whole = self.model.settings.token_window or traits.window
+        else:
+            whole = traits.window or length.value
+        return max(0, (whole or 0) - self.counters[encoder].around)
+
+    def label_of(self, slug: str) -> str:
+        """The name people know a preset by."""
+        preset = self.catalog.loras.get(slug) or self.catalog.models.get(slug)
+        return slug if preset is None else preset.label
 
 
-IntChoice = IntSetting | SettingConflict | SettingMissing
-FloatChoice = FloatSetting | SettingConflict | SettingMissing
-TextChoice = TextSetting | SettingMissing | None
+def _fits(
+    mode: Mode,
+    chosen: Chosen,
+    model: ModelPreset,
+    inventory: Inventory,
+    base: BaseWeights | None,
+) -> dict[str, Fit]:
+    if base is None or not mode.applies_loras:
+        return {}
+    fits: dict[str, Fit] = {}
+    for _choice, preset in chosen:
+        weights = inventory.loras.get(preset.slug)
+        same = preset.base_architecture is model.base_architecture
+        if weights is not None and same and weights.inspection.kind == "lora":
+            fits[preset.slug] = check_fit(weights.inspection, base.shapes, model.label)
+    return fits
 
 
-@dataclass(frozen=True, slots=True)
-class SettingChoices:
-    """Every setting with its origin, or the violation that stands in its place.
-
-    ``scheduler`` is None where only the base's folder could tell, and it is not on disk.
-    """
-
-    steps: IntChoice
-    guidance_scale: FloatChoice
-    true_cfg_scale: FloatSetting | None
-    clip_skip: IntChoice | None
-    width: IntChoice
-    height: IntChoice
-    scheduler: TextChoice
-    max_sequence_length: IntSetting | None
-    strengths: Mapping[str, FloatSetting]
-
-    def problems(self) -> Iterator[SettingConflict | SettingMissing]:
-        for value in (
-            self.steps,
-            self.guidance_scale,
-            self.clip_skip,
-            self.width,
-            self.height,
-            self.scheduler,
-        ):
-            if isinstance(value, SettingConflict | SettingMissing):
-                yield value
-
-
-def choose_settings(draft: Draft) -> SettingChoices:
-    """The user's value, else the LoRAs', else the model's; never a silent default."""
-    asked, model = draft.request.settings, draft.model.settings
-    return SettingChoices(
-        steps=_int(draft, "steps", asked.steps, model.steps),
-        guidance_scale=_guidance(draft),
-        true_cfg_scale=_true_cfg(draft),
-        clip_skip=_clip_skip(draft),
-        width=_int(draft, "width", asked.width, model.default_width),
-        height=_int(draft, "height", asked.height, model.default_height),
-        scheduler=_scheduler(draft),
-        max_sequence_length=_sequence_length(draft),
-        strengths={preset.slug: _strength(choice, preset) for choice, preset in draft.chosen},
-    )
-
-
-def _int(draft: Draft, name: str, asked: int | None, model: int | None) -> IntChoice:
-    if asked is not None:
-        return IntSetting(value=asked, origin=Origin.USER)
-    if model is not None:
-        return IntSetting(value=model, origin=Origin.MODEL, slug=draft.model.slug)
-    return _missing(draft, name)
-
-
-def _missing(draft: Draft, name: str) -> SettingMissing:
-    words = name.replace("_", " ")
-    return SettingMissing(field=f"settings.{name}", name=words, label=draft.model.label)
-
-
-def _conflict(name: str, values: Mapping[str, float]) -> SettingConflict:
-    listed = ", ".join(f"{slug} asks for {value:g}" for slug, value in values.items())
-    return SettingConflict(field=f"settings.{name}", name=name.replace("_", " "), values=listed)
-
-
-def _guidance(draft: Draft) -> FloatChoice:
-    asked, model = draft.request.settings.guidance_scale, draft.model.settings.guidance_scale
-    if asked is not None:
-        return FloatSetting(value=asked + 0.0, origin=Origin.USER)  # -0.0 becomes 0.0
-    wishes = {
-        preset.slug: preset.settings.guidance_scale
-        for _, preset in draft.applied
-        if preset.settings.guidance_scale is not None
-    }
-    if len(set(wishes.values())) > 1:
-        return _conflict("guidance_scale", wishes)
-    for slug, value in wishes.items():
-        return FloatSetting(value=value, origin=Origin.LORA, slug=slug)
-    if model is not None:
-        return FloatSetting(value=model, origin=Origin.MODEL, slug=draft.model.slug)
-    return _missing(draft, "guidance_scale")
-
-
-def _true_cfg(draft: Draft) -> FloatSetting | None:
-    """Off unless the user says otherwise; a preset's guidance is the other argument."""
-    if not draft.pipeline.true_cfg:
-        return None
-    asked = draft.request.settings.true_cfg_scale
-    if asked is not None:
-        return FloatSetting(value=asked + 0.0, origin=Origin.USER)
-    return FloatSetting(value=1.0, origin=Origin.PIPELINE)
-
-
-def _sequence_length(draft: Draft) -> IntSetting | None:
-    if draft.pipeline.sequence is None:
-        return None
-    asked, model = draft.request.settings.max_sequence_length, draft.model.settings
-    if asked is not None:
-        return IntSetting(value=asked, origin=Origin.USER)
-    said = model.max_sequence_length or model.token_window
-    if said is not None:
-        return IntSetting(value=said, origin=Origin.MODEL, slug=draft.model.slug)
-    return IntSetting(value=draft.pipeline.sequence.default, origin=Origin.PIPELINE)
-
-
-def _clip_skip(draft: Draft) -> IntChoice | None:
-    trained = draft.traits.clip_skip
-    if trained is None:
-        return None
-    asked = draft.request.settings.clip_skip
-    if asked is not None:
-        return IntSetting(value=asked, origin=Origin.USER)
-    wishes = {
-        preset.slug: preset.settings.clip_skip
-        for _, preset in draft.applied
-        if preset.settings.clip_skip is not None
-    }
-    if len(set(wishes.values())) > 1:
-        return _conflict("clip_skip", {slug: float(value) for slug, value in wishes.items()})
-    for slug, value in wishes.items():
-        return IntSetting(value=value, origin=Origin.LORA, slug=slug)
-    return IntSetting(value=trained, origin=Origin.CONVENTION)
-
-
-def _scheduler(draft: Draft) -> TextChoice:
-    asked, model = draft.request.settings.scheduler, draft.model.settings.scheduler
-    if asked is not None:
-        return TextSetting(value=asked, origin=Origin.USER)
-    base = draft.inventory.bases.get(draft.model.slug)
-    if model is None and base is None:
-        return None
-    own = model or (base.classes.get("scheduler") if base else None)
-    if own is not None:
-        return TextSetting(value=own, origin=Origin.MODEL, slug=draft.model.slug)
-    return _missing(draft, "scheduler")
-
-
-def _strength(choice: LoraChoice, preset: LoraPreset) -> FloatSetting:
-    if choice.strength is not None:
-        return FloatSetting(value=choice.strength + 0.0, origin=Origin.USER)
-    if preset.settings.strength is not None:
-        return FloatSetting(value=preset.settings.strength, origin=Origin.LORA, slug=preset.slug)
-    return FloatSetting(value=1.0, origin=Origin.CONVENTION)
+def base_hash(base: BaseWeights) -> str:
+    """One hash for a base: over the canonical JSON of its files' identities, by name."""
+    files = sorted(base.files, key=lambda item: item.name)
+    return fingerprint([item.model_dump(mode="json") for item in files])
 
 
 def mode_names(modes: frozenset[Mode]) -> str:
     """The modes in the order they are declared, for sentences."""
-    return ", ".join(mode.value for mode in Mode if mode in modes)
+    return ", ".join(mode.label for mode in Mode if mode in modes)

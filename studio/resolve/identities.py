@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from studio.contract import fingerprint
-from studio.inspection.fit import Fit, check_fit
-from studio.inventory import BaseWeights, LoraWeights
+from studio.architecture import Architecture
+from studio.inspection.fit import Fit
+from studio.inventory import LoraWeights
 from studio.plan import BaseIdentity, LoraUse
 from studio.presets import LoraPreset, ModelPreset
-from studio.resolve.draft import Draft, SettingChoices
+from studio.request import LoraChoice
+from studio.resolve.choices import SettingChoices
+from studio.resolve.draft import Draft
 from studio.resolve.publishers import check_published
 from studio.violations import (
     HashMismatch,
@@ -25,12 +27,11 @@ SENTENCES = 3
 def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     """Every file that the mode needs is there, readable, the right one, and fits."""
     inventory, model = draft.inventory, draft.model
-    base = inventory.bases.get(model.slug)
-    if base is None:
+    if draft.base_sha256 is None:
         yield _absent(draft, model, "base")
     else:
-        yield from _check_hash(draft, model, base_sha256(base), "base")
-    for _choice, preset in draft.applied:
+        yield from _check_hash(draft, model, draft.base_sha256, "base")
+    for choice, preset in draft.applied:
         weights = inventory.loras.get(preset.slug)
         field = f"loras.{preset.slug}"
         if weights is None:
@@ -38,9 +39,7 @@ def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
             continue
         yield from _check_hash(draft, preset, weights.file.sha256, field)
         yield from check_published(preset, weights)
-        same = preset.base_architecture is model.base_architecture
-        if base is not None and same:
-            yield from _check_fit(draft, preset, weights, base)
+        yield from _check_file(draft, choice, preset, weights)
     yield from _check_twins(draft)
 
 
@@ -53,13 +52,13 @@ def _check_twins(draft: Draft) -> Iterator[SameWeights]:
             continue
         other = first.setdefault(weights.file.sha256, preset.slug)
         if other != preset.slug:
-            yield SameWeights(field=f"loras.{preset.slug}", slug=preset.slug, other=other)
-
-
-def base_sha256(base: BaseWeights) -> str:
-    """One hash for a base: over the canonical JSON of its files' identities, by name."""
-    files = sorted(base.files, key=lambda item: item.name)
-    return fingerprint([item.model_dump(mode="json") for item in files])
+            yield SameWeights(
+                field=f"loras.{preset.slug}",
+                slug=preset.slug,
+                label=preset.label,
+                other=other,
+                other_label=draft.label_of(other),
+            )
 
 
 def _absent(draft: Draft, preset: ModelPreset | LoraPreset, field: str) -> Violation:
@@ -131,40 +130,64 @@ def _check_hash(
         )
 
 
-def _fit(draft: Draft, weights: LoraWeights, base: BaseWeights) -> Fit:
-    return check_fit(weights.inspection, base.shapes, draft.model.label)
-
-
-def _check_fit(
-    draft: Draft, preset: LoraPreset, weights: LoraWeights, base: BaseWeights
+def _check_file(
+    draft: Draft, choice: LoraChoice, preset: LoraPreset, weights: LoraWeights
 ) -> Iterator[Violation]:
-    inspection = weights.inspection
-    if inspection.kind != "lora":
+    """The file is a LoRA that fits the base, wholly or as far as the user consents."""
+    if weights.inspection.kind != "lora":
         yield WeightsUnusable(
             field=f"loras.{preset.slug}",
             slug=preset.slug,
             label=preset.label,
-            reason=f"the file is no LoRA but {inspection.kind}.",
+            reason=f"the file is no LoRA but {weights.inspection.kind}.",
             remedy="Put the LoRA's file there, or correct the preset's path.",
         )
         return
-    fit = _fit(draft, weights, base)
-    if not fit.fits:
-        evidence = (*inspection.evidence, *fit.evidence)
-        yield LoraDoesNotFit(
-            field=f"loras.{preset.slug}",
-            slug=preset.slug,
-            label=preset.label,
-            base=draft.model.label,
-            base_architecture=draft.traits.label,
-            evidence=evidence,
-            reasons=" ".join(evidence[:SENTENCES]),
-        )
+    fit = draft.fits.get(preset.slug)
+    if fit is None or fit.fits or (choice.allow_partial and _waivable(draft, weights, fit)):
+        return
+    yield _misfit(draft, preset, weights, fit)
+
+
+def _misfit(draft: Draft, preset: LoraPreset, weights: LoraWeights, fit: Fit) -> LoraDoesNotFit:
+    evidence = (*weights.inspection.evidence, *fit.evidence)
+    waivable = _waivable(draft, weights, fit)
+    matched = sum(fit.matched.values())
+    return LoraDoesNotFit(
+        field=f"loras.{preset.slug}",
+        slug=preset.slug,
+        label=preset.label,
+        base=draft.model.label,
+        base_architecture=draft.traits.label,
+        evidence=evidence,
+        reasons=" ".join(evidence[:SENTENCES]),
+        matched=matched,
+        unplaced=tuple(sorted(fit.unplaced)),
+        waivable=waivable,
+        waiver=f" Or allow a partial match: {_rest(matched)}." if waivable else "",
+    )
+
+
+def _rest(matched: int) -> str:
+    is_applied = "the one layer that fits is" if matched == 1 else f"the {matched} that fit are"
+    return f"{is_applied} applied, and the record names what is left out"
+
+
+def _waivable(draft: Draft, weights: LoraWeights, fit: Fit) -> bool:
+    """Whether the rest may be applied with consent.
+
+    Something must fit, nothing twice, and the tensors must not say that the file was made
+    for another family: of such a one some layers may fit by chance.
+    """
+    verdict = weights.inspection.architecture
+    others = {each.value for each in Architecture} - {draft.traits.architecture.value}
+    return bool(fit.matched) and not fit.doubled and verdict not in others
 
 
 def base_identity(draft: Draft) -> BaseIdentity:
     """The base as the plan holds it; its weights must have passed the checks."""
     model, base = draft.model, draft.inventory.bases[draft.model.slug]
+    assert draft.base_sha256 is not None  # it is there, as the checks found
     return BaseIdentity(
         slug=model.slug,
         label=model.label,
@@ -172,30 +195,27 @@ def base_identity(draft: Draft) -> BaseIdentity:
         pipeline=model.pipeline,
         source=model.source.describe() if model.source else "local",
         revision=model.revision,
-        sha256=base_sha256(base),
+        sha256=draft.base_sha256,
         files=tuple(sorted(base.files, key=lambda item: item.name)),
     )
 
 
 def lora_uses(draft: Draft, choices: SettingChoices) -> tuple[LoraUse, ...]:
     """The LoRAs whose weights are applied; they must have passed the checks."""
-    base = draft.inventory.bases[draft.model.slug]
-    uses = []
-    for _, preset in draft.applied:
-        weights = draft.inventory.loras[preset.slug]
-        uses.append(
-            LoraUse(
-                slug=preset.slug,
-                label=preset.label,
-                architecture=preset.base_architecture,
-                source=_source(preset),
-                sha256=weights.file.sha256,
-                size=weights.file.size,
-                strength=choices.strengths[preset.slug],
-                modules=_fit(draft, weights, base).matched,
-            )
+    return tuple(
+        LoraUse(
+            slug=preset.slug,
+            label=preset.label,
+            architecture=preset.base_architecture,
+            source=_source(preset),
+            sha256=draft.inventory.loras[preset.slug].file.sha256,
+            size=draft.inventory.loras[preset.slug].file.size,
+            strength=choices.strengths[preset.slug],
+            modules=draft.fits[preset.slug].matched,
+            waived=tuple(sorted(draft.fits[preset.slug].unplaced)),
         )
-    return tuple(uses)
+        for _, preset in draft.applied
+    )
 
 
 def _source(preset: LoraPreset) -> str:

@@ -1,25 +1,17 @@
 """Facts that change nothing, said before the run."""
 
-import re
 from collections.abc import Iterator
 
-from studio.architecture import TRAITS, GuidanceKind, Mode
+from studio.architecture import Mode
 from studio.placement import MemoryRules, needless, tiles
-from studio.plan import FloatSetting, IntSetting, Notice
+from studio.plan import IntSetting, Notice
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
-from studio.prompt import ResolvedPrompt, Side, a1111_weights, compel_words, has_compel_weights
-from studio.request import PromptEncoder
-from studio.resolve.draft import Draft, SettingChoices
+from studio.prompt import ResolvedPrompt
+from studio.resolve.choices import SettingChoices
+from studio.resolve.draft import Draft
+from studio.resolve.guidance_notices import guidance_notices
+from studio.resolve.text_notices import text_notices
 from studio.resolve.triggers import base_prompt_triggers
-
-EMBEDDING_NAMES = (
-    "EasyNegative",
-    "badhandv4",
-    "bad-hands-5",
-    "negative_hand",
-    "verybadimagenegative",
-)
-"""Textual inversions that published presets name in negative prompts (fact, not a rule)."""
 
 STRONG = 1.2
 
@@ -34,12 +26,13 @@ def notices(
     return (
         *_base_notices(draft),
         *_lora_notices(draft, choices),
+        *_waiver_notices(draft),
         *_pin_notices(draft),
         *_conflict_notices(draft),
         *_trigger_notices(draft),
-        *_prompt_notices(draft, prompt),
-        *_negative_notices(draft, choices, prompt),
-        *_override_notices(draft, choices),
+        *text_notices(draft, prompt),
+        *guidance_notices(draft, choices, prompt),
+        *_clip_skip_notices(draft, choices),
         *_memory_notices(choices, memory),
     )
 
@@ -77,6 +70,13 @@ def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
             yield Notice(code="strength_high", field=field, text=text)
 
 
+def _waiver_notices(draft: Draft) -> Iterator[Notice]:
+    for choice, preset in draft.applied:
+        if choice.allow_partial and draft.fits[preset.slug].fits:
+            text = f"{preset.label} fits wholly; there is nothing to leave out."
+            yield Notice(code="waiver_not_needed", field=f"loras.{preset.slug}", text=text)
+
+
 def _pin_notices(draft: Draft) -> Iterator[Notice]:
     named: list[tuple[str, ModelPreset | LoraPreset]] = [("base", draft.model)]
     named += [(f"loras.{preset.slug}", preset) for _, preset in draft.applied]
@@ -106,95 +106,26 @@ def _trigger_notices(draft: Draft) -> Iterator[Notice]:
                     "leaves them out on purpose."
                 )
                 yield Notice(code="trigger_left_out", field="mode", text=text)
-    if mode.applies_loras:
+    if draft.applied:
         own = {item.phrase.lower() for item in draft.chosen_triggers()}
         prompt, architecture = draft.request.prompt, draft.traits.architecture
         for phrase, slug in base_prompt_triggers(prompt, draft.catalog, architecture):
             if phrase not in own:
-                text = f"The prompt holds {phrase!r}, a trigger of {slug}, which is not chosen."
+                whose = draft.label_of(slug)
+                text = f"The prompt holds {phrase!r}, a trigger of {whose}, which is not chosen."
                 yield Notice(code="foreign_trigger", field="prompt", text=text)
 
 
-def _prompt_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
-    describe = (
-        _compel_notices
-        if draft.request.prompt_encoder is PromptEncoder.COMPEL
-        else _native_notices
-    )
-    sides = (("prompt", prompt.text), ("negative_prompt", prompt.negative_text))
-    for field, text in sides:
-        for sentence in describe(text):
-            yield Notice(code="weight_as_text", field=field, text=sentence)
-    for ledger in prompt.ledger:
-        if ledger.cut:
-            text = (
-                f"{ledger.cut} tokens of the {ledger.side.value} are cut off, with your consent."
-            )
-            field = "prompt" if ledger.side is Side.PROMPT else "negative_prompt"
-            yield Notice(code="words_cut", field=field, text=text)
-
-
-def _compel_notices(text: str) -> Iterator[str]:
-    weights = a1111_weights(text)
-    for found, wanted in weights:
-        yield (
-            f"{found} sets no weight: Compel takes the brackets off and encodes the number as "
-            f"plain words. Compel writes it {wanted}."
-        )
-    if not weights and not has_compel_weights(text) and compel_words(text) != text:
-        yield (
-            "Compel takes brackets and quotes for its own and leaves them out; "
-            "a backslash before one keeps it."
-        )
-
-
-def _native_notices(text: str) -> Iterator[str]:
-    for found, _ in a1111_weights(text):
-        yield f"{found} sets no weight: the native encoder reads it as plain words."
-    if has_compel_weights(text):
-        yield "Weighting marks are plain words to the native encoder; Compel reads them."
-
-
-def _negative_notices(
-    draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt
-) -> Iterator[Notice]:
-    if not draft.takes_negative:
-        for _, preset in draft.applied:
-            if preset.negative_prompt:
-                text = (
-                    f"{preset.label} brings a negative prompt; {draft.model.label} takes none, "
-                    "so it is left out."
-                )
-                yield Notice(code="negative_left_out", field="negative_prompt", text=text)
-    guidance = choices.guidance_scale
-    off = (
-        isinstance(guidance, FloatSetting)
-        and draft.pipeline.guidance is GuidanceKind.CFG
-        and guidance.value <= 1
-    )
-    if off and prompt.negative_text:
-        text = "Guidance of 1 or less switches guidance off, so the negative prompt has no effect."
-        yield Notice(code="negative_without_effect", field="negative_prompt", text=text)
-    for name in EMBEDDING_NAMES:
-        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", prompt.negative_text, re.IGNORECASE):
-            text = f"{name} is an embedding; as plain words it does nothing of the kind."
-            yield Notice(code="embedding_as_text", field="negative_prompt", text=text)
-
-
-def _override_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
-    guidance, clip_skip = choices.guidance_scale, choices.clip_skip
+def _clip_skip_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
+    clip_skip = choices.clip_skip
     for _, preset in draft.applied:
-        wish = preset.settings.guidance_scale
-        if isinstance(guidance, FloatSetting) and wish not in (None, guidance.value):
-            text = f"{preset.label} asks for guidance {wish:g}; you set {guidance.value:g}."
-            yield Notice(code="wish_overridden", field="settings.guidance_scale", text=text)
         skip = preset.settings.clip_skip
         if skip is None:
             continue
-        if not draft.traits.clip_skip:
+        if draft.traits.clip_skip is None:
             text = (
-                f"{preset.label} asks for clip skip {skip}; "
-                f"{TRAITS[draft.traits.architecture].label} has none, so it is left out."
+                f"{preset.label} asks for clip skip {skip}; {draft.traits.label} has none, so it "
+                "is left out."
             )
             yield Notice(code="clip_skip_left_out", field="settings.clip_skip", text=text)
         elif isinstance(clip_skip, IntSetting) and clip_skip.value != skip:

@@ -14,7 +14,6 @@ from studio.prompt import (
     fit_to_window,
     kept_text,
 )
-from studio.request import PromptEncoder
 from studio.resolve.draft import Draft
 from studio.violations import PromptTooLong, TriggerMissing, Violation
 
@@ -30,11 +29,11 @@ def resolve_prompt(draft: Draft) -> tuple[ResolvedPrompt, tuple[Violation, ...]]
     request = draft.request
     negative = request.negative_prompt if draft.takes_negative else ""
     wanted = draft.wanted_triggers()
-    parts = compose(request.prompt, wanted, PartKind.TRIGGER)
+    parts = compose(request.prompt, wanted, PartKind.TRIGGER, draft.marked_triggers())
     negative_parts = compose(negative, draft.wanted_negatives(), PartKind.NEGATIVE)
     found: tuple[Violation, ...] = ()
     full = {Side.PROMPT: kept_text(parts), Side.NEGATIVE: kept_text(negative_parts)}
-    if request.prompt_encoder is PromptEncoder.NATIVE:
+    if not draft.compel:
         parts, too_long = _fit_side(draft, parts, Side.PROMPT, wanted)
         negative_parts, too_long_negative = _fit_side(draft, negative_parts, Side.NEGATIVE, ())
         found = (*too_long, *too_long_negative)
@@ -50,19 +49,34 @@ def resolve_prompt(draft: Draft) -> tuple[ResolvedPrompt, tuple[Violation, ...]]
 
 
 def _ledger(draft: Draft, kept: dict[Side, str], full: dict[Side, str]) -> tuple[TokenLedger, ...]:
-    entries = []
-    for encoder, count in draft.counters.items():
-        for side in Side:
-            if draft.request.prompt_encoder is PromptEncoder.COMPEL:
-                used, limit, wanted = len(count(compel_words(kept[side]))), None, None
-            else:
-                used, limit = len(count(kept[side])), draft.window(encoder)
-                wanted = len(count(full[side]))
-            cut = 0 if wanted is None else wanted - used
-            entries.append(
-                TokenLedger(encoder=encoder, side=side, used=used, limit=limit, cut=cut)
-            )
-    return tuple(entries)
+    return tuple(
+        _entry(draft, encoder, side, kept[side], full[side])
+        for encoder in draft.counters
+        for side in Side
+    )
+
+
+def _entry(draft: Draft, encoder: str, side: Side, kept: str, full: str) -> TokenLedger:
+    count = draft.counters[encoder]
+    if draft.compel:
+        used = len(count(compel_words(kept)))
+        return TokenLedger(encoder=encoder, side=side, used=used, limit=None, cut=0)
+    limit, used = draft.window(encoder), len(count(kept))
+    if encoder in _summaries(draft):
+        used = min(used, limit)
+    cut = len(count(full)) - used
+    return TokenLedger(encoder=encoder, side=side, used=used, limit=limit, cut=cut)
+
+
+def _summaries(draft: Draft) -> set[str]:
+    """The encoders beside which another one reads everything."""
+    return {each.component for each in draft.traits.text_encoders if each.summary}
+
+
+def _readers(draft: Draft) -> list[str]:
+    """The encoders whose windows the words must fit."""
+    summaries = _summaries(draft)
+    return [encoder for encoder in draft.counters if encoder not in summaries]
 
 
 def _fit_side(
@@ -70,7 +84,7 @@ def _fit_side(
 ) -> tuple[Parts, tuple[Violation, ...]]:
     def fits(text: str) -> bool:
         return all(
-            len(count(text)) <= draft.window(name) for name, count in draft.counters.items()
+            len(draft.counters[name](text)) <= draft.window(name) for name in _readers(draft)
         )
 
     if fits(kept_text(parts)):
@@ -86,6 +100,7 @@ def _fit_side(
 def _no_room(draft: Draft, item: Wanted) -> TriggerMissing:
     return TriggerMissing(
         slug=item.slugs[0],
+        label=draft.label_of(item.slugs[0]),
         phrase=item.phrase,
         reason="the chosen LoRAs' trigger words alone are longer than the encoder's window",
         remedy=_remedy(draft, cuttable=False),
@@ -94,14 +109,14 @@ def _no_room(draft: Draft, item: Wanted) -> TriggerMissing:
 
 def _alternative(draft: Draft) -> str:
     if draft.traits.compel:
-        return "choose the prompt encoder 'compel', which has no limit"
+        return "choose the prompt encoder Compel, which has no limit"
     return "choose a base with a longer window"
 
 
 def _too_long(draft: Draft, parts: Parts, fitted: Parts | None, side: Side) -> PromptTooLong:
     text = kept_text(parts)
     count: Callable[[str], int] = lambda name: len(draft.counters[name](text))  # noqa: E731
-    encoder = max(draft.counters, key=lambda name: count(name) - draft.window(name))
+    encoder = max(_readers(draft), key=lambda name: count(name) - draft.window(name))
     cut = "".join(part.text for part in fitted if part.cut) if fitted else text
     return PromptTooLong(
         field="prompt" if side is Side.PROMPT else "negative_prompt",

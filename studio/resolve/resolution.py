@@ -18,14 +18,43 @@ from studio.plan import (
     TriggerUse,
 )
 from studio.presets import Catalog, ModelPreset
-from studio.prompt import TokenCounter
+from studio.prompt import ResolvedPrompt, TokenCounter
 from studio.request import GenerationRequest
-from studio.resolve.checks import CHECKS, check_request, check_text
-from studio.resolve.draft import Draft, SettingChoices, choose_settings
+from studio.resolve.checks import (
+    Check,
+    check_architectures,
+    check_base,
+    check_mode,
+    check_references,
+    check_request,
+)
+from studio.resolve.choices import SettingChoices, choose_settings
+from studio.resolve.draft import Draft
 from studio.resolve.identities import base_identity, check_weights, lora_uses
 from studio.resolve.notices import notices
+from studio.resolve.number_checks import check_settings, check_size
 from studio.resolve.prompts import resolve_prompt
+from studio.resolve.text_checks import (
+    check_negative,
+    check_syntax,
+    check_text,
+    check_triggers,
+    check_words,
+)
 from studio.violations import UnknownBase, Violation
+
+CHECKS: tuple[Check, ...] = (
+    check_base,
+    check_mode,
+    check_references,
+    check_architectures,
+    check_syntax,
+    check_triggers,
+    check_negative,
+    check_settings,
+    check_size,
+    check_weights,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +65,13 @@ class Runtime:
         libraries: those whose version can change the pixels, sorted by name.
         counters: base slug → text encoder → token counter, for the bases on disk.
         memory: what there is of it; None where nobody looked, and nothing is said of it.
+        device: as the settings name it; what ``auto`` will be is not known here.
     """
 
     libraries: tuple[Library, ...]
     counters: Mapping[str, Mapping[str, TokenCounter]] = field(default_factory=dict)
     memory: MemoryRules | None = None
+    device: str = "auto"
 
 
 def resolve(
@@ -49,7 +80,7 @@ def resolve(
     """The plan, or every violation at once, in the order of the form."""
     if unreadable := tuple(check_text(request)):
         return unreadable
-    found: list[Violation] = list(check_request(request, catalog))
+    found: list[Violation] = [*check_words(request), *check_request(request, catalog)]
     model = catalog.models.get(request.base)
     if model is None:
         known = ", ".join(catalog.models) or "none: the presets folder is empty"
@@ -66,9 +97,9 @@ def _resolve_for(
     found: list[Violation],
 ) -> RunPlan | tuple[Violation, ...]:
     counters = runtime.counters.get(model.slug, {})
-    draft = Draft.of(request, model, catalog, inventory, counters)
+    draft = Draft.of(request, model, catalog, inventory, counters, runtime.device)
     choices = choose_settings(draft)
-    for check in (*CHECKS, check_weights):
+    for check in CHECKS:
         found.extend(check(draft, choices))
     prompt, too_long = resolve_prompt(draft)
     found.extend(too_long)
@@ -79,9 +110,9 @@ def _resolve_for(
         mode=request.mode,
         loras=lora_uses(draft, choices),
         references=request.references,
-        triggers=_triggers(draft),
+        triggers=_triggers(draft, prompt),
         prompt=prompt,
-        prompt_encoder=request.prompt_encoder,
+        prompt_encoder=draft.encoder,
         settings=_settings(draft, choices, runtime.memory),
         seed=request.seed,
         count=request.count,
@@ -91,13 +122,15 @@ def _resolve_for(
     )
 
 
-def _triggers(draft: Draft) -> tuple[TriggerUse, ...]:
+def _triggers(draft: Draft, prompt: ResolvedPrompt) -> tuple[TriggerUse, ...]:
+    """Present are the words of a LoRA of which any stand marked in the resolved prompt."""
+    marked = {slug for part in prompt.parts if not part.cut for slug in part.slugs}
     return tuple(
         TriggerUse(
             slug=preset.slug,
             label=preset.label,
             words=preset.trigger_phrases,
-            present=draft.request.mode.takes_trigger_words,
+            present=preset.slug in marked,
         )
         for _, preset in draft.chosen
         if preset.trigger_phrases

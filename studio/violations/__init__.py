@@ -2,8 +2,9 @@
 
 A violation says what was found, what is expected and the way out. ``field`` is the path of
 the request's field it stands beside: ``base``, ``mode``, ``prompt``, ``negative_prompt``,
-``loras``, ``loras.<slug>``, ``loras.<slug>.strength``, ``settings.<name>``, ``seed``, ``count``,
-``prompt_encoder``; for a comparison also ``comparison.kind``, ``.rows`` and ``.columns``.
+``loras``, ``loras.<slug>``, ``loras.<slug>.strength``, ``references``, ``settings.<name>``,
+``seed``, ``count``, ``prompt_encoder``; for a comparison also ``comparison.kind``, ``.rows`` and
+``.columns``.
 """
 
 from typing import Annotated
@@ -41,16 +42,28 @@ from studio.violations.files import (
 )
 from studio.violations.numbers import (
     ClipSkipNotSupported,
+    DtypeNotSupported,
+    GuidanceNotSupported,
     NotAMultiple,
     OutOfRange,
+    SchedulerDoesNotFit,
     SettingConflict,
     SettingMissing,
+    SettingNotSupported,
     TooManyPixels,
     UnknownScheduler,
+)
+from studio.violations.references import (
+    ReferenceForbidden,
+    ReferenceMissing,
+    ReferenceRequired,
+    ReferenceUnsuitable,
+    TooManyReferences,
 )
 from studio.violations.rule import Rule
 from studio.violations.texts import (
     CallNotWhole,
+    ControlTokenInPrompt,
     EncoderNotSupported,
     LoraTagInPrompt,
     NegativePromptNotSupported,
@@ -94,13 +107,23 @@ Violation = Annotated[
     | PromptTooLong
     | NegativePromptNotSupported
     | EncoderNotSupported
+    | ControlTokenInPrompt
     | ClipSkipNotSupported
+    | SettingNotSupported
+    | DtypeNotSupported
+    | GuidanceNotSupported
+    | ReferenceRequired
+    | ReferenceForbidden
+    | TooManyReferences
+    | ReferenceMissing
+    | ReferenceUnsuitable
     | OutOfRange
     | NotAMultiple
     | TooManyPixels
     | SettingMissing
     | SettingConflict
     | UnknownScheduler
+    | SchedulerDoesNotFit
     | AxesClash
     | AxisTooShort
     | AxisValueRefused
@@ -123,8 +146,11 @@ __all__ = [
     "CallNotWhole",
     "ClipSkipNotSupported",
     "ComparisonNeedsLora",
+    "ControlTokenInPrompt",
+    "DtypeNotSupported",
     "DuplicateLora",
     "EncoderNotSupported",
+    "GuidanceNotSupported",
     "HashMismatch",
     "LoraDoesNotFit",
     "LoraForbidden",
@@ -139,16 +165,23 @@ __all__ = [
     "PromptEmpty",
     "PromptTooLong",
     "PublishedConflict",
+    "ReferenceForbidden",
+    "ReferenceMissing",
+    "ReferenceRequired",
+    "ReferenceUnsuitable",
     "Rule",
     "SameWeights",
+    "SchedulerDoesNotFit",
     "SettingConflict",
     "SettingMissing",
+    "SettingNotSupported",
     "SyntaxWithoutEffect",
     "TextTooLarge",
     "TextUnreadable",
     "TooManyCells",
     "TooManyLoras",
     "TooManyPixels",
+    "TooManyReferences",
     "TriggerAxisWithoutWords",
     "TriggerDuplicated",
     "TriggerForbidden",

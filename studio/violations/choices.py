@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from studio.architecture import Mode
 from studio.violations.rule import Rule
 
 
@@ -25,11 +26,12 @@ class UnknownLora(Rule):
 
 
 class DuplicateLora(Rule):
-    FOUND = "{slug!r} is chosen {times} times."
+    FOUND = "{label} is chosen {times} times."
     EXPECTED = "each LoRA once"
     WAY_OUT = "Keep one of them, with the strength you want in all."
     code: Literal["duplicate_lora"] = "duplicate_lora"
     slug: str
+    label: str
     times: int
 
 
@@ -71,30 +73,32 @@ class ArchitectureNotRunnable(Rule):
 
 
 class LoraRequired(Rule):
-    FOUND = "Mode {mode!r} needs a LoRA, and none is chosen."
+    FOUND = "The mode “{mode}” needs a LoRA, and none is chosen."
     EXPECTED = "at least one LoRA"
-    WAY_OUT = "Choose a LoRA, or choose mode 'base'."
+    WAY_OUT = "Choose a LoRA, or a mode without one."
     code: Literal["lora_required"] = "lora_required"
     field: str = "loras"
-    mode: str
+    mode: Mode
 
 
 class LoraForbidden(Rule):
-    FOUND = "Mode 'base' runs without LoRAs, and {count} are chosen: {slugs}."
+    FOUND = "The mode “Base” runs without LoRAs, and {count} are chosen: {labels}."
     EXPECTED = "no LoRA"
-    WAY_OUT = "Remove the LoRAs, or choose mode 'lora' or 'lora_with_trigger'."
+    WAY_OUT = "Remove the LoRAs, or choose a mode that uses them."
     code: Literal["lora_forbidden"] = "lora_forbidden"
     field: str = "loras"
     count: int
     slugs: str
+    labels: str
 
 
 class ModeNotSupported(Rule):
-    FOUND = "{label} has no mode {mode!r}."
+    FOUND = "{label} has no mode “{mode}”."
     EXPECTED = "one of: {modes}"
-    WAY_OUT = "Choose one of {modes}, or a base that takes a reference image."
+    WAY_OUT = "{remedy}"
     code: Literal["mode_not_supported"] = "mode_not_supported"
     field: str = "mode"
     label: str
-    mode: str
+    mode: Mode
     modes: str
+    remedy: str

@@ -17,12 +17,14 @@ class WeightsMissing(Rule):
 
 
 class SameWeights(Rule):
-    FOUND = "{slug} and {other} are the same file, so its effect would count twice."
+    FOUND = "{label} and {other_label} are the same file, so its effect would count twice."
     EXPECTED = "each LoRA file once"
     WAY_OUT = "Remove one of them."
     code: Literal["same_weights"] = "same_weights"
     slug: str
+    label: str
     other: str
+    other_label: str
 
 
 class WeightsUnusable(Rule):
@@ -50,9 +52,18 @@ class HashMismatch(Rule):
 
 
 class LoraDoesNotFit(Rule):
+    """
+    Attributes:
+        matched: modules of the base that the file does fit.
+        unplaced: what of the file has no place, as a waiver would name it.
+        waivable: whether the rest may be applied with the user's consent.
+    """
+
     FOUND = "The file of {label} does not fit {base}. {reasons}"
     EXPECTED = "a file whose every layer is a layer of {base}"
-    WAY_OUT = "Choose a LoRA trained for {base_architecture}, or correct the preset's file."
+    WAY_OUT = (
+        "Choose a LoRA trained for {base_architecture}, or correct the preset's file.{waiver}"
+    )
     code: Literal["lora_does_not_fit"] = "lora_does_not_fit"
     slug: str
     label: str
@@ -60,6 +71,10 @@ class LoraDoesNotFit(Rule):
     base_architecture: str
     evidence: tuple[str, ...]
     reasons: str
+    matched: int
+    unplaced: tuple[str, ...]
+    waivable: bool
+    waiver: str = ""
 
 
 class PublishedConflict(Rule):

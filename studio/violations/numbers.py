@@ -14,6 +14,25 @@ class ClipSkipNotSupported(Rule):
     architecture: str
 
 
+class SettingNotSupported(Rule):
+    FOUND = "{label} takes no {name}."
+    EXPECTED = "{name} left empty"
+    WAY_OUT = "Leave {name} empty, or choose a base that takes it."
+    code: Literal["setting_not_supported"] = "setting_not_supported"
+    name: str
+    label: str
+
+
+class GuidanceNotSupported(Rule):
+    FOUND = "{label} was distilled to need no guidance, and the guidance scale is {value:g}."
+    EXPECTED = "a guidance scale of 1"
+    WAY_OUT = "Set the guidance scale to 1, or choose a base that is not distilled."
+    code: Literal["guidance_not_supported"] = "guidance_not_supported"
+    field: str = "settings.guidance_scale"
+    label: str
+    value: float
+
+
 class OutOfRange(Rule):
     FOUND = "{name} is {value}."
     EXPECTED = "{low} to {high}"
@@ -75,3 +94,25 @@ class UnknownScheduler(Rule):
     field: str = "settings.scheduler"
     scheduler: str
     known: str
+
+
+class SchedulerDoesNotFit(Rule):
+    FOUND = "{scheduler} does not fit {label}, which is {architecture}."
+    EXPECTED = "one of: {known}"
+    WAY_OUT = "Choose {known}, or leave it to the base."
+    code: Literal["scheduler_does_not_fit"] = "scheduler_does_not_fit"
+    field: str = "settings.scheduler"
+    scheduler: str
+    label: str
+    architecture: str
+    known: str
+
+
+class DtypeNotSupported(Rule):
+    FOUND = "{label} is to run in {dtype}, which a CPU cannot compute diffusion models in."
+    EXPECTED = "float32 or bfloat16"
+    WAY_OUT = "Set the preset's dtype to float32 or bfloat16, or use a GPU."
+    code: Literal["dtype_not_supported"] = "dtype_not_supported"
+    field: str = "base"
+    label: str
+    dtype: str

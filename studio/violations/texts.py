@@ -2,52 +2,57 @@
 
 from typing import Literal
 
+from studio.architecture import Mode
 from studio.violations.rule import Rule
 
 
 class NoTriggerWords(Rule):
-    FOUND = "Mode {mode!r} uses trigger words, and {label} has none."
+    FOUND = "The mode “{mode}” uses trigger words, and {label} has none."
     EXPECTED = "a LoRA with trigger words"
-    WAY_OUT = "Choose mode 'lora', or write its trigger words into the preset's prompt."
+    WAY_OUT = (
+        "Choose the mode “LoRA without trigger”, or write its trigger words into the preset's "
+        "prompt."
+    )
     code: Literal["no_trigger_words"] = "no_trigger_words"
     slug: str
     label: str
-    mode: str
+    mode: Mode
 
 
 class TriggerMissing(Rule):
-    FOUND = "The trigger words {phrase!r} of {slug} do not reach the encoder: {reason}."
+    FOUND = "The trigger words {phrase!r} of {label} do not reach the encoder: {reason}."
     EXPECTED = "{phrase!r} in the resolved prompt"
     WAY_OUT = "{remedy}"
     code: Literal["trigger_missing"] = "trigger_missing"
     field: str = "prompt"
     slug: str
+    label: str
     phrase: str
     reason: str
     remedy: str
 
 
 class TriggerForbidden(Rule):
-    FOUND = "The prompt holds {phrase!r}, a trigger of {slug}, and mode is {mode!r}."
+    FOUND = "The prompt holds {phrase!r}, a trigger of {label}, and the mode is “{mode}”."
     EXPECTED = "a prompt without {phrase!r}"
-    WAY_OUT = (
-        "Remove {phrase!r} from the prompt, or choose {slug} with mode 'lora_with_trigger', "
-        "or 'trigger_only' to test the words without the LoRA."
-    )
+    WAY_OUT = "Remove {phrase!r} from the prompt, or choose {label} {remedy}."
     code: Literal["trigger_forbidden"] = "trigger_forbidden"
     field: str = "prompt"
     slug: str
+    label: str
     phrase: str
-    mode: str
+    mode: Mode
+    remedy: str
 
 
 class TriggerDuplicated(Rule):
-    FOUND = "The prompt holds the trigger {phrase!r} of {slug} {times} times."
+    FOUND = "The prompt holds the trigger {phrase!r} of {label} {times} times."
     EXPECTED = "{phrase!r} once, or not at all: it is added by itself"
     WAY_OUT = "Keep one of them where it should stand, or remove them all."
     code: Literal["trigger_duplicated"] = "trigger_duplicated"
     field: str = "prompt"
     slug: str
+    label: str
     phrase: str
     times: int
 
@@ -120,16 +125,25 @@ class PromptTooLong(Rule):
 class NegativePromptNotSupported(Rule):
     FOUND = "{label} takes no negative prompt."
     EXPECTED = "an empty negative prompt"
-    WAY_OUT = "Remove the negative prompt, or choose a base that takes one."
+    WAY_OUT = "{remedy}"
     code: Literal["negative_prompt_not_supported"] = "negative_prompt_not_supported"
     field: str = "negative_prompt"
     label: str
+    remedy: str
+
+
+class ControlTokenInPrompt(Rule):
+    FOUND = "The text holds {token!r}, which the text encoder reads as a signal, not as words."
+    EXPECTED = "a text without {token!r}"
+    WAY_OUT = "Remove it, or write it otherwise."
+    code: Literal["control_token_in_prompt"] = "control_token_in_prompt"
+    token: str
 
 
 class EncoderNotSupported(Rule):
     FOUND = "{architecture} cannot be encoded with Compel."
-    EXPECTED = "prompt encoder 'native'"
-    WAY_OUT = "Choose the prompt encoder 'native'."
+    EXPECTED = "the native prompt encoder"
+    WAY_OUT = "Choose the native prompt encoder."
     code: Literal["encoder_not_supported"] = "encoder_not_supported"
     field: str = "prompt_encoder"
     architecture: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from studio.architecture import PIPELINES, GuidanceKind
 from studio.errors import HeaderError, WeightsError
 from studio.inventory import Shapes
 from studio.weights.files import read_header, unreadable
@@ -61,6 +62,24 @@ def _entries(folder: Path) -> dict[str, tuple[str, str]]:
     if not found:
         raise WeightsError("Its model_index.json names no component.", FETCH, folder)
     return found
+
+
+def ignores_guidance(folder: Path) -> bool:
+    """Whether the folder's own configuration says that no guidance scale changes anything.
+
+    FLUX.2 Klein says ``is_distilled``; FLUX.1 [schnell] has a transformer without the input
+    that the scale would go into.
+
+    Raises:
+        WeightsError: a file that says so is not readable.
+    """
+    index = read_object(folder / INDEX)
+    if index.get("is_distilled") is True:
+        return True
+    pipeline = PIPELINES.get(str(index.get("_class_name")))
+    if pipeline is None or pipeline.guidance is not GuidanceKind.DISTILLED:
+        return False
+    return read_object(folder / "transformer" / "config.json").get("guidance_embeds") is False
 
 
 def loaded_files(folder: Path, variant: str | None = None) -> FolderFiles:

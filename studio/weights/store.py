@@ -14,7 +14,13 @@ from studio.presets import LoraPreset, ModelPreset
 from studio.published import Published, beside, read_published
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights.adoption import adopt
-from studio.weights.base_folder import INDEX, component_shapes, components_of, loaded_files
+from studio.weights.base_folder import (
+    INDEX,
+    component_shapes,
+    components_of,
+    ignores_guidance,
+    loaded_files,
+)
 from studio.weights.checkpoint import (
     built_in_layout,
     checkpoint_shapes,
@@ -159,7 +165,14 @@ class WeightStore:
         stamps = tuple(_stamp(path / name) for name in names)
         shapes = self._recall(path, stamps, lambda: component_shapes(path, names))
         files = tuple(self._identity(path / name, name) for name in names)
-        return BaseWeights(path, files, shapes, components_of(path), unused=loaded.unused)
+        return BaseWeights(
+            path=path,
+            files=files,
+            shapes=shapes,
+            classes=components_of(path),
+            unused=loaded.unused,
+            ignores_guidance=ignores_guidance(path),
+        )
 
     def _checkpoint(self, preset: ModelPreset, path: Path, layout: Path) -> BaseWeights:
         _contain(path, self._root(preset))
@@ -172,7 +185,14 @@ class WeightStore:
         stamps = tuple(_stamp(place) for place in places.values())
         shapes = self._recall(path, stamps, lambda: checkpoint_shapes(path, layout, architecture))
         files = tuple(self._identity(place, name) for name, place in places.items())
-        return BaseWeights(path, files, shapes, layout_components(layout), layout)
+        return BaseWeights(
+            path=path,
+            files=files,
+            shapes=shapes,
+            classes=layout_components(layout),
+            layout=layout,
+            ignores_guidance=ignores_guidance(layout),
+        )
 
     def _lora(self, preset: LoraPreset, path: Path) -> LoraWeights:
         _contain(path, self._root(preset))

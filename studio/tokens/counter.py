@@ -1,36 +1,22 @@
-"""Tokenizer folder → counter of tokens, as exact as the encoder's own, without torch.
-
-The one home of the ``tokenizers`` library, which is imported when a folder is first read.
-CLIP's tokenizer is built from vocabulary and merges alone, as transformers 5.23 builds it:
-what ``tokenizer.json`` says of normalisation and splitting is not used there. Other classes
-are taken from ``tokenizer.json`` as it stands.
-"""
+"""A folder's tokenizer, and what stands around a text that it reads."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.architecture import Chat, Wrapped
 from studio.errors import WeightsError
 from studio.prompt import Span, TokenCounter
+from studio.tokens.builds import CLIP, Build, build_of
+from studio.tokens.chat import render
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
 
-# transformers 5.23, models/clip/tokenization_clip.py.
-_CLIP_WORDS = (
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d"
-    r"|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-)
-_CLIP_CLASSES = frozenset({"CLIPTokenizer", "CLIPTokenizerFast"})
-_CLIP_SPECIAL: Mapping[str, Any] = {
-    "bos_token": "<|startoftext|>",
-    "eos_token": "<|endoftext|>",
-    "unk_token": "<|endoftext|>",
-    "pad_token": "<|endoftext|>",
-}
 _ROLES = (
     "bos_token",
     "eos_token",
@@ -43,19 +29,35 @@ _ROLES = (
 _PROBE = "A rocket, 7 é 猫 🚀"
 """Text that asks for tokens a small or broken vocabulary has not, and then for its unknown one."""
 
+_CONTROL = re.compile(r"<[^<>\s]+>|\[[A-Z_/]+\]")
+"""How a token looks that no prompt means as words; ``!``, which some pad with, does not."""
+
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
-def load_counter(tokenizer_dir: Path) -> TokenCounter:
+def load_counter(
+    tokenizer_dir: Path, frame: Wrapped | Chat | None = None, class_name: str | None = None
+) -> TokenCounter:
     """The counter of a tokenizer folder, from ``tokenizer.json`` or CLIP's two older files.
 
+    Args:
+        frame: what the pipeline puts around a text.
+        class_name: the class that loads it, as the model's index names it; where that does
+            not say how it is built, the folder's own ``tokenizer_class`` does.
+
     Raises:
-        WeightsError: neither is there, or a file cannot be read.
+        WeightsError: neither is there, a file cannot be read, or a chat template that the
+            frame needs is missing or does not render.
     """
     try:
-        tokenizer = _tokenizer(tokenizer_dir)
+        config = _read_object(tokenizer_dir / "tokenizer_config.json")
+        build = build_of(class_name) or build_of(config.get("tokenizer_class"))
+        tokenizer = _tokenizer(tokenizer_dir, config, build)
         # A vocabulary without its unknown token fails only when it reads text.
         tokenizer.encode(_PROBE, add_special_tokens=False)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        around = _around(tokenizer, tokenizer_dir, config, build, frame)
     except OSError as error:
         raise _unreadable(tokenizer_dir, error.strerror or str(error)) from error
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
@@ -65,71 +67,66 @@ def load_counter(tokenizer_dir: Path) -> TokenCounter:
         if type(error) is not Exception:
             raise
         raise _unreadable(tokenizer_dir, str(error)) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
 
-    def count(text: str) -> list[Span]:
+    def spans(text: str) -> list[Span]:
         offsets: list[Span] = tokenizer.encode(text, add_special_tokens=False).offsets
         return offsets
 
-    return count
+    return TokenCounter(spans, around, _controls(tokenizer))
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
+def _tokenizer(folder: Path, config: Mapping[str, Any], build: Build | None) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    config = _read_object(folder / "tokenizer_config.json")
     whole = _read_object(folder / "tokenizer.json")
-    if whole and config.get("tokenizer_class") not in _CLIP_CLASSES:
-        return Tokenizer.from_file(str(folder / "tokenizer.json"))
-    if not whole and not (folder / "vocab.json").is_file():
-        raise ValueError("it has neither tokenizer.json nor vocab.json and merges.txt")
-    tokenizer = _clip_backbone(folder, whole)
-    tokenizer.add_tokens(list(_added_tokens(folder, config, whole)))
+    if whole and build is None:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        known = tokenizer.get_vocab(with_added_tokens=True)
+        special = (config.get(role) for role in _ROLES)
+        added = (_added(entry) for entry in special if entry)
+        tokenizer.add_tokens([token for token in added if token.content not in known])
+    else:
+        build = build or CLIP
+        tokenizer = build.make(folder, whole)
+        tokenizer.add_tokens(list(_added_tokens(folder, config, whole, build)))
     tokenizer.encode_special_tokens = config.get("split_special_tokens") is True
     return tokenizer
 
 
-def _clip_backbone(folder: Path, whole: Mapping[str, Any]) -> Tokenizer:
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
-    from tokenizers.models import BPE
+def _around(
+    tokenizer: Tokenizer,
+    folder: Path,
+    config: Mapping[str, Any],
+    build: Build | None,
+    frame: Wrapped | Chat | None,
+) -> int:
+    """Tokens that the window must hold beside a text."""
+    if frame is None:
+        if build is not None:
+            return build.around
+        return len(tokenizer.encode("a").ids) - _length(tokenizer, "a")
+    if isinstance(frame, Wrapped):
+        return _length(tokenizer, frame.after)
+    return _length(tokenizer, render(folder, config, frame, "a")) - _length(tokenizer, "a")
 
-    if whole:
-        model = whole["model"]
-        pairs = (pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"])
-        vocabulary, merges = model["vocab"], [(left, right) for left, right in pairs]
-    else:
-        vocabulary, merges = BPE.read_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    tokenizer = Tokenizer(
-        BPE(
-            vocab=vocabulary,
-            merges=merges,
-            continuing_subword_prefix="",
-            end_of_word_suffix="</w>",
-            fuse_unk=False,
-            unk_token=_CLIP_SPECIAL["unk_token"],
-        )
-    )
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    return tokenizer
+
+def _length(tokenizer: Tokenizer, text: str) -> int:
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _controls(tokenizer: Tokenizer) -> tuple[str, ...]:
+    added = tokenizer.get_added_tokens_decoder().values()
+    return tuple(sorted({each.content for each in added if _CONTROL.fullmatch(each.content)}))
 
 
 def _added_tokens(
-    folder: Path, config: Mapping[str, Any], whole: Mapping[str, Any]
+    folder: Path, config: Mapping[str, Any], whole: Mapping[str, Any], build: Build
 ) -> Iterator[AddedToken]:
     """Tokens that stand for themselves, in transformers' order (a later one wins).
 
     A pad token such as "!" is one of them and changes how "!!" is read.
     """
-    special = {**_CLIP_SPECIAL, **config}
+    special = {**build.special, **config}
     listed: dict[int, AddedToken] = {}
     if "added_tokens_decoder" in config:
         for number, entry in config["added_tokens_decoder"].items():

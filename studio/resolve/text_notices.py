@@ -1,0 +1,97 @@
+"""What becomes of the words: weights that are none, words that are cut, names that do nothing."""
+
+import re
+from collections.abc import Iterator
+
+from studio.plan import Notice
+from studio.prompt import (
+    ResolvedPrompt,
+    Side,
+    TokenLedger,
+    a1111_weights,
+    compel_words,
+    has_compel_weights,
+)
+from studio.resolve.draft import Draft
+
+EMBEDDING_NAMES = (
+    "EasyNegative",
+    "badhandv4",
+    "bad-hands-5",
+    "negative_hand",
+    "verybadimagenegative",
+)
+"""Textual inversions that published presets name in negative prompts (fact, not a rule)."""
+
+_FIELDS = {Side.PROMPT: "prompt", Side.NEGATIVE: "negative_prompt"}
+
+
+def text_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
+    describe = _compel_sentences if draft.compel else _native_sentences
+    for side, text in ((Side.PROMPT, prompt.text), (Side.NEGATIVE, prompt.negative_text)):
+        for sentence in describe(text):
+            yield Notice(code="weight_as_text", field=_FIELDS[side], text=sentence)
+    summaries = {each.component for each in draft.traits.text_encoders if each.summary}
+    for entry in prompt.ledger:
+        if entry.cut:
+            yield _summed_up(entry) if entry.encoder in summaries else _cut(entry)
+    for side, text in ((Side.PROMPT, prompt.text), (Side.NEGATIVE, prompt.negative_text)):
+        yield from _embedding_notices(side, text)
+    yield from _negative_left_out(draft)
+
+
+def _cut(entry: TokenLedger) -> Notice:
+    text = f"{entry.cut} tokens of the {_words(entry)} are cut off, with your consent."
+    return Notice(code="words_cut", field=_FIELDS[entry.side], text=text)
+
+
+def _summed_up(entry: TokenLedger) -> Notice:
+    text = (
+        f"The CLIP encoder sums up the first {entry.used} tokens of the {_words(entry)}; the "
+        f"other {entry.cut} reach the picture through the encoder beside it alone."
+    )
+    return Notice(code="beyond_summary", field=_FIELDS[entry.side], text=text)
+
+
+def _words(entry: TokenLedger) -> str:
+    return "prompt" if entry.side is Side.PROMPT else "negative prompt"
+
+
+def _compel_sentences(text: str) -> Iterator[str]:
+    weights = a1111_weights(text)
+    for found, wanted in weights:
+        yield (
+            f"{found} sets no weight: Compel takes the brackets off and encodes the number as "
+            f"plain words. Compel writes it {wanted}."
+        )
+    if not weights and not has_compel_weights(text) and compel_words(text) != text:
+        yield (
+            "Compel takes brackets and quotes for its own and leaves them out; "
+            "a backslash before one keeps it."
+        )
+
+
+def _native_sentences(text: str) -> Iterator[str]:
+    for found, _ in a1111_weights(text):
+        yield f"{found} sets no weight: the native encoder reads it as plain words."
+    if has_compel_weights(text):
+        yield "Weighting marks are plain words to the native encoder; Compel reads them."
+
+
+def _embedding_notices(side: Side, text: str) -> Iterator[Notice]:
+    for name in EMBEDDING_NAMES:
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+            sentence = f"{name} is an embedding; as plain words it does nothing of the kind."
+            yield Notice(code="embedding_as_text", field=_FIELDS[side], text=sentence)
+
+
+def _negative_left_out(draft: Draft) -> Iterator[Notice]:
+    if draft.takes_negative:
+        return
+    why = f"{draft.model.label} takes none"
+    if draft.may_take_negative:
+        why = "true CFG is off"
+    for _, preset in draft.applied:
+        if preset.negative_prompt:
+            text = f"{preset.label} brings a negative prompt; {why}, so it is left out."
+            yield Notice(code="negative_left_out", field="negative_prompt", text=text)

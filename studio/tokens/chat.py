@@ -1,0 +1,88 @@
+"""A tokenizer's own chat template around a text, as transformers renders it.
+
+transformers 5.23, ``utils/chat_template_utils.py``: a sandboxed jinja2 environment that trims
+blocks. Its tag for training masks and its clock are left out: no text-to-image pipeline's
+template has them, and one that does is refused rather than rendered otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studio.architecture import Chat
+
+
+def render(folder: Path, config: Mapping[str, Any], chat: Chat, text: str) -> str:
+    """The whole text that the tokenizer reads for the user's ``text``.
+
+    Raises:
+        ValueError: there is no template, or it does not render.
+        OSError: its file cannot be read.
+    """
+    from jinja2.exceptions import TemplateError
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    try:
+        template = environment.from_string(_template(folder, config))
+        return template.render(
+            messages=_messages(chat, text),
+            add_generation_prompt=chat.answer,
+            **_names(config),
+            **({} if chat.thinking is None else {"enable_thinking": chat.thinking}),
+        )
+    except TemplateError as error:
+        raise ValueError(f"its chat template does not render ({error})") from error
+
+
+def _template(folder: Path, config: Mapping[str, Any]) -> str:
+    """From the file of its own, which wins, or from the configuration."""
+    file, older = folder / "chat_template.jinja", folder / "chat_template.json"
+    if file.is_file():
+        return file.read_text("utf-8")
+    said = config.get("chat_template")
+    if older.is_file():
+        said = json.loads(older.read_bytes())["chat_template"]
+    if isinstance(said, list):
+        said = {entry["name"]: entry["template"] for entry in said}.get("default")
+    if not isinstance(said, str):
+        raise ValueError("it has no chat template, and the pipeline's prompts need one")
+    return said
+
+
+def _messages(chat: Chat, text: str) -> list[dict[str, Any]]:
+    """As the pipelines spell them: typed parts where there is a system message (FLUX.2)."""
+    if chat.system is None:
+        return [{"role": "user", "content": text}]
+    return [
+        {"role": role, "content": [{"type": "text", "text": part}]}
+        for role, part in (("system", chat.system), ("user", text))
+    ]
+
+
+def _names(config: Mapping[str, Any]) -> dict[str, str]:
+    """``bos_token`` and its kin, which templates may write."""
+    named = {key: value for key, value in config.items() if key.endswith("_token")}
+    return {
+        key: value["content"] if isinstance(value, dict) else value
+        for key, value in named.items()
+        if isinstance(value, str | dict)
+    }
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _refuse(message: str) -> None:
+    from jinja2.exceptions import TemplateError
+
+    raise TemplateError(message)
