@@ -8,6 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from studio.cli import run
+from studio.inspection import inspect
+from studio.inspection.fit import check_fit
+from tests.full_size import layers_of, weights_of
+from tests.headers import header, lora, only
 
 CROSS = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora"
 WRONG = {
@@ -48,3 +52,13 @@ def test_the_conflict_is_shown_to_people(
     said = " ".join(capsys.readouterr().out.split())
     assert "Cross-attention reads 2048 features, as in SDXL." in said
     assert "The file claims FLUX.1 (modelspec.architecture); its tensors say SDXL." in said
+
+
+def test_a_verdict_that_is_open_keeps_no_lora_out() -> None:
+    """What decides is whether every layer fits the base, not what family it was taken for."""
+    attention = only(layers_of("sd15"), r"attentions.*attn1\.to_q$")
+    found = inspect(header(lora(attention, "unet."), WRONG))
+    assert (found.architecture, found.candidates) == ("unknown", ("sd15", "sd2"))
+    fit = check_fit(found, {"unet": weights_of("sd15")}, "Stable Diffusion 1.5")
+    assert fit.fits
+    assert not check_fit(found, {"unet": weights_of("mini")}, "Mini").fits
