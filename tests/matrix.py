@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studio.architecture import Mode, pipeline_traits
+from studio.engine.tiny.lora_files import FORMATS
+from tests.studios import architecture_of
 
 START, END = "<!-- matrix: written by python -m tests.matrix -->", "<!-- end of matrix -->"
 
@@ -61,7 +63,13 @@ ROWS: tuple[Row, ...] = (
         (*_UNET, "text_encoder_2"),
         {"guidance_scale": 5.0},
     ),
+    Row("FluxPipeline", "dev", "FLUX.1 [dev], Krea", _FLUX, {"guidance_scale": 3.5}),
+    Row("FluxPipeline", "schnell", "FLUX.1 [schnell]", _FLUX, {"guidance_scale": 0.0}),
+    Row("FluxKontextPipeline", None, "FLUX.1 Kontext [dev]", _FLUX, {"guidance_scale": 2.5}),
 )
+
+FORMAT_ROWS = tuple({architecture_of(row.pipeline): row for row in reversed(ROWS)}.values())
+"""The first row of each architecture, whose LoRAs are tried in every format."""
 
 
 def table() -> str:
@@ -72,6 +80,11 @@ def table() -> str:
         modes = ", ".join(f"`{mode.value}`" for mode in row.modes)
         parts = ", ".join(f"`{part}`" for part in row.parts)
         lines.append(f"| `{row.pipeline}`{variant} | {row.models} | {modes} | {parts} |")
+    lines += ["", "| Architecture | LoRA files |", "|---|---|"]
+    for row in reversed(FORMAT_ROWS):
+        architecture = architecture_of(row.pipeline)
+        formats = ", ".join(FORMATS[architecture])
+        lines.append(f"| `{architecture.value}` | {formats} |")
     return "\n".join(lines)
 
 

@@ -16,7 +16,13 @@ from studio.architecture import TRAITS, Architecture, Mode
 from studio.events import Event, Failed, Finished
 from studio.plan import RunPlan
 from studio.receipt import RunRecord
-from studio.request import GenerationRequest, LoraChoice, Overrides, PromptEncoder
+from studio.request import (
+    GenerationRequest,
+    LoraChoice,
+    Overrides,
+    PromptEncoder,
+    ReferenceImage,
+)
 from studio.settings import Settings
 from studio.workspace import Workspace
 
@@ -117,14 +123,24 @@ class TinyStudio:
         }
         return GenerationRequest(**(values | changes))
 
+    def reference(self, image: Image.Image) -> ReferenceImage:
+        """Hand in a picture to edit."""
+        path = self.base.parent / "reference.png"
+        image.save(path)
+        return self.workspace.add_reference(path)
+
     def plan(self, request: GenerationRequest) -> RunPlan:
         plan = self.workspace.plan(request)
         assert isinstance(plan, RunPlan), [item.describe() for item in plan]
         return plan
 
     def events(self, plan: RunPlan) -> list[Event]:
+        """In a session of its own, whose LoRAs go with it."""
         session = self.workspace.open_session()
-        return list(self.workspace.run(plan, session, threading.Event()))
+        try:
+            return list(self.workspace.run(plan, session, threading.Event()))
+        finally:
+            self.workspace.close_session(session)
 
     def make(self, *loras: tuple[str, float], mode: Mode = Mode.BASE, **changes: Any) -> Made:
         """Plan, generate, save and verify one picture."""

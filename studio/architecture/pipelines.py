@@ -60,6 +60,8 @@ class PipelineTraits:
         sequence: None where each encoder's window is fixed, as CLIP's is.
         frame: what stands around the prompt in the window; None is special tokens alone.
         max_references: most reference images, 0 where it takes none.
+        reference_sizes: (width, height) in pixels; a reference is scaled to the one nearest
+            to it in shape, in this order where two are. Empty where it keeps its own size.
         least_steps: Qwen-Image's schedule is stretched towards its end, and divides by
             nothing if one step is all.
     """
@@ -72,6 +74,7 @@ class PipelineTraits:
     sequence: SequenceLength | None = None
     frame: Wrapped | Chat | None = None
     max_references: int = 0
+    reference_sizes: tuple[tuple[int, int], ...] = ()
     least_steps: int = 1
 
 
@@ -96,6 +99,13 @@ FLUX = PipelineTraits(
     true_cfg=True,
     sequence=SequenceLength(512, 512),
 )
+_KONTEXT_SIZES = (
+    (672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248),
+    (880, 1184), (944, 1104), (1024, 1024), (1104, 944), (1184, 880), (1248, 832),
+    (1328, 800), (1392, 752), (1456, 720), (1504, 688), (1568, 672),
+)  # fmt: skip
+"""diffusers' PREFERRED_KONTEXT_RESOLUTIONS: what Kontext was trained with."""
+
 FLUX_KONTEXT = PipelineTraits(
     "FluxKontextPipeline",
     GuidanceKind.DISTILLED,
@@ -104,6 +114,7 @@ FLUX_KONTEXT = PipelineTraits(
     true_cfg=True,
     sequence=SequenceLength(512, 512),
     max_references=1,
+    reference_sizes=_KONTEXT_SIZES,
 )
 FLUX2 = PipelineTraits(
     "Flux2Pipeline",

@@ -23,6 +23,7 @@ class TextEncoder:
         layers: transformer layers that clip skip can count back from; None without clip skip.
         summary: it gives only a summary vector beside an encoder that reads on, so what
             exceeds its window is not lost.
+        pooled: beside its words it gives a summary vector, of its first window alone.
     """
 
     component: str
@@ -30,6 +31,7 @@ class TextEncoder:
     window: int | None = None
     layers: int | None = None
     summary: bool = False
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,9 @@ class Traits:
         return self.pipelines[0].name
 
 
-def _clip(component: str, layers: int, summary: bool = False) -> TextEncoder:
+def _clip(component: str, layers: int, summary: bool = False, pooled: bool = False) -> TextEncoder:
     tokenizer = component.replace("text_encoder", "tokenizer")
-    return TextEncoder(component, tokenizer, 77, layers, summary)
+    return TextEncoder(component, tokenizer, 77, layers, summary, pooled)
 
 
 TRAITS: dict[Architecture, Traits] = {
@@ -101,7 +103,7 @@ TRAITS: dict[Architecture, Traits] = {
         label="SDXL",
         pipelines=(pipelines.SDXL,),
         denoiser="unet",
-        text_encoders=(_clip("text_encoder", 12), _clip("text_encoder_2", 32)),
+        text_encoders=(_clip("text_encoder", 12), _clip("text_encoder_2", 32, pooled=True)),
         clip_skip=2,
         compel=True,
         size_multiple=8,
@@ -123,7 +125,7 @@ TRAITS: dict[Architecture, Traits] = {
         size_multiple=16,
         flow_matching=True,
         ecosystems=("flux1", "fluxkrea", "flux1kontext"),
-        runnable=False,
+        runnable=True,
     ),
     Architecture.FLUX2: Traits(
         architecture=Architecture.FLUX2,

@@ -10,6 +10,7 @@ from studio.prompt import ResolvedPrompt
 from studio.resolve.choices import SettingChoices
 from studio.resolve.draft import Draft
 from studio.resolve.guidance_notices import guidance_notices
+from studio.resolve.reading_notices import reading_notices
 from studio.resolve.text_notices import text_notices
 from studio.resolve.triggers import base_prompt_triggers
 
@@ -31,6 +32,7 @@ def notices(
         *_conflict_notices(draft),
         *_trigger_notices(draft),
         *text_notices(draft, prompt),
+        *reading_notices(draft, prompt),
         *guidance_notices(draft, choices, prompt),
         *_clip_skip_notices(draft, choices),
         *_memory_notices(choices, memory),

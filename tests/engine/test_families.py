@@ -8,7 +8,10 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from diffusers.pipelines.flux.pipeline_flux_kontext import PREFERRED_KONTEXT_RESOLUTIONS
+from PIL import Image
 
+from studio.architecture import Mode, pipeline_traits
 from tests.engine.conftest import OpenStudio, TinyBases
 from tests.studios import PROMPT
 
@@ -48,6 +51,18 @@ CASES: dict[str, Case] = {
         {"guidance_scale": 1.0, "true_cfg_scale": 4.0, "negative_prompt": ""},
     ),
     "flux schnell": (FLUX, "schnell", {"guidance_scale": 0.0}, {"guidance_scale": 0.0}),
+    "sdxl in bfloat16": (
+        SDXL,
+        None,
+        {"guidance_scale": 5.0, "dtype": "bfloat16"},
+        {"dtype": torch.bfloat16},
+    ),
+    "flux dev in bfloat16": (
+        FLUX,
+        "dev",
+        {"guidance_scale": 3.5, "dtype": "bfloat16"},
+        {"guidance_scale": 3.5, "dtype": torch.bfloat16},
+    ),
     "kontext from text": (
         KONTEXT,
         None,
@@ -57,20 +72,47 @@ CASES: dict[str, Case] = {
 }
 
 
-def theirs(base: Path, pipeline: str, **call: Any) -> bytes:
+def theirs(base: Path, pipeline: str, dtype: torch.dtype = torch.float32, **call: Any) -> bytes:
     """RGB bytes of diffusers' own picture of PROMPT at 64 by 32, seed 7, in two steps."""
-    made = getattr(diffusers, pipeline).from_pretrained(base, local_files_only=True)
+    made = getattr(diffusers, pipeline).from_pretrained(base, dtype=dtype, local_files_only=True)
     made.set_progress_bar_config(disable=True)
     given = {"prompt": PROMPT, "width": 64, "height": 32, "num_inference_steps": 2} | call
     image = made(generator=torch.Generator("cpu").manual_seed(7), **given).images[0]
     return bytes(image.tobytes())
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("sdxl")])
+@pytest.mark.parametrize("name", CASES)
 def test_the_picture_is_the_pipelines_own(
     name: str, open_studio: OpenStudio, tiny_bases: TinyBases
 ) -> None:
     pipeline, variant, asked, call = CASES[name]
-    made = open_studio(pipeline, variant).make(**asked, width=64)
+    preset = {key: asked[key] for key in ("dtype",) if key in asked}
+    studio = open_studio(pipeline, variant, **preset)
+    rest = {key: value for key, value in asked.items() if key not in preset}
+    made = studio.make(**rest, width=64)
     assert made.pixels == theirs(tiny_bases(pipeline, variant), pipeline, **call)
     assert made.record.receipt.warnings == ()
+
+
+def test_kontext_edits_a_reference_as_the_pipeline_does(
+    open_studio: OpenStudio, tiny_bases: TinyBases
+) -> None:
+    """The picture has the planned size; the reference is scaled, and the plan says to what."""
+    noise = torch.randint(0, 256, (80, 120, 3), generator=torch.Generator().manual_seed(3))
+    picture = Image.fromarray(noise.to(torch.uint8).numpy(), "RGB")
+    studio = open_studio(KONTEXT, guidance_scale=2.5)
+    reference = studio.reference(picture)
+    made = studio.make(mode=Mode.REFERENCE_EDIT, references=(reference,), width=64)
+    expected = theirs(
+        tiny_bases(KONTEXT), KONTEXT, guidance_scale=2.5, image=picture, max_area=64 * 32
+    )
+    assert made.pixels == expected
+    assert made.pixels != studio.make(width=64).pixels
+    assert made.record.receipt.references == (reference.sha256,)
+    (notice,) = [each for each in made.record.plan.notices if each.code == "reference_scaled"]
+    assert "120 × 80 pixels" in notice.text
+    assert "1248 × 832" in notice.text
+
+
+def test_kontexts_sizes_are_diffusers_own() -> None:
+    assert pipeline_traits(KONTEXT).reference_sizes == tuple(PREFERRED_KONTEXT_RESOLUTIONS)

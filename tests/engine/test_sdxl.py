@@ -138,3 +138,15 @@ def test_the_pooled_embedding_is_of_the_words_alone(studio: TinyStudio, pipeline
 
 def test_the_probe_sees_every_layer_that_a_lora_can_change(pipeline: Any) -> None:
     demand_probe_sees(StableDiffusionXL(), pipeline, ("unet", "text_encoder", "text_encoder_2"))
+
+
+def test_a_long_prompts_pooled_embedding_is_said_to_be_of_its_beginning(
+    studio: TinyStudio, pipeline: Any
+) -> None:
+    plan = planned(studio, " ".join(["rocket"] * 100), COMPEL)
+    (notice,) = [each for each in plan.notices if each.code == "beyond_pooled"]
+    assert "All 100 tokens" in notice.text
+    assert "the first 75 alone" in notice.text
+    pooled = read(pipeline, plan).arguments["pooled_prompt_embeds"]
+    assert torch.equal(pooled, own(pipeline, " ".join(["rocket"] * 75))[2])
+    assert not [each for each in planned(studio, "a cat", COMPEL).notices if "pooled" in each.code]

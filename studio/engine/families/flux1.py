@@ -16,11 +16,11 @@ import torch
 from studio.architecture import TextEncoder, traits_of
 from studio.engine.clip import probe_ids
 from studio.engine.families.family import Encoded
+from studio.engine.families.framed import sequence_length, texts_of
 from studio.engine.folder import Pipeline
 from studio.engine.offload import device_of
-from studio.engine.probing import TIMESTEP, TOKENS, fixed_noise, fixed_words
+from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.engine.windows import tokens_read
-from studio.errors import ContractBroken
 from studio.plan import PlanSettings, RunPlan
 from studio.prompt import Side
 from studio.receipt import EncodingReceipt
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _ROWS = 4
 """Tokens of the probe's side; four latents each."""
-_TRAINED_STEPS = 1000
 
 
 class Flux1:
@@ -50,7 +49,7 @@ class Flux1:
         scale = torch.ones(1, device=noise.device)
         output = transformer(
             hidden_states=noise,
-            timestep=torch.full((1,), TIMESTEP / _TRAINED_STEPS).to(noise),
+            timestep=torch.full((1,), TIMESTEP / TRAINED_STEPS).to(noise),
             guidance=scale if transformer.config.guidance_embeds else None,
             pooled_projections=summary.pooler_output.to(noise),
             encoder_hidden_states=text.to(noise),
@@ -63,15 +62,13 @@ class Flux1:
     def encode(self, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]) -> Encoded:
         """As ``FluxPipeline.encode_prompt``; the pictures are read by the VAE alone."""
         del references
-        length = _required_length(plan.settings)
+        length = sequence_length(plan)
         summary, reader = traits_of(plan.base.architecture).text_encoders
         summary_window = int(pipeline.tokenizer_max_length)
         arguments: dict[str, torch.Tensor] = {}
         receipts: list[EncodingReceipt] = []
-        for side, prefix in ((Side.PROMPT, ""), (Side.NEGATIVE, "negative_")):
-            if side is Side.NEGATIVE and not _reads_negative(plan.settings):
-                continue
-            text = plan.prompt.text if side is Side.PROMPT else plan.prompt.negative_text
+        for side, text in texts_of(plan, _reads_negative(plan.settings)):
+            prefix = "negative_" if side is Side.NEGATIVE else ""
             pooled, read = _read(pipeline, plan, summary, side, text, summary_window)
             arguments[f"{prefix}pooled_prompt_embeds"] = pooled.pooler_output.to(
                 pipeline.text_encoder.dtype
@@ -126,14 +123,6 @@ def _kontext(settings: PlanSettings, references: Sequence[Image]) -> dict[str, A
 def _reads_negative(settings: PlanSettings) -> bool:
     """Whether the pipeline makes a second pass (its ``do_true_cfg``)."""
     return settings.true_cfg_scale is not None and settings.true_cfg_scale.value > 1
-
-
-def _required_length(settings: PlanSettings) -> int:
-    if settings.max_sequence_length is None:
-        raise ContractBroken(
-            "The plan does not say how many tokens T5 reads.", "Make the plan again."
-        )
-    return settings.max_sequence_length.value
 
 
 def _read(

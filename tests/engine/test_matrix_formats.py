@@ -1,0 +1,74 @@
+"""LoRA formats through the whole studio: every one planned, the usual ones to the gallery.
+
+That each format is the same ΔW in the same modules is shown in ``test_formats``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from studio.architecture import Mode
+from studio.engine.tiny import build_tiny
+from studio.engine.tiny.lora_files import FORMATS, held, tiny_lora
+from tests.engine.conftest import OpenStudio
+from tests.matrix import FORMAT_ROWS, Row
+from tests.studios import TinyStudio, architecture_of
+
+Written = tuple[Path, dict[str, int]]
+"""A file, and the layers it has by component."""
+
+USUAL = ("kohya", "ai-toolkit", "kohya, authors' names")
+"""Of which pictures are made; the diffusers format's are those of ``test_matrix``."""
+
+
+def slug_of(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower())
+
+
+@pytest.fixture(scope="module", params=FORMAT_ROWS, ids=[row.pipeline for row in FORMAT_ROWS])
+def row(request: pytest.FixtureRequest) -> Row:
+    found = request.param
+    assert isinstance(found, Row)
+    return found
+
+
+@pytest.fixture(scope="module")
+def written(row: Row, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Written]:
+    """The same LoRA in every format, as far as the format can hold it, by slug."""
+    folder = tmp_path_factory.mktemp("formats")
+    lora = tiny_lora(build_tiny(row.pipeline, variant=row.variant), text_encoders=True)
+    files = {}
+    for name, format in FORMATS[architecture_of(row.pipeline)].items():
+        kept = held(lora, format)
+        path = format.write(kept, folder / f"{slug_of(name)}.safetensors")
+        files[slug_of(name)] = (path, {part: len(layers) for part, layers in kept.items()})
+    return files
+
+
+@pytest.fixture(scope="module")
+def studio(row: Row, written: dict[str, Written], open_studio: OpenStudio) -> TinyStudio:
+    loras = {slug: (path, "") for slug, (path, _) in written.items()}
+    return open_studio(row.pipeline, row.variant, loras=loras, **row.settings)
+
+
+def test_every_format_is_planned_in_full(studio: TinyStudio, written: dict[str, Written]) -> None:
+    for slug, (_, modules) in written.items():
+        (use,) = studio.plan(studio.request((slug, 1.0), mode=Mode.LORA)).loras
+        assert use.modules == modules, slug
+
+
+def test_the_usual_formats_make_pictures(
+    row: Row, studio: TinyStudio, written: dict[str, Written]
+) -> None:
+    base = studio.make()
+    for name in USUAL:
+        if slug_of(name) not in written:
+            continue
+        made = studio.make((slug_of(name), 1.0), mode=Mode.LORA)
+        assert made.pixels != base.pixels, name
+        (applied,) = made.record.receipt.loras
+        found = {part.component: part.applied for part in applied.components}
+        assert found == written[slug_of(name)][1], name
