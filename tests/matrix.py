@@ -83,7 +83,7 @@ def table() -> str:
     lines += ["", "| Architecture | LoRA files |", "|---|---|"]
     for row in reversed(FORMAT_ROWS):
         architecture = architecture_of(row.pipeline)
-        formats = ", ".join(FORMATS[architecture])
+        formats = " · ".join(FORMATS[architecture])
         lines.append(f"| `{architecture.value}` | {formats} |")
     return "\n".join(lines)
 
