@@ -187,6 +187,7 @@ class PipelineManager:
         base.pipeline = None
         base.adapters.clear()
         base.scheduler = base.preview = base.proof = None
+        base.encodings.clear()
 
     def drop_adapter(self, base: ResidentBase, sha256: str) -> Adapter:
         """Take one LoRA out of a base."""

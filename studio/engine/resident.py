@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from studio.engine.families import Family
+from studio.engine.families import Encoded, Family
 from studio.engine.folder import Pipeline
 from studio.engine.probe import Reading
 from studio.placement import Offload
@@ -74,6 +74,7 @@ class ResidentBase:
         adapters: resident LoRAs by the SHA-256 of their file.
         proof: None before the first one, and after a LoRA came or went.
         effects: (state of the base, of the LoRAs at work) → measured effect; the latest ones.
+        encodings: prompts as they were read lately (see ``encodings``).
         spoiled: why this pipeline must not be used again; None while it may.
         preview: (latent channels + 1, 3) map from latents to RGB, fitted on first use.
     """
@@ -94,6 +95,7 @@ class ResidentBase:
     adapters: dict[str, Adapter] = field(default_factory=dict)
     proof: Proof | None = None
     effects: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
+    encodings: dict[str, Encoded] = field(default_factory=dict, repr=False)
     spoiled: str | None = None
     preview: torch.Tensor | None = None
     used: int = 0

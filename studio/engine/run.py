@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from studio.engine.adapters import LoraSet, set_loras
 from studio.engine.admission import WantedLora
 from studio.engine.device import free_memory, named_errors
+from studio.engine.encodings import encode_once
 from studio.engine.generate import Run, generate_image
 from studio.engine.job import Job, Publish, RunCancelled
 from studio.engine.libraries import listen
 from studio.engine.pipelines import PipelineManager
-from studio.engine.prompts import encode
 from studio.engine.resident import ResidentBase
 from studio.engine.vae import set_decoding
 from studio.errors import ContractBroken
@@ -58,7 +58,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
             named_errors(base.device, "the prompt"),
             listen(base.places, python_warnings=False) as said,
         ):
-            encoded = encode(base.family, base.pipeline, plan, references)
+            encoded = encode_once(base, loras, plan, references)
         set_decoding(base.pipeline, plan)
         run = Run(job, base, loras, encoded, references, cancel, publish, seconds, [*heard, *said])
         for index in range(plan.count):

@@ -1,0 +1,150 @@
+"""A comparison against its bare denoising steps: python -m benchmarks.compare_cost
+
+Four arms of Mini with *Pen & Ink*, the two controls among them, from nothing made to the stored
+record and its contact sheet. The bare side is diffusers alone: the same cells' denoising loops on
+prompts read beforehand, without VAE, PNG, probe or record. Both run in one process, in turns,
+warm; the time is the processor's (all threads), so that other programs do not count.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+
+from benchmarks.image_overhead import bare_pipeline
+from studio.architecture import Mode
+from studio.comparing import Comparing
+from studio.comparison.events import Compared
+from studio.comparison.validity import Verdict
+from studio.grid import ComparisonPlan, four_arms
+from studio.plan import RunPlan
+from studio.request import GenerationRequest, LoraChoice, PromptEncoder
+from studio.settings import Settings
+from studio.workspace import Workspace
+
+LIMIT = 1.05
+
+
+def request(seed: int) -> GenerationRequest:
+    """The native encoder, since the bare pipeline has no other."""
+    return GenerationRequest(
+        base="mini",
+        mode=Mode.LORA_WITH_TRIGGER,
+        prompt="a rocket on a blue background",
+        loras=(LoraChoice(slug="pen-ink-mini"),),
+        prompt_encoder=PromptEncoder.NATIVE,
+        seed=seed,
+    )
+
+
+class Bare:
+    """The cells' denoising loops in diffusers alone."""
+
+    def __init__(self, pipeline: StableDiffusionPipeline, plans: Sequence[RunPlan]) -> None:
+        self._pipeline = pipeline
+        self._plans = plans
+        self._read = [self._encode(plan) for plan in plans]
+
+    def _switch(self, plan: RunPlan) -> None:
+        if plan.loras:
+            self._pipeline.enable_lora()
+            self._pipeline.set_adapters(["lora"], [plan.loras[0].strength.value])
+        else:
+            self._pipeline.disable_lora()
+
+    @torch.no_grad()
+    def _encode(self, plan: RunPlan) -> tuple[torch.Tensor, torch.Tensor]:
+        self._switch(plan)
+        read: tuple[torch.Tensor, torch.Tensor] = self._pipeline.encode_prompt(
+            plan.prompt.text, "cpu", 1, True, plan.prompt.negative_text
+        )
+        return read
+
+    def run(self) -> None:
+        for plan, (prompt, negative) in zip(self._plans, self._read, strict=True):
+            self._switch(plan)
+            self._pipeline(
+                prompt_embeds=prompt,
+                negative_prompt_embeds=negative,
+                num_inference_steps=plan.settings.steps.value,
+                guidance_scale=plan.settings.guidance_scale.value,
+                width=plan.settings.width.value,
+                height=plan.settings.height.value,
+                generator=torch.Generator("cpu").manual_seed(plan.seed),
+                output_type="latent",
+            )
+
+
+def compare(comparing: Comparing, plan: ComparisonPlan, session: str) -> None:
+    """
+    Raises:
+        SystemExit: the comparison is not valid, so its time would be of something else.
+    """
+    events = list(comparing.run(plan, session, threading.Event(), fresh=True))
+    last = events[-1]
+    if not isinstance(last, Compared) or last.record.validity.verdict is not Verdict.VALID:
+        raise SystemExit(f"The comparison is not valid: {last}")
+
+
+def processor_seconds(work: Callable[[], None]) -> float:
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def measure(
+    workspace: Workspace, name: str, make: Callable[[int], ComparisonPlan], turns: int
+) -> float:
+    """Print and return studio / bare, the median of ``turns`` turns; one more warms up."""
+    comparing, session = Comparing(workspace), workspace.open_session()
+    pipeline = bare_pipeline(workspace, make(0).cells[-2].plan)
+    ours, theirs = [], []
+    for turn in range(turns + 1):
+        plan = make(turn)
+        bare = Bare(pipeline, [cell.plan for cell in plan.cells])
+        pair = [(lambda p=plan: compare(comparing, p, session), ours), (bare.run, theirs)]
+        for work, times in pair if turn % 2 == 0 else reversed(pair):
+            times.append(processor_seconds(work))
+    ratios = [one / other for one, other in zip(ours[1:], theirs[1:], strict=True)]
+    ratio = statistics.median(ratios)
+    print(
+        f"{name}: studio {statistics.median(ours[1:]):.2f} s, bare denoising "
+        f"{statistics.median(theirs[1:]):.2f} s, ratio {ratio:.3f} "
+        f"({min(ratios):.3f} to {max(ratios):.3f}, {turns} turns)"
+    )
+    return ratio
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = Settings.from_env(os.environ | {"OUTPUTS": str(folder / "outputs")}, folder)
+        with closing(Workspace.open(settings)) as workspace:
+            comparing = Comparing(workspace)
+
+            def arms(turn: int) -> ComparisonPlan:
+                plan = comparing.plan(four_arms(request(turn)))
+                assert isinstance(plan, ComparisonPlan), plan
+                return plan
+
+            ratio = measure(workspace, "four arms, exact", arms, options.turns)
+    print(f"limit {LIMIT}")
+    if ratio > LIMIT:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Equal prompts encoded once: what was read is kept with the base it was read by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from studio.contract import fingerprint
+from studio.engine.adapters import LoraSet
+from studio.engine.families import Encoded
+from studio.engine.prompts import encode
+from studio.engine.resident import ResidentBase
+from studio.engine.state import base_state, lora_state
+from studio.plan import RunPlan
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KEPT = 16
+"""Encodings a base keeps; the one that was not asked for the longest goes."""
+
+_NOT_READ = frozenset({"steps", "scheduler", "width", "height", "dtype"})
+"""Settings that no encoder reads."""
+
+
+def encode_once(
+    base: ResidentBase, loras: LoraSet, plan: RunPlan, references: Sequence[Image]
+) -> Encoded:
+    """As ``prompts.encode``, or what it gave before for the same words in the same state.
+
+    Raises:
+        As ``prompts.encode``.
+    """
+    key = _key(base, loras, plan)
+    encoded = base.encodings.pop(key, None)
+    if encoded is None:
+        encoded = encode(base.family, base.pipeline, plan, references)
+        if len(base.encodings) >= KEPT:
+            base.encodings.pop(next(iter(base.encodings)))
+    base.encodings[key] = encoded
+    # The pipeline gets lists of its own, whatever it does with them.
+    own = {
+        name: list(value) if isinstance(value, list) else value
+        for name, value in encoded.arguments.items()
+    }
+    return replace(encoded, arguments=own)
+
+
+def _key(base: ResidentBase, loras: LoraSet, plan: RunPlan) -> str:
+    """Changes with the words, what shapes their reading, and every weight they pass."""
+    read_by_lora = any(component != base.denoiser for component, _, _ in loras.scales)
+    settings = plan.settings.model_dump(mode="json", exclude=set(_NOT_READ))
+    return fingerprint(
+        {
+            "state": base_state(base.pipeline),
+            "loras": lora_state(base.pipeline) if read_by_lora else "",
+            "texts": [plan.prompt.text, plan.prompt.negative_text],
+            "encoder": plan.prompt_encoder.value,
+            "mode": plan.mode.value if plan.references else "",
+            "references": [each.sha256 for each in plan.references],
+            "size": _size(plan) if plan.references else [],
+            "settings": {
+                name: value.get("value") if isinstance(value, dict) else value
+                for name, value in settings.items()
+            },
+        }
+    )
+
+
+def _size(plan: RunPlan) -> list[int]:
+    return [plan.settings.width.value, plan.settings.height.value]
