@@ -59,6 +59,7 @@ def test_a_saved_picture_is_whole_and_found(outputs: Path) -> None:
             width=32,
             height=32,
             fingerprint=record.plan.fingerprint,
+            record=record.fingerprint,
             loras=("pen-ink-mini",),
         )
     ]

@@ -11,7 +11,18 @@ from collections.abc import Sequence
 import typer
 
 import studio
-from studio.cli import compare, doctor, downloads, files, gallery, making, page, presets, weights
+from studio.cli import (
+    compare,
+    doctor,
+    downloads,
+    files,
+    gallery,
+    making,
+    page,
+    presets,
+    review,
+    weights,
+)
 from studio.cli.console import Ended, ExitCode
 
 TYPER_USAGE = 2
@@ -35,6 +46,7 @@ app.add_typer(presets.app, name="presets")
 app.add_typer(weights.app, name="weights")
 app.command("download")(downloads.download)
 app.add_typer(gallery.app, name="gallery")
+app.add_typer(review.app, name="review")
 app.command("verify")(files.verify)
 app.command("doctor")(doctor.doctor)
 

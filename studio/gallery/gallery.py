@@ -23,6 +23,7 @@ from studio.gallery import picture
 from studio.gallery.comparison_files import SHEET_SUFFIX, sheet_of
 from studio.gallery.comparison_index import StoredComparison
 from studio.gallery.comparisons import Comparisons, Item
+from studio.gallery.decisions import Decisions
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
 from studio.gallery.kept import KeptReferences
 from studio.gallery.row import Facet, Facets, Filter, Picture, Row, Stamp, moment
@@ -76,6 +77,7 @@ class Gallery:
             raise durable.storage_error(error, outputs) from error
         self._index = PictureIndex(self.outputs / "index.sqlite", self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
+        self.decisions = Decisions(self.outputs / ".reviews")
         self.comparisons = Comparisons(self.outputs, self._index, self._indexed)
         self._references = KeptReferences(self.outputs / FOLDER)
         self._prepare()
@@ -186,7 +188,8 @@ class Gallery:
             raise durable.storage_error(error, self.outputs) from error
 
     def delete(self, path: Path | str) -> None:
-        """Remove a picture, its thumbnail, its row, and the references it used alone.
+        """Remove a picture, its thumbnail, its row, the decisions on it, and the references it
+        used alone.
 
         ``path`` is as for ``read``.
 
@@ -196,6 +199,7 @@ class Gallery:
         place = self._inside(path)
         name = self._name(place)
         references = self._indexed(lambda: self._index.references_of(name))
+        known = self._indexed(lambda: self._index.named([name]))
         try:
             place.unlink()
             durable.sync_folder(place.parent)
@@ -203,6 +207,9 @@ class Gallery:
             raise durable.storage_error(error, self.outputs) from error
         self._indexed(lambda: self._index.change(remove=[name]))
         self._forget_thumbnails([name])
+        for each in known:
+            if not self.with_record(each.record):
+                self.decisions.forget(each.record)
         try:
             self._references.forget(each for each in references if not self._uses(each))
         except OSError as error:

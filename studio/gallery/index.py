@@ -65,7 +65,7 @@ _TABLES = f"""
     COMMIT;
 """
 _COLUMNS = (
-    "name, created, base, base_label, mode, prompt, seed, width, height, fingerprint, "
+    "name, created, base, base_label, mode, prompt, seed, width, height, fingerprint, record, "
     "(SELECT json_group_array(lora) FROM picture_loras l WHERE l.name = p.name)"
 )
 
@@ -205,7 +205,7 @@ class PictureIndex:
         )
 
     def _picture(self, row: tuple[object, ...]) -> Picture:
-        name, created, base, label, mode, prompt, seed, width, height, plan, loras = row
+        name, created, base, label, mode, prompt, seed, width, height, plan, record, loras = row
         return Picture(
             path=self.root / str(name),
             name=str(name),
@@ -218,6 +218,7 @@ class PictureIndex:
             width=int(str(width)),
             height=int(str(height)),
             fingerprint=str(plan),
+            record=str(record),
             loras=tuple(sorted(json.loads(str(loras)))),
         )
 

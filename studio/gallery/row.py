@@ -39,7 +39,7 @@ class Picture:
         created: when its run finished, UTC.
         loras: slugs of the LoRAs that were applied.
         prompt: as typed.
-        fingerprint: the plan's.
+        fingerprint: the plan's; ``record`` is the whole record's.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class Picture:
     width: int
     height: int
     fingerprint: str
+    record: str
     loras: tuple[str, ...]
 
 

@@ -19,6 +19,7 @@ from studio.ui.compare_stage import CompareStage
 from studio.ui.gallery_events import NO_DELETING
 from studio.ui.html import EMPTY, Html, div, join, span, tag
 from studio.ui.live import Updates
+from studio.ui.review_panel import ReviewEvents
 from studio.ui.stage import file_url
 from studio.workspace import Workspace
 
@@ -33,6 +34,7 @@ class CompareLook:
         self._workspace = workspace
         self._may_delete = may_delete
         self._parts = parts
+        self.review = ReviewEvents(workspace, parts.review)
 
     def open(self, name: str) -> Updates:
         """A whole comparison, as it was stored: verdict, cells, the first and last arm."""
@@ -140,6 +142,7 @@ class CompareLook:
             parts.difference: difference,
             parts.numbers: join((numbers, _effects(record))),
             parts.contract: _contract(labels[1], sheet.of_record(picture)),
+            **self.review.show(str(cells[1].picture)),
         }
 
 

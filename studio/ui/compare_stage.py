@@ -5,8 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import compare_html
+from studio.ui import compare_html, review_panel
+from studio.ui.review_panel import ReviewParts
 from studio.ui.rows import PICK
+from studio.ui.studio_tab import KEEP_OPEN
 from studio.ui.zoom import ZOOM
 
 VIEWS = (("Slider", "slider"), ("Side by side", "sides"), ("Difference", "difference"))
@@ -36,10 +38,12 @@ class CompareStage:
     difference: gr.HTML
     numbers: gr.HTML
     contract: gr.HTML
+    review: ReviewParts
     stored: gr.State
 
     def all(self) -> list[Any]:
-        return [getattr(self, name) for name in self.__slots__]
+        own = [getattr(self, name) for name in self.__slots__ if name != "review"]
+        return [*own, *self.review.all()]
 
 
 def build(may_delete: bool) -> CompareStage:
@@ -84,7 +88,10 @@ def build(may_delete: bool) -> CompareStage:
         )
         difference = gr.HTML("", apply_default_css=False, visible=False, elem_id="difference")
         numbers = gr.HTML("", apply_default_css=False, elem_id="numbers")
-        contract = gr.HTML("", apply_default_css=False, elem_id="cell-contract")
+        contract = gr.HTML(
+            "", js_on_load=KEEP_OPEN, apply_default_css=False, elem_id="cell-contract"
+        )
+        review = review_panel.build("cell-review")
     return CompareStage(
         seal=seal,
         progress=progress,
@@ -106,5 +113,6 @@ def build(may_delete: bool) -> CompareStage:
         difference=difference,
         numbers=numbers,
         contract=contract,
+        review=review,
         stored=gr.State(""),
     )

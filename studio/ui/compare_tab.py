@@ -138,6 +138,7 @@ def _wire_look(made: CompareTab) -> None:
     parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown)
     gr.on([parts.left.input, parts.right.input], look.pair, inputs=pair, **shown)
     parts.view.input(look.view, inputs=parts.view, **shown)
+    look.review.wire(PRIVATE)
     parts.verify.click(look.verify, inputs=parts.stored, **shown)
     parts.delete.click(lambda: gr.Row(visible=True), outputs=parts.confirm, **PRIVATE)
     parts.keep.click(lambda: gr.Row(visible=False), outputs=parts.confirm, **PRIVATE)

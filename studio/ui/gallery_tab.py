@@ -5,9 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import grid
+from studio.ui import grid, review_panel
 from studio.ui.compare_tab import CompareTab
 from studio.ui.gallery_events import GalleryEvents, is_comparison
+from studio.ui.review_panel import ReviewEvents, ReviewParts
 from studio.ui.rows import PICK, picked
 from studio.ui.studio_tab import KEEP_OPEN, StudioTab, page_of, quick
 from studio.workspace import Workspace
@@ -66,13 +67,17 @@ class Others:
 
 def build(workspace: Workspace, others: Others, tab: gr.Tab, may_delete: bool) -> None:
     """Lay the tab out and wire it; call inside ``tab``."""
-    parts, buttons = _layout(may_delete)
+    parts, review, buttons = _layout(may_delete)
     events = GalleryEvents(workspace, parts, may_delete)
     private = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     _wire_list(parts, events, tab, private)
     _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
     _wire_use(parts, buttons, events, others)
+    decisions = ReviewEvents(workspace, review)
+    decisions.wire(private)
+    # Whatever opened a picture, its decisions come with it.
+    parts.opened.change(decisions.show, inputs=parts.opened, outputs=review.all(), **private)
 
 
 def _wire_use(
@@ -104,7 +109,7 @@ def _wire_use(
     others.compare.against_base(filled)
 
 
-def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
+def _layout(may_delete: bool) -> tuple[GalleryParts, ReviewParts, _Buttons]:
     with gr.Column(elem_classes="ls-library") as list_view:
         with gr.Row(elem_classes="ls-filters"):
             base = _filter("Base")
@@ -142,6 +147,7 @@ def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
                 said = gr.HTML("", apply_default_css=False)
             with gr.Column(scale=6, min_width=300):
                 contract = gr.HTML("", js_on_load=KEEP_OPEN, apply_default_css=False)
+                review = review_panel.build("review")
     parts = GalleryParts(
         base=base,
         lora=lora,
@@ -161,7 +167,7 @@ def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
         confirm=confirm,
         opened=gr.State(""),
     )
-    return parts, _Buttons(back, use, against, verify, delete, really, keep)
+    return parts, review, _Buttons(back, use, against, verify, delete, really, keep)
 
 
 def _filter(label: str) -> gr.Dropdown:

@@ -1,0 +1,116 @@
+"""``studio review``: decide on pictures, export the decisions, import a critic's scores."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.cli.console import Ended, ExitCode, command
+from studio.cli.options import Json, OutputDir, open_workspace, parse_text
+from studio.comparison.export import Judged, as_csv, as_jsonl
+from studio.comparison.review import PERSON, Judgement
+from studio.errors import GalleryError
+from studio.reviewing import Reviewing
+
+app = typer.Typer(
+    help="Decide on pictures; export decisions, import scores.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+MAX_FILE = 64 * 2**20
+"""Bytes of the largest file of scores."""
+
+
+class Format(StrEnum):
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+Note = Annotated[str, typer.Option(parser=parse_text, metavar="TEXT", help="Why.")]
+By = Annotated[str, typer.Option(parser=parse_text, metavar="NAME", help="Who decides.")]
+
+
+@app.command("set")
+def decide(
+    picture: Annotated[Path, typer.Argument(metavar="FILE", help="A picture of the gallery.")],
+    judgement: Annotated[
+        Judgement, typer.Argument(metavar="approve|reject|note", help="The decision.")
+    ],
+    note: Note = "",
+    by: By = PERSON,
+    output_dir: OutputDir = None,
+    as_json: Json = False,
+) -> None:
+    """Decide on one picture; the decision is bound to its whole record."""
+    if judgement is Judgement.SCORE:
+        raise typer.BadParameter("Scores are imported: studio review import FILE.")
+    with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
+        made = Reviewing(workspace.gallery).decide(picture.resolve(), judgement, note, by)
+        if as_json:
+            console.data(made.model_dump(mode="json"))
+        console.say(f"{made.judgement.value}, record {made.record_fingerprint[:12]}…")
+
+
+@app.command("export")
+def export(
+    form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.JSONL,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="A file; else standard output.")
+    ] = None,
+    output_dir: OutputDir = None,
+) -> None:
+    """Every decision with all fields of its contract and receipt."""
+    writers: dict[Format, Callable[[Sequence[Judged]], str]] = {
+        Format.JSONL: as_jsonl,
+        Format.CSV: as_csv,
+    }
+    with command(as_json=False) as console, closing(open_workspace(None, output_dir)) as workspace:
+        text = writers[form](list(Reviewing(workspace.gallery).judged()))
+        if output is None:
+            console.out.write(text)
+            return
+        try:
+            output.write_text(text, encoding="utf-8", newline="")
+        except OSError as error:
+            raise GalleryError(
+                f"{output} cannot be written: {error.strerror or error}.", "Name another file."
+            ) from error
+        console.say(str(output))
+
+
+@app.command("import")
+def take(
+    scores: Annotated[Path, typer.Argument(metavar="FILE", help="A critic's JSON Lines.")],
+    output_dir: OutputDir = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a critic's scores by the records' fingerprints; ends with 1 if a line is refused."""
+    with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
+        imported = Reviewing(workspace.gallery).take_scores(_read(scores))
+        if as_json:
+            refused = [{"line": each.line, "reason": each.reason} for each in imported.refused]
+            console.data({"taken": imported.taken, "refused": refused})
+        for each in imported.refused:
+            console.say(f"Refused, line {each.line}: {each.reason}.")
+        console.say(f"{imported.taken} scores taken, {len(imported.refused)} lines refused.")
+        if imported.refused:
+            raise Ended(ExitCode.FAILURE)
+
+
+def _read(path: Path) -> str:
+    """
+    Raises:
+        GalleryError: it cannot be read, or is larger than MAX_FILE.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise GalleryError(f"{path} has more than {MAX_FILE} bytes.", "Split the file.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GalleryError(
+            f"{path} cannot be read: {error}.", "Give a JSON Lines file."
+        ) from error

@@ -1,0 +1,97 @@
+"""Decisions on pictures, by people and critics, each bound to one record's fingerprint.
+
+The fingerprint covers plan, receipt and pixels: a picture that changes in any of them is another
+record, on which nobody has decided.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from studio.contract import Contract
+
+DECISION_SCHEMA = 1
+PERSON = "person"
+"""Who decided, where it was no critic."""
+MAX_NOTE = 4000
+MAX_LINES = 100_000
+
+Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Judgement(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+    NOTE = "note"
+    SCORE = "score"
+    """A critic's number."""
+
+
+class Decision(Contract):
+    """One decision; later ones stand beside it and never replace it.
+
+    Attributes:
+        by: ``person``, or the critic's name and version as it gives them.
+        score: of a critic, on its own scale; only with the judgement ``score``.
+        at: ISO 8601.
+    """
+
+    schema_version: int = DECISION_SCHEMA
+    record_fingerprint: Fingerprint
+    plan_fingerprint: Fingerprint
+    judgement: Judgement
+    note: str = Field(default="", max_length=MAX_NOTE)
+    by: str = Field(default=PERSON, min_length=1, max_length=120)
+    score: float | None = None
+    at: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.judgement is Judgement.SCORE) != (self.score is not None):
+            raise ValueError("a score comes with the judgement 'score', and only with it")
+        if self.judgement is Judgement.NOTE and not self.note.strip():
+            raise ValueError("a note needs words")
+        return self
+
+
+class Score(Contract):
+    """One line of a critic's file."""
+
+    record_fingerprint: Fingerprint
+    critic: str = Field(min_length=1, max_length=120)
+    score: float
+    note: str = Field(default="", max_length=MAX_NOTE)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A line that is not taken: its 1-based number, and why."""
+
+    line: int
+    reason: str
+
+
+def parse_scores(text: str) -> Iterator[tuple[int, Score] | RefusedLine]:
+    """A critic's JSON Lines, line by line; empty lines are skipped."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if number > MAX_LINES:
+            yield RefusedLine(number, f"the file has more than {MAX_LINES} lines")
+            return
+        if not line.strip():
+            continue
+        try:
+            yield number, Score.model_validate(json.loads(line))
+        except (ValidationError, ValueError, RecursionError) as error:
+            yield RefusedLine(number, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the line"
+        return f"{where}: {first['msg']}"
+    return "it is not JSON"

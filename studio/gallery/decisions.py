@@ -1,0 +1,78 @@
+"""Decisions on disk, one file for each record they are bound to.
+
+outputs/.reviews/<fingerprint of the record>.jsonl   only appended; gone with its last picture
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from studio import durable
+from studio.comparison.review import Decision
+from studio.contract import canonical_json
+from studio.errors import RecordError
+from studio.gallery.comparison_files import append_line
+
+_SUFFIX = ".jsonl"
+
+
+class Decisions:
+    """The decisions under ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, decision: Decision) -> None:
+        """Keep a decision, durably.
+
+        Raises:
+            GalleryError: when the disk does not take it.
+        """
+        line = canonical_json(decision.model_dump(mode="json")) + "\n"
+        append_line(self._path(decision.record_fingerprint), line)
+
+    def on(self, record_fingerprint: str) -> tuple[Decision, ...]:
+        """Every decision on exactly this record, oldest first.
+
+        Raises:
+            RecordError: a line is none, or is bound to another record.
+        """
+        path = self._path(record_fingerprint)
+        if not path.is_file():
+            return ()
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found = tuple(Decision.model_validate_json(line) for line in lines if line)
+        except (OSError, UnicodeDecodeError, ValidationError) as error:
+            raise _bad(path, type(error).__name__) from error
+        if any(each.record_fingerprint != record_fingerprint for each in found):
+            raise _bad(path, "a decision is bound to another record")
+        return found
+
+    def records(self) -> Iterator[str]:
+        """Fingerprints of the records that were decided on, sorted."""
+        if self.folder.is_dir():
+            for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+                yield path.name.removesuffix(_SUFFIX)
+
+    def forget(self, record_fingerprint: str) -> None:
+        """The last picture with this record is gone, and its decisions with it.
+
+        Raises:
+            GalleryError: when the disk does not let them go.
+        """
+        try:
+            self._path(record_fingerprint).unlink(missing_ok=True)
+        except OSError as error:
+            raise durable.storage_error(error, self.folder) from error
+
+    def _path(self, record_fingerprint: str) -> Path:
+        return self.folder / f"{record_fingerprint}{_SUFFIX}"
+
+
+def _bad(path: Path, reason: str) -> RecordError:
+    return RecordError(
+        f"The decisions in {path.name} cannot be read ({reason}).",
+        "Correct or remove the file; the pictures are untouched.",
+    )

@@ -1,0 +1,111 @@
+"""Decides on pictures of the gallery: people's decisions, critics' scores, and their export."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from studio.comparison.export import Judged
+from studio.comparison.review import (
+    PERSON,
+    Decision,
+    Judgement,
+    RefusedLine,
+    Score,
+    parse_scores,
+)
+from studio.errors import GalleryError
+from studio.gallery import Gallery
+from studio.gallery.decisions import Decisions
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of a critic's file: scores taken, and lines that were not."""
+
+    taken: int
+    refused: tuple[RefusedLine, ...]
+
+
+class Reviewing:
+    """Decisions on the pictures of one gallery."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._decisions: Decisions = gallery.decisions
+
+    def decide(
+        self, picture: Path | str, judgement: Judgement, note: str = "", by: str = PERSON
+    ) -> Decision:
+        """Keep a decision on the picture as it is now.
+
+        Raises:
+            GalleryError: there is no such picture, or the decision says nothing.
+        """
+        record = self._gallery.read(picture)
+        try:
+            decision = Decision(
+                record_fingerprint=record.fingerprint,
+                plan_fingerprint=record.plan_fingerprint,
+                judgement=judgement,
+                note=note.strip(),
+                by=by,
+                at=_now(),
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise GalleryError(f"{first['msg']}.", "Write the note, then add it.") from error
+        self._decisions.add(decision)
+        return decision
+
+    def on(self, picture: Path | str) -> tuple[Decision, ...]:
+        """Every decision on the picture as it is now, oldest first."""
+        return self._decisions.on(self._gallery.read(picture).fingerprint)
+
+    def judged(self) -> Iterator[Judged]:
+        """Every decision whose picture is still there, with its whole record."""
+        for fingerprint in self._decisions.records():
+            pictures = self._gallery.with_record(fingerprint)
+            if not pictures:
+                continue  # it cannot outlive its contract
+            record = self._gallery.read(pictures[0].path)
+            if record.fingerprint == fingerprint:
+                for decision in self._decisions.on(fingerprint):
+                    yield Judged(decision, pictures[0].name, record)
+
+    def take_scores(self, text: str) -> Imported:
+        """Keep a critic's scores (JSON Lines of ``record_fingerprint``, ``critic``, ``score``,
+        ``note``); a line whose record is not in the gallery is refused, and the others count."""
+        taken, refused = 0, []
+        for each in parse_scores(text):
+            if isinstance(each, RefusedLine):
+                refused.append(each)
+                continue
+            number, score = each
+            pictures = self._gallery.with_record(score.record_fingerprint)
+            if not pictures:
+                short = score.record_fingerprint[:12]
+                reason = f"no picture in the gallery has the record {short}…"
+                refused.append(RefusedLine(number, reason))
+            else:
+                self._decisions.add(_decision(score, pictures[0].fingerprint))
+                taken += 1
+        return Imported(taken, tuple(refused))
+
+
+def _decision(score: Score, plan_fingerprint: str) -> Decision:
+    return Decision(
+        record_fingerprint=score.record_fingerprint,
+        plan_fingerprint=plan_fingerprint,
+        judgement=Judgement.SCORE,
+        note=score.note,
+        by=score.critic,
+        score=score.score,
+        at=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

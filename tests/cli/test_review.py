@@ -1,0 +1,31 @@
+"""``studio review``: decide, export, import."""
+
+import json
+from pathlib import Path
+
+from studio.gallery import Gallery
+from tests.cli.conftest import Cli
+from tests.records import flat, run_record
+
+UNKNOWN = "0" * 64
+
+
+def test_the_command_line_decides_exports_and_imports(cli: Cli, tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "outputs")
+    path = gallery.save(flat(), run_record(flat()))
+    made = cli("review", "set", path, "approve", "--note", "clean lines", "--json")
+    assert made.code == 0, made.err
+    fingerprint = made.json["record_fingerprint"]
+    (line,) = cli("review", "export").lines
+    assert line["decision"]["note"] == "clean lines"
+    assert cli("review", "export", "--format", "csv", "--output", "d.csv").code == 0
+    assert "clean lines" in Path("d.csv").read_text()
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text(json.dumps({"record_fingerprint": fingerprint, "critic": "c", "score": 1.0}))
+    assert cli("review", "import", scores).code == 0
+    scores.write_text(json.dumps({"record_fingerprint": UNKNOWN, "critic": "c", "score": 1.0}))
+    refused = cli("review", "import", scores, "--json")
+    assert refused.code == 1
+    assert refused.json["refused"][0]["line"] == 1
+    assert cli("review", "set", path, "score").code == 64
+    assert cli("review", "set", path, "note").code == 1
