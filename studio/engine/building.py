@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from studio.engine.deltas import Delta, Full, Hadamard, Kronecker, Operation, Product, rows_of
+from studio.engine.deltas import (
+    Delta,
+    Factor,
+    Full,
+    Hadamard,
+    Kronecker,
+    Operation,
+    Product,
+    rows_of,
+)
 from studio.engine.dora import Decomposed, ratios, weight_of
 from studio.engine.gate import Target
 from studio.engine.lora_file import LoraLayer
@@ -74,14 +83,6 @@ def _acts(built: Built) -> bool:
     return all(bool(part.any()) for part in built.weights) or bias is not None
 
 
-def _convolution(base: nn.Conv2d, rank: int) -> nn.Conv2d:
-    """Reads as ``base`` does, and gives ``rank`` channels; without weights."""
-    made = nn.Conv2d(base.in_channels, rank, 1, bias=False, device="meta")
-    made.kernel_size, made.stride, made.dilation = base.kernel_size, base.stride, base.dilation
-    made.padding = base.padding
-    return made
-
-
 class _Layer:
     """One layer of the file; builds the same ΔW for each module that has rows of it."""
 
@@ -102,23 +103,13 @@ class _Layer:
 
     def _plain(self, target: Target) -> Built:
         """peft's own two matrices, so that what it computes is what it computes for diffusers."""
-        base, rank = target.base, self._rank
-        # Parts of a fused layer share one tensor for ``down``.
-        down, up = self._down(base), rows_of(self._part("up").flatten(1), target.rows)
-        first: nn.Module
-        second: nn.Module
-        if isinstance(base, nn.Conv2d):
-            first = _convolution(base, rank)
-            second = nn.Conv2d(rank, up.shape[0], 1, bias=False, device="meta")
+        operation = Operation.of(target.base)
+        up = rows_of(self._part("up").flatten(1), target.rows)
+        if operation.convolution is not None:
             up = up[:, :, None, None]
-        else:
-            first = nn.Linear(down.shape[1], rank, bias=False, device="meta")
-            second = nn.Linear(rank, up.shape[0], bias=False, device="meta")
-        first.weight = nn.Parameter(down, requires_grad=False)
-        second.weight = nn.Parameter(up.contiguous(), requires_grad=False)
-        bias = self._bias(target.rows)
-        if bias is not None:
-            second.bias = nn.Parameter(bias, requires_grad=False)
+        # Parts of a fused layer share one tensor for ``down``.
+        first = Factor(self._down(target.base), operation)
+        second = Factor(up.contiguous(), operation.of_points, self._bias(target.rows))
         return self._made(target, first, second, self._layer.scale)
 
     def _placed(self, target: Target, delta: Delta, scale: float) -> Built:

@@ -37,10 +37,15 @@ class Operation:
             {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
         )
 
-    def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if self.convolution is None:
-            return functional.linear(x, weight)
-        return functional.conv2d(x, weight, None, **self.convolution)
+            return functional.linear(x, weight, bias)
+        return functional.conv2d(x, weight, bias, **self.convolution)
+
+    @property
+    def of_points(self) -> Operation:
+        """The same on each point of the output by itself: what follows a first factor."""
+        return Operation() if self.convolution is None else Operation({})
 
     def by_channel(self, vector: Tensor) -> Tensor:
         """One number per channel, shaped to multiply an input or an output."""
@@ -77,6 +82,26 @@ class Delta(nn.Module):
 
     def matrix(self) -> Tensor:
         raise NotImplementedError
+
+
+class Factor(Delta):
+    """One of peft's two matrices, with its bias if it has one.
+
+    It computes what the linear or convolution layer computes that peft would put here; made
+    from its weight, where theirs draw one that is then replaced.
+    """
+
+    def __init__(self, matrix: Tensor, operation: Operation, bias: Tensor | None = None) -> None:
+        super().__init__()
+        self.kernel = _frozen(matrix)
+        self.bias = None if bias is None else _frozen(bias)
+        self._operation = operation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._operation(x, self.kernel, self.bias)
+
+    def matrix(self) -> Tensor:
+        return self.kernel.float()
 
 
 class Product(Delta):

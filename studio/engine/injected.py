@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from peft import LoraConfig
 from peft.tuners.lora import Conv2d, Linear, LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
@@ -23,9 +22,6 @@ from studio.engine.folder import Pipeline
 
 Place = tuple[str, str, str]
 """(component, module, adapter name)."""
-
-_EMPTY = LoraConfig(init_lora_weights=False)
-_PLACEHOLDER = "empty"
 
 
 def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -121,17 +117,34 @@ def _wrapped(model: nn.Module, name: str) -> LoraLayer:
     module = model.get_submodule(name)
     if isinstance(module, LoraLayer):
         return module
-    kind = Conv2d if isinstance(module, nn.Conv2d) else Linear
-    with torch.device("meta"):
-        wrapper = kind(module, _PLACEHOLDER, config=_EMPTY, r=1, lora_alpha=1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # peft says that none is active then
-        wrapper.delete_adapter(_PLACEHOLDER)
-    wrapper.eval()
-    wrapper.enable_adapters(False)
+    kind = _EmptyConv2d if isinstance(module, nn.Conv2d) else _EmptyLinear
+    wrapper = kind(module)
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, wrapper)
     return wrapper
+
+
+class _EmptyLinear(Linear):  # type: ignore[misc]  # peft has no types
+    """peft's layer around a module, without its constructor's first adapter; switched off."""
+
+    def __init__(self, base: nn.Module) -> None:
+        nn.Module.__init__(self)
+        LoraLayer.__init__(self, base)
+        self.fan_in_fan_out = self.is_target_conv_1d_layer = False
+        self._active_adapter: list[str] = []
+        self._disable_adapters = True
+
+
+class _EmptyConv2d(Conv2d):  # type: ignore[misc]
+    """The same for a convolution."""
+
+    def __init__(self, base: nn.Module) -> None:
+        nn.Module.__init__(self)
+        LoraLayer.__init__(self, base)
+        self._kernel_dim = 4
+        self.conv_fn = nn.functional.conv2d
+        self._active_adapter: list[str] = []
+        self._disable_adapters = True
 
 
 def _enter(layer: LoraLayer, name: str, built: Built) -> None:
@@ -140,8 +153,8 @@ def _enter(layer: LoraLayer, name: str, built: Built) -> None:
     layer.lora_alpha[name] = built.scale * built.rank
     layer.scaling[name] = built.scale
     layer.lora_dropout[name] = nn.Identity()
-    layer.lora_A[name] = built.down.eval()
-    layer.lora_B[name] = built.up.eval()
+    layer.lora_A[name] = built.down
+    layer.lora_B[name] = built.up
     layer.use_rslora[name] = layer.use_dora[name] = False
     layer.lora_bias[name] = getattr(built.up, "bias", None) is not None
 

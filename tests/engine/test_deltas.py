@@ -311,3 +311,20 @@ def test_magnitudes_of_no_axis_are_refused(tmp_path: Path) -> None:
         apply(pipeline, path),
     ):
         pass
+
+
+def test_the_wrapper_is_what_peft_would_make() -> None:
+    """It leaves out peft's constructor, so it must set what that sets."""
+    from peft import LoraConfig
+    from peft.tuners.lora import Conv2d, Linear
+
+    for base, theirs in ((nn.Linear(2, 3), Linear), (nn.Conv2d(2, 3, 1), Conv2d)):
+        model = nn.ModuleDict({"layer": base})
+        ours = injected._wrapped(model, "layer")
+        made = theirs(base, "first", config=LoraConfig(), r=1, lora_alpha=1)
+        made.delete_adapter("first")
+        assert isinstance(ours, theirs)
+        assert vars(ours).keys() == vars(made).keys()
+        for name, value in vars(made).items():
+            if not name.startswith("_") and name != "training":
+                assert vars(ours)[name] == value, name
