@@ -52,7 +52,8 @@ def admit(
         LoraRefused, WeightsError, OutOfMemory, DeviceError.
     """
     file = read_lora(lora.slug, lora.path, lora.sha256)
-    layers = build(lora.slug, fit_to_base(file, base.pipeline, lora.waived), base.dtype)
+    targets = fit_to_base(file, base.pipeline, base.architecture, lora.waived)
+    layers = build(lora.slug, targets, base.dtype)
     make_room(_bytes(layers), base, needed)
     name = f"studio_{lora.sha256}"
     base.proof = None

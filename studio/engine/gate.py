@@ -58,11 +58,15 @@ def base_modules(component: nn.Module) -> dict[str, nn.Module]:
 
 
 def fit_to_base(
-    file: LoraFile, pipeline: Pipeline, waived: frozenset[str] = frozenset()
+    file: LoraFile,
+    pipeline: Pipeline,
+    architecture: str | None = None,
+    waived: frozenset[str] = frozenset(),
 ) -> tuple[Target, ...]:
     """Each layer's own modules, when every single one has its place and its widths.
 
     Args:
+        architecture: the base's, to be held against the verdict on the file.
         waived: layers that the plan says have no place; exactly those may be without.
 
     Raises:
@@ -72,7 +76,7 @@ def fit_to_base(
         component: base_modules(model) for component, model in components_of(pipeline).items()
     }
     shapes = {component: _shapes(found) for component, found in modules.items()}
-    fit = check_fit(file.inspection, shapes)
+    fit = check_fit(file.inspection, shapes, architecture=architecture)
     _demand(file.slug, fit, waived)
     return tuple(
         Target(
@@ -92,7 +96,7 @@ def _shapes(modules: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
 
 
 def _demand(slug: str, fit: Fit, waived: frozenset[str]) -> None:
-    if fit.doubled or not fit.placements or (fit.unplaced and not waived):
+    if fit.foreign or fit.doubled or not fit.placements or (fit.unplaced and not waived):
         raise LoraRefused(slug, fit.evidence, _WAY_OUT)
     if fit.unplaced != waived:
         strange = sorted(fit.unplaced ^ waived)

@@ -101,6 +101,7 @@ class PipelineManager:
         return ResidentBase(
             key=key,
             label=identity.label,
+            architecture=identity.architecture,
             family=family,
             denoiser=traits_of(identity.architecture).denoiser,
             pipeline=pipeline,

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from studio.architecture import Architecture
 from studio.engine.families import Encoded, Family
 from studio.engine.folder import Pipeline
 from studio.engine.probe import Reading
@@ -63,6 +64,7 @@ class ResidentBase:
 
     Attributes:
         key: (SHA-256 of the base's identity, dtype, offload).
+        architecture: as its preset says it.
         family: its architecture's way through the engine.
         denoiser: the name of the component that denoises.
         size: bytes of the base's own weights on the device, at most at one time.
@@ -81,6 +83,7 @@ class ResidentBase:
 
     key: BaseKey
     label: str
+    architecture: Architecture
     family: Family
     denoiser: str
     pipeline: Pipeline

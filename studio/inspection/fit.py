@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from studio.inspection.families import LABELS
 from studio.inspection.lora import LoraInspection
 from studio.inspection.lora_module import LoraModule, widths
 from studio.inspection.places import Places, Shapes, component_of
 from studio.inspection.slot import Placement, Slot
+from studio.inspection.verdict import UNKNOWN
 
 NAMED = 3
 """How many layers a sentence names; all of them stand in the fields."""
@@ -44,6 +46,8 @@ class Fit:
             belong to no layer: what a waiver has to name.
         doubled: base modules that more than one layer of the file claims.
         unaccounted: tensors of the file that belong to no layer.
+        foreign: whether the tensors say that the file was made for another family: of such a
+            one layers may fit by their names and widths alone.
         evidence: sentences with both sides; empty when the file fits.
     """
 
@@ -53,6 +57,7 @@ class Fit:
     unplaced: frozenset[str]
     doubled: tuple[str, ...]
     unaccounted: tuple[str, ...]
+    foreign: bool
     evidence: tuple[str, ...]
 
     @property
@@ -67,17 +72,21 @@ class Fit:
     @property
     def fits(self) -> bool:
         """Whether every tensor of the file has its place in the base, and there is one."""
-        return bool(self.placements) and not (self.unplaced or self.doubled)
+        return bool(self.placements) and not (self.unplaced or self.doubled or self.foreign)
 
 
 def check_fit(
-    inspection: LoraInspection, shapes: Mapping[str, Shapes], base_label: str = "the base"
+    inspection: LoraInspection,
+    shapes: Mapping[str, Shapes],
+    base_label: str = "the base",
+    architecture: str | None = None,
 ) -> Fit:
     """Compare every layer of the file with ``<module>.weight`` of the base.
 
     Args:
         shapes: component → tensor name → shape, as in ``BaseWeights.shapes``.
         base_label: what the evidence calls the base, for example ``Mini``.
+        architecture: the base's, to be held against the verdict on the file; None is not.
     """
     places = {component: Places.of(tensors) for component, tensors in shapes.items()}
     found = _Found()
@@ -86,12 +95,12 @@ def check_fit(
         known = places.get(component)
         slots = known.find(module.name) if known else ()
         if known is None or not slots:
-            found.missing.append(module)
+            found.missing.append((component, module))
         elif not _same(module, slots, known.shapes):
             found.mismatched.append((component, module, *_whole(slots, known.shapes)))
         else:
             found.place(component, module, slots)
-    missing = tuple(layer_name(module) for module in found.missing)
+    missing = tuple(layer_name(module) for _, module in found.missing)
     wrong = (layer_name(clash[1]) for clash in found.mismatched)
     return Fit(
         placements=tuple(found.placements),
@@ -100,8 +109,26 @@ def check_fit(
         unplaced=frozenset((*missing, *wrong, *inspection.unaccounted)),
         doubled=tuple(found.doubled),
         unaccounted=inspection.unaccounted,
-        evidence=tuple(_evidence(inspection, found, shapes, base_label)),
+        foreign=_foreign(inspection, architecture),
+        evidence=(
+            *_evidence(inspection, found, shapes, base_label),
+            *_foreign_evidence(inspection, architecture, base_label),
+        ),
     )
+
+
+def _foreign(inspection: LoraInspection, architecture: str | None) -> bool:
+    families = inspection.candidates or (inspection.architecture,)
+    return architecture is not None and not {architecture, UNKNOWN}.intersection(families)
+
+
+def _foreign_evidence(
+    inspection: LoraInspection, architecture: str | None, base: str
+) -> tuple[str, ...]:
+    if architecture is None or not _foreign(inspection, architecture):
+        return ()
+    said = inspection.evidence[0] if inspection.evidence else ""
+    return (f"{said} {base} is {LABELS[architecture]}.",)
 
 
 def layer_name(module: LoraModule) -> str:
@@ -115,7 +142,7 @@ _Clash = tuple[str, LoraModule, str, tuple[int, ...]]
 @dataclass(slots=True)
 class _Found:
     placements: list[Placement] = field(default_factory=list)
-    missing: list[LoraModule] = field(default_factory=list)
+    missing: list[tuple[str, LoraModule]] = field(default_factory=list)
     mismatched: list[_Clash] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     taken: set[tuple[str, str]] = field(default_factory=set)
@@ -168,7 +195,7 @@ def _evidence(
     if found.mismatched and not sentences:
         sentences.append(_mismatch_sentence(found.mismatched, base))
     sentences += _absent_components(found.missing, shapes, base)
-    there = [module for module in found.missing if module.component in shapes]
+    there = [module for component, module in found.missing if component in shapes]
     if there:
         names = _some([module.name for module in there])
         do_not = "does not" if len(there) == 1 else "do not"
@@ -203,9 +230,9 @@ def _width_evidence(
 
 
 def _absent_components(
-    missing: Sequence[LoraModule], shapes: Mapping[str, Shapes], base: str
+    missing: Sequence[tuple[str, LoraModule]], shapes: Mapping[str, Shapes], base: str
 ) -> list[str]:
-    absent = sorted({module.component for module in missing} - set(shapes))
+    absent = sorted({component for component, _ in missing} - set(shapes))
     has = ", ".join(sorted(shapes)) or "none"
     return [
         f"The file changes {name}, which {base} does not have (it has {has})." for name in absent

@@ -1,4 +1,4 @@
-"""How loading a LoRA fails without saying so on SD1.5-structure: each way is refused by name.
+"""How loading a LoRA fails without saying so: each way is refused by name, or applied in full.
 
 The numbers are those of the list of reproduced behaviours of diffusers 0.42, peft 0.21 and
 transformers 5.23 that the engine was written against.
@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
 
 from studio.engine import Engine
+from studio.engine.injected import lora_layers
 from studio.errors import ContractBroken, LoraRefused, WeightsError
 from tests import tiny
 from tests.plans import make_job, pictures, pixels
 
 Tensors = dict[str, torch.Tensor]
 Change = Callable[[Tensors], Tensors]
+Refused = Callable[..., None]
 
 
 def _renamed(old: str, new: str) -> Change:
@@ -49,32 +50,32 @@ def _extra(key: str) -> Change:
 
 
 BROKEN: dict[str, tuple[str, Change, str]] = {
-    "1_transformer_prefix": (
+    "fact_01_transformer_prefix": (
         "plain", _renamed("unet.", "transformer."), "changes transformer, which the base does not",
     ),
-    "2_second_text_encoder": (
+    "fact_02_second_text_encoder": (
         "text", _renamed("text_encoder.", "text_encoder_2."), "changes text_encoder_2",
     ),
-    "2_conditioner": (
+    "fact_02_conditioner": (
         "plain", _extra("conditioner.lora_A.weight"), r"no whole layer: conditioner\.lora_A",
     ),
-    "3_module_that_is_not_there": (
+    "fact_03_module_that_is_not_there": (
         "plain", _renamed("down_blocks.0.attentions.0", "down_blocks.7.attentions.0"),
         r"10 layers of the file do not exist in the base: down_blocks\.7",
     ),
-    "4_empty": ("plain", lambda _: {}, "holds no tensor"),
-    "10_a_lone_magnitude": (
+    "fact_04_empty": ("plain", lambda _: {}, "holds no tensor"),
+    "fact_10_a_lone_magnitude": (
         "kohya", _extra("lora_unet_conv_in.dora_scale"), r"conv_in\.dora_scale",
     ),
-    "10_a_lone_magnitude_of_peft": (
+    "fact_10_a_lone_magnitude_of_peft": (
         "plain", _extra("unet.conv_in.lora_magnitude_vector"), "lora_magnitude_vector",
     ),
-    "13_text_encoder_layer_too_many": (
+    "fact_13_text_encoder_layer_too_many": (
         "text", _renamed("encoder.layers.2", "encoder.layers.9"),
         r"6 layers of the file do not exist in the base: encoder\.layers\.9",
     ),
-    "14_nan": ("plain", _with("lora_B.weight", _nan), "not finite"),
-    "17_other_widths": (
+    "fact_14_nan": ("plain", _with("lora_B.weight", _nan), "not finite"),
+    "fact_17_other_widths": (
         "plain", _with("to_q.lora_A.weight", lambda t: torch.cat([t, t], 1)),
         "takes 64 and gives 32 features in the file, 32 and 32 in the base",
     ),
@@ -102,32 +103,66 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def refused(engine: Engine, tiny_base: Path) -> Refused:
+    """Run a job with a file; it must be refused with this evidence, and nothing stay behind."""
+
+    def check(path: Path, evidence: str = "") -> None:
+        with pytest.raises(LoraRefused, match=evidence):
+            pictures(engine, make_job(tiny_base, (path, 1.0)))
+        assert not _wrapped(engine)
+
+    return check
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_is_refused_before_the_load(
-    name: str, engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+    name: str, refused: Refused, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     source, change, evidence = BROKEN[name]
-    broken = tiny.rewrite(tiny_loras[source], tmp_path / "broken.safetensors", change)
-    with pytest.raises(LoraRefused, match=evidence):
-        pictures(engine, make_job(tiny_base, (broken, 1.0)))
-    assert not _wrapped(engine)
+    refused(tiny.rewrite(tiny_loras[source], tmp_path / "broken.safetensors", change), evidence)
 
 
 def _wrapped(engine: Engine) -> list[str]:
     """Modules of the resident pipelines that carry a LoRA layer."""
     manager = engine._manager
     assert manager is not None
-    return [
-        name
-        for base in manager._bases.values()
-        for part in (base.pipeline.unet, base.pipeline.text_encoder)
-        for name, module in part.named_modules()
-        if isinstance(module, BaseTunerLayer)
-    ]
+    return [name for base in manager._bases.values() for _, name, _ in lora_layers(base.pipeline)]
+
+
+@pytest.mark.parametrize("prefix", ["", "diffusion_model.", "base_model.model."])
+def test_fact_01_prefixes_that_diffusers_drops_are_applied(
+    prefix: str, engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    renamed = tiny.rewrite(
+        tiny_loras["plain"], tmp_path / "renamed.safetensors", _renamed("unet.", prefix)
+    )
+    (made,) = pictures(engine, make_job(tiny_base, (renamed, 1.0)))
+    (unet,) = made.receipt.loras[0].components
+    assert (unet.targeted, unet.applied) == (48, 48)
+    assert made.image.tobytes() == pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+
+
+def test_fact_10_dora_is_applied_as_dora(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """diffusers strips the magnitudes with a warning, and applies what is left."""
+
+    def with_magnitude(tensors: Tensors) -> Tensors:
+        up = _first(tensors, "attn1.to_q.lora_B.weight")
+        magnitude = torch.full((len(tensors[up]),), 2.0)
+        return tensors | {up.replace("lora_B", "lora_magnitude_vector"): magnitude}
+
+    dora = tiny.rewrite(tiny_loras["plain"], tmp_path / "dora.safetensors", with_magnitude)
+    (made,) = pictures(engine, make_job(tiny_base, (dora, 1.0)))
+    assert made.receipt.loras[0].components[0].applied == 48
+    assert made.image.tobytes() != pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+    (off,) = pictures(engine, make_job(tiny_base, (dora, 0.0)))
+    assert off.image.tobytes() == pixels(engine, tiny_base)
 
 
 @pytest.mark.parametrize("minority", ["attn1_to_q", "_ff_net_2", "conv1"])
-def test_11_mixed_alphas_are_applied_layer_by_layer(
+def test_fact_11_mixed_alphas_are_applied_layer_by_layer(
     minority: str, engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     """diffusers gives the minority's attention layers the majority's alpha, with a warning."""
@@ -153,7 +188,7 @@ def test_11_mixed_alphas_are_applied_layer_by_layer(
     assert made.image.tobytes() == pixels(engine, tiny_base, (baked, 0.5))
 
 
-def test_12_alpha_of_the_header_is_applied(
+def test_fact_12_alpha_of_the_header_is_applied(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
     (made,) = pictures(engine, make_job(tiny_base, (tiny_loras["text"], 0.8)))
@@ -163,7 +198,7 @@ def test_12_alpha_of_the_header_is_applied(
     assert unet.scale_min == unet.scale_max == pytest.approx(0.8 * 4 / 8)
 
 
-def test_12_kohya_and_diffusers_files_of_one_scale_give_the_same_pixels(
+def test_fact_12_kohya_and_diffusers_files_of_one_scale_give_the_same_pixels(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     kohya = tiny.to_kohya(tiny_loras["text"], tmp_path / "same.safetensors", 4.0)
@@ -172,7 +207,7 @@ def test_12_kohya_and_diffusers_files_of_one_scale_give_the_same_pixels(
     )
 
 
-def test_13_text_encoder_file_without_out_proj_is_applied_in_full(
+def test_fact_13_text_encoder_file_without_out_proj_is_applied_in_full(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     """In the older naming; what would lose its attention layers is refused below."""
@@ -193,7 +228,7 @@ def test_13_text_encoder_file_without_out_proj_is_applied_in_full(
     assert text.targeted == text.applied == 15
 
 
-def test_13_old_attention_names_without_out_proj_are_applied(
+def test_fact_13_old_attention_names_without_out_proj_are_applied(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     """diffusers loads the MLP of such a file and drops its attention, with a report only."""
@@ -229,7 +264,20 @@ def test_text_encoder_alone(
     assert made.receipt.effect > 0
 
 
-def test_16_a_fused_pipeline_is_noticed_and_dropped(
+def test_fact_15_a_file_that_does_not_fit_leaves_no_other_at_work(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """diffusers' hotswap keeps the old LoRA applied, and raises nothing."""
+    before = pixels(engine, tiny_base)
+    first = pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+    change = _renamed("down_blocks.0", "down_blocks.7")
+    other = tiny.rewrite(tiny_loras["plain"], tmp_path / "other.safetensors", change)
+    with pytest.raises(LoraRefused, match="do not exist in the base"):
+        pictures(engine, make_job(tiny_base, (other, 1.0)))
+    assert pixels(engine, tiny_base) == before != first
+
+
+def test_fact_16_a_fused_pipeline_is_noticed_and_dropped(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
     """Nobody fuses here; if something did, the base proof would say so."""
@@ -247,7 +295,7 @@ def test_16_a_fused_pipeline_is_noticed_and_dropped(
     assert pixels(engine, tiny_base) == before
 
 
-def test_a_text_encoder_error_leaves_no_half_loaded_lora(
+def test_not_atomic_1_a_text_encoder_error_leaves_no_half_loaded_lora(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     """The denoiser loads first, so diffusers leaves it changed when the text encoder fails."""
@@ -258,7 +306,7 @@ def test_a_text_encoder_error_leaves_no_half_loaded_lora(
 
     bad = tiny.with_metadata(tiny_loras["text"], tmp_path / "bad.safetensors", demand_rank)
     kept = pixels(engine, tiny_base, (tiny_loras["plain"], 0.7))
-    with pytest.raises(LoraRefused):
+    with pytest.raises(LoraRefused, match="asks for rank 5 where"):
         pictures(engine, make_job(tiny_base, (bad, 1.0)))
     assert engine.memory().loras == 1
     (again,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 0.7)))
@@ -274,23 +322,16 @@ def test_a_text_encoder_error_leaves_no_half_loaded_lora(
         ("unet.modules_to_save", ["conv_in"]),
         ("unet.alpha_pattern", {"(a+)+$": 3}),
         ("unet.alpha_pattern", {"no.such.module": 3}),
+        ("unet.rank_pattern", {"to_q": 3}),
     ],
 )
 def test_a_header_that_asks_for_more_than_a_lora_is_refused(
-    key: str,
-    value: object,
-    engine: Engine,
-    tiny_base: Path,
-    tiny_loras: dict[str, Path],
-    tmp_path: Path,
+    key: str, value: object, refused: Refused, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     bad = tiny.with_metadata(
         tiny_loras["text"], tmp_path / "bad.safetensors", lambda f: f.update({key: value})
     )
-    before = pixels(engine, tiny_base)
-    with pytest.raises(LoraRefused):
-        pictures(engine, make_job(tiny_base, (bad, 1.0)))
-    assert pixels(engine, tiny_base) == before
+    refused(bad, "Its header")
 
 
 def test_dropout_of_the_training_does_not_reach_the_picture(
@@ -323,13 +364,12 @@ def test_ranks_that_differ_per_module_are_applied(
     assert made.receipt.loras[0].components[0].scale_min == 1.0
 
 
-def test_pickle_is_never_read(
-    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+def test_not_atomic_6_pickle_is_never_read(
+    refused: Refused, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "lora.bin"
     path.write_bytes(tiny_loras["plain"].read_bytes())
-    with pytest.raises(LoraRefused, match=r"not named \.safetensors"):
-        pictures(engine, make_job(tiny_base, (path, 1.0)))
+    refused(path, r"not named \.safetensors")
 
 
 def test_a_file_that_changed_since_the_plan_is_refused(

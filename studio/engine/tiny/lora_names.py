@@ -129,10 +129,16 @@ zimage_by_authors = _by(_ZIMAGE, keeps_others=True)
 
 
 def unet_by_authors(names: Sequence[str]) -> Fused:
-    """A U-Net's layers as Stability AI numbers them; see the walk in ``_numbered``."""
+    """A U-Net's layers as Stability AI numbers them; see the walk in ``_numbered``.
+
+    Raises:
+        ValueError: ``names`` are not all of the U-Net's, so that nobody can count.
+    """
     found = {}
     for name in names:
         theirs = _numbered(name, names)
+        if theirs.startswith(("down_blocks", "up_blocks")):
+            raise ValueError(f"{name} cannot be numbered without all the other layers")
         for ours, other in _INSIDE:
             theirs = re.sub(ours, other, theirs)
         found[theirs] = (name,)
