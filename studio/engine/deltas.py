@@ -59,6 +59,11 @@ class Operation:
         return torch.cat([output.narrow(axis, a, b - a) for a, b in rows], axis)
 
 
+def shape_of(layer: nn.Module) -> tuple[int, ...]:
+    """Of a base's linear or convolution layer, wherever its weight is kept."""
+    return tuple(layer.get_parameter("weight").shape)
+
+
 def rows_of(tensor: Tensor, rows: Rows) -> Tensor:
     """Those rows of a matrix, in their order; the tensor itself if all of them."""
     return torch.cat([tensor[start:end] for start, end in rows]) if rows else tensor

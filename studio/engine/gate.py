@@ -9,7 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from studio.engine.components import components_of
-from studio.engine.dora import weight_of
+from studio.engine.deltas import shape_of
 from studio.engine.folder import Pipeline
 from studio.engine.lora_file import LoraFile, LoraLayer
 from studio.errors import LoraRefused
@@ -92,7 +92,7 @@ def fit_to_base(
 
 
 def _shapes(modules: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": tuple(weight_of(module).shape) for name, module in modules.items()}
+    return {f"{name}.weight": shape_of(module) for name, module in modules.items()}
 
 
 def _demand(slug: str, fit: Fit, waived: frozenset[str]) -> None:
