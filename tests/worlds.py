@@ -12,7 +12,7 @@ from studio.prompt import TokenCounter
 from studio.request import GenerationRequest, LoraChoice, ReferenceImage
 from studio.resolve import Runtime, resolve
 from studio.violations import Violation
-from tests.world import BASE_SHAPES, lora_weights
+from tests.world import BASE_SHAPES, CROSS_ATTENTION, lora_weights
 
 AROUND = 12
 """Tokens that these worlds' encoders need beside a text."""
@@ -26,6 +26,13 @@ def architecture_of(pipeline: str) -> Architecture:
 def letters(text: str) -> list[tuple[int, int]]:
     """One token a letter, blanks left out."""
     return [(place, place + 1) for place, letter in enumerate(text) if not letter.isspace()]
+
+
+WIDTH = 96
+"""Features that the cross-attention reads: as in no family, so that any may be asked about."""
+SHAPES = BASE_SHAPES | {
+    "unet": BASE_SHAPES["unet"] | {f"{CROSS_ATTENTION}.to_k.weight": (64, WIDTH)}
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +119,12 @@ class World:
         base = BaseWeights(
             path=Path(),
             files=(FileIdentity(name="x", sha256="a" * 64, size=1),),
-            shapes=BASE_SHAPES,
+            shapes=SHAPES,
             ignores_guidance=self.ignores_guidance,
         )
         return Inventory(
             bases={"base": base},
-            loras={} if self.lora is None else {"ink": self.file or lora_weights("b" * 64)},
+            loras={} if self.lora is None else {"ink": self.file or lora_weights("b" * 64, WIDTH)},
             expected_at={slug: Path(slug) for slug in ("base", "ink")},
             references=frozenset({PICTURE.sha256}),
         )

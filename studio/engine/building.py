@@ -17,8 +17,9 @@ from studio.engine.deltas import (
     Operation,
     Product,
     rows_of,
+    shape_of,
 )
-from studio.engine.dora import Decomposed, ratios, weight_of
+from studio.engine.dora import Decomposed, ratios
 from studio.engine.gate import Target
 from studio.engine.lora_file import LoraLayer
 from studio.errors import LoraRefused
@@ -157,11 +158,11 @@ class _Layer:
         elif target.rows:
             text = f"{target.name} is part of a fused layer with a Tucker core."
             raise LoraRefused(self._slug, (text,), _WAY_OUT)
-        return Hadamard(parts, tuple(weight_of(target.base).shape), Operation.of(target.base))
+        return Hadamard(parts, shape_of(target.base), Operation.of(target.base))
 
     def _kronecker(self, target: Target) -> Delta:
         left, right = self._factor("w1").flatten(1), self._factor("w2")
-        shape = weight_of(target.base).shape
+        shape = shape_of(target.base)
         if len(shape) == 4:
             right = right.reshape(right.shape[0], shape[1] // left.shape[1], *shape[2:])
         else:
@@ -181,7 +182,7 @@ class _Layer:
 
     def _full(self, target: Target) -> Delta:
         difference = rows_of(self._part("diff"), target.rows)
-        shape = weight_of(target.base).shape
+        shape = shape_of(target.base)
         return Full(difference.reshape(shape), Operation.of(target.base))
 
     def _decomposed(self, targets: Sequence[Target]) -> list[Built]:
@@ -217,7 +218,7 @@ class _Layer:
 
     def _down(self, base: nn.Module) -> Tensor:
         down = self._part("down")
-        wanted = (down.shape[0], *weight_of(base).shape[1:])
+        wanted = (down.shape[0], *shape_of(base)[1:])
         return down if tuple(down.shape) == wanted else down.reshape(wanted)
 
     def _bias(self, rows: Rows) -> Tensor | None:

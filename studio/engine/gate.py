@@ -77,7 +77,7 @@ def fit_to_base(
     }
     shapes = {component: _shapes(found) for component, found in modules.items()}
     fit = check_fit(file.inspection, shapes, architecture=architecture)
-    _demand(file.slug, fit, waived)
+    _demand(file, fit, waived)
     return tuple(
         Target(
             placement.component,
@@ -95,8 +95,11 @@ def _shapes(modules: Mapping[str, nn.Module]) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": shape_of(module) for name, module in modules.items()}
 
 
-def _demand(slug: str, fit: Fit, waived: frozenset[str]) -> None:
-    if fit.foreign or fit.doubled or not fit.placements or (fit.unplaced and not waived):
+def _demand(file: LoraFile, fit: Fit, waived: frozenset[str]) -> None:
+    slug = file.slug
+    if fit.foreign:
+        raise LoraRefused(slug, (*file.inspection.evidence[:1], *fit.evidence), _WAY_OUT)
+    if fit.doubled or not fit.placements or (fit.unplaced and not waived):
         raise LoraRefused(slug, fit.evidence, _WAY_OUT)
     if fit.unplaced != waived:
         strange = sorted(fit.unplaced ^ waived)

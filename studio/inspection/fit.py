@@ -127,8 +127,7 @@ def _foreign_evidence(
 ) -> tuple[str, ...]:
     if architecture is None or not _foreign(inspection, architecture):
         return ()
-    said = inspection.evidence[0] if inspection.evidence else ""
-    return (f"{said} {base} is {LABELS[architecture]}.",)
+    return (f"Such layers are not of {LABELS[architecture]}, which {base} is.",)
 
 
 def layer_name(module: LoraModule) -> str:

@@ -207,7 +207,9 @@ def _fits(
         weights = inventory.loras.get(preset.slug)
         same = preset.base_architecture is model.base_architecture
         if weights is not None and same and weights.inspection.kind == "lora":
-            fits[preset.slug] = check_fit(weights.inspection, base.shapes, model.label)
+            fits[preset.slug] = check_fit(
+                weights.inspection, base.shapes, model.label, model.base_architecture
+            )
     return fits
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from studio.architecture import Architecture
 from studio.inspection.fit import Fit
 from studio.inventory import LoraWeights
 from studio.plan import BaseIdentity, LoraUse
@@ -144,14 +143,14 @@ def _check_file(
         )
         return
     fit = draft.fits.get(preset.slug)
-    if fit is None or fit.fits or (choice.allow_partial and _waivable(draft, weights, fit)):
+    if fit is None or fit.fits or (choice.allow_partial and _waivable(fit)):
         return
     yield _misfit(draft, preset, weights, fit)
 
 
 def _misfit(draft: Draft, preset: LoraPreset, weights: LoraWeights, fit: Fit) -> LoraDoesNotFit:
     evidence = (*weights.inspection.evidence, *fit.evidence)
-    waivable = _waivable(draft, weights, fit)
+    waivable = _waivable(fit)
     matched = sum(fit.matched.values())
     return LoraDoesNotFit(
         field=f"loras.{preset.slug}",
@@ -173,15 +172,13 @@ def _rest(matched: int) -> str:
     return f"{is_applied} applied, and the record names what is left out"
 
 
-def _waivable(draft: Draft, weights: LoraWeights, fit: Fit) -> bool:
+def _waivable(fit: Fit) -> bool:
     """Whether the rest may be applied with consent.
 
     Something must fit, nothing twice, and the tensors must not say that the file was made
     for another family: of such a one some layers may fit by chance.
     """
-    verdict = weights.inspection.architecture
-    others = {each.value for each in Architecture} - {draft.traits.architecture.value}
-    return bool(fit.matched) and not fit.doubled and verdict not in others
+    return bool(fit.matched) and not fit.doubled and not fit.foreign
 
 
 def base_identity(draft: Draft) -> BaseIdentity:

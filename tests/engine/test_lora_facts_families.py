@@ -240,7 +240,9 @@ def test_fact_17_a_text_encoder_of_sd15_is_refused_on_sdxl(tmp_path: Path) -> No
     path = tmp_path / "sd15.safetensors"
     save_file(tensors, path)
     pipeline = SdxlWidths()
-    evidence = r"one text encoder, 768 wide, as in Stable Diffusion 1\.5\. the base is SDXL"
+    evidence = (
+        r"one text encoder, 768 wide, as in Stable Diffusion 1\.5\. Such layers are not of SDXL"
+    )
     refused(pipeline, path, evidence, "sdxl")
     targets = fit_to_base(read(path), pipeline, "sd15")
     assert [target.component for target in targets] == ["text_encoder"]
