@@ -13,10 +13,12 @@ from studio.local_presets import LocalPresets, Preset
 from studio.preset_files import load
 from studio.presets import Catalog, LoraPreset
 from studio.presets.text import PresetProblem
+from studio.published import Published
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.suggestion import Suggestion, suggest_lora, suggest_model
 from studio.violations import Violation, WeightsMissing
 from studio.weights import WeightStore
+from studio.weights.previews import preview
 
 Known = DownloadPlan | StudioError
 """What was found out about a preset's download."""
@@ -80,6 +82,26 @@ class Stock:
         """Read the preset files again."""
         dirs = (BUILT_IN_PRESETS, *self._settings.preset_dirs)
         self.catalog, self.problems = load(dirs, self._settings.local_presets)
+
+    def published(self, slug: str) -> Published | None:
+        """What the publisher says, where that lies beside the weights.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return self._store.published(self._store.locate(self.preset(slug)))
+
+    def pinned(self, slug: str) -> str | None:
+        """The SHA-256 that a preset without one was first used with; None before."""
+        return self._store.pins().get(slug)
+
+    def preview(self, slug: str) -> bytes | None:
+        """A small picture (JPEG) from beside the weights, where there is one.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return preview(self._store.locate(self.preset(slug)))
 
     # New presets
 

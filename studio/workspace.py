@@ -35,6 +35,7 @@ from studio.schedulers import SCHEDULER_NAMES
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.stock import Stock
 from studio.tokens import Counters
+from studio.transfers import Transfers
 from studio.violations import Violation
 from studio.weights import WeightStore
 
@@ -72,6 +73,7 @@ class Workspace:
     Attributes:
         settings, gallery: as opened.
         stock: the presets, and the fetching of their weights.
+        transfers: downloads that go on in the background.
         schedulers: the names a request may give.
         device_label: the device in words; None until ``warm_up`` has looked.
     """
@@ -88,6 +90,7 @@ class Workspace:
         self._references.discard_unused()
         self._store = WeightStore(settings)
         self.stock = Stock(settings, self._store, catalog, problems)
+        self.transfers = Transfers(self.stock)
         self._engine = Engine(settings)
         self._backend = LocalBackend(self._engine, self._ensure)
         self._libraries = _libraries()
@@ -357,5 +360,6 @@ class Workspace:
             sessions = list(self._running)
         for session in sessions:
             self.close_session(session)
+        self.transfers.close()
         self._backend.close()
         self._engine.close()

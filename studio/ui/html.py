@@ -48,3 +48,10 @@ def div(class_: str, *children: object, **attributes: object) -> Html:
 
 def span(class_: str, *children: object, **attributes: object) -> Html:
     return tag("span", *children, class_=class_, **attributes)
+
+
+def link(address: str, text: str | None = None) -> Html:
+    """A link to another site; only text where the address is not one of the web."""
+    if not address.startswith(("https://", "http://")):
+        return esc(text or address)
+    return tag("a", text or address, href=address, target="_blank", rel="noopener noreferrer")

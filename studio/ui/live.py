@@ -7,8 +7,10 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import Mode
+from studio.downloads import DownloadPlan
 from studio.errors import StudioError
 from studio.plan import RunPlan
+from studio.stock import Missing
 from studio.ui import hints, sheet, words
 from studio.ui.form import MAX_LORAS, Values, read, strengths
 from studio.ui.html import EMPTY, Html, esc, join, span, tag
@@ -27,7 +29,25 @@ class Trouble:
     text: str
 
 
-Outcome = RunPlan | tuple[Violation, ...] | Trouble
+@dataclass(frozen=True, slots=True)
+class ToFetch:
+    """Nothing but weights is missing, and the run fetches them first."""
+
+    violations: tuple[Violation, ...]
+    items: tuple[Missing, ...]
+
+    @property
+    def may_run(self) -> bool:
+        """False where publisher and preset contradict each other."""
+        plans = [item.known for item in self.items if isinstance(item.known, DownloadPlan)]
+        return not any(plan.conflict for plan in plans)
+
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        return tuple(item.preset.slug for item in self.items)
+
+
+Outcome = RunPlan | ToFetch | tuple[Violation, ...] | Trouble
 
 
 def resolve(values: Values, workspace: Workspace) -> Outcome:
@@ -35,9 +55,18 @@ def resolve(values: Values, workspace: Workspace) -> Outcome:
     if values["base"] is None:
         return Trouble("There is no base model in the presets. Add one, and start again.")
     try:
-        return workspace.plan(read(values, workspace.catalog))
+        outcome = workspace.plan(read(values, workspace.catalog))
     except StudioError as error:
         return Trouble(str(error))
+    if isinstance(outcome, RunPlan):
+        return outcome
+    items = workspace.stock.missing(outcome)
+    return ToFetch(outcome, items) if items else outcome
+
+
+def can_run(outcome: Outcome) -> bool:
+    """Whether Generate may be pressed."""
+    return isinstance(outcome, RunPlan) or (isinstance(outcome, ToFetch) and outcome.may_run)
 
 
 def fingerprint(outcome: Outcome) -> str:
@@ -48,6 +77,8 @@ def fingerprint(outcome: Outcome) -> str:
 def sheet_of(outcome: Outcome) -> Html:
     if isinstance(outcome, RunPlan):
         return sheet.ready(outcome)
+    if isinstance(outcome, ToFetch):
+        return sheet.to_fetch(outcome.items)
     if isinstance(outcome, Trouble):
         return sheet.trouble(outcome.text)
     return sheet.violations(outcome)
@@ -57,11 +88,13 @@ def compact(outcome: Outcome) -> Html:
     """The contract in one line that opens, for narrow screens."""
     if isinstance(outcome, RunPlan):
         line = f"Ready · {outcome.mode.label} · plan {words.short_hash(outcome.fingerprint)}"
+    elif isinstance(outcome, ToFetch):
+        line = "Fetches first"
     elif isinstance(outcome, Trouble):
         line = "Not ready"
     else:
         line = words.plural(len(outcome), "violation")
-    style = "ls-ok" if isinstance(outcome, RunPlan) else "ls-problem"
+    style = "ls-ok" if can_run(outcome) else "ls-problem"
     return tag(
         "details",
         tag("summary", span(style, line)),
@@ -72,6 +105,8 @@ def compact(outcome: Outcome) -> Html:
 
 def bar(outcome: Outcome) -> Html:
     """Beneath Generate: which plan it runs."""
+    if isinstance(outcome, ToFetch) and outcome.may_run:
+        return esc("Generate fetches what is missing, and then runs.")
     if not isinstance(outcome, RunPlan):
         return esc("Generate waits until the request holds.")
     pictures = words.plural(outcome.count, "picture")

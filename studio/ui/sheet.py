@@ -9,7 +9,8 @@ from enum import Enum
 from studio.audit import discrepancies
 from studio.plan import RunPlan
 from studio.receipt import RunRecord
-from studio.ui import icons, words
+from studio.stock import Missing
+from studio.ui import download_html, icons, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
 from studio.ui.plan_html import plan_body
 from studio.ui.receipt_html import receipt_body, receipt_line
@@ -20,6 +21,7 @@ class State(Enum):
     """What the sheet's head says: (style, icon)."""
 
     READY = ("ready", icons.READY)
+    FETCH = ("ready", icons.DOWNLOAD)
     VIOLATIONS = ("bad", icons.ALERT)
     RUNNING = ("running", icons.RUNNING)
     PROVEN = ("proven", icons.PROVEN)
@@ -84,6 +86,20 @@ def of_record(record: RunRecord, damage: Sequence[str] = (), full: bool = True) 
     seed = record.receipt.image.seed
     body = join((plan_body(record.plan, seed=seed), receipt_body(record) if full else EMPTY))
     return _sheet(state, title, _identity(record.plan, seed), line, body)
+
+
+def to_fetch(items: Sequence[Missing], line: Html = EMPTY) -> Html:
+    """What a run fetches before it can be planned; ``line`` where a fetch has ended early."""
+    body = div("ls-fetches", *(download_html.missing(item) for item in items))
+    first = "Its weights are not here yet. Generate fetches them, checks them, then runs."
+    said = line or (first if len(items) == 1 else first.replace("Its weights", "Some weights"))
+    return _sheet(State.FETCH, "Fetches first", EMPTY, said, body)
+
+
+def fetching(items: Sequence[Missing]) -> Html:
+    """The download goes on beside it."""
+    body = div("ls-fetches", *(download_html.missing(item) for item in items))
+    return _sheet(State.RUNNING, "Fetching", EMPTY, EMPTY, body)
 
 
 def trouble(text: str) -> Html:

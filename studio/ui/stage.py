@@ -6,9 +6,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from studio.audit import discrepancies
+from studio.downloads import DownloadEvent
 from studio.events import Finished, Progress
 from studio.receipt import RunRecord
-from studio.ui import icons, words
+from studio.ui import download_html, icons, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
 from studio.ui.receipt_html import receipt_body
 
@@ -28,6 +29,12 @@ def waiting(line: str) -> Html:
     """Before the first step: queue position or a loading stage, of unknown length."""
     bar = div("ls-progress ls-unknown", span(""), role="progressbar", aria_label=line)
     side = join((tag("p", line, class_="ls-stage-line"), bar))
+    return _stage("busy", _frame(span("ls-empty", icons.RUNNING)), side)
+
+
+def fetching(event: DownloadEvent, label: str) -> Html:
+    """Weights come: how much, how fast, how long."""
+    side = join((tag("p", label, class_="ls-strong"), download_html.progress(event)))
     return _stage("busy", _frame(span("ls-empty", icons.RUNNING)), side)
 
 

@@ -1,15 +1,19 @@
 """What happens when somebody touches the Studio tab."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import gradio as gr
 
 from studio.architecture import Architecture, Mode
+from studio.downloads import Stopped
+from studio.errors import StudioError
 from studio.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from studio.plan import RunPlan
 from studio.presets import TriggerRule
-from studio.ui import live, sheet, stage
+from studio.stock import Missing
+from studio.ui import download_html, live, sheet, stage
 from studio.ui.choices import choose, themes
 from studio.ui.form import MAX_LORAS, Values, draw_seed, preset_strength, strengths, with_loras
 from studio.ui.html import EMPTY, Html, esc, span
@@ -30,6 +34,7 @@ class StudioEvents:
         panel: the request's components.
         sheet, stage: where contract and picture are shown.
         shown: the state that holds the fingerprint of the plan on the page.
+        asking: looks again while a site is asked about weights that are missing.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class StudioEvents:
         contract: gr.HTML,
         picture: gr.HTML,
         shown: gr.State,
+        asking: gr.Timer,
     ) -> None:
         self._workspace = workspace
         self._sessions = sessions
@@ -47,6 +53,7 @@ class StudioEvents:
         self.sheet = contract
         self.stage = picture
         self.shown = shown
+        self.asking = asking
 
     # What the page shows about the form
 
@@ -55,10 +62,17 @@ class StudioEvents:
         outcome = live.resolve(values, self._workspace)
         updates = live.around_form(self.panel, values, outcome, self._workspace)
         updates[self.shown] = live.fingerprint(outcome)
+        updates |= self._ask(outcome)
         if not self._sessions.is_running(page):
             updates[self.sheet] = live.sheet_of(outcome)
-            updates[self.panel.generate] = gr.Button(interactive=isinstance(outcome, RunPlan))
+            updates[self.panel.generate] = gr.Button(interactive=live.can_run(outcome))
         return updates
+
+    def _ask(self, outcome: live.Outcome) -> Updates:
+        """Look up, in the background and once, what a run would fetch; then look again."""
+        slugs = outcome.slugs if isinstance(outcome, live.ToFetch) else ()
+        self._workspace.stock.ask_soon(slugs)
+        return {self.asking: gr.Timer(active=self._workspace.stock.is_asking(slugs))}
 
     def start(self, values: Values, page: str) -> Updates:
         """The page has loaded: the LoRA rows, and the first plan."""
@@ -168,6 +182,9 @@ class StudioEvents:
     def generate(self, values: Values, shown: str, page: str) -> Iterator[Updates]:
         """Run exactly the plan that is shown; if the form says another, show that first."""
         outcome = live.resolve(values, self._workspace)
+        if isinstance(outcome, live.ToFetch) and outcome.may_run:
+            yield from self._fetch_and_run(outcome, values, page)
+            return
         if not isinstance(outcome, RunPlan):
             yield self.refresh(values, page)
             return
@@ -182,6 +199,61 @@ class StudioEvents:
             yield from self._watch(outcome, self._workspace.run(outcome, session, cancel))
         finally:
             self._sessions.finish(page)
+
+    def _fetch_and_run(
+        self, outcome: live.ToFetch, values: Values, page: str
+    ) -> Iterator[Updates]:
+        """Fetch what is missing, resolve anew, and run the plan that comes of it."""
+        started = self._sessions.start(page)
+        if started is None:
+            return
+        session, cancel = started
+        try:
+            ended = yield from self._fetch(outcome, cancel)
+            if ended is not None:
+                yield ended
+                return
+            plan = live.resolve(values, self._workspace)
+            if isinstance(plan, RunPlan):
+                yield from self._watch(plan, self._workspace.run(plan, session, cancel))
+            else:
+                idle = {self.stage: stage.idle(), self.panel.cancel: gr.Button(interactive=False)}
+                yield idle | {self.sheet: live.sheet_of(plan)}
+        finally:
+            self._sessions.finish(page)
+
+    def _fetch(
+        self, outcome: live.ToFetch, cancel: threading.Event
+    ) -> Generator[Updates, None, Updates | None]:
+        """Show each download; what the page ends with where one did not come, else None."""
+        stock = self._workspace.stock
+        yield {
+            self.sheet: sheet.fetching(outcome.items),
+            self.stage: stage.waiting("Asking the site"),
+            self.panel.generate: gr.Button(interactive=False),
+            self.panel.cancel: gr.Button(interactive=True),
+        }
+        for item in outcome.items:
+            try:
+                plan = stock.plan_download(item.preset.slug)
+                for event in stock.fetch(plan, cancel):
+                    if isinstance(event, Stopped):
+                        return self._not_fetched(outcome, esc(download_html.line(event)))
+                    yield {self.stage: stage.fetching(event, item.preset.label)}
+            except StudioError as error:
+                return self._not_fetched(outcome, download_html.failed(error))
+        return None
+
+    def _not_fetched(self, outcome: live.ToFetch, line: Html) -> Updates:
+        stock = self._workspace.stock
+        items = [Missing(item.preset, stock.known(item.preset.slug)) for item in outcome.items]
+        if any(isinstance(item.known, StudioError) for item in items):
+            line = EMPTY  # it stands beside what it is about
+        return {
+            self.sheet: sheet.to_fetch(items, line),
+            self.stage: stage.idle(),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
 
     def _watch(self, plan: RunPlan, events: Iterator[Event]) -> Iterator[Updates]:
         yield {
@@ -234,7 +306,7 @@ class StudioEvents:
         values = {**values, "drawn": draw_seed()}
         outcome = live.resolve(values, self._workspace)
         updates = live.around_form(self.panel, values, outcome, self._workspace)
-        ready = isinstance(outcome, RunPlan)
+        ready = live.can_run(outcome)
         return updates | {
             self.panel.form.drawn: values["drawn"],
             self.shown: live.fingerprint(outcome),

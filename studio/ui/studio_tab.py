@@ -27,6 +27,10 @@ watch('value', () => element.querySelectorAll('details[data-keep]').forEach((one
 """A sheet that is drawn anew keeps what the reader had opened."""
 
 
+ASK_AGAIN = 0.7
+"""Seconds between two looks at what a site says about missing weights."""
+
+
 @dataclass(frozen=True, slots=True)
 class StudioTab:
     """What other tabs need of this one."""
@@ -47,7 +51,8 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
             )
             picture = gr.HTML(stage.idle(), apply_default_css=False, elem_id="picture")
     shown = gr.State("")
-    events = StudioEvents(workspace, sessions, panel, contract, picture, shown)
+    asking = gr.Timer(ASK_AGAIN, active=False)
+    events = StudioEvents(workspace, sessions, panel, contract, picture, shown, asking)
     tab = StudioTab(events, _outputs(events), panel.form.inputs())
     _wire_form(tab)
     _wire_run(tab)
@@ -59,6 +64,7 @@ def _outputs(events: StudioEvents) -> list[Any]:
     slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
     run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
+    run.append(events.asking)
     return [*panel.form.inputs(), *slots, *around, *panel.hints.values(), *run]
 
 
@@ -103,6 +109,7 @@ def _wire_form(tab: StudioTab) -> None:
     boxes = (form.prompt, form.negative_prompt, *form.strengths)
     written = [box.change for box in boxes]
     gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
+    events.asking.tick(**quick(tab, refresh, inputs=inputs))
     form.base.input(**quick(tab, base, inputs=inputs))
     lists = [panel.add, panel.lora_note]
     gr.on(

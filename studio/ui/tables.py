@@ -6,11 +6,10 @@ from pathlib import Path
 from studio.architecture import TRAITS
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.presets.text import PresetProblem
+from studio.published import Published, differences
+from studio.transfers import Transfer
 from studio.ui import icons, words
-from studio.ui.html import EMPTY, Html, div, join, span, tag
-
-CAP = 100
-"""Most rows of a table; words find the rest."""
+from studio.ui.html import EMPTY, Html, div, join, link, span, tag
 
 
 def problems(found: Sequence[PresetProblem]) -> Html:
@@ -36,52 +35,69 @@ def _place(problem: PresetProblem) -> str:
     return name if problem.line is None else f"{name}:{problem.line}"
 
 
-def models(found: Sequence[ModelPreset], present: Mapping[str, bool], picked: str) -> Html:
+def models(
+    found: Sequence[ModelPreset],
+    total: int,
+    present: Mapping[str, bool],
+    transfers: Mapping[str, Transfer],
+    picked: str,
+) -> Html:
     rows = [
         _row(
             model.slug,
             picked,
             _name(model.label),
             TRAITS[model.base_architecture].label,
-            _weights(present[model.slug]),
+            weights(present[model.slug], transfers.get(model.slug)),
             span("ls-dim", _size(model)),
         )
-        for model in found[:CAP]
+        for model in found
     ]
-    return _table("Models", ("Model", "Architecture", "Weights", "Size"), rows, len(found))
+    return _table("Models", ("Model", "Architecture", "Weights", "Size"), rows, total)
 
 
-def loras(found: Sequence[LoraPreset], present: Mapping[str, bool], picked: str) -> Html:
+def loras(
+    found: Sequence[LoraPreset],
+    total: int,
+    present: Mapping[str, bool],
+    transfers: Mapping[str, Transfer],
+    picked: str,
+) -> Html:
     rows = [
         _row(
             lora.slug,
             picked,
             _name(lora.label),
             TRAITS[lora.base_architecture].label,
-            _weights(present[lora.slug]),
+            weights(present[lora.slug], transfers.get(lora.slug)),
             span("ls-dim", lora.theme or ""),
             span("", lora.prompt) if lora.prompt else span("ls-dim", "none"),
         )
-        for lora in found[:CAP]
+        for lora in found
     ]
     heads = ("LoRA", "Architecture", "Weights", "Theme", "Trigger words")
-    return _table("LoRAs", heads, rows, len(found))
+    return _table("LoRAs", heads, rows, total)
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Html], total: int) -> Html:
-    more = total - len(rows)
+def titled(title: str, total: int, body: Html) -> Html:
+    """A section with a heading and how many there are."""
     return tag(
         "section",
         div("ls-table-title", tag("h2", title), span("ls-origin", total)),
+        body if total else tag("p", "Nothing matches.", class_="ls-more"),
+    )
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Html], total: int) -> Html:
+    return titled(
+        title,
+        total,
         tag(
             "table",
             tag("thead", tag("tr", *(tag("th", head, scope="col") for head in heads))),
             tag("tbody", *rows),
             class_="ls-table",
-        )
-        if rows
-        else tag("p", "Nothing matches.", class_="ls-more"),
-        tag("p", f"{more} more: narrow with words.", class_="ls-more") if more else EMPTY,
+        ),
     )
 
 
@@ -98,8 +114,15 @@ def _name(label: str) -> Html:
     return tag("button", label, type="button")
 
 
-def _weights(there: bool) -> Html:
+def weights(there: bool, transfer: Transfer | None = None) -> Html:
+    """A dot and a word: on disk, coming, missing, or failed to come."""
     style, text = ("ls-there", "on disk") if there else ("ls-there ls-missing", "missing")
+    if transfer is not None and transfer.is_going:
+        share = transfer.share
+        done = "" if share is None else f" {round(100 * share)} %"
+        style, text = "ls-there ls-coming", f"downloading{done}"
+    elif transfer is not None and transfer.error is not None and not there:
+        style, text = "ls-there ls-missing", "missing: the download failed"
     return span(style, span("ls-dot", ""), text)
 
 
@@ -114,18 +137,32 @@ def nothing_picked() -> Html:
     return div("ls-card ls-hint-card", "Choose a row to read its identity, source and notes.")
 
 
-def details(preset: ModelPreset | LoraPreset, there: bool, place: str) -> Html:
-    """One preset, opened."""
+def details(
+    preset: ModelPreset | LoraPreset,
+    there: bool,
+    place: str,
+    origin: Html = EMPTY,
+    published: Published | None = None,
+    pinned: str | None = None,
+) -> Html:
+    """One preset, opened.
+
+    Args:
+        origin: a line about the file that its entry stands in.
+        published: what its publisher says, shown beside the preset's own values.
+        pinned: the hash it was first used with.
+    """
     own = _model_rows(preset) if isinstance(preset, ModelPreset) else _lora_rows(preset)
     kind = "Model" if isinstance(preset, ModelPreset) else "LoRA"
     rows = [
-        ("Weights", _weights(there)),
+        ("Weights", weights(there)),
         ("Belongs at", tag("code", place)),
         ("Source", _source(preset)),
         ("Revision", preset.revision),
-        ("SHA-256", tag("code", preset.sha256 or "pinned on first use")),
+        ("SHA-256", _sha256(preset, pinned)),
         *own,
         ("Notes", preset.notes),
+        ("Preset", origin),
     ]
     return tag(
         "section",
@@ -135,16 +172,63 @@ def details(preset: ModelPreset | LoraPreset, there: bool, place: str) -> Html:
             span("ls-key", f"{kind} · {TRAITS[preset.base_architecture].label} · "),
             tag("code", preset.slug, class_="ls-dim"),
         ),
-        tag(
-            "dl",
-            *(
-                div("ls-row", tag("dt", name), tag("dd", value))
-                for name, value in rows
-                if value not in (None, "")
-            ),
-        ),
+        _rows(rows),
+        _published(preset, published) if published is not None else EMPTY,
         class_="ls-card",
         aria_label=f"Details of {preset.label}",
+    )
+
+
+def _sha256(preset: ModelPreset | LoraPreset, pinned: str | None) -> Html:
+    if preset.sha256 is not None or pinned is None:
+        return tag("code", preset.sha256 or "pinned on first use")
+    return join((tag("code", pinned), " ", span("ls-dim", "pinned on first use")))
+
+
+def _rows(rows: Sequence[tuple[str, object]]) -> Html:
+    return tag(
+        "dl",
+        *(
+            div("ls-row", tag("dt", name), tag("dd", value))
+            for name, value in rows
+            if value not in (None, "", EMPTY)
+        ),
+    )
+
+
+def _published(preset: ModelPreset | LoraPreset, published: Published) -> Html:
+    """The publisher's facts, and each difference from the preset; nothing is taken over."""
+    differs = (
+        differences(published, preset.prompt, preset.settings.strength)
+        if isinstance(preset, LoraPreset)
+        else ()
+    )
+    rows: list[tuple[str, object]] = [
+        ("Page", link(published.page)),
+        ("Version", f"{published.version_name} {published.version}".strip()),
+        ("Made for", published.base_model),
+        ("Trigger words", ", ".join(published.trained_words)),
+        ("Strength", published.recommended_strength),
+        ("Licence", " ".join(published.licence)),
+        ("Adult", "yes" if published.nsfw else None),
+        ("Hashes", _hashes(published)),
+    ]
+    said = [
+        tag("li", f"{what}: the preset has {own!r}, {published.site} says {theirs!r}.")
+        for what, own, theirs in differs
+    ]
+    return join(
+        (
+            tag("h4", f"What {published.site} says"),
+            tag("ul", *said, class_="ls-differs") if said else EMPTY,
+            _rows(rows),
+        )
+    )
+
+
+def _hashes(published: Published) -> Html:
+    return join(
+        (tag("code", f"{name} {value[:16]}") for name, value in published.hashes.items()), " "
     )
 
 

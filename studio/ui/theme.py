@@ -17,6 +17,7 @@ STYLES = tuple(
         "library.css",
         "inspection.css",
         "compare.css",
+        "models.css",
     )
 )
 FAVICON = Path(__file__).with_name("favicon.svg")

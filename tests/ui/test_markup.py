@@ -7,10 +7,11 @@ import pytest
 
 from studio.architecture import Architecture, Mode
 from studio.plan import IntSetting, Notice, Origin
-from studio.presets import LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
+from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
 from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.receipt import BaseProof, RunRecord
 from studio.ui import grid, hints, sheet, stage, tables
+from studio.ui.catalogue import PAGE, Wanted, find
 from studio.ui.html import Html, esc, tag
 from studio.ui.plan_html import marked_text
 from studio.violations import NotAMultiple, PromptEmpty
@@ -82,7 +83,7 @@ def test_hostile_texts_stay_texts(text: str) -> None:
         grid.contract(record),
         grid.thumbnail(text, Path("/t.webp"), text, text, text, [text], 7),
         stage.waiting(text),
-        tables.loras([preset], {"hostile": True}, text),
+        tables.loras([preset], 1, {"hostile": True}, {}, text),
         tables.details(preset, True, text),
     )
     for page in pages:
@@ -212,7 +213,7 @@ def test_files_are_asked_for_relative_to_the_page() -> None:
     assert stage.file_url(Path("/o/a b#1.png")) == "gradio_api/file=/o/a%20b%231.png"
 
 
-def test_a_long_catalogue_is_capped_and_says_so() -> None:
+def test_a_long_catalogue_is_shown_a_page_at_a_time() -> None:
     many = [
         LoraPreset(
             slug=f"l{n}",
@@ -223,6 +224,20 @@ def test_a_long_catalogue_is_capped_and_says_so() -> None:
         )
         for n in range(250)
     ]
-    markup = tables.loras(many, dict.fromkeys((lora.slug for lora in many), False), "")
-    assert markup.count("<tr") == 1 + tables.CAP
-    assert "150 more: narrow with words." in markup
+    catalog = Catalog((), tuple(many))
+    present = {lora.slug: lora.slug == "l249" for lora in many}
+    first = find(catalog, present, Wanted())
+    assert (first.lora_count, first.pages) == (250, 5)
+    assert first.loras[0].slug == "l249", "what is on disk comes first"
+    last = find(catalog, present, Wanted(page=99))
+    assert last.page == 4
+    markup = tables.loras(last.loras, last.lora_count, present, {}, "")
+    assert markup.count("<tr") == 1 + PAGE
+    assert ">250<" in markup
+    shown = [
+        lora.slug for page in range(5) for lora in find(catalog, present, Wanted(page=page)).loras
+    ]
+    assert sorted(shown) == sorted(present)
+    assert [lora.slug for lora in find(catalog, present, Wanted(weights="present")).loras] == [
+        "l249"
+    ]

@@ -1,0 +1,56 @@
+"""LoRAs as cards: a picture from disk, where there is one, and what matters beneath."""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+
+from studio.architecture import TRAITS
+from studio.presets import LoraPreset
+from studio.transfers import Transfer
+from studio.ui import icons, tables
+from studio.ui.html import Html, div, span, tag
+
+Preview = Callable[[str], bytes | None]
+
+
+def cards(
+    found: Sequence[LoraPreset],
+    present: Mapping[str, bool],
+    transfers: Mapping[str, Transfer],
+    picked: str,
+    preview: Preview,
+) -> Html:
+    """One card each; a click picks it."""
+    made = [
+        _card(lora, present[lora.slug], transfers.get(lora.slug), lora.slug == picked, preview)
+        for lora in found
+    ]
+    return div("ls-cards", *made)
+
+
+def _card(
+    lora: LoraPreset, there: bool, transfer: Transfer | None, picked: bool, preview: Preview
+) -> Html:
+    data = preview(lora.slug)
+    return tag(
+        "button",
+        _picture(data) if data is not None else span("ls-card-blank", icons.FRAME),
+        span(
+            "ls-card-text",
+            span("ls-strong", lora.label),
+            span("ls-dim", TRAITS[lora.base_architecture].label, *_theme(lora)),
+            tables.weights(there, transfer),
+        ),
+        type="button",
+        data_pick=lora.slug,
+        class_="ls-lora-card ls-picked" if picked else "ls-lora-card",
+        aria_pressed="true" if picked else "false",
+    )
+
+
+def _theme(lora: LoraPreset) -> tuple[str, ...]:
+    return (" · ", lora.theme) if lora.theme else ()
+
+
+def _picture(data: bytes) -> Html:
+    source = f"data:image/jpeg;base64,{b64encode(data).decode('ascii')}"
+    return tag("img", src=source, alt="", loading="lazy")

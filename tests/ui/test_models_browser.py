@@ -1,0 +1,202 @@
+"""The Models tab in a real browser: from a link to a picture, against a site on loopback."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.downloads.server import KEY, Site, serving
+from tests.ui.conftest import PATIENCE, ROOT, Server, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+PRESETS = """
+models:
+  - slug: tiny
+    label: Tiny
+    path: base
+    pipeline: StableDiffusionPipeline
+    base_architecture: sd15
+    settings: {steps: 2, guidance_scale: 3.0, default_width: 64, default_height: 64,
+               dtype: float32, scheduler: DDIMScheduler}
+loras:
+  - {slug: bare, label: Bare, base_architecture: sd15, air: "urn:air:sd1:lora:civitai:1000@7"}
+  - {slug: wash, label: Wash, base_architecture: sd15, theme: painting,
+     air: "urn:air:sd1:lora:civitai:2000@9"}
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tiny_loras: dict[str, Path]) -> Iterator[Site]:
+    with serving() as served:
+        served.publish(7, tiny_loras["plain"].read_bytes(), name="Pen & Ink v1.safetensors")
+        data = tiny_loras["other"].read_bytes()
+        served.publish(9, data, model=2000, name="wash.safetensors", trainedWords=["wtrwash"])
+        yield served
+
+
+@pytest.fixture(scope="module")
+def place(
+    site: Site, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Path]]:
+    """A studio with a base and two LoRAs that have nothing but their AIRs."""
+    folder = tmp_path_factory.mktemp("downloading")
+    shutil.copytree(tiny_base, folder / "models/base")
+    (folder / "presets").mkdir()
+    (folder / "presets/tiny.yaml").write_text(PRESETS)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "MODEL_BASE_PATH": str(folder / "models"),
+        "OUTPUTS": str(folder / "outputs"),
+        "PRESETS": str(folder / "presets"),
+        "LOCAL_PRESETS": str(folder / "local.yaml"),
+        "CIVITAI_BASE_URL": site.url,
+        "DOWNLOAD_HOSTS": site.storage_url,
+        "CIVITAI_API_KEY": KEY,
+        "DEVICE": "cpu",
+        "PYTHONPATH": str(ROOT),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(folder / "cache"),
+    }
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py")],
+        env=environment,
+        cwd=folder,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        wait_for(url, process, folder / "log")
+        yield Server(url, folder / "outputs"), folder
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+    assert KEY not in (folder / "log").read_text(errors="replace")
+
+
+@pytest.fixture
+def page(browser: Browser, place: tuple[Server, Path]) -> Iterator[Page]:
+    errors: list[str] = []
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(place[0].url)
+    opened.locator("#contract [data-state=ready]").wait_for(state="attached")
+    yield opened
+    assert KEY not in opened.content()
+    context.close()
+    assert not errors, errors
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_label(label, exact=True).locator("visible=true").first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def settle(page: Page) -> None:
+    """The base and no LoRA of the first request; the mode follows."""
+    choose(page, "Base", "Tiny · Stable Diffusion 1.5")
+    page.locator("#contract [data-state=violations]").wait_for()
+    page.locator("#lora-0").get_by_role("button", name=re.compile("Remove")).click()
+    page.locator("#contract [data-state=ready]").get_by_text("Tiny").first.wait_for()
+
+
+def test_from_a_link_to_a_picture(page: Page, site: Site, place: tuple[Server, Path]) -> None:
+    """Link → preset, everything prefilled → download with progress → used in a run."""
+    stored = site.files["Pen & Ink v1.safetensors"]
+    stored.pace, stored.block = 0.3, len(stored.data) // 8
+    tab(page, "Models")
+    page.get_by_role("button", name="Add a preset").click()
+    form = page.locator("#preset-form")
+    form.get_by_label("Link, AIR, repository or file").fill(
+        f"{site.url}/models/1000/pen-and-ink?modelVersionId=7"
+    )
+    form.get_by_role("button", name="Look it up").click()
+    form.get_by_text("From CivitAI:").wait_for()
+    assert form.get_by_label("Trigger words").input_value() == "phrsink, pen and ink illustration"
+    form.get_by_label("Slug").fill("Not A Slug")
+    form.get_by_role("button", name="Save preset").click()
+    form.get_by_text("slug is 'Not A Slug'").wait_for()
+    form.get_by_label("Slug").fill("pen-and-ink")
+    form.get_by_role("button", name="Save and download").click()
+    page.locator("#transfer [role=progressbar]").wait_for()
+    page.locator("#transfer").get_by_text(re.compile(r"kB of .*/s")).wait_for()
+    page.locator("#transfer").get_by_text("Fetched, checked and in its place").wait_for()
+    page.locator("#preset").get_by_text("What CivitAI says").wait_for()
+    assert "pen-and-ink" in (place[1] / "local.yaml").read_text()
+    stored.pace = 0
+
+    tab(page, "Studio")
+    settle(page)
+    choose(page, "Add a LoRA", "Pen & Ink")
+    ready = page.locator("#contract [data-state=ready]")
+    ready.get_by_text("phrsink").first.wait_for()
+    page.locator("#generate:enabled").click()
+    page.locator("#contract [data-state=proven]").wait_for()
+    assert "phrsink" in page.locator("#contract").inner_text()
+
+
+def test_a_run_shows_what_it_will_fetch_and_fetches_it(page: Page, site: Site) -> None:
+    settle(page)
+    choose(page, "Add a LoRA", "Wash")
+    sheet = page.locator("#contract [data-state=fetch]")
+    sheet.get_by_text("from CivitAI, version 9, SHA-256").wait_for()
+    assert site.asked("storage", "wash") == []
+    page.locator("#generate:enabled").click()
+    page.locator("#contract [data-state=proven]").wait_for()
+    assert len(site.asked("storage", "wash")) == 1
+
+
+def test_edit_goes_over_the_written_file_visibly_and_remove_takes_it_back(
+    page: Page, place: tuple[Server, Path]
+) -> None:
+    tab(page, "Models")
+    page.locator("#catalogue").get_by_role("button", name="Bare", exact=True).click()
+    page.locator("#preset h3").get_by_text("Bare").wait_for()
+    page.get_by_role("button", name="Edit preset").click()
+    form = page.locator("#preset-form")
+    form.get_by_text("goes over this one").wait_for()
+    form.get_by_label("Strength").fill("0.4")
+    form.get_by_role("button", name="Save preset").click()
+    page.locator("#preset").get_by_text("it goes over the one in tiny.yaml").wait_for()
+    assert (place[1] / "presets/tiny.yaml").read_text() == PRESETS
+    page.get_by_role("button", name="Remove preset").click()
+    page.get_by_role("button", name="Remove it").click()
+    page.locator("#preset").get_by_text("it goes over the one in").wait_for(state="detached")
+    assert "bare" not in (place[1] / "local.yaml").read_text()
+
+
+def test_filters_and_cards(page: Page) -> None:
+    tab(page, "Models")
+    rows = page.locator("#catalogue")
+    rows.get_by_role("button", name="Wash", exact=True).wait_for()
+    choose(page, "Theme", "painting")
+    rows.get_by_role("button", name="Bare", exact=True).wait_for(state="detached")
+    page.get_by_text("Cards", exact=True).click()
+    rows.locator(".ls-lora-card").first.wait_for()
+    assert rows.locator(".ls-lora-card").count() == 1
+    for width in (390, 1600):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
