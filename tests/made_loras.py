@@ -14,7 +14,12 @@ RANK, ALPHA = 4, 2.0
 
 
 def peft_lora(
-    pipeline: str, base: Path, path: Path, seed: int = 1, text_encoders: bool = True
+    pipeline: str,
+    base: Path,
+    path: Path,
+    seed: int = 1,
+    text_encoders: bool = True,
+    rank: int = RANK,
 ) -> Path:
     """A LoRA on every linear layer of every part that the pipeline class has LoRAs for.
 
@@ -29,17 +34,17 @@ def peft_lora(
             model = getattr(made, component, None)
             if model is None or (component.startswith("text_encoder") and not text_encoders):
                 continue
-            state, metadata = _adapted(model)
+            state, metadata = _adapted(model, rank)
             given[f"{component}_lora_layers"] = state
             given[f"{component}_lora_adapter_metadata"] = metadata
     type(made).save_lora_weights(path.parent, weight_name=path.name, **given)
     return path
 
 
-def _adapted(model: torch.nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _adapted(model: torch.nn.Module, rank: int) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Random weights in peft's naming, and peft's own metadata."""
     targets = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets)
+    config = LoraConfig(r=rank, lora_alpha=ALPHA, target_modules=targets)
     model.add_adapter(config, "made")  # type: ignore[operator]  # of diffusers and transformers
     state = {
         name: torch.randn_like(value) * 0.1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -100,10 +102,18 @@ def budget_or_automatic(budget: int | None, device: torch.device) -> int:
 def free_memory(device: torch.device) -> None:
     """Give back what nothing refers to any more, to the device and to the system."""
     gc.collect()
+    _trim()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def _trim() -> None:
+    """glibc keeps what was freed in small pieces, unless it is asked to give it back."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 @contextmanager

@@ -51,11 +51,12 @@ def placed(pipeline: Pipeline) -> Offload:
 
 def device_of(model: nn.Module) -> torch.device:
     """Where a model computes, wherever its weights are between its calls."""
-    for module in model.modules():
-        for hook in _hooks(module):
-            device = getattr(hook, "execution_device", None)
-            if device is not None:
-                return torch.device(device)
+    if hasattr(model, "_hf_hook"):
+        for module in model.modules():
+            for hook in _hooks(module):
+                device = getattr(hook, "execution_device", None)
+                if device is not None:
+                    return torch.device(device)
     return next(model.parameters()).device
 
 

@@ -144,11 +144,11 @@ class PipelineManager:
                 f"and the budget is {_mib(self.budget)}.",
                 "Raise MEMORY_BUDGET_GB, or choose a smaller base or fewer LoRAs.",
             )
-        evicted = False
+        held = len(self._bases)
         while self.used() + size > self.budget:
             self._evict_oldest(keep, needed)
-            evicted = True
-        if evicted:
+        # A LoRA is freed when nothing refers to it; a pipeline refers to itself.
+        if len(self._bases) < held:
             free_memory(self.device)
 
     def _make_host_room(self, size: int) -> None:
