@@ -29,6 +29,7 @@ from studio.contract import fingerprint
 from studio.engine.adapters import set_loras
 from studio.engine.admission import WantedLora
 from studio.engine.pipelines import PipelineManager
+from studio.engine.probe import read_probe
 from studio.engine.resident import ResidentBase
 from studio.engine.tiny import build_tiny
 from studio.inventory import FileIdentity
@@ -174,6 +175,9 @@ def first_uses(bench: Bench) -> Iterator[tuple[str, list[float]]]:
         ours.append(bench.first_use(path))
     yield "studio, first use", ours
     yield "diffusers, load", theirs
+    base = bench.base
+    probes = [seconds(lambda: read_probe(base.family, base.pipeline)) for _ in range(bench.rounds)]
+    yield "studio, one call of the probe (a first use makes two)", probes
 
 
 def swaps(bench: Bench) -> Iterator[tuple[str, list[float]]]:

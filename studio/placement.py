@@ -94,6 +94,16 @@ def _offload(rules: MemoryRules, whole: int, largest: int) -> tuple[Offload, str
     )
 
 
+def offload_in_words(rules: MemoryRules) -> str:
+    """What holds for any base, as a sentence."""
+    if rules.device != "cuda":
+        return "never: the device computes in main memory"
+    if rules.offload is not None:
+        return f"{rules.offload}, as OFFLOAD says"
+    budget = _gigabytes(rules.budget)
+    return f"by a base's size: none up to {budget}, else whole components, else single layers"
+
+
 def needless(rules: MemoryRules) -> bool:
     """Whether offloading was asked for where there is nowhere to offload to."""
     return rules.device != "cuda" and rules.offload not in (None, Offload.NONE)

@@ -129,12 +129,15 @@ class Workspace:
         )
         inventory, counters = self._with_counters(model, inventory)
         inventory = replace(inventory, references=self._kept_references(request))
-        memory = self._memory_rules()
+        memory = self.memory_rules()
         runtime = Runtime(self._libraries, counters, memory, self.settings.device)
         return resolve(request, self.catalog, inventory, runtime)
 
-    def _memory_rules(self) -> MemoryRules | None:
-        """None where the device is not there: the run says so, with the way out."""
+    def memory_rules(self) -> MemoryRules | None:
+        """What memory there is and what the settings ask of it.
+
+        None where the device is not there: the run says so, with the way out.
+        """
         if self._memory is None:
             try:
                 self._memory = self._engine.memory_rules()

@@ -7,15 +7,19 @@ import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 import studio
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, OutputDir, PresetDirs, workspace_settings
 from studio.errors import StudioError
+from studio.placement import MemoryRules, offload_in_words
 from studio.preset_files import load
 from studio.presets import Catalog
 from studio.presets.text import PresetProblem
+from studio.self_test import self_test as run_self_test
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights import WeightStore
 from studio.workspace import Workspace
@@ -38,14 +42,24 @@ LIBRARIES = (
 
 
 def doctor(
-    presets: PresetDirs = None, output_dir: OutputDir = None, as_json: Json = False
+    presets: PresetDirs = None,
+    output_dir: OutputDir = None,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Run every kind of pipeline on a tiny base.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Show versions, device, memory, paths, keys (never their values) and presets.
 
-    Ends with 1 when something is wrong, and says what.
+    With --self-test, run every kind of pipeline from plan to verified picture instead, on tiny
+    bases in a temporary folder. Ends with 1 when something is wrong, and says what.
     """
     with command(as_json) as console:
-        findings = _findings(workspace_settings(presets, output_dir))
+        settings = workspace_settings(presets, output_dir)
+        if self_test:
+            _self_test(console, settings, as_json)
+            return
+        findings = _findings(settings)
         if as_json:
             console.data(findings)
         _show(console, findings)
@@ -53,15 +67,33 @@ def doctor(
             raise Ended(ExitCode.FAILURE)
 
 
+def _self_test(console: Console, settings: Settings, as_json: bool) -> None:
+    """One line for each pipeline class as it is done."""
+    rows = []
+    for row in run_self_test(settings):
+        rows.append(row)
+        state = "ok" if row.ok else f"FAILED: {row.problem}"
+        name = f"{row.architecture.value:<8}{row.pipeline:<30}"
+        console.say(f"{name}{row.modules:>4} LoRA layers{row.seconds:>8.1f} s  {state}")
+    failed = [row for row in rows if not row.ok]
+    console.say(f"{len(rows) - len(failed)} of {len(rows)} kinds of pipelines ran to the letter.")
+    if as_json:
+        pipelines = [row.model_dump(mode="json") | {"ok": row.ok} for row in rows]
+        console.data({"ok": bool(rows) and not failed, "pipelines": pipelines})
+    if failed or not rows:
+        raise Ended(ExitCode.FAILURE)
+
+
 def _findings(settings: Settings) -> dict[str, Any]:
     catalog, wrong = load((BUILT_IN_PRESETS, *settings.preset_dirs), settings.local_presets)
     missing = _missing()
     # Without its libraries the studio does not start, and there is no device to ask.
-    device, broken = (None, []) if missing else _device(settings)
+    device, rules, broken = (None, None, []) if missing else _device(settings)
     return {
         "versions": _versions(),
         "device": device,
         "memory": memory(),
+        "placement": rules,
         "paths": _paths(settings),
         "keys": {
             "CIVITAI_API_KEY": settings.civitai_api_key is not None,
@@ -72,13 +104,28 @@ def _findings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _device(settings: Settings) -> tuple[str | None, list[str]]:
-    """The device in words, or why it or the gallery cannot be used."""
+def _device(settings: Settings) -> tuple[str | None, dict[str, Any] | None, list[str]]:
+    """The device in words, what may be in its memory, or why it or the gallery cannot be used."""
     try:
         with closing(Workspace.open(settings)) as workspace:
-            return workspace.describe_device(), []
+            device = workspace.describe_device()
+            return device, _placement(workspace.memory_rules()), []
     except StudioError as error:
-        return None, [str(error)]
+        return None, None, [str(error)]
+
+
+def _placement(rules: MemoryRules | None) -> dict[str, Any] | None:
+    """What is chosen for each base by its size, or was set."""
+    if rules is None:
+        return None
+    tiling = {None: "auto", True: "on", False: "off"}[rules.vae_tiling]
+    return {
+        "budget": rules.budget,
+        "offload": rules.offload.value if rules.offload else "auto",
+        "offload_in_words": offload_in_words(rules),
+        "vae_tiling": tiling,
+        "vae_slicing": "on" if rules.vae_slicing else "off",
+    }
 
 
 def _versions() -> dict[str, str | None]:
@@ -167,7 +214,7 @@ def _problems(settings: Settings, wrong: Sequence[PresetProblem]) -> list[str]:
 
 
 def _show(console: Console, findings: dict[str, Any]) -> None:
-    for title in ("versions", "memory", "paths", "keys", "presets"):
+    for title in ("versions", "memory", "placement", "paths", "keys", "presets"):
         _section(console, title.capitalize(), findings[title] or {"": "not known"})
     _section(console, "Device", {"device": findings["device"] or "not known"})
     problems = findings["problems"] or ["none found"]

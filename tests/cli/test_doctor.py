@@ -87,3 +87,56 @@ def test_a_missing_library_is_a_problem(cli: Cli, monkeypatch: pytest.MonkeyPatc
     assert answer.json["versions"]["compel"] is None
     (problem,) = answer.json["problems"]
     assert problem.startswith("compel is not installed.")
+
+
+def test_doctor_says_what_memory_there_is_and_how_it_is_used(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEVICE", "cpu")
+    monkeypatch.setenv("MEMORY_BUDGET_GB", "3")
+    found = cli("doctor", "--json").json["placement"]
+    assert found == {
+        "budget": 3 * 10**9,
+        "offload": "auto",
+        "offload_in_words": "never: the device computes in main memory",
+        "vae_tiling": "auto",
+        "vae_slicing": "off",
+    }
+    assert "3.0 GB" in cli("doctor").out
+
+
+def test_the_self_test_makes_and_verifies_pictures_with_the_real_classes(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them take a minute, so here it is two; ``tests/engine/test_matrix`` has the rest."""
+    from studio import self_test
+    from studio.architecture import Architecture
+
+    two = [
+        ("StableDiffusionPipeline", Architecture.SD15),
+        ("ZImagePipeline", Architecture.ZIMAGE),
+    ]
+    monkeypatch.setattr(self_test, "runnable_pipelines", lambda: two)
+    answer = cli("doctor", "--self-test", "--json")
+    assert answer.code == 0, answer.json
+    assert answer.json["ok"]
+    for row, (pipeline, architecture) in zip(answer.json["pipelines"], two, strict=True):
+        assert (row["pipeline"], row["architecture"]) == (pipeline, architecture.value)
+        assert row["ok"]
+        assert row["modules"] > 20
+
+
+def test_the_self_test_names_what_fails_and_goes_on(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio import self_test
+    from studio.architecture import Architecture
+
+    monkeypatch.setattr(
+        self_test, "runnable_pipelines", lambda: [("StableDiffusionPipeline", Architecture.SD15)]
+    )
+    monkeypatch.setattr(self_test, "SIDE", 33)
+    answer = cli("doctor", "--self-test")
+    assert answer.code == 1
+    assert "FAILED" in answer.out
+    assert "0 of 1 kinds of pipelines" in answer.out
