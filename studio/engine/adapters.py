@@ -191,7 +191,8 @@ def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:
     Raises:
         LoraRefused: nothing, or it makes numbers that are not finite.
     """
-    state = (base_state(base.pipeline), lora_state(base.pipeline))
+    assert base.proof is not None  # made or found good in this same call
+    state = (base.proof.state, lora_state(base.pipeline))
     known = base.effects.get(state)
     if known is not None:
         return known

@@ -35,8 +35,10 @@ def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield name, module
         if not isinstance(module, LoraLayer):
             prefix = f"{name}." if name else ""
-            children = [(prefix + child, part) for child, part in module.named_children()]
-            waiting.extend(reversed(children))
+            # Their dictionary itself: named_children would look for repeated ones each time.
+            for child, part in reversed(module._modules.items()):
+                if part is not None:
+                    waiting.append((prefix + child, part))
 
 
 def lora_layers(pipeline: Pipeline) -> Iterator[tuple[str, str, LoraLayer]]:

@@ -59,7 +59,7 @@ def _own(module: nn.Module) -> Iterator[Tensor]:
     for tensors in (module._parameters, module._buffers):
         for name, tensor in tensors.items():
             if tensor is not None:
-                yield kept_weight(module, name)
+                yield kept_weight(module, name) if tensor.is_meta else tensor
 
 
 def _known(tensors: Iterable[Tensor]) -> list[tuple[int, int]]:
