@@ -25,8 +25,6 @@ adds noise that no seed of the run controls.
 
 ALL_SCHEDULER_NAMES = (*SCHEDULER_NAMES, *FLOW_SCHEDULER_NAMES)
 
-FLOW_SCHEDULER_NAMES = ("FlowMatchEulerDiscreteScheduler",)
-
 STEP_LIMITS = {"LCMScheduler": 50}
 """Most steps of a scheduler that has a limit: LCM was distilled over 50."""
 

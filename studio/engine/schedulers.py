@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from studio.errors import EngineError
-from studio.schedulers import FLOW_SCHEDULER_NAMES, SCHEDULER_NAMES
+from studio.schedulers import schedulers_for
 
 Scheduler = Any
 _FLOW = "FlowMatch"
@@ -21,7 +21,9 @@ def build_scheduler(name: str, own: Scheduler) -> Scheduler:
             adds noise that no seed controls.
     """
     flow = type(own).__name__.startswith(_FLOW)
-    allowed = FLOW_SCHEDULER_NAMES if flow else (*SCHEDULER_NAMES, type(own).__name__)
+    allowed = schedulers_for(flow)
+    if not flow:
+        allowed = (*allowed, type(own).__name__)
     if name not in allowed:
         raise EngineError(
             f"There is no scheduler {name!r} for this base.",

@@ -81,7 +81,7 @@ def _transformer(two_times: bool) -> QwenImageTransformer2DModel:
 
 def _autoencoder() -> AutoencoderKLQwenImage:
     return AutoencoderKLQwenImage(
-        base_dim=2, dim_mult=[1, 1, 2, 2], z_dim=_LATENT_CHANNELS, num_res_blocks=1
+        base_dim=2, dim_mult=[1, 2, 4, 4], z_dim=_LATENT_CHANNELS, num_res_blocks=1
     )
 
 
