@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+
+from studio.engine.folder import from_folder
 
 RANK, ALPHA = 4, 2.0
 
@@ -26,7 +27,7 @@ def peft_lora(
     Args:
         base: folder of the tiny base, which is only read.
     """
-    made = getattr(diffusers, pipeline).from_pretrained(base, local_files_only=True)
+    made = from_folder(base, pipeline, torch.float32)
     given: dict[str, Any] = {}
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)

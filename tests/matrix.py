@@ -1,4 +1,4 @@
-"""What the README calls supported, as data: ``tests/engine/test_matrix.py`` runs every row.
+"""What the README calls supported, as data, every row of it run in ``tests/engine``.
 
 ``python -m tests.matrix --write README.md`` writes the table between its markers.
 """
@@ -47,6 +47,7 @@ class Row:
 
 _UNET = ("unet", "text_encoder")
 _FLUX = ("transformer", "text_encoder")
+_TRANSFORMER = ("transformer",)
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -66,16 +67,64 @@ ROWS: tuple[Row, ...] = (
     Row("FluxPipeline", "dev", "FLUX.1 [dev], Krea", _FLUX, {"guidance_scale": 3.5}),
     Row("FluxPipeline", "schnell", "FLUX.1 [schnell]", _FLUX, {"guidance_scale": 0.0}),
     Row("FluxKontextPipeline", None, "FLUX.1 Kontext [dev]", _FLUX, {"guidance_scale": 2.5}),
+    Row(
+        "Flux2Pipeline",
+        None,
+        "FLUX.2 [dev]",
+        _TRANSFORMER,
+        {"guidance_scale": 4.0},
+    ),
+    Row(
+        "Flux2KleinPipeline",
+        "distilled",
+        "FLUX.2 [klein] 4B and 9B",
+        _TRANSFORMER,
+        {"guidance_scale": 1.0},
+    ),
+    Row(
+        "Flux2KleinPipeline",
+        "base",
+        "FLUX.2 [klein] base, not distilled",
+        _TRANSFORMER,
+        {"guidance_scale": 4.0},
+    ),
+    Row(
+        "QwenImagePipeline",
+        None,
+        "Qwen-Image and Qwen-Image-2512",
+        _TRANSFORMER,
+        {"guidance_scale": 4.0},
+    ),
+    Row("ZImagePipeline", "turbo", "Z-Image-Turbo", _TRANSFORMER, {"guidance_scale": 1.0}),
+    Row("ZImagePipeline", "base", "Z-Image", _TRANSFORMER, {"guidance_scale": 5.0}),
 )
 
 FORMAT_ROWS = tuple({architecture_of(row.pipeline): row for row in reversed(ROWS)}.values())
 """The first row of each architecture, whose LoRAs are tried in every format."""
 
+EDITS: tuple[Row, ...] = (
+    Row(
+        "QwenImageEditPipeline",
+        None,
+        "Qwen-Image-Edit",
+        _TRANSFORMER,
+        {"guidance_scale": 1.0},
+    ),
+    Row(
+        "QwenImageEditPlusPipeline",
+        None,
+        "Qwen-Image-Edit-2509 and -2511",
+        _TRANSFORMER,
+        {"guidance_scale": 1.0},
+    ),
+)
+"""Kinds of base that make no picture without a reference; ``test_edits`` runs every row."""
+
 
 def table() -> str:
     """The README's table, in Markdown."""
     lines = ["| diffusers' class | Models | Modes | LoRAs change |", "|---|---|---|---|"]
-    for row in ROWS:
+    for row in (*ROWS, *EDITS):
         variant = "" if row.variant is None else f", {row.variant}"
         modes = ", ".join(f"`{mode.value}`" for mode in row.modes)
         parts = ", ".join(f"`{part}`" for part in row.parts)
