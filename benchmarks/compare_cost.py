@@ -24,13 +24,14 @@ from studio.architecture import Mode
 from studio.comparing import Comparing
 from studio.comparison.events import Compared
 from studio.comparison.validity import Verdict
-from studio.grid import ComparisonPlan, four_arms
+from studio.grid import ComparisonPlan, four_arms, strengths
 from studio.plan import RunPlan
 from studio.request import GenerationRequest, LoraChoice, PromptEncoder
 from studio.settings import Settings
 from studio.workspace import Workspace
 
 LIMIT = 1.05
+SWEEP = (0.3, 0.5, 0.7, 0.9, 1.1, 1.3)
 
 
 def request(seed: int) -> GenerationRequest:
@@ -140,7 +141,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 assert isinstance(plan, ComparisonPlan), plan
                 return plan
 
+            def sweep(exact: bool) -> Callable[[int], ComparisonPlan]:
+                def make(turn: int) -> ComparisonPlan:
+                    wanted = strengths(request(turn), SWEEP).model_copy(update={"exact": exact})
+                    plan = comparing.plan(wanted)
+                    assert isinstance(plan, ComparisonPlan), plan
+                    return plan
+
+                return make
+
             ratio = measure(workspace, "four arms, exact", arms, options.turns)
+            measure(workspace, "six strengths, exact", sweep(True), options.turns)
+            measure(workspace, "six strengths, together", sweep(False), options.turns)
     print(f"limit {LIMIT}")
     if ratio > LIMIT:
         raise SystemExit(1)

@@ -5,7 +5,7 @@ an interrupted comparison goes on where it stopped.
 """
 
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from studio.comparison.events import (
     NothingCompared,
 )
 from studio.comparison.numbers import PairNumbers
-from studio.comparison.order import running_order
+from studio.comparison.order import calls, running_order
 from studio.comparison.pairs import arm_pairs
 from studio.comparison.record import (
     CellError,
@@ -127,12 +127,12 @@ class Comparing:
         made = _Made()
         if not fresh:
             yield from self._found(plan, made)
-        for index in running_order(plan):
+        missing = [index for index in running_order(plan) if index not in made.records]
+        for group in calls(plan, missing):
             if cancel.is_set() or made.cancelled:
                 made.cancelled = True
                 break
-            if index not in made.records:
-                yield from self._make(plan, index, made, session, cancel)
+            yield from self._make(plan, group, made, session, cancel)
         if not made.records:
             yield NothingCompared(made.cancelled)
             return
@@ -144,7 +144,7 @@ class Comparing:
             for path in self._candidates(plan, index):
                 answer = self._workspace.verify(path)
                 record = answer.record
-                if answer.ok and record is not None and record.receipt.image.noise_sha256:
+                if answer.ok and record is not None and _fits(plan, record):
                     made.paths[index], made.records[index] = path, record
                     made.reused.add(index)
                     yield CellDone(index, path, record, reused=True)
@@ -153,14 +153,16 @@ class Comparing:
     def _make(
         self,
         plan: ComparisonPlan,
-        index: int,
+        group: Sequence[int],
         made: _Made,
         session: str,
         cancel: threading.Event,
     ) -> Iterator[ComparisonEvent]:
+        """The cells of one denoiser call; if it breaks, each of them says so."""
         total = len(plan.cells)
-        events = self._workspace.run(plan.cells[index].plan, session, cancel)
-        for event in events:
+        plans = [plan.cells[index].plan for index in group]
+        for number, event in self._workspace.run_together(plans, session, cancel):
+            index = group[number]
             match event:
                 case Queued() | Loading() | Progress():
                     yield CellWorking(index, made.over, total, event)
@@ -171,8 +173,10 @@ class Comparing:
                     error = CellError(
                         code=event.code, message=event.message, way_out=event.way_out
                     )
-                    made.errors[index] = error
-                    yield CellFailed(index, error)
+                    for other in group:
+                        if other not in made.records:
+                            made.errors[other] = error
+                            yield CellFailed(other, error)
                 case Cancelled():
                     made.cancelled = True
 
@@ -219,6 +223,13 @@ class Comparing:
         if not path.is_relative_to(outputs):
             raise GalleryError(f"{path} is not in {outputs}.", "Generate it again.")
         return path.relative_to(outputs).as_posix()
+
+
+def _fits(plan: ComparisonPlan, record: RunRecord) -> bool:
+    """Whether a picture can be a cell: its noise is known, and an exact comparison takes only
+    pictures that had their call for themselves."""
+    alone = record.receipt.together == 1
+    return record.receipt.image.noise_sha256 is not None and (alone or not plan.wanted.exact)
 
 
 def pair_numbers(

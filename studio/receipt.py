@@ -100,6 +100,11 @@ class Timings(Contract):
     total: float
 
 
+def _alone(together: int) -> bool:
+    """Whether a picture had its call for itself, which records need not say."""
+    return together == 1
+
+
 class Receipt(Contract):
     """What one image was really made with.
 
@@ -111,6 +116,8 @@ class Receipt(Contract):
         references: SHA-256 of the reference images the pipeline was given, in its order.
         offload: as the pipeline was placed; None in records written before plans said it.
         vae_tiling: as the VAE was set.
+        together: pictures that were denoised in one call with this one, itself counted; above
+            1 the pixels may differ from a single call's by rounding.
         warnings: what the libraries said during the run, without paths of this machine.
     """
 
@@ -136,6 +143,7 @@ class Receipt(Contract):
     warnings: tuple[str, ...]
     timings: Timings
     image: ImageReceipt
+    together: int = Field(default=1, exclude_if=_alone)
 
 
 class RunRecord(Contract):

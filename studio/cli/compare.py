@@ -76,6 +76,14 @@ class CompareOptions(RequestOptions):
             "--hold/--no-hold", help="Every cell takes the settings the request itself has."
         ),
     ] = True
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact/--together",
+            help="--together: cells that differ in their LoRAs alone share denoiser calls; "
+            "equal up to rounding, and the record says so.",
+        ),
+    ] = True
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make every cell anew, also those in the gallery.")
     ] = False
@@ -92,7 +100,7 @@ class CompareOptions(RequestOptions):
             rows=self.rows,
             columns=self.columns,
         )
-        return composed.model_copy(update={"hold": self.hold})
+        return composed.model_copy(update={"hold": self.hold, "exact": self.exact})
 
 
 @takes_options(CompareOptions)

@@ -1,6 +1,16 @@
 """In which order cells run: each base once, LoRAs switched as rarely as can be."""
 
-from studio.grid import ComparisonPlan, Role
+from collections.abc import Sequence
+
+from studio.comparison.differences import LORA, effective
+from studio.contract import canonical_json
+from studio.grid import CellPlan, ComparisonPlan, Role
+
+MOST_TOGETHER = 8
+"""Cells of one call at most: their latents are in memory together."""
+
+_SHARING = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
+"""Pipelines whose denoiser takes every sample of a batch by itself, guidance included."""
 
 
 def running_order(plan: ComparisonPlan) -> tuple[int, ...]:
@@ -16,3 +26,34 @@ def running_order(plan: ComparisonPlan) -> tuple[int, ...]:
         return (last, cell.plan.base.sha256, len(loras), loras, text, cell.plan.seed, index)
 
     return tuple(sorted(range(len(plan.cells)), key=key))
+
+
+def calls(plan: ComparisonPlan, wanted: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """``wanted`` (in running order) as denoiser calls: one cell each where the comparison is
+    exact, else cells together that differ in their LoRAs and strengths alone.
+
+    Bases, controls and strengths of 0 always run alone: they must be equal bit for bit.
+    """
+    groups: dict[str, list[int]] = {}
+    for index in wanted:
+        cell = plan.cells[index]
+        key = str(index)
+        if not plan.wanted.exact and _may_share(cell):
+            reach = {name: value for name, value in effective(cell.plan).items() if name != LORA}
+            key = canonical_json(reach)
+        groups.setdefault(key, []).append(index)
+    return tuple(
+        tuple(group[start : start + MOST_TOGETHER])
+        for group in groups.values()
+        for start in range(0, len(group), MOST_TOGETHER)
+    )
+
+
+def _may_share(cell: CellPlan) -> bool:
+    plan = cell.plan
+    return (
+        cell.place.role is Role.ARM
+        and plan.base.pipeline in _SHARING
+        and not plan.references
+        and any(use.strength.value for use in plan.loras)
+    )

@@ -95,6 +95,7 @@ def done(cell: CellRecord, record: RunRecord, picture: str, reused: bool) -> Cel
             "record_fingerprint": record.fingerprint,
             "pixels_sha256": image.pixels_sha256,
             "noise_sha256": image.noise_sha256,
+            "together": record.receipt.together,
             "picture": picture,
             "reused": reused,
         }

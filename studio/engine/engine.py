@@ -147,10 +147,11 @@ class Engine:
         _import_everything()
         from studio.engine.device import free_memory
         from studio.engine.run import run_job
+        from studio.engine.together import run_together
 
         manager = self._managed()
         try:
-            run_job(manager, job, cancel, publish)
+            (run_together if job.together else run_job)(manager, job, cancel, publish)
         except OutOfMemory:
             free_memory(manager.device)
             raise

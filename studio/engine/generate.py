@@ -32,7 +32,7 @@ from studio.engine.vae import is_tiling
 from studio.errors import ContractBroken, PictureWithheld
 from studio.events import Progress
 from studio.plan import RunPlan
-from studio.receipt import ImageReceipt, Receipt, Timings
+from studio.receipt import ImageReceipt, LoraReceipt, Receipt, Timings
 from studio.references import pixels_sha256 as reference_sha256
 
 PREVIEWS = 6
@@ -75,7 +75,7 @@ def generate_image(run: Run, index: int) -> Generated:
         OutOfMemory, DeviceError, PictureWithheld.
     """
     plan = run.job.plan
-    started, start = _now(), time.perf_counter()
+    started, start = now(), time.perf_counter()
     steps = Steps()
     # On the CPU, so that the noise is the same whatever the device.
     generator = torch.Generator("cpu").manual_seed(plan.seed + index)
@@ -89,13 +89,13 @@ def generate_image(run: Run, index: int) -> Generated:
         )
         image = _denoise(run, index, generator, steps)
     timings = _timings(run, start, steps.ended, time.perf_counter())
-    about = _describe(image, index, generator.initial_seed(), noise.sha256())
-    receipt = _receipt(run, started, steps, timings, about, heard)
-    _demand_plan(plan, receipt)
+    about = describe_image(image, index, generator.initial_seed(), noise.sha256())
+    receipt = receipt_of(run, started, steps, timings, about, heard)
+    demand_plan(plan, receipt)
     return Generated(run.job.run_id, index, plan.count, image, receipt)
 
 
-def _demand_plan(plan: RunPlan, receipt: Receipt) -> None:
+def demand_plan(plan: RunPlan, receipt: Receipt) -> None:
     wrong = discrepancies(plan, receipt)
     if wrong:
         raise ContractBroken(
@@ -104,15 +104,27 @@ def _demand_plan(plan: RunPlan, receipt: Receipt) -> None:
         )
 
 
-def _receipt(
-    run: Run, started: str, steps: Steps, timings: Timings, image: ImageReceipt, heard: list[str]
+def receipt_of(
+    run: Run,
+    started: str,
+    steps: Steps,
+    timings: Timings,
+    image: ImageReceipt,
+    heard: list[str],
+    loras: tuple[LoraReceipt, ...] | None = None,
+    together: int = 1,
 ) -> Receipt:
-    """What the pipeline itself says now, after the denoising."""
+    """What the pipeline itself says now, after the denoising.
+
+    Args:
+        loras: as read when this picture's set was switched on alone, where ``together``
+            pictures shared the call.
+    """
     pipeline = run.base.pipeline
     return Receipt(
         run_id=run.job.run_id,
         started_at=started,
-        finished_at=_now(),
+        finished_at=now(),
         device=str(run.base.device),
         dtype=str(getattr(pipeline, run.base.denoiser).dtype).removeprefix("torch."),
         base_sha256=run.base.key[0],
@@ -122,7 +134,7 @@ def _receipt(
         true_cfg_scale=_true_cfg_used(run, steps.passes),
         clip_skip=run.encoded.clip_skip,
         max_sequence_length=run.encoded.max_sequence_length,
-        loras=receipts(run.base, run.loras),
+        loras=receipts(run.base, run.loras) if loras is None else loras,
         references=tuple(reference_sha256(image) for image in run.references),
         offload=None if run.job.plan.placement is None else placed(pipeline),
         vae_tiling=is_tiling(pipeline),
@@ -132,6 +144,7 @@ def _receipt(
         warnings=(*run.heard, *heard),
         timings=timings,
         image=image,
+        together=together,
     )
 
 
@@ -163,7 +176,7 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
                 height=plan.settings.height.value,
                 num_inference_steps=plan.settings.steps.value,
                 generator=generator,
-                callback_on_step_end=_callback(run, index, steps),
+                callback_on_step_end=callback_for(run, index, steps),
                 output_type="np",
             )
     finally:
@@ -173,17 +186,17 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
         raise PictureWithheld(
             "The base's safety checker withheld the picture.", "Change the prompt or the seed."
         )
-    return _image(pipeline, output.images)
+    return picture_of(pipeline, output.images)
 
 
-def _image(pipeline: Any, pixels: NDArray[np.float32]) -> Image:
+def picture_of(pipeline: Any, pixels: NDArray[np.float32]) -> Image:
     """The first of ``pixels`` (batch, height, width, RGB; 0 to 1), as diffusers makes it."""
     demand_finite(torch.from_numpy(pixels), "The decoded pixels", _DECODE_WAY_OUT)
     image: Image = pipeline.image_processor.numpy_to_pil(pixels)[0]
     return image.convert("RGB")
 
 
-def _callback(
+def callback_for(
     run: Run, index: int, steps: Steps
 ) -> Callable[[Any, int, Any, dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
     """Counts, reports, checks and cancels.
@@ -225,7 +238,7 @@ def _timings(run: Run, start: float, denoised: float, end: float) -> Timings:
     )
 
 
-def _describe(image: Image, index: int, seed: int, noise: str) -> ImageReceipt:
+def describe_image(image: Image, index: int, seed: int, noise: str) -> ImageReceipt:
     return ImageReceipt(
         index=index,
         seed=seed,
@@ -236,5 +249,5 @@ def _describe(image: Image, index: int, seed: int, noise: str) -> ImageReceipt:
     )
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -36,25 +36,25 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
     """
     plan = job.plan
     seconds: dict[str, float] = {}
-    _stop_if(cancel, job)
+    stop_if(cancel, job)
     references = load_references(job)
     offload = Offload.NONE if plan.placement is None else plan.placement.offload
     known = manager.holds(plan.base, plan.settings.dtype, offload)
     publish(Loading(job.run_id, f"{'Found' if known else 'Loading'} {plan.base.label}"))
-    with _timed(seconds, "load"):
+    with timed(seconds, "load"):
         base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout, offload)
     try:
         heard = [] if known else list(base.messages)
-        _stop_if(cancel, job)
+        stop_if(cancel, job)
         if plan.loras:
             names = ", ".join(use.label for use in plan.loras)
             publish(Loading(job.run_id, f"Setting {names}"))
-        with _timed(seconds, "loras"):
-            loras = _set(manager, base, job)
-        _stop_if(cancel, job)
+        with timed(seconds, "loras"):
+            loras = set_for(manager, base, job)
+        stop_if(cancel, job)
         publish(Loading(job.run_id, "Reading the prompt"))
         with (
-            _timed(seconds, "encode"),
+            timed(seconds, "encode"),
             named_errors(base.device, "the prompt"),
             listen(base.places, python_warnings=False) as said,
         ):
@@ -62,7 +62,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
         set_decoding(base.pipeline, plan)
         run = Run(job, base, loras, encoded, references, cancel, publish, seconds, [*heard, *said])
         for index in range(plan.count):
-            _stop_if(cancel, job)
+            stop_if(cancel, job)
             publish(generate_image(run, index))
     finally:
         if base.spoiled is not None:
@@ -70,7 +70,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
             free_memory(manager.device)
 
 
-def _set(manager: PipelineManager, base: ResidentBase, job: Job) -> LoraSet:
+def set_for(manager: PipelineManager, base: ResidentBase, job: Job) -> LoraSet:
     wanted = wanted_loras(job.plan, job)
     try:
         return set_loras(base, wanted, manager.make_room)
@@ -127,13 +127,13 @@ def load_references(job: Job) -> tuple[Image, ...]:
     return tuple(load(job.reference_paths[each.sha256], each) for each in job.plan.references)
 
 
-def _stop_if(cancel: threading.Event, job: Job) -> None:
+def stop_if(cancel: threading.Event, job: Job) -> None:
     if cancel.is_set():
         raise RunCancelled(job.run_id)
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     try:
         yield

@@ -141,6 +141,9 @@ def _cell(shown: Grid, index: int) -> Html:
         span("ls-strong", cell.mode.label),
         span("ls-origin", _ROLES.get(cell.place.role, cell.differs or "the first cell")),
         span("ls-origin", "from the gallery") if cell.reused else EMPTY,
+        span("ls-origin", f"in one call with {cell.together - 1} others, equal up to rounding")
+        if cell.together > 1
+        else EMPTY,
     )
     return tag(
         "figure",
