@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 import torch
 from peft.tuners.lora import LoraLayer
-from torch import nn
 
 from studio.engine import injected
 from studio.engine.folder import Pipeline
@@ -50,11 +49,10 @@ class PerSample:
 
 
 def can_share(pipeline: Pipeline, names: frozenset[str]) -> bool:
-    """Whether these adapters are plain LoRA layers, whose effect is their scale's multiple."""
-    return all(
-        name not in layer.lora_variant
-        and type(layer.lora_A[name]) in (nn.Linear, nn.Conv2d)
-        and type(layer.lora_B[name]) in (nn.Linear, nn.Conv2d)
+    """Whether what these adapters add is their scale's multiple, whatever they are made of;
+    peft's variants compute otherwise."""
+    return not any(
+        name in layer.lora_variant
         for _, _, layer in injected.lora_layers(pipeline)
         for name in names
         if name in layer.lora_A

@@ -104,14 +104,14 @@ def _prepare(
 def _demand_shareable(base: ResidentBase, ready: Sequence[_Ready]) -> None:
     """
     Raises:
-        EngineError: the LoRAs are not all in memory, or not all plain.
+        EngineError: the LoRAs are not all in memory, or one has no scale to share by.
     """
     wanted = {lora.sha256 for each in ready for lora in each.run.loras.wanted}
     if not wanted <= base.adapters.keys():
         raise EngineError("The LoRAs of these cells do not fit into memory together.", _EXACTLY)
     names = frozenset(base.adapters[sha256].name for sha256 in wanted)
     if not can_share(base.pipeline, names):
-        raise EngineError("One of the LoRAs is no plain low-rank LoRA.", _EXACTLY)
+        raise EngineError("What one of the LoRAs adds is not its scale's multiple.", _EXACTLY)
 
 
 def _denoise_together(base: ResidentBase, ready: Sequence[_Ready]) -> list[Generated]:
