@@ -91,10 +91,10 @@ class CompareOptions(RequestOptions):
         bool, typer.Option("--plan-only", help="Show the cells and the estimate, run nothing.")
     ] = False
 
-    def wanted(self) -> ComparisonRequest:
+    def wanted(self, workspace: Workspace) -> ComparisonRequest:
         composed = compose(
             self.kind,
-            self.request(),
+            self.request(workspace),
             values=strength_list(self.strengths),
             other=self.against,
             rows=self.rows,
@@ -106,8 +106,8 @@ class CompareOptions(RequestOptions):
 @takes_options(CompareOptions)
 def compare(options: CompareOptions) -> None:
     """Make a grid of pictures that differ in what you say, and judge what they show."""
-    wanted = options.wanted()
     with command(options.as_json) as console, closing(options.open_workspace()) as workspace:
+        wanted = options.wanted(workspace)
         comparing = Comparing(workspace)
         answer = comparing.plan(wanted)
         if not isinstance(answer, ComparisonPlan):

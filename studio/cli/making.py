@@ -17,7 +17,7 @@ from studio.workspace import Workspace
 def plan(options: RequestOptions) -> None:
     """Show exactly what a run would do, or everything that stands in its way."""
     with command(options.as_json) as console, closing(options.open_workspace()) as workspace:
-        agreed = _agree(console, workspace, options.request())
+        agreed = _agree(console, workspace, options.request(workspace))
         if options.as_json:
             console.data(_plan_data(agreed))
         show_plan(console, agreed)
@@ -31,7 +31,7 @@ def generate(options: RequestOptions) -> None:
     AUTO_DOWNLOAD.
     """
     with command(options.as_json) as console, closing(options.open_workspace()) as workspace:
-        agreed = _agree(console, workspace, options.request(), fetches=True)
+        agreed = _agree(console, workspace, options.request(workspace), fetches=True)
         show_plan(console, agreed)
         _report(console, carry_out(console, workspace, agreed))
 

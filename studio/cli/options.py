@@ -107,10 +107,33 @@ class RequestOptions:
             help="A LoRA, at its preset's strength or yours; repeatable.",
         ),
     ] = None
+    allow_partial: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=parse_text,
+            metavar="SLUG",
+            help="A chosen LoRA of which what does not fit may be left out; repeatable.",
+        ),
+    ] = None
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A picture to edit (PNG, JPEG or WebP); repeatable, in the pipeline's order.",
+        ),
+    ] = None
     seed: Annotated[int | None, typer.Option(help="Drawn at random when not given.")] = None
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None
     guidance_scale: Annotated[
         float | None, typer.Option(parser=parse_number, metavar="NUMBER", help="Guidance (CFG).")
+    ] = None
+    true_cfg_scale: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_number, metavar="NUMBER", help="FLUX.1's second guidance; 1 is off."
+        ),
     ] = None
     clip_skip: Annotated[
         int | None, typer.Option(help="1 is CLIP's last layer, 2 the one before.")
@@ -121,10 +144,17 @@ class RequestOptions:
         str | None,
         typer.Option(parser=parse_text, metavar="NAME", help="Such as EulerDiscreteScheduler."),
     ] = None
+    max_sequence_length: Annotated[
+        int | None, typer.Option(help="Tokens that T5, Qwen or Mistral read.")
+    ] = None
     count: Annotated[int, typer.Option(help="Images; each takes the next seed.")] = 1
     prompt_encoder: Annotated[
-        PromptEncoder, typer.Option(help="compel: no token limit, weighting; native: one window.")
-    ] = PromptEncoder.COMPEL
+        PromptEncoder | None,
+        typer.Option(
+            help="compel: no token limit, weighting; native: one window. Compel where the base "
+            "can have it, when not given."
+        ),
+    ] = None
     allow_cut: Annotated[
         bool,
         typer.Option("--allow-cut", help="Cut words that do not fit the native window."),
@@ -133,25 +163,46 @@ class RequestOptions:
     output_dir: OutputDir = None
     as_json: Json = False
 
-    def request(self) -> GenerationRequest:
+    def request(self, workspace: Workspace) -> GenerationRequest:
+        """The request; its pictures are taken in by ``workspace``.
+
+        Raises:
+            BadParameter: a LoRA may be applied in part that is not chosen.
+            UnusableReference: a file is no picture that can be edited.
+        """
         return GenerationRequest(
             base=self.base,
             mode=self.mode,
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
-            loras=tuple(self.lora or ()),
+            loras=self._loras(),
+            references=tuple(workspace.add_reference(path) for path in self.reference or ()),
             settings=Overrides(
                 steps=self.steps,
                 guidance_scale=self.guidance_scale,
+                true_cfg_scale=self.true_cfg_scale,
                 clip_skip=self.clip_skip,
                 width=self.width,
                 height=self.height,
                 scheduler=self.scheduler,
+                max_sequence_length=self.max_sequence_length,
             ),
             prompt_encoder=self.prompt_encoder,
             allow_cut=self.allow_cut,
             seed=_random_seed() if self.seed is None else self.seed,
             count=self.count,
+        )
+
+    def _loras(self) -> tuple[LoraChoice, ...]:
+        partial, chosen = set(self.allow_partial or ()), self.lora or []
+        strange = partial - {choice.slug for choice in chosen}
+        if strange:
+            raise typer.BadParameter(
+                f"{min(strange)!r} is not chosen with --lora.", param_hint="--allow-partial"
+            )
+        return tuple(
+            choice.model_copy(update={"allow_partial": choice.slug in partial})
+            for choice in chosen
         )
 
     def open_workspace(self) -> Workspace:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from studio.architecture import clip_skip_in_words
+from studio.architecture import clip_skip_in_words, pipeline_traits
 from studio.cli.console import Console
 from studio.events import Finished
 from studio.plan import FloatSetting, IntSetting, Origin, RunPlan, TextSetting
@@ -30,6 +30,15 @@ def show_plan(console: Console, plan: RunPlan) -> None:
         ("LoRA", f"{use.label} ({use.slug}) at {_said(use.strength)}, sha256 {use.sha256[:12]}")
         for use in plan.loras
     ]
+    rows += [
+        ("Left out", console.paint(f"of {use.label}: {', '.join(use.waived)}", "bad"))
+        for use in plan.loras
+        if use.waived
+    ]
+    rows += [
+        ("Reference", f"{each.width} × {each.height}, pixels {each.sha256[:12]}")
+        for each in plan.references
+    ]
     rows.append(("Prompt", _marked(console, plan.prompt.parts)))
     if plan.prompt.negative_parts:
         rows.append(("Negative", _marked(console, plan.prompt.negative_parts)))
@@ -43,7 +52,7 @@ def _settings(plan: RunPlan) -> list[tuple[str, str]]:
     values = plan.settings
     rows = [
         ("Steps", _said(values.steps)),
-        ("Guidance", _said(values.guidance_scale)),
+        ("Guidance", _guidance(plan)),
         ("Size", _size(values.width, values.height)),
         ("Dtype", values.dtype),
         ("Scheduler", _said(values.scheduler)),
@@ -54,10 +63,22 @@ def _settings(plan: RunPlan) -> list[tuple[str, str]]:
         rows.append(("Offload", f"{plan.placement.offload.value}: {plan.placement.reason}"))
     if values.vae_tiling:
         rows.append(("Decoding", "in tiles"))
+    if values.max_sequence_length is not None:
+        rows.insert(2, ("Sequence", f"{_said(values.max_sequence_length)} tokens at most"))
+    if values.true_cfg_scale is not None:
+        off = "" if values.true_cfg_scale.value > 1 else ", off"
+        rows.insert(2, ("True CFG", f"{_said(values.true_cfg_scale)}{off}"))
     if values.clip_skip:
         words = clip_skip_in_words(values.clip_skip.value)
         rows.insert(2, ("Clip skip", f"{_said(values.clip_skip)}: {words}"))
     return rows
+
+
+def _guidance(plan: RunPlan) -> str:
+    """The plan's number, and the pipeline's where it counts otherwise."""
+    setting, kind = plan.settings.guidance_scale, pipeline_traits(plan.base.pipeline).guidance
+    theirs = kind.in_pipeline(setting.value)
+    return _said(setting) + ("" if theirs == setting.value else f", {theirs:g} in diffusers")
 
 
 def _said(setting: IntSetting | FloatSetting | TextSetting) -> str:
@@ -126,4 +147,5 @@ def _applied(lora: LoraReceipt) -> str:
     parts = ", ".join(
         f"{part.component} {part.applied} of {part.targeted} modules" for part in lora.components
     )
-    return f"{lora.slug} at {lora.strength}: {parts}"
+    waived = f", {len(lora.waived)} left out with consent" if lora.waived else ""
+    return f"{lora.slug} at {lora.strength}: {parts}{waived}"
