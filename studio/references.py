@@ -29,7 +29,7 @@ FOLDER = "references"
 """Where references lie beside the pictures made from them."""
 
 SUFFIX = ".png"
-MAX_FILE = 64 * 2**20
+MAX_FILE = 32 * 2**20
 MAX_SIDE = 8192
 MAX_PIXELS = 2**26
 UNUSED_FOR = 7 * 24 * 3600.0

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import Mode
-from studio.plan import IntSetting, Origin, RunPlan, TextSetting
+from studio.plan import FloatSetting, IntSetting, Origin, RunPlan, TextSetting
 from studio.presets import Catalog
 from studio.request import (
     SEED_LIMIT,
@@ -16,6 +16,7 @@ from studio.request import (
     LoraChoice,
     Overrides,
     PromptEncoder,
+    ReferenceImage,
 )
 
 MAX_LORAS = 4
@@ -33,6 +34,8 @@ class Form:
     Attributes:
         chosen: slugs of the chosen LoRAs, in the order of the strength sliders.
         said: those of them whose strength is the user's even where it equals the preset's.
+        partials: beside each slider, whether what does not fit may be left out.
+        references: the reference images, as JSON-ready objects.
         drawn: the seed that is used while the seed field is blank.
     """
 
@@ -40,15 +43,19 @@ class Form:
     chosen: gr.State
     said: gr.State
     strengths: tuple[gr.Slider, ...]
+    partials: tuple[gr.Checkbox, ...]
+    references: gr.State
     mode: gr.Radio
     prompt: gr.Textbox
     negative_prompt: gr.Textbox
     steps: gr.Number
     guidance_scale: gr.Number
+    true_cfg_scale: gr.Number
     clip_skip: gr.Number
     width: gr.Number
     height: gr.Number
     scheduler: gr.Dropdown
+    max_sequence_length: gr.Number
     seed: gr.Number
     drawn: gr.State
     count: gr.Number
@@ -56,9 +63,11 @@ class Form:
     allow_cut: gr.Checkbox
 
     def fields(self) -> dict[str, Any]:
-        """Field name → component; sliders are ``strength_0`` and so on."""
-        named = {name: getattr(self, name) for name in self.__slots__ if name != "strengths"}
-        return named | {f"strength_{n}": slider for n, slider in enumerate(self.strengths)}
+        """Field name → component; of each row, ``strength_0``, ``partial_0`` and so on."""
+        rows = ("strengths", "partials")
+        named = {name: getattr(self, name) for name in self.__slots__ if name not in rows}
+        named |= {f"strength_{n}": slider for n, slider in enumerate(self.strengths)}
+        return named | {f"partial_{n}": box for n, box in enumerate(self.partials)}
 
     def inputs(self) -> list[Any]:
         return list(self.fields().values())
@@ -77,29 +86,41 @@ def read(values: Values, catalog: Catalog) -> GenerationRequest:
     """The request that the page's values say.
 
     A blank number is no override. A blank seed is the drawn one. In a mode without LoRAs
-    and trigger words the chosen LoRAs are set aside, which the page says beside each.
+    the chosen LoRAs are set aside, and the reference images in every mode but the one that
+    edits them, which the page says beside each.
     """
     mode = Mode(values["mode"])
-    uses_loras = mode.applies_loras or mode.takes_trigger_words
     return GenerationRequest(
         base=values["base"],
         mode=mode,
         prompt=values["prompt"] or "",
         negative_prompt=values["negative_prompt"] or "",
-        loras=_choices(values, catalog) if uses_loras else (),
+        loras=_choices(values, catalog) if mode.takes_loras else (),
+        references=_references(values) if mode is Mode.REFERENCE_EDIT else (),
         settings=Overrides(
             steps=_whole(values["steps"]),
             guidance_scale=values["guidance_scale"],
+            true_cfg_scale=values["true_cfg_scale"],
             clip_skip=_whole(values["clip_skip"]),
             width=_whole(values["width"]),
             height=_whole(values["height"]),
             scheduler=values["scheduler"] or None,
+            max_sequence_length=_whole(values["max_sequence_length"]),
         ),
-        prompt_encoder=PromptEncoder(values["prompt_encoder"]),
+        prompt_encoder=_encoder(values["prompt_encoder"]),
         allow_cut=bool(values["allow_cut"]),
         seed=values["drawn"] if values["seed"] is None else int(values["seed"]),
         count=1 if values["count"] is None else int(values["count"]),
     )
+
+
+def _references(values: Values) -> tuple[ReferenceImage, ...]:
+    return tuple(ReferenceImage(**each) for each in values["references"])
+
+
+def _encoder(value: str) -> PromptEncoder | None:
+    """Compel is what a base has that can have it, so it need not be asked for."""
+    return None if value == PromptEncoder.COMPEL else PromptEncoder(value)
 
 
 def _whole(value: float | None) -> int | None:
@@ -108,7 +129,11 @@ def _whole(value: float | None) -> int | None:
 
 def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
     return tuple(
-        LoraChoice(slug=slug, strength=_strength(slug, n, values, catalog))
+        LoraChoice(
+            slug=slug,
+            strength=_strength(slug, n, values, catalog),
+            allow_partial=bool(values[f"partial_{n}"]),
+        )
         for n, slug in enumerate(values["chosen"])
     )
 
@@ -135,11 +160,19 @@ def strengths(values: Values) -> list[float]:
 
 
 def with_loras(values: Values, slugs: Sequence[str], numbers: Sequence[float]) -> dict[str, Any]:
-    """``values`` with these LoRAs at these strengths, and no others."""
+    """``values`` with these LoRAs at these strengths, and no others; consents follow them."""
+    consents = partial_slugs(values)
+    boxes = {f"partial_{n}": n < len(slugs) and slugs[n] in consents for n in range(MAX_LORAS)}
     padded = [*numbers, *[DEFAULT_STRENGTH] * (MAX_LORAS - len(numbers))]
     sliders = {f"strength_{n}": number for n, number in enumerate(padded)}
     said = tuple(slug for slug in values["said"] if slug in slugs)
-    return {**values, "chosen": tuple(slugs), "said": said, **sliders}
+    return {**values, "chosen": tuple(slugs), "said": said, **sliders, **boxes}
+
+
+def partial_slugs(values: Values) -> set[str]:
+    """The chosen LoRAs of which what does not fit may be left out."""
+    rows = enumerate(values.get("chosen", ()))
+    return {slug for n, slug in rows if values.get(f"partial_{n}")}
 
 
 def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
@@ -158,15 +191,14 @@ def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
         "prompt": plan.prompt.typed,
         "negative_prompt": plan.prompt.negative_typed,
         "steps": _given(settings.steps),
-        "guidance_scale": (
-            settings.guidance_scale.value
-            if settings.guidance_scale.origin is Origin.USER
-            else None
-        ),
-        "clip_skip": None if settings.clip_skip is None else _given(settings.clip_skip),
+        "guidance_scale": _given(settings.guidance_scale),
+        "true_cfg_scale": _given(settings.true_cfg_scale),
+        "clip_skip": _given(settings.clip_skip),
         "width": _given(settings.width),
         "height": _given(settings.height),
         "scheduler": _given(settings.scheduler) or "",
+        "max_sequence_length": _given(settings.max_sequence_length),
+        "references": tuple(each.model_dump() for each in plan.references),
         "seed": seed,
         "drawn": seed,
         "count": 1,
@@ -175,8 +207,13 @@ def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
     }
     chosen = slugs[:MAX_LORAS]
     given = [numbers.get(slug, preset_strength(slug, catalog)) for slug in chosen]
-    return with_loras(values, chosen, given)
+    waived = {use.slug for use in plan.loras if use.waived}
+    consents = {f"partial_{n}": slug in waived for n, slug in enumerate(chosen)}
+    return with_loras({**values, "chosen": chosen, **consents}, chosen, given)
 
 
-def _given(setting: IntSetting | TextSetting) -> int | str | None:
-    return setting.value if setting.origin is Origin.USER else None
+def _given(setting: IntSetting | FloatSetting | TextSetting | None) -> float | str | None:
+    """The value that the user said."""
+    if setting is None or setting.origin is not Origin.USER:
+        return None
+    return setting.value

@@ -9,21 +9,24 @@ from studio.presets import Catalog, TriggerRule
 from studio.ui import words
 from studio.ui.form import Values
 from studio.ui.html import EMPTY, Html, esc, join, span, tag
-from studio.ui.plan_html import Setting
+from studio.ui.plan_html import Setting, pipeline_guidance
 from studio.violations import Violation
 
 FIELDS = (
     "base",
     "loras",
     "mode",
+    "references",
     "prompt",
     "negative_prompt",
     "settings.steps",
     "settings.guidance_scale",
+    "settings.true_cfg_scale",
     "settings.width",
     "settings.height",
     "settings.clip_skip",
     "settings.scheduler",
+    "settings.max_sequence_length",
     "seed",
     "count",
     "prompt_encoder",
@@ -53,12 +56,14 @@ def of_plan(plan: RunPlan, values: Values) -> dict[str, Html]:
     texts |= {
         "mode": esc(words.MODE_HELP[plan.mode]),
         "settings.steps": _said(settings.steps),
-        "settings.guidance_scale": _said(settings.guidance_scale),
+        "settings.guidance_scale": _guidance(plan),
+        "settings.true_cfg_scale": _maybe(settings.true_cfg_scale),
+        "settings.max_sequence_length": _maybe(settings.max_sequence_length),
         "settings.width": _said(settings.width),
         "settings.height": _said(settings.height),
         "settings.scheduler": _said(settings.scheduler),
         "settings.clip_skip": (
-            esc("This architecture has none.")
+            EMPTY
             if clip_skip is None
             else join((_said(clip_skip), " · ", clip_skip_in_words(clip_skip.value)))
         ),
@@ -75,6 +80,14 @@ def _said(setting: Setting) -> Html:
     )
 
 
+def _maybe(setting: Setting | None) -> Html:
+    return EMPTY if setting is None else _said(setting)
+
+
+def _guidance(plan: RunPlan) -> Html:
+    return join((_said(plan.settings.guidance_scale), pipeline_guidance(plan)))
+
+
 def _seed(seed: int, drawn: bool) -> Html:
     return join((span("ls-figure", seed), " · ", "drawn" if drawn else "you"))
 
@@ -86,7 +99,7 @@ def slot_caption(
     wrong = join(
         (problems_at(f"loras.{slug}", found), problems_at(f"loras.{slug}.strength", found))
     )
-    if not (mode.applies_loras or mode.takes_trigger_words):
+    if not mode.takes_loras:
         return span("ls-aside", f"Set aside: {mode.label} uses no LoRA.")
     parts: list[Any] = []
     if mode.applies_loras:

@@ -10,12 +10,14 @@ from studio.architecture import Mode
 from studio.downloads import DownloadPlan
 from studio.errors import StudioError
 from studio.plan import RunPlan
+from studio.request import ReferenceImage
 from studio.stock import Missing
-from studio.ui import hints, sheet, words
+from studio.ui import hints, reference_field, sheet, words
 from studio.ui.form import MAX_LORAS, Values, read, strengths
 from studio.ui.html import EMPTY, Html, esc, join, span, tag
-from studio.ui.request_panel import RequestPanel
-from studio.violations import Violation
+from studio.ui.request_panel import RequestPanel, scheduler_choices
+from studio.ui.shown import shown
+from studio.violations import LoraDoesNotFit, Violation
 from studio.workspace import Workspace
 
 Updates = dict[Any, Any]
@@ -130,8 +132,11 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
         if isinstance(outcome, RunPlan)
         else hints.of_violations(found, mode)
     )
+    if values["references"] and mode is not Mode.REFERENCE_EDIT:
+        texts["references"] = span("ls-aside", f"Set aside: {mode.label} edits no image.")
     updates: Updates = {panel.hints[field]: text for field, text in texts.items()}
     updates |= _slots(panel, values, mode, found, w)
+    updates |= _offer(panel, values, w)
     updates[panel.compact] = compact(outcome)
     updates[panel.bar] = bar(outcome)
     if any(violation.field in _FOLDED for violation in found):
@@ -139,7 +144,35 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
     return updates
 
 
-_OPEN = frozenset({"base", "loras", "mode", "prompt", "negative_prompt"})
+def _offer(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
+    """The fields that the base takes, its modes and its schedulers."""
+    offer = shown(values, w.catalog)
+    updates: Updates = {
+        column: gr.Column(visible=offer.fields[name]) for name, column in panel.fields.items()
+    }
+    modes = [(mode.label, mode.value) for mode in offer.modes]
+    updates[panel.form.mode] = gr.Radio(choices=modes, value=values["mode"])
+    updates[panel.form.scheduler] = gr.Dropdown(
+        choices=scheduler_choices(offer.schedulers), value=values["scheduler"] or ""
+    )
+    return updates
+
+
+def references(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
+    """The reference images that are held, and an empty place for more."""
+    held = [ReferenceImage(**each) for each in values["references"]]
+    pairs = [(each, w.reference(each.sha256)) for each in held]
+    several = len(held) > 1
+    return {
+        panel.reference.files: None,
+        panel.reference.strip: reference_field.strip(pairs),
+        panel.reference.clear: gr.Button(
+            "Remove the references" if several else "Remove the reference", visible=bool(held)
+        ),
+    }
+
+
+_OPEN = frozenset({"base", "loras", "mode", "references", "prompt", "negative_prompt"})
 _FOLDED = frozenset(hints.FIELDS) - _OPEN
 """Fields inside the Settings fold, which opens when one of them is wrong."""
 
@@ -154,9 +187,19 @@ def _slots(
             slug = values["chosen"][number]
             caption = hints.slot_caption(slug, numbers[number], mode, w.catalog, found)
             updates[slot.caption] = caption
+            updates[slot.partial] = _consent(slug, bool(values[f"partial_{number}"]), found)
         else:
             updates[slot.caption] = EMPTY
+            updates[slot.partial] = gr.Checkbox(False, visible=False)
     return updates
+
+
+def _consent(slug: str, given: bool, found: Sequence[Violation]) -> gr.Checkbox:
+    """Seen where a file fits in part, and where consent was given."""
+    asked = any(
+        isinstance(each, LoraDoesNotFit) and each.slug == slug and each.waivable for each in found
+    )
+    return gr.Checkbox(given, visible=asked or given)
 
 
 def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from studio.architecture import clip_skip_in_words
+from studio.architecture import clip_skip_in_words, pipeline_traits
 from studio.plan import FloatSetting, IntSetting, LoraUse, RunPlan, TextSetting
 from studio.prompt import PartKind, PromptPart, Side, TokenLedger
-from studio.request import PromptEncoder
+from studio.request import PromptEncoder, ReferenceImage
 from studio.ui import icons, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
 
@@ -96,7 +96,11 @@ def _identities(plan: RunPlan) -> Html:
             span("ls-origin", base.source),
         ),
     ]
-    rows += [_lora(use) for use in plan.loras]
+    rows += [_reference(each) for each in plan.references]
+    for use in plan.loras:
+        rows.append(_lora(use))
+        if use.waived:
+            rows.append(_waived(use))
     rows += [
         _row("Trigger", span("ls-strong", use.label), span("ls-origin", "words only, not applied"))
         for use in plan.triggers
@@ -118,6 +122,29 @@ def _lora(use: LoraUse) -> Html:
     )
 
 
+def _waived(use: LoraUse) -> Html:
+    """What of the file is left out, all of it by name."""
+    count = words.plural(len(use.waived), "part")
+    return _row(
+        "Left out",
+        tag(
+            "details",
+            tag("summary", f"{count} of {use.label} with your consent"),
+            tag("ul", *(tag("li", tag("code", name)) for name in use.waived)),
+            class_="ls-waived",
+            data_keep=f"waived-{use.slug}",
+        ),
+    )
+
+
+def _reference(reference: ReferenceImage) -> Html:
+    return _row(
+        "Reference",
+        span("ls-figure", f"{reference.width} × {reference.height}"),
+        _sha(reference.sha256),
+    )
+
+
 def _row(key: str, *values: object) -> Html:
     return div("ls-row", tag("dt", key), tag("dd", *values))
 
@@ -131,9 +158,9 @@ def _settings(plan: RunPlan, seed: int | None) -> Html:
     scheduler = settings.scheduler.value.removesuffix("Scheduler")
     cells = [
         _cell("Steps", settings.steps.value, settings.steps),
-        _cell("Guidance", words.number(settings.guidance_scale.value), settings.guidance_scale),
+        _guidance(plan),
+        *_some(plan),
         _size(settings.width, settings.height),
-        _clip_skip(settings.clip_skip),
         _fact("Pictures", plan.count, ""),
         _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], ""),
         _fact("Seed", plan.seed if seed is None else seed, ""),
@@ -141,7 +168,48 @@ def _settings(plan: RunPlan, seed: int | None) -> Html:
         _fact("Precision", settings.dtype, ""),
         *_memory(plan),
     ]
-    return tag("dl", *cells, class_="ls-cells")
+    return tag("dl", *cells, class_=f"ls-cells ls-cells-{_columns(len(cells))}")
+
+
+def _columns(cells: int) -> int:
+    """Three or four, so that no cell stands alone in its row."""
+    return 3 if cells % 4 == 1 else 4
+
+
+def _guidance(plan: RunPlan) -> Html:
+    setting = plan.settings.guidance_scale
+    origin = span("ls-origin", words.origin(setting.origin), title=setting.slug)
+    figure = span("ls-figure", words.number(setting.value))
+    return div(
+        "ls-cell",
+        tag("dt", "Guidance"),
+        tag("dd", figure, origin, pipeline_guidance(plan)),
+    )
+
+
+def pipeline_guidance(plan: RunPlan) -> Html:
+    """The pipeline's own number, where it counts otherwise than the plan."""
+    scale = plan.settings.guidance_scale.value
+    theirs = pipeline_traits(plan.base.pipeline).guidance.in_pipeline(scale)
+    if theirs == scale:
+        return EMPTY
+    return span("ls-origin", f" {words.number(theirs)} in diffusers")
+
+
+def _some(plan: RunPlan) -> list[Html]:
+    """The settings that only some pipelines have."""
+    settings = plan.settings
+    cells = []
+    if settings.true_cfg_scale is not None:
+        value = settings.true_cfg_scale.value
+        shown = words.number(value) if value > 1 else "off"
+        cells.append(_cell("True CFG", shown, settings.true_cfg_scale))
+    if settings.clip_skip is not None:
+        cells.append(_clip_skip(settings.clip_skip))
+    if settings.max_sequence_length is not None:
+        longest = settings.max_sequence_length
+        cells.append(_cell("Sequence", longest.value, longest))
+    return cells
 
 
 def _memory(plan: RunPlan) -> list[Html]:
@@ -179,9 +247,7 @@ def _said_by(setting: Setting) -> str:
     return " ".join(part for part in (words.origin(setting.origin), setting.slug) if part)
 
 
-def _clip_skip(setting: IntSetting | None) -> Html:
-    if setting is None:
-        return _fact("Clip skip", "none", "architecture")
+def _clip_skip(setting: IntSetting) -> Html:
     return _fact(
         "Clip skip",
         setting.value,

@@ -80,6 +80,9 @@ def _lora_row(lora: LoraReceipt, label: str) -> Html:
         applied == targeted,
         span("ls-figure", f"{applied} of {targeted} modules"),
         span("ls-origin", detail),
+        span("ls-waived", f"{words.plural(len(lora.waived), 'part')} left out with consent")
+        if lora.waived
+        else EMPTY,
     )
 
 

@@ -6,20 +6,42 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from studio.architecture import Mode
 from studio.presets import MAX_STRENGTH
 from studio.request import PromptEncoder
+from studio.ui import reference_field
 from studio.ui.form import MAX_LORAS, Form
 from studio.ui.plan_html import ENCODER_NAMES
+from studio.ui.reference_field import ReferenceField
+from studio.ui.shown import Shown
 from studio.ui.start import Start
 
-MODES = (Mode.BASE, Mode.LORA, Mode.LORA_WITH_TRIGGER, Mode.TRIGGER_ONLY)
-"""Reference edit needs a picture to edit, which this form has no place for."""
+TIE = """
+const field = element.closest('.ls-field');
+const tie = () => {
+  const wrong = element.querySelector('.ls-problem') !== null;
+  element.id = element.id || `hint-${Math.random().toString(36).slice(2)}`;
+  for (const input of field ? field.querySelectorAll('input, textarea') : []) {
+    input.setAttribute('aria-describedby', element.id);
+    input.setAttribute('aria-invalid', String(wrong));
+  }
+};
+watch('value', tie);
+tie();
+"""
+"""What stands beside an input is read with it, and that it is wrong is told."""
 
 REMOVE = "ls-quiet ls-remove"
+PLACEHOLDERS = {
+    "seed": "new each run",
+    "settings.true_cfg_scale": "1, off",
+    "settings.max_sequence_length": "default",
+}
 
 Hints = dict[str, gr.HTML]
 """A request's field → the line beside it."""
+
+Fields = dict[str, gr.Column]
+"""A request's field → its column, which can be hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +50,7 @@ class Slot:
 
     group: gr.Column
     strength: gr.Slider
+    partial: gr.Checkbox
     caption: gr.HTML
     remove: gr.Button
 
@@ -43,6 +66,8 @@ class RequestPanel:
     lora_note: gr.HTML
     slots: tuple[Slot, ...]
     hints: Hints
+    fields: Fields
+    reference: ReferenceField
     settings: gr.Accordion
     bar: gr.HTML
     compact: gr.HTML
@@ -50,9 +75,11 @@ class RequestPanel:
     cancel: gr.Button
 
 
-def build(start: Start, schedulers: tuple[str, ...]) -> RequestPanel:
+def build(start: Start) -> RequestPanel:
     """Lay the panel out inside the current column."""
     hints: Hints = {}
+    fields: Fields = {}
+    offer = start.shown
     with _field(hints, "base"):
         base = gr.Dropdown(
             list(start.bases), value=start.base, label="Base", interactive=True, elem_id="base"
@@ -62,24 +89,28 @@ def build(start: Start, schedulers: tuple[str, ...]) -> RequestPanel:
     slots = tuple(_slot(number) for number in range(MAX_LORAS))
     with _field(hints, "mode"):
         mode = gr.Radio(
-            [(mode.label, mode.value) for mode in MODES],
+            [(mode.label, mode.value) for mode in offer.modes],
             value=start.mode.value,
             label="Mode",
             elem_id="mode",
             elem_classes="ls-segments",
         )
+    with _field(hints, "references", fields, offer):
+        reference = reference_field.build()
     with _field(hints, "prompt"):
         prompt = gr.Textbox(start.prompt, label="Prompt", lines=2, max_lines=8, elem_id="prompt")
-    with _field(hints, "negative_prompt"):
+    with _field(hints, "negative_prompt", fields, offer):
         negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="negative")
     with gr.Accordion("Settings", open=False, elem_classes="ls-settings") as settings:
-        numbers = _numbers(hints)
-        scheduler, encoder, allow_cut = _ways(hints, schedulers)
+        numbers = _numbers(hints, fields, offer)
+        scheduler, encoder, allow_cut = _ways(hints, fields, offer)
     bar, compact, generate, cancel = _actions()
     form = Form(
         base=base,
         chosen=chosen,
         strengths=tuple(slot.strength for slot in slots),
+        partials=tuple(slot.partial for slot in slots),
+        references=reference.held,
         mode=mode,
         prompt=prompt,
         negative_prompt=negative,
@@ -91,16 +122,35 @@ def build(start: Start, schedulers: tuple[str, ...]) -> RequestPanel:
         **numbers,
     )
     return RequestPanel(
-        form, theme, words, add, note, slots, hints, settings, bar, compact, generate, cancel
+        form=form,
+        theme=theme,
+        words=words,
+        add=add,
+        lora_note=note,
+        slots=slots,
+        hints=hints,
+        fields=fields,
+        reference=reference,
+        settings=settings,
+        bar=bar,
+        compact=compact,
+        generate=generate,
+        cancel=cancel,
     )
 
 
 @contextmanager
-def _field(hints: Hints, name: str) -> Iterator[None]:
-    """A column of a component and the line beneath it."""
-    with gr.Column(elem_classes="ls-field", min_width=80):
+def _field(
+    hints: Hints, name: str, fields: Fields | None = None, offer: Shown | None = None
+) -> Iterator[None]:
+    """A column of a component and the line beneath it; in ``fields`` if it can be hidden."""
+    field = name.removeprefix("settings.")
+    seen = offer is None or offer.fields.get(field, True)
+    with gr.Column(elem_classes="ls-field", min_width=80, visible=seen) as column:
         yield
-        hints[name] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
+        hints[name] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint", js_on_load=TIE)
+    if fields is not None:
+        fields[field] = column
 
 
 def _picker(hints: Hints, start: Start) -> tuple[gr.Dropdown, gr.Textbox, gr.Dropdown, gr.HTML]:
@@ -145,53 +195,62 @@ def _slot(number: int) -> Slot:
                 min_width=160,
             )
             remove = gr.Button("Remove", size="sm", scale=0, min_width=70, elem_classes=REMOVE)
+        partial = gr.Checkbox(
+            False, label="Leave out what does not fit", visible=False, elem_classes="ls-partial"
+        )
         caption = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
-    return Slot(group, strength, caption, remove)
+    return Slot(group, strength, partial, caption, remove)
 
 
-def _numbers(hints: Hints) -> dict[str, gr.Number]:
+def _numbers(hints: Hints, fields: Fields, offer: Shown) -> dict[str, gr.Number]:
     rows = (
         (("settings.steps", "Steps", 0), ("settings.guidance_scale", "Guidance scale", None)),
         (("settings.width", "Width", 0), ("settings.height", "Height", 0)),
         (("seed", "Seed", 0), ("count", "Pictures", 0)),
     )
     numbers: dict[str, gr.Number] = {}
-    for row in (*rows, (("settings.clip_skip", "Clip skip", 0),)):
+    some = (
+        ("settings.clip_skip", "Clip skip", 0),
+        ("settings.true_cfg_scale", "True CFG scale", None),
+        ("settings.max_sequence_length", "Longest sequence", 0),
+    )
+    for row in (*rows, some):
         with gr.Row(elem_classes="ls-tight"):
             for field, label, precision in row:
-                with _field(hints, field):
+                with _field(hints, field, fields if row is some else None, offer):
                     numbers[field.removeprefix("settings.")] = gr.Number(
                         1 if field == "count" else None,
                         label=label,
                         precision=precision,
-                        placeholder="new each run" if field == "seed" else "preset",
+                        placeholder=PLACEHOLDERS.get(field, "preset"),
                         min_width=80,
                     )
     return numbers
 
 
-def _ways(hints: Hints, schedulers: tuple[str, ...]) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox]:
+def scheduler_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(what the list says, class) for each scheduler, after the base's own."""
+    named = ((name.removesuffix("Scheduler"), name) for name in names)
+    return [("From the preset", ""), *named]
+
+
+def _ways(hints: Hints, fields: Fields, offer: Shown) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox]:
     with _field(hints, "settings.scheduler"):
         scheduler = gr.Dropdown(
-            [
-                ("From the preset", ""),
-                *((name.removesuffix("Scheduler"), name) for name in schedulers),
-            ],
+            scheduler_choices(offer.schedulers),
             value="",
             label="Scheduler",
             interactive=True,
         )
-    with _field(hints, "prompt_encoder"):
+    with _field(hints, "prompt_encoder", fields, offer):
         encoder = gr.Radio(
             [(name, encoder.value) for encoder, name in ENCODER_NAMES.items()],
             value=PromptEncoder.COMPEL.value,
             label="Prompt encoder",
             elem_classes="ls-segments",
         )
-    with _field(hints, "allow_cut"):
-        allow_cut = gr.Checkbox(
-            False, label="My words may be cut where the native encoder has no room"
-        )
+    with _field(hints, "allow_cut", fields, offer):
+        allow_cut = gr.Checkbox(False, label="My words may be cut where the encoder has no room")
     return scheduler, encoder, allow_cut
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.references import MAX_FILE
 from studio.ui import theme
 from studio.ui.page import build
 from studio.workspace import Workspace
@@ -30,7 +31,7 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         "enable_monitoring": False,
         "pwa": False,
         "mcp_server": False,
-        "max_file_size": 1,
+        "max_file_size": MAX_FILE,
     }
 
 

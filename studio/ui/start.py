@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from studio.architecture import TRAITS, Mode
 from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.request import PromptEncoder
 from studio.ui.choices import choose, themes
+from studio.ui.shown import Shown, shown
 
 FIRST_BASE = "mini"
 FIRST_LORA = "pen-ink-mini"
@@ -23,6 +25,7 @@ class Start:
     themes: tuple[str, ...]
     offer: tuple[tuple[str, str], ...]
     note: str
+    shown: Shown
 
     @classmethod
     def of(cls, catalog: Catalog) -> "Start":
@@ -31,22 +34,40 @@ class Start:
         slugs = [slug for _, slug in bases]
         base = FIRST_BASE if FIRST_BASE in slugs else (slugs[0] if slugs else None)
         if base is None:
-            return cls(bases, None, (), Mode.BASE, FIRST_PROMPT, (), (), "")
+            nothing = shown(_blank(None, Mode.BASE), catalog)
+            return cls(bases, None, (), Mode.BASE, FIRST_PROMPT, (), (), "", nothing)
         architecture = catalog.models[base].base_architecture
         first = catalog.loras.get(FIRST_LORA)
         fits = first is not None and first.base_architecture is architecture
         chosen = (FIRST_LORA,) if fits else ()
         found = choose(catalog, architecture, without=chosen)
+        mode = Mode.LORA_WITH_TRIGGER if fits else Mode.BASE
         return cls(
             bases=bases,
             base=base,
             chosen=chosen,
-            mode=Mode.LORA_WITH_TRIGGER if fits else Mode.BASE,
+            mode=mode,
             prompt=FIRST_PROMPT,
             themes=themes(catalog, architecture),
             offer=offers(found.shown),
             note=found.describe(),
+            shown=shown(_blank(base, mode), catalog),
         )
+
+
+def _blank(base: str | None, mode: Mode) -> dict[str, object]:
+    """What the fields that can be hidden hold at first."""
+    return {
+        "base": base,
+        "mode": mode.value,
+        "negative_prompt": "",
+        "clip_skip": None,
+        "true_cfg_scale": None,
+        "max_sequence_length": None,
+        "references": (),
+        "prompt_encoder": PromptEncoder.COMPEL.value,
+        "allow_cut": False,
+    }
 
 
 def _base_label(model: ModelPreset) -> str:

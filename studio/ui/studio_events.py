@@ -1,14 +1,15 @@
 """What happens when somebody touches the Studio tab."""
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from studio.architecture import Architecture, Mode
 from studio.downloads import Stopped
-from studio.errors import StudioError
+from studio.errors import StudioError, UnusableReference
 from studio.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from studio.plan import RunPlan
 from studio.presets import TriggerRule
@@ -16,14 +17,24 @@ from studio.stock import Missing
 from studio.ui import download_html, live, sheet, stage
 from studio.ui.choices import choose, themes
 from studio.ui.form import MAX_LORAS, Values, draw_seed, preset_strength, strengths, with_loras
-from studio.ui.html import EMPTY, Html, esc, span
+from studio.ui.html import EMPTY, Html, esc, join, span
 from studio.ui.live import Updates
 from studio.ui.request_panel import RequestPanel
 from studio.ui.sessions import Sessions
+from studio.ui.shown import mode_for, shown
 from studio.ui.start import offers
 from studio.workspace import Workspace
 
-BLANKS = ("steps", "guidance_scale", "clip_skip", "width", "height", "seed")
+BLANKS = (
+    "steps",
+    "guidance_scale",
+    "true_cfg_scale",
+    "clip_skip",
+    "max_sequence_length",
+    "width",
+    "height",
+    "seed",
+)
 """Numbers that may be blank, which is to say the preset's (or, the seed, drawn)."""
 
 
@@ -95,6 +106,7 @@ class StudioEvents:
         }
         updates |= self._lists(values, theme="", words="")
         updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
+        updates |= live.references(self.panel, values, self._workspace)
         return updates | self._filled(values, page)
 
     def _filled(self, values: Values, page: str) -> Updates:
@@ -104,10 +116,50 @@ class StudioEvents:
     # Base and LoRAs
 
     def base(self, values: Values, page: str) -> Updates:
-        """Another base: its LoRAs, its themes. Chosen LoRAs stay, and are judged anew."""
+        """Another base: its LoRAs, its themes, and a mode that it has. Chosen LoRAs stay, and
+        are judged anew."""
+        before, said = Mode(values["mode"]), ""
+        model = self._workspace.catalog.models.get(values["base"])
+        mode = before if model is None else mode_for(before, bool(values["chosen"]), model)
+        if model is not None and mode is not before:
+            said = f"{model.label} has no mode “{before.label}”, so the mode is {mode.label}."
+        values = {**values, "mode": mode.value}
+        if values["scheduler"] not in ("", *shown(values, self._workspace.catalog).schedulers):
+            values["scheduler"] = ""
         updates = self._lists(values, theme="", words="")
         updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
-        return updates | self.refresh(values, page)
+        updates |= self.refresh(values, page)
+        return self._saying(updates, said)
+
+    def _saying(self, updates: Updates, said: str) -> Updates:
+        """With a sentence beside the mode that tells what changed by itself."""
+        if said:
+            hint = self.panel.hints["mode"]
+            updates[hint] = Html(span("ls-changed", said) + " " + esc(updates[hint]))
+        return updates
+
+    def add_references(self, values: Values, files: Sequence[str], page: str) -> Updates:
+        """Pictures were dropped: each is taken in, or why it cannot be is said."""
+        held, refused = list(values["references"]), []
+        for path in files:
+            try:
+                held.append(self._workspace.add_reference(Path(path)).model_dump())
+            except UnusableReference as error:
+                refused.append(span("ls-problem", str(error), role="alert"))
+        return self._with_references(values, held, page, join(refused))
+
+    def clear_references(self, values: Values, page: str) -> Updates:
+        return self._with_references(values, (), page, EMPTY)
+
+    def _with_references(
+        self, values: Values, held: Sequence[dict[str, Any]], page: str, refused: Html
+    ) -> Updates:
+        values = {**values, "references": tuple(held)}
+        updates = {self.panel.form.references: values["references"]}
+        updates |= live.references(self.panel, values, self._workspace)
+        updates |= self.refresh(values, page)
+        hint = self.panel.hints["references"]
+        return updates | {hint: join((refused, updates[hint]))}
 
     def filter(self, values: Values, theme: str | None, words: str | None) -> Updates:
         return self._lists(values, theme or "", words or "")
@@ -134,7 +186,7 @@ class StudioEvents:
         del chosen[number], numbers[number]
         values = with_loras(values, chosen, numbers)
         mode, said = Mode(values["mode"]), ""
-        if not chosen and mode is not Mode.BASE:
+        if not chosen and mode.needs_loras:
             mode, said = Mode.BASE, "The last LoRA is gone, so the mode is Base."
         return self._lora_change(values, mode, said, theme, words, page)
 
@@ -155,10 +207,7 @@ class StudioEvents:
         updates = self._lists(values, theme or "", words or "")
         updates[self.panel.form.mode] = mode.value
         updates |= self._filled(values, page)
-        if said:
-            hint = self.panel.hints["mode"]
-            updates[hint] = Html(span("ls-changed", said) + " " + esc(updates[hint]))
-        return updates
+        return self._saying(updates, said)
 
     def _architecture(self, values: Values) -> Architecture | None:
         model = self._workspace.catalog.models.get(values["base"])

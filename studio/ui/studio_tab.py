@@ -44,7 +44,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     """Lay the tab out and wire it; call inside its gr.Tab."""
     with gr.Row(elem_classes="ls-studio"):
         with gr.Column(scale=5, min_width=320, elem_classes="ls-request"):
-            panel = request_panel.build(Start.of(workspace.catalog), workspace.schedulers)
+            panel = request_panel.build(Start.of(workspace.catalog))
         with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
             contract = gr.HTML(
                 sheet.empty(), js_on_load=KEEP_OPEN, apply_default_css=False, elem_id="contract"
@@ -62,10 +62,12 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
 def _outputs(events: StudioEvents) -> list[Any]:
     panel = events.panel
     slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
+    reference = [panel.reference.files, panel.reference.strip, panel.reference.clear]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
     run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
     run.append(events.asking)
-    return [*panel.form.inputs(), *slots, *around, *panel.hints.values(), *run]
+    seen = [*panel.hints.values(), *panel.fields.values()]
+    return [*panel.form.inputs(), *slots, *reference, *around, *seen, *run]
 
 
 def quick(tab: StudioTab, handler: Callable[..., Updates], **given: Any) -> dict[str, Any]:
@@ -101,9 +103,9 @@ def _wire_form(tab: StudioTab) -> None:
     def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
-    edited = [form.mode, form.steps]
-    edited += [form.guidance_scale, form.clip_skip, form.width, form.height, form.scheduler]
-    edited += [form.seed, form.count, form.prompt_encoder, form.allow_cut]
+    edited = [form.mode, form.steps, form.guidance_scale, form.true_cfg_scale, form.clip_skip]
+    edited += [form.width, form.height, form.scheduler, form.max_sequence_length]
+    edited += [form.seed, form.count, form.prompt_encoder, form.allow_cut, *form.partials]
     # A text box tells ``input`` of key presses only, not of words that are pasted or dropped.
     # A slider clamps a typed number when it is left, and tells ``change`` only.
     boxes = (form.prompt, form.negative_prompt, *form.strengths)
@@ -111,6 +113,7 @@ def _wire_form(tab: StudioTab) -> None:
     gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
     events.asking.tick(**quick(tab, refresh, inputs=inputs))
     form.base.input(**quick(tab, base, inputs=inputs))
+    _wire_references(tab)
     lists = [panel.add, panel.lora_note]
     gr.on(
         [panel.theme.input, panel.words.change],
@@ -119,6 +122,20 @@ def _wire_form(tab: StudioTab) -> None:
     panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
     for number, slot in enumerate(panel.slots):
         slot.remove.click(**quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs]))
+
+
+def _wire_references(tab: StudioTab) -> None:
+    events, form, inputs = tab.events, tab.events.panel.form, tab.inputs
+    field = tab.events.panel.reference
+
+    def add(request: gr.Request, files: Any, *sent: Any) -> Updates:
+        return events.add_references(form.values(sent), files or (), page_of(request))
+
+    def clear(request: gr.Request, *sent: Any) -> Updates:
+        return events.clear_references(form.values(sent), page_of(request))
+
+    field.files.upload(**quick(tab, add, inputs=[field.files, *inputs]))
+    field.clear.click(**quick(tab, clear, inputs=inputs))
 
 
 def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Updates]:

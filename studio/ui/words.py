@@ -19,7 +19,10 @@ MODE_HELP = {
     Mode.LORA: "The LoRA is on, its trigger words stay out of the prompt.",
     Mode.LORA_WITH_TRIGGER: "The LoRA is on and its trigger words are added to the prompt.",
     Mode.TRIGGER_ONLY: "The trigger words without the LoRA: a test of what the words do alone.",
-    Mode.REFERENCE_EDIT: "An existing picture is edited.",
+    Mode.REFERENCE_EDIT: (
+        "A reference image is edited as the prompt says. LoRAs may take part; the trigger words "
+        "they need are added."
+    ),
 }
 
 _ORIGINS = {

@@ -7,7 +7,7 @@ import pytest
 from studio.architecture import Architecture, Mode
 from studio.plan import FloatSetting, IntSetting, Origin
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
-from studio.request import LoraChoice, PromptEncoder
+from studio.request import LoraChoice
 from studio.ui import form, words
 from studio.ui.choices import CAP, choose
 from studio.ui.start import Start, offers
@@ -53,15 +53,22 @@ BLANK: dict[str, Any] = {
     "strength_1": 1.0,
     "strength_2": 1.0,
     "strength_3": 1.0,
+    "partial_0": False,
+    "partial_1": False,
+    "partial_2": False,
+    "partial_3": False,
+    "references": (),
     "mode": "base",
     "prompt": "a rocket",
     "negative_prompt": "",
     "steps": None,
     "guidance_scale": None,
+    "true_cfg_scale": None,
     "clip_skip": None,
     "width": None,
     "height": None,
     "scheduler": "",
+    "max_sequence_length": None,
     "seed": None,
     "drawn": 41,
     "count": 1,
@@ -112,7 +119,7 @@ def test_what_is_written_reads_back_as_the_same_request() -> None:
     assert request.loras == (LoraChoice(slug="neon", strength=0.35),)
     assert request.settings.model_dump(exclude_none=True) == {"steps": 12, "guidance_scale": 2.5}
     assert request.seed == 99
-    assert request.prompt_encoder is PromptEncoder.COMPEL
+    assert request.prompt_encoder is None  # Compel, which a base has that can have it
 
 
 def test_a_strength_that_the_user_said_stays_said_where_it_equals_the_presets() -> None:
