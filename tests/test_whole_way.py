@@ -17,13 +17,9 @@ PLAIN = [
     (name, variant)
     for name, variants in TINY.items()
     for variant in variants
-    if TRAITS[architecture_of(name)].runnable and Mode.BASE in PIPELINES[name].modes
+    if TRAITS[architecture_of(name)].flow_matching and Mode.BASE in PIPELINES[name].modes
 ]
-EDITORS = [
-    name
-    for name in ("FluxKontextPipeline", "Flux2KleinPipeline")
-    if TRAITS[architecture_of(name)].runnable
-]
+EDITORS = ("FluxKontextPipeline", "Flux2KleinPipeline")
 
 
 def opened(folder: Path, name: str, variant: str | None = None, **settings: object) -> TinyStudio:
