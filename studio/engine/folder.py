@@ -6,6 +6,7 @@ From this disk only, safetensors only, no code of the folder's own.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,13 @@ def from_folder(
             their plain weights.
 
     Raises:
-        BaseRefused: the folder is of another pipeline, or asks for foreign code.
+        BaseRefused: the folder is of another pipeline, asks for foreign code, or is quantised.
         OSError, ValueError, KeyError, SafetensorError: what diffusers raises.
     """
     import diffusers
 
     index = read_index(path, pipeline)
+    _refuse_quantised(path, index)
     # A folder without its safety checker has none: diffusers would refuse it otherwise.
     absent: dict[str, Any] = {
         name: None for name in _OPTIONAL if name in index and not (path / name).is_dir()
@@ -75,3 +77,16 @@ def read_index(path: Path, pipeline: str) -> dict[str, Any]:
         if not name.startswith("_") and foreign:
             raise BaseRefused(f"The base asks for code of {value[0]!r}.", FOLDER_WAY_OUT)
     return index
+
+
+def _refuse_quantised(path: Path, index: Mapping[str, Any]) -> None:
+    """Packed weights have other shapes than a LoRA changes, and nothing proves what it does."""
+    for name in index:
+        file = path / name / "config.json"
+        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if isinstance(config, dict) and config.get("quantization_config"):
+            raise BaseRefused(
+                f"The base in {path.name!r} is quantised: its {name} is packed, and no LoRA can "
+                "be proven on packed weights.",
+                "Use the model's own weights; a smaller dtype or offload saves memory too.",
+            )

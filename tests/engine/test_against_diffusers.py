@@ -16,16 +16,17 @@ from studio.engine.tiny.lora_files import FORMATS, held, tiny_lora
 from tests.engine.applying import apply, probe
 
 STRENGTH = 0.8
+PLAIN = "diffusers without metadata"
 BLOCKS = r"transformer_blocks|^layers|_refiner"
 DOUBLE = r"^transformer_blocks.*attn"
 """diffusers splits FLUX.1's single blocks at the full model's widths only."""
 
 CASES = (
-    ("StableDiffusionPipeline", Architecture.SD15, "diffusers without metadata", "attn|ff|proj|conv", True),
+    ("StableDiffusionPipeline", Architecture.SD15, PLAIN, "attn|ff|proj|conv", True),
     ("StableDiffusionPipeline", Architecture.SD15, "kohya", "attn|ff|proj|conv1", True),
-    ("StableDiffusionXLPipeline", Architecture.SDXL, "diffusers without metadata", "attn|ff|proj|conv", True),
+    ("StableDiffusionXLPipeline", Architecture.SDXL, PLAIN, "attn|ff|proj|conv", True),
     ("StableDiffusionXLPipeline", Architecture.SDXL, "kohya", "attn|ff|proj_(in|out)", False),
-    ("FluxPipeline", Architecture.FLUX1, "diffusers without metadata", "", True),
+    ("FluxPipeline", Architecture.FLUX1, PLAIN, "", True),
     ("FluxPipeline", Architecture.FLUX1, "kohya, authors' names", DOUBLE, False),
     ("FluxPipeline", Architecture.FLUX1, "XLabs", DOUBLE, False),
     ("Flux2KleinPipeline", Architecture.FLUX2, "ai-toolkit, authors' names", BLOCKS, False),

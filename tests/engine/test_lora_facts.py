@@ -314,6 +314,47 @@ def test_not_atomic_1_a_text_encoder_error_leaves_no_half_loaded_lora(
     assert again.image.tobytes() == kept
 
 
+def test_not_atomic_2_and_3_offload_hooks_stay_as_they_are(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """diffusers takes accelerate's hooks off for a load, and never back after a failed one."""
+    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+    before = pixels(engine, tiny_base)
+    manager = engine._manager
+    assert manager is not None
+    (base,) = manager._bases.values()
+    hook = AlignDevicesHook(execution_device="cpu")
+    add_hook_to_module(base.pipeline.unet, hook)
+    bad = tiny.rewrite(tiny_loras["text"], tmp_path / "bad.safetensors", _with("B.weight", _nan))
+    with pytest.raises(LoraRefused, match="not finite"):
+        pictures(engine, make_job(tiny_base, (bad, 1.0)))
+    assert base.pipeline.unet._hf_hook is hook
+    assert not list(lora_layers(base.pipeline))
+    assert not hasattr(base.pipeline.unet, "peft_config")
+    assert pixels(engine, tiny_base, (tiny_loras["text"], 1.0)) != before
+    assert base.pipeline.unet._hf_hook is hook
+
+
+def test_not_atomic_4_and_5_a_second_lora_leaves_the_first_at_work(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """In diffusers a newly loaded adapter is the only one that is active."""
+    one, two = (tiny_loras["plain"], 0.6), (tiny_loras["text"], 0.9)
+    pictures(engine, make_job(tiny_base, one))
+    (both,) = pictures(engine, make_job(tiny_base, one, two))
+    found = {
+        (lora.slug, part.component): (part.applied, part.scale_max)
+        for lora in both.receipt.loras
+        for part in lora.components
+    }
+    assert found == {
+        ("plain", "unet"): (48, 0.6),
+        ("text", "unet"): (48, 0.45),
+        ("text", "text_encoder"): (18, 0.45),
+    }
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

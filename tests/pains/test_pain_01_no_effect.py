@@ -1,0 +1,36 @@
+"""Users suffer: a LoRA silently has no effect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studio.engine import Engine
+from studio.errors import LoraRefused
+from tests import tiny
+from tests.plans import make_job, pictures
+
+
+def test_the_effect_is_measured_before_the_picture(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    (weak,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 0.1)))
+    (strong,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0)))
+    assert weak.receipt.effect is not None
+    assert strong.receipt.effect is not None
+    assert 0 < weak.receipt.effect < strong.receipt.effect
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30])
+def test_a_lora_without_effect_is_refused(
+    size: float, engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """Whether its weights are zero, or too small for this base to compute with."""
+    idle = tiny.rewrite(
+        tiny_loras["plain"],
+        tmp_path / "idle.safetensors",
+        lambda t: {key: value * size if "lora_B" in key else value for key, value in t.items()},
+    )
+    with pytest.raises(LoraRefused, match="changes nothing"):
+        pictures(engine, make_job(tiny_base, (idle, 1.0)))

@@ -1,0 +1,31 @@
+"""Users suffer: a valid LoRA is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio.architecture import Architecture
+from studio.inspection import inspect
+from studio.inspection.families import UNETS
+from studio.inspection.fit import check_fit
+from tests.full_size import weights_of
+from tests.header_data import Sample, samples
+from tests.header_formats import MODELS_OF
+from tests.headers import header
+
+OURS = {each.value for each in Architecture}
+MODELS = {family: model for families in MODELS_OF.values() for family, model in families.items()}
+VALID = [sample for sample in samples() if sample.architecture in OURS & MODELS.keys()
+         or (sample.family in MODELS and sample.architecture in OURS)]  # fmt: skip
+
+
+@pytest.mark.parametrize("sample", VALID, ids=lambda each: f"{each.family}-{each.format}")
+def test_every_format_fits_the_full_sized_base(sample: Sample) -> None:
+    """What tools write for a family has its place in it, layer by layer."""
+    component = "unet" if sample.architecture in UNETS else "transformer"
+    base = {component: weights_of(MODELS[sample.family])}
+    found = check_fit(
+        inspect(header(sample.shapes, sample.metadata)), base, "the base", sample.architecture
+    )
+    assert found.evidence == ()
+    assert found.fits
