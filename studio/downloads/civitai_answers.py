@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from studio.contract import EMPTY_SHA256
 from studio.errors import Archived, SourceUnknown, WrongFile
 
 MAX_TEXT = 500
@@ -52,6 +53,8 @@ class CivitaiFile(_Answer):
     @property
     def sha256(self) -> str | None:
         value = str(self.hashes.get("SHA256", "")).lower()
+        if value == EMPTY_SHA256:
+            return None
         return value if len(value) == 64 and set(value) <= set("0123456789abcdef") else None
 
     @property

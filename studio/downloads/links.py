@@ -11,6 +11,7 @@ _CIVITAI_HOSTS = frozenset(
     {"civitai.com", "www.civitai.com", "civitai.red", "www.civitai.red", "civitai.green"}
 )
 _HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
+_NO_MODELS = frozenset({"datasets", "spaces", "collections", "docs", "papers", "blog", "settings"})
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HELP = (
     "Give an AIR, a link to a model's page on CivitAI or Hugging Face, owner/name or "
@@ -124,7 +125,7 @@ def _hub_page(path: list[str]) -> HubName | None:
     """``/{owner}/{name}[/(blob|resolve|tree)/{revision}[/{file}]]``."""
     if path[:1] == ["models"]:
         path = path[1:]
-    if len(path) < 2 or not _REPOSITORY.fullmatch(f"{path[0]}/{path[1]}"):
+    if len(path) < 2 or path[0] in _NO_MODELS or not _REPOSITORY.fullmatch(f"{path[0]}/{path[1]}"):
         return None
     repository, rest = f"{path[0]}/{path[1]}", path[2:]
     if not rest:
