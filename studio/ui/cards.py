@@ -1,9 +1,10 @@
-"""LoRAs as cards: a picture from disk, where there is one, and what matters beneath."""
+"""Presets as cards: a picture from disk, where there is one, and what matters beneath."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 
 from studio.architecture import TRAITS
+from studio.local_presets import Preset
 from studio.presets import LoraPreset
 from studio.transfers import Transfer
 from studio.ui import icons, tables
@@ -13,7 +14,7 @@ Preview = Callable[[str], bytes | None]
 
 
 def cards(
-    found: Sequence[LoraPreset],
+    found: Sequence[Preset],
     present: Mapping[str, bool],
     transfers: Mapping[str, Transfer],
     picked: str,
@@ -21,34 +22,35 @@ def cards(
 ) -> Html:
     """One card each; a click picks it."""
     made = [
-        _card(lora, present[lora.slug], transfers.get(lora.slug), lora.slug == picked, preview)
-        for lora in found
+        _card(each, present[each.slug], transfers.get(each.slug), each.slug == picked, preview)
+        for each in found
     ]
     return div("ls-cards", *made)
 
 
 def _card(
-    lora: LoraPreset, there: bool, transfer: Transfer | None, picked: bool, preview: Preview
+    preset: Preset, there: bool, transfer: Transfer | None, picked: bool, preview: Preview
 ) -> Html:
-    data = preview(lora.slug)
+    data = preview(preset.slug)
     return tag(
         "button",
         _picture(data) if data is not None else span("ls-card-blank", icons.FRAME),
         span(
             "ls-card-text",
-            span("ls-strong", lora.label),
-            span("ls-dim", TRAITS[lora.base_architecture].label, *_theme(lora)),
+            span("ls-strong", preset.label),
+            span("ls-dim", TRAITS[preset.base_architecture].label, *_theme(preset)),
             tables.weights(there, transfer),
         ),
         type="button",
-        data_pick=lora.slug,
+        data_pick=preset.slug,
         class_="ls-lora-card ls-picked" if picked else "ls-lora-card",
         aria_pressed="true" if picked else "false",
     )
 
 
-def _theme(lora: LoraPreset) -> tuple[str, ...]:
-    return (" · ", lora.theme) if lora.theme else ()
+def _theme(preset: Preset) -> tuple[str, ...]:
+    theme = preset.theme if isinstance(preset, LoraPreset) else None
+    return (" · ", theme) if theme else ()
 
 
 def _picture(data: bytes) -> Html:

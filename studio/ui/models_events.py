@@ -12,6 +12,7 @@ from studio.local_presets import entry_of
 from studio.presets import LoraPreset, ModelPreset
 from studio.published import differences
 from studio.settings import BUILT_IN_PRESETS
+from studio.stock import Missing
 from studio.suggestion import Suggestion
 from studio.ui import cards, catalogue, download_html, icons, inspect_panel, preset_form, tables
 from studio.ui.catalogue import Wanted
@@ -43,6 +44,10 @@ class ModelsEvents:
         self._parts = parts
         self._may_change = may_change
 
+    def _unchanged(self) -> Updates:
+        """Nothing changes; gradio takes no empty answer."""
+        return {self._parts.seen: gr.skip()}
+
     # The list
 
     def enter(self, wanted: Wanted, view: str, chosen: str) -> Updates:
@@ -68,13 +73,20 @@ class ModelsEvents:
             return {parts.rows: tables.failed(str(error))}
         found = catalogue.find(self._workspace.catalog, present, wanted)
         transfers = self._workspace.transfers.all()
-        models = tables.models(found.models, found.model_count, present, transfers, chosen)
         if view == "cards":
-            body = cards.cards(
-                found.loras, present, transfers, chosen, self._workspace.stock.preview
+            preview = self._workspace.stock.preview
+            models = tables.titled(
+                "Models",
+                found.model_count,
+                cards.cards(found.models, present, transfers, chosen, preview),
             )
-            loras = tables.titled("LoRAs", found.lora_count, body)
+            loras = tables.titled(
+                "LoRAs",
+                found.lora_count,
+                cards.cards(found.loras, present, transfers, chosen, preview),
+            )
         else:
+            models = tables.models(found.models, found.model_count, present, transfers, chosen)
             loras = tables.loras(found.loras, found.lora_count, present, transfers, chosen)
         many = found.pages > 1
         return {
@@ -108,7 +120,8 @@ class ModelsEvents:
         return {
             parts.chosen: slug,
             parts.details: gr.HTML(self._details(preset, there), visible=True),
-            parts.transfer: download_html.transfer(self._workspace.transfers.all().get(slug)),
+            parts.transfer: self._transfer(preset, fetchable),
+            parts.timer: gr.Timer(active=self._is_busy(slug)),
             parts.actions: gr.Row(visible=self._may_change),
             parts.download: gr.Button(visible=fetchable and not going),
             parts.cancel: gr.Button(visible=going),
@@ -116,6 +129,24 @@ class ModelsEvents:
             parts.confirm: gr.Row(visible=False),
             parts.form_view: gr.Column(visible=False),
         }
+
+    def _transfer(self, preset: Preset, fetchable: bool) -> Html:
+        """How its download goes or went; before one, what it would fetch.
+
+        That is asked in the background, where the studio may fetch by itself.
+        """
+        stock, slug = self._workspace.stock, preset.slug
+        state = self._workspace.transfers.all().get(slug)
+        settings = self._workspace.settings
+        asks = self._may_change and settings.auto_download and not settings.offline
+        if state is not None or not fetchable or not asks:
+            return download_html.transfer(state)
+        stock.ask_soon([slug])
+        return div("ls-transfer", download_html.missing(Missing(preset, stock.known(slug))))
+
+    def _is_busy(self, slug: str) -> bool:
+        """Whether there is something to look at again soon."""
+        return self._workspace.transfers.are_going() or self._workspace.stock.is_asking([slug])
 
     def _details(self, preset: Preset, there: bool) -> Html:
         slug = preset.slug
@@ -149,7 +180,7 @@ class ModelsEvents:
         """Begin; the timer shows how it goes."""
         parts = self._parts
         if not self._may_change or self._preset(slug) is None:
-            return {}
+            return self._unchanged()
         self._workspace.transfers.start(slug)
         return {
             parts.timer: gr.Timer(active=True),
@@ -162,7 +193,7 @@ class ModelsEvents:
         """Ask it to stop; its own last word says that it did."""
         if self._may_change:
             self._workspace.transfers.cancel(slug)
-        return {}
+        return self._unchanged()
 
     def tick(self, wanted: Wanted, view: str, chosen: str, seen: str) -> Updates:
         """A look at the downloads; the list is drawn anew only when something moved."""
@@ -173,10 +204,16 @@ class ModelsEvents:
             for slug, state in sorted(transfers.items())
         )
         state = transfers.get(chosen)
+        preset = self._preset(chosen)
+        fetchable = (
+            preset is not None
+            and self._workspace.stock.can_fetch(preset)
+            and not self._workspace.present()[chosen]
+        )
         updates: Updates = {
-            parts.transfer: download_html.transfer(state),
+            parts.transfer: EMPTY if preset is None else self._transfer(preset, fetchable),
             parts.seen: now,
-            parts.timer: gr.Timer(active=self._workspace.transfers.are_going()),
+            parts.timer: gr.Timer(active=self._is_busy(chosen)),
         }
         if now == seen:
             return updates
@@ -211,7 +248,7 @@ class ModelsEvents:
         """Everything that is known of a link, an AIR, a repository or a file, prefilled."""
         parts = self._parts
         if not self._may_change:
-            return {}
+            return self._unchanged()
         try:
             suggestion = self._workspace.stock.suggest(text.strip(), {})
         except StudioError as error:
@@ -226,7 +263,7 @@ class ModelsEvents:
         parts = self._parts
         preset = self._preset(slug)
         if preset is None or not self._may_change:
-            return {}
+            return self._unchanged()
         name = self._workspace.settings.local_presets.name
         line = f"Saving changes its entry in {name}."
         if slug not in self._workspace.catalog.local:
@@ -261,7 +298,7 @@ class ModelsEvents:
         """Check the form, write the entry, and open the preset."""
         parts = self._parts
         if not self._may_change:
-            return {}
+            return self._unchanged()
         part, old = editing
         stock = self._workspace.stock
         try:
@@ -290,7 +327,7 @@ class ModelsEvents:
         """Take it out of the studio's own file; its weights stay."""
         parts = self._parts
         if not self._may_change:
-            return {}
+            return self._unchanged()
         try:
             self._workspace.stock.remove(slug)
         except StudioError as error:

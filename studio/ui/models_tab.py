@@ -110,9 +110,7 @@ def _laid_out(workspace: Workspace, inspector: Inspector, public: bool) -> Model
 def _filters(workspace: Workspace, public: bool) -> dict[str, Any]:
     named: dict[str, Any] = {}
     with gr.Row(elem_classes="ls-filters ls-models-filters"):
-        named["words"] = gr.Textbox(
-            label="Find", placeholder="words in name, trigger or notes", min_width=120
-        )
+        named["words"] = gr.Textbox(label="Find", placeholder="words", min_width=120)
         for name, label, choices in (
             ("architecture", "Architecture", catalogue.architectures(workspace.catalog)),
             ("theme", "Theme", [(name, name) for name in catalogue.all_themes(workspace.catalog)]),
