@@ -1,6 +1,6 @@
 """How long `studio weights scan` takes with 10,000 LoRA files: first, and ever after.
 
-    python benchmarks/weights_scan.py [--files 10000]
+    python -m benchmarks.weights_scan [--files 10000]
 
 Writes small LoRA files into a temporary folder, 100 to a subfolder, and scans with a catalog that
 has a preset for each. The bound for the warm scan is one second on two cores.

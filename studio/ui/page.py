@@ -37,7 +37,7 @@ def build(workspace: Workspace) -> gr.Blocks:
                 _status(workspace, warming), apply_default_css=False, elem_classes="ls-status"
             )
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
-            with gr.Tab("Studio", id=TABS[0]):
+            with gr.Tab("Studio", id=TABS[0]) as first:
                 studio = studio_tab.build(workspace, sessions)
             with gr.Tab("Compare", id=TABS[1]) as compare:
                 comparisons = compare_tab.build(
@@ -49,6 +49,7 @@ def build(workspace: Workspace) -> gr.Blocks:
             with gr.Tab("Models", id=TABS[3]) as models:
                 models_tab.build(workspace, models, _is_public(workspace))
         _wire(demo, workspace, sessions, warming, studio, status)
+        _wire_return(studio, first)
     return demo
 
 
@@ -101,6 +102,16 @@ def _wire(
     gr.Timer(HEARTBEAT).tick(
         look, outputs=status, queue=False, show_progress="hidden", api_visibility="private"
     )
+
+
+def _wire_return(studio: StudioTab, tab: gr.Tab) -> None:
+    events, panel = studio.events, studio.events.panel
+
+    def entered(request: gr.Request, shown: str, theme: str, words: str, *sent: Any) -> Updates:
+        return events.enter(panel.form.values(sent), shown, theme, words, page_of(request))
+
+    inputs = [events.shown, panel.theme, panel.words, *studio.inputs]
+    tab.select(**quick(studio, entered, inputs=inputs))
 
 
 def _closer(workspace: Workspace) -> Any:

@@ -22,7 +22,7 @@ from studio.ui.live import Updates
 from studio.ui.request_panel import RequestPanel
 from studio.ui.sessions import Sessions
 from studio.ui.shown import mode_for, shown
-from studio.ui.start import offers
+from studio.ui.start import Start, offers
 from studio.workspace import Workspace
 
 BLANKS = (
@@ -97,6 +97,19 @@ class StudioEvents:
         # A number without a value would show 0 once its fold is opened.
         blank: Updates = {form[name]: values[name] for name in (*BLANKS, "drawn")}
         return blank | self._filled(values, page)
+
+    def enter(self, values: Values, shown: str, theme: str, words: str, page: str) -> Updates:
+        """The tab is shown again: presets and weights may have changed in another one.
+
+        The sheet stays where the plan is the one it stands for.
+        """
+        if not values["drawn"]:  # the page is still opening: ``start`` draws it
+            return {self.asking: gr.skip()}
+        updates = self._lists(values, theme or "", words or "")
+        bases = Start.of(self._workspace.catalog).bases
+        updates[self.panel.form.base] = gr.Dropdown(choices=list(bases))
+        same = live.fingerprint(live.resolve(values, self._workspace)) == shown != ""
+        return updates if same else updates | self.refresh(values, page)
 
     def fill(self, values: Values, page: str) -> Updates:
         """Write ``values`` into the form ("Use these settings")."""

@@ -73,6 +73,9 @@ def test_from_nothing_but_an_air_to_an_image(cli: Cli, studio: Path, site: Site)
     assert again.code == 0
     assert len(site.asked("storage")) == 1
     assert KEY not in done.out + done.err + again.out
+    kept = [path for path in studio.parent.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".png" for path in kept)
+    assert [path.name for path in kept if KEY.encode() in path.read_bytes()] == []
 
 
 def test_a_plan_fetches_nothing_and_tells_the_way(cli: Cli, studio: Path, site: Site) -> None:

@@ -33,6 +33,7 @@ loras:
   - {slug: bare, label: Bare, base_architecture: sd15, air: "urn:air:sd1:lora:civitai:1000@7"}
   - {slug: wash, label: Wash, base_architecture: sd15, theme: painting,
      air: "urn:air:sd1:lora:civitai:2000@9"}
+  - {slug: slow, label: Slow, base_architecture: sd15, air: "urn:air:sd1:lora:civitai:3000@11"}
 """
 
 
@@ -42,6 +43,7 @@ def site(tiny_loras: dict[str, Path]) -> Iterator[Site]:
         served.publish(7, tiny_loras["plain"].read_bytes(), name="Pen & Ink v1.safetensors")
         data = tiny_loras["other"].read_bytes()
         served.publish(9, data, model=2000, name="wash.safetensors", trainedWords=["wtrwash"])
+        served.publish(11, tiny_loras["text"].read_bytes(), model=3000, name="slow.safetensors")
         yield served
 
 
@@ -167,6 +169,23 @@ def test_a_run_shows_what_it_will_fetch_and_fetches_it(page: Page, site: Site) -
     page.locator("#generate:enabled").click()
     page.locator("#contract [data-state=proven]").wait_for()
     assert len(site.asked("storage", "wash")) == 1
+
+
+def test_a_download_can_be_cancelled_and_goes_on_later(page: Page, site: Site) -> None:
+    stored = site.files["slow.safetensors"]
+    stored.pace, stored.block = 0.3, len(stored.data) // 40
+    tab(page, "Models")
+    page.locator("#catalogue").get_by_role("button", name="Slow", exact=True).click()
+    page.locator("#transfer").get_by_text("from CivitAI, version 11, SHA-256").wait_for()
+    page.locator("#download").click()
+    page.locator("#transfer").get_by_text(re.compile("left")).wait_for()
+    page.locator("#catalogue").get_by_text(re.compile(r"downloading \d+ %")).wait_for()
+    page.locator("#cancel-download").click()
+    page.locator("#transfer").get_by_text("are kept for the next time").wait_for()
+    stored.pace = 0
+    page.locator("#download").click()
+    page.locator("#transfer").get_by_text("Fetched, checked and in its place").wait_for()
+    assert site.asked("storage", "slow")[-1].headers["range"].startswith("bytes=")
 
 
 def test_edit_goes_over_the_written_file_visibly_and_remove_takes_it_back(
