@@ -114,6 +114,14 @@ def tabs(opened: Page, suffix: str) -> None:
     shoot(opened, f"models-{suffix}")
 
 
+def compare(opened: Page, suffix: str, kind: str = "Four arms") -> None:
+    opened.get_by_role("tab", name="Compare").click()
+    opened.locator("#kind").get_by_text(kind).click()
+    opened.locator("#compare:enabled").click()
+    opened.locator("#seal [data-verdict=valid]").wait_for()
+    shoot(opened, f"compare-{suffix}")
+
+
 def take(url: str) -> None:
     browser_path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     FOLDER.mkdir(exist_ok=True)
@@ -125,13 +133,17 @@ def take(url: str) -> None:
             make_pictures(opened)
             shoot(opened, "studio-light")
             tabs(opened, "light")
+        with page(browser, url, 1440, 1200, dark=False) as opened:
+            compare(opened, "light")
         with page(browser, url, 1440, 900, dark=True) as opened:
             opened.locator("#generate:enabled").click()
             opened.locator("#contract [data-state=proven]").wait_for()
             shoot(opened, "studio-dark")
             tabs(opened, "dark")
+            compare(opened, "dark", "Base against LoRA")
         with page(browser, url, 390, 844, dark=False) as opened:
             shoot(opened, "studio-phone")
+            compare(opened, "phone", "Base against LoRA")
         with page(browser, url, 1600, 1000, dark=False) as opened:
             opened.get_by_role("button", name="Settings").click()
             opened.get_by_label("Width").fill("130")
