@@ -14,7 +14,7 @@ run: $(VENV)/.run ## install into .venv if needed, then open the studio (PORT, H
 	$(BIN)/studio ui
 
 test: $(VENV)/.test check ## everything: the checks, then the tests, browser tests among them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: $(VENV)/.test ## format, lint, types and the import rule
 	$(BIN)/ruff format --check .
