@@ -60,8 +60,8 @@ class Holdings:
         """
         by_place: Mapping[Path, list[str]] = defaultdict(list)
         by_sha256: Mapping[str, list[str]] = defaultdict(list)
-        pins = self._store.pins()
         presets: Sequence[Preset] = [*catalog.loras.values(), *catalog.models.values()]
+        pins = self._store.pins_of(presets)
         for preset in presets:
             by_place[self._store.locate(preset)].append(preset.slug)
             sha256 = preset.sha256 or pins.get(preset.slug)

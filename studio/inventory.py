@@ -42,6 +42,7 @@ class BaseWeights:
             empty text is the plain one.
         ignores_guidance: its own configuration says that it was distilled to need no
             guidance scale, so that the number changes nothing.
+        published: what its publisher says of it, where that lies beside it.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class BaseWeights:
     layout: Path | None = None
     unused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ignores_guidance: bool = False
+    published: Published | None = None
 
     def place(self, name: str) -> Path:
         """Where one of ``files``, or a component's folder of them, lies."""

@@ -93,7 +93,7 @@ class Stock:
 
     def pinned(self, slug: str) -> str | None:
         """The SHA-256 that a preset without one was first used with; None before."""
-        return self._store.pins().get(slug)
+        return self._store.pins_of([self.preset(slug)]).get(slug)
 
     def preview(self, slug: str) -> bytes | None:
         """A small picture (JPEG) from beside the weights, where there is one.
@@ -230,11 +230,11 @@ class Stock:
         return plan
 
     def _plan(self, preset: Preset) -> DownloadPlan:
-        named = preset.path or self._store.settled(preset.slug)
+        named = preset.path or self._store.settled(preset)
         target: str | None = named
         if target is None and not isinstance(preset, LoraPreset):
             target = f"models/{preset.slug}"
-        expected = preset.sha256 or self._store.pins().get(preset.slug)
+        expected = preset.sha256 or self._store.pins_of([preset]).get(preset.slug)
         return self.downloads.plan_download(preset, target, expected, self._is_taken)
 
     def _is_taken(self, place: str, sha256: str | None) -> bool:
@@ -300,7 +300,7 @@ class Stock:
     def _settle(self, slug: str, target: str) -> None:
         preset = self.preset(slug)
         if preset.path is None and isinstance(preset, LoraPreset):
-            self._store.settle(slug, target)
+            self._store.settle(preset, target)
 
 
 def _said(entry: Mapping[str, Any]) -> dict[str, Any]:

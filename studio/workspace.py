@@ -24,6 +24,7 @@ from studio.placement import MemoryRules
 from studio.plan import BaseIdentity, Library, LoraUse, RunPlan
 from studio.preset_files import load
 from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets.origin import memory_key
 from studio.presets.text import PresetProblem
 from studio.prompt import TokenCounter
 from studio.receipt import RunRecord
@@ -331,14 +332,15 @@ class Workspace:
         for each in job.plan.references:
             load_reference(job.reference_paths[each.sha256], each)
         for identity in self._pinnable(job.plan):
-            self._store.check_pin(identity.slug, identity.sha256)
+            self._store.check_pin(memory_key(self._preset(identity.slug)), identity.sha256)
 
     def _pin(self, plan: RunPlan) -> None:
         """Pin what made a picture: a file that the engine refuses is never pinned."""
         pinned = self._store.pins()
         for identity in self._pinnable(plan):
-            if pinned.get(identity.slug) != identity.sha256:
-                self._store.pin(identity.slug, identity.sha256)
+            key = memory_key(self._preset(identity.slug))
+            if pinned.get(key) != identity.sha256:
+                self._store.pin(key, identity.sha256)
 
     def _pinnable(self, plan: RunPlan) -> list[BaseIdentity | LoraUse]:
         """What of the plan has no hash in its preset."""

@@ -12,10 +12,12 @@ from studio.errors import PresetsError, SourceUnknown, StorageFault, StudioError
 from studio.local_presets import LocalPresets
 from studio.preset_files import load, read
 from studio.presets import Catalog, LoraPreset, TriggerRule
+from studio.presets.origin import memory_key
+from studio.resolve.publishers import check_published
 from studio.settings import Settings
 from studio.stock import Stock
 from studio.transfers import Transfers
-from studio.violations import PromptEmpty, WeightsMissing
+from studio.violations import OriginConflict, PromptEmpty, WeightsMissing
 from studio.weights import WeightStore
 from tests.downloads.conftest import lora_bytes, preset
 from tests.downloads.server import Site, serving
@@ -155,6 +157,41 @@ def test_a_preset_without_a_path_is_found_where_its_file_was_put(
     again = WeightStore(settings)
     assert again.locate(stock.preset("ink")) == last.path
     assert again.present([stock.preset("ink")]) == {"ink": True}
+
+
+def test_weights_of_a_former_origin_are_not_those_of_the_new_one(
+    settings: Settings, site: Site
+) -> None:
+    stock = stocked(settings, preset(slug="pen"))
+    last = list(stock.fetch(stock.plan_download("pen"), threading.Event()))[-1]
+    assert isinstance(last, Fetched)
+    path = last.path.relative_to(settings.model_base_path).as_posix()
+    store, edited = WeightStore(settings), preset(8, slug="pen")
+    assert store.present([preset(slug="pen")]) == {"pen": True}
+    assert store.present([edited]) == {"pen": False}
+    kept = edited.model_copy(update={"path": path})
+    weights = store.inventory([], [kept]).loras["pen"]
+    (found,) = check_published(kept, weights)
+    assert isinstance(found, OriginConflict)
+    assert found.fetched_from.startswith("CivitAI 1000@7")
+    assert found.named.endswith("1000@8")
+    assert list(check_published(preset(slug="pen", path=path), weights)) == []
+
+
+def test_a_pin_is_for_the_origin_that_it_was_made_with(settings: Settings) -> None:
+    place = settings.model_base_path / "x.safetensors"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(DATA)
+    store = WeightStore(settings)
+    first, edited = preset(path="x.safetensors"), preset(8, path="x.safetensors")
+    sha256 = store.sha256(place)
+    store.pin(memory_key(first), sha256)
+    assert store.inventory([], [first]).pins == {"ink": sha256}
+    inventory = store.inventory([], [edited])
+    assert inventory.pins == {}
+    assert "first used as urn:air:sd1:lora:civitai:1000@7" in inventory.unusable["ink"].reason
+    store.repin("ink")
+    assert "ink" in store.inventory([], [edited]).loras
 
 
 def test_two_models_may_publish_one_name(settings: Settings, site: Site) -> None:

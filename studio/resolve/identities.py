@@ -9,7 +9,7 @@ from studio.presets import LoraPreset, ModelPreset
 from studio.request import LoraChoice
 from studio.resolve.choices import SettingChoices
 from studio.resolve.draft import Draft
-from studio.resolve.publishers import check_published
+from studio.resolve.publishers import check_identity, check_published
 from studio.violations import (
     HashMismatch,
     LoraDoesNotFit,
@@ -30,6 +30,9 @@ def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         yield _absent(draft, model, "base")
     else:
         yield from _check_hash(draft, model, draft.base_sha256, "base")
+        base = inventory.bases[model.slug]
+        if base.published is not None:
+            yield from check_identity(model, base.published, base.path, "base")
     for choice, preset in draft.applied:
         weights = inventory.loras.get(preset.slug)
         field = f"loras.{preset.slug}"

@@ -35,6 +35,7 @@ from studio.violations.comparisons import (
 from studio.violations.files import (
     HashMismatch,
     LoraDoesNotFit,
+    OriginConflict,
     PublishedConflict,
     SameWeights,
     WeightsMissing,
@@ -93,6 +94,7 @@ Violation = Annotated[
     | WeightsUnusable
     | HashMismatch
     | LoraDoesNotFit
+    | OriginConflict
     | PublishedConflict
     | NoTriggerWords
     | TriggerMissing
@@ -161,6 +163,7 @@ __all__ = [
     "NoTriggerWords",
     "NotAMultiple",
     "NothingToCompare",
+    "OriginConflict",
     "OutOfRange",
     "PromptEmpty",
     "PromptTooLong",

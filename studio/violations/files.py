@@ -90,3 +90,22 @@ class PublishedConflict(Rule):
     facts: str
     evidence: tuple[str, ...]
     reasons: str
+
+
+class OriginConflict(Rule):
+    FOUND = (
+        "{file} of {label} was fetched from {fetched_from}, as {facts} beside it says; the preset "
+        "names {named}."
+    )
+    EXPECTED = "weights from where the preset says"
+    WAY_OUT = (
+        "Move the file and {facts} away and fetch the weights anew, or correct the preset. If "
+        "{facts} is wrong, delete it."
+    )
+    code: Literal["origin_conflict"] = "origin_conflict"
+    slug: str
+    label: str
+    file: str
+    facts: str
+    fetched_from: str
+    named: str

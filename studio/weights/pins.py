@@ -27,7 +27,7 @@ class Pins:
         self._path = path
 
     def all(self) -> dict[str, str]:
-        """Slug → SHA-256.
+        """``memory_key`` → SHA-256; a slug alone stands for whatever the preset names.
 
         Raises:
             WeightsError: the file is there and cannot be read.
@@ -45,8 +45,8 @@ class Pins:
             raise self._broken("it does not map slugs to SHA-256")
         return pins
 
-    def add(self, slug: str, sha256: str) -> None:
-        """Pin ``slug``; the same pin again changes nothing.
+    def add(self, key: str, sha256: str) -> None:
+        """Pin ``key``; the same pin again changes nothing.
 
         Raises:
             WeightsError: it is pinned to another hash, or the file cannot be written.
@@ -55,29 +55,30 @@ class Pins:
             raise ValueError(f"{sha256!r} is no SHA-256")
         with self._locked():
             pins = self.all()
-            _refuse_another(pins, slug, sha256)
-            if slug not in pins:
-                self._write(pins | {slug: sha256})
+            _refuse_another(pins, key, sha256)
+            if key not in pins:
+                self._write(pins | {key: sha256})
 
-    def check(self, slug: str, sha256: str) -> None:
-        """Nothing, where ``slug`` is not pinned or pinned to this hash.
+    def check(self, key: str, sha256: str) -> None:
+        """Nothing, where ``key`` is not pinned or pinned to this hash.
 
         Raises:
             WeightsError: it is pinned to another hash, or the file cannot be read.
         """
-        _refuse_another(self.all(), slug, sha256)
+        _refuse_another(self.all(), key, sha256)
 
     def remove(self, slug: str) -> str:
-        """Forget a pin and return it.
+        """Forget every pin of a preset, whatever it named, and return the last.
 
         Raises:
             WeightsError: the slug is not pinned, or the file cannot be written.
         """
         with self._locked():
             pins = self.all()
-            if slug not in pins:
+            own = [key for key in pins if slug_of(key) == slug]
+            if not own:
                 raise WeightsError(f"{slug} is not pinned.", "It is pinned when it is first used.")
-            forgotten = pins.pop(slug)
+            forgotten = [pins.pop(key) for key in own][-1]
             self._write(pins)
         return forgotten
 
@@ -117,10 +118,21 @@ class Pins:
         )
 
 
-def _refuse_another(pins: Mapping[str, str], slug: str, sha256: str) -> None:
-    if pins.get(slug, sha256) != sha256:
+def pinned(pins: Mapping[str, str], key: str) -> str | None:
+    """What ``key`` is pinned to, by itself or by its slug alone."""
+    return pins.get(key) or pins.get(slug_of(key))
+
+
+def slug_of(key: str) -> str:
+    """The preset's slug in a ``memory_key``."""
+    return key.split(" ", 1)[0]
+
+
+def _refuse_another(pins: Mapping[str, str], key: str, sha256: str) -> None:
+    expected, slug = pinned(pins, key), slug_of(key)
+    if expected not in (None, sha256):
         raise WeightsError(
-            f"{slug} was first used with SHA-256 {pins[slug]}, not {sha256}.",
+            f"{slug} was first used with SHA-256 {expected}, not {sha256}.",
             "Put the original file back, or accept the new one with "
             f"`studio presets repin {slug}`.",
         )

@@ -1,4 +1,5 @@
-"""Where downloads without a path of their own were put: slug → path below MODEL_BASE_PATH.
+"""Where downloads without a path of their own were put: ``memory_key`` → path below
+MODEL_BASE_PATH.
 
 Only a memory: a lost file costs another download, so a broken one counts as empty.
 """
@@ -21,9 +22,9 @@ class Places:
         self._stamp: tuple[int, int] | None = None
         self._known: dict[str, str] = {}
 
-    def of(self, slug: str) -> str | None:
-        """Where the weights of ``slug`` were put; None where they never were."""
-        return self.all().get(slug)
+    def of(self, key: str) -> str | None:
+        """Where the weights were put that ``key`` stands for; None where they never were."""
+        return self.all().get(key)
 
     def all(self) -> dict[str, str]:
         """Read again only when the file has changed: lists ask for thousands at once."""
@@ -37,13 +38,13 @@ class Places:
                 self._known, self._stamp = _read(self._path), stamp
             return self._known
 
-    def put(self, slug: str, place: str) -> None:
+    def put(self, key: str, place: str) -> None:
         """Remember a place.
 
         Raises:
             WeightsError: the file cannot be written.
         """
-        known = {**self.all(), slug: inside(place)}
+        known = {**self.all(), key: inside(place)}
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +61,6 @@ class Places:
 def _read(path: Path) -> dict[str, str]:
     try:
         said = json.loads(path.read_text("utf-8"))
-        return {str(slug): inside(str(place)) for slug, place in said.items()}
+        return {str(key): inside(str(place)) for key, place in said.items()}
     except (OSError, ValueError, AttributeError):
         return {}

@@ -11,6 +11,7 @@ from studio.errors import HeaderError, WeightsError
 from studio.inspection import LoraInspection
 from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights, Unusable
 from studio.presets import LoraPreset, ModelPreset
+from studio.presets.origin import memory_key, origin_of
 from studio.published import Published, beside, read_published
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights.adoption import adopt
@@ -30,7 +31,7 @@ from studio.weights.checkpoint import (
 )
 from studio.weights.files import Progress, describe_file, hash_file, read_inspection, unreadable
 from studio.weights.hash_cache import HashCache, Stamp, stamp_of
-from studio.weights.pins import Pins
+from studio.weights.pins import Pins, pinned, slug_of
 from studio.weights.places import Places
 from studio.weights.scan import Held, forget_absent, scan
 
@@ -68,7 +69,7 @@ class WeightStore:
             return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
         if preset.path is not None:
             relative = preset.path
-        elif place := self._places.of(preset.slug):
+        elif place := self._places.of(memory_key(preset)):
             relative = place
         elif isinstance(preset, LoraPreset):
             relative = f"loras/{preset.base_architecture.value}/{preset.slug}.safetensors"
@@ -114,7 +115,8 @@ class WeightStore:
         unusable: dict[str, Unusable] = {}
         found_bases = self._collect(bases, expected, unusable, self._base)
         found_loras = self._collect(loras, expected, unusable, self._lora)
-        return Inventory(found_bases, found_loras, unusable, expected, self.pins())
+        pins = self.pins_of(presets)
+        return Inventory(found_bases, found_loras, unusable, expected, pins)
 
     def _collect(
         self,
@@ -172,6 +174,7 @@ class WeightStore:
             classes=components_of(path),
             unused=loaded.unused,
             ignores_guidance=ignores_guidance(path),
+            published=self.published(path),
         )
 
     def _checkpoint(self, preset: ModelPreset, path: Path, layout: Path) -> BaseWeights:
@@ -192,6 +195,7 @@ class WeightStore:
             classes=layout_components(layout),
             layout=layout,
             ignores_guidance=ignores_guidance(layout),
+            published=self.published(path),
         )
 
     def _lora(self, preset: LoraPreset, path: Path) -> LoraWeights:
@@ -199,7 +203,24 @@ class WeightStore:
         stamps = (_stamp(path),)
         inspection = self._recall(path, stamps, lambda: read_inspection(path))
         identity = self._identity(path, path.name)
+        self._refuse_reuse(preset, path, identity.sha256)
         return LoraWeights(path, identity, inspection, self.published(path, identity.sha256))
+
+    def _refuse_reuse(self, preset: LoraPreset, path: Path, sha256: str) -> None:
+        """The file of the preset's former origin is no file of its new one."""
+        pins, key = self._pins.all(), memory_key(preset)
+        if sha256 in (preset.sha256, pinned(pins, key)):
+            return
+        for other, pin in pins.items():
+            if pin == sha256 and slug_of(other) == preset.slug and origin_of(preset):
+                before = other.split(" ", 1)[1]
+                raise WeightsError(
+                    f"{path.name} was first used as {before}; the preset now names "
+                    f"{origin_of(preset)}.",
+                    "Delete the file and fetch the new one, restore the preset's source, or "
+                    f"accept the file with `studio presets repin {preset.slug}`.",
+                    path,
+                )
 
     def published(self, path: Path, sha256: str | None = None) -> Published | None:
         """The publisher's facts beside a weight file; None where there are none of this file.
@@ -243,13 +264,17 @@ class WeightStore:
         """See ``files.read_inspection``."""
         return read_inspection(path)
 
-    def settled(self, slug: str) -> str | None:
+    def settled(self, preset: Preset) -> str | None:
         """Where the weights of a preset without a path were put, if they were."""
-        return self._places.of(slug)
+        return self._places.of(memory_key(preset))
 
-    def settle(self, slug: str, place: str) -> None:
+    def settled_places(self) -> Mapping[str, str]:
+        """``memory_key`` → where weights were put; of presets that are gone as well."""
+        return self._places.all()
+
+    def settle(self, preset: Preset, place: str) -> None:
         """Remember where the weights of a preset without a path were put."""
-        self._places.put(slug, place)
+        self._places.put(memory_key(preset), place)
 
     def _identity(self, path: Path, name: str) -> FileIdentity:
         return FileIdentity(name=name, sha256=self.sha256(path), size=_stamp(path)[0])
@@ -310,17 +335,23 @@ class WeightStore:
             path,
         )
 
-    def pin(self, slug: str, sha256: str) -> None:
+    def pin(self, key: str, sha256: str) -> None:
         """Remember what a preset without a hash was first used with; see ``Pins.add``."""
-        self._pins.add(slug, sha256)
+        self._pins.add(key, sha256)
 
-    def check_pin(self, slug: str, sha256: str) -> None:
+    def check_pin(self, key: str, sha256: str) -> None:
         """Refuse another file than the one a preset was first used with; see ``Pins.check``."""
-        self._pins.check(slug, sha256)
+        self._pins.check(key, sha256)
 
     def pins(self) -> dict[str, str]:
-        """Slug → pinned SHA-256; see ``Pins.all``."""
+        """``memory_key`` → pinned SHA-256; see ``Pins.all``."""
         return self._pins.all()
+
+    def pins_of(self, presets: Iterable[Preset]) -> dict[str, str]:
+        """Slug → the SHA-256 that these presets, with the origins they name, are pinned to."""
+        pins = self._pins.all()
+        found = ((preset.slug, pinned(pins, memory_key(preset))) for preset in presets)
+        return {slug: sha256 for slug, sha256 in found if sha256 is not None}
 
     def repin(self, slug: str) -> str:
         """Forget a pin, so that the next use pins anew; returns it. See ``Pins.remove``."""
