@@ -3,15 +3,17 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from studio.downloads import DownloadEvent, DownloadPlan, Downloads, Fetched, HubName
-from studio.errors import PresetsError, SourceUnknown, StudioError, WeightsError
+from studio.errors import PlaceTaken, PresetsError, SourceUnknown, StudioError, WeightsError
 from studio.holdings import Holdings
 from studio.local_presets import LocalPresets, Preset
 from studio.preset_files import load
 from studio.presets import Catalog, LoraPreset
+from studio.presets.origin import origin_of
 from studio.presets.text import PresetProblem
 from studio.published import Published
 from studio.settings import BUILT_IN_PRESETS, Settings
@@ -235,14 +237,34 @@ class Stock:
         if target is None and not isinstance(preset, LoraPreset):
             target = f"models/{preset.slug}"
         expected = preset.sha256 or self._store.pins_of([preset]).get(preset.slug)
-        return self.downloads.plan_download(preset, target, expected, self._is_taken)
+        taken = partial(self._is_taken, preset=preset)
+        return self.downloads.plan_download(preset, target, expected, taken)
 
-    def _is_taken(self, place: str, sha256: str | None) -> bool:
-        """Whether something else than a file of this hash is there, or belongs there."""
+    def _is_taken(self, place: str, sha256: str | None, preset: Preset | None = None) -> bool:
+        """Whether something else than a file of this hash is there, or belongs there.
+
+        What another preset of the same origin was given is the same file.
+        """
         path = self._settings.model_base_path / place
         if path.exists():
             return sha256 is None or not path.is_file() or self._store.sha256(path) != sha256
-        return any(lora.path == place for lora in self.catalog.loras.values())
+        if any(lora.path == place for lora in self.catalog.loras.values()):
+            return True
+        origin = origin_of(preset) if preset is not None else None
+        own = preset.slug if preset is not None else None
+        for key, settled in self._store.settled_places().items():
+            slug, _, of = key.partition(" ")
+            if settled == place and slug != own and of != origin:
+                return True
+        with self._lock:
+            planned = tuple(self._known.values())
+        return any(
+            isinstance(plan, DownloadPlan)
+            and plan.target == place
+            and other.slug != own
+            and origin_of(other) != origin
+            for other, plan in planned
+        )
 
     def ask_soon(self, slugs: Sequence[str]) -> None:
         """Look up in the background what is not known yet; each preset once."""
@@ -292,10 +314,15 @@ class Stock:
         """
         if plan.conflict is not None:
             raise WeightsError(plan.conflict, "Correct the preset before its weights are fetched.")
-        for event in self.downloads.fetch(plan, cancel):
-            if isinstance(event, Fetched) and plan.slug is not None:
-                self._settle(plan.slug, plan.target)
-            yield event
+        try:
+            for event in self.downloads.fetch(plan, cancel):
+                if isinstance(event, Fetched) and plan.slug is not None:
+                    self._settle(plan.slug, plan.target)
+                yield event
+        except PlaceTaken:
+            with self._lock:  # the next look-up finds another place, or the file is gone by then
+                self._known.pop(plan.slug or "", None)
+            raise
 
     def _settle(self, slug: str, target: str) -> None:
         preset = self.preset(slug)

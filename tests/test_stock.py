@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.downloads import DownloadPlan, Fetched
-from studio.errors import PresetsError, SourceUnknown, StorageFault, StudioError
+from studio.errors import PlaceTaken, PresetsError, SourceUnknown, StorageFault, StudioError
 from studio.local_presets import LocalPresets
 from studio.preset_files import load, read
 from studio.presets import Catalog, LoraPreset, TriggerRule
@@ -203,6 +203,29 @@ def test_two_models_may_publish_one_name(settings: Settings, site: Site) -> None
     assert plan.target == "loras/sd15/ink-9.safetensors"
     list(stock.fetch(plan, threading.Event()))
     assert stock._store.present([preset(), second]) == {"ink": True, "second": True}
+
+
+def test_no_preset_is_bound_to_anothers_file_without_a_hash(
+    settings: Settings, site: Site
+) -> None:
+    second = preset(9, slug="second", air="urn:air:sd1:lora:civitai:2000@9")
+    stock = stocked(settings, preset(), second)
+    for number, model in ((7, 1000), (9, 2000)):
+        site.publish(number, DATA, model=model)["files"][0]["hashes"] = {}
+    first = stock.plan_download("ink")
+    plan = stock.plan_download("second")
+    assert (first.target, plan.target) == (
+        "loras/sd15/ink.safetensors",
+        "loras/sd15/ink-9.safetensors",
+    )
+    list(stock.fetch(first, threading.Event()))
+    (again,) = stock.fetch(first, threading.Event())
+    assert isinstance(again, Fetched)
+    assert again.already
+    with pytest.raises(PlaceTaken, match="nothing shows"):
+        list(stock.fetch(plan.model_copy(update={"target": first.target}), threading.Event()))
+    assert stock.known("second") is None
+    assert stock.plan_download("second").target == plan.target
 
 
 def test_a_preset_without_a_source_cannot_be_fetched(settings: Settings) -> None:

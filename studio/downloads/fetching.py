@@ -22,9 +22,11 @@ from studio.errors import (
     HeaderError,
     NotWeights,
     PlaceTaken,
+    WeightsError,
     WrongFile,
 )
 from studio.inspection import LoraInspection
+from studio.published import Published, beside, read_published
 
 LOOK_AGAIN = 0.2
 """Seconds between two looks at a lock that another holds."""
@@ -126,15 +128,32 @@ class Fetch:
         return remote.model_copy(update={"sha256": expected})
 
     def _there(self, remote: RemoteFile) -> Fetched:
-        """The target is there: fine, if it is the file that was meant."""
+        """The target is there: fine, if it is the file that was meant.
+
+        Where no hash is known, its size and the facts beside it must say so.
+        """
+        if remote.sha256 is None:
+            if not self._is_said_to_be(remote):
+                raise PlaceTaken(
+                    f"A file is already at {self.plan.target}, and nothing shows that it is "
+                    f"{remote.name} of {self.plan.published.page}.",
+                    "Move it away, or give the preset another path.",
+                )
+            return Fetched(self.plan, self.target, already=True)
         found = self.shelf.sha256(self.target)
-        if remote.sha256 is not None and found != remote.sha256:
+        if found != remote.sha256:
             raise PlaceTaken(
                 f"Another file is already at {self.plan.target}: its SHA-256 is {found}, "
                 f"not {remote.sha256}.",
                 "Move it away, or give the preset another path.",
             )
         return Fetched(self.plan, self.target, already=True)
+
+    def _is_said_to_be(self, remote: RemoteFile) -> bool:
+        facts = beside(self.target)
+        there = read_published(facts.read_bytes()) if facts.is_file() else None
+        size = self.target.stat().st_size
+        return there is not None and remote.size == size and _same(there, self.plan.published)
 
     def _fill(self, remote: RemoteFile, part: Part) -> Iterator[DownloadEvent]:
         yield from reread(self.cancel, remote, part)
@@ -159,10 +178,22 @@ class Fetch:
                 f"{name} is no {wanted} but {inspection.kind}; nothing was kept.",
                 "Choose the right file or version on its page.",
             )
-        self.shelf.adopt(part.path, self.target)
-        part.forget()
+        # The facts come first: whoever meets the file finds what it is.
         note = write_beside(self.target, self.plan.published)
+        try:
+            self.shelf.adopt(part.path, self.target)
+        except WeightsError:
+            if note is None and not self.target.exists():
+                beside(self.target).unlink(missing_ok=True)
+            raise
+        part.forget()
         return Fetched(self.plan, self.target, notes=(note,) if note else ())
+
+
+def _same(one: Published, other: Published) -> bool:
+    """Whether both are facts about one published file."""
+    names = ("source", "model_id", "version", "file_name", "size", "sha256")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def reread(cancel: threading.Event, remote: RemoteFile, part: Part) -> Iterator[DownloadEvent]:
