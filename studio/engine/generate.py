@@ -28,7 +28,7 @@ from studio.engine.preview import preview_png
 from studio.engine.resident import ResidentBase
 from studio.engine.schedulers import build_scheduler
 from studio.engine.steps import Steps
-from studio.engine.vae import is_tiling
+from studio.engine.vae import is_tiling, kept_dtype
 from studio.errors import ContractBroken, PictureWithheld
 from studio.events import Progress
 from studio.plan import RunPlan
@@ -81,6 +81,7 @@ def generate_image(run: Run, index: int) -> Generated:
     generator = torch.Generator("cpu").manual_seed(plan.seed + index)
     with (
         named_errors(run.base.device, "the picture"),
+        kept_dtype(run.base),
         recorded_noise(run.base.pipeline) as noise,
         listen(run.base.places, python_warnings=False) as heard,
     ):

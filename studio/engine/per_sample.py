@@ -48,17 +48,6 @@ class PerSample:
         return output * self._shaped[key]
 
 
-def can_share(pipeline: Pipeline, names: frozenset[str]) -> bool:
-    """Whether what these adapters add is their scale's multiple, whatever they are made of;
-    peft's variants compute otherwise."""
-    return not any(
-        name in layer.lora_variant
-        for _, _, layer in injected.lora_layers(pipeline)
-        for name in names
-        if name in layer.lora_A
-    )
-
-
 @contextmanager
 def scaled_per_sample(
     pipeline: Pipeline, denoiser: str, samples: Sequence[Scales]

@@ -31,12 +31,13 @@ from studio.engine.generate import (
 from studio.engine.job import Generated, Job, Publish
 from studio.engine.libraries import listen
 from studio.engine.noise import Noise, recorded_noise
-from studio.engine.per_sample import can_share, scaled_per_sample
+from studio.engine.per_sample import scaled_per_sample
 from studio.engine.pipelines import PipelineManager
 from studio.engine.resident import ResidentBase
 from studio.engine.run import set_for, stop_if, timed
 from studio.engine.schedulers import build_scheduler
 from studio.engine.steps import Steps
+from studio.engine.vae import kept_dtype
 from studio.errors import EngineError, PictureWithheld
 from studio.events import Loading
 from studio.receipt import LoraReceipt, Timings
@@ -72,7 +73,7 @@ def run_together(
             stop_if(cancel, job)
             publish(Loading(job.run_id, f"Setting {', '.join(u.label for u in each.plan.loras)}"))
             ready.append(_prepare(manager, base, each, cancel, publish, dict(seconds)))
-        _demand_shareable(base, ready)
+        _demand_resident(base, ready)
         for made in _denoise_together(base, ready):
             publish(made)
     finally:
@@ -101,17 +102,14 @@ def _prepare(
     return _Ready(run, receipts(base, loras))
 
 
-def _demand_shareable(base: ResidentBase, ready: Sequence[_Ready]) -> None:
+def _demand_resident(base: ResidentBase, ready: Sequence[_Ready]) -> None:
     """
     Raises:
-        EngineError: the LoRAs are not all in memory, or one has no scale to share by.
+        EngineError: the LoRAs are not all in memory.
     """
     wanted = {lora.sha256 for each in ready for lora in each.run.loras.wanted}
     if not wanted <= base.adapters.keys():
         raise EngineError("The LoRAs of these cells do not fit into memory together.", _EXACTLY)
-    names = frozenset(base.adapters[sha256].name for sha256 in wanted)
-    if not can_share(base.pipeline, names):
-        raise EngineError("What one of the LoRAs adds is not its scale's multiple.", _EXACTLY)
 
 
 def _denoise_together(base: ResidentBase, ready: Sequence[_Ready]) -> list[Generated]:
@@ -123,6 +121,7 @@ def _denoise_together(base: ResidentBase, ready: Sequence[_Ready]) -> list[Gener
     scales = [each.run.loras.scales for each in ready]
     with (
         named_errors(base.device, "the pictures"),
+        kept_dtype(base),
         scaled_per_sample(pipeline, base.denoiser, scales),
         recorded_noise(pipeline) as noise,
         listen(base.places, python_warnings=False) as heard,
@@ -146,9 +145,10 @@ def _denoise_together(base: ResidentBase, ready: Sequence[_Ready]) -> list[Gener
         raise PictureWithheld(
             "The base's safety checker withheld a picture.", "Change the prompt or the seed."
         )
+    said = (started, heard, [generator.initial_seed() for generator in generators])
     share = (steps.ended - start, time.perf_counter() - steps.ended)
     return [
-        _generated(each, len(ready), index, output.images, noise, steps, share, (started, heard))
+        _generated(each, len(ready), index, output.images, noise, steps, share, said)
         for index, each in enumerate(ready)
     ]
 
@@ -180,9 +180,9 @@ def _generated(
     noise: Noise,
     steps: Steps,
     share: tuple[float, float],
-    said: tuple[str, list[str]],
+    said: tuple[str, list[str], list[int]],
 ) -> Generated:
-    run, (started, heard) = ready.run, said
+    run, (started, heard, seeds) = ready.run, said
     run.given = dict(run.given) or run.base.family.arguments(run.job.plan, ())
     image = picture_of(run.base.pipeline, images[index : index + 1])
     denoise, decode = (seconds / together for seconds in share)
@@ -190,7 +190,7 @@ def _generated(
     timings = Timings(
         **run.seconds, denoise=denoise, decode=decode, total=before + denoise + decode
     )
-    about = describe_image(image, 0, run.job.plan.seed, noise.sha256(index))
+    about = describe_image(image, 0, seeds[index], noise.sha256(index))
     receipt = receipt_of(
         run, started, steps, timings, about, heard, loras=ready.loras, together=together
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from studio.engine.folder import Pipeline
+from studio.engine.resident import ResidentBase
 from studio.errors import EngineError
 from studio.plan import RunPlan
 
@@ -30,3 +34,21 @@ def set_decoding(pipeline: Pipeline, plan: RunPlan) -> None:
 def is_tiling(pipeline: Pipeline) -> bool:
     """Whether the VAE is set to decode large pictures in tiles."""
     return bool(getattr(pipeline.vae, "use_tiling", False))
+
+
+@contextmanager
+def kept_dtype(base: ResidentBase) -> Iterator[None]:
+    """The VAE has afterwards the dtype it had, however the block ends.
+
+    diffusers decodes SDXL's float16 VAE in float32 and casts it back, but not after an error.
+    To float32 and back is the same weight to the bit. ``base.spoiled`` is set if the way back
+    fails.
+    """
+    before = base.pipeline.vae.dtype
+    try:
+        yield
+    finally:
+        if base.pipeline.vae.dtype != before:
+            spoiled, base.spoiled = base.spoiled, "its VAE was left in another dtype"
+            base.pipeline.vae.to(before)
+            base.spoiled = spoiled
