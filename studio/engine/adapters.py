@@ -6,6 +6,7 @@ module, the base without them is proven to be itself, and their effect is measur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,13 +86,26 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
             LoraReceipt(
                 slug=lora.slug,
                 sha256=lora.sha256,
-                strength=lora.strength,
+                strength=_strength(lora, adapter, found),
                 resident=lora.sha256 in loras.resident,
                 components=_components(adapter, found),
                 waived=tuple(sorted(adapter.waived)),
             )
         )
     return tuple(lines)
+
+
+def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[injected.Place, float]) -> float:
+    """What the modules' scales are of the file's: the wanted strength where each is its product
+    (to the rounding of one multiplication), else the number that is farthest from it."""
+    held = [
+        found[component, module, adapter.name] / scale
+        for (component, module), scale in adapter.scales.items()
+        if scale
+    ]
+    farthest = max(held, key=lambda value: abs(value - lora.strength), default=lora.strength)
+    exact = math.isclose(farthest, lora.strength, rel_tol=1e-12)
+    return lora.strength if exact else farthest
 
 
 def _components(

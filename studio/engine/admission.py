@@ -15,7 +15,7 @@ from studio.engine.lora_file import read_lora
 from studio.engine.probe import read_probe
 from studio.engine.resident import Adapter, ResidentBase
 from studio.engine.state import adapter_state
-from studio.errors import LoraRefused
+from studio.errors import LoraRefused, StudioError
 
 MakeRoom = Callable[[int, ResidentBase, frozenset[str]], None]
 _WAY_OUT = "Use another file of this LoRA; what cannot be applied in full is not used."
@@ -57,13 +57,13 @@ def admit(
     make_room(_bytes(layers), base, needed)
     name = f"studio_{lora.sha256}"
     base.proof = None
-    done = False
+    base.spoiled = "a LoRA that failed to load has changed it"
     try:
         size = _inject(base, lora, name, layers)
-        done = True
-    finally:
-        if not done:
-            _roll_back(base, name)
+    except BaseException as error:
+        _roll_back(base, name, error)
+        raise
+    base.spoiled = None
     base.adapters[lora.sha256] = Adapter(
         name=name,
         scales={(built.component, built.module): built.scale for built in layers},
@@ -98,8 +98,16 @@ def _inject(base: ResidentBase, lora: WantedLora, name: str, layers: Sequence[Bu
     return size
 
 
-def _roll_back(base: ResidentBase, name: str) -> None:
-    injected.remove(base.pipeline, name)
-    injected.activate(base.pipeline, {})
-    if read_probe(base.family, base.pipeline).digest != base.loaded.digest:
-        base.spoiled = "a LoRA that failed to load has changed it"
+def _roll_back(base: ResidentBase, name: str, error: BaseException) -> None:
+    """``base.spoiled`` is lifted once the base is proven to be itself, and not before; what goes
+    wrong here is noted on ``error``, which is the one to tell."""
+    try:
+        with named_errors(base.device, "taking the LoRA out again"):
+            injected.remove(base.pipeline, name)
+            injected.activate(base.pipeline, {})
+            digest = read_probe(base.family, base.pipeline).digest
+    except (StudioError, RuntimeError, ValueError, LookupError) as further:
+        error.add_note(f"Taking the LoRA out again failed too: {further}")
+        return
+    if digest == base.loaded.digest:
+        base.spoiled = None
