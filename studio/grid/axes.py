@@ -174,13 +174,18 @@ def strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> Compar
 
 
 def seeds_strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
-    """The request's seeds (``count`` of them) downwards, strengths across."""
+    """The request's seeds (``count`` of them) downwards, strengths across.
+
+    More seeds than a comparison has cells are not written out: their number alone is refused.
+    """
+    kind = Kind.SEEDS_STRENGTHS
+    columns = Axis(name=AxisName.STRENGTH, values=tuple(values))
+    if request.count > MAX_CELLS:
+        return ComparisonRequest(kind=kind, request=request, columns=columns)
     seeds = Axis(
         name=AxisName.SEED, values=tuple(range(request.seed, request.seed + request.count))
     )
-    columns = Axis(name=AxisName.STRENGTH, values=tuple(values))
     one = request.model_copy(update={"count": 1})
-    kind = Kind.SEEDS_STRENGTHS
     return ComparisonRequest(kind=kind, request=one, rows=seeds, columns=columns)
 
 

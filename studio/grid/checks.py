@@ -23,6 +23,7 @@ from studio.violations import (
     AxisValueTwice,
     ComparisonNeedsLora,
     NothingToCompare,
+    OutOfRange,
     TooManyCells,
     TriggerAxisWithoutWords,
     Violation,
@@ -56,6 +57,9 @@ def check(wanted: ComparisonRequest) -> Iterator[Violation]:
             yield from _axis(f"comparison.{field}", axis)
     yield from _together(wanted)
     yield from _needs_lora(wanted)
+    seeds = wanted.request.count
+    if seeds < 1:
+        yield OutOfRange(field="count", name="count", value=seeds, low=1, high=MAX_CELLS)
     count = cells_of(wanted)
     if count > MAX_CELLS:
         yield TooManyCells(count=count, limit=MAX_CELLS)

@@ -93,6 +93,8 @@ class Api:
         columns: Json | None,
         hold: bool,
     ) -> Json:
+        if not isinstance(strengths, list):
+            raise ValueError("The strengths are no list of numbers")
         wanted = compose(
             Kind(kind),
             read_request(request),
@@ -141,7 +143,10 @@ def read_request(request: Json) -> GenerationRequest:
 
     Raises:
         ValidationError: a field is missing, unknown or of another type.
+        ValueError: it is no JSON object.
     """
+    if not isinstance(request, dict):
+        raise ValueError("The request is no JSON object")
     return GenerationRequest.model_validate({"seed": draw_seed(), **request})
 
 

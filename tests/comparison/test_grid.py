@@ -172,6 +172,15 @@ def test_each_axis_changes_its_fact_and_no_other(
             grid(axis(AxisName.SEED, *range(9)), axis(AxisName.STEPS, *range(1, 9))),
             "too_many_cells",
         ),
+        (
+            seeds_strengths(with_loras("plain", mode=Mode.LORA, count=10**11), (0.5, 1.0)),
+            "too_many_cells",
+        ),
+        (
+            strengths(with_loras("plain", mode=Mode.LORA, count=10**11), (0.5, 1.0)),
+            "too_many_cells",
+        ),
+        (strengths(with_loras("plain", mode=Mode.LORA, count=0), (0.5, 1.0)), "out_of_range"),
         (base_against_lora(ask()), "comparison_needs_lora"),
         (four_arms(with_loras("plain", mode=Mode.LORA)), "trigger_axis_without_words"),
     ],

@@ -38,14 +38,24 @@ def test_a_plan_or_every_violation(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("request_", "said"),
-    [({"mode": "base"}, "base: Field required"), ({**REQUEST, "magic": 1}, "magic: Extra inputs")],
+    [
+        ({"mode": "base"}, "base: Field required"),
+        ({**REQUEST, "magic": 1}, "magic: Extra inputs"),
+        ([], "no JSON object"),
+    ],
 )
-def test_a_request_that_is_none_is_said_so(
-    client: Client, request_: dict[str, object], said: str
-) -> None:
+def test_a_request_that_is_none_is_said_so(client: Client, request_: object, said: str) -> None:
     answer = client.predict(request_, api_name="/plan")
     assert answer["error"]["code"] == "request"
     assert said in answer["error"]["message"]
+
+
+def test_a_comparison_of_countless_seeds_is_refused(client: Client) -> None:
+    many = {**REQUEST, "count": 10**11}
+    answer = client.predict("seeds_strengths", many, api_name="/compare")
+    assert "too_many_cells" in {item["code"] for item in answer["violations"]}
+    wrong = client.predict("strengths", REQUEST, 3, api_name="/compare")
+    assert "no list of numbers" in wrong["error"]["message"]
 
 
 def test_a_picture_comes_with_its_record(client: Client) -> None:
