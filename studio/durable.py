@@ -17,8 +17,11 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
-def publish(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
-    """Write ``folder/stem-N.suffix`` with the lowest free N from 1, and return its path.
+def publish(
+    folder: Path, stem: str, suffix: str, data: bytes, companions: tuple[str, ...] = ()
+) -> Path:
+    """Write ``folder/stem-N.suffix`` with the lowest free N from 1, and return its path; N is
+    free where no file with one of the ``companions``, suffixes too, has it either.
 
     Whoever creates the part file of a name, which only one can, owns the name; the file
     appears under it by renaming, so nothing is overwritten and nothing half-written seen.
@@ -29,7 +32,9 @@ def publish(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
     _make(folder)
     for number in itertools.count(1):
         target = folder / f"{stem}-{number}{suffix}"
-        if not os.path.lexists(target) and _claim_and_write(target, data):
+        others = [folder / f"{stem}-{number}{each}" for each in companions]
+        free = not any(os.path.lexists(each) for each in (target, *others))
+        if free and _claim_and_write(target, data):
             sync_folder(folder)
             return target
     raise AssertionError("unreachable: itertools.count has no end")

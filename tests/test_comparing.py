@@ -1,5 +1,6 @@
 """Comparisons on a tiny base, from request to verdict, with real files."""
 
+import errno
 import json
 import shutil
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from studio import durable
 from studio.architecture import Mode
 from studio.comparing import Comparing
 from studio.comparison.events import (
@@ -22,6 +24,7 @@ from studio.comparison.events import (
 )
 from studio.comparison.record import CellState, ComparisonRecord
 from studio.comparison.validity import Verdict
+from studio.comparison.votes import BlindVote
 from studio.engine import injected
 from studio.engine import run as engine_run
 from studio.errors import GalleryError
@@ -41,8 +44,10 @@ from studio.grid import (
 )
 from studio.request import GenerationRequest, LoraChoice
 from studio.settings import Settings
+from studio.ui.gallery_events import GalleryEvents
 from studio.workspace import Workspace
 from tests.test_workspace import PRESETS
+from tests.ui.test_gallery_events import Parts
 
 
 @pytest.fixture
@@ -174,6 +179,62 @@ def test_cancel_keeps_what_is_done_and_the_next_run_goes_on(
     assert not last.path.exists(), "the unfinished one gives way"
     (only,) = comparisons(workspace)
     assert only.verdict is Verdict.VALID
+
+
+def unfinished(comparing: Comparing, workspace: Workspace, cells: int) -> Compared:
+    """Four arms that were cancelled after so many cells."""
+    cancel, session = threading.Event(), workspace.open_session()
+    done, last = 0, None
+    plan = planned(comparing, four_arms(request()))
+    for last in comparing.run(plan, session, cancel, fresh=True):
+        done += isinstance(last, CellDone)
+        if done == cells:
+            cancel.set()
+    assert isinstance(last, Compared)
+    return last
+
+
+def test_an_unfinished_comparison_stays_for_its_cells_and_its_votes(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    more, less = unfinished(comparing, workspace, 2), unfinished(comparing, workspace, 1)
+    assert more.path.exists(), "it has a cell that the later one lacks"
+    assert less.path.exists(), "a comparison does not give way to itself"
+    judged = BlindVote(
+        comparison=more.record.fingerprint,
+        left="a",
+        right="b",
+        choice="left",
+        swapped=False,
+        at="",
+    )
+    workspace.gallery.comparisons.vote(more.path, judged)
+    run(comparing, workspace, four_arms(request()))
+    assert workspace.gallery.comparisons.votes(more.path) == (judged,)
+    assert not less.path.exists()
+    assert not sheet_of(less.path).exists()
+
+
+def test_a_sheet_is_kept_before_its_record_and_lost_ones_spoil_no_page(
+    comparing: Comparing, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(target: Path, data: bytes) -> None:
+        assert sheet_of(target).is_file()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(durable, "settle", dies)
+        with pytest.raises(GalleryError, match="no room"):
+            run(comparing, workspace, base_against_lora(request()))
+    assert not list(workspace.gallery.outputs.rglob("*.comparison.*"))
+    events, _ = run(comparing, workspace, base_against_lora(request()))
+    stored = events[-1]
+    assert isinstance(stored, Compared)
+    sheet_of(stored.path).unlink()
+    parts: Any = Parts()
+    page = GalleryEvents(workspace, parts, may_delete=True).first("", "", "", "")
+    assert page["grid"].count("data-pick") == len(workspace.gallery.comparisons.items())
+    assert "cannot be reached" in page["grid"]
 
 
 def comparisons(workspace: Workspace) -> list[StoredComparison]:

@@ -8,6 +8,7 @@ outputs/2026-11-22/153012-1a2b3c4d-1.votes.jsonl       blind votes, one a line, 
 import io
 import json
 import os
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def votes_of(path: Path) -> Path:
 def write(outputs: Path, record: ComparisonRecord, sheet: Image.Image) -> Path:
     """Keep record and sheet under a name of their own; the path of the record.
 
+    The sheet is on the disk before the record, which alone makes them a comparison.
+
     Raises:
         GalleryError: when the sheet is not the record's, or the disk does not take them.
     """
@@ -71,9 +74,13 @@ def write(outputs: Path, record: ComparisonRecord, sheet: Image.Image) -> Path:
     stem = f"{local:%H%M%S}-{record.plan_fingerprint[:8]}"
     try:
         folder = outputs / f"{local:%Y-%m-%d}"
-        path = durable.publish(folder, stem, JSON_SUFFIX, file.encode("utf-8"))
-        durable.replace(sheet_of(path), picture, path.stat().st_mtime_ns)
-        durable.sync_folder(folder)
+        with ExitStack() as cleanup:
+            companions = (JSON_SUFFIX, VOTES_SUFFIX)
+            kept = durable.publish(folder, stem, SHEET_SUFFIX, picture, companions)
+            cleanup.callback(kept.unlink, missing_ok=True)
+            path = kept.with_name(stem_of(kept) + JSON_SUFFIX)
+            durable.settle(path, file.encode("utf-8"))
+            cleanup.pop_all()
     except OSError as error:
         raise durable.storage_error(error, outputs) from error
     return path

@@ -49,18 +49,25 @@ class Comparisons:
 
     def save(self, record: ComparisonRecord, sheet: Image.Image) -> Path:
         """Keep a comparison; the path of its record. Earlier ones of the same plan that were
-        not finished give way to it."""
+        not finished give way to it where it has all they have, and nobody voted on them."""
         path = files.write(self.outputs, record, sheet)
-        unfinished = [
-            each
-            for each in self._indexed(lambda: self._index.of_plan(record.plan_fingerprint))
-            if each.verdict is Verdict.INCOMPLETE
-        ]
-        row = ComparisonRow.of(self._name(path), stamp(path.stat()), record)
+        name = self._name(path)
+        row = ComparisonRow.of(name, stamp(path.stat()), record)
         self._indexed(lambda: self._index.change(add=[row]))
-        for each in unfinished:
-            self.delete(each.name)
+        for each in self._indexed(lambda: self._index.of_plan(record.plan_fingerprint)):
+            if each.name != name and self._gives_way(each, record):
+                self.delete(each.name)
         return path
+
+    def _gives_way(self, old: StoredComparison, new: ComparisonRecord) -> bool:
+        if old.verdict is not Verdict.INCOMPLETE or files.votes_of(old.path).exists():
+            return False
+        try:
+            made = {cell.place for cell in files.read(old.path).pictured}
+        except GalleryError as error:
+            _log.warning("kept, because it cannot be read: %r: %s", old.name, error.message)
+            return False
+        return made <= {cell.place for cell in new.pictured}
 
     def read(self, name: Path | str) -> ComparisonRecord:
         """
@@ -110,7 +117,8 @@ class Comparisons:
         """Remove record, sheet and votes; the cells become pictures of the gallery like others."""
         path = self.inside(name)
         try:
-            for each in (files.sheet_of(path), files.votes_of(path), path):
+            # The record goes first: what a crash leaves behind is then no comparison.
+            for each in (path, files.sheet_of(path), files.votes_of(path)):
                 each.unlink(missing_ok=True)
             durable.sync_folder(path.parent)
         except OSError as error:

@@ -62,7 +62,7 @@ class GalleryEvents:
             shown = self._items(wanted, PAGE, pages)
         except GalleryError as error:
             return self._trouble(error)
-        return self._page(wanted, (*pages, shown[-1])) if shown else {}
+        return self._page(wanted, (*pages, shown[-1])) if shown else gr.skip()
 
     def newer(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
         return self._page(_filter(base, lora, mode, words), tuple(pages)[:-1])
@@ -94,9 +94,13 @@ class GalleryEvents:
         return {self._parts.grid: grid.said(str(error), bad=True)}
 
     def _thumb(self, item: Item) -> Html:
-        if isinstance(item, StoredComparison):
-            return grid.comparison(item, self._gallery.thumbnail(item))
-        return self._picture_thumb(item)
+        """An item of the grid; one that cannot be shown says so, and the others stay."""
+        try:
+            if isinstance(item, StoredComparison):
+                return grid.comparison(item, self._gallery.thumbnail(item))
+            return self._picture_thumb(item)
+        except GalleryError as error:
+            return grid.broken(item.name, str(error))
 
     def _picture_thumb(self, picture: Picture) -> Html:
         labels = [

@@ -56,6 +56,20 @@ def comparison(item: StoredComparison, small: Path) -> Html:
     )
 
 
+def broken(name: str, why: str) -> Html:
+    """In the place of an item that has no thumbnail: its name and the reason; it still opens,
+    which leads to verifying and deleting it."""
+    return tag(
+        "button",
+        span("ls-nothing", icons.ALERT, span("ls-file", name)),
+        span("ls-caption", why),
+        type="button",
+        class_="ls-thumb",
+        data_pick=name,
+        aria_label=f"Open: {name}. {why}",
+    )
+
+
 def grid(thumbnails: Sequence[Html]) -> Html:
     return div("ls-grid", *thumbnails)
 
