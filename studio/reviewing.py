@@ -19,6 +19,7 @@ from studio.comparison.review import (
 from studio.errors import GalleryError
 from studio.gallery import Gallery
 from studio.gallery.decisions import Decisions
+from studio.gallery.verification import verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,13 @@ class Reviewing:
         """Keep a decision on the picture as it is now.
 
         Raises:
-            GalleryError: there is no such picture, or the decision says nothing.
+            GalleryError: there is no such picture, it is not as it was made, or the decision
+                says nothing.
         """
         record = self._gallery.read(picture)
+        place = self._gallery.outputs / picture
+        if damage := _damage(place):
+            raise _refused(place.name, damage)
         try:
             decision = Decision(
                 record_fingerprint=record.fingerprint,
@@ -65,13 +70,19 @@ class Reviewing:
         return self._decisions.on(self._gallery.read(picture).fingerprint)
 
     def judged(self) -> Iterator[Judged]:
-        """Every decision whose picture is still there, with its whole record."""
+        """Every decision whose picture is still there, with its whole record.
+
+        Raises:
+            GalleryError: a picture that was decided on is not as it was made any more.
+        """
         for fingerprint in self._decisions.records():
             pictures = self._gallery.with_record(fingerprint)
             if not pictures:
                 continue  # it cannot outlive its contract
             record = self._gallery.read(pictures[0].path)
             if record.fingerprint == fingerprint:
+                if damage := _damage(pictures[0].path):
+                    raise _refused(pictures[0].name, damage)
                 for decision in self._decisions.on(fingerprint):
                     yield Judged(decision, pictures[0].name, record)
 
@@ -89,10 +100,25 @@ class Reviewing:
                 short = score.record_fingerprint[:12]
                 reason = f"no picture in the gallery has the record {short}…"
                 refused.append(RefusedLine(number, reason))
+            elif damage := _damage(pictures[0].path):
+                reason = f"{pictures[0].name} is not as it was made: {damage}"
+                refused.append(RefusedLine(number, reason))
             else:
                 self._decisions.add(_decision(score, pictures[0].fingerprint))
                 taken += 1
         return Imported(taken, tuple(refused))
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with the picture, its pixels included; empty where nothing is."""
+    return next((finding.text for finding in verify(path).findings), "")
+
+
+def _refused(name: str, damage: str) -> GalleryError:
+    return GalleryError(
+        f"{name} is not as it was made, so no decision holds for it. {damage}",
+        "Take the picture from a copy that was not changed, or delete it.",
+    )
 
 
 def _decision(score: Score, plan_fingerprint: str) -> Decision:

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from studio.comparison.export import as_csv, as_jsonl
 from studio.comparison.review import Judgement
 from studio.errors import GalleryError
-from studio.gallery import Gallery
+from studio.gallery import Gallery, png
 from studio.gallery import picture as pictures
 from studio.reviewing import Reviewing
 from tests.records import flat, run_record
@@ -63,6 +64,26 @@ def test_a_decision_goes_with_the_last_copy_of_its_picture(gallery: Gallery) -> 
     gallery.delete(copy)
     assert list(reviewing.judged()) == []
     assert not list(gallery.decisions.folder.iterdir())
+
+
+def test_a_picture_with_other_pixels_is_refused_by_name(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    reviewing.decide(path, Judgement.APPROVE)
+    record = gallery.read(path)
+    with Image.open(path) as image:
+        texts = {name: text for name, text in image.info.items() if isinstance(text, str)}
+    other = io.BytesIO()
+    Image.new("RGB", flat().size, "red").save(other, "PNG")
+    path.write_bytes(png.with_texts(other.getvalue(), texts))
+    gallery.sync()
+    with pytest.raises(GalleryError, match=path.name):
+        reviewing.decide(path, Judgement.APPROVE)
+    with pytest.raises(GalleryError, match=path.name):
+        list(reviewing.judged())
+    line = {"record_fingerprint": record.fingerprint, "critic": "critic 2", "score": 1}
+    done = reviewing.take_scores(json.dumps(line))
+    assert done.taken == 0
+    assert path.name in done.refused[0].reason
 
 
 def test_the_export_holds_every_field_of_the_contract(gallery: Gallery) -> None:
