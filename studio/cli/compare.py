@@ -16,7 +16,7 @@ from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared
 from studio.comparison.numbers import MEANINGS, Measures, Spread
 from studio.comparison.pairs import arm_name, arm_pairs
 from studio.comparison.record import CellRecord, CellState, ComparisonRecord
-from studio.comparison.validity import Verdict, name_of
+from studio.comparison.validity import Verdict, name_of, seal_words
 from studio.gallery.comparison_files import sheet_of
 from studio.grid import (
     STRENGTHS,
@@ -29,11 +29,7 @@ from studio.grid import (
 )
 from studio.workspace import Workspace
 
-_SEALS = {
-    Verdict.VALID: ("Valid comparison", "good"),
-    Verdict.INVALID: ("Invalid comparison", "bad"),
-    Verdict.INCOMPLETE: ("Incomplete comparison", "strong"),
-}
+_STYLES = {Verdict.VALID: "good", Verdict.INVALID: "bad", Verdict.INCOMPLETE: "strong"}
 
 
 def axis_option(text: str) -> Axis:
@@ -198,9 +194,11 @@ def _end_data(end: Compared | NothingCompared) -> dict[str, Any]:
 
 def _show_record(console: Console, plan: ComparisonPlan, end: Compared) -> None:
     record = end.record
-    seal, style = _SEALS[record.validity.verdict]
+    verdict = record.validity.verdict
     console.say()
-    console.say(console.paint(seal, style))
+    console.say(console.paint(seal_words(verdict, record.uninvited), _STYLES[verdict]))
+    for item in record.uninvited:
+        console.say(f"  {item.not_asked_for}")
     for reason in record.validity.reasons:
         console.say(f"  {reason.text}")
     console.table([_row(cell) for cell in record.cells])

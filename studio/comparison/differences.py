@@ -38,6 +38,11 @@ class Difference(Contract):
     left: str
     right: str
 
+    @property
+    def not_asked_for(self) -> str:
+        """For a difference that no axis asked for."""
+        return f"Not asked for: {self.name} differs too ({self.left} against {self.right})."
+
 
 def facts(plan: RunPlan) -> dict[str, str]:
     """Everything of a plan that can change a picture, by name, in words.

@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from studio.architecture import traits_of
-from studio.comparison.differences import differences, effective, in_one_line
+from studio.comparison.differences import Difference, differences, effective, in_one_line
 from studio.contract import Contract
 from studio.grid import CellPlan, ComparisonPlan, Role
 from studio.receipt import Receipt
@@ -44,6 +44,7 @@ def judge(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Validity:
         *_pixels(plan, receipts),
         *_effects(plan, receipts),
         *_noise(plan, receipts),
+        *_devices(plan, receipts),
         *_proofs(receipts),
     ]
     if reasons:
@@ -54,6 +55,18 @@ def judge(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Validity:
         reason = Reason(code="missing", text=text, cells=missing)
         return Validity(verdict=Verdict.INCOMPLETE, reasons=(reason,))
     return Validity(verdict=Verdict.VALID)
+
+
+SEALS = {
+    Verdict.VALID: "Valid comparison",
+    Verdict.INVALID: "Invalid comparison",
+    Verdict.INCOMPLETE: "Incomplete comparison",
+}
+
+
+def seal_words(verdict: Verdict, uninvited: Sequence[Difference]) -> str:
+    """The verdict in words, marked where more differs than was asked for."""
+    return f"{SEALS[verdict]}, of more than was asked" if uninvited else SEALS[verdict]
 
 
 def name_of(plan: ComparisonPlan, index: int) -> str:
@@ -103,7 +116,10 @@ def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
 
 
 def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
-    """A LoRA that reaches the probe and is on has a measured effect."""
+    """LoRAs that reach the probe and are on have a measured effect.
+
+    It is of the whole set together: that one LoRA of several does nothing is not seen here.
+    """
     for index, receipt in sorted(receipts.items()):
         denoiser = traits_of(plan.cells[index].plan.base.architecture).denoiser
         reaches = any(
@@ -111,7 +127,9 @@ def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[
             for use in plan.cells[index].plan.loras
         )
         if reaches and not receipt.effect:
-            text = f"The receipt of “{name_of(plan, index)}” shows no effect of its LoRA."
+            text = (
+                f"The receipt of “{name_of(plan, index)}” shows no effect of its LoRAs together."
+            )
             yield Reason(code="no_effect", text=text, cells=(index,))
 
 
@@ -125,6 +143,22 @@ def _noise(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Re
             names = " and ".join(f"“{name_of(plan, index)}”" for index in cells[:2])
             text = f"{names} have the same seed, and did not begin from the same noise."
             yield Reason(code="noise", text=text, cells=tuple(cells))
+
+
+def _devices(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
+    """Every cell ran on one device, and in one precision where one was planned."""
+    devices = {receipt.device for receipt in receipts.values()}
+    if len(devices) > 1:
+        text = f"The cells ran on different devices: {', '.join(sorted(devices))}."
+        yield Reason(code="devices", text=text, cells=tuple(sorted(receipts)))
+    planned: dict[str, dict[int, str]] = {}
+    for index, receipt in sorted(receipts.items()):
+        planned.setdefault(plan.cells[index].plan.settings.dtype, {})[index] = receipt.dtype
+    for cells in planned.values():
+        dtypes = set(cells.values())
+        if len(dtypes) > 1:
+            text = f"The cells ran in different precisions: {', '.join(sorted(dtypes))}."
+            yield Reason(code="devices", text=text, cells=tuple(cells))
 
 
 def _noise_key(cell: CellPlan) -> tuple[object, ...]:

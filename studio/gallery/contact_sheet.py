@@ -13,18 +13,14 @@ EDGE = 320
 """Pixels of a cell's longer side at most; smaller pictures are not enlarged."""
 _MARGIN, _GAP, _LINE, _SIDE = 24, 12, 20, 130
 _PAPER, _INK, _MUTED, _RED, _SUNK = "#f3f2ee", "#1a1c1f", "#5b6065", "#b3261e", "#eae8e2"
-_SEALS = {
-    Verdict.VALID: "Valid comparison",
-    Verdict.INVALID: "Invalid comparison",
-    Verdict.INCOMPLETE: "Incomplete comparison",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What is written on a sheet: a title, lines below it, and the grid's labels."""
+    """What is written on a sheet: title, verdict in words, lines below, the grid's labels."""
 
     title: str
+    seal: str
     verdict: Verdict
     lines: Sequence[str]
     rows: Sequence[str]
@@ -88,7 +84,7 @@ class _Pen:
     def head(self, sheet: Sheet, room: int) -> None:
         self._draw.text((_MARGIN, _MARGIN - 4), sheet.title, fill=_INK, font=self._large)
         colour = _RED if sheet.verdict is Verdict.INVALID else _INK
-        self.write((_MARGIN, _MARGIN + _LINE + 2), _SEALS[sheet.verdict], room, colour)
+        self.write((_MARGIN, _MARGIN + _LINE + 2), sheet.seal, room, colour)
         for number, line in enumerate(sheet.lines):
             self.write((_MARGIN, _MARGIN + (2 + number) * _LINE), line, room, _MUTED)
 

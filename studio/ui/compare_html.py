@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.comparison.differences import Difference
 from studio.comparison.record import CellRecord, CellState, ComparisonRecord
-from studio.comparison.validity import Validity, Verdict
+from studio.comparison.validity import Validity, Verdict, seal_words
 from studio.events import Loading, Progress, Queued
 from studio.grid import Role
 from studio.ui import icons, words
@@ -14,9 +14,9 @@ from studio.ui.html import EMPTY, Html, div, join, span, tag
 from studio.ui.stage import file_url
 
 _SEALS = {
-    Verdict.VALID: ("ls-proven", icons.PROVEN, "Valid comparison"),
-    Verdict.INVALID: ("ls-bad", icons.CROSS, "Invalid comparison"),
-    Verdict.INCOMPLETE: ("ls-stopped", icons.STOPPED, "Incomplete comparison"),
+    Verdict.VALID: ("ls-proven", icons.PROVEN),
+    Verdict.INVALID: ("ls-bad", icons.CROSS),
+    Verdict.INCOMPLETE: ("ls-stopped", icons.STOPPED),
 }
 _ROLES = {
     Role.SCALE_ZERO: "Control: the LoRA at strength 0",
@@ -46,7 +46,8 @@ def trouble(text: str) -> Html:
 
 def seal(validity: Validity, summary: str, uninvited: Sequence[Difference], title: str) -> Html:
     """The verdict with its reasons, and what differs in one line."""
-    style, icon, name = _SEALS[validity.verdict]
+    style, icon = _SEALS[validity.verdict]
+    name = seal_words(validity.verdict, uninvited)
     reasons = [tag("li", reason.text) for reason in validity.reasons]
     return tag(
         "section",
@@ -82,9 +83,7 @@ def not_asked_for(uninvited: Sequence[Difference]) -> Html:
         tag(
             "p",
             icons.ALERT,
-            span(
-                "", f"Not asked for: {item.name} differs too ({item.left} against {item.right})."
-            ),
+            span("", item.not_asked_for),
             class_="ls-uninvited",
         )
         for item in uninvited

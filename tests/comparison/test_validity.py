@@ -3,7 +3,8 @@
 import pytest
 
 from studio.architecture import Mode
-from studio.comparison.validity import Verdict, judge
+from studio.comparison.differences import uninvited
+from studio.comparison.validity import Verdict, judge, seal_words
 from studio.grid import Role, base_against_lora, four_arms, strengths
 from tests.comparison.plans import changed, compared, sound_receipts
 from tests.test_resolve import with_loras
@@ -53,6 +54,19 @@ def test_a_lora_without_effect_is_named() -> None:
 def test_a_base_that_is_no_longer_itself_is_named() -> None:
     proof = SOUND[1].base_proof.model_copy(update={"now": "0" * 64})
     assert codes({**SOUND, 1: SOUND[1].model_copy(update={"base_proof": proof})}) == {"base_proof"}
+
+
+@pytest.mark.parametrize("changed_to", [{"device": "cuda:0"}, {"dtype": "bfloat16"}])
+def test_cells_of_different_devices_are_not_compared(changed_to: dict[str, str]) -> None:
+    assert codes({**SOUND, 1: SOUND[1].model_copy(update=changed_to)}) == {"devices"}
+
+
+def test_the_verdict_is_marked_where_more_differs_than_was_asked() -> None:
+    plan = compared(base_against_lora(with_loras("ink")).model_copy(update={"hold": False}))
+    found = [side.difference for side in uninvited(plan)]
+    assert found
+    assert seal_words(Verdict.VALID, found) == "Valid comparison, of more than was asked"
+    assert seal_words(Verdict.VALID, ()) == "Valid comparison"
 
 
 def test_missing_cells_leave_it_incomplete_and_a_collapse_stays_one() -> None:
