@@ -20,7 +20,7 @@ from studio.errors import StudioError
 from studio.gallery.picture import decode
 from studio.ui import compare_html, compare_numbers
 from studio.ui.html import EMPTY, Html, div, join, tag
-from studio.ui.live import Updates
+from studio.ui.live import Updates, unchanged
 from studio.workspace import Workspace
 
 
@@ -136,7 +136,7 @@ class CompareBlind:
     def vote(self, test: BlindTest | None, side: Side) -> Updates:
         """Keep one vote, and show the next pair or the tally."""
         if test is None or test.over:
-            return {}
+            return unchanged()
         comparisons = self._workspace.gallery.comparisons
         try:
             record = comparisons.read(test.name)

@@ -18,7 +18,7 @@ from studio.ui import compare_html, compare_numbers, grid, icons, sheet, words
 from studio.ui.compare_stage import CompareStage
 from studio.ui.gallery_events import NO_DELETING
 from studio.ui.html import EMPTY, Html, div, join, span, tag
-from studio.ui.live import Updates
+from studio.ui.live import Updates, unchanged
 from studio.ui.review_panel import ReviewEvents
 from studio.ui.stage import file_url
 from studio.workspace import Workspace
@@ -71,7 +71,7 @@ class CompareLook:
     def pair(self, name: str, left: int | None, right: int | None) -> Updates:
         """Two cells that were chosen."""
         if left is None or right is None or not name:
-            return {}
+            return unchanged()
         try:
             record = self._workspace.gallery.comparisons.read(name)
             return self._pair(record, int(left), int(right))
@@ -81,7 +81,9 @@ class CompareLook:
     def pick(self, name: str, key: str, left: int | None) -> Updates:
         """A cell was clicked: it comes to the right, against what is on the left."""
         if not key.isdecimal() or not name:
-            return {}
+            return unchanged()
+        if left is None:
+            return {self._parts.right: int(key)}
         return {self._parts.right: int(key)} | self.pair(name, left, int(key))
 
     def verify(self, name: str) -> Updates:

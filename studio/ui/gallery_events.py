@@ -11,7 +11,7 @@ from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparison_files import JSON_SUFFIX
 from studio.ui import form, grid
 from studio.ui.html import EMPTY, Html
-from studio.ui.live import Updates
+from studio.ui.live import Updates, unchanged
 from studio.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class GalleryEvents:
             shown = self._items(wanted, PAGE, pages)
         except GalleryError as error:
             return self._trouble(error)
-        return self._page(wanted, (*pages, shown[-1])) if shown else gr.skip()
+        return self._page(wanted, (*pages, shown[-1])) if shown else unchanged()
 
     def newer(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
         return self._page(_filter(base, lora, mode, words), tuple(pages)[:-1])

@@ -24,6 +24,15 @@ Updates = dict[Any, Any]
 """Component → its new value."""
 
 
+def unchanged() -> Updates:
+    """Nothing changes: gradio refuses an empty dictionary where there are several outputs.
+
+    It stands alone, and is never joined with other updates.
+    """
+    updates: Updates = gr.skip()
+    return updates
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """The request could not even be resolved: a file vanished, say."""

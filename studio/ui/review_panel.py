@@ -13,7 +13,7 @@ from studio.errors import StudioError
 from studio.reviewing import Reviewing
 from studio.ui import icons, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
-from studio.ui.live import Updates
+from studio.ui.live import Updates, unchanged
 from studio.ui.stage import file_url
 from studio.workspace import Workspace
 
@@ -96,7 +96,7 @@ class ReviewEvents:
 
     def decide(self, picture: str, note: str, judgement: Judgement) -> Updates:
         if not picture:
-            return {}
+            return unchanged()
         try:
             self._reviewing.decide(picture, judgement, note or "")
         except StudioError as error:

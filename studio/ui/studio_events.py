@@ -18,7 +18,7 @@ from studio.ui import download_html, live, sheet, stage
 from studio.ui.choices import choose, themes
 from studio.ui.form import MAX_LORAS, Values, draw_seed, preset_strength, strengths, with_loras
 from studio.ui.html import EMPTY, Html, esc, join, span
-from studio.ui.live import Updates
+from studio.ui.live import Updates, unchanged
 from studio.ui.request_panel import RequestPanel
 from studio.ui.sessions import Sessions
 from studio.ui.shown import mode_for, shown
@@ -104,7 +104,7 @@ class StudioEvents:
         The sheet stays where the plan is the one it stands for.
         """
         if not values["drawn"]:  # the page is still opening: ``start`` draws it
-            return {self.asking: gr.skip()}
+            return {self.asking: unchanged()}
         updates = self._lists(values, theme or "", words or "")
         bases = Start.of(self._workspace.catalog).bases
         updates[self.panel.form.base] = gr.Dropdown(choices=list(bases))
@@ -195,7 +195,7 @@ class StudioEvents:
         """A LoRA goes; without any, only the base is left."""
         chosen, numbers = list(values["chosen"]), strengths(values)
         if number >= len(chosen):
-            return {}
+            return unchanged()
         del chosen[number], numbers[number]
         values = with_loras(values, chosen, numbers)
         mode, said = Mode(values["mode"]), ""
@@ -364,7 +364,7 @@ class StudioEvents:
     def after_run(self, values: Values, page: str) -> Updates:
         """The next plan: a new seed where the field is blank. The sheet keeps the run's."""
         if self._sessions.is_running(page):
-            return {}
+            return unchanged()
         values = {**values, "drawn": draw_seed()}
         outcome = live.resolve(values, self._workspace)
         updates = live.around_form(self.panel, values, outcome, self._workspace)
@@ -379,5 +379,5 @@ class StudioEvents:
     def cancel(self, page: str) -> Updates:
         """Ask the run to stop; its own last event says that it did."""
         if not self._sessions.cancel(page):
-            return {}
+            return unchanged()
         return {self.panel.cancel: gr.Button(interactive=False)}

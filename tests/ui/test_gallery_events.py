@@ -1,14 +1,17 @@
 """The Gallery tab's handlers where the gallery fails or must not be changed."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from studio.errors import GalleryError
 from studio.settings import Settings
 from studio.ui import page
 from studio.ui.gallery_events import NO_DELETING, GalleryEvents
+from studio.ui.live import unchanged
 
 
 class BrokenGallery:
@@ -47,6 +50,15 @@ def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:
     )
     for answer in answers:
         assert "The index cannot be read." in answer["grid"]
+
+
+def test_a_handler_that_changes_nothing_is_taken_by_gradio() -> None:
+    """An empty dictionary is refused where an event has several outputs."""
+    with gr.Blocks() as page:
+        several = [gr.Textbox("one"), gr.Textbox("two")]
+        gr.Button().click(unchanged, outputs=several)
+    answer = asyncio.run(page.process_api(next(iter(page.fns)), []))
+    assert [each["__type__"] for each in answer["data"]] == ["update", "update"]
 
 
 def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
