@@ -8,11 +8,12 @@ from typing import Any
 
 from studio.errors import LoraRefused
 from studio.inspection import LoraInspection
-from studio.inspection.claims import adapter_settings, read_json
+from studio.inspection.claims import adapter_settings, read_json, stray_settings
+from studio.inspection.fit import NAMED
+from studio.inspection.header import ADAPTER_METADATA
 from studio.inspection.lora_module import LoraModule
 
 _WAY_OUT = "Use another file of this LoRA, one whose layers hold everything it needs."
-_KEY = "lora_adapter_metadata"
 
 # Options of peft that change what a layer computes, with the values that do not.
 _PLAIN: tuple[tuple[str, tuple[Any, ...]], ...] = (
@@ -34,15 +35,22 @@ def check_config(slug: str, inspection: LoraInspection, metadata: Mapping[str, s
     Raises:
         LoraRefused: naming the field and its value.
     """
-    if _KEY not in metadata:
+    if ADAPTER_METADATA not in metadata:
         return
-    if not isinstance(read_json(metadata, _KEY), dict):
+    if not isinstance(read_json(metadata, ADAPTER_METADATA), dict):
         raise LoraRefused(slug, ("The adapter metadata in its header is no object.",), _WAY_OUT)
     if inspection.format == "kohya":
         text = "It has kohya's names and peft's adapter metadata: its alpha is ambiguous."
         raise LoraRefused(slug, (text,), _WAY_OUT)
     modules = inspection.modules
-    settings = adapter_settings(metadata, {module.component for module in modules})
+    components = {module.component for module in modules}
+    strays = stray_settings(metadata, components)
+    if strays:
+        names = ", ".join(repr(key[:80]) for key in strays[:NAMED])
+        more = f" and {len(strays) - NAMED} more" if len(strays) > NAMED else ""
+        text = f"The adapter metadata in its header speak of no part it changes: {names}{more}."
+        raise LoraRefused(slug, (text,), _WAY_OUT)
+    settings = adapter_settings(metadata, components)
     for component, fields in settings.items():
         problem = _problem(fields, [m for m in modules if m.component == component])
         if problem:

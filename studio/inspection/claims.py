@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from studio.contract import is_empty_hash
+from studio.inspection.header import ADAPTER_METADATA
 
 SHOWN = (
     "modelspec.architecture",
@@ -151,15 +152,34 @@ def read_json(metadata: Mapping[str, str], key: str) -> Any:
 def adapter_settings(
     metadata: Mapping[str, str], components: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-    """diffusers' ``lora_adapter_metadata``: component → peft's LoraConfig fields."""
-    everything = read_json(metadata, "lora_adapter_metadata")
+    """diffusers' ``lora_adapter_metadata``: component → peft's LoraConfig fields.
+
+    A pipeline's ``save_lora_weights`` writes ``unet.r``; a model's own ``save_lora_adapter``
+    (diffusers, ``loaders/peft.py``) writes ``r``, which is then the only component's.
+    """
+    everything = read_json(metadata, ADAPTER_METADATA)
     if not isinstance(everything, dict):
         return {}
+    named = sorted(components)
+    if len(named) == 1 and not any("." in key for key in everything):
+        return {named[0]: everything}
     return {
         component: {
             key.removeprefix(f"{component}."): value
             for key, value in everything.items()
             if key.startswith(f"{component}.")
         }
-        for component in components
+        for component in named
     }
+
+
+def stray_settings(metadata: Mapping[str, str], components: Iterable[str]) -> tuple[str, ...]:
+    """The keys of ``lora_adapter_metadata`` that speak of none of ``components``."""
+    everything = read_json(metadata, ADAPTER_METADATA)
+    if not isinstance(everything, dict):
+        return ()
+    settings = adapter_settings(metadata, components)
+    if everything in settings.values():
+        return ()
+    used = {f"{component}.{key}" for component, fields in settings.items() for key in fields}
+    return tuple(key for key in everything if key not in used)

@@ -33,6 +33,10 @@ MAX_KEYS = 4096
 """Metadata entries; kohya-ss writes some 80."""
 MAX_METADATA = 1024 * 1024
 """Bytes of metadata that are kept; later values are checked, left out and named."""
+ADAPTER_METADATA = "lora_adapter_metadata"
+"""diffusers' key for peft's configuration: it changes what the tensors compute."""
+MAX_ADAPTER_METADATA = 256 * 1024
+"""Bytes of that one value, which has this room for itself; it is kept or the file refused."""
 
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 # Possessive: one pass and no stack, however long the text is.
@@ -168,11 +172,22 @@ class _Walk:
             start, end = self._string_span()
             if len(kept) + len(self._left_out) == MAX_KEYS:
                 raise HeaderError(f"its metadata has more than {MAX_KEYS:,} entries")
-            if end - start > room:
+            if key == ADAPTER_METADATA:
+                kept[key] = self._adapter_metadata(start, end)
+            elif end - start > room:
                 self._left_out[key] = end - start
             else:
                 kept[key] = _text(self._data[start:end])
                 room -= end - start
+
+    def _adapter_metadata(self, start: int, end: int) -> str:
+        """Left out, it would count as absent, and its alpha as the rank."""
+        if end - start > MAX_ADAPTER_METADATA:
+            raise HeaderError(
+                f"its {ADAPTER_METADATA} takes {end - start:,} bytes, more than the "
+                f"{MAX_ADAPTER_METADATA:,} allowed"
+            )
+        return _text(self._data[start:end])
 
     def _entries(self) -> Iterator[str]:
         """The keys of the object that starts here; the caller consumes each value."""
