@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -31,7 +32,8 @@ class Settings:
         civitai_api_key, hf_token: never shown, logged or written.
         civitai_url, hf_endpoint: the sites' base addresses, without a slash at the end.
         download_hosts: more hosts that the sites' downloads may lead to.
-        auto_download: whether a run fetches the weights it misses.
+        auto_download: whether a run fetches the weights it misses; None where nobody said.
+        on_space: whether this is a Hugging Face Space.
         max_download: bytes of the largest file that is fetched.
         offline: whether nothing at all is fetched or asked.
         local_presets: the studio's own preset file, the only one it writes.
@@ -54,7 +56,8 @@ class Settings:
     civitai_url: str = "https://civitai.com"
     download_hosts: tuple[str, ...] = ()
     hf_endpoint: str = "https://huggingface.co"
-    auto_download: bool = True
+    auto_download: bool | None = None
+    on_space: bool = False
     max_download: int = 64_000_000_000
     offline: bool = False
     local_presets: Path = LOCAL_PRESETS
@@ -98,12 +101,31 @@ class Settings:
                 if host.strip()
             ),
             hf_endpoint=_site(values, "HF_ENDPOINT", "https://huggingface.co"),
-            # On a Space every visitor could make the studio fetch: only its owner says so.
-            auto_download=_flag(values, "AUTO_DOWNLOAD", "0" if values.get("SPACE_ID") else "1"),
+            auto_download=_flag(values, "AUTO_DOWNLOAD") if "AUTO_DOWNLOAD" in values else None,
+            on_space=bool(values.get("SPACE_ID")),
             max_download=_gigabytes(values, "MAX_DOWNLOAD_GB") or 64_000_000_000,
             offline=_flag(values, "HF_HUB_OFFLINE"),
             local_presets=_path(values, "LOCAL_PRESETS", directory, str(LOCAL_PRESETS)),
         )
+
+    @property
+    def is_public(self) -> bool:
+        """Whether strangers can open the page: over a link, on a Space, or from the network."""
+        return self.share or self.on_space or not _is_loopback(self.host)
+
+    @property
+    def runs_may_fetch(self) -> bool:
+        """Whether a run fetches what it misses; on a public page only its owner says so."""
+        if self.offline:
+            return False
+        return not self.is_public if self.auto_download is None else self.auto_download
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _path(values: Mapping[str, str], name: str, directory: Path, default: str) -> Path:

@@ -192,7 +192,7 @@ class Stock:
         Empty where the studio may not fetch unasked (AUTO_DOWNLOAD), something cannot be
         fetched, or another rule is broken.
         """
-        if not self._settings.auto_download or self._settings.offline:
+        if not self._settings.runs_may_fetch:
             return ()
         found = []
         for violation in violations:

@@ -83,11 +83,16 @@ def test_a_bad_value_is_named_with_its_variable(tmp_path: Path, name: str, value
 
 
 def test_a_run_fetches_what_it_misses_unless_it_is_a_space(tmp_path: Path) -> None:
-    assert Settings.from_env({}, tmp_path).auto_download
-    assert not Settings.from_env({"SPACE_ID": "someone/space"}, tmp_path).auto_download
+    assert Settings.from_env({}, tmp_path).runs_may_fetch
+    assert not Settings.from_env({"SPACE_ID": "someone/space"}, tmp_path).runs_may_fetch
+    for public in ({"SHARE": "1"}, {"HOST": "0.0.0.0"}, {"HOST": "studio.example"}):
+        assert Settings.from_env(public, tmp_path).is_public
+        assert not Settings.from_env(public, tmp_path).runs_may_fetch
+    for own in ({}, {"HOST": "localhost"}, {"HOST": "::1"}, {"HOST": "127.0.0.2"}):
+        assert not Settings.from_env(own, tmp_path).is_public
     said = {"SPACE_ID": "someone/space", "AUTO_DOWNLOAD": "1"}
-    assert Settings.from_env(said, tmp_path).auto_download
-    assert not Settings.from_env({"AUTO_DOWNLOAD": "0"}, tmp_path).auto_download
+    assert Settings.from_env(said, tmp_path).runs_may_fetch
+    assert not Settings.from_env({"AUTO_DOWNLOAD": "0"}, tmp_path).runs_may_fetch
 
 
 def test_the_sites_are_asked_over_https_but_on_this_machine(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class ModelsEvents:
         stock, slug = self._workspace.stock, preset.slug
         state = self._workspace.transfers.all().get(slug)
         settings = self._workspace.settings
-        asks = self._may_change and settings.auto_download and not settings.offline
+        asks = self._may_change and settings.runs_may_fetch
         if state is not None or not fetchable or not asks:
             return download_html.transfer(state)
         stock.ask_soon([slug])

@@ -1,6 +1,5 @@
 """The whole page: header, tabs, and what happens when it opens and closes."""
 
-import os
 from typing import Any
 
 import gradio as gr
@@ -25,7 +24,7 @@ def build(workspace: Workspace) -> gr.Blocks:
     """The page over ``workspace``; theme and style are given to ``launch``."""
     sessions = Sessions(workspace)
     warming = WarmUp(workspace)
-    may_delete = not _is_public(workspace)
+    may_delete = not workspace.settings.is_public
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
     ) as demo:
@@ -47,15 +46,10 @@ def build(workspace: Workspace) -> gr.Blocks:
                 others = gallery_tab.Others(studio, comparisons, tabs)
                 gallery_tab.build(workspace, others, gallery, may_delete)
             with gr.Tab("Models", id=TABS[3]) as models:
-                models_tab.build(workspace, models, _is_public(workspace))
+                models_tab.build(workspace, models, workspace.settings.is_public)
         _wire(demo, workspace, sessions, warming, studio, status)
         _wire_return(studio, first)
     return demo
-
-
-def _is_public(workspace: Workspace) -> bool:
-    """Whether strangers can open the page: over a Gradio link, or on a Hugging Face Space."""
-    return workspace.settings.share or bool(os.environ.get("SPACE_ID"))
 
 
 def _name() -> Html:

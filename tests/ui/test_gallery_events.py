@@ -1,6 +1,7 @@
 """The Gallery tab's handlers where the gallery fails or must not be changed."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 
 from studio.errors import GalleryError
 from studio.settings import Settings
-from studio.ui import page
 from studio.ui.gallery_events import NO_DELETING, GalleryEvents
 from studio.ui.live import unchanged
 
@@ -72,9 +72,7 @@ def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
     [(False, "", False), (True, "", True), (False, "somebody/studio", True)],
 )
 def test_a_link_or_a_space_is_public(
-    share: bool, space: str, public: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    share: bool, space: str, public: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SPACE_ID", space)
-    settings = Settings(tmp_path, tmp_path, tmp_path, share=share)
-    workspace: Any = SimpleNamespace(settings=settings)
-    assert page._is_public(workspace) is public
+    said = {"SPACE_ID": space, "SHARE": str(int(share))}
+    assert Settings.from_env(said, tmp_path).is_public is public
