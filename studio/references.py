@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import threading
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +35,12 @@ SUFFIX = ".png"
 MAX_FILE = 32 * 2**20
 MAX_SIDE = 8192
 MAX_PIXELS = 2**26
-UNUSED_FOR = 7 * 24 * 3600.0
+UNUSED_FOR = 24 * 3600.0
 """Seconds after which a reference that was handed in and never used is forgotten."""
+QUOTA = 2**31
+"""Bytes of those waiting; beyond it the longest unused go first."""
+JUST_GIVEN = 600.0
+"""Seconds for which one stays whatever the quota: its page is about to ask for it."""
 
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 _SAVE_AGAIN = "Save it as a PNG or JPEG file and give that."
@@ -51,6 +58,8 @@ class References:
     def __init__(self, waiting: Path, kept: Callable[[str], Path]) -> None:
         self._waiting = waiting
         self._kept = kept
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def add(self, data: bytes) -> ReferenceImage:
         """Take a picture in, as its file's bytes.
@@ -61,7 +70,9 @@ class References:
         """
         image = _upright_rgb(data)
         found = ReferenceImage(sha256=pixels_sha256(image), width=image.width, height=image.height)
+        self.touch(found.sha256)
         if self.locate(found.sha256) is None:
+            self.discard_unused(len(data))
             buffer = io.BytesIO()
             image.save(buffer, format="PNG")
             durable.replace(self._waiting / _name(found.sha256), buffer.getvalue(), time.time_ns())
@@ -72,13 +83,45 @@ class References:
         places = (self._kept(sha256), self._waiting / _name(sha256))
         return next((place for place in places if place.is_file()), None)
 
-    def discard_unused(self) -> None:
-        """Forget what was handed in long ago and never used; what is kept stays."""
-        old = time.time() - UNUSED_FOR
+    def touch(self, sha256: str) -> None:
+        """Somebody asks for it: it counts as handed in now."""
+        with suppress(FileNotFoundError):
+            os.utime(self._waiting / _name(sha256))
+
+    @contextmanager
+    def held(self, sha256s: Iterable[str]) -> Iterator[None]:
+        """A run uses them: none is forgotten before it ends."""
+        names = Counter(_name(sha256) for sha256 in sha256s)
+        with self._lock:
+            self._held.update(names)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.subtract(names)
+
+    def discard_unused(self, coming: int = 0) -> None:
+        """Forget what nobody has asked for in a long time, and what is beyond the quota.
+
+        What is kept beside pictures, or held by a run, stays.
+
+        Args:
+            coming: bytes that are about to be added.
+        """
+        now, total = time.time(), coming
+        waiting = []
         for path in self._waiting.glob(f"*{SUFFIX}"):
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime < old:
-                    path.unlink()
+                status = path.stat()
+                waiting.append((status.st_mtime, status.st_size, path))
+        for asked, size, path in sorted(waiting, reverse=True):  # the last asked for first
+            total += size
+            is_old = now - asked > UNUSED_FOR
+            with self._lock:
+                if (is_old or (total > QUOTA and now - asked > JUST_GIVEN)) and (
+                    self._held[path.name] <= 0
+                ):
+                    path.unlink(missing_ok=True)
 
 
 def _name(sha256: str) -> str:

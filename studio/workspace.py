@@ -147,7 +147,9 @@ class Workspace:
         return self._memory
 
     def _kept_references(self, request: GenerationRequest) -> frozenset[str]:
-        given = (each.sha256 for each in request.references)
+        given = [each.sha256 for each in request.references]
+        for sha256 in given:
+            self._references.touch(sha256)
         return frozenset(sha256 for sha256 in given if self._references.locate(sha256))
 
     def add_reference(self, path: Path) -> ReferenceImage:
@@ -278,7 +280,8 @@ class Workspace:
             job = replace(lead, together=tuple(others))
             # Closing takes the run out of the queue, or stops it, when a picture cannot be
             # saved or nobody listens any more.
-            with closing(self._backend.run(job, cancel)) as events:
+            used = {each.sha256 for plan in plans for each in plan.references}
+            with self._references.held(used), closing(self._backend.run(job, cancel)) as events:
                 for event in events:
                     if isinstance(event, Generated):
                         plan = by_id[event.run_id]

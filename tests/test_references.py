@@ -1,6 +1,8 @@
 """Reference images: known by what is seen, kept without what their files also say."""
 
 import io
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -141,9 +143,6 @@ def test_the_same_bytes_in_another_shape_are_another_picture() -> None:
 
 
 def test_only_what_was_never_used_is_forgotten(references: References) -> None:
-    import os
-    import time
-
     old, new = (references.add(data_of(noise(64, 64, seed))) for seed in (1, 2))
     place = references.locate(old.sha256)
     assert place is not None
@@ -152,3 +151,22 @@ def test_only_what_was_never_used_is_forgotten(references: References) -> None:
     references.discard_unused()
     assert references.locate(old.sha256) is None
     assert references.locate(new.sha256) is not None
+
+
+def test_beyond_the_quota_the_longest_unused_go_first(
+    references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.references.QUOTA", 1)
+    monkeypatch.setattr("studio.references.JUST_GIVEN", 60.0)
+    held, idle, asked = (references.add(data_of(noise(64, 64, n))).sha256 for n in (1, 2, 3))
+    for sha256 in (held, idle, asked):
+        place = references.locate(sha256)
+        assert place is not None
+        os.utime(place, (time.time() - 90, time.time() - 90))
+    references.touch(asked)
+    with references.held([held]):
+        new = references.add(data_of(noise(64, 64, 4))).sha256
+    kept = [sha256 for sha256 in (held, idle, asked, new) if references.locate(sha256)]
+    assert kept == [held, asked, new]
+    references.discard_unused()
+    assert references.locate(held) is None
