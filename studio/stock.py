@@ -1,6 +1,8 @@
 """Presets and their weights: what there is, what can be fetched, and the fetching of it."""
 
+import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from studio.downloads import DownloadEvent, DownloadPlan, Downloads, Fetched, HubName
-from studio.errors import PlaceTaken, PresetsError, SourceUnknown, StudioError, WeightsError
+from studio.errors import (
+    DownloadError,
+    PlaceTaken,
+    PresetsError,
+    SourceUnknown,
+    StudioError,
+    WeightsError,
+)
 from studio.holdings import Holdings
 from studio.local_presets import LocalPresets, Preset
 from studio.preset_files import load
@@ -21,6 +30,10 @@ from studio.suggestion import Suggestion, suggest_lora, suggest_model
 from studio.violations import Violation, WeightsMissing
 from studio.weights import WeightStore
 from studio.weights.previews import preview
+
+ASK_AGAIN = 60.0
+"""Seconds after which a look-up that failed is made again, where it is still wanted."""
+logger = logging.getLogger("studio.stock")
 
 Known = DownloadPlan | StudioError
 """What was found out about a preset's download."""
@@ -57,6 +70,7 @@ class Stock:
         self._settings = settings
         self._store = store
         self._known: dict[str, tuple[Preset, Known]] = {}
+        self._failed_at: dict[str, float] = {}
         self._asking: set[str] = set()
         self._lock = threading.Lock()
 
@@ -208,7 +222,8 @@ class Stock:
         """What was found out about a download before; asks nobody."""
         with self._lock:
             held = self._known.get(slug)
-        return held[1] if held is not None and held[0] == self.preset(slug) else None
+        preset = self.catalog.models.get(slug) or self.catalog.loras.get(slug)
+        return held[1] if held is not None and held[0] == preset else None
 
     def plan_download(self, slug: str) -> DownloadPlan:
         """What fetching a preset's weights means; asks for metadata, once.
@@ -227,6 +242,8 @@ class Stock:
             plan = error
         with self._lock:
             self._known[slug] = (preset, plan)
+            if isinstance(plan, StudioError):
+                self._failed_at[slug] = time.monotonic()
         if isinstance(plan, StudioError):
             raise plan
         return plan
@@ -267,9 +284,10 @@ class Stock:
         )
 
     def ask_soon(self, slugs: Sequence[str]) -> None:
-        """Look up in the background what is not known yet; each preset once."""
+        """Look up in the background what is not known yet; what failed, after a while again."""
+        wanted = [slug for slug in slugs if self._is_due(slug)]
         with self._lock:
-            new = [slug for slug in slugs if slug not in self._asking]
+            new = [slug for slug in wanted if slug not in self._asking]
             self._asking.update(new)
         if new:
             threading.Thread(
@@ -278,14 +296,39 @@ class Stock:
 
     def is_asking(self, slugs: Sequence[str]) -> bool:
         """Whether the answer for one of them is still to come."""
-        return any(slug in self._asking and self.known(slug) is None for slug in slugs)
+        with self._lock:
+            return not self._asking.isdisjoint(slugs)
+
+    def _is_due(self, slug: str) -> bool:
+        known = self.known(slug)
+        if not isinstance(known, StudioError):
+            return known is None
+        return time.monotonic() - self._failed_at.get(slug, 0.0) > ASK_AGAIN
 
     def _ask(self, slugs: Sequence[str]) -> None:
         for slug in slugs:
             try:
                 self.plan_download(slug)
-            except StudioError:
-                continue  # it is kept in ``known``, which the page shows
+            except (StudioError, KeyError):
+                continue  # it is kept in ``known``, which the page shows; or the preset is gone
+            except Exception as error:  # noqa: BLE001  # the thread's boundary: said, not lost
+                self._keep_surprise(slug, error)
+            finally:
+                with self._lock:
+                    self._asking.discard(slug)
+
+    def _keep_surprise(self, slug: str, error: Exception) -> None:
+        logger.error("the look-up of %s failed", slug, exc_info=error)
+        preset = self.catalog.models.get(slug) or self.catalog.loras.get(slug)
+        if preset is None:
+            return
+        why = DownloadError(
+            f"The look-up of {preset.label} failed unexpectedly ({type(error).__name__}).",
+            "Look into the studio's log, and try again later.",
+        )
+        with self._lock:
+            self._known[slug] = (preset, why)
+            self._failed_at[slug] = time.monotonic()
 
     # Fetching
 

@@ -148,6 +148,28 @@ def test_a_failed_look_up_is_kept_for_the_page_and_tried_again(settings: Setting
         stock.plan_download("ink")
 
 
+def test_a_look_up_that_ends_in_any_way_is_no_more_under_way(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stock = stocked(settings)
+
+    def broken(*_: object) -> DownloadPlan:
+        raise RuntimeError("a surprise")
+
+    stock._asking.update({"ink", "gone"})
+    with monkeypatch.context() as patched:
+        patched.setattr(stock, "_plan", broken)
+        stock._ask(["ink", "gone"])
+    assert not stock.is_asking(["ink", "gone"])
+    assert "RuntimeError" in str(stock.known("ink"))
+    assert "a surprise" in caplog.text
+    assert stock.known("gone") is None
+    assert not stock._is_due("ink")
+    monkeypatch.setattr("studio.stock.ASK_AGAIN", -1.0)
+    assert stock._is_due("ink")
+    assert isinstance(stock.plan_download("ink"), DownloadPlan)
+
+
 def test_a_preset_without_a_path_is_found_where_its_file_was_put(
     settings: Settings, site: Site
 ) -> None:
