@@ -9,7 +9,7 @@ import gradio as gr
 
 from studio.architecture import TRAITS, Architecture
 from studio.local_presets import Preset, entry_of
-from studio.presets import LoraPreset, ModelPreset, TriggerRule
+from studio.presets import LoraPreset, TriggerRule
 from studio.presets.rules import pipelines_of
 from studio.suggestion import checked
 
@@ -150,7 +150,3 @@ def _put(entry: Entry, name: str, value: Any) -> None:
         entry.pop(name, None)
     else:
         entry[name] = value
-
-
-def kind_of(preset: Preset) -> type[Preset]:
-    return ModelPreset if isinstance(preset, ModelPreset) else LoraPreset
