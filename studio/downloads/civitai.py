@@ -109,12 +109,12 @@ class CivitAI:
 
     def _get(self, path: str, page: str) -> Any:
         address = f"{self.base}{path}"
-        status, answer = self.site.json(address)
+        status, answer, headers = self.site.json(address)
         if status == 200:
             if not isinstance(answer, dict):
                 raise UnexpectedAnswer(f"{shown(address)} answered with no JSON object.", _FIX)
             return answer
-        raise self.refusal(status, answer, {}, page, address)
+        raise self.refusal(status, answer, headers, page, address)
 
     # Plans
 

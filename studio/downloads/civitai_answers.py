@@ -30,20 +30,11 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class FileFacts(_Answer):
-    """``metadata`` of a file."""
-
-    format: Maybe = None
-    size: Maybe = None
-    fp: Maybe = None
-
-
 class CivitaiFile(_Answer):
     id: int
     name: Text
     type: Text = "Model"
     size_kb: float = Field(alias="sizeKB", default=0, ge=0)
-    metadata: FileFacts = FileFacts()
     pickle_scan: Maybe = Field(alias="pickleScanResult", default=None)
     virus_scan: Maybe = Field(alias="virusScanResult", default=None)
     scanned_at: Maybe = Field(alias="scannedAt", default=None)
@@ -91,8 +82,6 @@ class Version(_Answer):
     trained_words: Words = Field(alias="trainedWords", default=())
     status: Maybe = None
     usage_control: Maybe = Field(alias="usageControl", default=None)
-    early_access_ends: Maybe = Field(alias="earlyAccessEndsAt", default=None)
-    air: Maybe = None
     model: ModelFacts = ModelFacts()
     files: Annotated[tuple[CivitaiFile, ...], BeforeValidator(lambda v: tuple(v or ()))] = ()
     images: Annotated[tuple[Picture, ...], BeforeValidator(lambda v: tuple(v or ())[:20])] = ()

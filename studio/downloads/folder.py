@@ -12,10 +12,11 @@ from pathlib import Path
 from studio.downloads.events import DownloadEvent, Fetched, Stopped, Waiting
 from studio.downloads.fetching import LOOK_AGAIN, Cached, check_room, fill, reread
 from studio.downloads.meter import Meter
-from studio.downloads.part import Part, lock, part_of
+from studio.downloads.part import PART, Part, lock, part_of
 from studio.downloads.plan import DownloadPlan, RemoteFile
 from studio.downloads.sidecar import write_beside
 from studio.downloads.transfer import Cancelled, Transfer, identity
+from studio.durable import sync_folder
 from studio.errors import DownloadError, PlaceTaken
 
 DONE = ".done.json"
@@ -26,7 +27,8 @@ DONE = ".done.json"
 class FetchFolder:
     """How one model's plan is carried out; see ``Fetch``.
 
-    The files lie in ``.NAME.part/`` until all are whole, so that nobody meets half a model.
+    The files lie in ``.NAME.lora-studio.part/`` until all are whole, so that nobody meets half
+    a model.
     """
 
     plan: DownloadPlan
@@ -141,7 +143,7 @@ class FetchFolder:
         temporary.replace(self.staging / DONE)
 
     def _kept(self, parts_alone: bool = False) -> int:
-        pattern = "**/.*.part" if parts_alone else "**/*"
+        pattern = f"**/.*{PART}" if parts_alone else "**/*"
         return sum(path.stat().st_size for path in self.staging.glob(pattern) if path.is_file())
 
     def _adopt(self) -> str | None:
@@ -149,18 +151,10 @@ class FetchFolder:
         wanted = {file.name for file in self.plan.files}
         for path in sorted(self.staging.rglob("*"), reverse=True):
             if path.is_dir():
-                _sync_folder(path)
+                sync_folder(path)
             elif path.relative_to(self.staging).as_posix() not in wanted:
                 path.unlink()  # what another revision left
-        _sync_folder(self.staging)
+        sync_folder(self.staging)
         self.staging.rename(self.target)
-        _sync_folder(self.target.parent)
+        sync_folder(self.target.parent)
         return write_beside(self.target, self.plan.published)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

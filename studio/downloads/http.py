@@ -98,8 +98,8 @@ class Site:
         except (requests.RequestException, OSError, ValueError) as error:
             raise fault(address, error) from None
 
-    def json(self, address: str) -> tuple[int, Any]:
-        """(status, the JSON of the answer); None where the body is none.
+    def json(self, address: str) -> tuple[int, Any, dict[str, str]]:
+        """(status, the JSON of the answer, its headers); None where the body is none.
 
         Raises:
             as ``open``, and UnexpectedAnswer where the body is too large.
@@ -110,9 +110,10 @@ class Site:
         finally:
             answer.close()
         try:
-            return answer.status_code, json.loads(body)
+            said = json.loads(body)
         except (ValueError, RecursionError):
-            return answer.status_code, None
+            said = None
+        return answer.status_code, said, dict(answer.headers)
 
 
 def read_body(answer: requests.Response) -> bytes:

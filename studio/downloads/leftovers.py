@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.downloads.part import lock
+from studio.downloads.part import PART, lock
 from studio.published import read_published
-
-PART = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def _is_orphan(path: Path) -> bool:
     """The studio's own facts, with no weights of that name beside them."""
     if path.with_suffix(".safetensors").exists() or path.with_suffix("").is_dir():
         return False
-    if path.stat().st_size > 2**20:
+    if not path.is_file() or path.stat().st_size > 2**20:
         return False
     return read_published(path.read_bytes()) is not None
 

@@ -3,7 +3,8 @@
 import re
 import unicodedata
 
-MAX_NAME = 100
+MAX_NAME = 180
+"""Bytes; disks take 255, and a part's name and a version's number are added."""
 _RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 
 
@@ -15,10 +16,15 @@ def safe_name(published: str, fallback: str) -> str:
     name = published.replace("\\", "/").rsplit("/", 1)[-1]
     stem = re.sub(r"(?i)\.safetensors$", "", name)
     plain = unicodedata.normalize("NFKC", stem)
-    plain = re.sub(r"[^\w.-]+", "-", plain).strip(".-_ ")[:MAX_NAME].strip(".-_ ")
+    plain = _cut(re.sub(r"[^\w.-]+", "-", plain).strip(".-_ ")).strip(".-_ ")
     if not plain or _RESERVED.fullmatch(plain):
         plain = fallback
     return f"{plain}.safetensors"
+
+
+def _cut(name: str) -> str:
+    """As many whole characters as MAX_NAME bytes hold."""
+    return name.encode("utf-8")[:MAX_NAME].decode("utf-8", "ignore")
 
 
 def hub_name(repository: str, file: str) -> str:

@@ -1,7 +1,8 @@
 """A file while it comes: locked by whoever fetches it, kept for the next time, resumed.
 
-The part lies beside its target, ``.NAME.part``, so that it is on the same disk and becomes the
-target by one renaming. It is its own lock file: ``flock`` is freed by any end of a process.
+The part lies beside its target, ``.NAME.lora-studio.part``, so that it is on the same disk and
+becomes the target by one renaming. It is its own lock file: ``flock`` is freed by any end of a
+process.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if sys.platform != "win32":
     import fcntl
 
 BLOCK = 2**20
+PART = ".lora-studio.part"
+"""Ends the names of parts, so that nobody else's are taken for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Validator:
 
 
 def part_of(target: Path) -> Path:
-    return target.with_name(f".{target.name}.part")
+    return target.with_name(f".{target.name}{PART}")
 
 
 def lock(path: Path, folder: bool = False) -> int | None:

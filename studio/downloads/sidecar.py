@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from studio.downloads.part import part_of
 from studio.published import Published, beside, read_published
 
 
@@ -17,7 +18,7 @@ def write_beside(weights: Path, published: Published) -> str | None:
         return f"{target.name} is another program's and is kept, without the publisher's facts."
     text = published.model_dump_json(indent=1, exclude_none=True) + "\n"
     # Only who fetches the weights writes here, and holds their lock.
-    temporary = target.with_name(f".{target.name}.part")
+    temporary = part_of(target)
     with temporary.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()

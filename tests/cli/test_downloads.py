@@ -199,19 +199,22 @@ def test_verify_reads_again(cli: Cli, studio: Path) -> None:
 
 def test_prune_shows_first_and_keeps_weights(cli: Cli, studio: Path) -> None:
     assert cli("download", "ink").code == 0
-    (studio / ".x.safetensors.part").write_bytes(b"half")
-    (studio / ".model.part").mkdir()
-    (studio / ".model.part/a").write_bytes(b"half")
+    (studio / ".x.safetensors.lora-studio.part").write_bytes(b"half")
+    (studio / ".model.lora-studio.part").mkdir()
+    (studio / ".model.lora-studio.part/a").write_bytes(b"half")
+    (studio / ".another.part").write_bytes(b"another program's")
+    (studio / "lost.json").symlink_to(studio / "nowhere")
     shutil.copy((studio / PLACE).with_suffix(".json"), studio / "gone.json")
     (studio / "someone.json").write_text("{}")
     shown = cli("weights", "prune", "--json")
     paths = {each["path"] for each in shown.json["leftovers"]}
-    assert paths == {".x.safetensors.part", ".model.part", "gone.json"}
+    assert paths == {".x.safetensors.lora-studio.part", ".model.lora-studio.part", "gone.json"}
     assert (studio / "gone.json").exists()
     assert cli("weights", "prune", "--yes").code == 0
     assert not any((studio / path).exists() for path in paths)
     assert (studio / PLACE).exists()
     assert (studio / "someone.json").exists()
+    assert (studio / ".another.part").exists()
 
 
 def test_a_published_label_that_contradicts_stops_the_run(

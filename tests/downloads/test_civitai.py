@@ -391,7 +391,7 @@ def test_hostile_names_stay_inside(downloads: Downloads, site: Site, settings: S
         ("a\0b\n\x1b[2J c.safetensors", "a-b-2J-c"),
         ("....safetensors", "lora-7"),
         ("\u202egnp.safetensors", "gnp"),
-        ("x" * 400 + ".safetensors", "x" * 100),
+        ("x" * 400 + ".safetensors", "x" * 180),
     ):
         site.versions["7"]["files"][0]["name"] = name
         published, _ = downloads.look_up(downloads.parse("urn:air:sd1:lora:civitai:1000@7"))
@@ -442,3 +442,10 @@ def test_progress_counts_up(fetch: Fetch, site: Site) -> None:
     assert shown[-1].done == shown[-1].total == len(DATA)
     assert shown[-1].remaining == 0
     assert shown[-1].speed
+
+
+def test_a_limit_on_metadata_says_when_to_come_back(fetch: Fetch, site: Site) -> None:
+    site.answers["api:/api/v1/model-versions/7"] = Answer(429, b"{}", {"Retry-After": "120"})
+    with pytest.raises(errors.RateLimited) as caught:
+        fetch()
+    assert caught.value.retry_after == 120

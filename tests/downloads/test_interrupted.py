@@ -153,7 +153,7 @@ def test_a_part_whose_bytes_changed_is_found_out(
     downloads: Downloads, site: Site, settings: Settings, fetch: Fetch
 ) -> None:
     cancelled(downloads, site)
-    part = settings.model_base_path / "loras/.ink.safetensors.part"
+    part = settings.model_base_path / "loras/.ink.safetensors.lora-studio.part"
     part.write_bytes(b"\0" * part.stat().st_size)
     with pytest.raises(errors.HashWrong):
         fetch()
@@ -204,7 +204,7 @@ def test_killed_in_the_middle_then_again(site: Site, settings: Settings, fetch: 
     only(site).pace, only(site).block = 0.05, 20_000
     process = child(site, settings)
     assert process.stdout is not None
-    part = settings.model_base_path / "loras/.ink.safetensors.part"
+    part = settings.model_base_path / "loras/.ink.safetensors.lora-studio.part"
     deadline = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size > 60_000):
         assert time.monotonic() < deadline

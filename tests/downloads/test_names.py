@@ -7,7 +7,7 @@ from studio.downloads import CivitaiName, HubName, in_bytes, in_time
 from studio.downloads.addresses import Allowed, shown
 from studio.downloads.links import parse_source
 from studio.downloads.meter import Meter
-from studio.downloads.names import hub_name
+from studio.downloads.names import MAX_NAME, hub_name, safe_name
 from studio.errors import SourceUnknown
 from studio.published import Published, contradiction, differences, family_of
 
@@ -183,3 +183,8 @@ def test_differences_are_found_and_nothing_else() -> None:
     found = differences(said, "phrsink", 0.7)
     assert [what for what, _, _ in found] == ["Trigger words", "Strength"]
     assert differences(facts(), "phrsink", 0.7) == ()
+
+
+def test_a_long_name_is_cut_by_bytes_between_two_characters() -> None:
+    name = safe_name("墨" * 200 + ".safetensors", "lora")
+    assert name == "墨" * (MAX_NAME // 3) + ".safetensors"
