@@ -4,7 +4,7 @@ One rule catches every collapse: plans that are equal in all that reaches the pi
 have given equal pictures, and plans that differ in it different ones.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import combinations
 
@@ -184,3 +184,7 @@ def _role(plan: ComparisonPlan, index: int) -> Role:
 
 def _sha(receipt: Receipt) -> str:
     return receipt.image.pixels_sha256
+
+
+def reason_texts(validity: Validity) -> Sequence[str]:
+    return [reason.text for reason in validity.reasons]
