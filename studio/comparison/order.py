@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from studio.comparison.differences import LORA, effective
+from studio.comparison.differences import GUIDANCE, LORA, effective
 from studio.contract import canonical_json
 from studio.grid import CellPlan, ComparisonPlan, Role
 
@@ -30,7 +30,8 @@ def running_order(plan: ComparisonPlan) -> tuple[int, ...]:
 
 def calls(plan: ComparisonPlan, wanted: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """``wanted`` (in running order) as denoiser calls: one cell each where the comparison is
-    exact, else cells together that differ in their LoRAs and strengths alone.
+    exact, else cells together that differ in their LoRAs and strengths alone, and not in
+    placement or tiling.
 
     Bases, controls and strengths of 0 always run alone: they must be equal bit for bit.
     """
@@ -40,7 +41,9 @@ def calls(plan: ComparisonPlan, wanted: Sequence[int]) -> tuple[tuple[int, ...],
         key = str(index)
         if not plan.wanted.exact and _may_share(cell):
             reach = {name: value for name, value in effective(cell.plan).items() if name != LORA}
-            key = canonical_json(reach)
+            # The number itself: the call is made with the first cell's, and each receipt has it.
+            guidance = cell.plan.settings.guidance_scale.value
+            key = canonical_json({**reach, GUIDANCE: guidance})
         groups.setdefault(key, []).append(index)
     return tuple(
         tuple(group[start : start + MOST_TOGETHER])

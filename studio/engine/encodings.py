@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from studio.contract import fingerprint
 from studio.engine.adapters import LoraSet
+from studio.engine.device import named_errors
 from studio.engine.families import Encoded
+from studio.engine.libraries import listen
 from studio.engine.prompts import encode
 from studio.engine.resident import ResidentBase
 from studio.engine.state import base_state, lora_state
@@ -29,13 +31,20 @@ def encode_once(
 ) -> Encoded:
     """As ``prompts.encode``, or what it gave before for the same words in the same state.
 
+    What the libraries said is kept with it: it holds for every run that uses the reading.
+
     Raises:
-        As ``prompts.encode``.
+        As ``prompts.encode``; OutOfMemory, DeviceError.
     """
     key = _key(base, loras, plan)
     encoded = base.encodings.pop(key, None)
     if encoded is None:
-        encoded = encode(base.family, base.pipeline, plan, references)
+        with (
+            named_errors(base.device, "the prompt"),
+            listen(base.places, python_warnings=False) as heard,
+        ):
+            encoded = encode(base.family, base.pipeline, plan, references)
+        encoded = replace(encoded, said=tuple(heard))
         if len(base.encodings) >= KEPT:
             base.encodings.pop(next(iter(base.encodings)))
     base.encodings[key] = encoded

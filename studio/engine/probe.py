@@ -3,7 +3,8 @@
 Its output's SHA-256 says whether the base is what it was, to the bit; the change of its
 output says whether the LoRAs do anything. Its inputs are few and small: about 2 % of a mini
 picture of 20 steps (measured on one CPU core), less of any larger base. Its smallness costs
-nothing in strictness, because every layer takes part in it.
+nothing in strictness, because every layer that reads words or denoises takes part in it; those
+of an encoder that look at pictures (Qwen-Image's vision tower) do not.
 """
 
 from __future__ import annotations

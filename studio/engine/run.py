@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from studio.engine.adapters import LoraSet, set_loras
 from studio.engine.admission import WantedLora
-from studio.engine.device import free_memory, named_errors
+from studio.engine.device import free_memory
 from studio.engine.encodings import encode_once
 from studio.engine.generate import Run, generate_image
 from studio.engine.job import Job, Publish, RunCancelled
-from studio.engine.libraries import listen
 from studio.engine.pipelines import PipelineManager
 from studio.engine.resident import ResidentBase
 from studio.engine.vae import set_decoding
@@ -34,40 +33,68 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
     Raises:
         RunCancelled, StudioError: the pipeline is clean, or it has been dropped.
     """
-    plan = job.plan
     seconds: dict[str, float] = {}
     stop_if(cancel, job)
     references = load_references(job)
+    with resident_base(manager, job, publish, seconds) as (base, heard):
+        run = prepare(manager, base, job, references, cancel, publish, seconds, heard)
+        set_decoding(base.pipeline, job.plan)
+        for index in range(job.plan.count):
+            stop_if(cancel, job)
+            publish(generate_image(run, index))
+
+
+@contextmanager
+def resident_base(
+    manager: PipelineManager, job: Job, publish: Publish, seconds: dict[str, float]
+) -> Iterator[tuple[ResidentBase, list[str]]]:
+    """The plan's base, placed as the plan says, and what was said if it was loaded for this; it
+    is dropped afterwards if it was spoiled meanwhile.
+
+    Raises:
+        As ``PipelineManager.acquire``.
+    """
+    plan = job.plan
     offload = Offload.NONE if plan.placement is None else plan.placement.offload
     known = manager.holds(plan.base, plan.settings.dtype, offload)
     publish(Loading(job.run_id, f"{'Found' if known else 'Loading'} {plan.base.label}"))
     with timed(seconds, "load"):
         base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout, offload)
     try:
-        heard = [] if known else list(base.messages)
-        stop_if(cancel, job)
-        if plan.loras:
-            names = ", ".join(use.label for use in plan.loras)
-            publish(Loading(job.run_id, f"Setting {names}"))
-        with timed(seconds, "loras"):
-            loras = set_for(manager, base, job)
-        stop_if(cancel, job)
-        publish(Loading(job.run_id, "Reading the prompt"))
-        with (
-            timed(seconds, "encode"),
-            named_errors(base.device, "the prompt"),
-            listen(base.places, python_warnings=False) as said,
-        ):
-            encoded = encode_once(base, loras, plan, references)
-        set_decoding(base.pipeline, plan)
-        run = Run(job, base, loras, encoded, references, cancel, publish, seconds, [*heard, *said])
-        for index in range(plan.count):
-            stop_if(cancel, job)
-            publish(generate_image(run, index))
+        yield base, [] if known else list(base.messages)
     finally:
         if base.spoiled is not None:
             manager.drop(base)
             free_memory(manager.device)
+
+
+def prepare(
+    manager: PipelineManager,
+    base: ResidentBase,
+    job: Job,
+    references: tuple[Image, ...],
+    cancel: threading.Event,
+    publish: Publish,
+    seconds: dict[str, float],
+    heard: list[str],
+) -> Run:
+    """Everything before the denoising: the job's LoRAs switched on and its prompt read.
+
+    Raises:
+        RunCancelled, StudioError: as ``set_loras`` and ``encode_once``.
+    """
+    stop_if(cancel, job)
+    if job.plan.loras:
+        names = ", ".join(use.label for use in job.plan.loras)
+        publish(Loading(job.run_id, f"Setting {names}"))
+    with timed(seconds, "loras"):
+        loras = set_for(manager, base, job)
+    stop_if(cancel, job)
+    publish(Loading(job.run_id, "Reading the prompt"))
+    with timed(seconds, "encode"):
+        encoded = encode_once(base, loras, job.plan, references)
+    said = [*heard, *encoded.said]
+    return Run(job, base, loras, encoded, references, cancel, publish, seconds, said)
 
 
 def set_for(manager: PipelineManager, base: ResidentBase, job: Job) -> LoraSet:

@@ -17,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from studio.engine.adapters import receipts
-from studio.engine.device import free_memory, named_errors
-from studio.engine.encodings import encode_once
+from studio.engine.device import named_errors
 from studio.engine.generate import (
     Run,
     callback_for,
@@ -34,12 +33,11 @@ from studio.engine.noise import Noise, recorded_noise
 from studio.engine.per_sample import scaled_per_sample
 from studio.engine.pipelines import PipelineManager
 from studio.engine.resident import ResidentBase
-from studio.engine.run import set_for, stop_if, timed
+from studio.engine.run import prepare, resident_base, stop_if
 from studio.engine.schedulers import build_scheduler
 from studio.engine.steps import Steps
-from studio.engine.vae import kept_dtype
+from studio.engine.vae import kept_dtype, set_decoding
 from studio.errors import EngineError, PictureWithheld
-from studio.events import Loading
 from studio.receipt import LoraReceipt, Timings
 
 _EXACTLY = "Compare exactly: each cell is then a call of its own."
@@ -61,45 +59,18 @@ def run_together(
     Raises:
         RunCancelled, StudioError: the pipeline is clean, or it has been dropped.
     """
-    plan = job.plan
-    stop_if(cancel, job)
-    publish(Loading(job.run_id, f"Loading {plan.base.label}"))
     seconds: dict[str, float] = {}
-    with timed(seconds, "load"):
-        base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout)
-    try:
+    stop_if(cancel, job)
+    with resident_base(manager, job, publish, seconds) as (base, heard):
         ready = []
         for each in (job, *job.together):
-            stop_if(cancel, job)
-            publish(Loading(job.run_id, f"Setting {', '.join(u.label for u in each.plan.loras)}"))
-            ready.append(_prepare(manager, base, each, cancel, publish, dict(seconds)))
+            own = dict(seconds)
+            run = prepare(manager, base, each, (), cancel, publish, own, heard)
+            ready.append(_Ready(run, receipts(base, run.loras)))
         _demand_resident(base, ready)
+        set_decoding(base.pipeline, job.plan)
         for made in _denoise_together(base, ready):
             publish(made)
-    finally:
-        if base.spoiled is not None:
-            manager.drop(base)
-            free_memory(manager.device)
-
-
-def _prepare(
-    manager: PipelineManager,
-    base: ResidentBase,
-    job: Job,
-    cancel: threading.Event,
-    publish: Publish,
-    seconds: dict[str, float],
-) -> _Ready:
-    with timed(seconds, "loras"):
-        loras = set_for(manager, base, job)
-    with (
-        timed(seconds, "encode"),
-        named_errors(base.device, "the prompt"),
-        listen(base.places, python_warnings=False) as said,
-    ):
-        encoded = encode_once(base, loras, job.plan, ())
-    run = Run(job, base, loras, encoded, (), cancel, publish, seconds, list(said))
-    return _Ready(run, receipts(base, loras))
 
 
 def _demand_resident(base: ResidentBase, ready: Sequence[_Ready]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,18 @@ def test_old_readings_go(engine: Engine, tiny_base: Path, read: list[str]) -> No
     for text in (*words, words[1], words[0]):
         pictures(engine, make_job(tiny_base, prompt=text, steps=1))
     assert read == [*words, words[0]]
+
+
+def test_what_was_said_over_a_reading_is_said_with_it_again(
+    engine: Engine, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = kept.encode
+
+    def outspoken(*given: Any) -> Any:
+        logging.getLogger("transformers").warning("Part of the text is odd.")
+        return real(*given)
+
+    monkeypatch.setattr(kept, "encode", outspoken)
+    for seed in (1, 2):
+        (made,) = pictures(engine, make_job(tiny_base, seed=seed, steps=1))
+        assert "Part of the text is odd." in made.receipt.warnings

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from studio.engine import Engine, Generated, Job
+from studio.engine import Engine, Generated, Job, pipelines
 from studio.errors import EngineError
+from studio.placement import Offload, Placement
 from tests.plans import make_job, pictures
 
 STRENGTHS = (0.3, 0.7, 1.2)
@@ -86,3 +88,38 @@ def test_prompts_of_other_lengths_are_refused_and_leave_the_pipeline_clean(
     with pytest.raises(EngineError, match="cannot share"):
         together(engine, *jobs)
     assert pictures(engine, make_job(tiny_base, (plain, 0.7)))[0].image.tobytes() == single
+
+
+def test_a_shared_call_is_placed_and_decoded_as_its_plans_say(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    placement = Placement(
+        device="cpu", offload=Offload.SEQUENTIAL, reason="The test says so.", vae_slicing=True
+    )
+    jobs = []
+    for strength in STRENGTHS[:2]:
+        job = make_job(tiny_base, (tiny_loras["plain"], strength))
+        settings = job.plan.settings.model_copy(update={"vae_tiling": True})
+        changed = {"placement": placement, "settings": settings}
+        jobs.append(replace(job, plan=job.plan.model_copy(update=changed)))
+    for made in together(engine, *jobs):
+        assert made.receipt.offload is Offload.SEQUENTIAL
+        assert made.receipt.vae_tiling
+    assert engine._manager is not None
+    (base,) = engine._manager._bases.values()
+    assert base.pipeline.vae.use_slicing
+
+
+def test_what_the_libraries_said_while_loading_reaches_every_receipt(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipelines.load_pipeline
+
+    def outspoken(*given: Any) -> Any:
+        return real(*given)[0], ("A word on the weights.",)
+
+    monkeypatch.setattr(pipelines, "load_pipeline", outspoken)
+    jobs = [make_job(tiny_base, (tiny_loras["plain"], strength)) for strength in STRENGTHS]
+    first, again = together(engine, *jobs), together(engine, *jobs)
+    assert all("A word on the weights." in made.receipt.warnings for made in first)
+    assert not any(made.receipt.warnings for made in again)

@@ -27,12 +27,14 @@ class Encoded:
         receipts: tokens of the text really read; special tokens, and whatever a template
             puts around the text, are not counted (see ``TokenLedger``).
         max_sequence_length: as the encoder was given it; None where the family has none.
+        said: by the libraries, while the words were read.
     """
 
     arguments: Mapping[str, Any]
     clip_skip: int | None
     receipts: tuple[EncodingReceipt, ...]
     max_sequence_length: int | None = None
+    said: tuple[str, ...] = ()
 
 
 class Family(Protocol):
@@ -44,8 +46,9 @@ class Family(Protocol):
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         """Outputs on small fixed inputs: each text encoder's, and last the denoiser's.
 
-        Every layer that a LoRA can change takes part, no random state is touched, and equal
-        weights give equal bits.
+        Every layer that reads words or denoises takes part, no random state is touched, and
+        equal weights give equal bits. An encoder's layers that look at pictures (Qwen-Image's
+        vision tower) take no part: no picture is sent through them.
         """
         ...
 
