@@ -60,7 +60,7 @@ class PipelineManager:
         Raises:
             UnsupportedDtype, UnsupportedArchitecture, BaseRefused, OutOfMemory, DeviceError.
         """
-        key = (identity.sha256, dtype, offload)
+        key = _key(identity, dtype, offload)
         base = self._bases.get(key)
         if base is None:
             wanted = torch_dtype(dtype, self.device)
@@ -75,7 +75,7 @@ class PipelineManager:
         return base
 
     def holds(self, identity: BaseIdentity, dtype: str, offload: Offload = Offload.NONE) -> bool:
-        return (identity.sha256, dtype, offload) in self._bases
+        return _key(identity, dtype, offload) in self._bases
 
     def tick(self) -> int:
         """A clock of uses: larger is more recent."""
@@ -210,6 +210,10 @@ class PipelineManager:
         if removed:
             free_memory(self.device)
         return removed
+
+
+def _key(identity: BaseIdentity, dtype: str, offload: Offload) -> BaseKey:
+    return (identity.sha256, dtype, offload, identity.architecture, identity.pipeline)
 
 
 def _mib(size: int) -> str:

@@ -40,7 +40,7 @@ class Adapter:
     used: int = 0
 
 
-BaseKey = tuple[str, str, Offload]
+BaseKey = tuple[str, str, Offload, Architecture, str]
 
 
 @dataclass(slots=True)
@@ -63,7 +63,8 @@ class ResidentBase:
     """A base pipeline on the device.
 
     Attributes:
-        key: (SHA-256 of the base's identity, dtype, offload).
+        key: (SHA-256 of the base's identity, dtype, offload, architecture, pipeline class):
+            the same files can be run as another family.
         architecture: as its preset says it.
         family: its architecture's way through the engine.
         denoiser: the name of the component that denoises.

@@ -225,3 +225,14 @@ def test_devices_and_dtypes() -> None:
     assert torch_dtype("bfloat16", CPU) is torch.bfloat16
     with pytest.raises(StudioError, match="int8"):
         torch_dtype("int8", CPU)
+
+
+def test_equal_files_run_as_another_family_are_another_base(
+    engine: Engine, tiny_base: Path
+) -> None:
+    pixels(engine, tiny_base)
+    manager, identity = engine._manager, base_identity(tiny_base, tiny_base.name)
+    assert manager is not None
+    assert manager.holds(identity, "float32")
+    for change in ({"pipeline": "FluxPipeline"}, {"architecture": Architecture.SD15}):
+        assert not manager.holds(identity.model_copy(update=change), "float32")
