@@ -5,6 +5,7 @@ opened later. Equality is exact, floats too: a receipt reports the number that w
 a rounded or nudged one is a different setting. An empty answer is the only good one.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -26,6 +27,7 @@ def discrepancies(plan: RunPlan, receipt: Receipt) -> tuple[str, ...]:
             _lora_set,
             _each_lora,
             _effect,
+            _effects_alone,
             _encoding,
             _image,
         )
@@ -143,16 +145,28 @@ def _effect(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
         return
     if not receipt.loras:
         yield f"Effect: no LoRA was applied, but an effect of {effect} was measured."
+    if not math.isfinite(effect):
+        yield f"Effect: {effect} is no number, and so no measurement."
     if effect < 0:
         yield f"Effect: {effect} is less than nothing, which no measurement gives."
     denoiser = traits_of(plan.base.architecture).denoiser
-    reaches_probe = any(
-        lora.strength != 0 and part.component == denoiser and part.applied > 0
-        for lora in receipt.loras
-        for part in lora.components
-    )
-    if reaches_probe and effect == 0:
+    if effect == 0 and any(_reaches(lora, denoiser) for lora in receipt.loras):
         yield f"Effect: a LoRA is on in the {denoiser}, but it changes nothing there."
+
+
+def _effects_alone(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    """Each LoRA's own effect, where several were on."""
+    denoiser = traits_of(plan.base.architecture).denoiser
+    for lora in receipt.loras:
+        if lora.effect is not None and not (math.isfinite(lora.effect) and lora.effect >= 0):
+            yield f"LoRA {lora.slug}, effect: {lora.effect} is no measurement."
+        if lora.effect == 0 and _reaches(lora, denoiser):
+            yield f"LoRA {lora.slug}, effect: by itself it changes nothing in the {denoiser}."
+
+
+def _reaches(lora: LoraReceipt, denoiser: str) -> bool:
+    at_work = any(part.component == denoiser and part.applied for part in lora.components)
+    return lora.strength != 0 and at_work
 
 
 def _encoding(plan: RunPlan, receipt: Receipt) -> Iterator[str]:

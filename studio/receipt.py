@@ -33,6 +33,8 @@ class LoraReceipt(Contract):
         strength: as set on the pipeline.
         resident: whether it was in memory already when this run began.
         waived: what of the file was left out, as the plan says.
+        effect: of this LoRA alone at its strength, measured as the run's; None where it is the
+            only one or its strength is 0, and in records written before it was asked for.
     """
 
     slug: str
@@ -41,6 +43,7 @@ class LoraReceipt(Contract):
     resident: bool
     components: tuple[ComponentReceipt, ...]
     waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+    effect: float | None = Field(default=None, exclude_if=says_nothing)
 
 
 class BaseProof(Contract):

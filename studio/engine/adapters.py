@@ -29,6 +29,8 @@ class LoraSet:
     Attributes:
         scales: where which adapter must work, with its effective scale.
         resident: SHA-256 of the LoRAs that were in memory before this run.
+        effect: of the whole set; None if it is empty.
+        alone: SHA-256 → the effect of that LoRA by itself, where there are several.
     """
 
     wanted: tuple[WantedLora, ...]
@@ -36,6 +38,7 @@ class LoraSet:
     resident: frozenset[str]
     proof: BaseProof
     effect: float | None
+    alone: Mapping[str, float]
 
 
 @torch.no_grad()
@@ -62,13 +65,14 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
     try:
         with named_errors(base.device, "the probe"):
             proof = _prove_base(base, wanted)
+            alone = _alone(base, wanted)
             _switch(base, wanted, scales)
             effect = _effect(base, wanted) if wanted else None
         done = True
     finally:
         if not done:
             injected.activate(base.pipeline, {})
-    return LoraSet(tuple(wanted), scales, resident, proof, effect)
+    return LoraSet(tuple(wanted), scales, resident, proof, effect, alone)
 
 
 def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
@@ -90,6 +94,7 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
                 resident=lora.sha256 in loras.resident,
                 components=_components(adapter, found),
                 waived=tuple(sorted(adapter.waived)),
+                effect=loras.alone.get(lora.sha256),
             )
         )
     return tuple(lines)
@@ -197,6 +202,23 @@ def _switch(
     strengths = {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
     injected.activate(base.pipeline, strengths)
     _demand(injected.read_active(base.pipeline), scales)
+
+
+def _alone(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[str, float]:
+    """The effect of each LoRA that is on, by itself: beside another, one that changes nothing
+    would not be seen. A single one is its set.
+
+    Raises:
+        LoraRefused: one changes nothing, or makes numbers that are not finite.
+    """
+    if len(wanted) < 2:
+        return {}
+    found = {}
+    for lora in wanted:
+        if lora.strength:
+            _switch(base, (lora,), _scales(base, (lora,)))
+            found[lora.sha256] = _effect(base, (lora,))
+    return found
 
 
 def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:

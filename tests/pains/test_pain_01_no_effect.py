@@ -34,3 +34,21 @@ def test_a_lora_without_effect_is_refused(
     )
     with pytest.raises(LoraRefused, match="changes nothing"):
         pictures(engine, make_job(tiny_base, (idle, 1.0)))
+    with pytest.raises(LoraRefused, match="changes nothing") as caught:
+        pictures(engine, make_job(tiny_base, (tiny_loras["text"], 1.0), (idle, 1.0)))
+    assert caught.value.slug == "idle", "it does not hide beside one that works"
+
+
+def test_each_of_several_loras_has_its_own_effect(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    sets = {name: (tiny_loras[name], 0.8) for name in ("plain", "text")}
+    alone = {
+        name: pictures(engine, make_job(tiny_base, lora))[0].receipt for name, lora in sets.items()
+    }
+    off = (tiny_loras["other"], 0.0)
+    (both,) = pictures(engine, make_job(tiny_base, *sets.values(), off))
+    found = {lora.slug: lora.effect for lora in both.receipt.loras}
+    assert found == {"other": None} | {name: each.effect for name, each in alone.items()}
+    assert both.receipt.effect not in found.values()
+    assert all(lora.effect is None for each in alone.values() for lora in each.loras)
