@@ -14,6 +14,7 @@ from PIL import Image
 from studio import durable
 from studio.architecture import Mode
 from studio.comparing import Comparing
+from studio.comparison.blind import prepare
 from studio.comparison.events import (
     CellDone,
     CellFailed,
@@ -23,13 +24,13 @@ from studio.comparison.events import (
     NothingCompared,
 )
 from studio.comparison.record import CellState, ComparisonRecord
-from studio.comparison.validity import Verdict
+from studio.comparison.validity import Validity, Verdict
 from studio.comparison.votes import BlindVote
 from studio.engine import injected
 from studio.engine import run as engine_run
 from studio.errors import GalleryError
 from studio.gallery import StoredComparison
-from studio.gallery.comparison_files import sheet_of
+from studio.gallery.comparison_files import sheet_of, votes_of
 from studio.gallery.comparison_verification import verify_comparison
 from studio.grid import (
     Axis,
@@ -115,6 +116,7 @@ def test_four_arms_from_one_noise(comparing: Comparing, workspace: Workspace) ->
     assert by_role[Role.SCALE_ZERO] == by_role[Role.BASE_AGAIN] == base.pixels_sha256
     assert len({cell.pixels_sha256 for cell in (base, *others)}) == 4
     assert record.summary == "The LoRA and the trigger words differ."
+    refuse_blind_tests(record)
     done = [event.cell for event in events if isinstance(event, CellDone)]
     assert sorted(done) == list(range(6))
     assert len(record.numbers) == 6, "each arm against each"
@@ -125,6 +127,20 @@ def test_four_arms_from_one_noise(comparing: Comparing, workspace: Workspace) ->
     assert isinstance(stored, Compared)
     assert verify_comparison(stored.path).findings == ()
     assert workspace.gallery.comparisons.read(stored.path) == record
+
+
+def refuse_blind_tests(record: ComparisonRecord) -> None:
+    """None begins on an invalid comparison, or without a pair."""
+    arms = ((0, 0), (0, 1))
+    assert len(prepare("name", "test", record, arms, list, lambda: False).pairs) == 1
+    bare = tuple(cell.model_copy(update={"picture": None}) for cell in record.cells)
+    with pytest.raises(ValueError, match="No seed has"):
+        prepare(
+            *("name", "test", record.model_copy(update={"cells": bare})), arms, list, lambda: False
+        )
+    broken = record.model_copy(update={"validity": Validity(verdict=Verdict.INVALID)})
+    with pytest.raises(ValueError, match="is invalid"):
+        prepare("name", "test", broken, arms, list, lambda: False)
 
 
 def test_a_second_run_finds_every_cell_but_the_base_again(
@@ -209,8 +225,13 @@ def test_an_unfinished_comparison_stays_for_its_cells_and_its_votes(
         at="",
     )
     workspace.gallery.comparisons.vote(more.path, judged)
-    run(comparing, workspace, four_arms(request()))
+    with votes_of(more.path).open("a") as stream:
+        stream.write('{"at": "cut o')
     assert workspace.gallery.comparisons.votes(more.path) == (judged,)
+    workspace.gallery.comparisons.vote(more.path, judged)
+    assert workspace.gallery.comparisons.votes(more.path) == (judged, judged)
+    run(comparing, workspace, four_arms(request()))
+    assert more.path.exists()
     assert not less.path.exists()
     assert not sheet_of(less.path).exists()
 

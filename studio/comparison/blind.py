@@ -6,6 +6,7 @@ from typing import Literal
 
 from studio.comparison.pairs import Arm, arms_by_seed
 from studio.comparison.record import ComparisonRecord
+from studio.comparison.validity import Verdict
 from studio.comparison.votes import BlindVote, Choice
 
 Side = Literal["first", "second", "equal"]
@@ -36,6 +37,7 @@ class BlindTest:
     """Pairs of two arms still to be judged, in the order in which they are shown."""
 
     name: str
+    test: str
     arms: tuple[Arm, Arm]
     pairs: tuple[BlindPair, ...]
     position: int = 0
@@ -47,12 +49,22 @@ class BlindTest:
 
 def prepare(
     name: str,
+    test: str,
     record: ComparisonRecord,
     arms: tuple[Arm, Arm],
     shuffled: Callable[[Sequence[tuple[int, int]]], Sequence[tuple[int, int]]],
     coin: Callable[[], bool],
 ) -> BlindTest:
-    """The test of two arms over every seed that has both; chance comes from the caller."""
+    """The test of two arms over every seed that has both; ``test`` names this sitting, and
+    chance comes from the caller.
+
+    Raises:
+        ValueError: the comparison is invalid, or no seed has both arms.
+    """
+    if record.validity.verdict is Verdict.INVALID:
+        raise ValueError(
+            "This comparison is invalid, so votes on it would mean nothing. Run it again."
+        )
     cells = arms_by_seed(record)
     left, right = cells[arms[0]], cells[arms[1]]
     there = [
@@ -62,16 +74,19 @@ def prepare(
         and record.cells[left[seed]].picture is not None
         and record.cells[right[seed]].picture is not None
     ]
+    if not there:
+        raise ValueError("No seed has a picture of both arms. Choose others, or finish the cells.")
     pairs = tuple(BlindPair(one, other, coin()) for one, other in shuffled(there))
-    return BlindTest(name, arms, pairs)
+    return BlindTest(name, test, arms, pairs)
 
 
-def vote(record: ComparisonRecord, pair: BlindPair, side: Side, at: str) -> BlindVote:
-    """The pick of ``side`` as it is kept, bound to the records of both cells.
+def vote(record: ComparisonRecord, test: BlindTest, side: Side, at: str) -> BlindVote:
+    """The pick of ``side`` for the pair that is shown, bound to the records of both cells.
 
     Raises:
         ValueError: a cell has no picture.
     """
+    pair = test.pairs[test.position]
     left = record.cells[pair.left].record_fingerprint
     right = record.cells[pair.right].record_fingerprint
     if left is None or right is None:
@@ -83,6 +98,8 @@ def vote(record: ComparisonRecord, pair: BlindPair, side: Side, at: str) -> Blin
         choice=pair.choice(side),
         swapped=pair.swapped,
         at=at,
+        test=test.test,
+        position=test.position,
     )
 
 

@@ -21,6 +21,8 @@ class BlindVote(Contract):
             order, whatever side of the page they were shown on.
         choice: of that order.
         swapped: whether the left one was shown on the right.
+        test: which sitting it belongs to; empty in votes kept before sittings had a name.
+        position: of the pair in that sitting, from 0.
     """
 
     schema_version: int = VOTE_SCHEMA
@@ -30,6 +32,8 @@ class BlindVote(Contract):
     choice: Choice
     swapped: bool
     at: str
+    test: str = ""
+    position: int = 0
 
 
 class Tally(Contract):
@@ -52,9 +56,13 @@ class Tally(Contract):
 
 
 def tally(votes: Iterable[BlindVote]) -> Tally:
-    """Count votes on pairs of the same two arms; ties stand beside the interval."""
+    """Count votes on pairs of the same two arms; ties stand beside the interval.
+
+    A pair counts once in each sitting, by the last vote on it there.
+    """
     counts = {"left": 0, "right": 0, "equal": 0}
-    for vote in votes:
+    last = {(vote.test, vote.left, vote.right): vote for vote in votes}
+    for vote in last.values():
         counts[vote.choice] += 1
     low, high = clopper_pearson(counts["right"], counts["left"] + counts["right"], CONFIDENCE)
     return Tally(**counts, share_low=low, share_high=high)
@@ -66,7 +74,7 @@ def conclusion(counted: Tally, left: str, right: str) -> str:
         return "No pair was preferred over the other, so there is no interval."
     share = f"{counted.right} of {counted.decided}"
     bounds = f"{100 * counted.share_low:.0f} % to {100 * counted.share_high:.0f} %"
-    said = f"“{right}” was preferred in {share} (95 % interval {bounds})."
+    said = f"“{right}” was preferred in {share} (95 % interval {bounds}, n = {counted.decided})."
     if counted.share_low > 0.5:
         return f"{said} Chance alone does not explain it."
     if counted.share_high < 0.5:

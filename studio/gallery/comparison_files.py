@@ -7,6 +7,7 @@ outputs/2026-11-22/153012-1a2b3c4d-1.votes.jsonl       blind votes, one a line, 
 
 import io
 import json
+import logging
 import os
 from contextlib import ExitStack
 from datetime import datetime
@@ -22,6 +23,8 @@ from studio.contract import canonical_json
 from studio.errors import GalleryError, RecordError
 from studio.gallery import png
 from studio.gallery.picture import sha256_of_text
+
+_log = logging.getLogger("studio.gallery.comparisons")
 
 JSON_SUFFIX = ".comparison.json"
 SHEET_SUFFIX = ".comparison.png"
@@ -143,7 +146,21 @@ def append_vote(path: Path, vote: BlindVote) -> None:
         GalleryError: when the disk does not take it.
     """
     line = canonical_json(vote.model_dump(mode="json")) + "\n"
-    append_line(votes_of(path), line)
+    place = votes_of(path)
+    try:
+        _drop_torn(place)
+    except OSError as error:
+        raise durable.storage_error(error, place.parent) from error
+    append_line(place, line)
+
+
+def _drop_torn(place: Path) -> None:
+    """Cut off a last line without its end, so that the next one is not glued to it."""
+    data = place.read_bytes() if place.is_file() else b""
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        _log.warning("%s: the last vote was cut off and is removed", place.name)
+        os.truncate(place, whole)
 
 
 def append_line(path: Path, line: str) -> None:
@@ -168,13 +185,17 @@ def read_votes(path: Path, record: ComparisonRecord) -> tuple[BlindVote, ...]:
     """The votes on exactly this record, oldest first; a vote on another one is none of its.
 
     Raises:
-        RecordError: a line is no vote.
+        RecordError: the file cannot be read, or a whole line is no vote. A last line that was
+            cut off is left out, and the log says so.
     """
     place = votes_of(path)
     if not place.is_file():
         return ()
     try:
-        lines = place.read_text(encoding="utf-8").splitlines()
+        *whole, torn = place.read_bytes().split(b"\n")
+        if torn:
+            _log.warning("%s: the last vote was cut off and does not count", place.name)
+        lines = [line.decode("utf-8") for line in whole]
         votes = [BlindVote.model_validate_json(line) for line in lines if line]
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise RecordError(

@@ -124,6 +124,7 @@ class CompareBlind:
             chance = secrets.SystemRandom()
             test = prepare(
                 name,
+                secrets.token_hex(8),
                 record,
                 arms,
                 lambda pairs: chance.sample(pairs, len(pairs)),
@@ -141,7 +142,7 @@ class CompareBlind:
         try:
             record = comparisons.read(test.name)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            comparisons.vote(test.name, vote(record, test.pairs[test.position], side, now))
+            comparisons.vote(test.name, vote(record, test, side, now))
         except StudioError as error:
             return {self._parts.pair: compare_html.trouble(str(error))}
         after = replace(test, position=test.position + 1)

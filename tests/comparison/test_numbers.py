@@ -78,7 +78,7 @@ def test_an_impossible_count_is_refused() -> None:
         clopper_pearson(3, 2)
 
 
-def vote(choice: Choice) -> BlindVote:
+def vote(choice: Choice, test: str = "one") -> BlindVote:
     return BlindVote(
         comparison="c",
         left="l",
@@ -86,16 +86,29 @@ def vote(choice: Choice) -> BlindVote:
         choice=choice,
         swapped=False,
         at="2026-11-22T15:30:12Z",
+        test=test,
     )
 
 
 def test_ties_stand_beside_the_interval() -> None:
-    counted = tally([vote("right")] * 8 + [vote("equal")] * 5)
+    counted = tally(
+        vote("right" if number < 8 else "equal", f"sitting {number}") for number in range(13)
+    )
     assert (counted.left, counted.right, counted.equal) == (0, 8, 5)
     assert counted.share_low == pytest.approx(0.6306, abs=1e-4)
     said = conclusion(counted, "Base", "LoRA")
     assert "“LoRA” was preferred in 8 of 8" in said
     assert "Chance alone does not explain it" in said
-    assert "could explain" in conclusion(tally([vote("left"), vote("right")]), "Base", "LoRA")
-    assert "“Base” won" in conclusion(tally([vote("left")] * 8), "Base", "LoRA")
+    assert "could explain" in conclusion(
+        tally([vote("left"), vote("right", "two")]), "Base", "LoRA"
+    )
+    assert "“Base” won" in conclusion(
+        tally(vote("left", str(number)) for number in range(8)), "Base", "LoRA"
+    )
     assert "no interval" in conclusion(tally([vote("equal")]), "Base", "LoRA")
+
+
+def test_a_pair_counts_once_in_a_sitting_by_its_last_vote() -> None:
+    counted = tally([vote("left"), vote("right"), vote("right")])
+    assert (counted.left, counted.right) == (0, 1)
+    assert "n = 1" in conclusion(counted, "Base", "LoRA")
