@@ -399,6 +399,13 @@ def test_mode_lora_forbids_its_triggers_and_says_they_are_left_out() -> None:
     assert "trigger_left_out" in {notice.code for notice in notices}
 
 
+def test_a_file_that_says_no_alpha_is_named() -> None:
+    notices = {notice.code: notice for notice in plan_of(with_loras("ink")).notices}
+    assert notices["alpha_unsaid"].field == "loras.ink"
+    assert "says no alpha for 2 layers; the scale is taken as 1." in notices["alpha_unsaid"].text
+    assert "alpha_unsaid" not in {notice.code for notice in plan_of(ask()).notices}
+
+
 def test_a_trigger_typed_twice_is_a_violation() -> None:
     request = with_loras("ink", prompt="phrsink rocket, phrsink")
     assert codes(request) == {"trigger_duplicated": "prompt"}

@@ -15,16 +15,35 @@ from studio.inspection.lora_module import LoraModule
 
 _WAY_OUT = "Use another file of this LoRA, one whose layers hold everything it needs."
 
-# Options of peft that change what a layer computes, with the values that do not.
-_PLAIN: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("peft_type", ("LORA",)),
-    ("bias", ("none",)),
-    ("init_lora_weights", (True, False, "gaussian")),
-    ("modules_to_save", ()),
-    ("layer_replication", ()),
-    ("target_parameters", ()),
-    ("trainable_token_indices", ()),
+# Fields of peft's LoraConfig that say where and how it was trained, not what a layer computes.
+_TOLD = frozenset(
+    {
+        "auto_mapping",
+        "base_model_name_or_path",
+        "exclude_modules",
+        "inference_mode",
+        "layers_pattern",
+        "layers_to_transform",
+        "lora_dropout",
+        "megatron_core",
+        "peft_version",
+        "qalora_group_size",
+        "revision",
+        "runtime_config",
+        "target_modules",
+        "task_type",
+    }
 )
+# Fields that are followed, or held against the tensors.
+_FOLLOWED = frozenset(
+    {"alpha_pattern", "lora_alpha", "r", "rank_pattern", "use_dora", "use_rslora"}
+)
+# Values that leave plain LoRA layers. Any other field, a future peft's too, must be off.
+_PLAIN: Mapping[str, tuple[Any, ...]] = {
+    "peft_type": ("LORA",),
+    "bias": ("none",),
+    "init_lora_weights": (True, "gaussian"),
+}
 # Options that show in the layers' own tensors: asked for, they must be there.
 _SEEN = (("use_dora", "dora"),)
 
@@ -59,10 +78,10 @@ def check_config(slug: str, inspection: LoraInspection, metadata: Mapping[str, s
 
 
 def _problem(fields: Mapping[str, Any], modules: Sequence[LoraModule]) -> str:
-    for key, plain in _PLAIN:
-        value = fields.get(key)
-        if value and value not in plain:
-            return f"{key}={value!r}"
+    for key, value in fields.items():
+        known = key in _TOLD or key in _FOLLOWED
+        if value and not known and value not in _PLAIN.get(key, ()):
+            return f"{key[:80]}={repr(value)[:80]}"
     for module in modules:
         for key, attribute in _SEEN:
             if fields.get(key) and not getattr(module, attribute):

@@ -30,6 +30,8 @@ _DTYPES = {
     "I64": torch.int64,
     "I32": torch.int32,
 }
+_COUNTS = ("I64", "I32")
+"""Some trainers write an alpha so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _tensors(slug: str, header: SafetensorsHeader, data: bytearray) -> dict[str,
     tensors = {}
     for name, info in header.tensors.items():
         dtype = _DTYPES.get(info.dtype)
-        if dtype is None:
+        if dtype is None or (info.dtype in _COUNTS and not name.endswith(".alpha")):
             text = f"Its tensor {name!r} is {info.dtype}, which no LoRA weights are."
             raise LoraRefused(slug, (text,), WAY_OUT)
         count = math.prod(info.shape)

@@ -70,6 +70,14 @@ def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
         elif strength > STRONG:
             text = f"{preset.label} at {strength:.2f} is very strong and may show artefacts."
             yield Notice(code="strength_high", field=field, text=text)
+        modules = draft.inventory.loras[preset.slug].inspection.modules
+        silent = sum(not m.alpha_in_file and m.rank is not None for m in modules)
+        if silent:
+            layers = "1 layer" if silent == 1 else f"{silent} layers"
+            text = (
+                f"The file of {preset.label} says no alpha for {layers}; the scale is taken as 1."
+            )
+            yield Notice(code="alpha_unsaid", field=f"loras.{preset.slug}", text=text)
 
 
 def _waiver_notices(draft: Draft) -> Iterator[Notice]:

@@ -78,3 +78,30 @@ def test_settings_that_are_too_long_are_refused(saved: Path, tmp_path: Path) -> 
     )
     with pytest.raises(LoraRefused, match=r"lora_adapter_metadata takes 30\d,\d+ bytes"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lora_bias", True),
+        ("use_qalora", True),
+        ("fan_in_fan_out", True),
+        ("init_lora_weights", "mica"),
+        ("kasa_config", {"beta": 1}),
+        ("of_a_future_peft", 3),
+    ],
+)
+def test_fields_that_are_not_known_to_be_harmless_are_refused(
+    saved: Path, tmp_path: Path, field: str, value: object
+) -> None:
+    path = with_metadata(saved, tmp_path / "a.safetensors", lambda f: f.update({field: value}))
+    with pytest.raises(LoraRefused, match=f"Its header asks for {field}="):
+        read(path)
+
+
+def test_whole_numbers_are_no_weights(saved: Path, tmp_path: Path) -> None:
+    path = rewrite(
+        saved, tmp_path / "a.safetensors", lambda own: {k: v.long() for k, v in own.items()}
+    )
+    with pytest.raises(LoraRefused, match="is I64, which no LoRA weights are"):
+        read(path)
