@@ -110,7 +110,7 @@ def tabs(opened: Page, suffix: str) -> None:
     shoot(opened, f"picture-{suffix}")
     opened.get_by_role("tab", name="Models").click()
     opened.locator("#catalogue").get_by_text("Pen & Ink (mini)").click()
-    opened.locator("#preset h3").wait_for()
+    opened.locator("#preset h3").first.wait_for()
     shoot(opened, f"models-{suffix}")
 
 
