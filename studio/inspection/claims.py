@@ -149,6 +149,9 @@ def read_json(metadata: Mapping[str, str], key: str) -> Any:
         return None
 
 
+_PARTS = frozenset({"unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3"})
+
+
 def adapter_settings(
     metadata: Mapping[str, str], components: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
@@ -174,7 +177,11 @@ def adapter_settings(
 
 
 def stray_settings(metadata: Mapping[str, str], components: Iterable[str]) -> tuple[str, ...]:
-    """The keys of ``lora_adapter_metadata`` that speak of none of ``components``."""
+    """The keys of ``lora_adapter_metadata`` that speak of none of ``components``.
+
+    What speaks of another part of a pipeline by its name says nothing of these, as long as
+    these are known by name themselves.
+    """
     everything = read_json(metadata, ADAPTER_METADATA)
     if not isinstance(everything, dict):
         return ()
@@ -182,4 +189,7 @@ def stray_settings(metadata: Mapping[str, str], components: Iterable[str]) -> tu
     if everything in settings.values():
         return ()
     used = {f"{component}.{key}" for component, fields in settings.items() for key in fields}
-    return tuple(key for key in everything if key not in used)
+    elsewhere = _PARTS if settings.keys() <= _PARTS else frozenset()
+    return tuple(
+        key for key in everything if key not in used and key.partition(".")[0] not in elsewhere
+    )

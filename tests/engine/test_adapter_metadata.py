@@ -50,17 +50,17 @@ def test_other_fields_of_a_models_own_file_count(
         read(path)
 
 
-def test_settings_of_a_part_that_is_not_there_are_refused(saved: Path, tmp_path: Path) -> None:
+def test_settings_of_an_unknown_part_are_refused(saved: Path, tmp_path: Path) -> None:
     def change(fields: dict[str, object]) -> None:
         own = {f"unet.{key}": value for key, value in fields.items()}
         fields.clear()
-        fields.update(own | {"text_encoder.lora_alpha": 1})
+        fields.update(own | {"prior.lora_alpha": 1})
 
     prefixed = rewrite(
         saved, tmp_path / "a.safetensors", lambda own: {f"unet.{k}": v for k, v in own.items()}
     )
     path = with_metadata(prefixed, tmp_path / "b.safetensors", change)
-    with pytest.raises(LoraRefused, match=r"no part it changes: 'text_encoder\.lora_alpha'\."):
+    with pytest.raises(LoraRefused, match=r"no part it changes: 'prior\.lora_alpha'\."):
         read(path)
 
 
