@@ -145,6 +145,8 @@ def test_two_pages_do_not_see_each_other(open_page: Open) -> None:
     first.locator("#lora-0").get_by_role("button", name="Remove").click()
     first.get_by_text("The last LoRA is gone").wait_for()
     first.get_by_label("Prompt", exact=True).fill("a cat on a red background")
+    # Generate runs only what the page has shown: pressed sooner, it would show the new plan first.
+    contract(first, "ready").get_by_text("a cat").wait_for()
     generate(first)
     assert second.get_by_label("Prompt", exact=True).input_value() == (
         "a rocket on a blue background"
