@@ -83,8 +83,16 @@ def settle(target: Path, data: bytes) -> None:
     Raises:
         OSError: when the disk does not take it; then nothing of it stays behind.
     """
-    if target.is_file():
-        return
+    if not target.is_file():
+        overwrite(target, data)
+
+
+def overwrite(target: Path, data: bytes) -> None:
+    """Write ``target`` durably in one step, over what is there.
+
+    Raises:
+        OSError: when the disk does not take it; then what was there stays, and nothing else.
+    """
     _make(target.parent)
     part = target.with_name(f".{target.name}.{os.getpid()}.{time.monotonic_ns()}{PART}")
     with ExitStack() as cleanup:

@@ -4,13 +4,13 @@ Entries are put in, replaced and taken out as a whole; the file is replaced in o
 that people write are never touched.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from studio import durable
 from studio.errors import PresetsError
 from studio.preset_files import read
 from studio.presets import LoraPreset, ModelPreset
@@ -85,12 +85,7 @@ class LocalPresets:
 
     def _write(self, whole: dict[str, list[Any]]) -> None:
         text = _HEADER + write_yaml({part: entries for part, entries in whole.items() if entries})
-        temporary = self.path.with_name(f".{self.path.name}.part")
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self.path)
+        durable.overwrite(self.path, text.encode("utf-8"))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

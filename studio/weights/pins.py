@@ -6,14 +6,13 @@ Unlike a cache it cannot be made again, so a broken file is an error and never r
 """
 
 import json
-import os
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from studio import durable
 from studio.errors import WeightsError
 
 WAIT_SECONDS = 30.0
@@ -99,16 +98,7 @@ class Pins:
 
     def _write(self, pins: dict[str, str]) -> None:
         text = json.dumps(pins, indent=1, sort_keys=True) + "\n"
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".pins-")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        durable.overwrite(self._path, text.encode("utf-8"))
 
     def _broken(self, why: str) -> WeightsError:
         return WeightsError(

@@ -5,10 +5,10 @@ Only a memory: a lost file costs another download, so a broken one counts as emp
 """
 
 import json
-import os
 import threading
 from pathlib import Path
 
+from studio import durable
 from studio.errors import WeightsError
 from studio.presets.rules import inside
 
@@ -45,11 +45,9 @@ class Places:
             WeightsError: the file cannot be written.
         """
         known = {**self.all(), key: inside(place)}
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        text = json.dumps(known, indent=1, sort_keys=True) + "\n"
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
-            temporary.replace(self._path)
+            durable.overwrite(self._path, text.encode("utf-8"))
         except OSError as error:
             raise WeightsError(
                 f"{self._path} cannot be written: {error.strerror or error}.",

@@ -10,7 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,16 +77,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     presets, outputs = folder / "presets", folder / "outputs"
     presets.mkdir()
     (presets / "hostile.yaml").write_text(PRESETS, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "SHARE": "0",
+    own = {
         "OUTPUTS": str(outputs),
         "STATE_DIR": str(outputs / ".state"),
         "PRESETS": str(presets),
+    }
+    with studio_at(folder, {"SHARE": "0", **own}) as url:
+        yield Server(url, outputs)
+
+
+@contextmanager
+def studio_at(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The address of a studio that runs in ``folder`` while this lasts, its output in ``log``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    always = {
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
         "DEVICE": "cpu",
         "PYTHONPATH": str(ROOT),
         "GRADIO_ANALYTICS_ENABLED": "False",
@@ -94,7 +103,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "app.py")],
-        env=environment,
+        env={**os.environ, **always, **environment},
         cwd=folder,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -102,7 +111,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}/"
     try:
         wait_for(url, process, folder / "log")
-        yield Server(url, outputs)
+        yield url
     finally:
         process.terminate()
         process.wait(20)

@@ -17,7 +17,7 @@ from torch import nn
 from studio.architecture import traits_of
 from studio.engine.clip import ClipReader, TextRead, probe_ids
 from studio.engine.families.family import Encoded
-from studio.engine.families.unet import ENCODERS, clip_skip, is_guided, probe_side
+from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
 from studio.engine.folder import Pipeline
 from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, fixed_noise
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TRAINED_CLIP_SKIP = 2
 
 
-class StableDiffusionXL:
+class StableDiffusionXL(GuidedUnet):
     """``StableDiffusionXLPipeline``: guidance is CFG, off at 1.0 and below (Turbo runs so)."""
 
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
@@ -77,20 +77,6 @@ class StableDiffusionXL:
         reads = ENCODERS[plan.prompt_encoder](readers, texts)
         receipts = tuple(receipt for read in reads for receipt in read.receipts)
         return Encoded(_arguments(reads, zeros), skip, receipts)
-
-    def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
-        del references
-        return {"guidance_scale": plan.settings.guidance_scale.value}
-
-    def guidance_used(self, pipeline: Pipeline, plan: RunPlan, passes: int) -> float:
-        del plan, passes
-        return float(pipeline.guidance_scale)
-
-    def latents_by_place(
-        self, pipeline: Pipeline, latents: torch.Tensor, width: int, height: int
-    ) -> torch.Tensor:
-        del pipeline, width, height
-        return latents[0]
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         vae = pipeline.vae

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from studio.architecture import traits_of
 from studio.engine.clip import ClipReader, probe_ids
 from studio.engine.families.family import Encoded
-from studio.engine.families.unet import ENCODERS, clip_skip, is_guided, probe_side
+from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
 from studio.engine.folder import Pipeline
 from studio.engine.offload import device_of
 from studio.engine.probing import TIMESTEP, fixed_noise
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class StableDiffusion:
+class StableDiffusion(GuidedUnet):
     """``StableDiffusionPipeline``: guidance is CFG, off at 1.0 and below."""
 
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
@@ -42,20 +42,6 @@ class StableDiffusion:
         (read,) = ENCODERS[plan.prompt_encoder](readers, texts)
         arguments = {"prompt_embeds": read.prompt, "negative_prompt_embeds": read.negative}
         return Encoded(arguments, skip, read.receipts)
-
-    def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
-        del references
-        return {"guidance_scale": plan.settings.guidance_scale.value}
-
-    def guidance_used(self, pipeline: Pipeline, plan: RunPlan, passes: int) -> float:
-        del plan, passes
-        return float(pipeline.guidance_scale)
-
-    def latents_by_place(
-        self, pipeline: Pipeline, latents: torch.Tensor, width: int, height: int
-    ) -> torch.Tensor:
-        del pipeline, width, height
-        return latents[0]
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
         vae = pipeline.vae

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from studio.engine.clip import ClipReader, TextRead, Texts, encode_native
 from studio.engine.compel_text import encode_compel
+from studio.engine.folder import Pipeline
 from studio.errors import ContractBroken
 from studio.plan import RunPlan
 from studio.request import PromptEncoder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SMALLEST_SIDE = 8
 """Latents of the probe's side, where the UNet needs no more to halve it."""
@@ -42,3 +48,21 @@ def is_guided(unet: Any, guidance_scale: float) -> bool:
 def probe_side(unet: Any) -> int:
     """Rows and columns of the smallest latents that pass through the UNet."""
     return max(SMALLEST_SIDE, int(2 ** (len(unet.config.block_out_channels) - 1)))
+
+
+class GuidedUnet:
+    """What both families answer alike: guidance is CFG, and latents lie as pictures do."""
+
+    def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
+        del references
+        return {"guidance_scale": plan.settings.guidance_scale.value}
+
+    def guidance_used(self, pipeline: Pipeline, plan: RunPlan, passes: int) -> float:
+        del plan, passes
+        return float(pipeline.guidance_scale)
+
+    def latents_by_place(
+        self, pipeline: Pipeline, latents: torch.Tensor, width: int, height: int
+    ) -> torch.Tensor:
+        del pipeline, width, height
+        return latents[0]
