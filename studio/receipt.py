@@ -53,10 +53,10 @@ class BaseProof(Contract):
     bit-identical.
 
     Attributes:
-        fresh: measured in this run; else carried over from an earlier run on the same
-            resident pipeline, in which since then no LoRA was loaded or removed and no weight
-            of the base was replaced or written. A run without LoRAs carries over no proof that
-            is older than a switch.
+        fresh: measured in this run; else carried over from an earlier measurement on the same
+            resident pipeline, in which no weight of the base was replaced or written since. A
+            run without LoRAs carries over no proof that is older than a LoRA's coming, going
+            or being switched on.
     """
 
     loaded: str

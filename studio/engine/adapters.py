@@ -17,7 +17,7 @@ from studio.engine.admission import MakeRoom, WantedLora, admit
 from studio.engine.device import named_errors
 from studio.engine.probe import read_probe, relative_change
 from studio.engine.resident import Adapter, Proof, ResidentBase
-from studio.engine.state import base_state, lora_state
+from studio.engine.state import Survey, lora_state, survey
 from studio.errors import ContractBroken, LoraRefused
 from studio.receipt import BaseProof, ComponentReceipt, LoraReceipt
 
@@ -61,17 +61,18 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
             text = "It is in memory with another waiver than this plan's."
             raise LoraRefused(lora.slug, (text,), "Resolve the request again.")
     scales = _scales(base, wanted)
+    found = survey(base.pipeline)
     done = False
     try:
         with named_errors(base.device, "the probe"):
-            proof = _prove_base(base, wanted)
-            alone = _alone(base, wanted)
-            _switch(base, wanted, scales)
-            effect = _effect(base, wanted) if wanted else None
+            proof = _prove_base(base, wanted, found)
+            alone = _alone(base, wanted, found.layers)
+            _switch(base, wanted, scales, found.layers)
+            effect = _effect(base, wanted, found.layers) if wanted else None
         done = True
     finally:
         if not done:
-            injected.activate(base.pipeline, {})
+            injected.activate(found.layers, {})
     return LoraSet(tuple(wanted), scales, resident, proof, effect, alone)
 
 
@@ -81,7 +82,7 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
     Raises:
         ContractBroken: a module holds another LoRA or another scale than was set.
     """
-    found = injected.read_active(base.pipeline)
+    found = injected.read_active(injected.lora_layers(base.pipeline))
     _demand(found, loras.scales)
     lines = []
     for lora in sorted(loras.wanted, key=lambda lora: lora.slug):
@@ -160,25 +161,24 @@ def _demand(found: Mapping[injected.Place, float], wanted: Mapping[injected.Plac
         )
 
 
-def _prove_base(base: ResidentBase, wanted: Sequence[WantedLora]) -> BaseProof:
+def _prove_base(base: ResidentBase, wanted: Sequence[WantedLora], found: Survey) -> BaseProof:
     """With every LoRA off, the base computes what it did when it was loaded, to the bit.
 
-    Measured with one call of the probe, or carried over: switching LoRAs touches no weight of
-    the base (they are never fused), so a proof holds while those weights are neither replaced
-    nor written and no LoRA comes or goes. A run without LoRAs is the arm that others are
-    compared with: it carries over no proof that is older than a switch.
+    Measured with one call of the probe, or carried over: LoRAs are put around the base's
+    modules and never fused, so a proof holds while no weight of the base is replaced or
+    written. A run without LoRAs is the arm that others are compared with: it carries over no
+    proof that is older than a LoRA's coming, going or being switched on.
 
     Raises:
         ContractBroken: it does not; ``base.spoiled`` is set.
     """
-    state = base_state(base.pipeline)
     proof = base.proof
-    fresh = proof is None or proof.state != state
+    fresh = proof is None or proof.state != found.base
     if proof is not None and not wanted:
-        fresh = fresh or proof.switched or bool(injected.read_active(base.pipeline))
+        fresh = fresh or proof.touched or bool(injected.read_active(found.layers))
     if fresh:
         base.proof = None
-        injected.activate(base.pipeline, {})
+        injected.activate(found.layers, {})
         digest = read_probe(base.family, base.pipeline).digest
         if digest != base.loaded.digest:
             base.spoiled = "its output without LoRAs has changed"
@@ -186,25 +186,30 @@ def _prove_base(base: ResidentBase, wanted: Sequence[WantedLora]) -> BaseProof:
                 f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
                 "The base was dropped from memory; run it again and it is loaded anew.",
             )
-        proof = base.proof = Proof(base_state(base.pipeline), digest)
+        # Looked through anew: offloading moves weights with every call.
+        proof = base.proof = Proof(survey(base.pipeline).base, digest)
     assert proof is not None
     return BaseProof(loaded=base.loaded.digest, now=proof.digest, fresh=fresh)
 
 
 def _switch(
-    base: ResidentBase, wanted: Sequence[WantedLora], scales: Mapping[injected.Place, float]
+    base: ResidentBase,
+    wanted: Sequence[WantedLora],
+    scales: Mapping[injected.Place, float],
+    layers: Sequence[injected.Layer],
 ) -> None:
     """Make the set the active one, unless it is, and read it back."""
-    if not injected.differences(injected.read_active(base.pipeline), scales):
+    if not injected.differences(injected.read_active(layers), scales):
         return
-    assert base.proof is not None
-    base.proof.switched = True
+    base.touch()
     strengths = {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
-    injected.activate(base.pipeline, strengths)
-    _demand(injected.read_active(base.pipeline), scales)
+    injected.activate(layers, strengths)
+    _demand(injected.read_active(layers), scales)
 
 
-def _alone(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[str, float]:
+def _alone(
+    base: ResidentBase, wanted: Sequence[WantedLora], layers: Sequence[injected.Layer]
+) -> dict[str, float]:
     """The effect of each LoRA that is on, by itself: beside another, one that changes nothing
     would not be seen. A single one is its set.
 
@@ -216,19 +221,21 @@ def _alone(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[str, float]
     found = {}
     for lora in wanted:
         if lora.strength:
-            _switch(base, (lora,), _scales(base, (lora,)))
-            found[lora.sha256] = _effect(base, (lora,))
+            _switch(base, (lora,), _scales(base, (lora,)), layers)
+            found[lora.sha256] = _effect(base, (lora,), layers)
     return found
 
 
-def _effect(base: ResidentBase, wanted: Sequence[WantedLora]) -> float:
+def _effect(
+    base: ResidentBase, wanted: Sequence[WantedLora], layers: Sequence[injected.Layer]
+) -> float:
     """What the set changes in the probe's output, measured once for each state.
 
     Raises:
         LoraRefused: nothing, or it makes numbers that are not finite.
     """
     assert base.proof is not None  # made or found good in this same call
-    state = (base.proof.state, lora_state(base.pipeline))
+    state = (base.proof.state, lora_state(layers))
     known = base.effects.get(state)
     if known is not None:
         return known

@@ -56,7 +56,7 @@ def admit(
     layers = build(lora.slug, targets, base.dtype)
     make_room(_bytes(layers), base, needed)
     name = f"studio_{lora.sha256}"
-    base.proof = None
+    base.touch()
     base.spoiled = "a LoRA that failed to load has changed it"
     try:
         size = _inject(base, lora, name, layers)
@@ -104,7 +104,7 @@ def _roll_back(base: ResidentBase, name: str, error: BaseException) -> None:
     try:
         with named_errors(base.device, "taking the LoRA out again"):
             injected.remove(base.pipeline, name)
-            injected.activate(base.pipeline, {})
+            injected.activate(injected.lora_layers(base.pipeline), {})
             digest = read_probe(base.family, base.pipeline).digest
     except (StudioError, RuntimeError, ValueError, LookupError) as further:
         error.add_note(f"Taking the LoRA out again failed too: {further}")

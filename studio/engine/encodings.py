@@ -13,7 +13,7 @@ from studio.engine.families import Encoded
 from studio.engine.libraries import listen
 from studio.engine.prompts import encode
 from studio.engine.resident import ResidentBase
-from studio.engine.state import base_state, lora_state
+from studio.engine.state import lora_state, survey
 from studio.plan import RunPlan
 
 if TYPE_CHECKING:
@@ -60,10 +60,11 @@ def _key(base: ResidentBase, loras: LoraSet, plan: RunPlan) -> str:
     """Changes with the words, what shapes their reading, and every weight they pass."""
     read_by_lora = any(component != base.denoiser for component, _, _ in loras.scales)
     settings = plan.settings.model_dump(mode="json", exclude=set(_NOT_READ))
+    found = survey(base.pipeline)
     return fingerprint(
         {
-            "state": base_state(base.pipeline),
-            "loras": lora_state(base.pipeline) if read_by_lora else "",
+            "state": found.base,
+            "loras": lora_state(found.layers) if read_by_lora else "",
             "texts": [plan.prompt.text, plan.prompt.negative_text],
             "encoder": plan.prompt_encoder.value,
             "mode": plan.mode.value if plan.references else "",

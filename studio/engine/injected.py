@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 import torch
 from peft.tuners.lora import Conv2d, Linear, LoraLayer
@@ -22,6 +23,8 @@ from studio.engine.folder import Pipeline
 
 Place = tuple[str, str, str]
 """(component, module, adapter name)."""
+Layer = tuple[str, str, LoraLayer]
+"""(component, module, the layer around it)."""
 
 
 def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -33,7 +36,7 @@ def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     while waiting:
         name, module = waiting.pop()
         yield name, module
-        if not isinstance(module, LoraLayer):
+        if not is_lora_layer(module):
             prefix = f"{name}." if name else ""
             # Their dictionary itself: named_children would look for repeated ones each time.
             for child, part in reversed(module._modules.items()):
@@ -41,20 +44,29 @@ def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
                     waiting.append((prefix + child, part))
 
 
-def lora_layers(pipeline: Pipeline) -> Iterator[tuple[str, str, LoraLayer]]:
-    """(component, module name, layer) of every wrapped module."""
+def is_lora_layer(module: nn.Module) -> TypeGuard[LoraLayer]:
+    """Whether it wraps a module of the base; ``isinstance`` would take most of a look through a
+    base, since peft's class is abstract."""
+    return LoraLayer in type(module).__mro__
+
+
+def lora_layers(pipeline: Pipeline) -> Iterator[Layer]:
+    """Every wrapped module."""
     for component, model in components_of(pipeline).items():
         for name, module in modules_of(model):
-            if isinstance(module, LoraLayer):
+            if is_lora_layer(module):
                 yield component, name, module
 
 
-def activate(pipeline: Pipeline, strengths: Mapping[str, float]) -> None:
+def activate(layers: Iterable[Layer], strengths: Mapping[str, float]) -> None:
     """Make exactly these adapters (name → strength) active everywhere; empty means none.
 
     A module that none of them touches is disabled, so that it runs the base's own layer.
+
+    Args:
+        layers: all of a pipeline's.
     """
-    for _, _, layer in lora_layers(pipeline):
+    for _, _, layer in layers:
         here = [name for name in strengths if name in layer.lora_A]
         # What peft's set_adapter and enable_adapters set; they would also go through every
         # resident adapter's weights, to say again that none of them is trained.
@@ -64,14 +76,19 @@ def activate(pipeline: Pipeline, strengths: Mapping[str, float]) -> None:
             layer.set_scale(name, strengths[name])
 
 
-def read_active(pipeline: Pipeline) -> dict[Place, float]:
-    """Where which adapter is at work, with its effective scale, as the modules hold it."""
+def read_active(layers: Iterable[Layer]) -> dict[Place, float]:
+    """Where which adapter is at work, with its effective scale, as the modules hold it.
+
+    Args:
+        layers: all of a pipeline's.
+    """
     found: dict[Place, float] = {}
-    for component, module, layer in lora_layers(pipeline):
+    for component, module, layer in layers:
         if layer.disable_adapters:
             continue
+        held = layer.lora_A._modules
         for name in layer.active_adapters:
-            if name in layer.lora_A:
+            if name in held:
                 found[component, module, name] = float(layer.scaling[name])
     return found
 
@@ -163,8 +180,15 @@ def _enter(layer: LoraLayer, name: str, built: Built) -> None:
 
 def parts_of(layer: LoraLayer, name: str) -> tuple[torch.Tensor, ...]:
     """The adapter's weights in one layer, in a fixed order."""
-    modules = (layer.lora_A[name], layer.lora_B[name])
-    return tuple(weight for module in modules for weight in module.parameters())
+    modules = (layer.lora_A._modules[name], layer.lora_B._modules[name])
+    return tuple(weight for module in modules for weight in _weights(module))
+
+
+def _weights(module: nn.Module) -> Iterable[torch.Tensor]:
+    """As ``parameters``, which takes its time even where there is nothing inside."""
+    if module._modules:
+        return module.parameters()
+    return (weight for weight in module._parameters.values() if weight is not None)
 
 
 def check_weights(pipeline: Pipeline, name: str, layers: Sequence[Built]) -> tuple[str, ...]:

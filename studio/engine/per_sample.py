@@ -58,15 +58,12 @@ def scaled_per_sample(
     Raises:
         ContractBroken: after the call a layer holds other scales than were set.
     """
-    layers = {
-        (component, module): layer
-        for component, module, layer in injected.lora_layers(pipeline)
-        if component == denoiser
-    }
+    every = tuple(injected.lora_layers(pipeline))
+    layers = {(part, module): layer for part, module, layer in every if part == denoiser}
     places = sorted({place for scales in samples for place in scales if place[0] == denoiser})
     wanted = {place: PerSample([scales.get(place, 0.0) for scales in samples]) for place in places}
     before = {place: layers[place[:2]].scaling[place[2]] for place in places}
-    injected.activate(pipeline, {})
+    injected.activate(every, {})
     try:
         for place, scale in wanted.items():
             _switch_on(layers[place[:2]], place[2], scale)
@@ -82,7 +79,7 @@ def scaled_per_sample(
     finally:
         for place, scaling in before.items():
             layers[place[:2]].scaling[place[2]] = scaling
-        injected.activate(pipeline, {})
+        injected.activate(every, {})
 
 
 def _switch_on(layer: LoraLayer, name: str, scale: PerSample) -> None:

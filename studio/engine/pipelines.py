@@ -17,7 +17,8 @@ from studio.engine.injected import remove
 from studio.engine.loaders import BaseSource, estimate, load_pipeline
 from studio.engine.offload import device_bytes, place_pipeline
 from studio.engine.probe import read_probe
-from studio.engine.resident import Adapter, BaseKey, ResidentBase
+from studio.engine.resident import Adapter, BaseKey, Proof, ResidentBase
+from studio.engine.state import survey
 from studio.errors import BaseRefused, OutOfMemory
 from studio.hardware import automatic_budget, main_memory
 from studio.placement import Offload
@@ -113,6 +114,7 @@ class PipelineManager:
             loaded=reading,
             messages=heard,
             places=dict(source.places),
+            proof=Proof(survey(pipeline).base, reading.digest),
         )
 
     def used(self) -> int:
@@ -194,7 +196,7 @@ class PipelineManager:
         """Take one LoRA out of a base."""
         adapter = base.adapters.pop(sha256)
         remove(base.pipeline, adapter.name)
-        base.proof = None
+        base.touch()
         return adapter
 
     def release(self, session: str) -> int:

@@ -48,14 +48,14 @@ class Proof:
     """That with every LoRA off the base computes what it did when it was loaded.
 
     Attributes:
-        state: of the base's own weights, which it holds for (``state.base_state``).
+        state: of the base's own weights, which it holds for (``Survey.base``).
         digest: of the probe, as read then.
-        switched: whether a LoRA was switched on since.
+        touched: whether a LoRA came, went or was switched on since.
     """
 
     state: str
     digest: str
-    switched: bool = False
+    touched: bool = False
 
 
 @dataclass(slots=True)
@@ -75,7 +75,8 @@ class ResidentBase:
         places: the paths that went into it, by the names that records give them.
         loaded: the probe's reading before any LoRA was near.
         adapters: resident LoRAs by the SHA-256 of their file.
-        proof: None before the first one, and after a LoRA came or went.
+        proof: the latest one, the first of which is the reading at its loading; None while a
+            new one is made.
         effects: (state of the base, of the LoRAs at work) → measured effect; the latest ones.
         encodings: prompts as they were read lately (see ``encodings``).
         spoiled: why this pipeline must not be used again; None while it may.
@@ -109,6 +110,11 @@ class ResidentBase:
         if len(self.effects) >= EFFECTS:
             self.effects.pop(next(iter(self.effects)))
         self.effects[state] = effect
+
+    def touch(self) -> None:
+        """Say that a LoRA comes, goes or is switched on: the next base run is proven anew."""
+        if self.proof is not None:
+            self.proof.touched = True
 
     @property
     def total(self) -> int:

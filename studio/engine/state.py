@@ -9,31 +9,57 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from studio.engine.components import components_of
 from studio.engine.folder import Pipeline
-from studio.engine.injected import lora_layers, modules_of, parts_of
+from studio.engine.injected import Layer, is_lora_layer, lora_layers, modules_of, parts_of
 from studio.engine.offload import kept_weight
 
 
-def base_state(pipeline: Pipeline) -> str:
-    """Changes when a weight of the denoiser or a text encoder is replaced or written, or a
-    LoRA is merged into one. LoRAs that come, go or are switched do not change it."""
-    merged = [tuple(layer.merged_adapters) for _, _, layer in lora_layers(pipeline)]
-    return _digest(_known(_base_weights(pipeline)), [each for each in merged if each])
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One look through a pipeline, which costs most of a switch.
+
+    Attributes:
+        base: changes when a weight of the denoiser or a text encoder is replaced or written,
+            or a LoRA is merged into one. LoRAs that come, go or are switched do not change it.
+        layers: every LoRA layer; the same ones until a LoRA comes or goes.
+    """
+
+    base: str
+    layers: tuple[Layer, ...]
 
 
-def lora_state(pipeline: Pipeline) -> str:
-    """Changes when another set of LoRAs is at work, at other scales or with other weights."""
+def survey(pipeline: Pipeline) -> Survey:
+    """The base's state and its LoRA layers, as the modules are now."""
+    layers: list[Layer] = []
+    known: list[tuple[int, int]] = []
+    for component, model in components_of(pipeline).items():
+        for name, module in modules_of(model):
+            if is_lora_layer(module):
+                layers.append((component, name, module))
+                known += _known(_own(module.get_base_layer()))
+            else:
+                known += _known(_own(module))
+    merged = [tuple(layer.merged_adapters) for _, _, layer in layers]
+    return Survey(_digest(known, [each for each in merged if each]), tuple(layers))
+
+
+def lora_state(layers: Iterable[Layer]) -> str:
+    """Changes when another set of LoRAs is at work, at other scales or with other weights.
+
+    Args:
+        layers: all of a pipeline's.
+    """
     at_work = [
         (component, module, name, layer.scaling[name], *_known(parts_of(layer, name)))
-        for component, module, layer in lora_layers(pipeline)
+        for component, module, layer in layers
         if not layer.disable_adapters
         for name in layer.active_adapters
-        if name in layer.lora_A
+        if name in layer.lora_A._modules
     ]
     return _digest(at_work)
 
@@ -46,13 +72,6 @@ def adapter_state(pipeline: Pipeline, names: frozenset[str]) -> str:
         for name in layer.lora_A
         if name in names
     )
-
-
-def _base_weights(pipeline: Pipeline) -> Iterator[Tensor]:
-    for model in components_of(pipeline).values():
-        for _, module in modules_of(model):
-            base = module.get_base_layer() if isinstance(module, LoraLayer) else module
-            yield from _own(base)
 
 
 def _own(module: nn.Module) -> Iterator[Tensor]:

@@ -91,10 +91,12 @@ def _proof_row(receipt: Receipt) -> Html:
     said = (
         "bit-identical with every LoRA off" if proof.holds else "not the output it was loaded with"
     )
+    when = "measured in this run" if proof.fresh else "measured before; no weight written since"
     return _row(
         "Base",
         proof.holds,
         span("", said),
+        span("ls-origin", when),
         tag("code", words.short_hash(proof.now), title=proof.now),
     )
 

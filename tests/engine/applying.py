@@ -34,7 +34,7 @@ def apply(
     injected.inject(pipeline, NAME, layers, torch.device("cpu"))
     try:
         assert injected.check_weights(pipeline, NAME, layers) == ()
-        injected.activate(pipeline, {NAME: strength})
+        injected.activate(injected.lora_layers(pipeline), {NAME: strength})
         yield targets
     finally:
         injected.remove(pipeline, NAME)

@@ -223,7 +223,7 @@ def test_two_kinds_on_one_module_add_up(tmp_path: Path) -> None:
     for name, path in (("a", first), ("b", second)):
         layers = build(name, fit_to_base(read(path), pipeline), torch.float32)
         injected.inject(pipeline, name, layers, torch.device("cpu"))
-    injected.activate(pipeline, {"a": 0.5, "b": 1.0})
+    injected.activate(lora_layers(pipeline), {"a": 0.5, "b": 1.0})
     generator = torch.Generator().manual_seed(9)
     for _, name, layer in lora_layers(pipeline):
         base = layer.get_base_layer()

@@ -82,17 +82,17 @@ def test_a_written_weight_is_noticed_where_it_is_kept(
     tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
     """Between calls the modules' own weights have no storage that could be looked at."""
-    from studio.engine.state import base_state
+    from studio.engine.state import survey
 
     manager = PipelineManager(CPU, 10**12)
     base = manager.acquire(
         base_identity(tiny_base), tiny_base, "float32", offload=Offload.SEQUENTIAL
     )
     assert base.pipeline.unet.conv_in.weight.is_meta
-    before = base_state(base.pipeline)
-    assert base_state(base.pipeline) == before
+    before = survey(base.pipeline).base
+    assert survey(base.pipeline).base == before
     base.pipeline.unet.conv_in._hf_hook.weights_map["weight"].add_(1)
-    assert base_state(base.pipeline) != before
+    assert survey(base.pipeline).base != before
 
 
 def test_what_is_on_the_device_and_what_in_main_memory(tiny_base: Path) -> None:

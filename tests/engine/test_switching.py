@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from studio.engine import Engine
-from studio.errors import LoraRefused
+from studio.errors import ContractBroken, LoraRefused
 from tests import tiny
 from tests.plans import make_job, pictures, pixels
 
@@ -88,7 +88,7 @@ def test_an_unchanged_set_carries_its_measurement_over(
 ) -> None:
     lora = (tiny_loras["plain"], 1.0)
     first, second = (pictures(engine, make_job(tiny_base, lora))[0].receipt for _ in range(2))
-    assert (first.base_proof.fresh, second.base_proof.fresh) == (True, False)
+    assert (first.base_proof.fresh, second.base_proof.fresh) == (False, False)
     assert first.effect == second.effect
     assert engine._manager is not None
     (base,) = engine._manager._bases.values()
@@ -175,7 +175,8 @@ def test_a_hundred_switches_do_not_grow_anything(
 def test_a_switch_carries_the_proof_over_and_the_base_arm_does_not(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
-    """A switch touches no weight of the base; what is compared with it is proven anew."""
+    """Neither a load nor a switch touches a weight of the base; what LoRAs are compared with is
+    proven anew after either."""
     sets = {
         "plain": ((tiny_loras["plain"], 1.0),),
         "weak": ((tiny_loras["plain"], 0.5),),
@@ -188,11 +189,37 @@ def test_a_switch_carries_the_proof_over_and_the_base_arm_does_not(
         assert made.receipt.base_proof.holds
         return made.receipt.base_proof.fresh
 
-    assert [fresh(name) for name in ("plain", "text")] == [True, True], "each was loaded"
+    assert not fresh("base"), "nothing has been near it since it was loaded and read"
+    assert [fresh(name) for name in ("plain", "text")] == [False, False], "each was loaded"
     assert [fresh(name) for name in ("plain", "weak", "text")] == [False, False, False]
     assert [fresh(name) for name in ("base", "base", "plain", "base")] == [
         True, False, False, True,
     ]  # fmt: skip
+
+
+def test_a_load_that_writes_into_the_base_is_measured_and_dropped(
+    engine: Engine,
+    tiny_base: Path,
+    tiny_loras: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The proof is carried over a load only while no weight of the base was written."""
+    from studio.engine import injected
+
+    before = pixels(engine, tiny_base)
+    real = injected.inject
+
+    def writing(pipeline: Any, *given: Any) -> int:
+        size = real(pipeline, *given)
+        pipeline.unet.conv_in.weight.detach()[0, 0, 0, 0] += 1
+        return size
+
+    monkeypatch.setattr(injected, "inject", writing)
+    with pytest.raises(ContractBroken, match="not bit-identical"):
+        pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0)))
+    assert engine.memory().bases == ()
+    monkeypatch.undo()
+    assert pixels(engine, tiny_base) == before
 
 
 def test_an_effect_is_measured_once_for_each_state(
