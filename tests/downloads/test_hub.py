@@ -244,7 +244,7 @@ def test_each_refusal_has_its_name(
     assert word in str(caught.value)
 
 
-def test_which_file_is_asked_for_where_there_are_several(
+def test_fact_14_which_file_is_asked_for_where_there_are_several(
     downloads: Downloads, lora_repository: str, site: Site
 ) -> None:
     site.repositories[lora_repository]["other.safetensors"] = LORA

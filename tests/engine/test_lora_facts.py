@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from studio.engine import Engine
-from studio.engine.injected import lora_layers
+from studio.engine.adapters import receipts, set_loras
+from studio.engine.injected import differences, lora_layers
+from studio.engine.resident import ResidentBase
 from studio.errors import ContractBroken, LoraRefused, WeightsError
 from tests import tiny
 from tests.plans import make_job, pictures, pixels
@@ -121,6 +123,14 @@ def test_is_refused_before_the_load(
 ) -> None:
     source, change, evidence = BROKEN[name]
     refused(tiny.rewrite(tiny_loras[source], tmp_path / "broken.safetensors", change), evidence)
+
+
+def _base(engine: Engine) -> ResidentBase:
+    """The one that is resident."""
+    manager = engine._manager
+    assert manager is not None
+    (base,) = manager._bases.values()
+    return base
 
 
 def _wrapped(engine: Engine) -> list[str]:
@@ -264,6 +274,55 @@ def test_text_encoder_alone(
     assert made.receipt.effect > 0
 
 
+def test_fact_03_no_adapters_name_is_part_of_anothers(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """diffusers finds an adapter's keys by its name inside theirs, and warns of the others'."""
+    short, long = tmp_path / "a.safetensors", tmp_path / "aa.safetensors"
+    short.write_bytes(tiny_loras["plain"].read_bytes())
+    long.write_bytes(tiny_loras["text"].read_bytes())
+    for wanted in (((long, 1.0),), ((short, 1.0), (long, 1.0))):
+        (made,) = pictures(engine, make_job(tiny_base, *wanted))
+        assert made.receipt.warnings == ()
+    names = {name for *_, layer in lora_layers(_base(engine).pipeline) for name in layer.lora_A}
+    assert len(names) == 2
+    assert len({len(name) for name in names}) == 1
+
+
+def test_fact_14_a_lora_that_is_not_there_cannot_be_taken_out(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """``delete_adapters`` accepts any name."""
+    pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+    assert engine._manager is not None
+    with pytest.raises(KeyError):
+        engine._manager.drop_adapter(_base(engine), "0" * 64)
+    assert engine.memory().loras == 1
+
+
+def test_fact_14_a_lora_that_stays_on_is_noticed(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """``disable_lora`` never says whether it did; here it is read back from each module."""
+    job = make_job(tiny_base, (tiny_loras["plain"], 1.0))
+    pictures(engine, job)
+    base = _base(engine)
+    assert engine._manager is not None
+    off = set_loras(base, (), engine._manager.make_room)
+    assert receipts(base, off) == ()
+    *_, (_, module, layer) = lora_layers(base.pipeline)
+    layer.set_adapter(list(layer.lora_A))
+    layer.enable_adapters(True)
+    with pytest.raises(ContractBroken, match=f"{module} has a LoRA too many"):
+        receipts(base, off)
+
+
+def test_fact_14_a_place_that_is_not_there_is_noticed() -> None:
+    """Weights for a component that the pipeline has not are accepted without a word."""
+    (line,) = differences({}, {("text_encoder_9", "layer", "a"): 1.0})
+    assert line == "text_encoder_9.layer has no LoRA."
+
+
 def test_fact_15_a_file_that_does_not_fit_leaves_no_other_at_work(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -283,12 +342,28 @@ def test_fact_16_a_fused_pipeline_is_noticed_and_dropped(
     """Nobody fuses here; if something did, the base proof would say so."""
     before = pixels(engine, tiny_base)
     pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
-    manager = engine._manager
-    assert manager is not None
-    (base,) = manager._bases.values()
+    base = _base(engine)
     base.pipeline.fuse_lora()
     base.pipeline.unload_lora_weights()
     base.adapters.clear()
+    with pytest.raises(ContractBroken, match="not bit-identical"):
+        pictures(engine, make_job(tiny_base))
+    assert engine.memory().bases == ()
+    assert pixels(engine, tiny_base) == before
+
+
+def test_fact_16_weights_that_a_fuse_left_behind_are_noticed(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """Unfused, a pipeline says that nothing is merged, and its weights are not what they were."""
+    before = pixels(engine, tiny_base)
+    pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
+    base = _base(engine)
+    kept = {name: weight.clone() for name, weight in base.pipeline.unet.state_dict().items()}
+    base.pipeline.fuse_lora()
+    base.pipeline.unfuse_lora()
+    now = base.pipeline.unet.state_dict()
+    assert any(not torch.equal(now[name], weight) for name, weight in kept.items())
     with pytest.raises(ContractBroken, match="not bit-identical"):
         pictures(engine, make_job(tiny_base))
     assert engine.memory().bases == ()
@@ -321,9 +396,7 @@ def test_not_atomic_2_and_3_offload_hooks_stay_as_they_are(
     from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 
     before = pixels(engine, tiny_base)
-    manager = engine._manager
-    assert manager is not None
-    (base,) = manager._bases.values()
+    base = _base(engine)
     hook = AlignDevicesHook(execution_device="cpu")
     add_hook_to_module(base.pipeline.unet, hook)
     bad = tiny.rewrite(tiny_loras["text"], tmp_path / "bad.safetensors", _with("B.weight", _nan))
