@@ -132,9 +132,11 @@ def show_receipt(console: Console, finished: Finished) -> None:
 
 
 def _proof(receipt: Receipt) -> str:
-    if receipt.base_proof.holds:
-        return "proven: bit-identical to when it was loaded"
-    return "not proven: its output changed since it was loaded"
+    if not receipt.base_proof.holds:
+        return "not proven: its output changed since it was loaded"
+    if receipt.base_proof.fresh:
+        return "proven: bit-identical to when it was loaded, measured in this run"
+    return "proven: no weight of it was written since it was last measured"
 
 
 def _effect(receipt: Receipt) -> list[tuple[str, str]]:

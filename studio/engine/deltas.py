@@ -102,6 +102,10 @@ class Factor(Delta):
         self.bias = None if bias is None else _frozen(bias)
         self._operation = operation
 
+    @property
+    def weight(self) -> Tensor:
+        return self.kernel
+
     def forward(self, x: Tensor) -> Tensor:
         return self._operation(x, self.kernel, self.bias)
 

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard
 
 import torch
-from peft.tuners.lora import Conv2d, Linear, LoraLayer
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from studio.engine.building import Built
 from studio.engine.components import components_of
 from studio.engine.folder import Pipeline
+from studio.engine.wrapping import enter, wrapped
 
 Place = tuple[str, str, str]
 """(component, module, adapter name)."""
@@ -126,56 +127,8 @@ def inject(pipeline: Pipeline, name: str, layers: Sequence[Built], device: torch
                 weight.data = moved[known]
     models = components_of(pipeline)
     for built in layers:
-        layer = _wrapped(models[built.component], built.module)
-        _enter(layer, name, built)
+        enter(wrapped(models[built.component], built.module), name, built)
     return sum(weight.nbytes for weight in moved.values())
-
-
-def _wrapped(model: nn.Module, name: str) -> LoraLayer:
-    """The module as a LoRA layer; a plain one is wrapped in place."""
-    module = model.get_submodule(name)
-    if isinstance(module, LoraLayer):
-        return module
-    kind = _EmptyConv2d if isinstance(module, nn.Conv2d) else _EmptyLinear
-    wrapper = kind(module)
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, wrapper)
-    return wrapper
-
-
-class _EmptyLinear(Linear):  # type: ignore[misc]  # peft has no types
-    """peft's layer around a module, without its constructor's first adapter; switched off."""
-
-    def __init__(self, base: nn.Module) -> None:
-        nn.Module.__init__(self)
-        LoraLayer.__init__(self, base)
-        self.fan_in_fan_out = self.is_target_conv_1d_layer = False
-        self._active_adapter: list[str] = []
-        self._disable_adapters = True
-
-
-class _EmptyConv2d(Conv2d):  # type: ignore[misc]
-    """The same for a convolution."""
-
-    def __init__(self, base: nn.Module) -> None:
-        nn.Module.__init__(self)
-        LoraLayer.__init__(self, base)
-        self._kernel_dim = 4
-        self.conv_fn = nn.functional.conv2d
-        self._active_adapter: list[str] = []
-        self._disable_adapters = True
-
-
-def _enter(layer: LoraLayer, name: str, built: Built) -> None:
-    """What peft's ``update_layer`` does, without drawing weights that are then replaced."""
-    layer.r[name] = built.rank
-    layer.lora_alpha[name] = built.scale * built.rank
-    layer.scaling[name] = built.scale
-    layer.lora_dropout[name] = nn.Identity()
-    layer.lora_A[name] = built.down
-    layer.lora_B[name] = built.up
-    layer.use_rslora[name] = layer.use_dora[name] = False
-    layer.lora_bias[name] = getattr(built.up, "bias", None) is not None
 
 
 def parts_of(layer: LoraLayer, name: str) -> tuple[torch.Tensor, ...]:

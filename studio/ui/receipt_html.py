@@ -88,15 +88,16 @@ def _lora_row(lora: LoraReceipt, label: str) -> Html:
 
 def _proof_row(receipt: Receipt) -> Html:
     proof = receipt.base_proof
-    said = (
-        "bit-identical with every LoRA off" if proof.holds else "not the output it was loaded with"
-    )
-    when = "measured in this run" if proof.fresh else "measured before; no weight written since"
+    if not proof.holds:
+        said = "not the output it was loaded with"
+    elif proof.fresh:
+        said = "bit-identical with every LoRA off, measured in this run"
+    else:
+        said = "no weight of it was written since it was proven"
     return _row(
         "Base",
         proof.holds,
         span("", said),
-        span("ls-origin", when),
         tag("code", words.short_hash(proof.now), title=proof.now),
     )
 

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from studio.engine import injected
-from studio.engine.building import build
+from studio.engine.building import Built, build
 from studio.engine.components import components_of
+from studio.engine.deltas import Factor, Operation
 from studio.engine.dora import Decomposed
 from studio.engine.gate import fit_to_base
 from studio.engine.injected import lora_layers
 from studio.engine.tiny import build_tiny
+from studio.engine.wrapping import enter, wrapped
 from studio.errors import LoraRefused
 from tests.engine.applying import NAME, apply, read
 
@@ -320,7 +322,7 @@ def test_the_wrapper_is_what_peft_would_make() -> None:
 
     for base, theirs in ((nn.Linear(2, 3), Linear), (nn.Conv2d(2, 3, 1), Conv2d)):
         model = nn.ModuleDict({"layer": base})
-        ours = injected._wrapped(model, "layer")
+        ours = wrapped(model, "layer")
         made = theirs(base, "first", config=LoraConfig(), r=1, lora_alpha=1)
         made.delete_adapter("first")
         assert isinstance(ours, theirs)
@@ -328,3 +330,34 @@ def test_the_wrapper_is_what_peft_would_make() -> None:
         for name, value in vars(made).items():
             if not name.startswith("_") and name != "training":
                 assert vars(ours)[name] == value, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+def test_the_wrapper_computes_what_peft_computes(kind: str, dtype: torch.dtype) -> None:
+    """With none, one and two adapters, of another dtype than the input's too."""
+    from peft.tuners.lora import Conv2d, Linear
+
+    generator = torch.Generator().manual_seed(1)
+    base = nn.Linear(6, 5) if kind == "linear" else nn.Conv2d(6, 5, 3, padding=1)
+    shape = (2, 3, 6) if kind == "linear" else (2, 6, 4, 4)
+    x = torch.randn(shape, generator=generator)
+    model = nn.ModuleDict({"layer": base})
+    layer = wrapped(model, "layer")
+    peft_forward = (Linear if kind == "linear" else Conv2d).forward
+    for name, rank in (("one", 2), ("two", 3)):
+        down = torch.randn((rank, *base.weight.shape[1:]), generator=generator)
+        up = torch.randn((5, rank, *(1 for _ in base.weight.shape[2:])), generator=generator)
+        operation = Operation.of(base)
+        first = Factor(down.to(dtype), operation)
+        second = Factor(up.to(dtype), operation.of_points)
+        weights = (first.kernel, second.kernel)
+        enter(layer, name, Built("unet", "layer", first, second, rank, 0.5, weights))
+    plain = base(x)
+    for strengths in ({}, {"one": 0.7}, {"one": 0.7, "two": 1.3}, {"two": 0.0}):
+        injected.activate([("unet", "layer", layer)], strengths)
+        ours = layer(x)
+        assert ours.dtype == torch.float32
+        assert torch.equal(ours, peft_forward(layer, x))
+        changed = any(strengths.values())
+        assert torch.equal(ours, plain) is not changed
