@@ -1,11 +1,14 @@
 """The page's three named endpoints, for ``gradio_client`` and anything else that speaks JSON.
 
 Each takes and gives plain JSON: the same requests, plans and records as everywhere. What stands
-in the way comes as ``violations``, what broke as ``error``; neither is an exception.
+in the way comes as ``violations``, what broke as ``error``; neither is an exception. Those that
+run something say how far they are (``progress``) until their answer, which is the last thing they
+give; a client that leaves, or cancels its job, ends the run within a step.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,17 @@ import gradio as gr
 from pydantic import ValidationError
 
 from studio.comparing import Comparing
-from studio.comparison.events import CellFailed, Compared
+from studio.comparison.events import (
+    CellDone,
+    CellFailed,
+    CellWorking,
+    Compared,
+    NothingCompared,
+)
 from studio.errors import StudioError
-from studio.events import Failed, Finished
+from studio.events import Cancelled, Failed, Finished, Loading, Progress, Queued
 from studio.gallery.comparison_files import sheet_of
-from studio.grid import STRENGTHS, Axis, ComparisonPlan, Kind, compose
+from studio.grid import STRENGTHS, Axis, ComparisonPlan, ComparisonRequest, Kind, compose
 from studio.plan import RunPlan
 from studio.request import GenerationRequest
 from studio.ui.form import draw_seed
@@ -27,6 +36,10 @@ from studio.violations import Violation
 from studio.workspace import Workspace
 
 Json = dict[str, Any]
+Answers = Iterator[Json]
+"""Any number of ``{"progress": …}``, then the answer."""
+
+_AGAIN = "Ask again; pictures that were finished are in the gallery."
 
 
 class Api:
@@ -38,36 +51,44 @@ class Api:
 
     def plan(self, request: Json) -> Json:
         """Exactly what a request would do: ``plan`` and ``fingerprint``, or ``violations``."""
-        return _answered(partial(self._plan, request))
+        (answer,) = _answered(partial(self._plan, request))
+        return answer
 
-    def _plan(self, request: Json) -> Json:
+    def _plan(self, request: Json) -> Answers:
+        agreed = self._workspace.plan(read_request(request))
+        if isinstance(agreed, RunPlan):
+            yield {"fingerprint": agreed.fingerprint, "plan": agreed.model_dump(mode="json")}
+        else:
+            yield _refused(agreed)
+
+    def generate(self, request: Json) -> Answers:
+        """Make the images of a request: ``progress``, then ``images`` (files) and their
+        ``records``."""
+        yield from _answered(partial(self._generate, request))
+
+    def _generate(self, request: Json) -> Answers:
         agreed = self._workspace.plan(read_request(request))
         if not isinstance(agreed, RunPlan):
-            return _refused(agreed)
-        return {"fingerprint": agreed.fingerprint, "plan": agreed.model_dump(mode="json")}
-
-    def generate(self, request: Json) -> Json:
-        """Make the images of a request: ``images`` (files) and their ``records``."""
-        return _answered(partial(self._generate, request))
-
-    def _generate(self, request: Json) -> Json:
-        agreed = self._workspace.plan(read_request(request))
-        if not isinstance(agreed, RunPlan):
-            return _refused(agreed)
+            yield _refused(agreed)
+            return
         images: list[Json] = []
         records: list[Json] = []
         answer: Json = {"images": images, "records": records}
-        session = self._workspace.open_session()
-        try:
-            for event in self._workspace.run(agreed, session, threading.Event()):
-                if isinstance(event, Finished):
-                    images.append(_file(event.path))
-                    records.append(event.record.model_dump(mode="json"))
-                elif isinstance(event, Failed):
-                    answer |= _error(event.code, event.message, event.way_out)
-        finally:
-            self._workspace.close_session(session)
-        return answer
+        with self._session() as session:
+            run = self._workspace.run(agreed, session, threading.Event())
+            with closing(run) as events:
+                for event in events:
+                    match event:
+                        case Queued() | Loading() | Progress():
+                            yield {"progress": _progress(event)}
+                        case Finished():
+                            images.append(_file(event.path))
+                            records.append(event.record.model_dump(mode="json"))
+                        case Failed():
+                            answer |= _error(event.code, event.message, event.way_out)
+                        case Cancelled():
+                            answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
+        yield answer
 
     def compare(
         self,
@@ -78,12 +99,15 @@ class Api:
         rows: Json | None = None,
         columns: Json | None = None,
         hold: bool = True,
-    ) -> Json:
-        """Run a comparison: its ``record`` with the verdict, the contact ``sheet``, ``images``."""
-        asked = (kind, request, strengths, against, rows, columns, hold)
-        return _answered(partial(self._compare, *asked))
+        exact: bool = True,
+        fresh: bool = False,
+    ) -> Answers:
+        """Run a comparison: ``progress``, then its ``record`` with the verdict, the contact
+        ``sheet`` and ``images``."""
+        asked = partial(self._asked, kind, request, strengths, against, rows, columns)
+        yield from _answered(partial(self._compare, asked, hold, exact, fresh))
 
-    def _compare(
+    def _asked(
         self,
         kind: str,
         request: Json,
@@ -91,11 +115,10 @@ class Api:
         against: str,
         rows: Json | None,
         columns: Json | None,
-        hold: bool,
-    ) -> Json:
+    ) -> ComparisonRequest:
         if not isinstance(strengths, list):
             raise ValueError("The strengths are no list of numbers")
-        wanted = compose(
+        return compose(
             Kind(kind),
             read_request(request),
             values=strengths,
@@ -103,31 +126,56 @@ class Api:
             rows=Axis.model_validate(rows) if rows else None,
             columns=Axis.model_validate(columns) if columns else None,
         )
-        agreed = self._comparing.plan(wanted.model_copy(update={"hold": hold}))
-        if not isinstance(agreed, ComparisonPlan):
-            return _refused(agreed)
-        return self._run(agreed)
 
-    def _run(self, agreed: ComparisonPlan) -> Json:
+    def _compare(
+        self, asked: Callable[[], ComparisonRequest], hold: bool, exact: bool, fresh: bool
+    ) -> Answers:
+        for name, given in (("hold", hold), ("exact", exact), ("fresh", fresh)):
+            if not isinstance(given, bool):
+                raise ValueError(f"{name} is {given!r}, and must be true or false")
+        wanted = asked().model_copy(update={"hold": hold, "exact": exact})
+        agreed = self._comparing.plan(wanted)
+        if isinstance(agreed, ComparisonPlan):
+            yield from self._run(agreed, fresh)
+        else:
+            yield _refused(agreed)
+
+    def _run(self, agreed: ComparisonPlan, fresh: bool) -> Answers:
         answer: Json = {"record": None, "sheet": None, "images": []}
+        with self._session() as session:
+            run = self._comparing.run(agreed, session, threading.Event(), fresh)
+            with closing(run) as events:
+                for event in events:
+                    match event:
+                        case CellWorking() | CellDone():
+                            yield {"progress": _cell_progress(agreed, event)}
+                        case CellFailed():
+                            failed = event.error
+                            answer |= _error(failed.code, failed.message, failed.way_out)
+                        case Compared():
+                            answer |= self._compared(event)
+                        case NothingCompared(cancelled=True):
+                            answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
+        yield answer
+
+    def _compared(self, event: Compared) -> Json:
+        outputs = self._workspace.gallery.outputs
+        pictures = [cell.picture for cell in event.record.cells]
+        return {
+            "record": event.record.model_dump(mode="json"),
+            "fingerprint": event.record.fingerprint,
+            "sheet": _file(sheet_of(event.path)),
+            "images": [_file(outputs / name) if name else None for name in pictures],
+        }
+
+    @contextmanager
+    def _session(self) -> Generator[str, None, None]:
+        """A session for one call; what it runs is cancelled when it ends early."""
         session = self._workspace.open_session()
         try:
-            for event in self._comparing.run(agreed, session, threading.Event()):
-                if isinstance(event, CellFailed):
-                    failed = event.error
-                    answer |= _error(failed.code, failed.message, failed.way_out)
-                elif isinstance(event, Compared):
-                    outputs = self._workspace.gallery.outputs
-                    pictures = [cell.picture for cell in event.record.cells]
-                    answer |= {
-                        "record": event.record.model_dump(mode="json"),
-                        "fingerprint": event.record.fingerprint,
-                        "sheet": _file(sheet_of(event.path)),
-                        "images": [_file(outputs / name) if name else None for name in pictures],
-                    }
+            yield session
         finally:
             self._workspace.close_session(session)
-        return answer
 
 
 def build(workspace: Workspace) -> None:
@@ -150,20 +198,44 @@ def read_request(request: Json) -> GenerationRequest:
     return GenerationRequest.model_validate({"seed": draw_seed(), **request})
 
 
-def _answered(work: Callable[[], Json]) -> Json:
+def _answered(work: Callable[[], Answers]) -> Answers:
+    """What ``work`` gives; an error of the request or of the run as its answer."""
     try:
-        return work()
+        yield from work()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the request"
-        return _error("request", f"{where}: {first['msg']}.", "Correct the request's JSON.")
+        yield _error("request", f"{where}: {first['msg']}.", "Correct the request's JSON.")
     except ValueError as error:
-        return _error("request", f"{error}.", "Correct the request's JSON.")
+        yield _error("request", f"{error}.", "Correct the request's JSON.")
     except StudioError as error:
-        return _error(error.code, error.message, error.way_out)
+        yield _error(error.code, error.message, error.way_out)
 
 
-def _refused(violations: tuple[Violation, ...]) -> Json:
+def _progress(event: Queued | Loading | Progress) -> Json:
+    match event:
+        case Queued():
+            return {"ahead": event.ahead}
+        case Loading():
+            return {"stage": event.stage}
+        case Progress():
+            return {
+                "image": event.index + 1,
+                "images": event.count,
+                "step": event.step,
+                "steps": event.steps,
+            }
+
+
+def _cell_progress(plan: ComparisonPlan, event: CellWorking | CellDone) -> Json:
+    """``cell`` counts from 1; a finished one comes with its ``picture``."""
+    place: Json = {"cell": event.cell + 1, "cells": len(plan.cells)}
+    if isinstance(event, CellDone):
+        return {**place, "picture": _file(event.path), "reused": event.reused}
+    return {**place, "done": event.done, **_progress(event.event)}
+
+
+def _refused(violations: Sequence[Violation]) -> Json:
     return {"violations": [item.model_dump(mode="json") for item in violations]}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 from gradio_client import Client
 from PIL import Image
 
 from studio.receipt import RunRecord
-from tests.ui.conftest import ROOT, Server
+from tests.ui.conftest import PATIENCE, ROOT, Server
 
 REQUEST = {
     "base": "mini",
@@ -65,6 +68,65 @@ def test_a_picture_comes_with_its_record(client: Client) -> None:
     with Image.open(path) as picture:
         record = RunRecord.model_validate_json(picture.info["lora-studio"])
     assert record.model_dump(mode="json") == answer["records"][0]
+
+
+def test_progress_comes_until_the_answer(client: Client) -> None:
+    job = client.submit({**REQUEST, "settings": {"steps": 3}, "seed": 75}, api_name="/generate")
+    job.result()
+    *said, answer = job.outputs()
+    assert answer["records"][0]["receipt"]["steps"] == 3
+    assert all(set(each) == {"progress"} for each in said)
+    steps = [each["progress"] for each in said if "step" in each["progress"]]
+    assert steps[-1] == {"image": 1, "images": 1, "step": 3, "steps": 3}
+
+
+def test_a_comparison_tells_of_each_cell(client: Client) -> None:
+    request = {**REQUEST, "seed": 76}
+    job = client.submit("strengths", request, [0.5, 1.0], exact=False, api_name="/compare")
+    job.result()
+    *said, answer = job.outputs()
+    assert answer["record"]["validity"]["verdict"] == "valid"
+    assert {cell["together"] for cell in answer["record"]["cells"]} == {2}
+    made = [each["progress"] for each in said if "picture" in each["progress"]]
+    assert [each["cell"] for each in made] == sorted(each["cell"] for each in made)
+    assert {each["cells"] for each in made} == {len(made)}
+    again = client.predict("strengths", request, [0.5, 1.0], fresh=True, api_name="/compare")
+    assert not any(cell["reused"] for cell in again["record"]["cells"])
+
+
+def test_an_option_that_is_no_choice_is_said_so(client: Client) -> None:
+    answer = client.predict("base_against_lora", REQUEST, hold="maybe", api_name="/compare")
+    assert answer["error"]["message"] == "hold is 'maybe', and must be true or false."
+
+
+LONG = {**REQUEST, "settings": {"steps": 200}}
+
+
+def test_a_client_that_cancels_ends_its_run(client: Client, server: Server) -> None:
+    before = len(server.pictures())
+    job = client.submit(LONG, api_name="/generate")
+    wait_until(lambda: any("step" in each["progress"] for each in job.outputs()))
+    job.cancel()
+    client.predict({**REQUEST, "seed": 77}, api_name="/generate")  # its turn comes afterwards
+    assert len(server.pictures()) == before + 1
+
+
+def test_a_client_that_leaves_ends_its_run(client: Client, server: Server) -> None:
+    """One that speaks HTTP itself, and closes the stream of its answer."""
+    before = len(server.pictures())
+    call = f"{server.url}gradio_api/call/generate"
+    event = requests.post(call, json={"data": [LONG]}, timeout=60).json()["event_id"]
+    with requests.get(f"{call}/{event}", stream=True, timeout=60) as stream:
+        assert any(b'"step"' in line for line in stream.iter_lines())
+    client.predict({**REQUEST, "seed": 78}, api_name="/generate")
+    assert len(server.pictures()) == before + 1
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE / 1000
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
 
 
 def test_the_readmes_example_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
