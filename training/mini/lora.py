@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from peft import LoraConfig, get_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -33,6 +34,7 @@ from training.mini.tokenizer import token_ids
 STYLED: Final = 12  # of a batch: with the trigger words, to the style's own picture
 PLAIN: Final = 6  # of a batch: without them, to the base's own answer
 LEARNING_RATE: Final = 2e-3
+ONWARD_LEARNING_RATE: Final = 1e-3  # the first rate would undo what is learnt already
 PLACEMENTS: Final = 24
 UNET_TARGETS: Final = [
     "to_q",
@@ -101,8 +103,10 @@ def train(
     work: Path,
     budget: loop.Budget,
     seed: int,
+    begun: Path | None = None,
 ) -> None:
-    """Add the LoRA to (already trained) `unet` and `text_encoder` and train it, nothing else.
+    """Add the LoRA to (already trained) `unet` and `text_encoder` and train it, nothing else; as
+    it stands in the file `begun`, or from nothing.
 
     With trigger words the target is the style's own picture; without them it is the answer of the
     untouched base for a flat picture, so that the base's look is kept exactly, not approximately.
@@ -115,6 +119,8 @@ def train(
     unet.add_adapter(_config(recipe, list(UNET_TARGETS)))
     if recipe.text_encoder:
         text_encoder.add_adapter(_config(recipe, list(TEXT_TARGETS)))
+    if begun is not None:
+        _resume(begun, {"unet": unet, "text_encoder": text_encoder})
     scheduler = base.build_scheduler()
     pairs = training_pairs()
     flat = base.encode_latents(vae, BASE, pairs, base.PLACEMENTS, work / "latents-flat.pt", seed)
@@ -160,13 +166,32 @@ def train(
     stage = loop.Stage(
         style.name,
         modules,
-        LEARNING_RATE,
+        LEARNING_RATE if begun is None else ONWARD_LEARNING_RATE,
         budget,
         work / f"{style.name}.pt",
         ema_decay=0.99,
         weight_decay=0.0,
     )
     loop.run(stage, step_loss)
+
+
+def _resume(path: Path, modules: dict[str, nn.Module]) -> None:
+    """
+    Raises:
+        ValueError: the file has layers that the modules' adapters have not, or the reverse.
+    """
+    state = {name: tensor.float() for name, tensor in load_file(path).items()}
+    for prefix, module in modules.items():
+        own = {
+            name.removeprefix(f"{prefix}.").removeprefix(TEXT_ROOT): state.pop(name)
+            for name in list(state)
+            if name.startswith(f"{prefix}.")
+        }
+        if own.keys() != get_peft_model_state_dict(module).keys():
+            raise ValueError(f"{path} holds other layers of {prefix} than are trained")
+        set_peft_model_state_dict(module, own)
+    if state:
+        raise ValueError(f"{path} holds {len(state)} tensors of no part that is trained")
 
 
 def _layers(module: nn.Module) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
     python -m training.mini.train --work DIR                    everything, in order
     python -m training.mini.train --work DIR --stage base       one stage
     python -m training.mini.train --work DIR --minutes 8        a wall-clock limit for each stage
+    python -m training.mini.train --work DIR --stage pen-ink --onward    from the shipped weights
 
 Every stage leaves a checkpoint in DIR; the same command carries on where it stopped. A stage that
 is finished is loaded, not trained again. With `--minutes` the learning rate follows the clock and
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from diffusers import AutoencoderKL
-from transformers import CLIPTokenizer
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.mini import base, export, loop, lora, team, vae
 from training.mini.subjects import vocabulary
@@ -46,6 +47,7 @@ class Job:
     budget: loop.Budget
     seed: int
     threads: int
+    onward: bool
 
     def __call__(self) -> None:
         """Run the stage; what it makes lies in `work`, or, for "export", in `presets`."""
@@ -67,11 +69,18 @@ class Job:
         team.meet()
 
     def train_lora(self, tokenizer: CLIPTokenizer) -> None:
-        """Train one LoRA on the base's checkpoint and write its file."""
+        """Train one LoRA and write its file: a new one on the base's checkpoint, or, onward, the
+        shipped one on the shipped base."""
         recipe = lora.RECIPES[self.stage]
-        unet, text_encoder, _ = base.load_average(tokenizer, self.work / "base.pt")
-        parts = (load_vae(self.work / "vae"), unet, text_encoder, tokenizer)
-        lora.train(recipe, *parts, self.work, self.budget, self.seed)
+        begun = None
+        if self.onward:
+            begun = self.presets / "loras" / f"{recipe.style.name}.safetensors"
+            decoder, unet, text_encoder = load_shipped(self.presets / "base")
+        else:
+            decoder = load_vae(self.work / "vae")
+            unet, text_encoder, _ = base.load_average(tokenizer, self.work / "base.pt")
+        parts = (decoder, unet, text_encoder, tokenizer)
+        lora.train(recipe, *parts, self.work, self.budget, self.seed, begun)
         if team.is_first():
             print("wrote", lora.export(recipe, unet, text_encoder, self.work / "loras").name)
 
@@ -88,6 +97,15 @@ class Job:
 def load_vae(folder: Path) -> AutoencoderKL:
     """The autoencoder an earlier stage saved."""
     return AutoencoderKL.from_pretrained(folder, local_files_only=True).eval()
+
+
+def load_shipped(folder: Path) -> tuple[AutoencoderKL, UNet2DConditionModel, CLIPTextModel]:
+    """Autoencoder, UNet and text encoder of an exported base, in float32."""
+    given = {"torch_dtype": torch.float32, "local_files_only": True}
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", **given)
+    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    decoder = AutoencoderKL.from_pretrained(folder / "vae", **given)
+    return decoder.eval(), unet, text_encoder
 
 
 def save(model: AutoencoderKL, folder: Path) -> None:
@@ -107,6 +125,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2, help="each takes a part of a batch")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--onward", action="store_true", help="a LoRA: from the shipped weights")
     parser.add_argument("--presets", type=Path, default=PRESETS, help="where export writes")
     arguments = parser.parse_args()
     for stage in STAGES if arguments.stage == "all" else (arguments.stage,):
@@ -117,6 +136,7 @@ def main() -> None:
             budget=loop.Budget(arguments.steps or STEPS.get(stage, 0), arguments.minutes),
             seed=arguments.seed,
             threads=arguments.threads,
+            onward=arguments.onward,
         )
         team.run_team(1 if stage == "export" else arguments.processes, job)
 
