@@ -2,9 +2,13 @@
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
 
+from pydantic import Field
+
 from studio.contract import Contract
+from studio.plan import says_nothing
 
 
 class Measures(Contract):
@@ -21,11 +25,44 @@ class Measures(Contract):
 
 
 class PairNumbers(Contract):
-    """Two cells (0-based) and their measures; None where the pictures differ in size."""
+    """Two cells (0-based) and their measures; None where the pictures differ in size.
+
+    Attributes:
+        clip: cosine of the two pictures' vectors; None without a CLIP model.
+    """
 
     left: int
     right: int
     measures: Measures | None
+    clip: float | None = Field(default=None, exclude_if=says_nothing)
+
+
+class ClipIdentity(Contract):
+    """The CLIP model that scores were made with: its folder's name, the SHA-256 of its weights."""
+
+    name: str
+    sha256: str
+
+
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipReading:
+    """What a CLIP model made of pictures and texts, in their order; every vector has length 1.
+
+    Attributes:
+        texts: None for a text that is longer than the model's window: it is not cut.
+    """
+
+    model: ClipIdentity
+    images: tuple[Vector, ...]
+    texts: tuple[Vector | None, ...]
+
+
+def cosine(left: Vector, right: Vector) -> float:
+    """Of two vectors of length 1: 1 for the same direction, 0 for unrelated ones."""
+    return sum(a * b for a, b in zip(left, right, strict=True))
 
 
 class Spread(Contract):
@@ -70,6 +107,15 @@ MEANINGS = {
     "structural_similarity": (
         "How much of the local structure is the same, 1 being all of it: it says whether the "
         "layout stayed, not whether the style or the subject is the one wanted."
+    ),
+    "clip_pictures": (
+        "How alike this CLIP model finds the two pictures, 1 being the same: it looks at what is "
+        "shown more than at how, and knows nothing of which is better."
+    ),
+    "clip_prompt": (
+        "How well each picture goes with the prompt as typed, in this CLIP model's eyes: it tells "
+        "arms of one prompt apart, and is no measure of quality nor to be compared between "
+        "prompts or models."
     ),
     "paired_effect": (
         "The same pair of arms on every seed: the spread says how steady the effect is on this "

@@ -2,13 +2,15 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from studio.architecture import Mode
 from studio.comparison.differences import Difference, differences, in_one_line
-from studio.comparison.numbers import PairNumbers
+from studio.comparison.numbers import ClipIdentity, PairNumbers
 from studio.comparison.validity import Validity, name_of
 from studio.contract import Contract, fingerprint
 from studio.grid import ComparisonPlan, ComparisonRequest, Kind, Place
-from studio.plan import RunPlan
+from studio.plan import RunPlan, says_nothing
 from studio.receipt import RunRecord
 
 COMPARISON_RECORD_SCHEMA = 1
@@ -47,6 +49,8 @@ class CellRecord(Contract):
         picture: its file, relative to the outputs.
         reused: the picture was in the gallery already, under the same plan.
         together: cells that were denoised in one call with this one, itself counted.
+        clip: cosine of the picture's vector and that of its prompt as typed; None without a CLIP
+            model, and where the prompt is longer than the model reads.
     """
 
     place: Place
@@ -62,6 +66,7 @@ class CellRecord(Contract):
     picture: str | None = None
     reused: bool = False
     together: int = 1
+    clip: float | None = Field(default=None, exclude_if=says_nothing)
     error: CellError | None = None
 
 
@@ -114,6 +119,7 @@ class ComparisonRecord(Contract):
         summary: what differs, in one line.
         uninvited: what differs although no axis asked for it.
         sheet_pixels_sha256: of the contact sheet that lies beside this record.
+        clip: the model that the cells' and pairs' CLIP scores were made with, if there are any.
     """
 
     schema_version: int = COMPARISON_RECORD_SCHEMA
@@ -131,6 +137,7 @@ class ComparisonRecord(Contract):
     validity: Validity
     numbers: tuple[PairNumbers, ...]
     sheet_pixels_sha256: str
+    clip: ClipIdentity | None = Field(default=None, exclude_if=says_nothing)
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from studio.engine.job import EitherEvent, EngineEvent, Job, Publish
@@ -16,6 +17,7 @@ from studio.placement import MemoryRules
 from studio.settings import Settings
 
 if TYPE_CHECKING:
+    from studio.engine.clip_scores import ClipModel
     from studio.engine.pipelines import Memory, PipelineManager
 
 Result = TypeVar("Result")
@@ -33,6 +35,7 @@ class Engine:
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
         self._manager: PipelineManager | None = None
+        self._clip: tuple[Path, ClipModel] | None = None
         self._choosing = threading.Lock()
         self._runs: set[EitherEvent] = set()
         self._closed = False
@@ -103,6 +106,22 @@ class Engine:
     def memory(self) -> Memory:
         """What is resident now, in bytes; waits for the run in progress."""
         return self._call(lambda: self._managed().memory())
+
+    def clip_model(self, folder: Path) -> ClipModel:
+        """The CLIP model in ``folder``, loaded on first use and kept; waits for the run in
+        progress.
+
+        Raises:
+            WeightsError: the folder holds no whole CLIP model.
+        """
+        return self._call(lambda: self._loaded_clip(folder))
+
+    def _loaded_clip(self, folder: Path) -> ClipModel:
+        from studio.engine.clip_scores import ClipModel
+
+        if self._clip is None or self._clip[0] != folder:
+            self._clip = (folder, ClipModel(folder))
+        return self._clip[1]
 
     def warm_up(self) -> None:
         """Import what the first run needs; blocks for some seconds."""
