@@ -23,6 +23,8 @@ from studio.ui.html import EMPTY, Html, div, join, tag
 from studio.ui.live import Updates, unchanged
 from studio.workspace import Workspace
 
+_TORN = "The last vote was cut off while it was written. It does not count."
+
 
 @dataclass(frozen=True, slots=True)
 class BlindParts:
@@ -171,12 +173,13 @@ class CompareBlind:
         return {self._parts.pair: _pair(images, test), self._parts.test: test}
 
     def _result(self, name: str, record: ComparisonRecord, arms: tuple[Arm, Arm]) -> Html:
-        votes = self._workspace.gallery.comparisons.votes(name)
-        between = votes_between(record, arms, votes)
+        comparisons = self._workspace.gallery.comparisons
+        between = votes_between(record, arms, comparisons.votes(name))
+        torn = compare_html.trouble(_TORN) if comparisons.has_torn_vote(name) else EMPTY
         if not between:
-            return EMPTY
+            return torn
         labels = [arm_name(record, arm) for arm in arms]
-        return compare_numbers.votes(labels[0], labels[1], tally(between))
+        return join((compare_numbers.votes(labels[0], labels[1], tally(between)), torn))
 
 
 def _judged(record: ComparisonRecord) -> list[Arm]:

@@ -29,6 +29,7 @@ _SAID = {
     Judgement.NOTE: "Note",
     Judgement.SCORE: "Score",
 }
+_TORN = "The last decision was cut off while it was written. It does not count."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class ReviewEvents:
             return {parts.picture: "", parts.shown: EMPTY, parts.files: EMPTY}
         try:
             found = decisions(self._reviewing.on(picture))
+            if self._reviewing.torn(picture):
+                found = join((found, _problem(_TORN)))
         except StudioError as error:
             found = _problem(str(error))
         return {parts.picture: picture, parts.shown: found, parts.files: EMPTY, parts.note: ""}
@@ -108,6 +111,7 @@ class ReviewEvents:
         folder = self._gallery.decisions.folder
         try:
             judged = list(self._reviewing.judged())
+            torn = list(self._reviewing.all_torn())
             links = []
             for name, text in (("jsonl", as_jsonl(judged)), ("csv", as_csv(judged))):
                 path = folder / f"decisions.{name}"
@@ -116,7 +120,8 @@ class ReviewEvents:
         except (StudioError, OSError) as error:
             return {self._parts.files: _problem(str(error))}
         count = words.plural(len(judged), "decision")
-        return {self._parts.files: div("ls-under", span("ls-origin", count), *links)}
+        lost = [_problem(f"{name}: {_TORN}") for name in torn]
+        return {self._parts.files: div("ls-under", span("ls-origin", count), *links, *lost)}
 
     def wire(self, private: dict[str, Any]) -> None:
         parts = self._parts
