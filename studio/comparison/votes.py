@@ -1,8 +1,8 @@
 """Blind votes: which of two unlabelled pictures somebody preferred, and what it adds up to."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Self
 
 from studio.comparison.interval import clopper_pearson
 from studio.contract import Contract
@@ -11,6 +11,7 @@ VOTE_SCHEMA = 1
 CONFIDENCE = 0.95
 
 Choice = Literal["left", "right", "equal"]
+_MIRRORED: Mapping[Choice, Choice] = {"left": "right", "right": "left", "equal": "equal"}
 
 
 class BlindVote(Contract):
@@ -35,6 +36,17 @@ class BlindVote(Contract):
     at: str
     test: str = ""
     position: int = 0
+
+    @property
+    def mirrored(self) -> Self:
+        """The same vote with the pair's other cell as the left one."""
+        turned = {
+            "left": self.right,
+            "right": self.left,
+            "choice": _MIRRORED[self.choice],
+            "swapped": not self.swapped,
+        }
+        return self.model_copy(update=turned)
 
 
 class Tally(Contract):

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from studio.comparison.blind import BlindTest, Side, prepare, vote, votes_between
+from studio.comparison.blind import BlindTest, Side, in_order, prepare, vote, votes_between
 from studio.comparison.pairs import Arm, arm_name, arms_by_seed
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import tally
@@ -114,6 +114,17 @@ class CompareBlind:
             parts.result: self._result(name, record, ends),
         }
 
+    def chosen(self, name: str, first: str, second: str) -> Updates:
+        """Two arms were chosen: the tally of the votes there are on them."""
+        if not name:
+            return unchanged()
+        try:
+            record = self._workspace.gallery.comparisons.read(name)
+            result = self._result(name, record, (_arm(first), _arm(second)))
+        except (StudioError, ValueError) as error:
+            result = compare_html.trouble(str(error))
+        return {self._parts.result: result}
+
     def start(self, name: str, first: str, second: str) -> Updates:
         """Draw the order and the sides, and hide everything but the first pair."""
         parts = self._parts
@@ -132,7 +143,7 @@ class CompareBlind:
                 lambda pairs: chance.sample(pairs, len(pairs)),
                 lambda: chance.random() < 0.5,
             )
-        except (StudioError, KeyError, ValueError) as error:
+        except (StudioError, ValueError) as error:
             return {parts.result: compare_html.trouble(str(error))}
         return self._shown(record, test) | self._hide(True)
 
@@ -173,12 +184,15 @@ class CompareBlind:
         return {self._parts.pair: _pair(images, test), self._parts.test: test}
 
     def _result(self, name: str, record: ComparisonRecord, arms: tuple[Arm, Arm]) -> Html:
+        """What the votes on two different arms add up to; empty where there are none."""
+        if arms[0] == arms[1]:
+            return EMPTY
         comparisons = self._workspace.gallery.comparisons
         between = votes_between(record, arms, comparisons.votes(name))
         torn = compare_html.trouble(_TORN) if comparisons.has_torn_vote(name) else EMPTY
         if not between:
             return torn
-        labels = [arm_name(record, arm) for arm in arms]
+        labels = [arm_name(record, arm) for arm in in_order(record, arms)]
         return join((compare_numbers.votes(labels[0], labels[1], tally(between)), torn))
 
 

@@ -157,6 +157,13 @@ def _wire_blind(made: CompareTab, blind: BlindParts) -> None:
     votes, stored = made.blind, made.events.parts.stored
     shown = {**PRIVATE, "outputs": made.outputs}
     arms = [stored, blind.first_arm, blind.second_arm]
+    gr.on(
+        [blind.first_arm.input, blind.second_arm.input],
+        votes.chosen,
+        inputs=arms,
+        outputs=blind.result,
+        **PRIVATE,
+    )
     blind.start.click(votes.start, inputs=arms, **shown)
     for button, side in ((blind.first, "first"), (blind.equal, "equal"), (blind.second, "second")):
         button.click(_on(votes, side), inputs=blind.test, **shown)
