@@ -1,4 +1,4 @@
-"""The blind vote's handlers over a real comparison: its arms, its pictures, its tally."""
+"""A stored comparison, looked at and judged blind: its arms, its pictures, its tally."""
 
 import shutil
 import threading
@@ -17,6 +17,7 @@ from studio.comparison.record import ComparisonRecord
 from studio.gallery.comparison_files import votes_of
 from studio.grid import ComparisonPlan, base_against_lora
 from studio.ui.compare_blind import CompareBlind
+from studio.ui.compare_look import CompareLook
 from studio.workspace import Workspace
 from tests.studios import TinyStudio
 
@@ -28,8 +29,11 @@ REST = ("request", "whole", "offer")
 class Named:
     """A name for each component instead of the component."""
 
-    def __getattr__(self, name: str) -> str:
-        return name
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+
+    def __getattr__(self, name: str) -> Any:
+        return Named("review.") if name == "review" else f"{self._prefix}{name}"
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +80,18 @@ def blind(workspace: Workspace) -> CompareBlind:
     parts: Any = Named()
     rest: Any = REST
     return CompareBlind(workspace, parts, rest)
+
+
+def look(workspace: Workspace) -> CompareLook:
+    parts: Any = Named()
+    return CompareLook(workspace, parts, may_delete=True)
+
+
+def lost(workspace: Workspace, name: str, column: int) -> Path:
+    """The picture of the first seed in a column."""
+    cells = workspace.gallery.comparisons.read(name).cells
+    cell = next(cell for cell in cells if cell.place.column == column)
+    return workspace.gallery.outputs / str(cell.picture)
 
 
 def prefer(events: CompareBlind, started: dict[Any, Any], wanted: str) -> dict[Any, Any]:
@@ -125,3 +141,99 @@ def test_a_vote_that_was_cut_off_is_said(workspace: Workspace, name: str) -> Non
     result = events.offered(name)["result"]
     assert f"preferred in {SEEDS} of {SEEDS}" in result
     assert "The last vote was cut off" in result
+
+
+@pytest.mark.parametrize("damage", ["deleted", "damaged", "replaced"])
+def test_a_lost_cell_leaves_the_rest_of_its_comparison_in_reach(
+    workspace: Workspace, name: str, damage: str
+) -> None:
+    events = look(workspace)
+    whole = events.open(name)
+    assert whole["review.picture"]
+    spoil(workspace, name, damage)
+    opened = events.open(name)
+    assert opened["stored"] == name
+    assert opened["seal"] == whole["seal"]
+    assert opened["kept"].visible
+    assert "is not there as it was compared" in opened["numbers"]
+    assert "Paired effect over the seeds" in opened["numbers"]
+    assert (opened["slider"], opened["sides"], opened["contract"]) == (None, "", "")
+    assert opened["review.picture"] == "", "nobody decides on what is not shown"
+    assert "Not verified." in events.verify(name)["said"]
+    record = workspace.gallery.comparisons.read(name)
+    sound = [n for n, cell in enumerate(record.cells) if cell.place.repeat == 1][:2]
+    assert events.pair(name, sound[0], sound[1])["slider"] is not None
+    deleted = events.delete(name)
+    assert deleted["stored"] == deleted["seal"] == ""
+
+
+@pytest.mark.parametrize("damage", ["deleted", "damaged", "replaced"])
+def test_nobody_votes_on_another_picture_than_was_compared(
+    workspace: Workspace, name: str, damage: str
+) -> None:
+    events = blind(workspace)
+    spoil(workspace, name, damage)
+    updates = events.start(name, BASE, LORA)
+    assert updates["whole"].visible is False
+    pages = [updates["pair"]]
+    while updates["test"] is not None:
+        updates = events.vote(updates["test"], "equal")
+        pages.append(updates["pair"] + updates.get("result", ""))
+    (said,) = (page for page in pages if "is left out" in page)
+    assert "Verify the comparison to see which" in said
+    assert all(page.count("<img") == 2 for page in pages[:-1])
+    assert len(workspace.gallery.comparisons.votes(name)) == SEEDS - 1
+    assert updates["whole"].visible is True
+
+
+def test_without_a_sound_pair_no_vote_begins(workspace: Workspace, name: str) -> None:
+    events = blind(workspace)
+    for path in {each.path for each in workspace.gallery.query()}:
+        path.unlink()
+    updates = events.start(name, BASE, LORA)
+    assert updates["test"] is None
+    assert updates["whole"].visible is True
+    assert updates["result"].count("is left out") == SEEDS
+
+
+def test_a_comparison_that_vanishes_in_a_vote_ends_it(workspace: Workspace, name: str) -> None:
+    events = blind(workspace)
+    test = events.start(name, BASE, LORA)["test"]
+    workspace.gallery.comparisons.delete(name)
+    ended = events.vote(test, "first")
+    assert ended["test"] is None
+    assert ended["whole"].visible is True
+    assert "is not there any more" in ended["result"]
+
+
+def test_what_cannot_be_opened_leaves_nothing_of_another(workspace: Workspace, name: str) -> None:
+    events = look(workspace)
+    (workspace.gallery.outputs / name).write_text("no record")
+    opened = events.open(name)
+    assert "cannot be read" in opened["seal"]
+    assert (opened["stored"], opened["review.picture"]) == ("", "")
+    assert not opened["kept"].visible
+    assert not opened["look"].visible
+
+
+def test_votes_that_cannot_be_read_are_said_and_nothing_else_is_lost(
+    workspace: Workspace, name: str
+) -> None:
+    votes_of(workspace.gallery.outputs / name).write_text("no vote\n")
+    offered = blind(workspace).offered(name)
+    assert "cannot be read" in offered["result"]
+    assert offered["offer"].visible
+
+
+def spoil(workspace: Workspace, name: str, damage: str) -> None:
+    """Delete the LoRA's first picture, flip a byte of it, or put the base's in its place."""
+    path = lost(workspace, name, column=1)
+    match damage:
+        case "deleted":
+            workspace.gallery.delete(path)
+        case "damaged":
+            data = bytearray(path.read_bytes())
+            data[-20] ^= 1
+            path.write_bytes(data)
+        case "replaced":
+            shutil.copy(lost(workspace, name, column=0), path)
