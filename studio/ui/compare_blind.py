@@ -88,12 +88,13 @@ class CompareBlind:
         self._rest = tuple(rest)
 
     def offered(self, name: str) -> Updates:
-        """After a comparison was opened: which arms can be judged, and the votes so far."""
+        """Another comparison is shown, or none: which of its arms can be judged, and the votes
+        so far. A vote that was going on is over, and uncovers the page."""
         parts = self._parts
-        hidden: Updates = {
+        hidden: Updates = self._hide(False) | {
             parts.offer: gr.Column(visible=False),
-            parts.voting: gr.Column(visible=False),
             parts.test: None,
+            parts.pair: EMPTY,
         }
         if not name:
             return hidden

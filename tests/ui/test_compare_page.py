@@ -104,6 +104,8 @@ def test_four_arms_and_a_blind_vote(open_page: Open, server: Server) -> None:
     assert re.search(r"preferred in [01] of 1 \(95 % interval", tally.inner_text())
     assert_votes_are_kept(server)
 
+    page.locator("#start-blind").click()
+    page.locator("#blind-pair img").first.wait_for()
     tab(page, "Gallery")
     item = page.locator(".ls-thumb-many", has_text="Four arms").first
     item.wait_for()
@@ -111,6 +113,13 @@ def test_four_arms_and_a_blind_vote(open_page: Open, server: Server) -> None:
     item.click()
     page.locator("#seal [data-verdict=valid]", has_text="Four arms").wait_for()
     page.locator("#tally .ls-tally").wait_for()
+    for part in ("#cells", "#look", "#kind", "#compare", "#start-blind"):
+        page.locator(part).wait_for()
+    assert page.locator("#blind").is_hidden()
+    page.get_by_role("button", name="Delete comparison").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.locator("#start-blind").wait_for(state="hidden")
+    assert page.locator("#compare").is_visible()
 
 
 def assert_nothing_leaks(page: Page) -> None:
