@@ -47,6 +47,7 @@ class CompareLook:
         place = sheet_of(outputs / name)
         shown = compare_html.Grid(record.rows, record.columns, record.cells, outputs)
         updates: Updates = {
+            parts.notice: EMPTY,
             parts.seal: compare_html.seal_of(record),
             parts.progress: EMPTY,
             parts.grid: compare_html.grid(shown),
@@ -115,6 +116,7 @@ class CompareLook:
         """No comparison is shown."""
         parts = self._parts
         return {
+            parts.notice: EMPTY,
             parts.seal: EMPTY,
             parts.progress: EMPTY,
             parts.grid: compare_html.empty(),

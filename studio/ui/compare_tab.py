@@ -32,9 +32,9 @@ class CompareTab:
     studio: StudioTab
     outputs: list[Any]
 
-    def open(self, name: str) -> Updates:
+    def open(self, name: str, page: str) -> Updates:
         """Show a stored comparison."""
-        return self.with_vote(self.events.look.open(name))
+        return self.with_vote(self.events.open(name, page))
 
     def with_vote(self, updates: Updates) -> Updates:
         """Whatever changes which comparison is shown, its blind vote comes with it."""
@@ -136,7 +136,7 @@ def _wire_run(made: CompareTab, studio: StudioTab) -> None:
         concurrency_limit=None,
         api_visibility="private",
     )
-    ran.then(after, inputs=inputs, outputs=panel.shown(), **PRIVATE)
+    ran.then(after, inputs=inputs, outputs=[*panel.shown(), events.parts.notice], **PRIVATE)
     panel.cancel.click(cancel, outputs=[panel.cancel], **PRIVATE)
 
 

@@ -193,10 +193,10 @@ def _wire_open(
     """A picture opens here, a comparison in the Compare tab."""
     compare, tabs = others.compare, others.tabs
 
-    def open_item(event: gr.EventData) -> dict[Any, Any]:
+    def open_item(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
         name = picked(event)
         if is_comparison(name):
-            return compare.open(name) | {tabs: gr.Tabs(selected="compare")}
+            return compare.open(name, page_of(request)) | {tabs: gr.Tabs(selected="compare")}
         return events.open(name)
 
     parts.grid.pick(open_item, outputs=[*parts.all(), tabs, *compare.outputs], **private)
