@@ -69,6 +69,17 @@ class Reviewing:
         """Every decision on the picture as it is now, oldest first."""
         return self._decisions.on(self._gallery.read(picture).fingerprint)
 
+    def torn(self, picture: Path | str) -> bool:
+        """Whether the last decision on the picture was cut off while it was written; it is not
+        among those that count."""
+        return self._decisions.has_torn(self._gallery.read(picture).fingerprint)
+
+    def all_torn(self) -> Iterator[str]:
+        """Names of the pictures whose last decision was cut off while it was written."""
+        for fingerprint in self._decisions.records():
+            if self._decisions.has_torn(fingerprint):
+                yield from (each.name for each in self._gallery.with_record(fingerprint)[:1])
+
     def judged(self) -> Iterator[Judged]:
         """Every decision whose picture is still there, with its whole record.
 

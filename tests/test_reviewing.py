@@ -131,3 +131,41 @@ def test_scores_are_taken_by_fingerprint_and_refused_where_it_is_unknown(gallery
     (score,) = reviewing.on(path)
     assert (score.judgement, score.by, score.score) == (Judgement.SCORE, "critic 2", 0.75)
     assert score.plan_fingerprint == gallery.read(path).plan_fingerprint
+
+
+BREAKS = "first\u2028second\u2029third\u0085fourth\x0bfifth\x1csixth"
+
+
+def test_a_note_holds_every_line_break_of_unicode(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    reviewing.decide(path, Judgement.NOTE, BREAKS)
+    reviewing.decide(path, Judgement.APPROVE)
+    assert [each.note for each in reviewing.on(path)] == [BREAKS, ""]
+    assert [each.decision.note for each in reviewing.judged()] == [BREAKS, ""]
+    own = gallery.read(path).fingerprint
+    score = {"record_fingerprint": own, "critic": "critic 2", "score": 1, "note": BREAKS}
+    text = json.dumps(score, ensure_ascii=False)
+    done = reviewing.take_scores(f"{text}\r\nno json\r\n{text}")
+    assert (done.taken, [each.line for each in done.refused]) == (2, [2])
+    assert [each.note for each in reviewing.on(path)][2:] == [BREAKS, BREAKS]
+
+
+def test_a_decision_that_was_cut_off_spoils_no_other(gallery: Gallery) -> None:
+    path, other, reviewing = save(gallery), save(gallery, seed=2), Reviewing(gallery)
+    kept = reviewing.decide(path, Judgement.REJECT, "too dark")
+    reviewing.decide(other, Judgement.APPROVE)
+    (place,) = gallery.decisions.folder.glob(f"{kept.record_fingerprint}*")
+    with place.open("ab") as stream:
+        stream.write('{"at": "cut ö'.encode()[:-1])
+    assert reviewing.on(path) == (kept,)
+    assert reviewing.torn(path)
+    assert not reviewing.torn(other)
+    assert list(reviewing.all_torn()) == [path.relative_to(gallery.outputs).as_posix()]
+    assert len(list(reviewing.judged())) == 2
+    after = reviewing.decide(path, Judgement.APPROVE)
+    assert reviewing.on(path) == (kept, after)
+    assert not reviewing.torn(path)
+    with place.open("a") as stream:
+        stream.write("a whole line that is none\n")
+    with pytest.raises(GalleryError, match="cannot be read"):
+        reviewing.on(path)

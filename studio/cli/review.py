@@ -69,7 +69,10 @@ def export(
         Format.CSV: as_csv,
     }
     with command(as_json=False) as console, closing(open_workspace(None, output_dir)) as workspace:
-        text = writers[form](list(Reviewing(workspace.gallery).judged()))
+        reviewing = Reviewing(workspace.gallery)
+        text = writers[form](list(reviewing.judged()))
+        for name in reviewing.all_torn():
+            console.note(f"The last decision on {name} was cut off, and is left out.")
         if output is None:
             console.out.write(text)
             return

@@ -47,6 +47,16 @@ class BlindTest:
         return self.position >= len(self.pairs)
 
 
+def in_order(record: ComparisonRecord, arms: tuple[Arm, Arm]) -> tuple[Arm, Arm]:
+    """The two arms as the comparison has them, whichever was named first.
+
+    Raises:
+        ValueError: one of them is none of its arms.
+    """
+    one, other = sorted(arms, key=list(arms_by_seed(record)).index)
+    return one, other
+
+
 def prepare(
     name: str,
     test: str,
@@ -55,8 +65,8 @@ def prepare(
     shuffled: Callable[[Sequence[tuple[int, int]]], Sequence[tuple[int, int]]],
     coin: Callable[[], bool],
 ) -> BlindTest:
-    """The test of two arms over every seed that has both; ``test`` names this sitting, and
-    chance comes from the caller.
+    """The test of two arms, in any order, over every seed that has both; ``test`` names this
+    sitting, and chance comes from the caller.
 
     Raises:
         ValueError: the comparison is invalid, or no seed has both arms.
@@ -65,8 +75,9 @@ def prepare(
         raise ValueError(
             "This comparison is invalid, so votes on it would mean nothing. Run it again."
         )
+    first, second = in_order(record, arms)
     cells = arms_by_seed(record)
-    left, right = cells[arms[0]], cells[arms[1]]
+    left, right = cells[first], cells[second]
     there = [
         (left[seed], right[seed])
         for seed in left
@@ -77,7 +88,7 @@ def prepare(
     if not there:
         raise ValueError("No seed has a picture of both arms. Choose others, or finish the cells.")
     pairs = tuple(BlindPair(one, other, coin()) for one, other in shuffled(there))
-    return BlindTest(name, test, arms, pairs)
+    return BlindTest(name, test, (first, second), pairs)
 
 
 def vote(record: ComparisonRecord, test: BlindTest, side: Side, at: str) -> BlindVote:
@@ -106,14 +117,21 @@ def vote(record: ComparisonRecord, test: BlindTest, side: Side, at: str) -> Blin
 def votes_between(
     record: ComparisonRecord, arms: tuple[Arm, Arm], votes: Sequence[BlindVote]
 ) -> list[BlindVote]:
-    """The votes on pairs of these two arms, in this order."""
+    """The votes on pairs of these two arms, in any order, each turned to the comparison's order:
+    votes were once kept in the order in which the arms were chosen.
+
+    Raises:
+        ValueError: one of the arms is none of the comparison's.
+    """
+    first, second = in_order(record, arms)
     cells = arms_by_seed(record)
     pairs = {
         (
             record.cells[one].record_fingerprint,
-            record.cells[cells[arms[1]][seed]].record_fingerprint,
+            record.cells[cells[second][seed]].record_fingerprint,
         )
-        for seed, one in cells[arms[0]].items()
-        if seed in cells[arms[1]]
+        for seed, one in cells[first].items()
+        if seed in cells[second]
     }
-    return [each for each in votes if (each.left, each.right) in pairs]
+    turned = (each if (each.left, each.right) in pairs else each.mirrored for each in votes)
+    return [each for each in turned if (each.left, each.right) in pairs]

@@ -23,18 +23,32 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tu
     tail = (1 - confidence) / 2
     low = 0.0
     if successes > 0:
-        low = _root(lambda p: 1 - _at_most(successes - 1, trials, p) - tail)
+        fewer = _at_most(successes - 1, trials)
+        low = _root(lambda p: 1 - fewer(p) - tail)
     high = 1.0
     if successes < trials:
-        high = _root(lambda p: tail - _at_most(successes, trials, p))
+        as_many = _at_most(successes, trials)
+        high = _root(lambda p: tail - as_many(p))
     return low, high
 
 
-def _at_most(successes: int, trials: int, share: float) -> float:
-    """P(X <= successes) for a binomial X."""
-    return math.fsum(
-        math.comb(trials, k) * share**k * (1 - share) ** (trials - k) for k in range(successes + 1)
-    )
+def _at_most(successes: int, trials: int) -> Callable[[float], float]:
+    """P(X <= successes) for a binomial X, by the share, which is neither 0 nor 1.
+
+    The terms are summed from their logarithms: their factors leave the range of a float.
+    """
+    ways = [
+        math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
+        for k in range(successes + 1)
+    ]
+
+    def at_most(share: float) -> float:
+        one, other = math.log(share), math.log1p(-share)
+        return math.fsum(
+            math.exp(way + k * one + (trials - k) * other) for k, way in enumerate(ways)
+        )
+
+    return at_most
 
 
 def _root(rising: Callable[[float], float]) -> float:

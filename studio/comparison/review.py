@@ -76,8 +76,9 @@ class RefusedLine:
 
 
 def parse_scores(text: str) -> Iterator[tuple[int, Score] | RefusedLine]:
-    """A critic's JSON Lines, line by line; empty lines are skipped."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    """A critic's JSON Lines, line by line; empty lines are skipped. A line ends with a line
+    feed alone: JSON may hold every other line break of Unicode."""
+    for number, line in enumerate(text.split("\n"), start=1):
         if number > MAX_LINES:
             yield RefusedLine(number, f"the file has more than {MAX_LINES} lines")
             return

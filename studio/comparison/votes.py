@@ -1,7 +1,8 @@
 """Blind votes: which of two unlabelled pictures somebody preferred, and what it adds up to."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Self
 
 from studio.comparison.interval import clopper_pearson
 from studio.contract import Contract
@@ -10,6 +11,7 @@ VOTE_SCHEMA = 1
 CONFIDENCE = 0.95
 
 Choice = Literal["left", "right", "equal"]
+_MIRRORED: Mapping[Choice, Choice] = {"left": "right", "right": "left", "equal": "equal"}
 
 
 class BlindVote(Contract):
@@ -35,18 +37,34 @@ class BlindVote(Contract):
     test: str = ""
     position: int = 0
 
+    @property
+    def mirrored(self) -> Self:
+        """The same vote with the pair's other cell as the left one."""
+        turned = {
+            "left": self.right,
+            "right": self.left,
+            "choice": _MIRRORED[self.choice],
+            "swapped": not self.swapped,
+        }
+        return self.model_copy(update=turned)
+
 
 class Tally(Contract):
     """Votes on one pair of arms.
 
     Attributes:
+        left, right, equal: pairs, by what their votes say.
+        votes: how many there are on these pairs, one for each pair and sitting.
+        sittings: in how many sittings they were given.
         share_low, share_high: exact 95 % interval of the share that prefers the right arm,
-            among those who preferred one.
+            among the pairs of which one was preferred.
     """
 
     left: int
     right: int
     equal: int
+    votes: int
+    sittings: int
     share_low: float
     share_high: float
 
@@ -54,22 +72,47 @@ class Tally(Contract):
     def decided(self) -> int:
         return self.left + self.right
 
+    @property
+    def pairs(self) -> int:
+        return self.decided + self.equal
+
 
 def tally(votes: Iterable[BlindVote]) -> Tally:
-    """Count votes on pairs of the same two arms; ties stand beside the interval.
+    """Count pairs of the same two arms by the votes on them; ties stand beside the interval.
 
-    A pair counts once in each sitting, by the last vote on it there.
+    In a sitting the last vote on a pair is the one. Over all sittings a pair counts once, by the
+    choice of most of its votes: the interval takes what it counts for independent, and votes on
+    the same two pictures are not.
     """
-    counts = {"left": 0, "right": 0, "equal": 0}
-    last = {(vote.test, vote.left, vote.right): vote for vote in votes}
-    for vote in last.values():
-        counts[vote.choice] += 1
-    low, high = clopper_pearson(counts["right"], counts["left"] + counts["right"], CONFIDENCE)
-    return Tally(**counts, share_low=low, share_high=high)
+    judged: dict[tuple[str, str], dict[str, Choice]] = {}
+    for vote in votes:
+        judged.setdefault((vote.left, vote.right), {})[vote.test] = vote.choice
+    counts = Counter(_most(list(choices.values())) for choices in judged.values())
+    left, right = counts["left"], counts["right"]
+    low, high = clopper_pearson(right, left + right, CONFIDENCE)
+    return Tally(
+        left=left,
+        right=right,
+        equal=counts["equal"],
+        votes=sum(len(choices) for choices in judged.values()),
+        sittings=len({test for choices in judged.values() for test in choices}),
+        share_low=low,
+        share_high=high,
+    )
+
+
+def _most(choices: Sequence[Choice]) -> Choice:
+    """The choice that leads; equal where none does."""
+    (first, count), *others = Counter(choices).most_common()
+    return "equal" if others and others[0][1] == count else first
 
 
 def conclusion(counted: Tally, left: str, right: str) -> str:
-    """The tally in a sentence that claims no more than the interval does."""
+    """The tally in sentences that claim no more than the interval does."""
+    return " ".join(filter(None, (_conclusion(counted, left, right), _repeated(counted))))
+
+
+def _conclusion(counted: Tally, left: str, right: str) -> str:
     if counted.decided == 0:
         return "No pair was preferred over the other, so there is no interval."
     share = f"{counted.right} of {counted.decided}"
@@ -80,3 +123,13 @@ def conclusion(counted: Tally, left: str, right: str) -> str:
     if counted.share_high < 0.5:
         return f"{said} Chance alone does not explain that “{left}” won."
     return f"{said} Chance alone could explain it."
+
+
+def _repeated(counted: Tally) -> str:
+    if counted.votes == counted.pairs:
+        return ""
+    pairs = "1 pair" if counted.pairs == 1 else f"{counted.pairs} pairs"
+    return (
+        f"There are {counted.votes} votes on {pairs} in {counted.sittings} sittings; a pair "
+        "counts once, by the choice of most of its votes."
+    )

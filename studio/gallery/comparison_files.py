@@ -7,8 +7,6 @@ outputs/2026-11-22/153012-1a2b3c4d-1.votes.jsonl       blind votes, one a line, 
 
 import io
 import json
-import logging
-import os
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -21,10 +19,8 @@ from studio.comparison.record import COMPARISON_RECORD_SCHEMA, ComparisonRecord
 from studio.comparison.votes import BlindVote
 from studio.contract import canonical_json
 from studio.errors import GalleryError, RecordError
-from studio.gallery import png
+from studio.gallery import lines, png
 from studio.gallery.picture import sha256_of_text
-
-_log = logging.getLogger("studio.gallery.comparisons")
 
 JSON_SUFFIX = ".comparison.json"
 SHEET_SUFFIX = ".comparison.png"
@@ -145,61 +141,46 @@ def append_vote(path: Path, vote: BlindVote) -> None:
     Raises:
         GalleryError: when the disk does not take it.
     """
-    line = canonical_json(vote.model_dump(mode="json")) + "\n"
-    place = votes_of(path)
-    try:
-        _drop_torn(place)
-    except OSError as error:
-        raise durable.storage_error(error, place.parent) from error
-    append_line(place, line)
-
-
-def _drop_torn(place: Path) -> None:
-    """Cut off a last line without its end, so that the next one is not glued to it."""
-    data = place.read_bytes() if place.is_file() else b""
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        _log.warning("%s: the last vote was cut off and is removed", place.name)
-        os.truncate(place, whole)
-
-
-def append_line(path: Path, line: str) -> None:
-    """Append one line and wait until the disk has it.
-
-    Raises:
-        GalleryError: when it does not take it.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        with os.fdopen(descriptor, "ab") as stream:
-            stream.write(line.encode("utf-8"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        durable.sync_folder(path.parent)
-    except OSError as error:
-        raise durable.storage_error(error, path.parent) from error
+    lines.append(votes_of(path), canonical_json(vote.model_dump(mode="json")))
 
 
 def read_votes(path: Path, record: ComparisonRecord) -> tuple[BlindVote, ...]:
-    """The votes on exactly this record, oldest first; a vote on another one is none of its.
+    """The votes on exactly this record, oldest first; a vote on another one is none of its, and
+    a last one that was cut off does not count.
 
     Raises:
-        RecordError: the file cannot be read, or a whole line is no vote. A last line that was
-            cut off is left out, and the log says so.
+        RecordError: the file cannot be read, or a whole line is no vote.
     """
-    place = votes_of(path)
-    if not place.is_file():
-        return ()
-    try:
-        *whole, torn = place.read_bytes().split(b"\n")
-        if torn:
-            _log.warning("%s: the last vote was cut off and does not count", place.name)
-        lines = [line.decode("utf-8") for line in whole]
-        votes = [BlindVote.model_validate_json(line) for line in lines if line]
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise RecordError(
-            f"The votes in {place.name} cannot be read ({type(error).__name__}).",
-            "Correct or remove the file; the comparison itself is untouched.",
-        ) from error
+    votes = [_vote(path, line) for line in _lines(path).whole]
     return tuple(vote for vote in votes if vote.comparison == record.fingerprint)
+
+
+def has_torn_vote(path: Path) -> bool:
+    """Whether the last vote was cut off while it was written, so that it does not count.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
+    return _lines(path).torn
+
+
+def _lines(path: Path) -> lines.Lines:
+    place = votes_of(path)
+    try:
+        return lines.read(place)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _bad_votes(place, error) from error
+
+
+def _vote(path: Path, line: str) -> BlindVote:
+    try:
+        return BlindVote.model_validate_json(line)
+    except ValidationError as error:
+        raise _bad_votes(votes_of(path), error) from error
+
+
+def _bad_votes(place: Path, error: Exception) -> RecordError:
+    return RecordError(
+        f"The votes in {place.name} cannot be read ({type(error).__name__}).",
+        "Correct or remove the file; the comparison itself is untouched.",
+    )

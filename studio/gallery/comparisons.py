@@ -133,6 +133,10 @@ class Comparisons:
         path = self.inside(name)
         return files.read_votes(path, files.read(path))
 
+    def has_torn_vote(self, name: Path | str) -> bool:
+        """Whether the comparison's last vote was cut off while it was written."""
+        return files.has_torn_vote(self.inside(name))
+
     def sync(self) -> None:
         """Bring the index up to the files; what cannot be read is said in the log."""
         self._read_files(self._index.stamps())

@@ -12,7 +12,7 @@ from studio import durable
 from studio.comparison.review import Decision
 from studio.contract import canonical_json
 from studio.errors import RecordError
-from studio.gallery.comparison_files import append_line
+from studio.gallery import lines
 
 _SUFFIX = ".jsonl"
 
@@ -29,26 +29,32 @@ class Decisions:
         Raises:
             GalleryError: when the disk does not take it.
         """
-        line = canonical_json(decision.model_dump(mode="json")) + "\n"
-        append_line(self._path(decision.record_fingerprint), line)
+        line = canonical_json(decision.model_dump(mode="json"))
+        lines.append(self._path(decision.record_fingerprint), line)
 
     def on(self, record_fingerprint: str) -> tuple[Decision, ...]:
-        """Every decision on exactly this record, oldest first.
+        """Every decision on exactly this record, oldest first; a last one that was cut off
+        while it was written does not count.
 
         Raises:
             RecordError: a line is none, or is bound to another record.
         """
         path = self._path(record_fingerprint)
-        if not path.is_file():
-            return ()
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-            found = tuple(Decision.model_validate_json(line) for line in lines if line)
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
+            found = tuple(map(Decision.model_validate_json, _read(path).whole))
+        except ValidationError as error:
             raise _bad(path, type(error).__name__) from error
         if any(each.record_fingerprint != record_fingerprint for each in found):
             raise _bad(path, "a decision is bound to another record")
         return found
+
+    def has_torn(self, record_fingerprint: str) -> bool:
+        """Whether the last decision on this record was cut off while it was written.
+
+        Raises:
+            RecordError: the file cannot be read.
+        """
+        return _read(self._path(record_fingerprint)).torn
 
     def records(self) -> Iterator[str]:
         """Fingerprints of the records that were decided on, sorted."""
@@ -69,6 +75,13 @@ class Decisions:
 
     def _path(self, record_fingerprint: str) -> Path:
         return self.folder / f"{record_fingerprint}{_SUFFIX}"
+
+
+def _read(path: Path) -> lines.Lines:
+    try:
+        return lines.read(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _bad(path, type(error).__name__) from error
 
 
 def _bad(path: Path, reason: str) -> RecordError:

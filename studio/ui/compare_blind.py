@@ -6,22 +6,23 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from studio.comparison.blind import BlindTest, Side, prepare, vote, votes_between
+from studio.comparison.blind import BlindTest, Side, in_order, prepare, vote, votes_between
 from studio.comparison.pairs import Arm, arm_name, arms_by_seed
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import tally
-from studio.errors import StudioError
-from studio.gallery.picture import decode
+from studio.errors import GalleryError, StudioError
+from studio.gallery.cell_picture import cell_picture
 from studio.ui import compare_html, compare_numbers
 from studio.ui.html import EMPTY, Html, div, join, tag
 from studio.ui.live import Updates, unchanged
 from studio.workspace import Workspace
+
+_TORN = "The last vote was cut off while it was written. It does not count."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,13 @@ class CompareBlind:
         self._rest = tuple(rest)
 
     def offered(self, name: str) -> Updates:
-        """After a comparison was opened: which arms can be judged, and the votes so far."""
+        """Another comparison is shown, or none: which of its arms can be judged, and the votes
+        so far. A vote that was going on is over, and uncovers the page."""
         parts = self._parts
-        hidden: Updates = {
+        hidden: Updates = self._hide(False) | {
             parts.offer: gr.Column(visible=False),
-            parts.voting: gr.Column(visible=False),
             parts.test: None,
+            parts.pair: EMPTY,
         }
         if not name:
             return hidden
@@ -112,6 +114,17 @@ class CompareBlind:
             parts.result: self._result(name, record, ends),
         }
 
+    def chosen(self, name: str, first: str, second: str) -> Updates:
+        """Two arms were chosen: the tally of the votes there are on them."""
+        if not name:
+            return unchanged()
+        try:
+            record = self._workspace.gallery.comparisons.read(name)
+            result = self._result(name, record, (_arm(first), _arm(second)))
+        except (StudioError, ValueError) as error:
+            result = compare_html.trouble(str(error))
+        return {self._parts.result: result}
+
     def start(self, name: str, first: str, second: str) -> Updates:
         """Draw the order and the sides, and hide everything but the first pair."""
         parts = self._parts
@@ -130,9 +143,9 @@ class CompareBlind:
                 lambda pairs: chance.sample(pairs, len(pairs)),
                 lambda: chance.random() < 0.5,
             )
-        except (StudioError, KeyError, ValueError) as error:
+        except (StudioError, ValueError) as error:
             return {parts.result: compare_html.trouble(str(error))}
-        return self._shown(record, test) | self._hide(True)
+        return self._hide(True) | self._next(record, test)
 
     def vote(self, test: BlindTest | None, side: Side) -> Updates:
         """Keep one vote, and show the next pair or the tally."""
@@ -141,14 +154,16 @@ class CompareBlind:
         comparisons = self._workspace.gallery.comparisons
         try:
             record = comparisons.read(test.name)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
+        except StudioError:
+            return self.end(test)  # which says why
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
             comparisons.vote(test.name, vote(record, test, side, now))
         except StudioError as error:
-            return {self._parts.pair: compare_html.trouble(str(error))}
-        after = replace(test, position=test.position + 1)
-        return self.end(after) if after.over else self._shown(record, after)
+            return self._next(record, test, compare_html.trouble(str(error)))
+        return self._next(record, replace(test, position=test.position + 1))
 
-    def end(self, test: BlindTest | None) -> Updates:
+    def end(self, test: BlindTest | None, *said: Html) -> Updates:
         """Uncover the page, with the tally of every vote there is on these arms."""
         parts = self._parts
         if test is None:
@@ -156,27 +171,45 @@ class CompareBlind:
         try:
             record = self._workspace.gallery.comparisons.read(test.name)
             result = self._result(test.name, record, test.arms)
-        except StudioError as error:
+        except (StudioError, ValueError) as error:
             result = compare_html.trouble(str(error))
-        return self._hide(False) | {parts.test: None, parts.pair: EMPTY, parts.result: result}
+        ended = {parts.test: None, parts.pair: EMPTY, parts.result: join((*said, result))}
+        return self._hide(False) | ended
 
     def _hide(self, hidden: bool) -> Updates:
         updates: Updates = {column: gr.Column(visible=not hidden) for column in self._rest}
         return updates | {self._parts.voting: gr.Column(visible=hidden)}
 
-    def _shown(self, record: ComparisonRecord, test: BlindTest) -> Updates:
-        pair = test.pairs[test.position]
-        outputs = self._workspace.gallery.outputs
-        images = [outputs / str(record.cells[index].picture) for index in pair.shown]
-        return {self._parts.pair: _pair(images, test), self._parts.test: test}
+    def _next(self, record: ComparisonRecord, test: BlindTest, *said: Html) -> Updates:
+        """The next pair whose pictures are the ones that were compared, or the end; a pair that
+        is left out is said."""
+        gallery, parts = self._workspace.gallery, self._parts
+        while not test.over:
+            cells = [record.cells[index] for index in test.pairs[test.position].shown]
+            try:
+                images = [cell_picture(gallery, cell).image for cell in cells]
+            except GalleryError:  # why would name the arms; Verify says it
+                said = (*said, _left_out(test))
+                test = replace(test, position=test.position + 1)
+                continue
+            return {parts.pair: join((*said, _pair(images, test))), parts.test: test}
+        return self.end(test, *said)
 
     def _result(self, name: str, record: ComparisonRecord, arms: tuple[Arm, Arm]) -> Html:
-        votes = self._workspace.gallery.comparisons.votes(name)
-        between = votes_between(record, arms, votes)
-        if not between:
+        """What the votes on two different arms add up to, empty where there are none; or why
+        they cannot be read."""
+        if arms[0] == arms[1]:
             return EMPTY
-        labels = [arm_name(record, arm) for arm in arms]
-        return compare_numbers.votes(labels[0], labels[1], tally(between))
+        comparisons = self._workspace.gallery.comparisons
+        try:
+            between = votes_between(record, arms, comparisons.votes(name))
+            torn = compare_html.trouble(_TORN) if comparisons.has_torn_vote(name) else EMPTY
+        except StudioError as error:
+            return compare_html.trouble(str(error))
+        if not between:
+            return torn
+        labels = [arm_name(record, arm) for arm in in_order(record, arms)]
+        return join((compare_numbers.votes(labels[0], labels[1], tally(between)), torn))
 
 
 def _judged(record: ComparisonRecord) -> list[Arm]:
@@ -197,19 +230,25 @@ def _arm(key: str) -> Arm:
     return int(row), int(column)
 
 
-def _pair(paths: Sequence[Path], test: BlindTest) -> Html:
+def _pair(images: Sequence[Image.Image], test: BlindTest) -> Html:
     """The two pictures as nothing but pixels: no file name and no record tells them apart."""
     figures = [
-        tag("figure", tag("img", src=bare_pixels(path), alt=f"The {which} picture"))
-        for path, which in zip(paths, ("first", "second"), strict=True)
+        tag("figure", tag("img", src=bare_pixels(image), alt=f"The {which} picture"))
+        for image, which in zip(images, ("first", "second"), strict=True)
     ]
     line = f"Pair {test.position + 1} of {len(test.pairs)}. Which is better?"
     return join((tag("p", line, class_="ls-differs"), div("ls-sides ls-unlabelled", *figures)))
 
 
-def bare_pixels(path: Path) -> str:
+def _left_out(test: BlindTest) -> Html:
+    return compare_html.trouble(
+        f"Pair {test.position + 1} of {len(test.pairs)} is left out: a picture of it is gone, or "
+        "not the one that was compared. Verify the comparison to see which."
+    )
+
+
+def bare_pixels(image: Image.Image) -> str:
     """A picture as a data URL without its record, which would name its mode."""
-    image = decode(path.read_bytes())
     buffer = io.BytesIO()
     Image.frombytes("RGB", image.size, image.tobytes()).save(buffer, "PNG")
     return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode('ascii')}"

@@ -34,6 +34,7 @@ from studio.workspace import Workspace
 
 Outcome = ComparisonPlan | tuple[Violation, ...]
 _BUSY = "This page is making something already. Wait for it, or cancel it."
+_COMPARING = "This comparison is still being made. Wait for it or cancel it, then open the other."
 
 
 class CompareEvents:
@@ -111,6 +112,12 @@ class CompareEvents:
         foreign = [side.difference for side in uninvited(outcome)]
         return join((tag("p", f"{summary(outcome)} {line}"), compare_html.not_asked_for(foreign)))
 
+    def open(self, name: str, page: str) -> Updates:
+        """Show a stored comparison, unless one is being made: the page holds one at a time."""
+        if self._sessions.is_comparing(page):
+            return {self.parts.notice: compare_html.trouble(_COMPARING)}
+        return self.look.open(name)
+
     # The run
 
     def run(
@@ -122,7 +129,7 @@ class CompareEvents:
         if not isinstance(outcome, ComparisonPlan):
             yield self.refresh(request_values, values, page)
             return
-        started = self._sessions.start(page)
+        started = self._sessions.start(page, comparing=True)
         if started is None:
             yield {self.panel.bar: compare_html.trouble(_BUSY)}
             return
@@ -133,7 +140,7 @@ class CompareEvents:
         except StudioError as error:
             yield {self.parts.seal: compare_html.trouble(str(error)), self.parts.progress: EMPTY}
         finally:
-            self._sessions.finish(page)
+            self._sessions.finish(page, cancel)
 
     def _watch(self, plan: ComparisonPlan, events: Iterator[ComparisonEvent]) -> Iterator[Updates]:
         parts, panel, outputs = self.parts, self.panel, self._workspace.gallery.outputs
@@ -141,6 +148,7 @@ class CompareEvents:
         foreign = [side.difference for side in uninvited(plan)]
         title = KIND_LABELS[plan.wanted.kind]
         yield {
+            parts.notice: EMPTY,
             parts.seal: compare_html.running(summary(plan), foreign, title),
             parts.grid: compare_html.grid(shown),
             parts.look: gr.Column(visible=False),
@@ -186,7 +194,8 @@ class CompareEvents:
 
     def after_run(self, request_values: form.Values, values: form.Values, page: str) -> Updates:
         return self.refresh(request_values, values, page) | {
-            self.panel.cancel: gr.Button(interactive=False)
+            self.parts.notice: EMPTY,
+            self.panel.cancel: gr.Button(interactive=False),
         }
 
     def cancel(self, page: str) -> Updates:

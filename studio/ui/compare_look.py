@@ -10,9 +10,9 @@ from studio import measuring
 from studio.comparison.pairs import arm_name, arm_pairs
 from studio.comparison.record import CellState, ComparisonRecord
 from studio.errors import StudioError
+from studio.gallery.cell_picture import cell_picture
 from studio.gallery.comparison_files import sheet_of
 from studio.gallery.comparison_verification import verify_comparison
-from studio.gallery.picture import decode
 from studio.grid import Role
 from studio.ui import compare_html, compare_numbers, grid, icons, sheet, words
 from studio.ui.compare_stage import CompareStage
@@ -42,11 +42,12 @@ class CompareLook:
         try:
             record = self._workspace.gallery.comparisons.read(name)
         except StudioError as error:
-            return {parts.seal: compare_html.trouble(str(error))}
+            return self._closed() | {parts.seal: compare_html.trouble(str(error))}
         outputs = self._workspace.gallery.outputs
         place = sheet_of(outputs / name)
         shown = compare_html.Grid(record.rows, record.columns, record.cells, outputs)
         updates: Updates = {
+            parts.notice: EMPTY,
             parts.seal: compare_html.seal_of(record),
             parts.progress: EMPTY,
             parts.grid: compare_html.grid(shown),
@@ -66,7 +67,7 @@ class CompareLook:
             parts.left: gr.Dropdown(choices=choices, value=left),
             parts.right: gr.Dropdown(choices=choices, value=right),
         }
-        return updates | self._pair(record, left, right)
+        return updates | self._looked_at(record, left, right)
 
     def pair(self, name: str, left: int | None, right: int | None) -> Updates:
         """Two cells that were chosen."""
@@ -74,9 +75,9 @@ class CompareLook:
             return unchanged()
         try:
             record = self._workspace.gallery.comparisons.read(name)
-            return self._pair(record, int(left), int(right))
-        except (StudioError, OSError, IndexError, ValueError) as error:
-            return {self._parts.numbers: compare_html.trouble(str(error))}
+            return self._looked_at(record, int(left), int(right))
+        except (StudioError, IndexError, ValueError) as error:
+            return self._unseen(compare_html.trouble(str(error)))
 
     def pick(self, name: str, key: str, left: int | None) -> Updates:
         """A cell was clicked: it comes to the right, against what is on the left."""
@@ -109,12 +110,20 @@ class CompareLook:
             self._workspace.gallery.comparisons.delete(name)
         except StudioError as error:
             return {parts.said: grid.said(str(error), bad=True)}
+        return self._closed()
+
+    def _closed(self) -> Updates:
+        """No comparison is shown."""
+        parts = self._parts
         return {
+            parts.notice: EMPTY,
             parts.seal: EMPTY,
+            parts.progress: EMPTY,
             parts.grid: compare_html.empty(),
             parts.kept: gr.Column(visible=False),
             parts.look: gr.Column(visible=False),
             parts.stored: "",
+            **self.review.show(""),
         }
 
     def view(self, chosen: str) -> Updates:
@@ -125,11 +134,31 @@ class CompareLook:
             parts.difference: gr.HTML(visible=chosen == "difference"),
         }
 
+    def _looked_at(self, record: ComparisonRecord, left: int, right: int) -> Updates:
+        """Two cells or, where one of them is not what was compared, nothing but why."""
+        try:
+            return self._pair(record, left, right)
+        except StudioError as error:
+            return self._unseen(join((compare_html.trouble(str(error)), _effects(record))))
+
+    def _unseen(self, numbers: Html) -> Updates:
+        """No pair is shown, and none is decided on."""
+        parts = self._parts
+        return {
+            parts.slider: None,
+            parts.sides: EMPTY,
+            parts.difference: EMPTY,
+            parts.numbers: numbers,
+            parts.contract: EMPTY,
+            **self.review.show(""),
+        }
+
     def _pair(self, record: ComparisonRecord, left: int, right: int) -> Updates:
-        parts, outputs = self._parts, self._workspace.gallery.outputs
+        parts = self._parts
         cells = [record.cells[left], record.cells[right]]
-        paths = [outputs / str(cell.picture) for cell in cells]
-        images = [decode(path.read_bytes()) for path in paths]
+        pictures = [cell_picture(self._workspace.gallery, cell) for cell in cells]
+        paths = [each.path for each in pictures]
+        images = [each.image for each in pictures]
         measures = measuring.measure(images[0], images[1])
         labels = [cell.label for cell in cells]
         if measures is None:
@@ -137,13 +166,12 @@ class CompareLook:
         else:
             difference = _difference(*measuring.difference_png(images[0], images[1]))
         numbers = compare_numbers.pair(labels[0], labels[1], measures, left == right)
-        picture = self._workspace.gallery.read(paths[1])
         return {
             parts.slider: (str(paths[0]), str(paths[1])),
             parts.sides: sides(paths, labels),
             parts.difference: difference,
             parts.numbers: join((numbers, _effects(record))),
-            parts.contract: _contract(labels[1], sheet.of_record(picture)),
+            parts.contract: _contract(labels[1], sheet.of_record(pictures[1].record)),
             **self.review.show(str(cells[1].picture)),
         }
 

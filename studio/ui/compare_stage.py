@@ -18,6 +18,7 @@ VIEWS = (("Slider", "slider"), ("Side by side", "sides"), ("Difference", "differ
 class CompareStage:
     """The components; ``stored`` names the comparison that is shown, empty for none."""
 
+    notice: gr.HTML
     seal: gr.HTML
     progress: gr.HTML
     grid: gr.HTML
@@ -48,6 +49,7 @@ class CompareStage:
 
 def build(may_delete: bool) -> CompareStage:
     """Lay the stage out inside the current column."""
+    notice = gr.HTML("", apply_default_css=False, elem_id="compare-notice")
     seal = gr.HTML("", apply_default_css=False, elem_id="seal")
     progress = gr.HTML("", apply_default_css=False, elem_id="compare-progress")
     grid = gr.HTML(compare_html.empty(), js_on_load=PICK, apply_default_css=False, elem_id="cells")
@@ -93,6 +95,7 @@ def build(may_delete: bool) -> CompareStage:
         )
         review = review_panel.build("cell-review")
     return CompareStage(
+        notice=notice,
         seal=seal,
         progress=progress,
         grid=grid,

@@ -32,9 +32,14 @@ class CompareTab:
     studio: StudioTab
     outputs: list[Any]
 
-    def open(self, name: str) -> Updates:
+    def open(self, name: str, page: str) -> Updates:
         """Show a stored comparison."""
-        return self.events.look.open(name) | self.blind.offered(name)
+        return self.with_vote(self.events.open(name, page))
+
+    def with_vote(self, updates: Updates) -> Updates:
+        """Whatever changes which comparison is shown, its blind vote comes with it."""
+        shown = updates.get(self.events.parts.stored)
+        return updates if shown is None else updates | self.blind.offered(shown)
 
     def against_base(self, filled: Any) -> None:
         """Once ``filled`` has put a picture's settings into Studio's form, ask of them what the
@@ -113,11 +118,11 @@ def _wire_run(made: CompareTab, studio: StudioTab) -> None:
     inputs = [*studio.inputs, *panel.inputs()]
 
     def run(request: gr.Request, *sent: Any) -> Iterator[Updates]:
-        yield from events.run(*_split(made, studio, sent), page_of(request))
+        for updates in events.run(*_split(made, studio, sent), page_of(request)):
+            yield made.with_vote(updates)
 
-    def after(request: gr.Request, stored: str, *sent: Any) -> Updates:
-        values = _split(made, studio, sent)
-        return events.after_run(*values, page_of(request)) | made.blind.offered(stored)
+    def after(request: gr.Request, *sent: Any) -> Updates:
+        return events.after_run(*_split(made, studio, sent), page_of(request))
 
     def cancel(request: gr.Request) -> Updates:
         return events.cancel(page_of(request))
@@ -131,7 +136,7 @@ def _wire_run(made: CompareTab, studio: StudioTab) -> None:
         concurrency_limit=None,
         api_visibility="private",
     )
-    ran.then(after, inputs=[events.parts.stored, *inputs], outputs=made.outputs, **PRIVATE)
+    ran.then(after, inputs=inputs, outputs=[*panel.shown(), events.parts.notice], **PRIVATE)
     panel.cancel.click(cancel, outputs=[panel.cancel], **PRIVATE)
 
 
@@ -143,6 +148,9 @@ def _wire_look(made: CompareTab) -> None:
     def pick(event: gr.EventData, stored: str, left: int | None) -> Updates:
         return look.pick(stored, picked(event), left)
 
+    def delete(stored: str) -> Updates:
+        return made.with_vote(look.delete(stored))
+
     parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown)
     gr.on([parts.left.input, parts.right.input], look.pair, inputs=pair, **shown)
     parts.view.input(look.view, inputs=parts.view, **shown)
@@ -150,13 +158,20 @@ def _wire_look(made: CompareTab) -> None:
     parts.verify.click(look.verify, inputs=parts.stored, **shown)
     parts.delete.click(lambda: gr.Row(visible=True), outputs=parts.confirm, **PRIVATE)
     parts.keep.click(lambda: gr.Row(visible=False), outputs=parts.confirm, **PRIVATE)
-    parts.really.click(look.delete, inputs=parts.stored, **shown)
+    parts.really.click(delete, inputs=parts.stored, **PRIVATE, outputs=made.outputs)
 
 
 def _wire_blind(made: CompareTab, blind: BlindParts) -> None:
     votes, stored = made.blind, made.events.parts.stored
     shown = {**PRIVATE, "outputs": made.outputs}
     arms = [stored, blind.first_arm, blind.second_arm]
+    gr.on(
+        [blind.first_arm.input, blind.second_arm.input],
+        votes.chosen,
+        inputs=arms,
+        outputs=blind.result,
+        **PRIVATE,
+    )
     blind.start.click(votes.start, inputs=arms, **shown)
     for button, side in ((blind.first, "first"), (blind.equal, "equal"), (blind.second, "second")):
         button.click(_on(votes, side), inputs=blind.test, **shown)

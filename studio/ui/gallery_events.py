@@ -12,6 +12,7 @@ from studio.gallery.comparison_files import JSON_SUFFIX
 from studio.ui import form, grid
 from studio.ui.html import EMPTY, Html
 from studio.ui.live import Updates, unchanged
+from studio.ui.review_panel import ReviewEvents
 from studio.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class GalleryEvents:
         self._gallery = workspace.gallery
         self._parts = parts
         self._may_delete = may_delete
+        self.review = ReviewEvents(workspace, parts.review)
 
     # The grid
 
@@ -120,7 +122,8 @@ class GalleryEvents:
     # One picture
 
     def open(self, name: str) -> Updates:
-        """A picture, large, with its contract; its record is read from the file itself."""
+        """A picture, large, with its contract and the decisions on it; its record is read from
+        the file itself."""
         parts = self._parts
         try:
             record = self._gallery.read(name)
@@ -136,6 +139,7 @@ class GalleryEvents:
             parts.actions: gr.Row(visible=True),
             parts.confirm: gr.Row(visible=False),
             parts.opened: name,
+            **self.review.show(name),
         }
 
     def back(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
@@ -144,6 +148,7 @@ class GalleryEvents:
             parts.list_view: gr.Column(visible=True),
             parts.picture_view: gr.Column(visible=False),
             parts.opened: "",
+            **self.review.show(""),
         }
         return closed | self._page(_filter(base, lora, mode, words), tuple(pages))
 

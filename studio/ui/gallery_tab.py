@@ -8,7 +8,7 @@ import gradio as gr
 from studio.ui import grid, review_panel
 from studio.ui.compare_tab import CompareTab
 from studio.ui.gallery_events import GalleryEvents, is_comparison
-from studio.ui.review_panel import ReviewEvents, ReviewParts
+from studio.ui.review_panel import ReviewParts
 from studio.ui.rows import PICK, picked
 from studio.ui.studio_tab import KEEP_OPEN, StudioTab, page_of, quick
 from studio.workspace import Workspace
@@ -36,13 +36,15 @@ class GalleryParts:
     said: gr.HTML
     actions: gr.Row
     confirm: gr.Row
+    review: ReviewParts
     opened: gr.State
 
     def filters(self) -> list[Any]:
         return [self.base, self.lora, self.mode, self.words]
 
     def all(self) -> list[Any]:
-        return [getattr(self, name) for name in self.__slots__]
+        own = [getattr(self, name) for name in self.__slots__ if name != "review"]
+        return [*own, *self.review.all()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +69,14 @@ class Others:
 
 def build(workspace: Workspace, others: Others, tab: gr.Tab, may_delete: bool) -> None:
     """Lay the tab out and wire it; call inside ``tab``."""
-    parts, review, buttons = _layout(may_delete)
+    parts, buttons = _layout(may_delete)
     events = GalleryEvents(workspace, parts, may_delete)
     private = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
     _wire_list(parts, events, tab, private)
     _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
     _wire_use(parts, buttons, events, others)
-    decisions = ReviewEvents(workspace, review)
-    decisions.wire(private)
-    # Whatever opened a picture, its decisions come with it.
-    parts.opened.change(decisions.show, inputs=parts.opened, outputs=review.all(), **private)
+    events.review.wire(private)
 
 
 def _wire_use(
@@ -109,7 +108,7 @@ def _wire_use(
     others.compare.against_base(filled)
 
 
-def _layout(may_delete: bool) -> tuple[GalleryParts, ReviewParts, _Buttons]:
+def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
     with gr.Column(elem_classes="ls-library") as list_view:
         with gr.Row(elem_classes="ls-filters"):
             base = _filter("Base")
@@ -165,9 +164,10 @@ def _layout(may_delete: bool) -> tuple[GalleryParts, ReviewParts, _Buttons]:
         said=said,
         actions=actions,
         confirm=confirm,
+        review=review,
         opened=gr.State(""),
     )
-    return parts, review, _Buttons(back, use, against, verify, delete, really, keep)
+    return parts, _Buttons(back, use, against, verify, delete, really, keep)
 
 
 def _filter(label: str) -> gr.Dropdown:
@@ -193,10 +193,10 @@ def _wire_open(
     """A picture opens here, a comparison in the Compare tab."""
     compare, tabs = others.compare, others.tabs
 
-    def open_item(event: gr.EventData) -> dict[Any, Any]:
+    def open_item(request: gr.Request, event: gr.EventData) -> dict[Any, Any]:
         name = picked(event)
         if is_comparison(name):
-            return compare.open(name) | {tabs: gr.Tabs(selected="compare")}
+            return compare.open(name, page_of(request)) | {tabs: gr.Tabs(selected="compare")}
         return events.open(name)
 
     parts.grid.pick(open_item, outputs=[*parts.all(), tabs, *compare.outputs], **private)

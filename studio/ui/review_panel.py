@@ -13,7 +13,7 @@ from studio.errors import StudioError
 from studio.reviewing import Reviewing
 from studio.ui import icons, words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
-from studio.ui.live import Updates, unchanged
+from studio.ui.live import Updates
 from studio.ui.stage import file_url
 from studio.workspace import Workspace
 
@@ -29,6 +29,7 @@ _SAID = {
     Judgement.NOTE: "Note",
     Judgement.SCORE: "Score",
 }
+_TORN = "The last decision was cut off while it was written. It does not count."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +91,19 @@ class ReviewEvents:
             return {parts.picture: "", parts.shown: EMPTY, parts.files: EMPTY}
         try:
             found = decisions(self._reviewing.on(picture))
+            if self._reviewing.torn(picture):
+                found = join((found, _problem(_TORN)))
         except StudioError as error:
-            found = span("ls-problem", str(error), role="alert")
+            found = _problem(str(error))
         return {parts.picture: picture, parts.shown: found, parts.files: EMPTY, parts.note: ""}
 
     def decide(self, picture: str, note: str, judgement: Judgement) -> Updates:
         if not picture:
-            return unchanged()
+            return {self._parts.shown: _problem("No picture is open. Open one, then decide.")}
         try:
             self._reviewing.decide(picture, judgement, note or "")
         except StudioError as error:
-            return {self._parts.shown: span("ls-problem", str(error), role="alert")}
+            return {self._parts.shown: _problem(str(error))}
         return self.show(picture)
 
     def export(self) -> Updates:
@@ -108,15 +111,17 @@ class ReviewEvents:
         folder = self._gallery.decisions.folder
         try:
             judged = list(self._reviewing.judged())
+            torn = list(self._reviewing.all_torn())
             links = []
             for name, text in (("jsonl", as_jsonl(judged)), ("csv", as_csv(judged))):
                 path = folder / f"decisions.{name}"
                 durable.replace(path, text.encode("utf-8"), 0)
                 links.append(_link(file_url(path), path.name))
         except (StudioError, OSError) as error:
-            return {self._parts.files: span("ls-problem", str(error), role="alert")}
+            return {self._parts.files: _problem(str(error))}
         count = words.plural(len(judged), "decision")
-        return {self._parts.files: div("ls-under", span("ls-origin", count), *links)}
+        lost = [_problem(f"{name}: {_TORN}") for name in torn]
+        return {self._parts.files: div("ls-under", span("ls-origin", count), *links, *lost)}
 
     def wire(self, private: dict[str, Any]) -> None:
         parts = self._parts
@@ -138,6 +143,10 @@ class ReviewEvents:
             return self.decide(picture, note, judgement)
 
         return decided
+
+
+def _problem(text: str) -> Html:
+    return span("ls-problem", text, role="alert")
 
 
 def _link(url: str, name: str) -> Html:

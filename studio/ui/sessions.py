@@ -10,6 +10,7 @@ from studio.workspace import Workspace
 class _Page:
     session: str
     cancel: threading.Event | None = field(default=None)
+    comparing: bool = False
 
 
 class Sessions:
@@ -30,24 +31,36 @@ class Sessions:
                 self._pages[page] = _Page(self._workspace.open_session())
             return self._pages[page].session
 
-    def start(self, page: str) -> tuple[str, threading.Event] | None:
-        """The session and a cancel event for a new run; None while one is going."""
+    def start(self, page: str, comparing: bool = False) -> tuple[str, threading.Event] | None:
+        """The session and a cancel event for a new run; None while one is going.
+
+        Args:
+            comparing: the run makes the cells of a comparison.
+        """
         session = self.open(page)
         with self._lock:
             held = self._pages[page]
             if held.cancel is not None:
                 return None
-            held.cancel = threading.Event()
+            held.cancel, held.comparing = threading.Event(), comparing
             return session, held.cancel
 
-    def finish(self, page: str) -> None:
+    def finish(self, page: str, cancel: threading.Event) -> None:
+        """The run that was started with ``cancel`` is over. The page may have been closed and
+        opened again meanwhile: a later run is not touched."""
         with self._lock:
-            if page in self._pages:
-                self._pages[page].cancel = None
+            held = self._pages.get(page)
+            if held is not None and held.cancel is cancel:
+                held.cancel, held.comparing = None, False
 
     def is_running(self, page: str) -> bool:
         with self._lock:
             return page in self._pages and self._pages[page].cancel is not None
+
+    def is_comparing(self, page: str) -> bool:
+        """Whether the page's run makes the cells of a comparison."""
+        with self._lock:
+            return page in self._pages and self._pages[page].comparing
 
     def cancel(self, page: str) -> bool:
         """Ask the page's run to stop; whether there was one."""

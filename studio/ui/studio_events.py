@@ -260,7 +260,7 @@ class StudioEvents:
         try:
             yield from self._watch(outcome, self._workspace.run(outcome, session, cancel))
         finally:
-            self._sessions.finish(page)
+            self._sessions.finish(page, cancel)
 
     def _fetch_and_run(
         self, outcome: live.ToFetch, values: Values, page: str
@@ -282,7 +282,7 @@ class StudioEvents:
                 idle = {self.stage: stage.idle(), self.panel.cancel: gr.Button(interactive=False)}
                 yield idle | {self.sheet: live.sheet_of(plan)}
         finally:
-            self._sessions.finish(page)
+            self._sessions.finish(page, cancel)
 
     def _fetch(
         self, outcome: live.ToFetch, cancel: threading.Event

@@ -29,3 +29,20 @@ def test_the_command_line_decides_exports_and_imports(cli: Cli, tmp_path: Path) 
     assert refused.json["refused"][0]["line"] == 1
     assert cli("review", "set", path, "score").code == 64
     assert cli("review", "set", path, "note").code == 1
+
+
+def test_an_export_goes_on_past_odd_breaks_and_names_what_was_cut_off(
+    cli: Cli, tmp_path: Path
+) -> None:
+    gallery = Gallery(tmp_path / "outputs")
+    path = gallery.save(flat(), run_record(flat()))
+    assert cli("review", "set", path, "note", "--note", "first\u2028second").code == 0
+    (place,) = gallery.decisions.folder.iterdir()
+    with place.open("a") as stream:
+        stream.write('{"at": "cut o')
+    exported = cli("review", "export")
+    assert exported.code == 0, exported.err
+    whole = json.loads(exported.out)
+    assert whole["decision"]["note"] == "first\u2028second"
+    name = path.relative_to(gallery.outputs).as_posix()
+    assert f"The last decision on {name} was cut off" in exported.err

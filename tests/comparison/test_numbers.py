@@ -78,11 +78,21 @@ def test_an_impossible_count_is_refused() -> None:
         clopper_pearson(3, 2)
 
 
-def vote(choice: Choice, test: str = "one") -> BlindVote:
+@pytest.mark.parametrize(("successes", "trials"), [(515, 1030), (1, 1030), (2400, 5000)])
+def test_the_interval_goes_on_where_factorials_end(successes: int, trials: int) -> None:
+    from scipy.stats import binomtest
+
+    expected = binomtest(successes, trials).proportion_ci(method="exact")
+    assert clopper_pearson(successes, trials) == pytest.approx(
+        (expected.low, expected.high), abs=1e-9
+    )
+
+
+def vote(choice: Choice, test: str = "one", seed: int = 0) -> BlindVote:
     return BlindVote(
         comparison="c",
-        left="l",
-        right="r",
+        left=f"l{seed}",
+        right=f"r{seed}",
         choice=choice,
         swapped=False,
         at="2026-11-22T15:30:12Z",
@@ -91,19 +101,17 @@ def vote(choice: Choice, test: str = "one") -> BlindVote:
 
 
 def test_ties_stand_beside_the_interval() -> None:
-    counted = tally(
-        vote("right" if number < 8 else "equal", f"sitting {number}") for number in range(13)
-    )
+    counted = tally(vote("right" if seed < 8 else "equal", seed=seed) for seed in range(13))
     assert (counted.left, counted.right, counted.equal) == (0, 8, 5)
     assert counted.share_low == pytest.approx(0.6306, abs=1e-4)
     said = conclusion(counted, "Base", "LoRA")
     assert "“LoRA” was preferred in 8 of 8" in said
-    assert "Chance alone does not explain it" in said
+    assert said.endswith("Chance alone does not explain it.")
     assert "could explain" in conclusion(
-        tally([vote("left"), vote("right", "two")]), "Base", "LoRA"
+        tally([vote("left"), vote("right", seed=1)]), "Base", "LoRA"
     )
     assert "“Base” won" in conclusion(
-        tally(vote("left", str(number)) for number in range(8)), "Base", "LoRA"
+        tally(vote("left", seed=seed) for seed in range(8)), "Base", "LoRA"
     )
     assert "no interval" in conclusion(tally([vote("equal")]), "Base", "LoRA")
 
@@ -112,3 +120,29 @@ def test_a_pair_counts_once_in_a_sitting_by_its_last_vote() -> None:
     counted = tally([vote("left"), vote("right"), vote("right")])
     assert (counted.left, counted.right) == (0, 1)
     assert "n = 1" in conclusion(counted, "Base", "LoRA")
+    assert "sittings" not in conclusion(counted, "Base", "LoRA")
+
+
+def test_a_pair_that_is_judged_again_is_no_new_evidence() -> None:
+    counted = tally(vote("right", f"sitting {number}") for number in range(7))
+    assert (counted.right, counted.votes, counted.sittings) == (1, 7, 7)
+    said = conclusion(counted, "Base", "LoRA")
+    assert "n = 1)" in said
+    assert "Chance alone could explain it" in said
+    assert "7 votes on 1 pair in 7 sittings" in said
+
+
+@pytest.mark.parametrize(
+    ("choices", "counts"),
+    [
+        (("left", "right"), (0, 0, 1)),
+        (("left", "right", "right"), (0, 1, 0)),
+        (("left", "equal", "equal"), (0, 0, 1)),
+        (("left", "equal", "left"), (1, 0, 0)),
+    ],
+)
+def test_sittings_that_disagree_are_decided_by_most(
+    choices: tuple[Choice, ...], counts: tuple[int, int, int]
+) -> None:
+    counted = tally(vote(choice, str(number)) for number, choice in enumerate(choices))
+    assert (counted.left, counted.right, counted.equal) == counts

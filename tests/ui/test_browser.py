@@ -214,6 +214,38 @@ def test_delete_asks_first(open_page: Open, server: Server) -> None:
     assert not newest.exists()
 
 
+def test_a_picture_is_decided_on_in_the_gallery(open_page: Open, server: Server) -> None:
+    page = open_page()
+    before = decided(server)
+    generate(page)
+    tab(page, "Gallery")
+    page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
+    review = page.locator("#review")
+    review.get_by_text("Nobody has decided on this picture yet.").wait_for()
+    review.get_by_label("Note on this picture").fill("clean lines")
+    review.get_by_role("button", name="Approve").click()
+    review.locator("li", has_text="Approved clean lines").wait_for()
+    (kept,) = decided(server) - before
+    assert json.loads(kept.read_text(encoding="utf-8"))["note"] == "clean lines"
+    page.get_by_role("button", name="Back to all pictures").click()
+    page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
+    review.locator("li", has_text="Approved clean lines").wait_for()
+
+
+def decided(server: Server) -> set[Path]:
+    return set(server.outputs.glob(".reviews/*.jsonl"))
+
+
+def test_no_event_waits_for_a_state(server: Server, open_page: Open) -> None:
+    """The browser learns that a state changed from queued events alone, and few are queued."""
+    page = open_page()
+    config = json.loads(page.request.get(f"{server.url}config").text())
+    states = {each["id"] for each in config["components"] if each["type"] == "state"}
+    assert states
+    targets = [target for each in config["dependencies"] for target in each["targets"]]
+    assert [target for target in targets if target[0] in states] == []
+
+
 def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
     page = open_page(390, 844)
     line = page.locator(".ls-compact summary")

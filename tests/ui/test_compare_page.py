@@ -104,6 +104,8 @@ def test_four_arms_and_a_blind_vote(open_page: Open, server: Server) -> None:
     assert re.search(r"preferred in [01] of 1 \(95 % interval", tally.inner_text())
     assert_votes_are_kept(server)
 
+    page.locator("#start-blind").click()
+    page.locator("#blind-pair img").first.wait_for()
     tab(page, "Gallery")
     item = page.locator(".ls-thumb-many", has_text="Four arms").first
     item.wait_for()
@@ -111,6 +113,13 @@ def test_four_arms_and_a_blind_vote(open_page: Open, server: Server) -> None:
     item.click()
     page.locator("#seal [data-verdict=valid]", has_text="Four arms").wait_for()
     page.locator("#tally .ls-tally").wait_for()
+    for part in ("#cells", "#look", "#kind", "#compare", "#start-blind"):
+        page.locator(part).wait_for()
+    assert page.locator("#blind").is_hidden()
+    page.get_by_role("button", name="Delete comparison").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.locator("#start-blind").wait_for(state="hidden")
+    assert page.locator("#compare").is_visible()
 
 
 def assert_nothing_leaks(page: Page) -> None:
@@ -135,6 +144,32 @@ def assert_votes_are_kept(server: Server) -> None:
     made = {cell.record_fingerprint for cell in record.cells}
     assert all({vote.left, vote.right} < made for vote in votes)
     assert [vote.choice for vote in votes][1] == "equal"
+
+
+def test_a_running_comparison_keeps_the_page_to_itself(open_page: Open) -> None:
+    page = ready(open_page, seed=74)
+    compare(page, cells=3)
+    tab(page, "Studio")
+    page.get_by_label("Steps").fill("200")
+    page.get_by_label("Seed", exact=True).fill("75")
+    page.locator("#contract [data-state=ready]", has_text="200").wait_for()
+    tab(page, "Compare")
+    page.locator(".ls-asked-card", has_text="seed 75").wait_for()
+    page.locator("#compare:enabled").click()
+    page.locator("#seal .ls-running").wait_for()
+    page.locator("#start-blind").wait_for(state="hidden")
+    tab(page, "Gallery")
+    page.locator(".ls-thumb-many", has_text="Base against LoRA").first.click()
+    page.locator("#compare-notice", has_text="still being made").wait_for()
+    assert page.locator("#seal .ls-running").is_visible()
+    assert page.locator("#stored").is_hidden()
+    page.locator("#cancel-compare:enabled").click()
+    page.locator("#compare:enabled").wait_for()
+    page.locator("#compare-notice", has_text="still being made").wait_for(state="hidden")
+    tab(page, "Gallery")
+    page.locator(".ls-thumb-many", has_text="Base against LoRA").last.click()
+    page.locator("#seal [data-verdict=valid]").wait_for()
+    page.locator("#start-blind").wait_for()
 
 
 def test_what_cannot_be_compared_is_said_beside_compare(open_page: Open) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from studio.comparison.review import Judgement
 from studio.errors import GalleryError
 from studio.settings import Settings
 from studio.ui.gallery_events import NO_DELETING, GalleryEvents
 from studio.ui.live import unchanged
+from studio.ui.review_panel import ReviewEvents
 
 
 class BrokenGallery:
@@ -26,6 +28,8 @@ class BrokenGallery:
     @property
     def comparisons(self) -> Any:
         return self
+
+    decisions = comparisons
 
 
 class Parts:
@@ -68,6 +72,12 @@ def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
     asked = ("a.png", "", "", "", "", ())
     assert NO_DELETING in events(may_delete=False).delete(*asked)["said"]
     assert "The index cannot be read." in events().delete(*asked)["said"]
+
+
+def test_a_decision_on_no_picture_is_said_to_be_lost() -> None:
+    parts: Any = Parts()
+    review = ReviewEvents(SimpleNamespace(gallery=BrokenGallery()), parts)  # type: ignore[arg-type]
+    assert "No picture is open" in review.decide("", "a note", Judgement.APPROVE)["shown"]
 
 
 @pytest.mark.parametrize(

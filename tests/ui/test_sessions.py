@@ -39,7 +39,7 @@ def test_one_run_at_a_time_and_only_its_own_page_cancels_it() -> None:
     assert held.cancel("a")
     assert first[1].is_set()
     assert not other[1].is_set()
-    held.finish("a")
+    held.finish("a", first[1])
     assert not held.is_running("a")
     assert not held.cancel("a")
     assert held.start("a") is not None
@@ -53,5 +53,29 @@ def test_a_closed_page_stops_its_run_and_releases_its_session() -> None:
     held.close("a")
     assert started[1].is_set()
     assert recorder.closed == ["s0"]
-    held.finish("a")
+    held.finish("a", started[1])
     assert held.open("a") == "s1"
+
+
+def test_a_run_that_outlives_its_page_does_not_end_the_next_one() -> None:
+    held, _ = sessions()
+    old = held.start("a", comparing=True)
+    held.close("a")
+    new = held.start("a")
+    assert old is not None
+    assert new is not None
+    assert not held.is_comparing("a")
+    held.finish("a", old[1])
+    assert held.is_running("a")
+    assert held.cancel("a")
+    assert new[1].is_set()
+
+
+def test_only_a_run_of_cells_is_a_comparison() -> None:
+    held, _ = sessions()
+    assert not held.is_comparing("a")
+    started = held.start("a", comparing=True)
+    assert started is not None
+    assert held.is_comparing("a")
+    held.finish("a", started[1])
+    assert not held.is_comparing("a")
