@@ -37,6 +37,7 @@ class Settings:
         max_download: bytes of the largest file that is fetched.
         offline: whether nothing at all is fetched or asked.
         local_presets: the studio's own preset file, the only one it writes.
+        clip_model: folder of a CLIP model that comparisons are scored with; None for none.
     """
 
     model_base_path: Path
@@ -61,6 +62,7 @@ class Settings:
     max_download: int = 64_000_000_000
     offline: bool = False
     local_presets: Path = LOCAL_PRESETS
+    clip_model: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
@@ -106,6 +108,9 @@ class Settings:
             max_download=_gigabytes(values, "MAX_DOWNLOAD_GB") or 64_000_000_000,
             offline=_flag(values, "HF_HUB_OFFLINE"),
             local_presets=_path(values, "LOCAL_PRESETS", directory, str(LOCAL_PRESETS)),
+            clip_model=_path(values, "CLIP_MODEL", directory, ".")
+            if "CLIP_MODEL" in values
+            else None,
         )
 
     @property

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from studio import __version__
 from studio.backends import LocalBackend
@@ -39,6 +39,9 @@ from studio.tokens import Counters
 from studio.transfers import Transfers
 from studio.violations import Violation
 from studio.weights import WeightStore
+
+if TYPE_CHECKING:
+    from studio.engine.clip_scores import ClipModel
 
 LIBRARIES = (
     "accelerate",
@@ -151,6 +154,15 @@ class Workspace:
         for sha256 in given:
             self._references.touch(sha256)
         return frozenset(sha256 for sha256 in given if self._references.locate(sha256))
+
+    def clip_model(self) -> ClipModel | None:
+        """The CLIP model that comparisons are scored with, loaded; None where none is set.
+
+        Raises:
+            WeightsError: its folder holds no whole CLIP model.
+        """
+        folder = self.settings.clip_model
+        return None if folder is None else self._engine.clip_model(folder)
 
     def add_reference(self, path: Path) -> ReferenceImage:
         """Take a picture to edit in; nothing of its file but what is seen is kept.

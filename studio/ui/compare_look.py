@@ -165,7 +165,8 @@ class CompareLook:
             difference: Html = tag("p", "The two pictures differ in size.", class_="ls-origin")
         else:
             difference = _difference(*measuring.difference_png(images[0], images[1]))
-        numbers = compare_numbers.pair(labels[0], labels[1], measures, left == right)
+        clip = compare_numbers.clip_of(record, left, right)
+        numbers = compare_numbers.pair(labels[0], labels[1], measures, left == right, clip)
         return {
             parts.slider: (str(paths[0]), str(paths[1])),
             parts.sides: sides(paths, labels),

@@ -1,8 +1,10 @@
 """The numbers of a comparison as markup, each with what it can and cannot say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from studio.comparison.numbers import MEANINGS, Measures, Spread
+from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import Tally, conclusion
 from studio.ui import words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
@@ -11,8 +13,28 @@ _WIDTH, _HEIGHT, _EDGE = 300, 44, 8
 """Of the plot, in its own units."""
 
 
-def pair(left: str, right: str, measures: Measures | None, same: bool) -> Html:
-    """The two numbers of the cells that are looked at."""
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What a CLIP model found of two cells; None where it has no number for something.
+
+    Attributes:
+        pictures: of the two pictures against each other.
+        prompts: of each picture against its prompt.
+    """
+
+    pictures: float | None
+    prompts: tuple[float | None, float | None]
+
+
+def clip_of(record: ComparisonRecord, left: int, right: int) -> Clip:
+    """As stored with the comparison."""
+    of_pairs = {frozenset((each.left, each.right)): each.clip for each in record.numbers}
+    prompts = (record.cells[left].clip, record.cells[right].clip)
+    return Clip(of_pairs.get(frozenset((left, right))), prompts)
+
+
+def pair(left: str, right: str, measures: Measures | None, same: bool, clip: Clip) -> Html:
+    """The numbers of the cells that are looked at."""
     if same:
         return _hint("Both sides show the same cell. Choose another one on one side.")
     if measures is None:
@@ -33,7 +55,16 @@ def pair(left: str, right: str, measures: Measures | None, same: bool) -> Html:
             )
         )
     head = tag("h4", f"{left} against {right}")
-    return div("ls-numbers", head, tag("dl", *rows))
+    return div("ls-numbers", head, tag("dl", *rows, *_clip(clip)))
+
+
+def _clip(found: Clip) -> Iterator[Html]:
+    if found.pictures is not None:
+        meaning = MEANINGS["clip_pictures"]
+        yield _number("CLIP, picture against picture", f"{found.pictures:.3f}", meaning)
+    if any(score is not None for score in found.prompts):
+        shown = " and ".join("too long" if s is None else f"{s:.3f}" for s in found.prompts)
+        yield _number("CLIP, each picture against its prompt", shown, MEANINGS["clip_prompt"])
 
 
 def _number(name: str, value: str, meaning: str) -> Html:
