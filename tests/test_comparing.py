@@ -29,6 +29,7 @@ from studio.comparison.votes import BlindVote
 from studio.engine import injected
 from studio.engine import run as engine_run
 from studio.errors import GalleryError
+from studio.events import Finished
 from studio.gallery import StoredComparison
 from studio.gallery.comparison_files import sheet_of, votes_of
 from studio.gallery.comparison_verification import verify_comparison
@@ -43,6 +44,8 @@ from studio.grid import (
     four_arms,
     strengths,
 )
+from studio.grid.facts import effective
+from studio.plan import RunPlan
 from studio.request import GenerationRequest, LoraChoice
 from studio.settings import Settings
 from studio.ui.gallery_events import GalleryEvents
@@ -315,6 +318,22 @@ def test_an_adapter_made_inert_after_its_check_is_caught(
     (listed,) = comparisons(workspace)
     assert listed.verdict is Verdict.INVALID
     assert verify_comparison(stored.path).ok, "it is stored as what it is: invalid"
+
+
+def test_the_encoder_says_which_spellings_are_one_prompt(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    axis = Axis(name=AxisName.PROMPT, values=("a rocket, red", "a rocket , red"))
+    wanted = ComparisonRequest(kind=Kind.GRID, request=request(), columns=axis)
+    _, record = run(comparing, workspace, wanted)
+    assert record.validity.verdict is Verdict.INVALID
+    assert [reason.code for reason in record.validity.reasons] == ["read_alike"]
+    plan = workspace.plan(request(prompt="A   ROCKET, red"))
+    assert isinstance(plan, RunPlan)
+    assert effective(plan) == effective(planned(comparing, wanted).cells[0].plan)
+    *_, last = workspace.run(plan, workspace.open_session(), threading.Event())
+    assert isinstance(last, Finished)
+    assert last.record.receipt.image.pixels_sha256 == record.cells[0].pixels_sha256
 
 
 def test_cells_that_differ_in_their_lora_alone_may_share_a_call(

@@ -8,6 +8,7 @@ from studio.comparison.numbers import PairNumbers
 from studio.comparison.validity import Validity, name_of
 from studio.contract import Contract, fingerprint
 from studio.grid import ComparisonPlan, ComparisonRequest, Kind, Place
+from studio.grid.facts import effective
 from studio.plan import RunPlan
 from studio.receipt import RunRecord
 
@@ -83,7 +84,12 @@ def blank_cells(plan: ComparisonPlan) -> tuple[CellRecord, ...]:
 
 
 def _differs(first: RunPlan, plan: RunPlan) -> str:
-    return "" if plan == first else in_one_line(differences(first, plan))
+    if plan == first:
+        return ""
+    said = in_one_line(differences(first, plan))
+    if effective(plan) == effective(first):
+        return f"{said.removesuffix('.')}, which changes no pixel."
+    return said
 
 
 def done(cell: CellRecord, record: RunRecord, picture: str, reused: bool) -> CellRecord:

@@ -16,6 +16,7 @@ from studio.grid.axes import (
     Role,
 )
 from studio.grid.checks import check, check_words
+from studio.grid.same_run import same_runs
 from studio.plan import Origin, RunPlan
 from studio.request import GenerationRequest, LoraChoice
 from studio.violations import Violation
@@ -43,12 +44,13 @@ def plan_comparison(wanted: ComparisonRequest, resolve: Resolve) -> ComparisonPl
             found += answer
     if found:
         return tuple(dict.fromkeys(found))
-    return ComparisonPlan(
+    plan = ComparisonPlan(
         wanted=wanted,
         rows=_labels(wanted.rows, [cell for cell in cells if cell.place.column == 0]),
         columns=_labels(wanted.columns, [cell for cell in cells if cell.place.row == 0]),
         cells=tuple(cells),
     )
+    return tuple(violation for violation, _ in same_runs(plan)) or plan
 
 
 def held(request: GenerationRequest, plan: RunPlan) -> GenerationRequest:
