@@ -21,6 +21,7 @@ from studio.gallery.comparison_files import sheet_of
 from studio.grid import (
     STRENGTHS,
     Axis,
+    AxisName,
     ComparisonPlan,
     ComparisonRequest,
     Kind,
@@ -87,6 +88,12 @@ class CompareOptions(RequestOptions):
         bool, typer.Option("--plan-only", help="Show the cells and the estimate, run nothing.")
     ] = False
 
+    def _other_loras(self) -> set[str]:
+        """Those that take the first one's place."""
+        axes = [axis for axis in (self.rows, self.columns) if axis is not None]
+        slugs = {str(v) for axis in axes if axis.name is AxisName.LORA for v in axis.values}
+        return {self.against, *slugs} - {""}
+
     def wanted(self, workspace: Workspace) -> ComparisonRequest:
         composed = compose(
             self.kind,
@@ -96,7 +103,10 @@ class CompareOptions(RequestOptions):
             rows=self.rows,
             columns=self.columns,
         )
-        return composed.model_copy(update={"hold": self.hold, "exact": self.exact})
+        waived = tuple(sorted(set(self.allow_partial or ()) & self._other_loras()))
+        return composed.model_copy(
+            update={"hold": self.hold, "exact": self.exact, "allow_partial": waived}
+        )
 
 
 @takes_options(CompareOptions)

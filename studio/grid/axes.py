@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 
-from pydantic import StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictFloat, StrictInt, StrictStr
 
 from studio.architecture import Mode
 from studio.contract import Contract, fingerprint
-from studio.plan import RunPlan
+from studio.plan import RunPlan, says_nothing
 from studio.request import GenerationRequest
 
 COMPARISON_SCHEMA = 1
@@ -88,6 +88,8 @@ class ComparisonRequest(Contract):
             resolves to, so that a LoRA's own wishes do not differ along with it.
         exact: each cell is a call of its own, bit-identical to a single picture; else cells
             that differ in their LoRAs alone may share calls.
+        allow_partial: slugs on the axis LoRA, besides those of the request's own choices, of
+            which what has no place in the base may be left out.
     """
 
     kind: Kind
@@ -96,6 +98,13 @@ class ComparisonRequest(Contract):
     columns: Axis | None = None
     hold: bool = True
     exact: bool = True
+    allow_partial: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+
+    @property
+    def consents(self) -> frozenset[str]:
+        """The LoRAs that may be applied in part; consent is for a LoRA, wherever it stands."""
+        chosen = (choice.slug for choice in self.request.loras if choice.allow_partial)
+        return frozenset((*chosen, *self.allow_partial))
 
     @property
     def axes(self) -> tuple[Axis, ...]:

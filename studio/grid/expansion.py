@@ -80,7 +80,7 @@ def expand(
             request = start.model_copy(update={"count": 1})
             for axis, value in ((wanted.rows, above), (wanted.columns, beside)):
                 request = request if axis is None else apply(axis.name, value, request)
-            arms[row, column] = without_idle_loras(request)
+            arms[row, column] = _consented(without_idle_loras(request), wanted.consents)
     for repeat in range(start.count):
         for (row, column), request in arms.items():
             seeded = request.model_copy(update={"seed": request.seed + repeat})
@@ -99,7 +99,7 @@ def _controls(
         return
     row, column = base
     if wanted.kind is Kind.FOUR_ARMS:
-        off = tuple(LoraChoice(slug=choice.slug, strength=0.0) for choice in start.loras)
+        off = tuple(choice.model_copy(update={"strength": 0.0}) for choice in start.loras)
         zero = arms[base].model_copy(update={"mode": Mode.LORA, "loras": off})
         yield Place(row=row, column=column, role=Role.SCALE_ZERO), zero
     yield Place(row=row, column=column, role=Role.BASE_AGAIN), arms[base]
@@ -136,6 +136,16 @@ def _first_lora(
 def without_idle_loras(request: GenerationRequest) -> GenerationRequest:
     """The base mode takes no LoRAs; every other mode needs them, for weights or words."""
     return request.model_copy(update={"loras": ()}) if request.mode is Mode.BASE else request
+
+
+def _consented(request: GenerationRequest, consents: frozenset[str]) -> GenerationRequest:
+    """``request`` with a waiver for the LoRAs it was given for, and for no other one that an
+    axis puts in their place."""
+    loras = tuple(
+        choice.model_copy(update={"allow_partial": choice.slug in consents})
+        for choice in request.loras
+    )
+    return request.model_copy(update={"loras": loras})
 
 
 def _setting(request: GenerationRequest, name: str, value: float) -> GenerationRequest:

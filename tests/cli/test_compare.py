@@ -67,3 +67,14 @@ def test_a_wrong_command_line_ends_with_64(cli: Cli, wrong: tuple[str, ...]) -> 
     answer = cli(*INK, *PROMPT, *wrong)
     assert answer.code == 64
     assert answer.out == ""
+
+
+def test_consent_on_the_command_line_is_for_a_lora_that_takes_part(cli: Cli) -> None:
+    duel = (*INK, *PROMPT, "--kind", "lora_against_lora", "--against", "wash", "--plan-only")
+    shown = cli(*duel, "--mode", "lora", "--allow-partial", "wash", "--json")
+    assert shown.code == 0, shown.err
+    assert shown.json["wanted"]["allow_partial"] == ["wash"]
+    assert "allow_partial" not in cli(*duel, "--mode", "lora", "--json").json["wanted"]
+    refused = cli(*duel, "--mode", "lora", "--allow-partial", "other")
+    assert refused.code == 64
+    assert "not one of the LoRAs" in refused.err
