@@ -95,17 +95,16 @@ class CompareOptions(RequestOptions):
         return {self.against, *slugs} - {""}
 
     def wanted(self, workspace: Workspace) -> ComparisonRequest:
-        composed = compose(
+        return compose(
             self.kind,
             self.request(workspace),
             values=strength_list(self.strengths),
             other=self.against,
             rows=self.rows,
             columns=self.columns,
-        )
-        waived = tuple(sorted(set(self.allow_partial or ()) & self._other_loras()))
-        return composed.model_copy(
-            update={"hold": self.hold, "exact": self.exact, "allow_partial": waived}
+            hold=self.hold,
+            exact=self.exact,
+            allow_partial=tuple(sorted(set(self.allow_partial or ()) & self._other_loras())),
         )
 
 

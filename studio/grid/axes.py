@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 
-from pydantic import Field, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from studio.architecture import Mode
 from studio.contract import Contract, fingerprint
@@ -96,8 +96,8 @@ class ComparisonRequest(Contract):
     request: GenerationRequest
     rows: Axis | None = None
     columns: Axis | None = None
-    hold: bool = True
-    exact: bool = True
+    hold: StrictBool = True
+    exact: StrictBool = True
     allow_partial: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
 
     @property
@@ -213,8 +213,27 @@ def compose(
     other: str = "",
     rows: Axis | None = None,
     columns: Axis | None = None,
+    **said: object,
 ) -> ComparisonRequest:
-    """The comparison of ``kind``, from whichever of the arguments that kind needs."""
+    """The comparison of ``kind``, from whichever of the arguments that kind needs.
+
+    Args:
+        said: ``ComparisonRequest``'s other fields, as somebody said them.
+
+    Raises:
+        ValidationError: one of them is of another type.
+    """
+    composed = _composed(kind, request, values, other, (rows, columns))
+    return ComparisonRequest.model_validate({**dict(composed), **said})
+
+
+def _composed(
+    kind: Kind,
+    request: GenerationRequest,
+    values: Sequence[AxisValue],
+    other: str,
+    axes: tuple[Axis | None, Axis | None],
+) -> ComparisonRequest:
     match kind:
         case Kind.BASE_AGAINST_LORA:
             return base_against_lora(request)
@@ -227,4 +246,5 @@ def compose(
         case Kind.LORA_AGAINST_LORA:
             return lora_against_lora(request, other)
         case Kind.GRID:
+            rows, columns = axes
             return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)

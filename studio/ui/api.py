@@ -100,10 +100,11 @@ class Api:
             read_request(request),
             values=strengths,
             other=against,
-            rows=Axis.model_validate(rows) if rows else None,
-            columns=Axis.model_validate(columns) if columns else None,
+            rows=None if rows is None else Axis.model_validate(rows),
+            columns=None if columns is None else Axis.model_validate(columns),
+            hold=hold,
         )
-        agreed = self._comparing.plan(wanted.model_copy(update={"hold": hold}))
+        agreed = self._comparing.plan(wanted)
         if not isinstance(agreed, ComparisonPlan):
             return _refused(agreed)
         return self._run(agreed)
