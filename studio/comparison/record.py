@@ -46,7 +46,8 @@ class CellRecord(Contract):
         differs: what differs from the first cell of its seed, in one line; empty for that one.
         record_fingerprint: of the picture's whole record; None without a picture.
         picture: its file, relative to the outputs.
-        reused: the picture was in the gallery already, under the same plan.
+        reused: the picture was in the gallery already, under the same plan, and had been made
+            for something else; what an unfinished run of this comparison made is its own.
         together: cells that were denoised in one call with this one, itself counted.
     """
 
