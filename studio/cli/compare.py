@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import RequestOptions, parse_text, takes_options
+from studio.cli.options import RequestOptions, parse_number, parse_text, takes_options
 from studio.cli.progress import Line, cancelled_by_ctrl_c
 from studio.comparing import Comparing, Forecast
 from studio.comparison.differences import summary, uninvited
@@ -41,10 +41,7 @@ def axis_option(text: str) -> Axis:
 
 
 def strength_list(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers.") from error
+    return [parse_number(part.strip()) for part in parse_text(text).split(",")]
 
 
 _AXIS_HELP = "NAME=VALUE,VALUE (prompts: prompt=ONE|OTHER); with --kind grid."
