@@ -101,7 +101,8 @@ class Comparing:
     def _past(self, plans: list[RunPlan]) -> Iterator[RunRecord]:
         gallery = self._workspace.gallery
         for base in dict.fromkeys(plan.base.slug for plan in plans):
-            yield from self._readable(gallery.query(Filter(base=base), limit=_PAST)).values()
+            past = gallery.query(Filter(base=base), limit=_PAST)
+            yield from (record for _, record in self._readable(past))
 
     def _candidates(self, plan: ComparisonPlan, index: int) -> Iterator[Path]:
         """Pictures in the gallery that could stand in a cell; the base again is always made."""
@@ -110,17 +111,17 @@ class Comparing:
             return
         device = self._device()
         found = self._readable(self._workspace.gallery.made_by(cell.plan))
-        yield from (path for path, record in found.items() if _fits(plan, record, device))
+        yield from (path for path, record in found if _fits(plan, record, device))
 
-    def _readable(self, pictures: Iterable[Picture]) -> dict[Path, RunRecord]:
-        """The records of those that can be read; a damaged picture is no past and no cell."""
-        found: dict[Path, RunRecord] = {}
+    def _readable(self, pictures: Iterable[Picture]) -> Iterator[tuple[Path, RunRecord]]:
+        """Those that can be read, with their records; a damaged picture is no past and no cell."""
         for picture in pictures:
             try:
-                found[picture.path] = self._workspace.gallery.read(picture.path)
+                record = self._workspace.gallery.read(picture.path)
             except GalleryError as error:
                 logger.info("passed over: %r: %s", picture.name, error.message)
-        return found
+            else:
+                yield picture.path, record
 
     def _device(self) -> str | None:
         """What the cells to be made will run on, as receipts name it; None where it is not
