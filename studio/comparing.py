@@ -4,8 +4,9 @@ Cells that the gallery has already, under the same plan and verified, are not ma
 an interrupted comparison goes on where it stopped.
 """
 
+import logging
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ from studio.comparison.record import (
 from studio.comparison.validity import judge, reason_texts, seal_words
 from studio.errors import GalleryError
 from studio.events import Cancelled, Failed, Finished, Loading, Progress, Queued
-from studio.gallery import Filter, contact_sheet
+from studio.gallery import Filter, Picture, contact_sheet
 from studio.gallery.picture import decode
 from studio.gallery.png import pixels_sha256
 from studio.grid import ComparisonPlan, ComparisonRequest, Role, plan_comparison
@@ -45,6 +46,8 @@ from studio.plan import RunPlan
 from studio.receipt import RunRecord
 from studio.violations import Violation
 from studio.workspace import Workspace
+
+logger = logging.getLogger("studio.comparing")
 
 _PAST = 8
 """Pictures of a base that an estimate is made from."""
@@ -91,22 +94,45 @@ class Comparing:
 
     def forecast(self, plan: ComparisonPlan) -> Forecast:
         """How many cells there are to make, and about how long they take."""
-        found = {i for i in range(len(plan.cells)) if self._candidates(plan, i)}
+        found = {i for i in range(len(plan.cells)) if any(self._candidates(plan, i))}
         ahead = [cell.plan for i, cell in enumerate(plan.cells) if i not in found]
         return Forecast(len(plan.cells), len(found), estimate_seconds(ahead, self._past(ahead)))
 
     def _past(self, plans: list[RunPlan]) -> Iterator[RunRecord]:
         gallery = self._workspace.gallery
         for base in dict.fromkeys(plan.base.slug for plan in plans):
-            for picture in gallery.query(Filter(base=base), limit=_PAST):
-                yield gallery.read(picture.path)
+            past = gallery.query(Filter(base=base), limit=_PAST)
+            yield from (record for _, record in self._readable(past))
 
-    def _candidates(self, plan: ComparisonPlan, index: int) -> list[Path]:
+    def _candidates(self, plan: ComparisonPlan, index: int) -> Iterator[Path]:
         """Pictures in the gallery that could stand in a cell; the base again is always made."""
         cell = plan.cells[index]
         if cell.place.role is Role.BASE_AGAIN:
-            return []
-        return [picture.path for picture in self._workspace.gallery.made_by(cell.plan)]
+            return
+        device = self._device()
+        found = self._readable(self._workspace.gallery.made_by(cell.plan))
+        yield from (path for path, record in found if _fits(plan, record, device))
+
+    def _readable(self, pictures: Iterable[Picture]) -> Iterator[tuple[Path, RunRecord]]:
+        """Those that can be read, with their records; a damaged picture is no past and no cell."""
+        for picture in pictures:
+            try:
+                record = self._workspace.gallery.read(picture.path)
+            except GalleryError as error:
+                logger.info("passed over: %r: %s", picture.name, error.message)
+            else:
+                yield picture.path, record
+
+    def _device(self) -> str | None:
+        """What the cells to be made will run on, as receipts name it; None where it is not
+        there, which the run will say."""
+        rules = self._workspace.memory_rules()
+        if rules is None:
+            return None
+        if rules.device != "cuda":
+            return rules.device
+        index = self._workspace.settings.device.partition(":")[2]
+        return f"cuda:{int(index or 0)}"
 
     def run(
         self,
@@ -144,7 +170,7 @@ class Comparing:
             for path in self._candidates(plan, index):
                 answer = self._workspace.verify(path)
                 record = answer.record
-                if answer.ok and record is not None and _fits(plan, record):
+                if answer.ok and record is not None:
                     made.paths[index], made.records[index] = path, record
                     made.reused.add(index)
                     yield CellDone(index, path, record, reused=True)
@@ -211,11 +237,13 @@ class Comparing:
 
     def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:
         cells = list(blank_cells(plan))
+        ours = self._workspace.gallery.comparisons.made_for(plan.fingerprint)
         for index, error in made.errors.items():
             cells[index] = failed(cells[index], error)
         for index, record in made.records.items():
             name = self._name(made.paths[index])
-            cells[index] = done(cells[index], record, name, index in made.reused)
+            found = index in made.reused and name not in ours
+            cells[index] = done(cells[index], record, name, reused=found)
         return tuple(cells)
 
     def _name(self, path: Path) -> str:
@@ -225,11 +253,13 @@ class Comparing:
         return path.relative_to(outputs).as_posix()
 
 
-def _fits(plan: ComparisonPlan, record: RunRecord) -> bool:
-    """Whether a picture can be a cell: its noise is known, and an exact comparison takes only
-    pictures that had their call for themselves."""
-    alone = record.receipt.together == 1
-    return record.receipt.image.noise_sha256 is not None and (alone or not plan.wanted.exact)
+def _fits(plan: ComparisonPlan, record: RunRecord, device: str | None) -> bool:
+    """Whether a picture can be a cell: its noise is known, it ran where the others will run,
+    and an exact comparison takes only pictures that had their call for themselves."""
+    receipt = record.receipt
+    alone = receipt.together == 1
+    there = device is None or receipt.device == device
+    return receipt.image.noise_sha256 is not None and there and (alone or not plan.wanted.exact)
 
 
 def pair_numbers(

@@ -29,7 +29,8 @@ from studio.comparison.votes import BlindVote
 from studio.engine import injected
 from studio.engine import run as engine_run
 from studio.errors import GalleryError
-from studio.gallery import StoredComparison
+from studio.events import Finished
+from studio.gallery import StoredComparison, picture
 from studio.gallery.comparison_files import sheet_of, votes_of
 from studio.gallery.comparison_verification import verify_comparison
 from studio.grid import (
@@ -43,6 +44,8 @@ from studio.grid import (
     four_arms,
     strengths,
 )
+from studio.grid.facts import effective
+from studio.plan import RunPlan
 from studio.request import GenerationRequest, LoraChoice
 from studio.settings import Settings
 from studio.ui.gallery_events import GalleryEvents
@@ -195,6 +198,46 @@ def test_cancel_keeps_what_is_done_and_the_next_run_goes_on(
     assert not last.path.exists(), "the unfinished one gives way"
     (only,) = comparisons(workspace)
     assert only.verdict is Verdict.VALID
+    assert not any(cell.reused for cell in record.cells), "they were made for this comparison"
+    assert workspace.gallery.comparisons.items() == [only], "no cell lies loose beside it"
+    workspace.gallery.reindex()
+    assert workspace.gallery.comparisons.count() == 1
+
+
+def test_pictures_of_another_device_are_made_anew(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    """As outputs hold them that were copied from a machine with a GPU."""
+    wanted = base_against_lora(request())
+    events, _ = run(comparing, workspace, wanted)
+    for event in events:
+        if isinstance(event, CellDone):
+            receipt = event.record.receipt.model_copy(update={"device": "cuda:0"})
+            record = event.record.model_copy(update={"receipt": receipt})
+            image = picture.decode(event.path.read_bytes())
+            event.path.write_bytes(picture.encode(image, record))
+            assert workspace.verify(event.path).ok
+    workspace.gallery.reindex()
+    assert comparing.forecast(planned(comparing, wanted)).found == 0
+    again, record = run(comparing, workspace, wanted)
+    assert reused(again) == [False] * 3
+    assert record.validity.verdict is Verdict.VALID
+    assert record.device == "cpu"
+
+
+def test_a_damaged_picture_stands_in_the_way_of_no_forecast(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    wanted = base_against_lora(request())
+    events, _ = run(comparing, workspace, wanted)
+    damaged = next(e.path for e in events if isinstance(e, CellDone) and e.cell == 1)
+    data = damaged.read_bytes()
+    damaged.write_bytes(data.replace(b"lora-studio", b"lora_studio"))
+    forecast = comparing.forecast(planned(comparing, wanted))
+    assert forecast.found == 1
+    assert forecast.seconds is not None
+    damaged.write_bytes(data)
+    assert comparing.forecast(planned(comparing, wanted)).found == 2
 
 
 def unfinished(comparing: Comparing, workspace: Workspace, cells: int) -> Compared:
@@ -315,6 +358,22 @@ def test_an_adapter_made_inert_after_its_check_is_caught(
     (listed,) = comparisons(workspace)
     assert listed.verdict is Verdict.INVALID
     assert verify_comparison(stored.path).ok, "it is stored as what it is: invalid"
+
+
+def test_the_encoder_says_which_spellings_are_one_prompt(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    axis = Axis(name=AxisName.PROMPT, values=("a rocket, red", "a rocket , red"))
+    wanted = ComparisonRequest(kind=Kind.GRID, request=request(), columns=axis)
+    _, record = run(comparing, workspace, wanted)
+    assert record.validity.verdict is Verdict.INVALID
+    assert [reason.code for reason in record.validity.reasons] == ["read_alike"]
+    plan = workspace.plan(request(prompt="A   ROCKET, red"))
+    assert isinstance(plan, RunPlan)
+    assert effective(plan) == effective(planned(comparing, wanted).cells[0].plan)
+    *_, last = workspace.run(plan, workspace.open_session(), threading.Event())
+    assert isinstance(last, Finished)
+    assert last.record.receipt.image.pixels_sha256 == record.cells[0].pixels_sha256
 
 
 def test_cells_that_differ_in_their_lora_alone_may_share_a_call(

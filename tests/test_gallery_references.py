@@ -6,11 +6,16 @@ import pytest
 from PIL import Image
 
 from studio.architecture import Mode
-from studio.gallery import Gallery
+from studio.cli import run
+from studio.comparison.record import CellRecord, CellState, ComparisonRecord, done
+from studio.comparison.validity import Validity, Verdict
+from studio.gallery import Gallery, png
+from studio.gallery.comparison_verification import verify_comparison
 from studio.gallery.verification import verify
+from studio.grid import Axis, AxisName, ComparisonRequest, Kind, Place
 from studio.receipt import RunRecord
 from studio.references import pixels_sha256
-from studio.request import ReferenceImage
+from studio.request import GenerationRequest, ReferenceImage
 from tests.records import flat, noise, plan_settings, run_plan, run_receipt
 
 
@@ -72,6 +77,99 @@ def test_verify_looks_at_it(shelf: Gallery, tmp_path: Path) -> None:
     (finding,) = verify(picture, shelf.reference).findings
     assert "cannot be read" in finding.text
     assert verify(picture).ok
+
+
+def test_the_command_line_looks_at_it_with_the_picture_and_alone(
+    shelf: Gallery, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference, path = given(tmp_path, 1)
+    picture = save(shelf, edit(reference), path)
+    kept = shelf.reference(reference.sha256)
+    assert run(["verify", *map(str, shelf.outputs.glob("*/*.png"))]) == 0
+    assert capsys.readouterr().out.count("holds") == 2
+    elsewhere = tmp_path / "else" / "where.png"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(picture.read_bytes())
+    assert run(["verify", str(elsewhere)]) == 0
+    assert "its reference images were not looked at" in capsys.readouterr().out
+    whole = kept.read_bytes()
+    noise(64, 64, seed=5).save(kept)
+    for each in (picture, kept):
+        assert run(["verify", str(each)]) == 1
+        assert "its pixels are not those" in capsys.readouterr().out
+    kept.write_bytes(b"no picture")
+    assert run(["verify", str(kept)]) == 1
+    kept.unlink()
+    kept.parent.rmdir()
+    assert run(["verify", str(picture)]) == 1
+    assert "cannot be read" in capsys.readouterr().out
+    shelf.outputs.joinpath("references").mkdir()
+    kept.write_bytes(whole)
+    assert run(["verify", str(picture), str(kept)]) == 0
+
+
+def compared(shelf: Gallery, pictures: dict[int, Path]) -> ComparisonRecord:
+    """A valid comparison over pictures that lie there, by seed."""
+    records = {seed: shelf.read(path) for seed, path in pictures.items()}
+    first = records[min(records)].plan
+    blank = CellRecord(
+        place=Place(row=0, column=0),
+        label="",
+        differs="",
+        mode=first.mode,
+        seed=0,
+        plan_fingerprint="",
+        state=CellState.NOT_MADE,
+    )
+    cells = [
+        done(
+            blank.model_copy(
+                update={
+                    "place": Place(row=0, column=column),
+                    "seed": seed,
+                    "plan_fingerprint": record.plan_fingerprint,
+                }
+            ),
+            record,
+            pictures[seed].relative_to(shelf.outputs).as_posix(),
+            reused=False,
+        )
+        for column, (seed, record) in enumerate(records.items())
+    ]
+    request = GenerationRequest(base=first.base.slug, mode=first.mode, prompt="so", seed=1)
+    axis = Axis(name=AxisName.SEED, values=tuple(records))
+    return ComparisonRecord(
+        finished_at="2026-11-22T15:30:12.000+00:00",
+        device="cpu",
+        base_label=first.base.label,
+        lora_labels=(),
+        plan_fingerprint="f" * 64,
+        wanted=ComparisonRequest(kind=Kind.GRID, request=request, columns=axis),
+        rows=("",),
+        columns=tuple(f"seed {seed}" for seed in records),
+        summary="",
+        uninvited=(),
+        cells=tuple(cells),
+        validity=Validity(verdict=Verdict.VALID),
+        numbers=(),
+        sheet_pixels_sha256=png.pixels_sha256(flat()),
+    )
+
+
+def test_verifying_a_comparison_looks_at_what_its_cells_were_made_from(
+    shelf: Gallery, tmp_path: Path
+) -> None:
+    reference, path = given(tmp_path, 1)
+    pictures = {}
+    for seed in (1, 2):
+        plan = edit(reference, seed=seed).plan
+        receipt = run_receipt(plan, noise(32, 32, seed), references=(reference.sha256,))
+        held = {reference.sha256: path}
+        pictures[seed] = shelf.save(noise(32, 32, seed), RunRecord.of(plan, receipt), held)
+    stored = shelf.comparisons.save(compared(shelf, pictures), flat())
+    assert verify_comparison(stored).findings == ()
+    shelf.reference(reference.sha256).unlink()
+    assert [finding.code for finding in verify_comparison(stored).findings] == ["reference"] * 2
 
 
 def test_the_record_carries_no_path_and_no_name(shelf: Gallery, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from studio.architecture import Mode
 from studio.audit import discrepancies
+from studio.comparing import Comparing
 from studio.events import Failed, Finished
+from studio.grid import ComparisonPlan, four_arms, lora_against_lora
 from studio.plan import RunPlan
 from studio.request import GenerationRequest, LoraChoice
 from studio.settings import Settings
@@ -27,7 +29,9 @@ models:
      settings: {steps: 2, guidance_scale: 2.0, default_width: 64, default_height: 64,
                 dtype: float32, scheduler: DDIMScheduler}}
 loras:
-  - {slug: odd, label: Odd, base_architecture: mini, path: odd.safetensors, trigger: none}
+  - {slug: odd, label: Odd, base_architecture: mini, path: odd.safetensors,
+     prompt: oddtoken, trigger: required}
+  - {slug: even, label: Even, base_architecture: mini, path: even.safetensors, trigger: none}
 """
 STRANGE = "unet.mid_block.attentions.7.transformer_blocks.0.attn1.to_q"
 Tensors = dict[str, torch.Tensor]
@@ -66,7 +70,7 @@ Opened = Callable[[Spoil], Workspace]
 
 @pytest.fixture
 def opened(tmp_path: Path, tiny_base: Path, tiny_loras: dict[str, Path]) -> Iterator[Opened]:
-    """A workspace whose LoRA is ``plain`` with something changed."""
+    """A workspace whose LoRAs are ``plain`` and ``other`` with something changed."""
     made: list[Workspace] = []
 
     def open_with(spoil: Spoil) -> Workspace:
@@ -74,7 +78,8 @@ def opened(tmp_path: Path, tiny_base: Path, tiny_loras: dict[str, Path]) -> Iter
         presets.mkdir()
         (presets / "tiny.yaml").write_text(PRESETS)
         shutil.copytree(tiny_base, models / "base")
-        save_file(spoil(load_file(tiny_loras["plain"])), models / "odd.safetensors")
+        for name, like in (("odd", "plain"), ("even", "other")):
+            save_file(spoil(load_file(tiny_loras[like])), models / f"{name}.safetensors")
         settings = Settings(
             models, tmp_path / "outputs", tmp_path / "state", (presets,), device="cpu"
         )
@@ -176,3 +181,27 @@ def test_consent_that_is_not_needed_changes_nothing(opened: Opened) -> None:
     assert [notice.code for notice in plan.notices if "waiver" in notice.code] == [
         "waiver_not_needed"
     ]
+
+
+def test_consent_is_for_one_lora_and_not_for_the_one_that_takes_its_place(
+    opened: Opened,
+) -> None:
+    comparing = Comparing(opened(one_layer_more))
+    wanted = lora_against_lora(asked(True), "even")
+    found = comparing.plan(wanted)
+    assert not isinstance(found, ComparisonPlan)
+    (wrong,) = found
+    assert isinstance(wrong, LoraDoesNotFit)
+    assert wrong.slug == "even"
+    plan = comparing.plan(wanted.model_copy(update={"allow_partial": ("even",)}))
+    assert isinstance(plan, ComparisonPlan)
+    waived = [(use.slug, use.waived) for cell in plan.cells for use in cell.plan.loras]
+    assert waived == [("odd", (STRANGE,)), ("even", (STRANGE,))]
+
+
+def test_consent_holds_for_every_arm_and_for_the_lora_at_strength_zero(opened: Opened) -> None:
+    plan = Comparing(opened(one_layer_more)).plan(four_arms(asked(True)))
+    assert isinstance(plan, ComparisonPlan), [item.describe() for item in plan]
+    applied = [use for cell in plan.cells for use in cell.plan.loras]
+    assert [use.strength.value for use in applied] == [1.0, 1.0, 0.0]
+    assert {use.waived for use in applied} == {(STRANGE,)}

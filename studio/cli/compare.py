@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import RequestOptions, parse_text, takes_options
+from studio.cli.options import RequestOptions, parse_number, parse_text, takes_options
 from studio.cli.progress import Line, cancelled_by_ctrl_c
 from studio.comparing import Comparing, Forecast
 from studio.comparison.differences import summary, uninvited
@@ -21,6 +21,7 @@ from studio.gallery.comparison_files import sheet_of
 from studio.grid import (
     STRENGTHS,
     Axis,
+    AxisName,
     ComparisonPlan,
     ComparisonRequest,
     Kind,
@@ -40,10 +41,7 @@ def axis_option(text: str) -> Axis:
 
 
 def strength_list(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers.") from error
+    return [parse_number(part.strip()) for part in parse_text(text).split(",")]
 
 
 _AXIS_HELP = "NAME=VALUE,VALUE (prompts: prompt=ONE|OTHER); with --kind grid."
@@ -87,16 +85,24 @@ class CompareOptions(RequestOptions):
         bool, typer.Option("--plan-only", help="Show the cells and the estimate, run nothing.")
     ] = False
 
+    def _other_loras(self) -> set[str]:
+        """Those that take the first one's place."""
+        axes = [axis for axis in (self.rows, self.columns) if axis is not None]
+        slugs = {str(v) for axis in axes if axis.name is AxisName.LORA for v in axis.values}
+        return {self.against, *slugs} - {""}
+
     def wanted(self, workspace: Workspace) -> ComparisonRequest:
-        composed = compose(
+        return compose(
             self.kind,
             self.request(workspace),
             values=strength_list(self.strengths),
             other=self.against,
             rows=self.rows,
             columns=self.columns,
+            hold=self.hold,
+            exact=self.exact,
+            allow_partial=tuple(sorted(set(self.allow_partial or ()) & self._other_loras())),
         )
-        return composed.model_copy(update={"hold": self.hold, "exact": self.exact})
 
 
 @takes_options(CompareOptions)

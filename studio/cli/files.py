@@ -16,7 +16,12 @@ from studio.gallery.comparison_verification import (
     is_comparison,
     verify_comparison,
 )
-from studio.gallery.verification import Verification
+from studio.gallery.verification import (
+    Verification,
+    is_reference,
+    kept_beside,
+    verify_reference,
+)
 from studio.gallery.verification import verify as verify_file
 from studio.inspecting import REMOTE
 from studio.settings import Settings
@@ -88,7 +93,8 @@ def _in_words(value: Any) -> str:
 
 
 def verify(paths: Pictures, as_json: Json = False) -> None:
-    """Check that pictures, and comparisons with all their cells, are still what was recorded.
+    """Check that pictures with their reference images, and comparisons with all their cells,
+    are still what was recorded.
 
     With --json, one object a line, in the order of the files. Ends with 1 when anything
     changed.
@@ -101,14 +107,23 @@ def verify(paths: Pictures, as_json: Json = False) -> None:
 
 def _verify(console: Console, path: Path) -> bool:
     """Pictures by their own record, comparisons with every cell of theirs."""
-    answer = verify_comparison(path) if is_comparison(path) else verify_file(path)
+    answer = _verification(path)
+    unseen = isinstance(answer, Verification) and answer.unseen
     if console.as_json:
-        console.data(_verification_data(path, answer))
+        console.data(_verification_data(path, answer) | ({"unseen": True} if unseen else {}))
     verdict = console.paint("holds", "good") if answer.ok else console.paint("changed", "bad")
     console.say(f"{verdict}  {path}")
     for finding in answer.findings:
         console.say(f"  {finding.text}")
+    if unseen:
+        console.say("  It lies in no gallery, so its reference images were not looked at.")
     return answer.ok
+
+
+def _verification(path: Path) -> Verification | ComparisonVerification:
+    if is_comparison(path):
+        return verify_comparison(path)
+    return verify_reference(path) if is_reference(path) else verify_file(path, kept_beside(path))
 
 
 def _verification_data(

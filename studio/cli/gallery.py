@@ -7,20 +7,33 @@ import typer
 
 from studio.architecture import Mode
 from studio.cli.console import command
-from studio.cli.options import Json, OutputDir, open_workspace
+from studio.cli.options import Json, OutputDir, open_workspace, parse_text
 from studio.gallery import Filter, Picture
 
 app = typer.Typer(
     help="List pictures, rebuild their index.", no_args_is_help=True, rich_markup_mode=None
 )
 
-BaseFilter = Annotated[str | None, typer.Option(metavar="SLUG", help="Only of this base.")]
+_MOST = 1_000_000
+"""Pictures of one list; far more than a gallery has, and a number that the index can take."""
+
+BaseFilter = Annotated[
+    str | None, typer.Option(parser=parse_text, metavar="SLUG", help="Only of this base.")
+]
 LoraFilter = Annotated[
-    str | None, typer.Option(metavar="SLUG", help="Only where this LoRA was applied.")
+    str | None,
+    typer.Option(parser=parse_text, metavar="SLUG", help="Only where this LoRA was applied."),
 ]
 ModeFilter = Annotated[Mode | None, typer.Option(help="Only of this mode.")]
-Words = Annotated[str, typer.Option(help="Each must occur in the prompts, the names or the seed.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most this many.")]
+Words = Annotated[
+    str,
+    typer.Option(
+        parser=parse_text,
+        metavar="TEXT",
+        help="Each must occur in the prompts, the names or the seed.",
+    ),
+]
+Limit = Annotated[int, typer.Option(min=1, max=_MOST, help="At most this many.")]
 
 
 @app.command("list")

@@ -193,12 +193,17 @@ class RequestOptions:
             count=self.count,
         )
 
+    def _other_loras(self) -> set[str]:
+        """LoRAs that take part and are not chosen with ``--lora``."""
+        return set()
+
     def _loras(self) -> tuple[LoraChoice, ...]:
         partial, chosen = set(self.allow_partial or ()), self.lora or []
-        strange = partial - {choice.slug for choice in chosen}
+        strange = partial - {choice.slug for choice in chosen} - self._other_loras()
         if strange:
             raise typer.BadParameter(
-                f"{min(strange)!r} is not chosen with --lora.", param_hint="--allow-partial"
+                f"{min(strange)!r} is not one of the LoRAs that are asked for.",
+                param_hint="--allow-partial",
             )
         return tuple(
             choice.model_copy(update={"allow_partial": choice.slug in partial})

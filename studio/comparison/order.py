@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from studio.comparison.differences import GUIDANCE, LORA, effective
 from studio.contract import canonical_json
 from studio.grid import CellPlan, ComparisonPlan, Role
+from studio.grid.facts import LORA, PLACEMENT, PROMPT, effective, facts
 
 MOST_TOGETHER = 8
 """Cells of one call at most: their latents are in memory together."""
@@ -40,10 +40,11 @@ def calls(plan: ComparisonPlan, wanted: Sequence[int]) -> tuple[tuple[int, ...],
         cell = plan.cells[index]
         key = str(index)
         if not plan.wanted.exact and _may_share(cell):
-            reach = {name: value for name, value in effective(cell.plan).items() if name != LORA}
-            # The number itself: the call is made with the first cell's, and each receipt has it.
-            guidance = cell.plan.settings.guidance_scale.value
-            key = canonical_json({**reach, GUIDANCE: guidance})
+            # What reaches the pixels, to the letter: the call is made with the first cell's
+            # words, numbers and placement, and each receipt has them.
+            said = {**facts(cell.plan), PROMPT: cell.plan.prompt.text}
+            names = {*effective(cell.plan), PLACEMENT} - {LORA}
+            key = canonical_json({name: said.get(name) for name in names})
         groups.setdefault(key, []).append(index)
     return tuple(
         tuple(group[start : start + MOST_TOGETHER])

@@ -10,6 +10,7 @@ from studio.comparison.numbers import ClipIdentity, PairNumbers
 from studio.comparison.validity import Validity, name_of
 from studio.contract import Contract, fingerprint
 from studio.grid import ComparisonPlan, ComparisonRequest, Kind, Place
+from studio.grid.facts import effective
 from studio.plan import RunPlan, says_nothing
 from studio.receipt import RunRecord
 
@@ -47,7 +48,8 @@ class CellRecord(Contract):
         differs: what differs from the first cell of its seed, in one line; empty for that one.
         record_fingerprint: of the picture's whole record; None without a picture.
         picture: its file, relative to the outputs.
-        reused: the picture was in the gallery already, under the same plan.
+        reused: the picture was in the gallery already, under the same plan, and had been made
+            for something else; what an unfinished run of this comparison made is its own.
         together: cells that were denoised in one call with this one, itself counted.
         clip: cosine of the picture's vector and that of its prompt as typed; None without a CLIP
             model, and where the prompt is longer than the model reads.
@@ -88,7 +90,12 @@ def blank_cells(plan: ComparisonPlan) -> tuple[CellRecord, ...]:
 
 
 def _differs(first: RunPlan, plan: RunPlan) -> str:
-    return "" if plan == first else in_one_line(differences(first, plan))
+    if plan == first:
+        return ""
+    said = in_one_line(differences(first, plan))
+    if effective(plan) == effective(first):
+        return f"{said.removesuffix('.')}, which changes no pixel."
+    return said
 
 
 def done(cell: CellRecord, record: RunRecord, picture: str, reused: bool) -> CellRecord:

@@ -9,9 +9,11 @@ from enum import StrEnum
 from itertools import combinations
 
 from studio.architecture import traits_of
-from studio.comparison.differences import Difference, differences, effective, in_one_line
+from studio.comparison.differences import Difference, differences, in_one_line
 from studio.contract import Contract
 from studio.grid import CellPlan, ComparisonPlan, Role
+from studio.grid.facts import differ_in_spelling, effective
+from studio.grid.same_run import quoted, same_runs
 from studio.receipt import Receipt
 
 
@@ -41,6 +43,7 @@ class Validity(Contract):
 def judge(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Validity:
     """The verdict over the cells that were made; ``receipts`` by index of the cell."""
     reasons = [
+        *_same_runs(plan),
         *_pixels(plan, receipts),
         *_effects(plan, receipts),
         *_noise(plan, receipts),
@@ -92,12 +95,26 @@ def _pixels(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[R
             if not same:
                 yield _unequal(plan, one, other)
         elif same and {_role(plan, one), _role(plan, other)} == {Role.ARM}:
-            what = in_one_line(differences(plan.cells[one].plan, plan.cells[other].plan))
-            text = (
-                f"“{name_of(plan, one)}” and “{name_of(plan, other)}” gave the same pixels. "
-                f"They should not: {what[0].lower()}{what[1:]}"
-            )
-            yield Reason(code="same_pixels", text=text, cells=(one, other))
+            yield _equal(plan, one, other)
+
+
+def _same_runs(plan: ComparisonPlan) -> Iterator[Reason]:
+    for violation, cells in same_runs(plan):
+        yield Reason(code=violation.code, text=violation.describe(), cells=cells)
+
+
+def _equal(plan: ComparisonPlan, one: int, other: int) -> Reason:
+    left, right = plan.cells[one].plan, plan.cells[other].plan
+    said = f"{_quoted(plan, one)} and {_quoted(plan, other)} gave the same pixels"
+    if differ_in_spelling(left, right):
+        text = (
+            f"{said}: their prompts differ in spelling alone, and the text encoder reads both "
+            "alike. Write other words in one of them."
+        )
+        return Reason(code="read_alike", text=text, cells=(one, other))
+    what = in_one_line(differences(left, right))
+    text = f"{said}. They should not: {what[0].lower()}{what[1:]}"
+    return Reason(code="same_pixels", text=text, cells=(one, other))
 
 
 def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
@@ -109,7 +126,7 @@ def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
     else:
         code = "unequal_pixels"
         text = (
-            f"“{name_of(plan, one)}” and “{name_of(plan, other)}” should give the same pixels, "
+            f"{_quoted(plan, one)} and {_quoted(plan, other)} should give the same pixels, "
             "and did not."
         )
     return Reason(code=code, text=text, cells=(one, other))
@@ -127,9 +144,7 @@ def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[
             for use in plan.cells[index].plan.loras
         )
         if reaches and not receipt.effect:
-            text = (
-                f"The receipt of “{name_of(plan, index)}” shows no effect of its LoRAs together."
-            )
+            text = f"The receipt of {_quoted(plan, index)} shows no effect of its LoRAs together."
             yield Reason(code="no_effect", text=text, cells=(index,))
 
 
@@ -140,7 +155,7 @@ def _noise(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Re
         groups.setdefault(_noise_key(plan.cells[index]), []).append(index)
     for cells in groups.values():
         if len({receipts[index].image.noise_sha256 for index in cells}) > 1:
-            names = " and ".join(f"“{name_of(plan, index)}”" for index in cells[:2])
+            names = " and ".join(_quoted(plan, index) for index in cells[:2])
             text = f"{names} have the same seed, and did not begin from the same noise."
             yield Reason(code="noise", text=text, cells=tuple(cells))
 
@@ -180,6 +195,10 @@ def _proofs(receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
 
 def _role(plan: ComparisonPlan, index: int) -> Role:
     return plan.cells[index].place.role
+
+
+def _quoted(plan: ComparisonPlan, index: int) -> str:
+    return quoted(name_of(plan, index))
 
 
 def _sha(receipt: Receipt) -> str:

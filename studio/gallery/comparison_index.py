@@ -125,6 +125,16 @@ class ComparisonIndex:
             found = [self._item(row)[1] for row in db.execute(sql, (plan_fingerprint,))]
         return [each for each in found if each is not None]
 
+    def made_for(self, plan_fingerprint: str, verdict: Verdict) -> frozenset[str]:
+        """The pictures that comparisons of one plan, with this verdict, made for themselves."""
+        sql = (
+            "SELECT picture FROM comparison_cells JOIN comparisons ON name = comparison "
+            "WHERE own AND fingerprint = ? AND verdict = ?"
+        )
+        with self._index.connection() as db:
+            rows = db.execute(sql, (plan_fingerprint, verdict.value))
+            return frozenset(picture for (picture,) in rows)
+
     def _item(self, row: tuple[object, ...]) -> tuple[str, StoredComparison | None]:
         created, name, title, summary, verdict, cells, plan = row
         if title is None:

@@ -10,9 +10,11 @@ from studio.contract import canonical_json
 from studio.errors import GalleryError
 from studio.gallery import comparison_files as files
 from studio.gallery import picture, png
+from studio.gallery.kept import KeptReferences
 from studio.gallery.verification import Finding, verify
 from studio.grid import CellPlan, ComparisonPlan
 from studio.receipt import RunRecord
+from studio.references import FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ def is_comparison(path: Path) -> bool:
 def verify_comparison(path: Path) -> ComparisonVerification:
     """Check the comparison whose record or sheet is at ``path``; nothing is raised.
 
-    Its cells' pictures are looked for under the folder that holds the day folders.
+    Its cells' pictures, and the reference images they were made from, are looked for under the
+    folder that holds the day folders.
     """
     place = path.with_name(files.stem_of(path) + files.JSON_SUFFIX)
     try:
@@ -83,7 +86,7 @@ def _cell(
         text = f"The picture of “{cell.label}” is not there any more: {cell.picture}."
         yield Finding("cell", text, str(cell.picture), "none")
         return
-    answer = verify(path)
+    answer = verify(path, KeptReferences(outputs / FOLDER).path)
     for finding in answer.findings:
         text = f"“{cell.label}”: {finding.text}"
         yield Finding(finding.code, text, finding.expected, finding.found)

@@ -69,6 +69,11 @@ class Comparisons:
             return False
         return made <= {cell.place for cell in new.pictured}
 
+    def made_for(self, plan_fingerprint: str) -> frozenset[str]:
+        """The pictures, by name, that unfinished comparisons of a plan made for themselves; the
+        one that takes their place takes them over."""
+        return self._indexed(lambda: self._index.made_for(plan_fingerprint, Verdict.INCOMPLETE))
+
     def read(self, name: Path | str) -> ComparisonRecord:
         """
         Raises:

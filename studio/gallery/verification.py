@@ -5,6 +5,8 @@ file, pixels saved again, a record moved from another picture, an edited field. 
 show a forgery whose author computed all hashes anew; see ``picture``.
 """
 
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +15,10 @@ from studio import audit, infotext
 from studio.contract import canonical_json
 from studio.errors import GalleryError, RecordError, UnusableReference
 from studio.gallery import picture, png
+from studio.gallery.kept import KeptReferences
 from studio.receipt import RunRecord
-from studio.references import load
+from studio.references import FOLDER, SUFFIX, load
+from studio.request import ReferenceImage
 
 _KINDS = ("IHDR", "iTXt", "IDAT", "IEND")
 _KEYS = {picture.RECORD_KEY, picture.HASH_KEY, picture.PARAMETERS_KEY}
@@ -40,10 +44,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The answer; ``record`` is None where none could be read."""
+    """The answer.
+
+    Attributes:
+        record: None where none could be read, and of a reference image, which has none.
+        unseen: the picture was made from reference images that nobody looked for.
+    """
 
     findings: tuple[Finding, ...]
     record: RunRecord | None
+    unseen: bool = False
 
     @property
     def ok(self) -> bool:
@@ -65,20 +75,48 @@ def verify(path: Path, kept: Callable[[str], Path] | None = None) -> Verificatio
         finding = Finding("file", f"The file cannot be read: {reason}.", "a PNG file", reason)
         return Verification((finding,), None)
     verified = examine(data)
-    if verified.record is None or kept is None:
+    if verified.record is None:
         return verified
+    if kept is None:
+        return replace(verified, unseen=bool(verified.record.plan.references))
     references = tuple(_references(verified.record, kept))
     return replace(verified, findings=(*verified.findings, *references))
+
+
+def kept_beside(path: Path) -> Callable[[str], Path] | None:
+    """``verify``'s ``kept`` for the picture at ``path``, by the gallery it lies in; None where
+    it lies in none."""
+    outputs = Path(os.path.realpath(path)).parent.parent
+    is_gallery = (outputs / "index.sqlite").is_file() or (outputs / FOLDER).is_dir()
+    return KeptReferences(outputs / FOLDER).path if is_gallery else None
+
+
+def is_reference(path: Path) -> bool:
+    """Whether ``path`` is named like a gallery's copy of a reference image."""
+    place = Path(os.path.realpath(path))
+    named = re.fullmatch(rf"[0-9a-f]{{64}}{re.escape(SUFFIX)}", place.name)
+    return named is not None and place.parent.name == FOLDER
+
+
+def verify_reference(path: Path) -> Verification:
+    """Whether a reference image still has the pixels that its name says; nothing is raised."""
+    # Its pixels alone are compared; its size follows from them.
+    wanted = ReferenceImage(sha256=path.stem, width=0, height=0)
+    return Verification(tuple(_reference(path, wanted)), None)
 
 
 def _references(record: RunRecord, kept: Callable[[str], Path]) -> Iterator[Finding]:
     """What an edit was made from is still there, pixel by pixel."""
     for each in record.plan.references:
-        try:
-            load(kept(each.sha256), each)
-        except UnusableReference as error:
-            expected = f"the image with pixels {each.sha256[:12]}…"
-            yield Finding("reference", error.message, expected, error.reason)
+        yield from _reference(kept(each.sha256), each)
+
+
+def _reference(path: Path, wanted: ReferenceImage) -> Iterator[Finding]:
+    try:
+        load(path, wanted)
+    except UnusableReference as error:
+        expected = f"the image with pixels {wanted.sha256[:12]}…"
+        yield Finding("reference", error.message, expected, error.reason)
 
 
 def examine(data: bytes) -> Verification:

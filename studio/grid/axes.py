@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 
-from pydantic import StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from studio.architecture import Mode
 from studio.contract import Contract, fingerprint
-from studio.plan import RunPlan
+from studio.plan import RunPlan, says_nothing
 from studio.request import GenerationRequest
 
 COMPARISON_SCHEMA = 1
@@ -88,14 +88,23 @@ class ComparisonRequest(Contract):
             resolves to, so that a LoRA's own wishes do not differ along with it.
         exact: each cell is a call of its own, bit-identical to a single picture; else cells
             that differ in their LoRAs alone may share calls.
+        allow_partial: slugs on the axis LoRA, besides those of the request's own choices, of
+            which what has no place in the base may be left out.
     """
 
     kind: Kind
     request: GenerationRequest
     rows: Axis | None = None
     columns: Axis | None = None
-    hold: bool = True
-    exact: bool = True
+    hold: StrictBool = True
+    exact: StrictBool = True
+    allow_partial: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+
+    @property
+    def consents(self) -> frozenset[str]:
+        """The LoRAs that may be applied in part; consent is for a LoRA, wherever it stands."""
+        chosen = (choice.slug for choice in self.request.loras if choice.allow_partial)
+        return frozenset((*chosen, *self.allow_partial))
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -204,8 +213,27 @@ def compose(
     other: str = "",
     rows: Axis | None = None,
     columns: Axis | None = None,
+    **said: object,
 ) -> ComparisonRequest:
-    """The comparison of ``kind``, from whichever of the arguments that kind needs."""
+    """The comparison of ``kind``, from whichever of the arguments that kind needs.
+
+    Args:
+        said: ``ComparisonRequest``'s other fields, as somebody said them.
+
+    Raises:
+        ValidationError: one of them is of another type.
+    """
+    composed = _composed(kind, request, values, other, (rows, columns))
+    return ComparisonRequest.model_validate({**dict(composed), **said})
+
+
+def _composed(
+    kind: Kind,
+    request: GenerationRequest,
+    values: Sequence[AxisValue],
+    other: str,
+    axes: tuple[Axis | None, Axis | None],
+) -> ComparisonRequest:
     match kind:
         case Kind.BASE_AGAINST_LORA:
             return base_against_lora(request)
@@ -218,4 +246,5 @@ def compose(
         case Kind.LORA_AGAINST_LORA:
             return lora_against_lora(request, other)
         case Kind.GRID:
+            rows, columns = axes
             return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)

@@ -1,5 +1,7 @@
 """An axis as people type it: ``strength=0.4,0.7`` or, for prompts, ``prompt=a cat|a dog``."""
 
+import math
+
 from studio.grid.axes import Axis, AxisName, AxisValue
 
 _NUMBERS = (AxisName.STRENGTH, AxisName.GUIDANCE)
@@ -12,7 +14,8 @@ def separator(name: AxisName) -> str:
 
 
 def parse_values(name: AxisName, text: str) -> tuple[AxisValue, ...]:
-    """The values in ``text``; what is no number stays text, for the check to refuse by name."""
+    """The values in ``text``; what is no finite number stays text, for the check to refuse by
+    name."""
     parts = [part.strip() for part in text.split(separator(name))]
     return tuple(_value(name, part) for part in parts if part)
 
@@ -21,9 +24,12 @@ def _value(name: AxisName, text: str) -> AxisValue:
     try:
         if name in _WHOLE:
             return int(text)
-        return float(text) if name in _NUMBERS else text
+        if name not in _NUMBERS:
+            return text
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text
 
 
 def parse_axis(text: str) -> Axis:

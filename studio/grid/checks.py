@@ -92,7 +92,7 @@ def _axis(field: str, axis: Axis) -> Iterator[Violation]:
 
 def _fits(name: AxisName, value: AxisValue) -> bool:
     if name in _NUMBERS:
-        return isinstance(value, int | float) and math.isfinite(value)
+        return isinstance(value, int | float) and _is_float(value)
     if name in _WHOLE:
         return isinstance(value, int)
     if name is AxisName.MODE:
@@ -100,6 +100,14 @@ def _fits(name: AxisName, value: AxisValue) -> bool:
     if name in _SWITCHES:
         return value in (OFF, ON)
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_float(value: int | float) -> bool:
+    """Whether it is finite as a float; whole numbers can be larger than any."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _together(wanted: ComparisonRequest) -> Iterator[Violation]:

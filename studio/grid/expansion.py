@@ -16,6 +16,7 @@ from studio.grid.axes import (
     Role,
 )
 from studio.grid.checks import check, check_words
+from studio.grid.same_run import same_runs
 from studio.plan import Origin, RunPlan
 from studio.request import GenerationRequest, LoraChoice
 from studio.violations import Violation
@@ -43,12 +44,13 @@ def plan_comparison(wanted: ComparisonRequest, resolve: Resolve) -> ComparisonPl
             found += answer
     if found:
         return tuple(dict.fromkeys(found))
-    return ComparisonPlan(
+    plan = ComparisonPlan(
         wanted=wanted,
         rows=_labels(wanted.rows, [cell for cell in cells if cell.place.column == 0]),
         columns=_labels(wanted.columns, [cell for cell in cells if cell.place.row == 0]),
         cells=tuple(cells),
     )
+    return tuple(violation for violation, _ in same_runs(plan)) or plan
 
 
 def held(request: GenerationRequest, plan: RunPlan) -> GenerationRequest:
@@ -78,7 +80,7 @@ def expand(
             request = start.model_copy(update={"count": 1})
             for axis, value in ((wanted.rows, above), (wanted.columns, beside)):
                 request = request if axis is None else apply(axis.name, value, request)
-            arms[row, column] = without_idle_loras(request)
+            arms[row, column] = _consented(without_idle_loras(request), wanted.consents)
     for repeat in range(start.count):
         for (row, column), request in arms.items():
             seeded = request.model_copy(update={"seed": request.seed + repeat})
@@ -97,7 +99,7 @@ def _controls(
         return
     row, column = base
     if wanted.kind is Kind.FOUR_ARMS:
-        off = tuple(LoraChoice(slug=choice.slug, strength=0.0) for choice in start.loras)
+        off = tuple(choice.model_copy(update={"strength": 0.0}) for choice in start.loras)
         zero = arms[base].model_copy(update={"mode": Mode.LORA, "loras": off})
         yield Place(row=row, column=column, role=Role.SCALE_ZERO), zero
     yield Place(row=row, column=column, role=Role.BASE_AGAIN), arms[base]
@@ -134,6 +136,16 @@ def _first_lora(
 def without_idle_loras(request: GenerationRequest) -> GenerationRequest:
     """The base mode takes no LoRAs; every other mode needs them, for weights or words."""
     return request.model_copy(update={"loras": ()}) if request.mode is Mode.BASE else request
+
+
+def _consented(request: GenerationRequest, consents: frozenset[str]) -> GenerationRequest:
+    """``request`` with a waiver for the LoRAs it was given for, and for no other one that an
+    axis puts in their place."""
+    loras = tuple(
+        choice.model_copy(update={"allow_partial": choice.slug in consents})
+        for choice in request.loras
+    )
+    return request.model_copy(update={"loras": loras})
 
 
 def _setting(request: GenerationRequest, name: str, value: float) -> GenerationRequest:

@@ -104,8 +104,9 @@ class Api:
     ) -> Answers:
         """Run a comparison: ``progress``, then its ``record`` with the verdict, the contact
         ``sheet`` and ``images``."""
-        asked = partial(self._asked, kind, request, strengths, against, rows, columns)
-        yield from _answered(partial(self._compare, asked, hold, exact, fresh))
+        axes = (rows, columns)
+        asked = partial(self._asked, kind, request, strengths, against, axes, hold, exact)
+        yield from _answered(partial(self._compare, asked, fresh))
 
     def _asked(
         self,
@@ -113,28 +114,28 @@ class Api:
         request: Json,
         strengths: list[float],
         against: str,
-        rows: Json | None,
-        columns: Json | None,
+        axes: tuple[Json | None, Json | None],
+        hold: bool,
+        exact: bool,
     ) -> ComparisonRequest:
         if not isinstance(strengths, list):
             raise ValueError("The strengths are no list of numbers")
+        rows, columns = (None if axis is None else Axis.model_validate(axis) for axis in axes)
         return compose(
             Kind(kind),
             read_request(request),
             values=strengths,
             other=against,
-            rows=Axis.model_validate(rows) if rows else None,
-            columns=Axis.model_validate(columns) if columns else None,
+            rows=rows,
+            columns=columns,
+            hold=hold,
+            exact=exact,
         )
 
-    def _compare(
-        self, asked: Callable[[], ComparisonRequest], hold: bool, exact: bool, fresh: bool
-    ) -> Answers:
-        for name, given in (("hold", hold), ("exact", exact), ("fresh", fresh)):
-            if not isinstance(given, bool):
-                raise ValueError(f"{name} is {given!r}, and must be true or false")
-        wanted = asked().model_copy(update={"hold": hold, "exact": exact})
-        agreed = self._comparing.plan(wanted)
+    def _compare(self, asked: Callable[[], ComparisonRequest], fresh: bool) -> Answers:
+        if not isinstance(fresh, bool):
+            raise ValueError(f"fresh is {fresh!r}, and must be true or false")
+        agreed = self._comparing.plan(asked())
         if isinstance(agreed, ComparisonPlan):
             yield from self._run(agreed, fresh)
         else:

@@ -77,16 +77,16 @@ def read(values: Values, request: GenerationRequest) -> ComparisonRequest:
     """What the panel says about ``request``; its count of seeds takes the place of pictures."""
     seeds = 1 if values["seeds"] is None else int(values["seeds"])
     kind = Kind(values["kind"])
-    composed = compose(
+    return compose(
         kind,
         request.model_copy(update={"count": seeds}),
         values=parse_values(AxisName.STRENGTH, _text(values, "strengths")),
         other=values["other"] or "",
         rows=_axis(values["rows"], _text(values, "row_values")),
         columns=_axis(values["columns"], _text(values, "column_values")),
+        hold=bool(values["hold"]),
+        exact=not values["together"],
     )
-    said = {"hold": bool(values["hold"]), "exact": not values["together"]}
-    return composed.model_copy(update=said)
 
 
 def _text(values: Values, name: str) -> str:

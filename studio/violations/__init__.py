@@ -29,6 +29,7 @@ from studio.violations.comparisons import (
     AxisValueTwice,
     ComparisonNeedsLora,
     NothingToCompare,
+    SameRun,
     TooManyCells,
     TriggerAxisWithoutWords,
 )
@@ -132,6 +133,7 @@ Violation = Annotated[
     | AxisValueTwice
     | ComparisonNeedsLora
     | NothingToCompare
+    | SameRun
     | TooManyCells
     | TriggerAxisWithoutWords,
     Field(discriminator="code"),
@@ -173,6 +175,7 @@ __all__ = [
     "ReferenceRequired",
     "ReferenceUnsuitable",
     "Rule",
+    "SameRun",
     "SameWeights",
     "SchedulerDoesNotFit",
     "SettingConflict",

@@ -76,3 +76,21 @@ class TriggerAxisWithoutWords(Rule):
     code: Literal["trigger_axis_without_words"] = "trigger_axis_without_words"
     field: str = "comparison.kind"
     labels: str
+
+
+class SameRun(Rule):
+    """
+    Attributes:
+        left, right: two values of the axis, as they are labelled.
+        where: the place on the other axis, as " at …"; empty where it is so at all of them.
+    """
+
+    FOUND = "{left} and {right} are one and the same run{where}: {reason}."
+    EXPECTED = "cells that differ in something that reaches the pixels"
+    WAY_OUT = "{remedy}"
+    code: Literal["same_run"] = "same_run"
+    left: str
+    right: str
+    where: str
+    reason: str
+    remedy: str

@@ -54,12 +54,24 @@ def test_violations_of_axes_and_cells_end_with_2(cli: Cli) -> None:
     assert "axis_value_twice" in {item["code"] for item in same.json["violations"]}
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400"])
+def test_what_is_no_finite_number_is_refused_by_name(cli: Cli, number: str) -> None:
+    axis = ("--kind", "grid", "--columns", f"strength={number},1")
+    refused = cli(*INK, *PROMPT, *axis, "--json")
+    assert refused.code == 2
+    (violation,) = refused.json["violations"]
+    assert (violation["code"], violation["value"]) == ("axis_value_refused", number)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         ("--kind", "grid", "--rows", "magic=1,2"),
         ("--kind", "grid", "--rows", "steps"),
         ("--kind", "strengths", "--strengths", "much"),
+        ("--kind", "strengths", "--strengths", "nan,0.5"),
+        ("--kind", "strengths", "--strengths", "1e400,0.5"),
+        ("--kind", "strengths", "--strengths", "0.5,\udcff"),
         ("--kind", "miracle"),
     ],
 )
@@ -67,3 +79,14 @@ def test_a_wrong_command_line_ends_with_64(cli: Cli, wrong: tuple[str, ...]) -> 
     answer = cli(*INK, *PROMPT, *wrong)
     assert answer.code == 64
     assert answer.out == ""
+
+
+def test_consent_on_the_command_line_is_for_a_lora_that_takes_part(cli: Cli) -> None:
+    duel = (*INK, *PROMPT, "--kind", "lora_against_lora", "--against", "wash", "--plan-only")
+    shown = cli(*duel, "--mode", "lora", "--allow-partial", "wash", "--json")
+    assert shown.code == 0, shown.err
+    assert shown.json["wanted"]["allow_partial"] == ["wash"]
+    assert "allow_partial" not in cli(*duel, "--mode", "lora", "--json").json["wanted"]
+    refused = cli(*duel, "--mode", "lora", "--allow-partial", "other")
+    assert refused.code == 64
+    assert "not one of the LoRAs" in refused.err

@@ -51,6 +51,25 @@ def test_limit_says_how_many_there_are(cli: Cli, pictures: Path) -> None:
     assert answer.json["total"] == 2
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--limit", "9" * 23),
+        ("--limit", "0"),
+        ("--words", "a\udcff"),
+        ("--base", "\udcff"),
+        ("--lora", "\udcff"),
+    ],
+)
+def test_what_no_gallery_can_be_asked_ends_with_64(
+    cli: Cli, pictures: Path, wrong: tuple[str, str]
+) -> None:
+    answer = cli("gallery", "list", "--output-dir", pictures, *wrong)
+    assert answer.code == 64
+    assert wrong[0] in answer.err
+    assert "Traceback" not in answer.err
+
+
 def test_outputs_come_from_the_environment(
     cli: Cli, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

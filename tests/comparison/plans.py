@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from studio.comparison.differences import effective
 from studio.contract import fingerprint
 from studio.grid import ComparisonPlan, ComparisonRequest, plan_comparison
+from studio.grid.facts import effective
 from studio.plan import RunPlan
 from studio.receipt import Receipt
 from studio.request import GenerationRequest

@@ -61,6 +61,25 @@ def test_a_comparison_of_countless_seeds_is_refused(client: Client) -> None:
     assert "no list of numbers" in wrong["error"]["message"]
 
 
+@pytest.mark.parametrize("hold", [None, "maybe", "false"])
+def test_what_is_no_yes_or_no_is_never_kept_as_one(client: Client, hold: object) -> None:
+    answer = client.predict("base_against_lora", REQUEST, hold=hold, api_name="/compare")
+    assert answer["error"]["code"] == "request"
+    assert "hold: Input should be a valid boolean" in answer["error"]["message"]
+
+
+def test_a_number_larger_than_any_strength_is_refused(client: Client) -> None:
+    answer = client.predict("strengths", REQUEST, [10**400, 1], api_name="/compare")
+    (refused,) = answer["violations"]
+    assert (refused["code"], refused["name"]) == ("axis_value_refused", "strength")
+
+
+def test_an_axis_that_is_none_is_not_taken_for_no_axis(client: Client) -> None:
+    columns = {"name": "guidance", "values": [1.0, 3.0]}
+    answer = client.predict("grid", REQUEST, rows={}, columns=columns, api_name="/compare")
+    assert "name: Field required" in answer["error"]["message"]
+
+
 def test_a_picture_comes_with_its_record(client: Client) -> None:
     answer = client.predict(REQUEST, api_name="/generate")
     (image,) = answer["images"]
@@ -95,8 +114,8 @@ def test_a_comparison_tells_of_each_cell(client: Client) -> None:
 
 
 def test_an_option_that_is_no_choice_is_said_so(client: Client) -> None:
-    answer = client.predict("base_against_lora", REQUEST, hold="maybe", api_name="/compare")
-    assert answer["error"]["message"] == "hold is 'maybe', and must be true or false."
+    answer = client.predict("base_against_lora", REQUEST, fresh="maybe", api_name="/compare")
+    assert answer["error"]["message"] == "fresh is 'maybe', and must be true or false."
 
 
 LONG = {**REQUEST, "settings": {"steps": 200}}

@@ -1,0 +1,36 @@
+"""What somebody types beside Compare becomes a comparison, or a violation by name."""
+
+from typing import Any
+
+import pytest
+
+from studio.architecture import Mode
+from studio.grid import ComparisonPlan, Kind, plan_comparison
+from studio.ui import compare_panel
+from studio.violations import AxisValueRefused
+from tests.comparison.plans import answer
+from tests.test_resolve import with_loras
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400", "much"])
+@pytest.mark.parametrize("field", ["strengths", "column_values"])
+def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field: str) -> None:
+    values: dict[str, Any] = {
+        "kind": Kind.STRENGTHS if field == "strengths" else Kind.GRID,
+        "seeds": 1,
+        "strengths": "",
+        "other": None,
+        "columns": "guidance",
+        "rows": "",
+        "column_values": "",
+        "row_values": "",
+        "hold": True,
+        "together": False,
+        field: f"{number}, 2",
+    }
+    wanted = compare_panel.read(values, with_loras("plain", mode=Mode.LORA))
+    found = plan_comparison(wanted, answer)
+    assert not isinstance(found, ComparisonPlan)
+    (violation,) = found
+    assert isinstance(violation, AxisValueRefused)
+    assert violation.value == number
