@@ -10,10 +10,12 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from studio import measuring
+from studio.comparison.clip import with_scores
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.estimate import estimate_seconds
 from studio.comparison.events import (
@@ -46,6 +48,9 @@ from studio.plan import RunPlan
 from studio.receipt import RunRecord
 from studio.violations import Violation
 from studio.workspace import Workspace
+
+if TYPE_CHECKING:
+    from studio.engine.clip_scores import ClipModel
 
 logger = logging.getLogger("studio.comparing")
 
@@ -149,7 +154,9 @@ class Comparing:
         Raises:
             KeyError: the session is not open.
             GalleryError: the comparison cannot be kept.
+            WeightsError: the CLIP model that was set is none; before anything is made.
         """
+        clip = self._workspace.clip_model()
         made = _Made()
         if not fresh:
             yield from self._found(plan, made)
@@ -162,7 +169,7 @@ class Comparing:
         if not made.records:
             yield NothingCompared(made.cancelled)
             return
-        path, record = self._keep(plan, made)
+        path, record = self._keep(plan, made, clip)
         yield Compared(path, record, made.cancelled)
 
     def _found(self, plan: ComparisonPlan, made: _Made) -> Iterator[ComparisonEvent]:
@@ -206,9 +213,14 @@ class Comparing:
                 case Cancelled():
                     made.cancelled = True
 
-    def _keep(self, plan: ComparisonPlan, made: _Made) -> tuple[Path, ComparisonRecord]:
+    def _keep(
+        self, plan: ComparisonPlan, made: _Made, clip: "ClipModel | None"
+    ) -> tuple[Path, ComparisonRecord]:
         images = {index: decode(path.read_bytes()) for index, path in made.paths.items()}
         record = self._record(plan, made, images)
+        if clip is not None:
+            typed = [plan.cells[index].plan.prompt.typed for index in images]
+            record = with_scores(record, list(images), clip.read(list(images.values()), typed))
         sheet = _sheet(record, images)
         record = record.model_copy(update={"sheet_pixels_sha256": pixels_sha256(sheet)})
         return self._workspace.gallery.comparisons.save(record, sheet), record

@@ -155,7 +155,7 @@ class Workspace:
             self._references.touch(sha256)
         return frozenset(sha256 for sha256 in given if self._references.locate(sha256))
 
-    def clip_model(self) -> ClipModel | None:
+    def clip_model(self) -> "ClipModel | None":
         """The CLIP model that comparisons are scored with, loaded; None where none is set.
 
         Raises:

@@ -5,16 +5,18 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from studio import durable
+from studio import durable, measuring
 from studio.architecture import Mode
 from studio.comparing import Comparing
 from studio.comparison.blind import prepare
+from studio.comparison.effects import paired_effects
 from studio.comparison.events import (
     CellDone,
     CellFailed,
@@ -23,12 +25,14 @@ from studio.comparison.events import (
     ComparisonEvent,
     NothingCompared,
 )
+from studio.comparison.numbers import Measures, cosine
 from studio.comparison.record import CellState, ComparisonRecord
 from studio.comparison.validity import Validity, Verdict
 from studio.comparison.votes import BlindVote
 from studio.engine import injected
 from studio.engine import run as engine_run
-from studio.errors import GalleryError
+from studio.engine.clip_scores import ClipModel
+from studio.errors import GalleryError, WeightsError
 from studio.events import Finished
 from studio.gallery import StoredComparison, picture
 from studio.gallery.comparison_files import sheet_of, votes_of
@@ -51,6 +55,7 @@ from studio.settings import Settings
 from studio.ui.gallery_events import GalleryEvents
 from studio.workspace import Workspace
 from tests.test_workspace import PRESETS
+from tests.tiny_clip import save_tiny_clip
 from tests.ui.test_gallery_events import Parts
 
 
@@ -130,6 +135,64 @@ def test_four_arms_from_one_noise(comparing: Comparing, workspace: Workspace) ->
     assert isinstance(stored, Compared)
     assert verify_comparison(stored.path).findings == ()
     assert workspace.gallery.comparisons.read(stored.path) == record
+
+
+def test_effects_are_paired_seed_by_seed(comparing: Comparing, workspace: Workspace) -> None:
+    _, record = run(comparing, workspace, base_against_lora(request(count=3)))
+    (effect,) = paired_effects(record)
+    pairs = [(each.left, each.right) for each in record.numbers]
+    assert len(pairs) == len(effect.difference) == 3
+    for (left, right), value in zip(pairs, effect.difference, strict=True):
+        assert record.cells[left].seed == record.cells[right].seed
+        assert value == measured(workspace, record, left, right).mean_absolute_difference
+    spread = effect.summary().mean_absolute_difference
+    assert spread is not None
+    assert spread.median == sorted(effect.difference)[1]
+    assert effect.clip == ()
+    assert record.clip is None
+    assert '"clip":' not in record.model_dump_json()
+
+
+def measured(workspace: Workspace, record: ComparisonRecord, left: int, right: int) -> Measures:
+    """Two cells, from their files."""
+    outputs = workspace.gallery.outputs
+    images = [Image.open(outputs / str(record.cells[index].picture)) for index in (left, right)]
+    found = measuring.measure(*images)
+    assert found is not None
+    return found
+
+
+def test_a_clip_model_of_the_users_own_scores_the_cells(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    folder = save_tiny_clip(tmp_path / "own-clip")
+    workspace.settings = replace(workspace.settings, clip_model=folder)
+    events, record = run(Comparing(workspace), workspace, base_against_lora(request(count=2)))
+    assert record.clip is not None
+    assert record.clip.name == "own-clip"
+    outputs = workspace.gallery.outputs
+    images = [Image.open(outputs / str(cell.picture)).convert("RGB") for cell in record.cells]
+    read = ClipModel(folder).read(images, ["a rocket"])
+    (words,) = read.texts
+    assert words is not None
+    for cell, vector in zip(record.cells, read.images, strict=True):
+        assert cell.clip == pytest.approx(cosine(vector, words))
+    for each in record.numbers:
+        assert each.clip == pytest.approx(cosine(read.images[each.left], read.images[each.right]))
+    (effect,) = paired_effects(record)
+    assert len(effect.clip) == 2
+    stored = events[-1]
+    assert isinstance(stored, Compared)
+    assert verify_comparison(stored.path).ok
+
+
+def test_a_clip_model_that_is_none_stops_before_the_first_cell(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.settings = replace(workspace.settings, clip_model=tmp_path)
+    with pytest.raises(WeightsError, match=r"The CLIP model has no config\.json"):
+        run(Comparing(workspace), workspace, base_against_lora(request()))
+    assert workspace.gallery.count() == 0
 
 
 def refuse_blind_tests(record: ComparisonRecord) -> None:

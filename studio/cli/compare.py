@@ -1,7 +1,7 @@
 """``studio compare``: cells under one contract, and what they allow to conclude."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -12,9 +12,9 @@ from studio.cli.options import RequestOptions, parse_number, parse_text, takes_o
 from studio.cli.progress import Line, cancelled_by_ctrl_c
 from studio.comparing import Comparing, Forecast
 from studio.comparison.differences import summary, uninvited
+from studio.comparison.effects import EffectSummary, paired_effects
 from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared, NothingCompared
-from studio.comparison.numbers import MEANINGS, Measures, Spread
-from studio.comparison.pairs import arm_name, arm_pairs
+from studio.comparison.numbers import MEANINGS, Spread
 from studio.comparison.record import CellRecord, CellState, ComparisonRecord
 from studio.comparison.validity import Verdict, name_of, seal_words
 from studio.gallery.comparison_files import sheet_of
@@ -120,7 +120,7 @@ def compare(options: CompareOptions) -> None:
             if options.as_json:
                 console.data(_plan_data(answer, comparing.forecast(answer)))
             return
-        _report(console, answer, _carry_out(console, workspace, comparing, answer, options.fresh))
+        _report(console, _carry_out(console, workspace, comparing, answer, options.fresh))
 
 
 def _show_plan(console: Console, plan: ComparisonPlan, forecast: Forecast) -> None:
@@ -173,12 +173,12 @@ def _carry_out(
     return end
 
 
-def _report(console: Console, plan: ComparisonPlan, end: Compared | NothingCompared) -> None:
+def _report(console: Console, end: Compared | NothingCompared) -> None:
     """The verdict first; an exit code of 0 means a valid comparison, and nothing less."""
     if console.as_json:
         console.data(_end_data(end))
     if isinstance(end, Compared):
-        _show_record(console, plan, end)
+        _show_record(console, end)
     if end.cancelled:
         console.note("Cancelled.")
         raise Ended(ExitCode.CANCELLED)
@@ -194,11 +194,12 @@ def _end_data(end: Compared | NothingCompared) -> dict[str, Any]:
         "sheet": str(sheet_of(end.path)),
         "fingerprint": end.record.fingerprint,
         "record": end.record.model_dump(mode="json"),
+        "effects": [each.summary().model_dump(mode="json") for each in paired_effects(end.record)],
         "cancelled": end.cancelled,
     }
 
 
-def _show_record(console: Console, plan: ComparisonPlan, end: Compared) -> None:
+def _show_record(console: Console, end: Compared) -> None:
     record = end.record
     verdict = record.validity.verdict
     console.say()
@@ -208,7 +209,7 @@ def _show_record(console: Console, plan: ComparisonPlan, end: Compared) -> None:
     for reason in record.validity.reasons:
         console.say(f"  {reason.text}")
     console.table([_row(cell) for cell in record.cells])
-    _show_numbers(console, plan, record)
+    _show_numbers(console, record)
     console.say(str(end.path))
     console.say(str(sheet_of(end.path)))
 
@@ -220,28 +221,39 @@ def _row(cell: CellRecord) -> Sequence[str]:
     return ("✓", cell.label, cell.mode.label, str(cell.picture))
 
 
-def _show_numbers(console: Console, plan: ComparisonPlan, record: ComparisonRecord) -> None:
-    measured = {(each.left, each.right): each.measures for each in record.numbers}
-    shown = False
-    for pair in arm_pairs(plan):
-        found = [measured.get(cells) for cells in pair.cells]
-        there = [each for each in found if each is not None]
-        if there:
-            names = f"{arm_name(plan, pair.left)} → {arm_name(plan, pair.right)}"
-            console.say(f"  {names}: {_effect(there)}")
-            shown = True
-    if shown:
-        console.say(console.paint(MEANINGS["mean_absolute_difference"], "faint"))
-        console.say(console.paint(MEANINGS["structural_similarity"], "faint"))
+def _show_numbers(console: Console, record: ComparisonRecord) -> None:
+    effects = [each for each in paired_effects(record) if each.difference]
+    for each in effects:
+        console.say(f"  {each.name}: {_effect(each.summary())}")
+    scored = [cell for cell in record.cells if cell.clip is not None]
+    for cell in scored:
+        console.say(f"  {cell.label}, picture against prompt: CLIP {cell.clip:.3f}")
+    if effects:
+        several = any(len(each.difference) > 1 for each in effects)
+        for name in _meanings(several, bool(scored) or any(each.clip for each in effects)):
+            console.say(console.paint(MEANINGS[name], "faint"))
 
 
-def _effect(measures: Sequence[Measures]) -> str:
-    apart = Spread.of([each.mean_absolute_difference for each in measures])
-    alike = [
-        each.structural_similarity for each in measures if each.structural_similarity is not None
-    ]
-    said = f"difference {apart.median:.1%}"
-    if apart.count > 1:
-        quartiles = f"{apart.first_quartile:.1%} to {apart.third_quartile:.1%}"
-        said += f" (quartiles {quartiles}, {apart.count} seeds)"
-    return said + (f", SSIM {Spread.of(alike).median:.3f}" if alike else "")
+def _meanings(several: bool, clip: bool) -> Iterator[str]:
+    yield from ("mean_absolute_difference", "structural_similarity")
+    if several:
+        yield "paired_effect"
+    if clip:
+        yield from ("clip_pictures", "clip_prompt")
+
+
+def _effect(effect: EffectSummary) -> str:
+    shown = (
+        ("difference", effect.mean_absolute_difference, ".1%"),
+        ("SSIM", effect.structural_similarity, ".3f"),
+        ("CLIP", effect.clip, ".3f"),
+    )
+    return ", ".join(_spread(name, spread, how) for name, spread, how in shown if spread)
+
+
+def _spread(name: str, spread: Spread, how: str) -> str:
+    said = f"{name} {spread.median:{how}}"
+    if spread.count == 1:
+        return said
+    quartiles = f"{spread.first_quartile:{how}} to {spread.third_quartile:{how}}"
+    return f"{said} (quartiles {quartiles}, {spread.count} seeds)"

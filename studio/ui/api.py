@@ -17,6 +17,7 @@ import gradio as gr
 from pydantic import ValidationError
 
 from studio.comparing import Comparing
+from studio.comparison.effects import paired_effects
 from studio.comparison.events import (
     CellDone,
     CellFailed,
@@ -165,6 +166,9 @@ class Api:
         return {
             "record": event.record.model_dump(mode="json"),
             "fingerprint": event.record.fingerprint,
+            "effects": [
+                each.summary().model_dump(mode="json") for each in paired_effects(event.record)
+            ],
             "sheet": _file(sheet_of(event.path)),
             "images": [_file(outputs / name) if name else None for name in pictures],
         }

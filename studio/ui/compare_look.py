@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio import measuring
-from studio.comparison.pairs import arm_name, arm_pairs
+from studio.comparison.effects import paired_effects
 from studio.comparison.record import CellState, ComparisonRecord
 from studio.errors import StudioError
 from studio.gallery.cell_picture import cell_picture
@@ -139,7 +139,14 @@ class CompareLook:
         try:
             return self._pair(record, left, right)
         except StudioError as error:
-            return self._unseen(join((compare_html.trouble(str(error)), _effects(record))))
+            return self._unseen(
+                join(
+                    (
+                        compare_html.trouble(str(error)),
+                        compare_numbers.effects(paired_effects(record)),
+                    )
+                )
+            )
 
     def _unseen(self, numbers: Html) -> Updates:
         """No pair is shown, and none is decided on."""
@@ -171,22 +178,10 @@ class CompareLook:
             parts.slider: (str(paths[0]), str(paths[1])),
             parts.sides: sides(paths, labels),
             parts.difference: difference,
-            parts.numbers: join((numbers, _effects(record))),
+            parts.numbers: join((numbers, compare_numbers.effects(paired_effects(record)))),
             parts.contract: _contract(labels[1], sheet.of_record(pictures[1].record)),
             **self.review.show(str(cells[1].picture)),
         }
-
-
-def _effects(record: ComparisonRecord) -> Html:
-    """Over the seeds: the difference of every pair of arms, as it was stored."""
-    measured = {(each.left, each.right): each.measures for each in record.numbers}
-    found: list[tuple[str, list[float]]] = []
-    for pair in arm_pairs(record):
-        name = f"{arm_name(record, pair.left)} → {arm_name(record, pair.right)}"
-        measures = [measured.get(cells) for cells in pair.cells]
-        values = [each.mean_absolute_difference for each in measures if each is not None]
-        found.append((name, values))
-    return compare_numbers.effects(found)
 
 
 def _look_classes(made: list[int]) -> list[str]:

@@ -1,14 +1,16 @@
 """The numbers of a comparison as markup, each with what it can and cannot say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from studio.comparison.effects import PairedEffect
 from studio.comparison.numbers import MEANINGS, Measures, Spread
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import Tally, conclusion
 from studio.ui import words
 from studio.ui.html import EMPTY, Html, div, join, span, tag
 
+Show = Callable[[float], str]
 _WIDTH, _HEIGHT, _EDGE = 300, 44, 8
 """Of the plot, in its own units."""
 
@@ -79,32 +81,47 @@ def _hint(line: str) -> Html:
     return tag("p", line, class_="ls-origin")
 
 
-def effects(found: Sequence[tuple[str, Sequence[float]]]) -> Html:
-    """(pair of arms, difference on each seed): median, quartiles and a dot for every seed."""
-    several = [(name, values) for name, values in found if len(values) > 1]
-    if not several:
+def effects(found: Sequence[PairedEffect]) -> Html:
+    """Each pair of arms with several seeds: median, quartiles and a dot for every seed."""
+    parts = (
+        ("Mean absolute difference", words.percent, [(e.name, e.difference) for e in found]),
+        ("SSIM", _three, [(e.name, e.similarity) for e in found]),
+        ("CLIP, picture against picture", _three, [(e.name, e.clip) for e in found]),
+    )
+    blocks = [_block(name, show, rows) for name, show, rows in parts]
+    if not any(blocks):
         return EMPTY
-    top = max(max(values) for _, values in several) or 1.0
-    rows = [_effect(name, values, top) for name, values in several]
     return div(
         "ls-numbers",
         tag("h4", "Paired effect over the seeds"),
-        div("ls-effects", *rows),
+        *blocks,
         tag("p", MEANINGS["paired_effect"], class_="ls-origin"),
     )
 
 
-def _effect(name: str, values: Sequence[float], top: float) -> Html:
+def _three(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _block(name: str, show: Show, rows: Sequence[tuple[str, Sequence[float]]]) -> Html:
+    several = [(pair, values) for pair, values in rows if len(values) > 1]
+    if not several:
+        return EMPTY
+    top = max(max(values) for _, values in several) or 1.0
+    lines = [_effect(name, pair, values, top, show) for pair, values in several]
+    return join((tag("p", name, class_="ls-origin"), div("ls-effects", *lines)))
+
+
+def _effect(name: str, pair: str, values: Sequence[float], top: float, show: Show) -> Html:
     spread = Spread.of(values)
     said = (
-        f"median {words.percent(spread.median)}, quartiles "
-        f"{words.percent(spread.first_quartile)} to {words.percent(spread.third_quartile)}, "
-        f"{spread.count} seeds"
+        f"median {show(spread.median)}, quartiles {show(spread.first_quartile)} to "
+        f"{show(spread.third_quartile)}, {spread.count} seeds"
     )
     return div(
         "ls-effect",
-        span("ls-strong", name),
-        plot(values, spread, top, f"{name}: {said}"),
+        span("ls-strong", pair),
+        plot(values, spread, top, f"{pair}, {name}: {said}"),
         span("ls-figure ls-origin", said),
     )
 
@@ -113,7 +130,8 @@ def plot(values: Sequence[float], spread: Spread, top: float, label: str) -> Htm
     """A box from quartile to quartile, its median, and the seeds as dots, from 0 to ``top``."""
 
     def x(value: float) -> float:
-        return round(_EDGE + (_WIDTH - 2 * _EDGE) * value / top, 1)
+        # A similarity may be below 0, where the axis begins.
+        return round(_EDGE + (_WIDTH - 2 * _EDGE) * max(0.0, value) / top, 1)
 
     middle = _HEIGHT / 2
     first, third = x(spread.first_quartile), x(spread.third_quartile)
