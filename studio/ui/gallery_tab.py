@@ -131,7 +131,8 @@ def _layout(may_delete: bool) -> tuple[GalleryParts, _Buttons]:
                 picture = gr.HTML("", apply_default_css=False)
                 with gr.Row(elem_classes="ls-tight") as actions:
                     use = gr.Button("Use these settings", variant="primary", scale=2)
-                    against = gr.Button("Compare with base", min_width=150)
+                    # As wide as its words, and wrapped as a whole where there is no room.
+                    against = gr.Button("Compare with base", min_width=190, scale=2)
                     verify = gr.Button("Verify", min_width=90)
                     delete = gr.Button("Delete", min_width=90, visible=may_delete)
                 with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
