@@ -97,7 +97,7 @@ def _resolve_for(
     found: list[Violation],
 ) -> RunPlan | tuple[Violation, ...]:
     counters = runtime.counters.get(model.slug, {})
-    draft = Draft.of(request, model, catalog, inventory, counters, runtime.device)
+    draft = Draft.of(request, model, catalog, inventory, counters, runtime.memory, runtime.device)
     choices = choose_settings(draft)
     for check in CHECKS:
         found.extend(check(draft, choices))
@@ -156,6 +156,7 @@ def _settings(draft: Draft, choices: SettingChoices, memory: MemoryRules | None)
         height=height,
         scheduler=scheduler,
         max_sequence_length=choices.max_sequence_length,
-        dtype=draft.dtype,
+        dtype=draft.dtype.value,
+        precision=draft.precision,
         vae_tiling=memory is not None and tiles(memory, width.value, height.value),
     )

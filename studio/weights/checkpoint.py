@@ -9,17 +9,19 @@ from pathlib import Path
 from studio.architecture import TRAITS, Architecture
 from studio.errors import HeaderError, WeightsError
 from studio.inspection.original import (
+    component_of,
     diffusers_shapes,
     missing_parts,
     single_file_architectures,
 )
-from studio.inventory import Shapes
 from studio.settings import BUILT_IN_PRESETS
 from studio.weights.base_folder import (
     INDEX,
     OPTIONAL,
+    BaseTensors,
     component_files,
     components_of,
+    mostly,
     read_object,
 )
 from studio.weights.files import read_header
@@ -78,8 +80,8 @@ def layout_files(layout: Path) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def checkpoint_shapes(path: Path, layout: Path, architecture: Architecture) -> dict[str, Shapes]:
-    """Component → tensor name in diffusers → shape, from the header alone.
+def checkpoint_tensors(path: Path, layout: Path, architecture: Architecture) -> BaseTensors:
+    """What the file's header says; nothing else of it is read.
 
     Raises:
         WeightsError: no safetensors file, another kind of file, or one that lacks a part.
@@ -96,8 +98,17 @@ def checkpoint_shapes(path: Path, layout: Path, architecture: Architecture) -> d
             "Use a checkpoint with all its parts, or a folder in diffusers layout.",
             path,
         )
-    shapes = {name: info.shape for name, info in tensors.items()}
-    return dict(diffusers_shapes(shapes, architecture, _layers_per_block(layout)))
+    shapes = diffusers_shapes(
+        {name: info.shape for name, info in tensors.items()},
+        architecture,
+        _layers_per_block(layout),
+    )
+    parts = {name: component_of(name, architecture) for name in tensors}
+    stored = {
+        part: mostly(info for name, info in tensors.items() if parts[name] == part)
+        for part in shapes
+    }
+    return BaseTensors(shapes, stored)
 
 
 def _layers_per_block(layout: Path) -> int:
