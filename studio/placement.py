@@ -152,34 +152,35 @@ def _by_memory(budget: int, whole: int) -> tuple[Dtype, str]:
     return Dtype.BFLOAT16, why
 
 
-def place(rules: MemoryRules, sizes: Mapping[str, int]) -> Placement:
+def place(rules: MemoryRules, sizes: Mapping[str, int], loras: int = 0) -> Placement:
     """Where the weights of a base go.
 
     Args:
         sizes: component → bytes of its weights, in the dtype they run in.
+        loras: bytes of its LoRAs in that dtype; wherever the base is, they are on the device.
     """
-    offload, reason = _offload(rules, sum(sizes.values()), max(sizes.values(), default=0))
+    offload, reason = _offload(rules, sizes, loras)
     return Placement(
         device=rules.device, offload=offload, reason=reason, vae_slicing=rules.vae_slicing
     )
 
 
-def _offload(rules: MemoryRules, whole: int, largest: int) -> tuple[Offload, str]:
+def _offload(rules: MemoryRules, sizes: Mapping[str, int], loras: int) -> tuple[Offload, str]:
+    """The sentences hold with any LoRAs and with none: where nothing else is decided, the plans
+    of a base are placed alike, word for word."""
     if rules.device != "cuda":
         return Offload.NONE, "The device computes in main memory: there is nowhere to offload to."
     if rules.offload is not None:
         return rules.offload, f"OFFLOAD is set to {rules.offload}."
-    budget = _gigabytes(rules.budget)
-    if whole <= rules.budget:
-        return Offload.NONE, f"Its {_gigabytes(whole)} of weights fit the budget of {budget}."
-    if largest <= rules.budget:
-        return Offload.MODEL, (
-            f"Its {_gigabytes(whole)} of weights exceed the budget of {budget}; "
-            f"its largest component, {_gigabytes(largest)}, does not."
-        )
-    return Offload.SEQUENTIAL, (
-        f"Its largest component, {_gigabytes(largest)}, exceeds the budget of {budget}."
-    )
+    whole, largest = sum(sizes.values()), max(sizes.values(), default=0)
+    budget, beside = _gigabytes(rules.budget), "with the LoRAs chosen"
+    said = f"Its {_gigabytes(whole)} of weights, {beside},"
+    if whole + loras <= rules.budget:
+        return Offload.NONE, f"{said} fit the budget of {budget}."
+    part = f"its largest component, {_gigabytes(largest)}"
+    if largest + loras <= rules.budget:
+        return Offload.MODEL, f"{said} exceed the budget of {budget}; {part}, does not."
+    return Offload.SEQUENTIAL, f"I{part[1:]}, {beside}, exceeds the budget of {budget}."
 
 
 def offload_in_words(rules: MemoryRules) -> str:

@@ -7,7 +7,8 @@ from math import prod
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
 from studio.contract import fingerprint
 from studio.inspection.fit import Fit, check_fit
-from studio.inventory import BaseWeights, Inventory
+from studio.inspection.tensor_info import DTYPE_BITS
+from studio.inventory import BaseWeights, Inventory, LoraWeights
 from studio.placement import Dtype, MemoryRules, StoredWeights, computed_dtypes
 from studio.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
@@ -191,6 +192,12 @@ class Draft:
         """Component → bytes of the base's weights in the dtype they run in."""
         return {component: self.dtype.size * count for component, count in self.numbers.items()}
 
+    @property
+    def lora_bytes(self) -> int:
+        """The most that the applied LoRAs' weights take in the dtype the base runs in."""
+        files = [self.inventory.loras[preset.slug] for _, preset in self.applied]
+        return sum(self.dtype.size * most_numbers(weights) for weights in files)
+
     def window(self, encoder: str) -> int:
         """Tokens of a text that the native encoder reads; what stands around it is left out."""
         traits = next(item for item in self.traits.text_encoders if item.component == encoder)
@@ -232,6 +239,12 @@ def _numbers(base: BaseWeights) -> dict[str, int]:
         component: sum(prod(shape) for shape in shapes.values())
         for component, shapes in base.shapes.items()
     }
+
+
+def most_numbers(lora: LoraWeights) -> int:
+    """How many numbers a LoRA's file holds at most: all of it in its narrowest dtype."""
+    bits = min((DTYPE_BITS[dtype] for dtype in lora.inspection.dtypes), default=8)
+    return lora.file.size * 8 // bits
 
 
 def base_hash(base: BaseWeights) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studio.inventory import Inventory
-from studio.placement import MemoryRules, place, tiles
+from studio.placement import MemoryRules, Placement, place, tiles
 from studio.plan import (
     FloatSetting,
     IntSetting,
@@ -117,9 +117,13 @@ def _resolve_for(
         seed=request.seed,
         count=request.count,
         libraries=runtime.libraries,
-        placement=None if runtime.memory is None else place(runtime.memory, draft.sizes),
+        placement=_placement(draft, runtime.memory),
         notices=notices(draft, choices, prompt, runtime.memory),
     )
+
+
+def _placement(draft: Draft, memory: MemoryRules | None) -> Placement | None:
+    return None if memory is None else place(memory, draft.sizes, draft.lora_bytes)
 
 
 def _triggers(draft: Draft, prompt: ResolvedPrompt) -> tuple[TriggerUse, ...]:
