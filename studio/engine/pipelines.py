@@ -166,12 +166,15 @@ class PipelineManager:
                 "Choose a smaller base, or a precision of half the size.",
             )
         offloaded = [base for base in self._bases.values() if base.host]
-        kept = sum(base.host for base in offloaded)
+        kept, held = sum(base.host for base in offloaded), len(self._bases)
         for base in sorted(offloaded, key=lambda base: base.used):
             if kept + size <= self.host_budget:
                 break
             kept -= base.host
             self.drop(base)
+        # Before the other one is loaded: a pipeline refers to itself.
+        if len(self._bases) < held:
+            free_memory(self.device)
 
     def _evict_oldest(self, keep: ResidentBase | None, needed: frozenset[str]) -> None:
         bases = [base for base in self._bases.values() if base is not keep]

@@ -6,13 +6,15 @@ between two kinds of memory is not seen here.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from studio.engine import Engine, Job
+from studio.engine import Engine, Job, pipelines
+from studio.engine.loaders import load_pipeline
 from studio.engine.offload import device_bytes, device_of, placed
 from studio.engine.pipelines import PipelineManager
 from studio.errors import LoraRefused, OutOfMemory
@@ -129,6 +131,26 @@ def test_main_memory_has_a_budget_of_its_own(tiny_base: Path, tmp_path: Path) ->
     with pytest.raises(OutOfMemory, match="main memory"):
         manager.acquire(base_identity(tiny_base), tiny_base, "float32", offload=Offload.MODEL)
     assert len(manager.memory().bases) == 1
+
+
+@pytest.mark.parametrize("offload", HOOKED)
+def test_a_base_leaves_main_memory_before_the_next_one_is_loaded(
+    offload: Offload, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tiny.save_base(tmp_path / "other", seed=5)
+    manager = PipelineManager(CPU, 10**12)
+    first = manager.acquire(base_identity(tiny_base), tiny_base, "float32", offload=offload)
+    manager.host_budget = first.host + first.host // 2
+    watched = weakref.ref(first.pipeline.unet)
+    alive = []
+
+    def load(*arguments: object) -> object:
+        alive.append(watched() is not None)
+        return load_pipeline(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipelines, "load_pipeline", load)
+    manager.acquire(base_identity(other), other, "float32", offload=offload)
+    assert alive == [False]
 
 
 def test_a_budget_without_room_for_the_lora_is_planned_with_offload_and_runs(
