@@ -184,6 +184,13 @@ class RunPlan(Contract):
     placement: Placement | None = Field(default=None, exclude_if=says_nothing)
     notices: tuple[Notice, ...]
 
+    @property
+    def decoding(self) -> str:
+        """How the VAE decodes, in words."""
+        slicing = self.placement is not None and self.placement.vae_slicing
+        whole = "in tiles" if self.settings.vae_tiling else "whole"
+        return f"{whole}, one by one" if slicing else whole
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the plan's canonical JSON, without what changes no pixel: its notices,

@@ -63,8 +63,7 @@ def _settings(plan: RunPlan) -> list[tuple[str, str]]:
     ]
     if plan.placement is not None:
         rows.append(("Offload", f"{plan.placement.offload.value}: {plan.placement.reason}"))
-    if values.vae_tiling:
-        rows.append(("Decoding", "in tiles"))
+    rows.append(("Decoding", plan.decoding))
     if values.max_sequence_length is not None:
         rows.insert(2, ("Sequence", f"{_said(values.max_sequence_length)} tokens at most"))
     if values.true_cfg_scale is not None:

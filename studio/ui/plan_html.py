@@ -225,9 +225,7 @@ def _memory(plan: RunPlan) -> list[Html]:
     placement = plan.placement
     if placement is not None and placement.device == "cuda":
         cells.append(_fact("Offload", placement.offload.value, "memory", placement.reason))
-    if plan.settings.vae_tiling:
-        cells.append(_fact("Decoding", "in tiles", "memory"))
-    return cells
+    return [*cells, _fact("Decoding", plan.decoding, "memory")]
 
 
 def _cell(name: str, value: object, setting: Setting) -> Html:

@@ -199,6 +199,16 @@ def test_each_side_has_its_own_origin(cli: Cli, said: tuple[object, ...], size: 
     assert re.search(precision, shown, re.MULTILINE)
 
 
+@pytest.mark.parametrize(("said", "decoded"), [("0", "whole"), ("1", "whole, one by one")])
+def test_offload_and_decoding_are_always_said(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, said: str, decoded: str
+) -> None:
+    monkeypatch.setenv("VAE_SLICING", said)
+    shown = cli("plan", *ASK).out
+    assert re.search(r"^Offload +none: The device computes in main memory", shown, re.MULTILINE)
+    assert re.search(rf"^Decoding +{decoded}$", shown, re.MULTILINE)
+
+
 def test_all_violations_at_once(cli: Cli, tmp_path: Path) -> None:
     wrong = ("--base", "tiny", "--mode", "base", "--lora", "ink", "--steps", 0, "--width", 100)
     for command in ("plan", "generate"):
