@@ -220,10 +220,10 @@ def _some(plan: RunPlan) -> list[Html]:
 
 
 def _memory(plan: RunPlan) -> list[Html]:
-    """How the run fits into memory, where there was a choice."""
+    """How the run fits into memory; records of old do not say where the weights were."""
     cells = []
     placement = plan.placement
-    if placement is not None and placement.device == "cuda":
+    if placement is not None:
         cells.append(_fact("Offload", placement.offload.value, "memory", placement.reason))
     return [*cells, _fact("Decoding", plan.decoding, "memory")]
 

@@ -123,6 +123,15 @@ def test_the_sheet_says_how_it_decodes(tiling: bool, slicing: bool, decoded: str
     assert cells_of(plan)["Decoding"] == decoded
 
 
+@pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
+def test_the_sheet_says_where_the_weights_are_on_every_device(device: str) -> None:
+    placed = Placement(device=device, offload=Offload.NONE, reason="There is room.")
+    plan = run_plan().model_copy(update={"placement": placed})
+    assert cells_of(plan)["Offload"] == "none"
+    assert 'title="There is room."' in plan_body(plan)
+    assert "Offload" not in cells_of(run_plan())
+
+
 def cells_of(plan: RunPlan) -> dict[str, str]:
     """Name → figure, of the sheet's cells."""
     pattern = r'<dt>([^<]+)</dt><dd><span class="ls-figure">([^<]+)</span>'
