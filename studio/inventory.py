@@ -37,6 +37,7 @@ class BaseWeights:
         files: every file that is loaded, by name.
         shapes: component (``unet``, ``text_encoder``) → its tensors, by their diffusers names.
         classes: component → the class its own index names, such as its scheduler's.
+        stored: component → the dtype of most of its numbers, as safetensors headers name it.
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
         unused: component → variants of its weights that lie beside those that are loaded; an
             empty text is the plain one.
@@ -49,6 +50,7 @@ class BaseWeights:
     files: tuple[FileIdentity, ...]
     shapes: Mapping[str, Shapes] = field(repr=False)
     classes: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, str] = field(default_factory=dict)
     layout: Path | None = None
     unused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ignores_guidance: bool = False

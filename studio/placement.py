@@ -1,8 +1,10 @@
 """How a run fits into the memory that is there: what is chosen, and why, before it runs.
 
-Offloading moves the same numbers between main memory and the device: it costs time and changes
-no pixel. Tiling decodes a large picture in overlapping pieces and blends their edges: it does
-change pixels, so it is one of the plan's settings and part of its fingerprint.
+The dtype is what the weights are computed in: it changes pixels, and half of float32's size is
+half of the memory. Offloading moves the same numbers between main memory and the device: it
+costs time and changes no pixel. Tiling decodes a large picture in overlapping pieces and blends
+their edges: it does change pixels, so it is one of the plan's settings, as the dtype is, and
+part of its fingerprint.
 """
 
 from collections.abc import Mapping
@@ -16,6 +18,28 @@ DECODED_NUMBERS = 1024
 full size (AutoencoderKL's last block). An estimate, from the layers' widths."""
 DECODED_BYTES = 4
 """Of each: SDXL's VAE computes in float32 whatever the base's dtype is."""
+
+LORA_SHARE = 0.1
+"""Of a base's own size, what is left free beside it for LoRAs where nothing can be offloaded. A
+fixed share, and not the size of the LoRAs that were chosen: with and without them a base has to
+run in one dtype, or a comparison would differ in more than its LoRAs."""
+
+
+class Dtype(StrEnum):
+    """What the base's weights are computed in."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+    @property
+    def size(self) -> int:
+        """Bytes of one number."""
+        return 4 if self is Dtype.FLOAT32 else 2
+
+
+_STORED = {"F32": Dtype.FLOAT32, "F16": Dtype.FLOAT16, "BF16": Dtype.BFLOAT16}
+"""As safetensors headers name them; what else they name is computed in none of its own."""
 
 
 class Offload(StrEnum):
@@ -53,7 +77,8 @@ class MemoryRules:
         device: ``cpu``, ``cuda`` or ``mps``.
         memory: bytes of the device; of the machine for cpu and mps.
         budget: bytes of it that resident weights may take.
-        offload, vae_tiling: as set; None is automatic.
+        offload, vae_tiling, dtype: as set; None is automatic.
+        bfloat16: whether the device computes in it.
     """
 
     device: str
@@ -62,36 +87,100 @@ class MemoryRules:
     offload: Offload | None = None
     vae_tiling: bool | None = None
     vae_slicing: bool = False
+    dtype: Dtype | None = None
+    bfloat16: bool = True
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """Those that the device computes diffusion models in."""
+        return computed_dtypes(self.device, self.bfloat16)
 
 
-def place(rules: MemoryRules, sizes: Mapping[str, int]) -> Placement:
+def computed_dtypes(device: str, bfloat16: bool = True) -> tuple[Dtype, ...]:
+    """The dtypes that a kind of device computes diffusion models in."""
+    if device == "cpu":
+        return (Dtype.FLOAT32, Dtype.BFLOAT16)
+    return tuple(Dtype) if bfloat16 else (Dtype.FLOAT32, Dtype.FLOAT16)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWeights:
+    """A base's weights as its files hold them.
+
+    Attributes:
+        numbers: how many there are.
+        dtype: of most of the denoiser's, as a safetensors header names it; None is not known.
+        half: what its family is run in where half of float32's size is enough.
+    """
+
+    numbers: int
+    dtype: str | None
+    half: Dtype
+
+
+def automatic_dtype(rules: MemoryRules | None, weights: StoredWeights) -> tuple[Dtype, str]:
+    """What a base runs in where nobody says it, and why, as a sentence.
+
+    A CPU computes float32 fastest, and everything in it; it goes down to bfloat16 where the
+    memory is short. A GPU has the width of the files themselves, where that is a half one, and
+    else the half one of the family: more would cost memory and time and show nothing.
+
+    Args:
+        rules: None where nobody could look at the device.
+    """
+    if rules is None:
+        return Dtype.FLOAT32, "Nobody could look at the device, and any computes in it."
+    if rules.device == "cpu":
+        return _by_memory(rules.budget, weights.numbers * Dtype.FLOAT32.size)
+    own = _STORED.get(weights.dtype or "")
+    if own in rules.dtypes and own is not None and own is not Dtype.FLOAT32:
+        return own, f"Its weights are stored in {own}."
+    if weights.half in rules.dtypes:
+        stored = f"Its weights are stored in {own or weights.dtype}; on" if weights.dtype else "On"
+        return weights.half, f"{stored} a GPU its family runs in {weights.half}."
+    return Dtype.FLOAT32, f"Its family runs in {weights.half}, which this GPU does not compute."
+
+
+def _by_memory(budget: int, whole: int) -> tuple[Dtype, str]:
+    said = f"Its {_gigabytes(whole)} in float32"
+    if whole * (1 + LORA_SHARE) <= budget:
+        return Dtype.FLOAT32, f"{said} fit the budget of {_gigabytes(budget)}."
+    if whole <= budget:
+        why = f"{said} leave no room for LoRAs in the budget of {_gigabytes(budget)}."
+    else:
+        why = f"{said} exceed the budget of {_gigabytes(budget)}."
+    return Dtype.BFLOAT16, why
+
+
+def place(rules: MemoryRules, sizes: Mapping[str, int], loras: int = 0) -> Placement:
     """Where the weights of a base go.
 
     Args:
         sizes: component → bytes of its weights, in the dtype they run in.
+        loras: bytes of its LoRAs in that dtype; wherever the base is, they are on the device.
     """
-    offload, reason = _offload(rules, sum(sizes.values()), max(sizes.values(), default=0))
+    offload, reason = _offload(rules, sizes, loras)
     return Placement(
         device=rules.device, offload=offload, reason=reason, vae_slicing=rules.vae_slicing
     )
 
 
-def _offload(rules: MemoryRules, whole: int, largest: int) -> tuple[Offload, str]:
+def _offload(rules: MemoryRules, sizes: Mapping[str, int], loras: int) -> tuple[Offload, str]:
+    """The sentences hold with any LoRAs and with none: where nothing else is decided, the plans
+    of a base are placed alike, word for word."""
     if rules.device != "cuda":
         return Offload.NONE, "The device computes in main memory: there is nowhere to offload to."
     if rules.offload is not None:
         return rules.offload, f"OFFLOAD is set to {rules.offload}."
-    budget = _gigabytes(rules.budget)
-    if whole <= rules.budget:
-        return Offload.NONE, f"Its {_gigabytes(whole)} of weights fit the budget of {budget}."
-    if largest <= rules.budget:
-        return Offload.MODEL, (
-            f"Its {_gigabytes(whole)} of weights exceed the budget of {budget}; "
-            f"its largest component, {_gigabytes(largest)}, does not."
-        )
-    return Offload.SEQUENTIAL, (
-        f"Its largest component, {_gigabytes(largest)}, exceeds the budget of {budget}."
-    )
+    whole, largest = sum(sizes.values()), max(sizes.values(), default=0)
+    budget, beside = _gigabytes(rules.budget), "with the LoRAs chosen"
+    said = f"Its {_gigabytes(whole)} of weights, {beside},"
+    if whole + loras <= rules.budget:
+        return Offload.NONE, f"{said} fit the budget of {budget}."
+    part = f"its largest component, {_gigabytes(largest)}"
+    if largest + loras <= rules.budget:
+        return Offload.MODEL, f"{said} exceed the budget of {budget}; {part}, does not."
+    return Offload.SEQUENTIAL, f"I{part[1:]}, {beside}, exceeds the budget of {budget}."
 
 
 def offload_in_words(rules: MemoryRules) -> str:

@@ -34,6 +34,10 @@ class Origin(StrEnum):
     """The diffusers class's own default."""
     CONVENTION = "convention"
     """Nobody: strength 1.0 and the architecture's own clip skip are how things were trained."""
+    STUDIO = "studio"
+    """Whoever runs the studio, in its environment."""
+    AUTOMATIC = "automatic"
+    """Nobody: it follows from the weights and the memory that are there."""
 
 
 class IntSetting(Contract):
@@ -54,6 +58,16 @@ class TextSetting(Contract):
     value: str
     origin: Origin
     slug: str | None = None
+
+
+class Precision(TextSetting):
+    """What the base's weights are computed in.
+
+    Attributes:
+        reason: why it was chosen, or who said it, in one sentence.
+    """
+
+    reason: str
 
 
 class BaseIdentity(Contract):
@@ -115,6 +129,8 @@ class PlanSettings(Contract):
         max_sequence_length: tokens of the text encoder that has no fixed window, whatever
             stands around the prompt included; None where there is no such encoder.
         width, height: pixels.
+        dtype: what the base is computed in; who said it stands in ``precision``.
+        precision: the same with its origin; None in records written before it was asked for.
         vae_tiling: whether a large picture is decoded in tiles, which changes pixels.
     """
 
@@ -127,6 +143,7 @@ class PlanSettings(Contract):
     scheduler: TextSetting
     max_sequence_length: IntSetting | None = Field(default=None, exclude_if=says_nothing)
     dtype: str
+    precision: Precision | None = Field(default=None, exclude_if=says_nothing)
     vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
 
 
@@ -167,8 +184,19 @@ class RunPlan(Contract):
     placement: Placement | None = Field(default=None, exclude_if=says_nothing)
     notices: tuple[Notice, ...]
 
+    @property
+    def decoding(self) -> str:
+        """How the VAE decodes, in words."""
+        slicing = self.placement is not None and self.placement.vae_slicing
+        whole = "in tiles" if self.settings.vae_tiling else "whole"
+        return f"{whole}, one by one" if slicing else whole
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the plan's canonical JSON, without what changes no pixel: its notices,
-        and how the weights are placed in memory."""
-        return fingerprint(self.model_dump(mode="json", exclude={"notices", "placement"}))
+        how the weights are placed in memory, and why they have the dtype they have."""
+        said = self.model_dump(
+            mode="json",
+            exclude={"notices": True, "placement": True, "settings": {"precision": True}},
+        )
+        return fingerprint(said)

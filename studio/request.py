@@ -2,8 +2,11 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from studio.architecture import Mode
 from studio.contract import Contract
+from studio.placement import Dtype
 
 SEED_LIMIT = 2**32
 """Seeds are 0 up to, not including, this: what A1111-style tools write and read."""
@@ -46,7 +49,12 @@ class ReferenceImage(Contract):
 
 
 class Overrides(Contract):
-    """Settings the user gave; None means the LoRA's, else the model's."""
+    """Settings the user gave; None means the LoRA's, else the model's.
+
+    Attributes:
+        precision: what the base is computed in; None is what the studio's settings or the
+            model's preset say, else what suits the weights and the memory that are there.
+    """
 
     steps: int | None = None
     guidance_scale: float | None = None
@@ -56,6 +64,8 @@ class Overrides(Contract):
     height: int | None = None
     scheduler: str | None = None
     max_sequence_length: int | None = None
+    # Left out where nobody said it, so that what was written before it was there stays equal.
+    precision: Dtype | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class GenerationRequest(Contract):

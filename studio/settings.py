@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from studio.errors import SettingsError
-from studio.placement import Offload
+from studio.placement import Dtype, Offload
 
 BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 LOCAL_PRESETS = BUILT_IN_PRESETS / "local.yaml"
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Settings:
         preset_dirs: folders of presets read after the built-in ones.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         memory_budget: bytes that resident bases and LoRAs may take; None is automatic.
+        dtype: of every base that a request names none for; None is the preset's, else chosen
+            by the weights and the memory that are there.
         offload, vae_tiling: as set; None is chosen by the memory that is there.
         vae_slicing: decode the pictures of a batch one by one.
         civitai_api_key, hf_token: never shown, logged or written.
@@ -49,6 +54,7 @@ class Settings:
     share: bool = False
     device: str = "auto"
     memory_budget: int | None = None
+    dtype: Dtype | None = None
     offload: Offload | None = None
     vae_tiling: bool | None = None
     vae_slicing: bool = False
@@ -91,7 +97,8 @@ class Settings:
             share=_flag(values, "SHARE"),
             device=values.get("DEVICE", "auto"),
             memory_budget=_gigabytes(values, "MEMORY_BUDGET_GB"),
-            offload=_offload(values),
+            dtype=_choice(values, "DTYPE", Dtype),
+            offload=_choice(values, "OFFLOAD", Offload),
             vae_tiling=None if _is_auto(values, "VAE_TILING") else _flag(values, "VAE_TILING"),
             vae_slicing=_flag(values, "VAE_SLICING"),
             civitai_api_key=values.get("CIVITAI_API_KEY"),
@@ -171,16 +178,17 @@ def _is_auto(values: Mapping[str, str], name: str) -> bool:
     return values.get(name, "auto").lower() == "auto"
 
 
-def _offload(values: Mapping[str, str]) -> Offload | None:
-    raw = values.get("OFFLOAD", "auto").lower()
+def _choice(values: Mapping[str, str], name: str, kind: type[Choice]) -> Choice | None:
+    """One of ``kind``; None is automatic."""
+    raw = values.get(name, "auto").lower()
     if raw == "auto":
         return None
     try:
-        return Offload(raw)
+        return kind(raw)
     except ValueError as error:
-        raise SettingsError(
-            f"OFFLOAD is {raw!r}.", f"Set it to auto, {', '.join(Offload)}."
-        ) from error
+        *others, last = kind
+        known = ", ".join(("auto", *others))
+        raise SettingsError(f"{name} is {raw!r}.", f"Set it to {known} or {last}.") from error
 
 
 def _gigabytes(values: Mapping[str, str], name: str) -> int | None:

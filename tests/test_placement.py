@@ -1,12 +1,15 @@
 """Offload and tiling: what is chosen, by which memory, and how it is said."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from studio.architecture import Mode
 from studio.errors import SettingsError
-from studio.placement import MemoryRules, Offload, needless, place, tiles
+from studio.placement import Dtype, MemoryRules, Offload, needless, place, tiles
 from studio.settings import Settings
+from tests.worlds import World
 
 GB = 10**9
 SIZES = {"unet": 5 * GB, "text_encoder": GB, "vae": GB}
@@ -19,9 +22,9 @@ def cuda(budget: int, offload: Offload | None = None) -> MemoryRules:
 @pytest.mark.parametrize(
     ("budget", "chosen", "said"),
     [
-        (8 * GB, Offload.NONE, "Its 7.0 GB of weights fit the budget of 8.0 GB."),
+        (8 * GB, Offload.NONE, "Its 7.0 GB of weights, with the LoRAs chosen, fit the budget of"),
         (6 * GB, Offload.MODEL, "its largest component, 5.0 GB, does not"),
-        (4 * GB, Offload.SEQUENTIAL, "Its largest component, 5.0 GB, exceeds"),
+        (4 * GB, Offload.SEQUENTIAL, "Its largest component, 5.0 GB, with the LoRAs chosen, exc"),
     ],
 )
 def test_a_gpu_offloads_as_little_as_its_budget_allows(
@@ -30,6 +33,39 @@ def test_a_gpu_offloads_as_little_as_its_budget_allows(
     placed = place(cuda(budget), SIZES)
     assert placed.offload is chosen
     assert said in placed.reason
+
+
+@pytest.mark.parametrize(
+    ("budget", "loras", "chosen"),
+    [
+        (7.07, 0, Offload.NONE),
+        (7.07, 0.07, Offload.NONE),
+        (7.07, 0.08, Offload.MODEL),
+        (5.05, 0.05, Offload.MODEL),
+        (5.05, 0.06, Offload.SEQUENTIAL),
+    ],
+)
+def test_the_loras_need_room_on_the_gpu_too(budget: float, loras: float, chosen: Offload) -> None:
+    """Else a run is planned that the engine refuses, although it would fit with offload."""
+    rules = cuda(int(budget * GB))
+    placed = place(rules, SIZES, int(loras * GB))
+    assert placed.offload is chosen
+    if chosen is Offload.NONE:
+        assert placed == place(rules, SIZES), "the arms of a comparison are placed alike"
+
+
+def test_a_plan_counts_the_loras_that_the_mode_applies_in_the_bases_dtype() -> None:
+    """The base has one component of 10,240 numbers, the LoRA's file at most 1,179."""
+    base, lora = 10_240, 1_179
+    for dtype, size in ((Dtype.FLOAT32, 4), (Dtype.FLOAT16, 2)):
+        tight = MemoryRules("cuda", 10**6, size * (base + lora) - 1, dtype=dtype)
+        wide = replace(tight, budget=tight.budget + 1)
+        for rules, offload in ((tight, Offload.SEQUENTIAL), (wide, Offload.NONE)):
+            world = World("StableDiffusionPipeline", lora={}, memory=rules)
+            for mode, expected in ((Mode.LORA, offload), (Mode.TRIGGER_ONLY, Offload.NONE)):
+                placed = world.plan(mode=mode).placement
+                assert placed is not None
+                assert placed.offload is expected, (dtype, mode, rules.budget)
 
 
 @pytest.mark.parametrize("wanted", list(Offload))
@@ -66,7 +102,6 @@ def test_the_settings_are_read(tmp_path: Path) -> None:
 
 def test_the_plan_says_where_the_weights_go_and_what_was_asked_in_vain(tmp_path: Path) -> None:
     """On this machine, whose device is the CPU, with the embedded base."""
-    from studio.architecture import Mode
     from studio.plan import RunPlan
     from studio.request import GenerationRequest
     from studio.workspace import Workspace

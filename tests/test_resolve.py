@@ -446,7 +446,8 @@ def test_the_scheduler_is_the_bases_own_where_the_preset_names_none() -> None:
         "PNDMScheduler",
         Origin.MODEL,
     )
-    assert (plan.settings.dtype, plan.notices[0].code) == ("float32", "dtype_default")
+    assert plan.settings.precision is not None
+    assert (plan.settings.dtype, plan.settings.precision.origin) == ("float32", Origin.AUTOMATIC)
     silent = resolve(ask(), catalog, there, RUNTIME)
     assert not isinstance(silent, RunPlan)
     assert [item.code for item in silent] == ["setting_missing"]

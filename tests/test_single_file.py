@@ -1,5 +1,6 @@
 """Bases that are one file, and bases with variants: from the preset to the picture."""
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,13 @@ models:
   - {{slug: one, label: One, path: one.safetensors, config: layout, {_MODEL}}}
   - {{slug: plain-one, label: Plain one, path: one.safetensors, {_MODEL}}}
   - {{slug: headless, label: Headless, path: headless.safetensors, config: layout, {_MODEL}}}
+  - {{slug: v-own, label: V own, path: v.safetensors, {_MODEL}}}
+  - {{slug: v-plain, label: V plain, path: v.safetensors, config: layout, {_MODEL}}}
+  - {{slug: v-half, label: V half, path: v.safetensors, config: v-half, {_MODEL}}}
+  - {{slug: v-whole, label: V whole, path: v.safetensors, config: v-whole, {_MODEL}}}
+  - {{slug: v-claim, label: V claim, path: claim.safetensors, config: layout, {_MODEL}}}
+  - {{slug: v-claimed, label: V claimed, path: claim.safetensors, config: v-half, {_MODEL}}}
+  - {{slug: epsilon, label: Epsilon, path: epsilon.safetensors, config: layout, {_MODEL}}}
   - {{slug: nowhere, label: Nowhere, path: one.safetensors, config: gone, {_MODEL}}}
   - {{slug: flux, label: Flux, path: one.safetensors, pipeline: FluxPipeline,
      base_architecture: flux1}}
@@ -52,6 +60,16 @@ def models(
     kept = {key: value for key, value in tensors.items() if not key.startswith("first_stage")}
     save_file(kept, root / "headless.safetensors")
     shutil.copy(tiny_loras["text"], root / "text.safetensors")
+    mark = torch.tensor([])
+    save_file({**tensors, "v_pred": mark, "ztsnr": mark.clone()}, root / "v.safetensors")
+    for name, claim in (("claim", "v"), ("epsilon", "epsilon")):
+        said = {"modelspec.prediction_type": claim}
+        save_file(tensors, root / f"{name}.safetensors", metadata=said)
+    for name, zero_snr in (("v-half", False), ("v-whole", True)):
+        shutil.copytree(root / "layout", root / name)
+        place = root / name / "scheduler" / "scheduler_config.json"
+        changed = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": zero_snr}
+        place.write_text(json.dumps(json.loads(place.read_text()) | changed))
     return root
 
 
@@ -177,6 +195,35 @@ def test_what_one_file_cannot_be_is_said_with_the_way_out(
     workspace: Workspace, base: str, said: str
 ) -> None:
     assert said in refusal(workspace, base)
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("v-own", 'scheduler_config.json has prediction_type "v_prediction" and rescale_betas_ze'),
+        ("v-plain", "by the tensor v_pred and the tensor ztsnr how it was trained"),
+        ("v-half", "scheduler_config.json has rescale_betas_zero_snr true."),
+        ("v-claim", "by modelspec.prediction_type 'v' how it was trained"),
+    ],
+)
+def test_a_file_that_says_how_it_was_trained_is_not_sampled_otherwise(
+    workspace: Workspace, base: str, said: str
+) -> None:
+    """It would be noise, under a contract that holds."""
+    assert said in refusal(workspace, base)
+
+
+@pytest.mark.parametrize(
+    ("base", "prediction"),
+    [("v-whole", "v_prediction"), ("v-claimed", "v_prediction"), ("epsilon", "epsilon")],
+)
+def test_configurations_that_agree_with_the_file_sample_it(
+    workspace: Workspace, base: str, prediction: str
+) -> None:
+    done = made(workspace, planned(workspace, base))
+    plain = made(workspace, planned(workspace, "one"))
+    pixels = [each.record.receipt.image.pixels_sha256 for each in (done, plain)]
+    assert (pixels[0] == pixels[1]) is (prediction == "epsilon")
 
 
 def test_the_presets_variant_is_loaded_and_the_other_is_said(workspace: Workspace) -> None:

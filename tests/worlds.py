@@ -6,6 +6,7 @@ from typing import Any
 
 from studio.architecture import PIPELINES, TRAITS, Architecture, Mode
 from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights
+from studio.placement import MemoryRules
 from studio.plan import RunPlan
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings
 from studio.prompt import TokenCounter
@@ -42,6 +43,8 @@ class World:
     Attributes:
         file: the LoRA's weights, of which those that fit wholly stand in.
         controls: what its encoders read as signals.
+        memory: what there is of it; None where nobody looked.
+        stored: what its UNet is stored in.
     """
 
     pipeline: str
@@ -52,6 +55,8 @@ class World:
     device: str = "auto"
     controls: tuple[str, ...] = ()
     loras: tuple[LoraPreset, ...] = ()
+    memory: MemoryRules | None = None
+    stored: str = "F32"
 
     def resolve(self, **asked: Any) -> RunPlan | tuple[Violation, ...]:
         edits = PIPELINES[self.pipeline].modes == {Mode.REFERENCE_EDIT}
@@ -120,6 +125,7 @@ class World:
             path=Path(),
             files=(FileIdentity(name="x", sha256="a" * 64, size=1),),
             shapes=SHAPES,
+            stored={"unet": self.stored},
             ignores_guidance=self.ignores_guidance,
         )
         return Inventory(
@@ -133,4 +139,4 @@ class World:
         encoders = TRAITS[architecture_of(self.pipeline)].text_encoders
         counter = TokenCounter(letters, AROUND, self.controls)
         counters = {"base": {each.component: counter for each in encoders}}
-        return Runtime((), counters, device=self.device)
+        return Runtime((), counters, self.memory, self.device)

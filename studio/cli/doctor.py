@@ -121,6 +121,7 @@ def _placement(rules: MemoryRules | None) -> dict[str, Any] | None:
     tiling = {None: "auto", True: "on", False: "off"}[rules.vae_tiling]
     return {
         "budget": rules.budget,
+        "dtype": rules.dtype.value if rules.dtype else "auto",
         "offload": rules.offload.value if rules.offload else "auto",
         "offload_in_words": offload_in_words(rules),
         "vae_tiling": tiling,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from studio.architecture import Mode
+from studio.placement import Dtype
 from studio.request import (
     SEED_LIMIT,
     GenerationRequest,
@@ -144,6 +145,13 @@ class RequestOptions:
         str | None,
         typer.Option(parser=parse_text, metavar="NAME", help="Such as EulerDiscreteScheduler."),
     ] = None
+    precision: Annotated[
+        Dtype | None,
+        typer.Option(
+            help="What the base is computed in. DTYPE, else the preset, else what suits weights "
+            "and memory, when not given."
+        ),
+    ] = None
     max_sequence_length: Annotated[
         int | None, typer.Option(help="Tokens that T5, Qwen or Mistral read.")
     ] = None
@@ -185,6 +193,7 @@ class RequestOptions:
                 width=self.width,
                 height=self.height,
                 scheduler=self.scheduler,
+                precision=self.precision,
                 max_sequence_length=self.max_sequence_length,
             ),
             prompt_encoder=self.prompt_encoder,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from studio.architecture import clip_skip_in_words, pipeline_traits
 from studio.cli.console import Console
 from studio.events import Finished
-from studio.plan import FloatSetting, IntSetting, Origin, RunPlan, TextSetting
+from studio.plan import FloatSetting, IntSetting, Origin, PlanSettings, RunPlan, TextSetting
 from studio.prompt import PartKind, PromptPart, TokenLedger
 from studio.receipt import LoraReceipt, Receipt
 
@@ -15,6 +15,8 @@ ORIGINS = {
     Origin.MODEL: "model",
     Origin.PIPELINE: "pipeline",
     Origin.CONVENTION: "convention",
+    Origin.STUDIO: "studio",
+    Origin.AUTOMATIC: "automatic",
 }
 
 
@@ -54,15 +56,14 @@ def _settings(plan: RunPlan) -> list[tuple[str, str]]:
         ("Steps", _said(values.steps)),
         ("Guidance", _guidance(plan)),
         ("Size", _size(values.width, values.height)),
-        ("Dtype", values.dtype),
+        ("Precision", _precision(values)),
         ("Scheduler", _said(values.scheduler)),
         ("Encoder", plan.prompt_encoder.value),
         ("Seed", _seeds(plan)),
     ]
     if plan.placement is not None:
         rows.append(("Offload", f"{plan.placement.offload.value}: {plan.placement.reason}"))
-    if values.vae_tiling:
-        rows.append(("Decoding", "in tiles"))
+    rows.append(("Decoding", plan.decoding))
     if values.max_sequence_length is not None:
         rows.insert(2, ("Sequence", f"{_said(values.max_sequence_length)} tokens at most"))
     if values.true_cfg_scale is not None:
@@ -79,6 +80,12 @@ def _guidance(plan: RunPlan) -> str:
     setting, kind = plan.settings.guidance_scale, pipeline_traits(plan.base.pipeline).guidance
     theirs = kind.in_pipeline(setting.value)
     return _said(setting) + ("" if theirs == setting.value else f", {theirs:g} in diffusers")
+
+
+def _precision(values: PlanSettings) -> str:
+    """Who said it and why; records of old name it alone."""
+    chosen = values.precision
+    return values.dtype if chosen is None else f"{_said(chosen)}: {chosen.reason}"
 
 
 def _said(setting: IntSetting | FloatSetting | TextSetting) -> str:

@@ -12,11 +12,12 @@ import torch
 
 from studio.errors import DeviceError, OutOfMemory, UnsupportedDtype
 from studio.hardware import automatic_budget, main_memory
+from studio.placement import Dtype, computed_dtypes
 
 _DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
+    Dtype.FLOAT32: torch.float32,
+    Dtype.FLOAT16: torch.float16,
+    Dtype.BFLOAT16: torch.bfloat16,
 }
 # What torch says when the host has no room; the CPU allocator raises a plain RuntimeError.
 _NO_ROOM = (
@@ -71,20 +72,20 @@ def torch_dtype(name: str, device: torch.device) -> torch.dtype:
     Raises:
         UnsupportedDtype: never answered with another dtype, because that is another image.
     """
-    if name not in _DTYPES:
+    known = computed_dtypes(device.type, computes_bfloat16(device))
+    if name not in known:
         raise UnsupportedDtype(
-            f"The plan's dtype is {name!r}.", f"Use one of {', '.join(_DTYPES)}."
+            f"The plan's dtype is {name!r}, which {device} cannot compute diffusion models in.",
+            f"Choose {' or '.join(known)} as the precision.",
         )
-    if device.type == "cpu" and name == "float16":
-        raise UnsupportedDtype(
-            "A CPU cannot run diffusion models in float16.",
-            "Set the model preset's dtype to float32 (or bfloat16), or use a GPU.",
-        )
-    if device.type == "cuda" and name == "bfloat16" and not torch.cuda.is_bf16_supported():
-        raise UnsupportedDtype(
-            "This GPU cannot compute in bfloat16.", "Set the model preset's dtype to float16."
-        )
-    return _DTYPES[name]
+    return _DTYPES[Dtype(name)]
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has it, be it slowly."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type != "mps" or torch.backends.mps.is_macos_or_newer(14, 0)
 
 
 def total_memory(device: torch.device) -> int:

@@ -92,15 +92,22 @@ class Engine:
         if is_surely_cpu(settings.device):
             memory = main_memory()
             budget = settings.memory_budget or automatic_budget(memory)
-            kind = "cpu"
+            kind, bfloat16 = "cpu", True
         else:
-            from studio.engine.device import total_memory
+            from studio.engine.device import computes_bfloat16, total_memory
 
             manager = self._managed()
             kind, memory = manager.device.type, total_memory(manager.device)
-            budget = manager.budget
+            budget, bfloat16 = manager.budget, computes_bfloat16(manager.device)
         return MemoryRules(
-            kind, memory, budget, settings.offload, settings.vae_tiling, settings.vae_slicing
+            kind,
+            memory,
+            budget,
+            offload=settings.offload,
+            vae_tiling=settings.vae_tiling,
+            vae_slicing=settings.vae_slicing,
+            dtype=settings.dtype,
+            bfloat16=bfloat16,
         )
 
     def memory(self) -> Memory:

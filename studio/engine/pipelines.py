@@ -97,7 +97,7 @@ class PipelineManager:
         if not reading.finite:
             raise BaseRefused(
                 f"The base {identity.label} computes no finite numbers in {key[1]}.",
-                "Use another dtype for it, or fetch it again.",
+                "Choose another precision for it, or fetch it again.",
             )
         return ResidentBase(
             key=key,
@@ -163,15 +163,18 @@ class PipelineManager:
             raise OutOfMemory(
                 f"Offloading keeps {_mib(size)} of weights in main memory, "
                 f"and there is room for {_mib(self.host_budget)}.",
-                "Choose a smaller base, or a dtype of half the size.",
+                "Choose a smaller base, or a precision of half the size.",
             )
         offloaded = [base for base in self._bases.values() if base.host]
-        kept = sum(base.host for base in offloaded)
+        kept, held = sum(base.host for base in offloaded), len(self._bases)
         for base in sorted(offloaded, key=lambda base: base.used):
             if kept + size <= self.host_budget:
                 break
             kept -= base.host
             self.drop(base)
+        # Before the other one is loaded: a pipeline refers to itself.
+        if len(self._bases) < held:
+            free_memory(self.device)
 
     def _evict_oldest(self, keep: ResidentBase | None, needed: frozenset[str]) -> None:
         bases = [base for base in self._bases.values() if base is not keep]

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from studio.architecture import Architecture
 
 Shape = tuple[int, ...]
+
+_CLAIM = "modelspec.prediction_type"
 
 _UNET = "model.diffusion_model."
 _VAE = "first_stage_model."
@@ -69,6 +72,30 @@ _OPENCLIP_LAYER = {
 }
 _BLOCK = re.compile(r"(?P<side>input|middle|output)_blocks?\.(?P<index>\d+)\.(?P<rest>.+)")
 _RESBLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)[._](weight|bias)")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a checkpoint says it has to be sampled.
+
+    Attributes:
+        v_prediction: the mark by which it says that it predicts v, in words; None where it
+            says nothing of the kind, as most do that predict epsilon.
+        zero_snr: the mark by which it says that its noise ends without any signal.
+    """
+
+    v_prediction: str | None
+    zero_snr: str | None
+
+
+def training(names: Iterable[str], metadata: Mapping[str, str]) -> Training:
+    """What the tensors that trainers put in as marks say, else the file's metadata."""
+    marks = {"v_pred", "ztsnr"} & set(names)
+    claimed = metadata.get(_CLAIM, "").strip().lower()
+    v_prediction = "the tensor v_pred" if "v_pred" in marks else None
+    if v_prediction is None and claimed.startswith("v"):
+        v_prediction = f"{_CLAIM} {claimed[:40]!r}"
+    return Training(v_prediction, "the tensor ztsnr" if "ztsnr" in marks else None)
 
 
 def single_file_architectures() -> tuple[Architecture, ...]:

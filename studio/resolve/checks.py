@@ -15,7 +15,6 @@ from studio.resolve.draft import Draft, mode_names
 from studio.violations import (
     ArchitectureMismatch,
     ArchitectureNotRunnable,
-    DtypeNotSupported,
     DuplicateLora,
     EncoderNotSupported,
     LoraForbidden,
@@ -81,7 +80,7 @@ def in_range(field: str, name: str, value: float, low: float, high: float) -> It
 
 
 def check_base(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
-    """The engine can run the architecture, and it has the mode, the encoder and the dtype."""
+    """The engine can run the architecture, and it has the mode and the encoder."""
     traits, mode = draft.traits, draft.request.mode
     if not traits.runnable:
         runnable = ", ".join(each.label for each in TRAITS.values() if each.runnable)
@@ -95,8 +94,6 @@ def check_base(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         )
     if draft.compel and not traits.compel:
         yield EncoderNotSupported(architecture=traits.label)
-    if draft.device == "cpu" and draft.dtype == "float16":
-        yield DtypeNotSupported(label=draft.model.label, dtype=draft.dtype)
 
 
 def _remedy(draft: Draft) -> str:

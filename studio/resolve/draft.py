@@ -7,11 +7,14 @@ from math import prod
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
 from studio.contract import fingerprint
 from studio.inspection.fit import Fit, check_fit
-from studio.inventory import BaseWeights, Inventory
-from studio.plan import FloatSetting, IntSetting, Origin
+from studio.inspection.tensor_info import DTYPE_BITS
+from studio.inventory import BaseWeights, Inventory, LoraWeights
+from studio.placement import Dtype, MemoryRules, StoredWeights, computed_dtypes
+from studio.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.prompt import TokenCounter, Wanted, merge_wanted
 from studio.request import GenerationRequest, LoraChoice, PromptEncoder
+from studio.resolve.precision import choose_precision
 
 Chosen = tuple[tuple[LoraChoice, LoraPreset], ...]
 
@@ -23,7 +26,11 @@ class Draft:
     Attributes:
         chosen: the known LoRAs of the request with their presets, sorted by slug.
         counters: text encoder → its token counter; empty where the base is not on disk.
-        device: as the settings name it; ``auto`` is not known before torch looks.
+        device: ``cpu``, ``cuda`` or ``mps``; as the settings name it, ``auto`` among it, where
+            nobody could look.
+        numbers: component → how many numbers its weights are; empty where it is not on disk.
+        precision: what the base is computed in.
+        dtypes: those that the device computes.
         base_sha256: one hash over the base's files; None where it is not on disk.
         fits: slug → how its file fits the base, of the applied LoRAs whose files are there,
             are LoRAs and say the base's architecture.
@@ -38,6 +45,9 @@ class Draft:
     traits: Traits
     chosen: Chosen
     base_sha256: str | None
+    numbers: Mapping[str, int]
+    precision: Precision
+    dtypes: tuple[Dtype, ...]
     fits: Mapping[str, Fit] = field(repr=False)
 
     @classmethod
@@ -48,22 +58,33 @@ class Draft:
         catalog: Catalog,
         inventory: Inventory,
         counters: Mapping[str, TokenCounter],
+        memory: MemoryRules | None,
         device: str,
     ) -> "Draft":
         known = ((choice, catalog.loras.get(choice.slug)) for choice in request.loras)
         pairs = [(choice, preset) for choice, preset in known if preset is not None]
         chosen = tuple(sorted(pairs, key=lambda pair: pair[0].slug))
         base = inventory.bases.get(model.slug)
+        traits = TRAITS[model.base_architecture]
+        numbers = {} if base is None else _numbers(base)
+        weights = StoredWeights(
+            numbers=sum(numbers.values()),
+            dtype=None if base is None else base.stored.get(traits.denoiser),
+            half=Dtype.BFLOAT16 if traits.flow_matching else Dtype.FLOAT16,
+        )
         return cls(
             request=request,
             catalog=catalog,
             inventory=inventory,
             counters=counters,
-            device=device,
+            device=device if memory is None else memory.device,
             model=model,
-            traits=TRAITS[model.base_architecture],
+            traits=traits,
             chosen=chosen,
             base_sha256=None if base is None else base_hash(base),
+            numbers=numbers,
+            dtypes=computed_dtypes(device) if memory is None else memory.dtypes,
+            precision=choose_precision(request.settings.precision, memory, model, weights),
             fits=_fits(request.mode, chosen, model, inventory, base),
         )
 
@@ -163,19 +184,19 @@ class Draft:
         return merge_wanted(terms)
 
     @property
-    def dtype(self) -> str:
-        """The preset's; where it names none, float32, in which diffusers loads any model."""
-        return self.model.settings.dtype or "float32"
+    def dtype(self) -> Dtype:
+        return Dtype(self.precision.value)
 
     @property
     def sizes(self) -> dict[str, int]:
         """Component → bytes of the base's weights in the dtype they run in."""
-        size = 4 if self.dtype == "float32" else 2
-        base = self.inventory.bases[self.model.slug]
-        return {
-            component: size * sum(prod(shape) for shape in shapes.values())
-            for component, shapes in base.shapes.items()
-        }
+        return {component: self.dtype.size * count for component, count in self.numbers.items()}
+
+    @property
+    def lora_bytes(self) -> int:
+        """The most that the applied LoRAs' weights take in the dtype the base runs in."""
+        files = [self.inventory.loras[preset.slug] for _, preset in self.applied]
+        return sum(self.dtype.size * most_numbers(weights) for weights in files)
 
     def window(self, encoder: str) -> int:
         """Tokens of a text that the native encoder reads; what stands around it is left out."""
@@ -211,6 +232,19 @@ def _fits(
                 weights.inspection, base.shapes, model.label, model.base_architecture
             )
     return fits
+
+
+def _numbers(base: BaseWeights) -> dict[str, int]:
+    return {
+        component: sum(prod(shape) for shape in shapes.values())
+        for component, shapes in base.shapes.items()
+    }
+
+
+def most_numbers(lora: LoraWeights) -> int:
+    """How many numbers a LoRA's file holds at most: all of it in its narrowest dtype."""
+    bits = min((DTYPE_BITS[dtype] for dtype in lora.inspection.dtypes), default=8)
+    return lora.file.size * 8 // bits
 
 
 def base_hash(base: BaseWeights) -> str:

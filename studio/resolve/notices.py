@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from studio.architecture import Mode
-from studio.placement import MemoryRules, needless, tiles
-from studio.plan import IntSetting, Notice
+from studio.placement import Dtype, MemoryRules, needless, tiles
+from studio.plan import IntSetting, Notice, Origin
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
 from studio.prompt import ResolvedPrompt
 from studio.resolve.choices import SettingChoices
@@ -35,14 +35,12 @@ def notices(
         *reading_notices(draft, prompt),
         *guidance_notices(draft, choices, prompt),
         *_clip_skip_notices(draft, choices),
+        *_precision_notices(draft),
         *_memory_notices(choices, memory),
     )
 
 
 def _base_notices(draft: Draft) -> Iterator[Notice]:
-    if draft.model.settings.dtype is None:
-        text = f"The preset of {draft.model.label} names no dtype, so it runs in {draft.dtype}."
-        yield Notice(code="dtype_default", field="base", text=text)
     base = draft.inventory.bases[draft.model.slug]
     for component, variants in base.unused.items():
         others = " and ".join(variant or "plain" for variant in variants)
@@ -141,6 +139,15 @@ def _clip_skip_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice
         elif isinstance(clip_skip, IntSetting) and clip_skip.value != skip:
             text = f"{preset.label} asks for clip skip {skip}; you set {clip_skip.value}."
             yield Notice(code="wish_overridden", field="settings.clip_skip", text=text)
+
+
+def _precision_notices(draft: Draft) -> Iterator[Notice]:
+    """A CPU that would compute float32, if there were memory for it."""
+    chosen = draft.precision
+    spares = chosen.origin is Origin.AUTOMATIC and draft.dtype is not Dtype.FLOAT32
+    if spares and draft.device == "cpu":
+        text = f"{draft.model.label} runs in {draft.dtype}, to save memory. {chosen.reason}"
+        yield Notice(code="dtype_by_memory", field="settings.precision", text=text)
 
 
 def _memory_notices(choices: SettingChoices, memory: MemoryRules | None) -> Iterator[Notice]:

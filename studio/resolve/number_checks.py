@@ -10,6 +10,7 @@ from studio.resolve.draft import Draft
 from studio.schedulers import ALL_SCHEDULER_NAMES, STEP_LIMITS, schedulers_for
 from studio.violations import (
     ClipSkipNotSupported,
+    DtypeNotSupported,
     GuidanceNotSupported,
     NotAMultiple,
     SchedulerDoesNotFit,
@@ -53,6 +54,7 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
         yield from in_range(field, name, strength.value, 0, MAX_STRENGTH)
     yield from _check_sequence(draft)
     yield from _check_scheduler(draft, choices)
+    yield from _check_precision(draft)
 
 
 def _check_taken(draft: Draft) -> Iterator[Violation]:
@@ -97,6 +99,21 @@ def _check_scheduler(draft: Draft, choices: SettingChoices) -> Iterator[Violatio
             architecture=draft.traits.label,
             known=" or ".join(fitting),
         )
+
+
+def _check_precision(draft: Draft) -> Iterator[Violation]:
+    """The device computes in the dtype that was asked for; no other one is put in its place."""
+    if draft.dtype in draft.dtypes:
+        return
+    cpu = draft.device == "cpu"
+    yield DtypeNotSupported(
+        label=draft.model.label,
+        dtype=draft.dtype,
+        reason=draft.precision.reason,
+        device="a CPU" if cpu else "this GPU",
+        known=" or ".join(draft.dtypes),
+        other=", or use a GPU" if cpu else "",
+    )
 
 
 def check_size(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:

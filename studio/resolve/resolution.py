@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studio.inventory import Inventory
-from studio.placement import MemoryRules, place, tiles
+from studio.placement import MemoryRules, Placement, place, tiles
 from studio.plan import (
     FloatSetting,
     IntSetting,
@@ -97,7 +97,7 @@ def _resolve_for(
     found: list[Violation],
 ) -> RunPlan | tuple[Violation, ...]:
     counters = runtime.counters.get(model.slug, {})
-    draft = Draft.of(request, model, catalog, inventory, counters, runtime.device)
+    draft = Draft.of(request, model, catalog, inventory, counters, runtime.memory, runtime.device)
     choices = choose_settings(draft)
     for check in CHECKS:
         found.extend(check(draft, choices))
@@ -117,9 +117,13 @@ def _resolve_for(
         seed=request.seed,
         count=request.count,
         libraries=runtime.libraries,
-        placement=None if runtime.memory is None else place(runtime.memory, draft.sizes),
+        placement=_placement(draft, runtime.memory),
         notices=notices(draft, choices, prompt, runtime.memory),
     )
+
+
+def _placement(draft: Draft, memory: MemoryRules | None) -> Placement | None:
+    return None if memory is None else place(memory, draft.sizes, draft.lora_bytes)
 
 
 def _triggers(draft: Draft, prompt: ResolvedPrompt) -> tuple[TriggerUse, ...]:
@@ -156,6 +160,7 @@ def _settings(draft: Draft, choices: SettingChoices, memory: MemoryRules | None)
         height=height,
         scheduler=scheduler,
         max_sequence_length=choices.max_sequence_length,
-        dtype=draft.dtype,
+        dtype=draft.dtype.value,
+        precision=draft.precision,
         vae_tiling=memory is not None and tiles(memory, width.value, height.value),
     )

@@ -55,6 +55,7 @@ class Form:
     width: gr.Number
     height: gr.Number
     scheduler: gr.Dropdown
+    precision: gr.Dropdown
     max_sequence_length: gr.Number
     seed: gr.Number
     drawn: gr.State
@@ -105,6 +106,7 @@ def read(values: Values, catalog: Catalog) -> GenerationRequest:
             width=_whole(values["width"]),
             height=_whole(values["height"]),
             scheduler=values["scheduler"] or None,
+            precision=values["precision"] or None,
             max_sequence_length=_whole(values["max_sequence_length"]),
         ),
         prompt_encoder=_encoder(values["prompt_encoder"]),
@@ -197,6 +199,7 @@ def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
         "width": _given(settings.width),
         "height": _given(settings.height),
         "scheduler": _given(settings.scheduler) or "",
+        "precision": _given(settings.precision) or "",
         "max_sequence_length": _given(settings.max_sequence_length),
         "references": tuple(each.model_dump() for each in plan.references),
         "seed": seed,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio.architecture import Mode, clip_skip_in_words
-from studio.plan import RunPlan
+from studio.plan import Precision, RunPlan
 from studio.presets import Catalog, TriggerRule
 from studio.ui import words
 from studio.ui.form import Values
@@ -26,6 +26,7 @@ FIELDS = (
     "settings.height",
     "settings.clip_skip",
     "settings.scheduler",
+    "settings.precision",
     "settings.max_sequence_length",
     "seed",
     "count",
@@ -62,6 +63,7 @@ def of_plan(plan: RunPlan, values: Values) -> dict[str, Html]:
         "settings.width": _said(settings.width),
         "settings.height": _said(settings.height),
         "settings.scheduler": _said(settings.scheduler),
+        "settings.precision": _precision(settings.precision),
         "settings.clip_skip": (
             EMPTY
             if clip_skip is None
@@ -78,6 +80,10 @@ def _said(setting: Setting) -> Html:
     return join(
         (span("ls-figure", shown.removesuffix("Scheduler")), " · ", words.origin(setting.origin))
     )
+
+
+def _precision(chosen: Precision | None) -> Html:
+    return EMPTY if chosen is None else join((_said(chosen), ": ", chosen.reason))
 
 
 def _maybe(setting: Setting | None) -> Html:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from studio.architecture import clip_skip_in_words, pipeline_traits
-from studio.plan import FloatSetting, IntSetting, LoraUse, RunPlan, TextSetting
+from studio.plan import FloatSetting, IntSetting, LoraUse, PlanSettings, RunPlan, TextSetting
 from studio.prompt import PartKind, PromptPart, Side, TokenLedger
 from studio.request import PromptEncoder, ReferenceImage
 from studio.ui import icons, words
@@ -165,10 +165,17 @@ def _settings(plan: RunPlan, seed: int | None) -> Html:
         _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], ""),
         _fact("Seed", plan.seed if seed is None else seed, ""),
         _cell("Scheduler", scheduler, settings.scheduler),
-        _fact("Precision", settings.dtype, ""),
+        _precision(settings),
         *_memory(plan),
     ]
     return tag("dl", *cells, class_=f"ls-cells ls-cells-{_columns(len(cells))}")
+
+
+def _precision(settings: PlanSettings) -> Html:
+    chosen = settings.precision
+    if chosen is None:
+        return _fact("Precision", settings.dtype, "")
+    return _fact("Precision", chosen.value, words.origin(chosen.origin), chosen.reason)
 
 
 def _columns(cells: int) -> int:
@@ -213,14 +220,12 @@ def _some(plan: RunPlan) -> list[Html]:
 
 
 def _memory(plan: RunPlan) -> list[Html]:
-    """How the run fits into memory, where there was a choice."""
+    """How the run fits into memory; records of old do not say where the weights were."""
     cells = []
     placement = plan.placement
-    if placement is not None and placement.device == "cuda":
+    if placement is not None:
         cells.append(_fact("Offload", placement.offload.value, "memory", placement.reason))
-    if plan.settings.vae_tiling:
-        cells.append(_fact("Decoding", "in tiles", "memory"))
-    return cells
+    return [*cells, _fact("Decoding", plan.decoding, "memory")]
 
 
 def _cell(name: str, value: object, setting: Setting) -> Html:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from studio.placement import Dtype
 from studio.presets import MAX_STRENGTH
 from studio.request import PromptEncoder
 from studio.ui import reference_field
@@ -103,7 +104,8 @@ def build(start: Start) -> RequestPanel:
         negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="negative")
     with gr.Accordion("Settings", open=False, elem_classes="ls-settings") as settings:
         numbers = _numbers(hints, fields, offer)
-        scheduler, encoder, allow_cut = _ways(hints, fields, offer)
+        scheduler, precision = _lists(hints, offer)
+        encoder, allow_cut = _ways(hints, fields, offer)
     bar, compact, generate, cancel = _actions()
     form = Form(
         base=base,
@@ -115,6 +117,7 @@ def build(start: Start) -> RequestPanel:
         prompt=prompt,
         negative_prompt=negative,
         scheduler=scheduler,
+        precision=precision,
         drawn=gr.State(0),
         said=gr.State(()),
         prompt_encoder=encoder,
@@ -234,14 +237,28 @@ def scheduler_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
     return [("From the preset", ""), *named]
 
 
-def _ways(hints: Hints, fields: Fields, offer: Shown) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox]:
-    with _field(hints, "settings.scheduler"):
-        scheduler = gr.Dropdown(
-            scheduler_choices(offer.schedulers),
-            value="",
-            label="Scheduler",
-            interactive=True,
-        )
+def _lists(hints: Hints, offer: Shown) -> tuple[gr.Dropdown, gr.Dropdown]:
+    with gr.Row(elem_classes="ls-tight"):
+        with _field(hints, "settings.scheduler"):
+            scheduler = gr.Dropdown(
+                scheduler_choices(offer.schedulers),
+                value="",
+                label="Scheduler",
+                interactive=True,
+                min_width=80,
+            )
+        with _field(hints, "settings.precision"):
+            precision = gr.Dropdown(
+                [("Automatic", ""), *((dtype.value, dtype.value) for dtype in Dtype)],
+                value="",
+                label="Precision",
+                interactive=True,
+                min_width=80,
+            )
+    return scheduler, precision
+
+
+def _ways(hints: Hints, fields: Fields, offer: Shown) -> tuple[gr.Radio, gr.Checkbox]:
     with _field(hints, "prompt_encoder", fields, offer):
         encoder = gr.Radio(
             [(name, encoder.value) for encoder, name in ENCODER_NAMES.items()],
@@ -251,7 +268,7 @@ def _ways(hints: Hints, fields: Fields, offer: Shown) -> tuple[gr.Dropdown, gr.R
         )
     with _field(hints, "allow_cut", fields, offer):
         allow_cut = gr.Checkbox(False, label="My words may be cut where the encoder has no room")
-    return scheduler, encoder, allow_cut
+    return encoder, allow_cut
 
 
 def _actions() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button]:

@@ -31,6 +31,8 @@ _ORIGINS = {
     Origin.MODEL: "model",
     Origin.PIPELINE: "pipeline",
     Origin.CONVENTION: "default",
+    Origin.STUDIO: "studio",
+    Origin.AUTOMATIC: "automatic",
 }
 
 

@@ -109,10 +109,16 @@ class SchedulerDoesNotFit(Rule):
 
 
 class DtypeNotSupported(Rule):
-    FOUND = "{label} is to run in {dtype}, which a CPU cannot compute diffusion models in."
-    EXPECTED = "float32 or bfloat16"
-    WAY_OUT = "Set the preset's dtype to float32 or bfloat16, or use a GPU."
+    """``reason`` says who asked for the dtype."""
+
+    FOUND = "{label} is to run in {dtype}, which {device} cannot compute. {reason}"
+    EXPECTED = "{known}"
+    WAY_OUT = "Choose {known} as the precision{other}."
     code: Literal["dtype_not_supported"] = "dtype_not_supported"
-    field: str = "base"
+    field: str = "settings.precision"
     label: str
     dtype: str
+    reason: str
+    device: str
+    known: str
+    other: str

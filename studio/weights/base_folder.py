@@ -2,13 +2,16 @@
 
 import json
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from studio.architecture import PIPELINES, GuidanceKind
 from studio.errors import HeaderError, WeightsError
+from studio.inspection.header import TensorInfo
 from studio.inventory import Shapes
 from studio.weights.files import read_header, unreadable
 from studio.weights.weight_names import FETCH, stem_of, weight_names
@@ -36,6 +39,19 @@ class FolderFiles:
 
     names: tuple[str, ...]
     unused: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTensors:
+    """What the headers of a base's weight files say.
+
+    Attributes:
+        shapes: component → tensor name in diffusers → shape.
+        stored: component → the dtype of most of its numbers, as headers name it.
+    """
+
+    shapes: Mapping[str, Shapes] = field(repr=False)
+    stored: Mapping[str, str]
 
 
 def components_of(folder: Path) -> dict[str, str]:
@@ -112,22 +128,35 @@ def loaded_files(folder: Path, variant: str | None = None) -> FolderFiles:
     return FolderFiles(tuple(sorted(set(names))), unused)
 
 
-def component_shapes(folder: Path, names: tuple[str, ...]) -> Mapping[str, Shapes]:
-    """Component → tensor name → shape, from the headers of ``names``.
+def component_tensors(folder: Path, names: tuple[str, ...]) -> BaseTensors:
+    """What the headers of ``names`` say; nothing else of the files is read.
 
     Raises:
         WeightsError: a file is no safetensors or cannot be read.
     """
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    found: defaultdict[str, dict[str, TensorInfo]] = defaultdict(dict)
     for name in names:
         if name.endswith(".safetensors"):
             try:
                 tensors = read_header(folder / name).tensors
             except HeaderError as error:
                 raise WeightsError(f"{name}: {error.reason}.", FETCH, folder) from error
-            own = shapes.setdefault(name.split("/", 1)[0], {})
-            own.update({tensor: info.shape for tensor, info in tensors.items()})
-    return shapes
+            found[name.split("/", 1)[0]].update(tensors)
+    return BaseTensors(
+        shapes={
+            component: {name: info.shape for name, info in tensors.items()}
+            for component, tensors in found.items()
+        },
+        stored={component: mostly(tensors.values()) for component, tensors in found.items()},
+    )
+
+
+def mostly(tensors: Iterable[TensorInfo]) -> str:
+    """The dtype of most of the numbers; of an empty component, that of nothing: ``""``."""
+    numbers: Counter[str] = Counter({"": 0})
+    for info in tensors:
+        numbers[info.dtype] += prod(info.shape)
+    return numbers.most_common(1)[0][0]
 
 
 def component_files(folder: Path) -> Iterator[str]:

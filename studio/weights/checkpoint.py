@@ -9,23 +9,29 @@ from pathlib import Path
 from studio.architecture import TRAITS, Architecture
 from studio.errors import HeaderError, WeightsError
 from studio.inspection.original import (
+    Training,
+    component_of,
     diffusers_shapes,
     missing_parts,
     single_file_architectures,
+    training,
 )
-from studio.inventory import Shapes
 from studio.settings import BUILT_IN_PRESETS
 from studio.weights.base_folder import (
     INDEX,
     OPTIONAL,
+    BaseTensors,
     component_files,
     components_of,
+    mostly,
     read_object,
 )
 from studio.weights.files import read_header
 
 LAYOUTS = BUILT_IN_PRESETS / "layouts"
 """One folder for each architecture: the configurations of the published base."""
+
+SCHEDULER = "scheduler/scheduler_config.json"
 
 _FETCH = "Fetch the checkpoint again, or another one that is whole."
 
@@ -78,16 +84,18 @@ def layout_files(layout: Path) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def checkpoint_shapes(path: Path, layout: Path, architecture: Architecture) -> dict[str, Shapes]:
-    """Component → tensor name in diffusers → shape, from the header alone.
+def checkpoint_tensors(path: Path, layout: Path, architecture: Architecture) -> BaseTensors:
+    """What the file's header says; nothing else of it is read.
 
     Raises:
-        WeightsError: no safetensors file, another kind of file, or one that lacks a part.
+        WeightsError: no safetensors file, another kind of file, one that lacks a part, or one
+            that says it has to be sampled otherwise than its layout does.
     """
     try:
-        tensors = read_header(path).tensors
+        header = read_header(path)
     except HeaderError as error:
         raise WeightsError(f"{path.name}: {error.reason}.", _FETCH, path) from error
+    tensors = header.tensors
     missing = missing_parts(tensors, architecture)
     if missing:
         raise WeightsError(
@@ -96,8 +104,38 @@ def checkpoint_shapes(path: Path, layout: Path, architecture: Architecture) -> d
             "Use a checkpoint with all its parts, or a folder in diffusers layout.",
             path,
         )
-    shapes = {name: info.shape for name, info in tensors.items()}
-    return dict(diffusers_shapes(shapes, architecture, _layers_per_block(layout)))
+    _refuse_other_training(path, layout, training(tensors, header.metadata))
+    shapes = diffusers_shapes(
+        {name: info.shape for name, info in tensors.items()},
+        architecture,
+        _layers_per_block(layout),
+    )
+    parts = {name: component_of(name, architecture) for name in tensors}
+    stored = {
+        part: mostly(info for name, info in tensors.items() if parts[name] == part)
+        for part in shapes
+    }
+    return BaseTensors(shapes, stored)
+
+
+def _refuse_other_training(path: Path, layout: Path, said: Training) -> None:
+    """Sampled for another prediction than it was trained for, a model gives noise."""
+    if said.v_prediction is None and said.zero_snr is None:
+        return
+    config = read_object(layout / SCHEDULER)
+    wanted = {}
+    if said.v_prediction and config.get("prediction_type") != "v_prediction":
+        wanted[said.v_prediction] = 'prediction_type "v_prediction"'
+    if said.zero_snr and config.get("rescale_betas_zero_snr") is not True:
+        wanted[said.zero_snr] = "rescale_betas_zero_snr true"
+    if wanted:
+        raise WeightsError(
+            f"{path.name} says by {' and '.join(wanted)} how it was trained, and its "
+            "configurations sample it otherwise: it would make noise.",
+            "Give the preset a config, a folder in diffusers layout whose "
+            f"{SCHEDULER} has {' and '.join(wanted.values())}.",
+            path,
+        )
 
 
 def _layers_per_block(layout: Path) -> int:

@@ -17,14 +17,14 @@ from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.weights.adoption import adopt
 from studio.weights.base_folder import (
     INDEX,
-    component_shapes,
+    component_tensors,
     components_of,
     ignores_guidance,
     loaded_files,
 )
 from studio.weights.checkpoint import (
     built_in_layout,
-    checkpoint_shapes,
+    checkpoint_tensors,
     layout_components,
     layout_files,
     refuse_single_file,
@@ -165,13 +165,14 @@ class WeightStore:
         for name in names:
             _contain(path / name, root)
         stamps = tuple(_stamp(path / name) for name in names)
-        shapes = self._recall(path, stamps, lambda: component_shapes(path, names))
+        tensors = self._recall(path, stamps, lambda: component_tensors(path, names))
         files = tuple(self._identity(path / name, name) for name in names)
         return BaseWeights(
             path=path,
             files=files,
-            shapes=shapes,
+            shapes=tensors.shapes,
             classes=components_of(path),
+            stored=tensors.stored,
             unused=loaded.unused,
             ignores_guidance=ignores_guidance(path),
             published=self.published(path),
@@ -186,13 +187,16 @@ class WeightStore:
             for place in places.values():
                 _contain(place, self._root(preset))
         stamps = tuple(_stamp(place) for place in places.values())
-        shapes = self._recall(path, stamps, lambda: checkpoint_shapes(path, layout, architecture))
+        tensors = self._recall(
+            path, stamps, lambda: checkpoint_tensors(path, layout, architecture)
+        )
         files = tuple(self._identity(place, name) for name, place in places.items())
         return BaseWeights(
             path=path,
             files=files,
-            shapes=shapes,
+            shapes=tensors.shapes,
             classes=layout_components(layout),
+            stored=tensors.stored,
             layout=layout,
             ignores_guidance=ignores_guidance(layout),
             published=self.published(path),

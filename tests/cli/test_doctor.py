@@ -97,6 +97,7 @@ def test_doctor_says_what_memory_there_is_and_how_it_is_used(
     found = cli("doctor", "--json").json["placement"]
     assert found == {
         "budget": 3 * 10**9,
+        "dtype": "auto",
         "offload": "auto",
         "offload_in_words": "never: the device computes in main memory",
         "vae_tiling": "auto",

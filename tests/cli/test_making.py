@@ -64,7 +64,7 @@ def test_every_option_reaches_the_plan(cli: Cli) -> None:
         *("--negative-prompt", "ink", "--lora", "ink:0.85", "--lora", "wash", "--seed", 11),
         *("--steps", 4, "--guidance-scale", 2.5, "--clip-skip", 2, "--width", 128),
         *("--height", 96, "--count", 3, "--scheduler", "EulerDiscreteScheduler"),
-        *("--prompt-encoder", "native", "--json"),
+        *("--prompt-encoder", "native", "--precision", "bfloat16", "--json"),
     )
     refused = cli(*options)
     assert refused.code == 2
@@ -89,6 +89,7 @@ def test_every_option_reaches_the_plan(cli: Cli) -> None:
         "width": (128, "user"),
         "height": (96, "user"),
         "scheduler": ("EulerDiscreteScheduler", "user"),
+        "precision": ("bfloat16", "user"),
     }
     assert plan["prompt_encoder"] == "native"
     assert (plan["seed"], plan["count"]) == (11, 3)
@@ -103,6 +104,7 @@ def test_what_is_not_said_is_left_to_the_presets(cli: Cli) -> None:
         "width": (64, "model"),
         "height": (64, "model"),
         "scheduler": ("DDIMScheduler", "model"),
+        "precision": ("float32", "model"),
     }
     assert plan["loras"] == []
     assert plan["prompt_encoder"] == "compel"
@@ -193,7 +195,18 @@ def test_a_plan_for_people_says_all_that_matters(cli: Cli) -> None:
 def test_each_side_has_its_own_origin(cli: Cli, said: tuple[object, ...], size: str) -> None:
     shown = cli("plan", *ASK, *said).out
     assert re.search(rf"^Size +{re.escape(size)}$", shown, re.MULTILINE)
-    assert re.search(r"^Dtype +float32$", shown, re.MULTILINE)
+    precision = r"^Precision +float32 \[model\]: The model's preset names it\.$"
+    assert re.search(precision, shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("said", "decoded"), [("0", "whole"), ("1", "whole, one by one")])
+def test_offload_and_decoding_are_always_said(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, said: str, decoded: str
+) -> None:
+    monkeypatch.setenv("VAE_SLICING", said)
+    shown = cli("plan", *ASK).out
+    assert re.search(r"^Offload +none: The device computes in main memory", shown, re.MULTILINE)
+    assert re.search(rf"^Decoding +{decoded}$", shown, re.MULTILINE)
 
 
 def test_all_violations_at_once(cli: Cli, tmp_path: Path) -> None:
@@ -247,7 +260,7 @@ def test_generate_for_people(cli: Cli, tmp_path: Path) -> None:
     assert applied
     assert int(applied[1]) == int(applied[2]) > 0
     assert re.search(r"Effect +\d+\.\d% of one denoiser call", answer.out)
-    assert "proven: bit-identical" in answer.out
+    assert "proven: no weight of it was written since it was last measured" in answer.out
     assert "Loading Tiny" in answer.err
     assert "Loading Tiny" not in answer.out
 

@@ -6,18 +6,23 @@ between two kinds of memory is not seen here.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from studio.engine import Engine, Job
+from studio.engine import Engine, Job, pipelines
+from studio.engine.loaders import load_pipeline
 from studio.engine.offload import device_bytes, device_of, placed
 from studio.engine.pipelines import PipelineManager
 from studio.errors import LoraRefused, OutOfMemory
-from studio.placement import Offload, Placement
+from studio.inventory import FileIdentity, LoraWeights
+from studio.placement import MemoryRules, Offload, Placement, place
+from studio.resolve.draft import most_numbers
 from studio.settings import Settings
+from studio.weights import WeightStore
 from tests import tiny
 from tests.plans import base_identity, make_job, pictures, pixels
 
@@ -126,6 +131,54 @@ def test_main_memory_has_a_budget_of_its_own(tiny_base: Path, tmp_path: Path) ->
     with pytest.raises(OutOfMemory, match="main memory"):
         manager.acquire(base_identity(tiny_base), tiny_base, "float32", offload=Offload.MODEL)
     assert len(manager.memory().bases) == 1
+
+
+@pytest.mark.parametrize("offload", HOOKED)
+def test_a_base_leaves_main_memory_before_the_next_one_is_loaded(
+    offload: Offload, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tiny.save_base(tmp_path / "other", seed=5)
+    manager = PipelineManager(CPU, 10**12)
+    first = manager.acquire(base_identity(tiny_base), tiny_base, "float32", offload=offload)
+    manager.host_budget = first.host + first.host // 2
+    watched = weakref.ref(first.pipeline.unet)
+    alive = []
+
+    def load(*arguments: object) -> object:
+        alive.append(watched() is not None)
+        return load_pipeline(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipelines, "load_pipeline", load)
+    manager.acquire(base_identity(other), other, "float32", offload=offload)
+    assert alive == [False]
+
+
+def test_a_budget_without_room_for_the_lora_is_planned_with_offload_and_runs(
+    tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    """Planned as on a GPU, run on the CPU: the budget is the same number."""
+    lora = (tiny_loras["text"], 1.0)
+    store = WeightStore(Settings(tmp_path, tmp_path, tmp_path))
+    identity = FileIdentity(name="text", sha256="0" * 64, size=lora[0].stat().st_size)
+    most = 4 * most_numbers(LoraWeights(lora[0], identity, store.inspect(lora[0])))
+    manager = PipelineManager(CPU, 10**12)
+    pipeline = manager.acquire(base_identity(tiny_base), tiny_base, "float32").pipeline
+    sizes = {
+        name: sum(weight.nbytes for weight in (*part.parameters(), *part.buffers()))
+        for name, part in pipeline.components.items()
+        if isinstance(part, torch.nn.Module)
+    }
+    budget = sum(sizes.values()) + most // 2
+    engine = Engine(Settings(tmp_path, tmp_path, tmp_path, device="cpu", memory_budget=budget))
+    rules = MemoryRules("cuda", 2 * budget, budget)
+    assert place(rules, sizes).offload is Offload.NONE
+    with pytest.raises(OutOfMemory):
+        pictures(engine, offloaded(Offload.NONE, tiny_base, lora))
+    chosen = place(rules, sizes, most).offload
+    assert chosen is Offload.MODEL
+    (made,) = pictures(engine, offloaded(chosen, tiny_base, lora))
+    assert made.receipt.loras
+    engine.close()
 
 
 def test_tiles_change_pixels_so_they_are_the_plans_and_the_next_run_has_none(

@@ -126,6 +126,23 @@ def test_a_violation_stands_beside_its_field_and_is_cleared(open_page: Open) -> 
     assert page.locator(".ls-request .ls-problem").count() == 0
 
 
+def test_the_precision_is_chosen_in_the_settings_and_said_with_its_reason(
+    open_page: Open,
+) -> None:
+    page = open_page()
+    settings(page)
+    field = page.locator(".ls-field", has=page.get_by_label("Precision", exact=True)).last
+    field.get_by_text("float32 · model: The model's preset names it.").wait_for()
+    choose(page, "Precision", "bfloat16")
+    field.get_by_text("bfloat16 · you: You chose it.").wait_for()
+    cell = contract(page, "ready").locator(".ls-cell", has_text="Precision")
+    cell.get_by_text("bfloat16").wait_for()
+    choose(page, "Precision", "float16")
+    field.get_by_text("which a CPU cannot compute").wait_for()
+    choose(page, "Precision", "Automatic")
+    contract(page, "ready")
+
+
 def test_cancel_stops_within_the_run(open_page: Open, server: Server) -> None:
     page = open_page()
     settings(page)

@@ -1,19 +1,21 @@
 """Sheets, tables and hints as markup: what they say, and that nothing in them is alive."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from studio.architecture import Architecture, Mode
-from studio.plan import IntSetting, Notice, Origin
+from studio.placement import Offload, Placement
+from studio.plan import IntSetting, Notice, Origin, RunPlan
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
 from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.receipt import BaseProof, RunRecord
 from studio.ui import grid, hints, sheet, stage, tables
 from studio.ui.catalogue import PAGE, Wanted, find
 from studio.ui.html import Html, esc, tag
-from studio.ui.plan_html import marked_text
+from studio.ui.plan_html import marked_text, plan_body
 from studio.violations import NotAMultiple, PromptEmpty
 from tests.records import flat, lora_use, plan_settings, run_plan, run_receipt, run_record
 
@@ -102,6 +104,38 @@ def test_memory_is_shown_in_its_unit(mib: float, words: str) -> None:
         settings=ModelSettings(vram_usage=mib),
     )
     assert f"<dd>{words}</dd>" in tables.details(preset, True, "m")
+
+
+@pytest.mark.parametrize(
+    ("tiling", "slicing", "decoded"),
+    [
+        (False, False, "whole"),
+        (True, False, "in tiles"),
+        (False, True, "whole, one by one"),
+        (True, True, "in tiles, one by one"),
+    ],
+)
+def test_the_sheet_says_how_it_decodes(tiling: bool, slicing: bool, decoded: str) -> None:
+    """Nobody slices automatically, so where it is on, somebody set it."""
+    placed = Placement(device="cpu", offload=Offload.NONE, reason="So.", vae_slicing=slicing)
+    settings = plan_settings().model_copy(update={"vae_tiling": tiling})
+    plan = run_plan(settings=settings).model_copy(update={"placement": placed})
+    assert cells_of(plan)["Decoding"] == decoded
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
+def test_the_sheet_says_where_the_weights_are_on_every_device(device: str) -> None:
+    placed = Placement(device=device, offload=Offload.NONE, reason="There is room.")
+    plan = run_plan().model_copy(update={"placement": placed})
+    assert cells_of(plan)["Offload"] == "none"
+    assert 'title="There is room."' in plan_body(plan)
+    assert "Offload" not in cells_of(run_plan())
+
+
+def cells_of(plan: RunPlan) -> dict[str, str]:
+    """Name → figure, of the sheet's cells."""
+    pattern = r'<dt>([^<]+)</dt><dd><span class="ls-figure">([^<]+)</span>'
+    return dict(re.findall(pattern, plan_body(plan)))
 
 
 def test_only_markup_passes_unescaped() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from studio.architecture import Architecture, Mode
-from studio.plan import FloatSetting, IntSetting, Origin
+from studio.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
 from studio.request import LoraChoice
 from studio.ui import form, words
@@ -68,6 +68,7 @@ BLANK: dict[str, Any] = {
     "width": None,
     "height": None,
     "scheduler": "",
+    "precision": "",
     "max_sequence_length": None,
     "seed": None,
     "drawn": 41,
@@ -106,6 +107,7 @@ def test_what_is_written_reads_back_as_the_same_request() -> None:
         update={
             "steps": IntSetting(value=12, origin=Origin.USER),
             "guidance_scale": FloatSetting(value=2.5, origin=Origin.USER),
+            "precision": Precision(value="bfloat16", origin=Origin.USER, reason="You chose it."),
         }
     )
     use = lora_use("neon", strength=0.35)
@@ -117,7 +119,8 @@ def test_what_is_written_reads_back_as_the_same_request() -> None:
     assert request.mode is Mode.LORA
     assert (request.prompt, request.negative_prompt) == ("a cat", "red")
     assert request.loras == (LoraChoice(slug="neon", strength=0.35),)
-    assert request.settings.model_dump(exclude_none=True) == {"steps": 12, "guidance_scale": 2.5}
+    said = {"steps": 12, "guidance_scale": 2.5, "precision": "bfloat16"}
+    assert request.settings.model_dump(exclude_none=True) == said
     assert request.seed == 99
     assert request.prompt_encoder is None  # Compel, which a base has that can have it
 

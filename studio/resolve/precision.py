@@ -1,0 +1,28 @@
+"""What a base is computed in: the user says it, else the studio, else the preset, else nobody."""
+
+from studio.placement import Dtype, MemoryRules, StoredWeights, automatic_dtype
+from studio.plan import Origin, Precision
+from studio.presets import ModelPreset
+
+
+def choose_precision(
+    asked: Dtype | None, memory: MemoryRules | None, model: ModelPreset, weights: StoredWeights
+) -> Precision:
+    """The dtype with its origin. It depends on no LoRA, so that a base runs in one dtype with
+    and without them.
+
+    Args:
+        asked: by the request.
+        memory: with what the studio's settings say; None where nobody could look at the device.
+    """
+    if asked is not None:
+        return Precision(value=asked, origin=Origin.USER, reason="You chose it.")
+    if memory is not None and memory.dtype is not None:
+        said = f"DTYPE is set to {memory.dtype}."
+        return Precision(value=memory.dtype, origin=Origin.STUDIO, reason=said)
+    if model.settings.dtype is not None:
+        said = "The model's preset names it."
+        own = model.settings.dtype
+        return Precision(value=own, origin=Origin.MODEL, slug=model.slug, reason=said)
+    value, why = automatic_dtype(memory, weights)
+    return Precision(value=value, origin=Origin.AUTOMATIC, reason=why)
