@@ -28,8 +28,8 @@ PROMPTS = (
     ("LoRA with trigger", "a castle on a pink background"),
     ("Base", "a strawberry on a green background"),
     ("LoRA without trigger", "a whale on a white background"),
-    ("Base", "a rocket on a blue background"),
-    ("LoRA with trigger", "a rocket on a blue background"),
+    ("Base", "a penguin on a blue background"),
+    ("LoRA with trigger", "a penguin on a blue background"),
 )
 
 

@@ -10,7 +10,7 @@ from studio.ui.shown import Shown, shown
 
 FIRST_BASE = "mini"
 FIRST_LORA = "pen-ink-mini"
-FIRST_PROMPT = "a rocket on a blue background"
+FIRST_PROMPT = "a penguin on a blue background"
 
 
 @dataclass(frozen=True, slots=True)

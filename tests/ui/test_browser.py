@@ -53,7 +53,7 @@ def test_the_newcomers_path(open_page: Open, server: Server) -> None:
     assert box is not None
     assert box["y"] + box["height"] < 900, "Generate must be in sight at 1440 × 900"
     ready = contract(page, "ready")
-    assert "a rocket on a blue background" in ready.inner_text()
+    assert "a penguin on a blue background" in ready.inner_text()
     assert "phrsink" in ready.locator("mark").first.inner_text()
     shown = ready.locator("header code").inner_text()
     before = len(server.pictures())
@@ -166,7 +166,7 @@ def test_two_pages_do_not_see_each_other(open_page: Open) -> None:
     contract(first, "ready").get_by_text("a cat").wait_for()
     generate(first)
     assert second.get_by_label("Prompt", exact=True).input_value() == (
-        "a rocket on a blue background"
+        "a penguin on a blue background"
     )
     assert second.locator("#lora-0").is_visible()
     assert second.locator("#picture figure img").count() == 0

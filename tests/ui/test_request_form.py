@@ -173,7 +173,7 @@ def test_a_newcomer_finds_a_filled_request() -> None:
     assert start.base == "mini"
     assert start.chosen == ("pen-ink-mini",)
     assert start.mode is Mode.LORA_WITH_TRIGGER
-    assert start.prompt == "a rocket on a blue background"
+    assert start.prompt == "a penguin on a blue background"
 
 
 def test_without_presets_the_page_still_stands() -> None:
