@@ -36,19 +36,22 @@ def edit_of(studio: TinyStudio, picture: Image) -> Edit:
 def studios(
     open_studio: OpenStudio, tiny_bases: TinyBases, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Row], TinyStudio]:
-    """A studio around a row's base, with a LoRA ``ink``."""
+    """A studio around a row's base, with the LoRAs ``ink`` and ``neon``."""
 
     def studio(row: Row) -> TinyStudio:
         base = tiny_bases(row.pipeline, row.variant)
-        path = tmp_path_factory.mktemp("lora") / "ink.safetensors"
-        loras = {"ink": (peft_lora(row.pipeline, base, path), "")}
+        folder = tmp_path_factory.mktemp("loras")
+        loras = {
+            slug: (peft_lora(row.pipeline, base, folder / f"{slug}.safetensors", seed), "")
+            for seed, slug in enumerate(("ink", "neon"), start=1)
+        }
         return open_studio(row.pipeline, row.variant, loras=loras, **row.settings)
 
     return studio
 
 
 @pytest.mark.parametrize("row", EDITING, ids=lambda row: row.name)
-def test_an_edit_with_a_lora_leaves_the_base_as_it_was(
+def test_edits_with_loras_leave_the_base_as_it_was(
     row: Row, studios: Callable[[Row], TinyStudio]
 ) -> None:
     """Each picture is planned, made, kept and verified; see ``TinyStudio.make``."""
@@ -60,6 +63,9 @@ def test_an_edit_with_a_lora_leaves_the_base_as_it_was(
     assert with_lora.record.receipt.effect is not None
     assert with_lora.record.receipt.effect > 0
     assert with_lora.pixels != before.pixels
+    both = edit(("ink", 1.0), ("neon", 0.5))
+    assert [lora.slug for lora in both.record.receipt.loras] == ["ink", "neon"]
+    assert both.pixels not in (before.pixels, with_lora.pixels)
     assert edit(("ink", 0.0)).pixels == before.pixels
     after = edit()
     assert after.pixels == before.pixels
