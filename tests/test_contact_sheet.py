@@ -141,6 +141,15 @@ def test_a_control_that_does_not_hold_is_red() -> None:
     assert red == ["Invalid comparison", "Does not equal the base, bit for bit."]
 
 
+def test_a_reason_that_holds_for_several_pairs_is_written_once() -> None:
+    plan = compared(WANTED["four arms on two seeds"])
+    receipts = changed(sound_receipts(plan), len(plan.cells) - 1, pixels_sha256="f" * 64)
+    record = record_of(plan, receipts)
+    (text,) = {reason.text for reason in record.validity.reasons}
+    assert len(record.validity.reasons) == 2
+    assert [line.text for line in laid_out(record).texts].count(text) == 1
+
+
 def test_a_cell_without_a_picture_says_why() -> None:
     plan = compared(WANTED["base against LoRA"])
     receipts = sound_receipts(plan)

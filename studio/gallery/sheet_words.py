@@ -120,8 +120,8 @@ def _unasked(record: ComparisonRecord) -> Iterator[str]:
 
 
 def _reasons(record: ComparisonRecord, renamed: Mapping[str, str]) -> Iterator[str]:
-    """The first reasons, with the grid's labels as they are written on the sheet."""
-    reasons = reason_texts(record.validity)
+    """The first reasons, each once, with the grid's labels as they are written on the sheet."""
+    reasons = list(dict.fromkeys(reason_texts(record.validity)))
     for text in reasons[:_REASONS]:
         for label, written in renamed.items():
             text = text.replace(label, written) if label != written else text
