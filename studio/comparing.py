@@ -37,7 +37,7 @@ from studio.comparison.record import (
     done,
     failed,
 )
-from studio.comparison.validity import judge, reason_texts, seal_words
+from studio.comparison.validity import judge
 from studio.errors import GalleryError
 from studio.events import Cancelled, Failed, Finished, Loading, Progress, Queued
 from studio.gallery import Filter, Picture, contact_sheet
@@ -289,15 +289,4 @@ def pair_numbers(
 
 
 def _sheet(record: ComparisonRecord, images: Mapping[int, Image.Image]) -> Image.Image:
-    prompt = record.wanted.request.prompt
-    validity, reasons = record.validity, reason_texts(record.validity)
-    foreign = [item.not_asked_for for item in record.uninvited]
-    sheet = contact_sheet.Sheet(
-        title=record.title,
-        seal=seal_words(validity.verdict, record.uninvited),
-        verdict=validity.verdict,
-        lines=[f"“{prompt}”", record.summary, *foreign, *reasons[:4]],
-        rows=record.rows,
-        columns=record.columns,
-    )
-    return contact_sheet.draw(sheet, record.cells, images)
+    return contact_sheet.draw(record, images)

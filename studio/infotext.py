@@ -5,7 +5,8 @@
     Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 128x128, …
 
 Everything about the run comes from the receipt: a LoRA stands here because it was applied.
-The prompt is the resolved one, as the encoders got it. Tags are appended to its last line,
+One at strength 0 gives the base's own pixels and is left out; the record beside the text has
+it. The prompt is the resolved one, as the encoders got it. Tags are appended to its last line,
 since other tools take names and weights of LoRAs from there only.
 
 The grammar has no escaping: a prompt with a line "Negative prompt: x" or "Steps: 9" ends
@@ -73,7 +74,7 @@ def write(record: RunRecord) -> str:
 def _lay_out(
     record: RunRecord, prompt: str, negative: str, parameters: list[tuple[str, str]]
 ) -> str:
-    tags = [f"<lora:{_name(lora.slug)}:{_number(lora.strength)}>" for lora in record.receipt.loras]
+    tags = [f"<lora:{_name(lora.slug)}:{_number(lora.strength)}>" for lora in _acting(record)]
     lines = [" ".join(part for part in (_visible(prompt), *tags) if part)]
     if negative:
         lines.append(f"Negative prompt: {_visible(negative)}")
@@ -101,10 +102,11 @@ def _parameters(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "Mode", record.plan.mode.value
     if receipt.references:
         yield "References", _quoted(", ".join(value[:AUTOV2] for value in receipt.references))
-    waived = {_name(lora.slug): lora.waived for lora in receipt.loras if lora.waived}
+    loras = _acting(record)
+    waived = {_name(lora.slug): lora.waived for lora in loras if lora.waived}
     if waived:
         yield "Lora left out", json.dumps(waived)
-    hashes = {_name(lora.slug): lora.sha256[:AUTOV2] for lora in receipt.loras}
+    hashes = {_name(lora.slug): lora.sha256[:AUTOV2] for lora in loras}
     if hashes:
         yield "Lora hashes", '"' + ", ".join(f"{n}: {h}" for n, h in hashes.items()) + '"'
     named = {"model": model_hash} | {f"lora:{name}": value for name, value in hashes.items()}
@@ -112,6 +114,11 @@ def _parameters(record: RunRecord) -> Iterator[tuple[str, str]]:
     resources = list(_resources(record))
     if resources:
         yield "Civitai resources", json.dumps(resources, separators=(",", ":"))
+
+
+def _acting(record: RunRecord) -> tuple[LoraReceipt, ...]:
+    """The LoRAs that had a part in the pixels."""
+    return tuple(lora for lora in record.receipt.loras if lora.strength)
 
 
 def _model_hash(record: RunRecord) -> str:
@@ -127,7 +134,7 @@ def _resources(record: RunRecord) -> Iterator[dict[str, str | int | float]]:
     base, receipt = record.plan.base, record.receipt
     if base.sha256 == receipt.base_sha256:
         yield from _resource(base.source, None)
-    for lora in receipt.loras:
+    for lora in _acting(record):
         yield from _resource(_source(record, lora), lora.strength)
 
 

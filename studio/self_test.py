@@ -1,7 +1,9 @@
 """Every kind of pipeline from plan to verified picture, on tiny bases in a temporary folder.
 
 What it shows is that this installation (its libraries, its device) runs each class to the
-letter: the picture of a base, the same with a LoRA, and the base again, equal to the bit.
+letter: the picture of a base, the same with a LoRA, with two of them, with one at strength 0
+and with none again, the last two equal to the first to the bit. The LoRAs are in one file
+format; that every other one is applied is for the tests to show.
 """
 
 import json
@@ -10,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from studio.workspace import Workspace
 
 PROMPT = "a rocket on the blue background"
 SIDE, STEPS, GUIDANCE = 32, 2, 3.0
+LORAS = ("self-test-one", "self-test-two")
 _GUIDANCE = {"Flux2KleinPipeline": 1.0}
 """Its tiny base is the distilled one, which takes no guidance."""
 
@@ -36,7 +39,7 @@ class SelfTestRow(Contract):
     """What one pipeline class did.
 
     Attributes:
-        modules: layers that carried the LoRA, all of its file's; 0 if it came not so far.
+        modules: layers that carried one LoRA, all of its file's; 0 if it came not so far.
         problem: what went wrong; None if nothing did.
     """
 
@@ -108,12 +111,11 @@ def _test(settings: Settings, folder: Path, pipeline: str, architecture: Archite
 
 
 def _build(folder: Path, pipeline: str, architecture: Architecture) -> None:
-    """A base, a LoRA and their presets."""
+    """A base, two LoRAs and their presets."""
     from studio.engine.tiny import build_tiny, save_tiny
     from studio.engine.tiny.lora import save_tiny_lora
 
     save_tiny(pipeline, folder / "base")
-    save_tiny_lora(build_tiny(pipeline), folder / "lora.safetensors")
     common = {"base_architecture": architecture.value}
     model: dict[str, Any] = {
         "slug": "self-test-base", "label": "Tiny base", "path": "base", "pipeline": pipeline,
@@ -122,27 +124,73 @@ def _build(folder: Path, pipeline: str, architecture: Architecture) -> None:
             "default_width": SIDE, "default_height": SIDE, "dtype": "float32",
         },
     }  # fmt: skip
-    lora = {"slug": "self-test-lora", "label": "Tiny LoRA", "path": "lora.safetensors"}
+    loras = []
+    for seed, slug in enumerate(LORAS, start=1):
+        save_tiny_lora(build_tiny(pipeline), folder / f"{slug}.safetensors", seed)
+        lora = {"slug": slug, "label": slug.capitalize(), "path": f"{slug}.safetensors"}
+        loras.append(lora | common | {"trigger": "none"})
     (folder / "presets").mkdir()
-    presets = {"models": [model | common], "loras": [lora | common | {"trigger": "none"}]}
+    presets = {"models": [model | common], "loras": loras}
     (folder / "presets" / "tiny.json").write_text(json.dumps(presets), "utf-8")
 
 
 def _compare(workspace: Workspace, pipeline: str) -> int:
-    """Base, LoRA, base again; returns how many layers carried the LoRA."""
+    """One picture each of ``Pictures``, judged; returns how many layers carried the LoRA."""
     modes = pipeline_traits(pipeline).modes
     edits = Mode.BASE not in modes
     references = (_reference(workspace),) if edits else ()
-    plain = Mode.REFERENCE_EDIT if edits else Mode.BASE
-    with_lora = Mode.REFERENCE_EDIT if edits else Mode.LORA
-    before = _made(workspace, plain, (), references)
-    changed = _made(workspace, with_lora, ("self-test-lora",), references)
-    after = _made(workspace, plain, (), references)
-    if before.receipt.image.pixels_sha256 != after.receipt.image.pixels_sha256:
-        raise EngineError("The base's picture is another one after a LoRA.", "Report it.")
-    if before.receipt.image.pixels_sha256 == changed.receipt.image.pixels_sha256:
-        raise EngineError("The LoRA does not change the picture.", "Report it.")
-    return sum(part.applied for lora in changed.receipt.loras for part in lora.components)
+
+    def made(*loras: tuple[str, float]) -> RunRecord:
+        mode = Mode.REFERENCE_EDIT if edits else Mode.LORA if loras else Mode.BASE
+        return _made(workspace, mode, loras, references)
+
+    one, two = LORAS
+    pictures = Pictures(
+        before=made(),
+        one=made((one, 1.0)),
+        both=made((one, 1.0), (two, 1.0)),
+        zero=made((one, 0.0)),
+        after=made(),
+    )
+    problem = wrong(pictures)
+    if problem:
+        raise EngineError(problem, "Report it.")
+    return sum(part.applied for lora in pictures.one.receipt.loras for part in lora.components)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What is made of each class, in this order: the base, with one LoRA, with two, with one at
+    strength 0, and the base again."""
+
+    before: RunRecord
+    one: RunRecord
+    both: RunRecord
+    zero: RunRecord
+    after: RunRecord
+
+
+def wrong(pictures: Pictures) -> str:
+    """What the pictures show that should not be, in a sentence; empty if nothing."""
+    base, one, both, zero, after = (
+        record.receipt.image.pixels_sha256
+        for record in (
+            pictures.before,
+            pictures.one,
+            pictures.both,
+            pictures.zero,
+            pictures.after,
+        )
+    )
+    if after != base:
+        return "The base's picture is another one after a LoRA."
+    if one == base:
+        return "The LoRA does not change the picture."
+    if both in (base, one):
+        return "The second of two LoRAs does not change the picture."
+    if zero != base:
+        return "The LoRA at strength 0 does not give the base's picture."
+    return ""
 
 
 def _reference(workspace: Workspace) -> ReferenceImage:
@@ -154,7 +202,7 @@ def _reference(workspace: Workspace) -> ReferenceImage:
 def _made(
     workspace: Workspace,
     mode: Mode,
-    slugs: tuple[str, ...],
+    loras: tuple[tuple[str, float], ...],
     references: tuple[ReferenceImage, ...],
 ) -> RunRecord:
     """Plan, generate, save, and verify what was saved."""
@@ -164,7 +212,7 @@ def _made(
             mode=mode,
             prompt=PROMPT,
             prompt_encoder=PromptEncoder.NATIVE,
-            loras=tuple(LoraChoice(slug=slug) for slug in slugs),
+            loras=tuple(LoraChoice(slug=slug, strength=strength) for slug, strength in loras),
             references=references,
             seed=7,
         )

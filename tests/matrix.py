@@ -121,6 +121,15 @@ EDITS: tuple[Row, ...] = (
 """Kinds of base that make no picture without a reference; ``test_edits`` runs every row."""
 
 
+_SAYS = """\
+On each of these, LoRAs in diffusers' own format are run in every mode, stacked, and at strength 0.
+Of every format below, a LoRA goes from its file through plan, picture and verification in the mode
+`lora`, on the architecture's first class, with each of its layers counted; on each architecture,
+two formats are stacked, and one is run at strength 0."""
+"""What ``test_matrix`` and ``test_edits`` do on every row, and ``test_matrix_formats`` on
+``FORMAT_ROWS``."""
+
+
 def table() -> str:
     """The README's table, in Markdown."""
     lines = ["| diffusers' class | Models | Modes | LoRAs change |", "|---|---|---|---|"]
@@ -129,11 +138,11 @@ def table() -> str:
         modes = ", ".join(f"`{mode.value}`" for mode in row.modes)
         parts = ", ".join(f"`{part}`" for part in row.parts)
         lines.append(f"| `{row.pipeline}`{variant} | {row.models} | {modes} | {parts} |")
-    lines += ["", "| Architecture | LoRA files |", "|---|---|"]
+    lines += ["", _SAYS, "", "| Architecture | First class | LoRA files |", "|---|---|---|"]
     for row in reversed(FORMAT_ROWS):
         architecture = architecture_of(row.pipeline)
         formats = " · ".join(FORMATS[architecture])
-        lines.append(f"| `{architecture.value}` | {formats} |")
+        lines.append(f"| `{architecture.value}` | `{row.pipeline}` | {formats} |")
     return "\n".join(lines)
 
 

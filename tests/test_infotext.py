@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studio.architecture import Mode
 from studio.infotext import SAMPLERS, read, write
 from studio.receipt import RunRecord
 from studio.schedulers import SCHEDULER_NAMES
@@ -77,7 +78,7 @@ def test_it_reads_back_exactly(record: RunRecord) -> None:
     assert (seen.steps, seen.seed, seen.size) == (receipt.steps, receipt.image.seed, (32, 32))
     assert float(seen.parameters["CFG scale"]) == receipt.guidance_scale
     assert [(tag.name, tag.strength, tag.hash) for tag in seen.loras] == [
-        (lora.slug, lora.strength, lora.sha256[:10]) for lora in receipt.loras
+        (lora.slug, lora.strength, lora.sha256[:10]) for lora in receipt.loras if lora.strength
     ]
 
 
@@ -91,7 +92,7 @@ def test_other_readers_see_the_same_parameters(record: RunRecord) -> None:
         "Size": "32x32",
         "Model": "mini",
     }
-    tags = [lora.slug for lora in record.receipt.loras]
+    tags = [lora.slug for lora in record.receipt.loras if lora.strength]
     for reader in (a1111, civitai):
         prompt, _, pairs = reader(text)
         assert {key: pairs[key].strip() for key in wanted} == wanted
@@ -188,6 +189,18 @@ def test_what_was_applied_and_not_what_was_planned() -> None:
     assert "<lora:applied:0.3>" in text
     assert "Steps: 7," in text
     assert "Model hash: cdcdcdcdcd" in text
+
+
+def test_a_lora_at_strength_0_is_not_claimed() -> None:
+    """Its picture is the base's, bit for bit; the text differs from the base's in the mode."""
+    source = "urn:air:sd1:lora:civitai:123@456"
+    idle, on = (lora_use(slug, value, source) for slug, value in (("idle", 0.0), ("on", 0.5)))
+    text = write(run_record(loras=(idle,), mode=Mode.LORA))
+    assert text == write(run_record(loras=())).replace("Mode: base", "Mode: lora")
+    both = read(write(run_record(loras=(idle, on))))
+    assert [tag.name for tag in both.loras] == ["on"]
+    assert "idle" not in str(both.parameters)
+    assert len(json.loads(both.parameters["Civitai resources"])) == 1
 
 
 def test_a_resource_is_named_only_for_the_bytes_it_names() -> None:

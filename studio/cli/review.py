@@ -91,7 +91,14 @@ def take(
     output_dir: OutputDir = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a critic's scores by the records' fingerprints; ends with 1 if a line is refused."""
+    """Keep a critic's scores by the records' fingerprints; ends with 1 if a line is refused.
+
+    Each line is a JSON object: record_fingerprint (as studio review export has it), critic (its
+    name), score (a number on the critic's own scale) and, if wanted, note.
+
+    \b
+    {"record_fingerprint": "FINGERPRINT", "critic": "sharpness 2", "score": 0.81, "note": "crisp"}
+    """
     with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
         imported = Reviewing(workspace.gallery).take_scores(_read(scores))
         if as_json:

@@ -3,29 +3,46 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
+from studio.architecture import pipeline_traits
 from studio.plan import RunPlan
 from studio.receipt import RunRecord
 
 
-def work(plan: RunPlan) -> float:
-    """Denoiser work of one picture, in step-pixels; guidance takes two passes everywhere."""
+def pixels(plan: RunPlan) -> int:
+    """Pixels of one picture, which decoding takes its time for."""
+    return plan.settings.width.value * plan.settings.height.value
+
+
+def work(plan: RunPlan) -> int:
+    """Denoiser work of one picture: step-pixels, times two where guidance takes a second pass."""
+    return plan.settings.steps.value * pixels(plan) * (2 if _guided(plan) else 1)
+
+
+def _guided(plan: RunPlan) -> bool:
+    """Whether each step is computed with and without the prompt."""
     settings = plan.settings
-    return settings.steps.value * settings.width.value * settings.height.value
+    if settings.true_cfg_scale is not None and settings.true_cfg_scale.value > 1:
+        return True
+    kind = pipeline_traits(plan.base.pipeline).guidance
+    return kind.is_cfg and settings.guidance_scale.value > 1
 
 
 def estimate_seconds(plans: Sequence[RunPlan], past: Iterable[RunRecord]) -> float | None:
     """Seconds for ``plans``, by the median pace of past pictures of the same base and dtype;
     None where a base has no past. Loading and waiting are not in it."""
-    paces: dict[tuple[str, str], list[float]] = {}
+    denoising: dict[tuple[str, str], list[float]] = {}
+    decoding: dict[tuple[str, str], list[float]] = {}
     for record in past:
         times, key = record.receipt.timings, _key(record.plan)
-        paces.setdefault(key, []).append((times.denoise + times.decode) / work(record.plan))
+        denoising.setdefault(key, []).append(times.denoise / work(record.plan))
+        decoding.setdefault(key, []).append(times.decode / pixels(record.plan))
     total = 0.0
     for plan in plans:
-        known = paces.get(_key(plan))
-        if known is None:
+        key = _key(plan)
+        if key not in denoising:
             return None
-        total += work(plan) * statistics.median(known)
+        total += work(plan) * statistics.median(denoising[key])
+        total += pixels(plan) * statistics.median(decoding[key])
     return total
 
 

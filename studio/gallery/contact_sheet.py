@@ -3,118 +3,162 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from studio.comparison.record import CellRecord, CellState
+from studio.comparison.record import CellRecord, ComparisonRecord
 from studio.comparison.validity import Verdict
+from studio.gallery.paper import ACCENT, INK, MUTED, RED, Paper
+from studio.gallery.sheet_words import (
+    SheetWords,
+    caption,
+    control_caption,
+    missing,
+    sheet_words,
+)
 from studio.grid import Role
 
 EDGE = 320
 """Pixels of a cell's longer side at most; smaller pictures are not enlarged."""
-_MARGIN, _GAP, _LINE, _SIDE = 24, 12, 20, 130
-_PAPER, _INK, _MUTED, _RED, _SUNK = "#f3f2ee", "#1a1c1f", "#5b6065", "#b3261e", "#eae8e2"
+
+COLUMN = 240
+"""Pixels of a column at least: what is written below a picture needs them."""
+
+_NARROWEST = 640
+_MARGIN, _GAP, _SIDE = 40, 24, 140
+_TITLE, _HEADING, _BODY, _SMALL = 24, 16, 14, 13
+_LABEL_LINES, _QUOTE_LINES, _LINES = 8, 3, 8
+
+
+def draw(record: ComparisonRecord, images: Mapping[int, Image.Image]) -> Image.Image:
+    """An RGB image: a block of the grid for each seed, and the controls below.
+
+    ``images`` are the cells' pictures by index.
+    """
+    return lay_out(record, images).image()
+
+
+def lay_out(record: ComparisonRecord, images: Mapping[int, Image.Image]) -> Paper:
+    """Everything of the sheet in its place, not drawn yet."""
+    words, cells = sheet_words(record), record.cells
+    controls = [i for i, cell in enumerate(cells) if cell.place.role is not Role.ARM]
+    form = _Form.of(words, images, len(controls))
+    paper = Paper(form.width)
+    y = _head(paper, words, form)
+    for repeat in range(1 + max((cell.place.repeat for cell in cells), default=0)):
+        arms = {
+            (cell.place.row, cell.place.column): index
+            for index, cell in enumerate(cells)
+            if cell.place.role is Role.ARM and cell.place.repeat == repeat
+        }
+        y = _block(_Cells(paper, form, cells, images), words, arms, y)
+    if controls:
+        y = _controls(_Cells(paper, form, cells, images), controls, y)
+    paper.end(y + _MARGIN - _GAP)
+    return paper
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """What is written on a sheet: title, verdict in words, lines below, the grid's labels."""
+class _Form:
+    """Measures of a sheet, pixels: a picture's box, a column, and what is left of the columns."""
 
-    title: str
-    seal: str
-    verdict: Verdict
-    lines: Sequence[str]
-    rows: Sequence[str]
-    columns: Sequence[str]
+    box: tuple[int, int]
+    column: int
+    side: int
+    width: int
 
+    @classmethod
+    def of(cls, words: SheetWords, images: Mapping[int, Image.Image], controls: int) -> "_Form":
+        box = _box(images)
+        column = max(box[0], COLUMN)
+        side = _SIDE + _GAP if len(words.rows) > 1 else 0
+        across = max(len(words.columns), controls)
+        width = 2 * _MARGIN + side + across * (column + _GAP) - _GAP
+        return cls(box, column, side, max(width, _NARROWEST))
 
-def draw(
-    sheet: Sheet, cells: Sequence[CellRecord], images: Mapping[int, Image.Image]
-) -> Image.Image:
-    """An RGB image; a block of the grid for each seed, and the controls below."""
-    width, height = _cell_size(images)
-    blocks = 1 + max((cell.place.repeat for cell in cells), default=0)
-    controls = [i for i, cell in enumerate(cells) if cell.place.role is not Role.ARM]
-    across = max(len(sheet.columns), min(len(controls), 4))
-    side = _SIDE if len(sheet.rows) > 1 else 0
-    step_x, step_y = width + _GAP, height + _LINE + _GAP
-    head = _MARGIN + (2 + len(sheet.lines)) * _LINE + _GAP
-    block = _LINE + len(sheet.rows) * step_y
-    below = (_LINE + -(-len(controls) // across) * step_y) if controls else 0
-    size = (
-        max(2 * _MARGIN + side + across * step_x, 640),
-        head + blocks * block + below + _MARGIN,
-    )
-    page = Image.new("RGB", size, _PAPER)
-    pen = _Pen(page)
-    pen.head(sheet, size[0] - 2 * _MARGIN)
-    for repeat in range(blocks):
-        top = head + repeat * block
-        for column, label in enumerate(sheet.columns):
-            pen.write((_MARGIN + side + column * step_x, top), label, width, bold=True)
-        for row, label in enumerate(sheet.rows):
-            pen.write((_MARGIN, top + _LINE + row * step_y + height // 2), label, side - _GAP)
-    for index, cell in enumerate(cells):
-        place = cell.place
-        if place.role is Role.ARM:
-            x = _MARGIN + side + place.column * step_x
-            y = head + place.repeat * block + _LINE + place.row * step_y
-        else:
-            number = controls.index(index)
-            x = _MARGIN + side + number % across * step_x
-            y = head + blocks * block + _LINE + number // across * step_y
-        pen.cell((x, y), (width, height), cell, images.get(index))
-    return page
+    @property
+    def room(self) -> int:
+        return self.width - 2 * _MARGIN
+
+    def left(self, column: int) -> int:
+        return _MARGIN + self.side + column * (self.column + _GAP)
 
 
-def _cell_size(images: Mapping[int, Image.Image]) -> tuple[int, int]:
-    largest = max((image.size for image in images.values()), default=(EDGE, EDGE))
-    factor = min(1.0, EDGE / max(largest))
-    return max(1, round(largest[0] * factor)), max(1, round(largest[1] * factor))
+def _box(images: Mapping[int, Image.Image]) -> tuple[int, int]:
+    """What every picture fits into; the pictures of one comparison may differ in size."""
+    wide = max((image.width for image in images.values()), default=EDGE)
+    high = max((image.height for image in images.values()), default=EDGE)
+    factor = min(1.0, EDGE / max(wide, high))
+    return max(1, round(wide * factor)), max(1, round(high * factor))
 
 
-class _Pen:
-    """Writes and pastes on one page."""
+def _head(paper: Paper, words: SheetWords, form: _Form) -> int:
+    colour = {Verdict.VALID: ACCENT, Verdict.INVALID: RED}.get(words.verdict, INK)
+    y = paper.write((_MARGIN, _MARGIN - 6), words.title, form.room, _TITLE, INK, 2)
+    y = paper.write((_MARGIN, y + 4), words.seal, form.room, _BODY, colour, 2)
+    y = paper.write((_MARGIN, y + 12), words.quote, form.room, _BODY, INK, _QUOTE_LINES)
+    for line in words.lines:
+        y = paper.write((_MARGIN, y), line, form.room, _BODY, MUTED, _LINES)
+    return paper.write((_MARGIN, y), words.legend, form.room, _BODY, MUTED, 2) + _GAP
 
-    def __init__(self, page: Image.Image) -> None:
-        self._page = page
-        self._draw = ImageDraw.Draw(page)
-        self._font = ImageFont.load_default(13)
-        self._large = ImageFont.load_default(18)
 
-    def head(self, sheet: Sheet, room: int) -> None:
-        self._draw.text((_MARGIN, _MARGIN - 4), sheet.title, fill=_INK, font=self._large)
-        colour = _RED if sheet.verdict is Verdict.INVALID else _INK
-        self.write((_MARGIN, _MARGIN + _LINE + 2), sheet.seal, room, colour)
-        for number, line in enumerate(sheet.lines):
-            self.write((_MARGIN, _MARGIN + (2 + number) * _LINE), line, room, _MUTED)
+def _heading(paper: Paper, form: _Form, text: str, y: int) -> int:
+    paper.rule((_MARGIN, y), form.room)
+    return paper.write((_MARGIN, y + 14), text, form.room, _HEADING, INK, 1) + 12
 
-    def write(
-        self, at: tuple[int, int], text: str, room: int, colour: str = _INK, bold: bool = False
-    ) -> None:
-        """One line, cut with an ellipsis where there is no room."""
-        shown = " ".join(text.split())
-        while shown and self._draw.textlength(shown, font=self._font) > room:
-            shown = shown[:-2].rstrip() + "…" if len(shown) > 2 else ""
-        stroke = 0.3 if bold else 0
-        self._draw.text(
-            at, shown, fill=colour, font=self._font, stroke_width=stroke, stroke_fill=colour
-        )
 
-    def cell(
-        self,
-        at: tuple[int, int],
-        size: tuple[int, int],
-        cell: CellRecord,
-        image: Image.Image | None,
-    ) -> None:
-        x, y = at
-        width, height = size
-        if image is None:
-            self._draw.rectangle((x, y, x + width - 1, y + height - 1), fill=_SUNK)
-            said = "failed" if cell.state is CellState.FAILED else "not made"
-            self.write((x + 8, y + 8), said, width - 16, _RED)
-        else:
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Puts cells on paper."""
+
+    paper: Paper
+    form: _Form
+    cells: Sequence[CellRecord]
+    images: Mapping[int, Image.Image]
+
+    def picture(self, index: int, at: tuple[int, int]) -> None:
+        image, box = self.images.get(index), self.form.box
+        if image is not None:
             small = image.copy()
-            small.thumbnail(size, Image.Resampling.LANCZOS)
-            self._page.paste(small, at)
-        self.write((x, y + height + 3), f"{cell.mode.label} · seed {cell.seed}", width, _MUTED)
+            small.thumbnail(box, Image.Resampling.LANCZOS)
+            self.paper.paste(at, small)
+            return
+        self.paper.sink(at, box)
+        inside = (at[0] + 10, at[1] + 8)
+        lines = max(1, (box[1] - 16) // 20)
+        self.paper.write(inside, missing(self.cells[index]), box[0] - 20, _SMALL, RED, lines)
+
+    def below(self, column: int, y: int, name: str, says: str, colour: str = MUTED) -> int:
+        """Two texts below a picture; returns where they end."""
+        at, room = self.form.left(column), self.form.column
+        y = self.paper.write((at, y + self.form.box[1] + 8), name, room, _SMALL, INK, 2)
+        return self.paper.write((at, y), says, room, _SMALL, colour, _LINES)
+
+
+def _block(on: _Cells, words: SheetWords, arms: Mapping[tuple[int, int], int], y: int) -> int:
+    """The grid on one seed; where seeds are an axis, the labels say them and no heading does."""
+    paper, form = on.paper, on.form
+    seeds = {on.cells[index].seed for index in arms.values()}
+    heading = f"Seed {seeds.pop()}" if len(seeds) == 1 else "Seeds"
+    y = below = _heading(paper, form, heading, y)
+    for column, label in enumerate(words.columns):
+        at = (form.left(column), y)
+        below = max(below, paper.write(at, label, form.column, _BODY, INK, _LABEL_LINES))
+    y = below + 8 if any(words.columns) else y
+    for row, label in enumerate(words.rows):
+        ends = [paper.write((_MARGIN, y), label, _SIDE, _BODY, INK, _LABEL_LINES)]
+        for column in range(len(words.columns)):
+            index = arms[row, column]
+            on.picture(index, (form.left(column), y))
+            ends.append(on.below(column, y, *caption(on.cells[index])))
+        y = max(ends) + _GAP
+    return y
+
+
+def _controls(on: _Cells, controls: Sequence[int], y: int) -> int:
+    y = _heading(on.paper, on.form, "Controls", y)
+    ends = []
+    for column, index in enumerate(controls):
+        name, says, good = control_caption(on.cells[index], on.cells)
+        on.picture(index, (on.form.left(column), y))
+        ends.append(on.below(column, y, name, says, MUTED if good else RED))
+    return max(ends) + _GAP

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 import studio
+from studio.gallery.verification import Verification
+from studio.workspace import Workspace
 from tests.cli.conftest import Cli
+from tests.records import flat, run_record
 
 
 def test_doctor_knows_the_installation(cli: Cli, tmp_path: Path) -> None:
@@ -118,6 +121,17 @@ def test_the_self_test_makes_and_verifies_pictures_with_the_real_classes(
         ("ZImagePipeline", Architecture.ZIMAGE),
     ]
     monkeypatch.setattr(self_test, "runnable_pipelines", lambda: two)
+    strengths: list[tuple[float, ...]] = []
+    verify = Workspace.verify
+
+    def seen(workspace: Workspace, path: Path) -> Verification:
+        """The strengths of the LoRAs in each picture that is verified."""
+        answer = verify(workspace, path)
+        assert answer.record is not None
+        strengths.append(tuple(lora.strength for lora in answer.record.receipt.loras))
+        return answer
+
+    monkeypatch.setattr(Workspace, "verify", seen)
     answer = cli("doctor", "--self-test", "--json")
     assert answer.code == 0, answer.json
     assert answer.json["ok"]
@@ -125,6 +139,8 @@ def test_the_self_test_makes_and_verifies_pictures_with_the_real_classes(
         assert (row["pipeline"], row["architecture"]) == (pipeline, architecture.value)
         assert row["ok"]
         assert row["modules"] > 20
+    expected = [(), (1.0,), (1.0, 1.0), (0.0,), ()]
+    assert strengths == expected * len(two)
 
 
 def test_the_self_test_names_what_fails_and_goes_on(
@@ -141,3 +157,25 @@ def test_the_self_test_names_what_fails_and_goes_on(
     assert answer.code == 1
     assert "FAILED" in answer.out
     assert "0 of 1 kinds of pipelines" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"after": "other"}, "another one after a LoRA"),
+        ({"one": "base"}, "does not change"),
+        ({"both": "one"}, "second of two LoRAs"),
+        ({"both": "base"}, "second of two LoRAs"),
+        ({"zero": "one"}, "strength 0"),
+    ],
+)
+def test_the_self_test_judges_every_picture(changed: dict[str, str], said: str) -> None:
+    from studio.self_test import Pictures, wrong
+
+    right = {"before": "base", "one": "one", "both": "both", "zero": "base", "after": "base"}
+    colours = {name: flat(color=(n, 0, 0)) for n, name in enumerate((*right, "base", "other"))}
+    made = {name: run_record(colours[kind]) for name, kind in (right | changed).items()}
+    found = wrong(Pictures(**made))
+    assert said in found
+    assert bool(found) == bool(said)

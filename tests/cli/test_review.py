@@ -7,6 +7,7 @@ from studio.gallery import Gallery
 from tests.cli.conftest import Cli
 from tests.records import flat, run_record
 
+README = Path(__file__).parents[2] / "README.md"
 UNKNOWN = "0" * 64
 
 
@@ -46,3 +47,21 @@ def test_an_export_goes_on_past_odd_breaks_and_names_what_was_cut_off(
     assert whole["decision"]["note"] == "first\u2028second"
     name = path.relative_to(gallery.outputs).as_posix()
     assert f"The last decision on {name} was cut off" in exported.err
+
+
+def test_readme_and_help_show_a_line_that_is_taken(cli: Cli, tmp_path: Path) -> None:
+    (shown,) = [
+        line for line in README.read_text().splitlines() if line.startswith('{"record_fingerprint')
+    ]
+    assert shown in cli("review", "import", "--help").out
+    gallery = Gallery(tmp_path / "outputs")
+    record = run_record(flat())
+    gallery.save(flat(), record)
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text(shown.replace("FINGERPRINT", record.fingerprint))
+    assert cli("review", "import", scores).code == 0
+    (line,) = cli("review", "export").lines
+    found, said = line["decision"], json.loads(shown)
+    assert [found["by"], found["score"], found["note"]] == [
+        said[name] for name in ("critic", "score", "note")
+    ]

@@ -1,4 +1,4 @@
-"""LoRA formats through the whole studio: every one planned, the usual ones to the gallery.
+"""LoRA formats through the whole studio, each of them from its file to a verified picture.
 
 That each format is the same ΔW in the same modules is shown in ``test_formats``.
 """
@@ -19,9 +19,6 @@ from tests.studios import TinyStudio, architecture_of
 
 Written = tuple[Path, dict[str, int]]
 """A file, and the layers it has by component."""
-
-USUAL = ("kohya", "ai-toolkit", "kohya, authors' names")
-"""Of which pictures are made; the diffusers format's are those of ``test_matrix``."""
 
 
 def slug_of(name: str) -> str:
@@ -55,21 +52,30 @@ def studio(row: Row, written: dict[str, Written], open_studio: OpenStudio) -> Ti
     return open_studio(row.pipeline, row.variant, loras=loras, **row.settings)
 
 
-def test_every_format_is_planned_in_full(studio: TinyStudio, written: dict[str, Written]) -> None:
-    for slug, (_, modules) in written.items():
-        (use,) = studio.plan(studio.request((slug, 1.0), mode=Mode.LORA)).loras
-        assert use.modules == modules, slug
-
-
-def test_the_usual_formats_make_pictures(
+def test_every_format_makes_a_picture_through_every_layer(
     row: Row, studio: TinyStudio, written: dict[str, Written]
 ) -> None:
+    """Planned, made, kept and verified; see ``TinyStudio.make``."""
     base = studio.make()
-    for name in USUAL:
-        if slug_of(name) not in written:
-            continue
-        made = studio.make((slug_of(name), 1.0), mode=Mode.LORA)
-        assert made.pixels != base.pixels, name
+    for slug, (_, modules) in written.items():
+        made = studio.make((slug, 1.0), mode=Mode.LORA)
+        (use,) = made.record.plan.loras
         (applied,) = made.record.receipt.loras
         found = {part.component: part.applied for part in applied.components}
-        assert found == written[slug_of(name)][1], name
+        assert use.modules == found == modules, slug
+        assert made.pixels != base.pixels, slug
+
+
+def test_formats_stack_and_leave_the_base_as_it_was(
+    row: Row, studio: TinyStudio, written: dict[str, Written]
+) -> None:
+    base, alone = studio.make(), studio.make(("kohya", 0.5), mode=Mode.LORA)
+    both = studio.make(("kohya", 0.5), ("lokr", 0.5), mode=Mode.LORA)
+    applied = [
+        {part.component: part.applied for part in lora.components}
+        for lora in both.record.receipt.loras
+    ]
+    assert applied == [written["kohya"][1], written["lokr"][1]]
+    assert len({base.pixels, alone.pixels, both.pixels}) == 3
+    assert studio.make(("lokr", 0.0), mode=Mode.LORA).pixels == base.pixels
+    assert studio.make().pixels == base.pixels

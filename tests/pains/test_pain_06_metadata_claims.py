@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from studio.architecture import Mode
 from studio.events import Failed
+from studio.infotext import read, write
 from tests import tiny
-from tests.studios import TinyStudio
+from tests.studios import Made, TinyStudio
 
 
 @pytest.fixture
@@ -39,6 +43,63 @@ def test_the_record_counts_the_modules_that_carried_it(studio: TinyStudio) -> No
         "unet": 48,
     }
     assert studio.make(mode=Mode.BASE).record.receipt.loras == ()
+
+
+def parameters(made: Made) -> str:
+    """What other tools read out of the picture."""
+    with Image.open(made.path) as image:
+        return str(image.info["parameters"])
+
+
+def claimed(made: Made) -> dict[str, tuple[float, str | None]]:
+    """The LoRAs that other tools read out of it: strength and hash."""
+    return {tag.name: (tag.strength, tag.hash) for tag in read(parameters(made)).loras}
+
+
+def test_other_tools_read_the_lora_that_was_applied(
+    studio: TinyStudio, tiny_loras: dict[str, Path]
+) -> None:
+    made = studio.make(("ink", 0.8), mode=Mode.LORA)
+    sha256 = hashlib.sha256(tiny_loras["text"].read_bytes()).hexdigest()
+    assert claimed(made) == {"ink": (0.8, sha256[:10])}
+    assert json.loads(read(parameters(made)).parameters["Hashes"])["lora:ink"] == sha256[:10]
+
+
+@pytest.mark.parametrize(
+    ("mode", "loras", "recorded"),
+    [
+        (Mode.BASE, (), ()),
+        (Mode.TRIGGER_ONLY, (("ink", 0.8),), ()),
+        (Mode.LORA, (("ink", 0.0),), ("ink",)),
+    ],
+    ids=["base", "trigger only", "strength 0"],
+)
+def test_other_tools_read_no_lora_where_none_had_a_part(
+    studio: TinyStudio,
+    mode: Mode,
+    loras: tuple[tuple[str, float], ...],
+    recorded: tuple[str, ...],
+) -> None:
+    """The record stays whole: it has the LoRA that was applied at strength 0."""
+    made = studio.make(*loras, mode=mode)
+    text = parameters(made)
+    assert claimed(made) == {}
+    assert "lora:" not in text
+    assert "Lora hashes" not in text
+    assert tuple(lora.slug for lora in made.record.receipt.loras) == recorded
+
+
+def test_the_text_is_the_receipts_and_not_the_plans(studio: TinyStudio) -> None:
+    """A run that applied something else than planned says what it applied, or nothing."""
+    record = studio.make(("ink", 0.8), mode=Mode.LORA).record
+    nothing = record.receipt.model_copy(update={"loras": ()})
+    (lora,) = record.receipt.loras
+    half = record.receipt.model_copy(
+        update={"loras": (lora.model_copy(update={"strength": 0.4}),)}
+    )
+    assert read(write(record.model_copy(update={"receipt": nothing}))).loras == ()
+    (tag,) = read(write(record.model_copy(update={"receipt": half}))).loras
+    assert tag.strength == 0.4
 
 
 def test_a_lora_that_was_refused_leaves_no_picture(studio: TinyStudio) -> None:
