@@ -81,8 +81,7 @@ def read_lora(slug: str, path: Path, sha256: str) -> LoraFile:
     except HeaderError as error:
         raise LoraRefused(slug, (f"It cannot be read: {error}.",), WAY_OUT) from error
     tensors = _tensors(slug, header, data)
-    alphas = _alphas(slug, tensors)
-    inspection = inspect(header, alphas)
+    inspection = inspect(header, _alphas(tensors))
     if inspection.kind != "lora":
         text = f"It holds no LoRA; it is {inspection.kind}."
         raise LoraRefused(slug, (text,), "Choose the LoRA's own file.")
@@ -134,16 +133,18 @@ def _tensors(slug: str, header: SafetensorsHeader, data: bytearray) -> dict[str,
     return tensors
 
 
-def _alphas(slug: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    alphas = {}
-    for name, tensor in tensors.items():
-        if name.endswith(".alpha"):
-            number = float(tensor.item()) if tensor.numel() == 1 else math.nan
-            if not math.isfinite(number):
-                text = f"{name} is no finite number."
-                raise LoraRefused(slug, (text,), WAY_OUT)
-            alphas[name] = number
-    return alphas
+def _alphas(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """The ``.alpha`` tensors that hold one finite number.
+
+    Others matter only to a layer that is scaled by them: ai-toolkit writes 9999999999, which is
+    infinite in float16, into a LoKr of two whole factors, which has no rank to divide it by.
+    """
+    found = {
+        name: float(tensor.item())
+        for name, tensor in tensors.items()
+        if name.endswith(".alpha") and tensor.numel() == 1
+    }
+    return {name: alpha for name, alpha in found.items() if math.isfinite(alpha)}
 
 
 def _layers(
@@ -155,7 +156,10 @@ def _layers(
     layers = {}
     for module, found in zip(inspection.modules, groups, strict=True):
         if module.scale is None:
+            tensor = found.tensors.get("alpha")
             text = f"The alpha of {layer_name(module)} cannot be read from its header."
+            if tensor is not None:
+                text = f"{tensor} is no finite number."
             raise LoraRefused(slug, (text,), WAY_OUT)
         parts = {part: tensors[name] for part, name in found.tensors.items()}
         layers[layer_name(module)] = LoraLayer(module, parts, found.tensors)

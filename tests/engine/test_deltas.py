@@ -130,6 +130,13 @@ def lokr_whole(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, 
     return tensors, weight + torch.kron(first, second)
 
 
+def lokr_full_rank(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, Tensor]:
+    """ai-toolkit's ``lokr_full_rank``: its alpha of 9999999999 is infinite in float16."""
+    tensors, changed = lokr_whole(stem, weight, g)
+    tensors[f"{stem}.alpha"] = torch.tensor(9999999999.0).half()
+    return tensors, changed
+
+
 def full(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, Tensor]:
     delta = draw(g, *weight.shape)
     return {f"{stem}.diff": delta}, weight + delta
@@ -164,8 +171,8 @@ def dora_of_loha(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors
 
 
 WRITERS = (
-    lora, tucker, loha, loha_tucker, lokr, lokr_whole, full, dora_per_input, dora_per_output,
-    dora_of_loha,
+    lora, tucker, loha, loha_tucker, lokr, lokr_whole, lokr_full_rank, full, dora_per_input,
+    dora_per_output, dora_of_loha,
 )  # fmt: skip
 
 
