@@ -121,6 +121,14 @@ def test_tensors_without_a_layer_do_not_fit() -> None:
     )
 
 
+def test_a_bias_of_another_width_makes_no_whole_layer() -> None:
+    stem = "lora_unet_time_embedding_linear_1"
+    weight = {f"{stem}.diff": layers_of("mini")["time_embedding.linear_1"]}
+    assert fit(weight | {f"{stem}.diff_b": (256,)}).fits
+    found = fit(weight | {f"{stem}.diff_b": (255,)})
+    assert found.unaccounted == (f"{stem}.diff", f"{stem}.diff_b")
+
+
 def test_what_is_no_lora_fits_nothing() -> None:
     found = fit(weights_of("mini"))
     assert not found.fits

@@ -16,6 +16,7 @@ from studio.engine.deltas import (
     Kronecker,
     Operation,
     Product,
+    Shift,
     rows_of,
     shape_of,
 )
@@ -110,14 +111,15 @@ class _Layer:
             up = up[:, :, None, None]
         # Parts of a fused layer share one tensor for ``down``.
         first = Factor(self._down(target.base), operation)
-        second = Factor(up.contiguous(), operation.of_points, self._bias(target.rows))
-        return self._made(target, first, second, self._layer.scale)
+        scale = self._layer.scale
+        bias = self._bias(target.rows, scale)
+        second = Factor(up.contiguous(), operation.of_points, bias)
+        return self._made(target, first, second, scale)
 
     def _placed(self, target: Target, delta: Delta, scale: float) -> Built:
-        if "bias" in self._layer.tensors:
-            text = f"{target.name} has a bias beside a {self._layer.module.decomposition} layer."
-            raise LoraRefused(self._slug, (text,), _WAY_OUT)
-        return self._made(target, delta, nn.Identity(), scale)
+        bias = self._bias(target.rows, scale)
+        second = nn.Identity() if bias is None else Shift(bias, Operation.of(target.base))
+        return self._made(target, delta, second, scale)
 
     def _made(self, target: Target, down: nn.Module, up: nn.Module, scale: float) -> Built:
         weights = tuple(part.detach() for module in (down, up) for part in module.parameters())
@@ -221,16 +223,21 @@ class _Layer:
         wanted = (down.shape[0], *shape_of(base)[1:])
         return down if tuple(down.shape) == wanted else down.reshape(wanted)
 
-    def _bias(self, rows: Rows) -> Tensor | None:
-        """peft scales its bias as the matrices; a ``diff_b`` knows no alpha."""
+    def _bias(self, rows: Rows, scale: float) -> Tensor | None:
+        """The file's bias as it stands before the layer's ``scale`` multiplies it.
+
+        peft scales its own as the matrices; a ``diff_b`` knows no alpha.
+        """
         if "bias" not in self._layer.tensors:
             return None
         bias = rows_of(self._layer.tensors["bias"].float().flatten(), rows)
-        if self._layer.names["bias"].endswith(".diff_b"):
-            if self._layer.scale == 0:
+        plain = self._layer.names["bias"].endswith(".diff_b")
+        wanted = 1.0 if plain else self._layer.scale
+        if wanted != scale:
+            if scale == 0:
                 text = f"{layer_name(self._layer.module)} has a bias beside an alpha of 0."
                 raise LoraRefused(self._slug, (text,), _WAY_OUT)
-            bias = bias / self._layer.scale
+            bias = bias * wanted / scale
         return bias.to(self._dtype)
 
     def _part(self, name: str) -> Tensor:

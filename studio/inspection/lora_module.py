@@ -62,6 +62,8 @@ def measure(layer: Layer) -> LoraModule | None:
     ):
         if measured is not None:
             rank, inputs, outputs, kernel = measured
+            if "bias" in shapes and prod(shapes["bias"]) != outputs:
+                return None
             return LoraModule(
                 component=layer.component,
                 name=layer.name,
