@@ -291,6 +291,29 @@ def test_lycoris_and_dora() -> None:
         assert (module.in_features, module.out_features, module.rank) == (768, 320, rank)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"hada_w1_a": (64, 0), "hada_w1_b": (0, 64), "hada_w2_a": (64, 0), "hada_w2_b": (0, 64)},
+        {"hada_w1_a": (64, 4), "hada_w1_b": (4, 64), "hada_w2_a": (64, 2), "hada_w2_b": (2, 64)},
+        {"hada_w1_a": (4, 64), "hada_w1_b": (4, 64), "hada_w2_a": (4, 64), "hada_w2_b": (4, 64)}
+        | {"hada_t1": (4, 5, 1, 1), "hada_t2": (4, 5, 1, 1)},
+        {"lokr_w1": (8, 8), "lokr_w2_a": (8, 0), "lokr_w2_b": (0, 8)},
+        {"lokr_w1": (8, 8), "lokr_w2_a": (4, 8), "lokr_w2_b": (4, 8), "lokr_t2": (4, 3, 1, 1)},
+        {"lora_down.weight": (4, 64, 3, 3), "lora_up.weight": (64, 4)}
+        | {"lora_mid.weight": (4, 4, 3, 3)},
+        {"lora_down.weight": (0, 64), "lora_up.weight": (64, 0)},
+    ],
+)
+def test_factors_that_cannot_be_multiplied_make_no_whole_layer(parts: Shapes) -> None:
+    """Of rank 0 too: alpha is divided by it."""
+    shapes = {f"lora_unet_mid_block_attentions_0_proj_in.{name}": s for name, s in parts.items()}
+    other = lora({"mid_block.attentions.0.proj_out": (64, 64)}, "lora_unet_")
+    found = inspect(header(shapes | other))
+    assert set(found.unaccounted) == set(shapes)
+    assert len(found.modules) == 1
+
+
 def test_old_diffusers_and_xlabs_spellings() -> None:
     old = {
         "unet.mid_block.attentions.0.transformer_blocks.0.attn2.processor.to_k_lora." + side: s

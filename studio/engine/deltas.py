@@ -2,8 +2,9 @@
 
 Each is a module x ↦ ΔW·x without scale, of the kind that peft's LoRA layer takes as its
 ``lora_A`` (with an identity, or a bias, as ``lora_B``): it then adds ``ΔW·x`` times the
-effective scale, switches it, and removes it like any other. Formulas from LyCORIS (``lycoris/functional``);
-``matrix`` gives ΔW itself, (out, in) or (out, in, height, width), in float32.
+effective scale, switches it, and removes it like any other. Formulas from LyCORIS
+(``lycoris/functional``); ``matrix`` gives ΔW itself, (out, in) or (out, in, height, width),
+in float32.
 """
 
 from __future__ import annotations
@@ -175,8 +176,9 @@ class Hadamard(Delta):
             core = "rskl,si,ro->oikl"
             first = torch.einsum(core, part["t1"], part["w1_b"], part["w1_a"])
             second = torch.einsum(core, part["t2"], part["w2_b"], part["w2_a"])
-            return first * second
-        product: Tensor = (part["w1_a"] @ part["w1_b"]) * (part["w2_a"] @ part["w2_b"])
+            product = first * second
+        else:
+            product = (part["w1_a"] @ part["w1_b"]) * (part["w2_a"] @ part["w2_b"])
         return product.view(self._shape)
 
 

@@ -100,8 +100,8 @@ def check_fit(
             found.mismatched.append((component, module, *_whole(slots, known.shapes)))
         else:
             found.place(component, module, slots)
-    missing = tuple(layer_name(module) for _, module in found.missing)
-    wrong = (layer_name(clash[1]) for clash in found.mismatched)
+    missing = tuple(module.path for _, module in found.missing)
+    wrong = (clash[1].path for clash in found.mismatched)
     return Fit(
         placements=tuple(found.placements),
         missing=missing,
@@ -130,11 +130,6 @@ def _foreign_evidence(
     return (f"Such layers are not of {LABELS[architecture]}, which {base} is.",)
 
 
-def layer_name(module: LoraModule) -> str:
-    """A layer of a file as waivers and placements name it."""
-    return f"{module.component}.{module.name}"
-
-
 _Clash = tuple[str, LoraModule, str, tuple[int, ...]]
 
 
@@ -152,7 +147,7 @@ class _Found:
         self.doubled.extend(sorted(f"{part}.{name}" for part, name in twice))
         if not twice:
             self.taken |= wanted
-            self.placements.append(Placement(layer_name(module), component, slots))
+            self.placements.append(Placement(module.path, component, slots))
 
 
 def _whole(slots: tuple[Slot, ...], shapes: Shapes) -> tuple[str, tuple[int, ...]]:

@@ -16,6 +16,7 @@ from studio.inspection.header import SafetensorsHeader
 from studio.inspection.kinds import Kind, kind_of
 from studio.inspection.lora_module import LoraModule, measure
 from studio.inspection.lora_tensors import DENOISER, Layer, group
+from studio.inspection.problems import problems
 from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
 
 __all__ = ["LoraInspection", "LoraModule", "inspect"]
@@ -38,6 +39,7 @@ class LoraInspection(Contract):
             ``architecture`` is ``unknown``, or by far the commonest of them.
         claims: what the file's own metadata says (``ss_*``, ``modelspec.*``).
         conflicts: sentences where a claim contradicts the tensors.
+        problems: sentences that say why no base can take the LoRA; empty when one can.
         components: component → number of layers the file changes there.
         alphas: the distinct known values, ascending.
         unaccounted: tensors that belong to no module of ``modules``, and no alpha.
@@ -51,6 +53,7 @@ class LoraInspection(Contract):
     candidates: tuple[str, ...] = ()
     claims: dict[str, str]
     conflicts: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     components: dict[str, int]
     modules: tuple[LoraModule, ...] = Field(repr=False)
     ranks: tuple[int, ...]
@@ -71,7 +74,7 @@ def inspect(
 
     Args:
         alphas: values of the file's ``.alpha`` tensors by tensor name, where a caller has
-            read them; without them those alphas stay None.
+            read them (those that are one finite number); without them those alphas stay None.
     """
     shapes = {name: info.shape for name, info in header.tensors.items()}
     layers, strays = group(shapes)
@@ -83,6 +86,8 @@ def inspect(
     verdict = _judge_lora(modules)
     named = [(layer, _settled(layer, module, verdict)) for layer, module in modules]
     known = with_alphas(named, header.metadata, alphas or {})
+    style = _format(modules)
+    pairs = [(layer, module) for (layer, _), module in zip(named, known, strict=True)]
     evidence = (
         verdict.sentence,
         *_undecided(verdict, header.metadata),
@@ -94,11 +99,12 @@ def inspect(
         kind="lora",
         architecture=verdict.architecture,
         variant=verdict.variant,
-        format=_format(modules),
+        format=style,
         evidence=evidence,
         claims=claims(header.metadata, header.left_out),
         candidates=verdict.open_to,
         conflicts=_conflicts(verdict.architecture, verdict.open_to, header.metadata),
+        problems=problems(header, pairs, style, alphas),
         components=dict(Counter(module.component for module in known)),
         modules=tuple(known),
         ranks=tuple(sorted({m.rank for m in known if m.rank is not None})),

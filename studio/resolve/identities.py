@@ -135,7 +135,8 @@ def _check_hash(
 def _check_file(
     draft: Draft, choice: LoraChoice, preset: LoraPreset, weights: LoraWeights
 ) -> Iterator[Violation]:
-    """The file is a LoRA that fits the base, wholly or as far as the user consents."""
+    """The file is a LoRA without problems that fits the base, wholly or as far as the user
+    consents."""
     if weights.inspection.kind != "lora":
         yield WeightsUnusable(
             field=f"loras.{preset.slug}",
@@ -145,6 +146,14 @@ def _check_file(
             remedy="Put the LoRA's file there, or correct the preset's path.",
         )
         return
+    if weights.inspection.problems:
+        yield WeightsUnusable(
+            field=f"loras.{preset.slug}",
+            slug=preset.slug,
+            label=preset.label,
+            reason=" ".join(weights.inspection.problems[:SENTENCES]),
+            remedy="Use another file of this LoRA, one whose layers hold everything it needs.",
+        )
     fit = draft.fits.get(preset.slug)
     if fit is None or fit.fits or (choice.allow_partial and _waivable(fit)):
         return

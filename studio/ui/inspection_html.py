@@ -18,7 +18,7 @@ def card(description: Mapping[str, Any], title: str | None = None) -> Html:
     return tag(
         "section",
         tag("header", tag("h3", name), span("ls-key", verdict(description))),
-        _conflicts(description["conflicts"]),
+        _conflicts([*description["problems"], *description["conflicts"]]),
         _evidence([*description["evidence"], *description.get("notes", ())]),
         _rows(_file_rows(description)),
         _claims(description),

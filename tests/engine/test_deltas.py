@@ -13,14 +13,12 @@ from torch.nn import functional
 
 from studio.engine import injected
 from studio.engine.building import Built, build
-from studio.engine.components import components_of
 from studio.engine.deltas import Factor, Operation
 from studio.engine.dora import Decomposed
 from studio.engine.gate import fit_to_base
 from studio.engine.injected import lora_layers
 from studio.engine.tiny import build_tiny
 from studio.engine.wrapping import enter, wrapped
-from studio.errors import LoraRefused
 from tests.engine.applying import NAME, apply, read
 
 Tensors = dict[str, Tensor]
@@ -345,18 +343,22 @@ def test_pefts_own_bias_is_scaled_by_alpha(tmp_path: Path) -> None:
         torch.testing.assert_close(found, plain + ALPHA / RANK * bias, rtol=2e-4, atol=2e-4)
 
 
-def test_magnitudes_of_no_axis_are_refused(tmp_path: Path) -> None:
-    pipeline = build_tiny("StableDiffusionPipeline")
-    weight = components_of(pipeline)["unet"].get_parameter("conv_in.weight").detach()
-    tensors, _ = lora("lora_unet_conv_in", weight, torch.Generator().manual_seed(1))
-    tensors["lora_unet_conv_in.dora_scale"] = torch.ones(1, 7, 1, 1)
-    path = tmp_path / "dora.safetensors"
+def test_a_tucker_core_of_a_linear_and_a_fused_layer(tmp_path: Path) -> None:
+    """A core of one point: no trainer makes it, and its formula says what it computes."""
+    pipeline = build_tiny("FluxPipeline")
+    (stem, names), *_ = FUSED.items()
+    weights = [pipeline.transformer.get_parameter(f"{name}.weight").detach() for name in names]
+    whole = torch.cat(weights)[:, :, None, None]
+    generator = torch.Generator().manual_seed(4)
+    tensors, changed = loha_tucker(f"lora_unet_{stem}", whole, generator)
+    path = tmp_path / "core.safetensors"
     save_file(tensors, path)
-    with (
-        pytest.raises(LoraRefused, match=r"magnitudes of shape \(1, 7, 1, 1\), which fit no axis"),
-        apply(pipeline, path),
-    ):
-        pass
+    parts = changed[:, :, 0, 0].split([len(weight) for weight in weights])
+    with apply(pipeline, path):
+        for name, weight in zip(names, parts, strict=True):
+            layer = pipeline.transformer.get_submodule(name)
+            found, plain = outputs(layer, layer.get_base_layer(), weight, generator)
+            torch.testing.assert_close(found, plain, rtol=2e-4, atol=2e-4)
 
 
 def test_the_wrapper_is_what_peft_would_make() -> None:
