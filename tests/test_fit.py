@@ -49,6 +49,9 @@ def test_a_lora_fits_the_base_it_was_made_for(model: str, prefix: str) -> None:
         "lora_te_text_model_",
         "lora_te1_text_model_",
         "lora_te_",
+        "clip_l.transformer.text_model.",
+        "text_encoders.clip_l.transformer.text_model.",
+        "base_model.model.text_encoder.",
     ],
 )
 def test_text_encoder_names_with_and_without_their_root(prefix: str, base_has_root: bool) -> None:

@@ -171,6 +171,39 @@ def test_widths_that_contradict_each_other_are_no_family() -> None:
 
 
 @pytest.mark.parametrize(
+    ("inside", "spelling"),
+    [
+        ("transformer.", "diffusers"),
+        ("diffusion_model.", "comfyui"),
+        ("model.diffusion_model.", "comfyui"),
+        ("", "peft"),
+    ],
+)
+def test_what_peft_wraps_is_read_by_its_own_name(inside: str, spelling: str) -> None:
+    plain, wrapped = of("flux1", inside), of("flux1", f"base_model.model.{inside}")
+    assert wrapped.modules == plain.modules
+    assert (wrapped.architecture, wrapped.format) == ("flux1", spelling)
+    assert set(wrapped.components) == {"transformer"}
+
+
+T5 = {
+    f"encoder.block.{block}.layer.{layer}": (4096, 4096)
+    for block in range(2)
+    for layer in ("0.SelfAttention.q", "0.SelfAttention.o")
+}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["lora_te3_", "text_encoders.t5xxl.transformer.", "t5xxl.transformer.", "text_encoder_3."],
+)
+def test_t5_is_the_second_of_flux_and_the_third_of_sd3(prefix: str) -> None:
+    for model, component in (("flux1", "text_encoder_2"), ("sd3", "text_encoder_3")):
+        shapes = lora(only(layers_of(model), ATTENTION), "transformer.") | lora(T5, prefix)
+        assert inspect(header(shapes)).components[component] == len(T5)
+
+
+@pytest.mark.parametrize(
     ("prefix", "model", "architecture"),
     [
         ("lora_te_text_model_", "clip-768", "sd15"),
@@ -179,6 +212,10 @@ def test_widths_that_contradict_each_other_are_no_family() -> None:
         ("text_encoder.text_model.", "clip-128", "mini"),
         ("text_encoder.", "clip-128", "mini"),
         ("lora_te_text_model_", "clip-128", "mini"),
+        ("text_encoders.clip_l.transformer.text_model.", "clip-128", "mini"),
+        ("clip_l.transformer.text_model.", "clip-128", "mini"),
+        ("base_model.model.text_model.", "clip-128", "mini"),
+        ("base_model.model.text_encoder.", "clip-128", "mini"),
     ],
 )
 def test_text_encoder_alone(prefix: str, model: str, architecture: str) -> None:

@@ -84,7 +84,7 @@ def inspect(
         return _other(header, kind_of(shapes))
     broken = [name for layer, module in measured if not module for name in layer.tensors.values()]
     verdict = _judge_lora(modules)
-    named = [(layer, _settled(layer, module, verdict)) for layer, module in modules]
+    named = [(layer, _settled(module, verdict)) for layer, module in modules]
     known = with_alphas(named, header.metadata, alphas or {})
     style = _format(modules)
     pairs = [(layer, module) for (layer, _), module in zip(named, known, strict=True)]
@@ -148,10 +148,16 @@ def _measures(modules: Sequence[Pair]) -> list[Measure]:
 
 def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
-        Measure(_flat(layer.prefix + module.name), module.in_features, module.out_features)
+        Measure(_flat(_encoder(layer) + module.name), module.in_features, module.out_features)
         for layer, module in modules
         if module.component.startswith("text_encoder")
     ]
+
+
+def _encoder(layer: Layer) -> str:
+    """How the rules know which text encoder it is: by kohya's prefix, which says more than its
+    number, or by diffusers' name; a bare name says neither."""
+    return layer.prefix if layer.style in ("kohya", "bare") else f"{layer.component}."
 
 
 def _flat(name: str) -> str:
@@ -159,7 +165,7 @@ def _flat(name: str) -> str:
     return name.replace(".processor.to_", ".to_").replace(".", "_")
 
 
-def _settled(layer: Layer, module: LoraModule, verdict: Verdict) -> LoraModule:
+def _settled(module: LoraModule, verdict: Verdict) -> LoraModule:
     """The module with its component's name in the family's pipeline."""
     component = module.component
     families = verdict.families
@@ -167,8 +173,8 @@ def _settled(layer: Layer, module: LoraModule, verdict: Verdict) -> LoraModule:
         component = "unet"
     elif component == DENOISER and families and not families & UNETS:
         component = "transformer"
-    elif verdict.architecture == "flux1" and layer.prefix == "lora_te3_":
-        component = "text_encoder_2"  # kohya numbers T5 as SD3 does; Flux's pipeline has two
+    elif verdict.architecture == "flux1" and component == "text_encoder_3":
+        component = "text_encoder_2"  # others number T5 as SD3 does; Flux's pipeline has two
     if component == module.component:
         return module
     return module.model_copy(update={"component": component})
