@@ -115,6 +115,18 @@ def test_a_layer_that_two_spellings_claim() -> None:
     assert found.doubled == tuple(f"unet.{name}" for name in layers)
 
 
+@pytest.mark.parametrize("other", [(64, 64), (64, 32)])
+@pytest.mark.parametrize("name", ["mid_block.attentions.0.proj_in", "of.no.base"])
+def test_one_layer_under_two_prefixes(name: str, other: tuple[int, int]) -> None:
+    """Whether it fits or not: they have one name, and a waiver could not tell them apart."""
+    rest = lora(only(layers_of("mini"), r"attn2\.to_[kv]"), "unet.")
+    twice = lora({name: (64, 64)}, "unet.") | lora({name: other}, "diffusion_model.")
+    found = fit(rest | twice)
+    assert found.doubled == (f"unet.{name}",)
+    assert f"The file changes one layer twice: unet.{name}." in found.evidence
+    assert not found.fits
+
+
 def test_tensors_without_a_layer_do_not_fit() -> None:
     tensors = lora(only(layers_of("mini"), ADAPTED), "unet.")
     found = fit(tensors | {"unet.conv_in.oft_blocks": (4, 4)})

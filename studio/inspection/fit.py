@@ -5,6 +5,7 @@ engine with it from the modules in memory, so the two cannot disagree.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,7 +45,8 @@ class Fit:
         mismatched: layers that both have, in different widths.
         unplaced: ``component.module`` of missing and mismatched layers, and the tensors that
             belong to no layer: what a waiver has to name.
-        doubled: base modules that more than one layer of the file claims.
+        doubled: base modules that more than one layer of the file claims, and layers that the
+            file has twice under one ``path``.
         unaccounted: tensors of the file that belong to no layer.
         foreign: whether the tensors say that the file was made for another family: of such a
             one layers may fit by their names and widths alone.
@@ -89,7 +91,8 @@ def check_fit(
         architecture: the base's, to be held against the verdict on the file; None is not.
     """
     places = {component: Places.of(tensors) for component, tensors in shapes.items()}
-    found = _Found()
+    named = Counter(module.path for module in inspection.modules)
+    found = _Found(doubled=[path for path, times in named.items() if times > 1])
     for module in inspection.modules:
         component = component_of(module.component, places)
         known = places.get(component)
@@ -107,7 +110,7 @@ def check_fit(
         missing=missing,
         mismatched=tuple(_mismatch(*item) for item in found.mismatched),
         unplaced=frozenset((*missing, *wrong, *inspection.unaccounted)),
-        doubled=tuple(found.doubled),
+        doubled=tuple(dict.fromkeys(found.doubled)),
         unaccounted=inspection.unaccounted,
         foreign=_foreign(inspection, architecture),
         evidence=(
@@ -195,7 +198,9 @@ def _evidence(
         do_not = "does not" if len(there) == 1 else "do not"
         sentences.append(f"{_layers(len(there))} of the file {do_not} exist in {base}: {names}.")
     if found.doubled:
-        sentences.append(f"The file changes one layer twice: {_some(found.doubled)}.")
+        sentences.append(
+            f"The file changes one layer twice: {_some(tuple(dict.fromkeys(found.doubled)))}."
+        )
     if inspection.unaccounted:
         names = _some(inspection.unaccounted)
         sentences.append(f"Tensors of the file belong to no whole layer: {names}.")
