@@ -250,25 +250,119 @@ def test_a_claim_stands_beside_what_tensors_leave_open() -> None:
     assert default.claims == {"ss_base_model_version": "sd_1.5"}
 
 
+CLAIMS = {
+    "sd_v1": "Stable Diffusion 1.5",
+    "sd_1.5": "Stable Diffusion 1.5",
+    "sd_v2_v": "Stable Diffusion 2",
+    "stable-diffusion-v2-768-v/lora": "Stable Diffusion 2",
+    "sdxl_base_v1-0": "SDXL",
+    "stable-diffusion-xl-v1-base/lora": "SDXL",
+    "stable-diffusion-xl-v1-refiner/lora": "SDXL's refiner",
+    "sd3": "Stable Diffusion 3",
+    "stable-diffusion-3-medium/lora": "Stable Diffusion 3",
+    "flux1": "FLUX.1",
+    "flux.1": "FLUX.1",
+    "flux-1-dev/lora": "FLUX.1",
+    "flux2_klein_4b": "FLUX.2",
+    "flux_2_dev": "FLUX.2",
+    "chroma": "Chroma",
+    "qwen_image_edit": "Qwen-Image",
+    "z_image": "Z-Image",
+    "zimage": "Z-Image",
+    "wan2.1_14b": "Wan",
+    "lumina-2": "Lumina 2",
+    "hunyuan-video": "HunyuanVideo",
+    "hunyuan_video/lora": "HunyuanVideo",
+    "auraflow": "AuraFlow",
+    "krea-2": "Krea 2",
+    "krea2": "Krea 2",
+    "anima-preview": "Anima",
+}
+
+
+def test_every_family_can_be_claimed() -> None:
+    assert {*CLAIMS.values(), "Mini"} == set(LABELS.values())
+
+
+@pytest.mark.parametrize("key", ["ss_base_model_version", "modelspec.architecture"])
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_claims_are_understood(claim: str, key: str) -> None:
+    shapes = lora(only(layers_of("mini"), "attn2"), "unet.")
+    assert inspect(header(shapes, {key: claim})).conflicts == (
+        f"The file claims {CLAIMS[claim]} ({key}); its tensors say Mini.",
+    )
+
+
+@pytest.mark.parametrize("claim", ["animagine-xl-3", "wander", "flow", ""])
+def test_other_words_claim_nothing(claim: str) -> None:
+    shapes = lora(only(layers_of("mini"), "attn2"), "unet.")
+    assert inspect(header(shapes, {"ss_base_model_version": claim})).conflicts == ()
+
+
+BASE, SPEC = "ss_base_model_version", "modelspec.architecture"
+
+
 @pytest.mark.parametrize(
-    ("claim", "label"),
+    ("model", "metadata", "sentences"),
     [
-        ("sd_v1", "Stable Diffusion 1.5"),
-        ("sd_v2_v", "Stable Diffusion 2"),
-        ("flux1", "FLUX.1"),
-        ("flux2_klein_4b", "FLUX.2"),
-        ("qwen_image_edit", "Qwen-Image"),
-        ("z_image", "Z-Image"),
-        ("stable-diffusion-xl-v1-base/lora", "SDXL"),
-        ("flux-1-dev/lora", "FLUX.1"),
+        # A right claim does not hide a wrong one.
+        (
+            "sdxl",
+            {SPEC: "stable-diffusion-xl-v1-base/lora", BASE: "sd_v1"},
+            [f"The file claims Stable Diffusion 1.5 ({BASE}); its tensors say SDXL."],
+        ),
+        (
+            "sdxl",
+            {SPEC: "flux-1-dev/lora", BASE: "sd_v1"},
+            [
+                f"The file claims FLUX.1 ({SPEC}); its tensors say SDXL.",
+                f"The file claims Stable Diffusion 1.5 ({BASE}); its tensors say SDXL.",
+            ],
+        ),
+        (
+            "sd15",
+            {"ss_v2": "True", BASE: "sd_v1"},
+            ["The file claims Stable Diffusion 2 (ss_v2); its tensors say Stable Diffusion 1.5."],
+        ),
+        ("sd15", {"ss_v2": "False"}, []),
+        ("sd2", {"ss_v2": "True"}, []),
+        (
+            "flux2-klein-4b",
+            {BASE: "flux2_klein_9b"},
+            [f"The file claims FLUX.2 klein-9b ({BASE}); its tensors say FLUX.2 klein-4b."],
+        ),
+        (
+            "flux2-klein-9b",
+            {BASE: "flux_2_dev"},
+            [f"The file claims FLUX.2 dev ({BASE}); its tensors say FLUX.2 klein-9b."],
+        ),
+        ("flux2-klein-4b", {BASE: "flux_2_klein_base_4b"}, []),
+        ("flux2-klein-4b", {BASE: "flux2"}, []),
+        (
+            "flux1",
+            {SPEC: "flux-1-schnell/lora"},
+            [f"The file claims FLUX.1 schnell ({SPEC}); its tensors say FLUX.1 dev."],
+        ),
+        ("flux1", {SPEC: "flux-1-kontext-dev/lora"}, []),
+        ("flux1", {SPEC: "flux-1-dev/lora", BASE: "flux1"}, []),
+        (
+            "wan",
+            {BASE: "wan2.1_1.3b"},
+            [f"The file claims Wan 1.3b ({BASE}); its tensors say Wan 14b."],
+        ),
     ],
 )
-def test_claims_are_understood(claim: str, label: str) -> None:
-    shapes = lora(layers_of("mini"), "unet.")
-    found = inspect(header(shapes, {"ss_base_model_version": claim}))
-    assert found.conflicts == (
-        f"The file claims {label} (ss_base_model_version); its tensors say Mini.",
-    )
+def test_each_claim_that_the_tensors_contradict_is_said(
+    model: str, metadata: dict[str, str], sentences: list[str]
+) -> None:
+    found = inspect(header(lora(layers_of(model), "lora_unet_"), metadata))
+    assert list(found.conflicts) == sentences
+
+
+def test_what_the_tensors_leave_open_is_no_conflict() -> None:
+    attention = lora(only(layers_of("flux1"), ATTENTION), "transformer.")
+    assert inspect(header(attention, {SPEC: "flux-1-schnell/lora"})).conflicts == ()
+    assert inspect(header(attention, {SPEC: "hunyuan-video"})).conflicts == ()
 
 
 def test_alpha_is_known_only_where_it_can_be() -> None:

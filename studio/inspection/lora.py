@@ -9,7 +9,8 @@ from pydantic import Field
 
 from studio.contract import Contract
 from studio.inspection.alphas import Pair, with_alphas
-from studio.inspection.claims import claimed_architecture, claims, trigger_hints
+from studio.inspection.claimed import conflicts, unproven
+from studio.inspection.claims import claims, trigger_hints
 from studio.inspection.families import LABELS, UNDECIDABLE, UNETS
 from studio.inspection.fingerprints import RULES, TEXT_RULES
 from studio.inspection.header import SafetensorsHeader
@@ -18,6 +19,7 @@ from studio.inspection.lora_module import LoraModule, measure
 from studio.inspection.lora_tensors import DENOISER, Layer, group
 from studio.inspection.problems import problems
 from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
+from studio.inspection.words import listed
 
 __all__ = ["LoraInspection", "LoraModule", "inspect"]
 
@@ -103,7 +105,9 @@ def inspect(
         evidence=evidence,
         claims=claims(header.metadata, header.left_out),
         candidates=verdict.open_to,
-        conflicts=_conflicts(verdict.architecture, verdict.open_to, header.metadata),
+        conflicts=conflicts(
+            verdict.architecture, verdict.variant, verdict.open_to, header.metadata
+        ),
         problems=problems(header, pairs, style, alphas),
         components=dict(Counter(module.component for module in known)),
         modules=tuple(known),
@@ -124,18 +128,12 @@ def _judge_lora(modules: Sequence[Pair]) -> Verdict:
 
 
 def _undecided(verdict: Verdict, metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """What the layers leave open, and which of it the file claims to be.
-
-    A claim never decides: ai-toolkit writes ``sd_1.5`` for whatever it was not told.
-    """
+    """What the layers leave open, and which of it the file claims to be."""
     if not verdict.open_to:
         return ()
-    choices = _listed([LABELS[name] for name in verdict.open_to])
+    choices = listed([LABELS[name] for name in verdict.open_to])
     sentence = f"{choices}: which one is not decidable from this file."
-    claim = claimed_architecture(metadata)
-    if claim is None or claim[1] not in verdict.open_to:
-        return (sentence,)
-    return (sentence, f"The file claims {LABELS[claim[1]]} ({claim[0]}); nothing proves it.")
+    return (sentence, *unproven(verdict.open_to, metadata))
 
 
 def _measures(modules: Sequence[Pair]) -> list[Measure]:
@@ -196,7 +194,7 @@ def _style_evidence(layers: Sequence[Layer]) -> tuple[str, ...]:
     styles = sorted({layer.style for layer in layers})
     if len(styles) < 2:
         return ()
-    return (f"It mixes the spellings of {_listed(styles)}.",)
+    return (f"It mixes the spellings of {listed(styles)}.",)
 
 
 def _text_encoder_evidence(modules: Sequence[Pair]) -> tuple[str, ...]:
@@ -208,28 +206,12 @@ def _text_encoder_evidence(modules: Sequence[Pair]) -> tuple[str, ...]:
         wide = sorted({m.in_features for _, m in modules if _reads_hidden(m, component)})
         if wide:
             name = component.replace("_", " ").capitalize()
-            sentences.append(f"{name} is {_listed(wide)} wide.")
+            sentences.append(f"{name} is {listed(wide)} wide.")
     return tuple(sentences)
 
 
 def _reads_hidden(module: LoraModule, component: str) -> bool:
     return module.component == component and bool(re.search(r"_proj$|fc1$", module.name))
-
-
-def _conflicts(
-    architecture: str, open_to: Sequence[str], metadata: Mapping[str, str]
-) -> tuple[str, ...]:
-    claim = claimed_architecture(metadata)
-    if claim is None or claim[1] == architecture or claim[1] in open_to:
-        return ()
-    if architecture == UNKNOWN and not open_to:
-        return ()
-    found = (
-        LABELS[architecture]
-        if architecture != UNKNOWN
-        else _listed([LABELS[name] for name in open_to], "or")
-    )
-    return (f"The file claims {LABELS[claim[1]]} ({claim[0]}); its tensors say {found}.",)
 
 
 def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
@@ -241,7 +223,7 @@ def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
         evidence=kind.evidence,
         claims=claims(header.metadata, header.left_out),
         candidates=kind.open_to,
-        conflicts=_conflicts(kind.architecture, kind.open_to, header.metadata),
+        conflicts=conflicts(kind.architecture, kind.variant, kind.open_to, header.metadata),
         components={},
         modules=(),
         ranks=(),
@@ -254,11 +236,3 @@ def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
 
 def _dtypes(header: SafetensorsHeader) -> tuple[str, ...]:
     return tuple(sorted({info.dtype for info in header.tensors.values()}))
-
-
-def _listed(items: Sequence[object], word: str = "and") -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    texts = [str(item) for item in items]
-    if len(texts) < 2:
-        return "".join(texts)
-    return f"{', '.join(texts[:-1])} {word} {texts[-1]}"
