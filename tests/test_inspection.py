@@ -107,7 +107,10 @@ def test_what_no_header_can_tell_is_said() -> None:
         "FLUX.1 dev, schnell or Kontext: not decidable from this file."
         in of("flux1", "transformer.", "^transformer_blocks").evidence
     )
-    assert of("flux1", "transformer.").variant == "dev"
+    with_guidance = of("flux1", "transformer.")
+    assert with_guidance.variant == "dev"
+    assert "FLUX.1 dev or Kontext: not decidable from this file." in with_guidance.evidence
+    assert any("which FLUX.1 dev and Kontext have" in line for line in with_guidance.evidence)
     assert any("Turbo or base" in line for line in of("zimage", "transformer.").evidence)
     assert any("Pony" in line for line in of("sdxl", "unet.").evidence)
     only_self = of("sd15", "lora_unet_", r"attn1\.to_q")
