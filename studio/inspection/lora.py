@@ -93,7 +93,7 @@ def inspect(
     evidence = (
         verdict.sentence,
         *_undecided(verdict, header.metadata),
-        *_text_encoder_evidence(modules),
+        *_text_encoder_evidence(named),
         *UNDECIDABLE.get((verdict.architecture, verdict.variant), ()),
         *_style_evidence([layer for layer, _ in modules]),
     )
@@ -211,7 +211,8 @@ def _text_encoder_evidence(modules: Sequence[Pair]) -> tuple[str, ...]:
 
 
 def _reads_hidden(module: LoraModule, component: str) -> bool:
-    return module.component == component and bool(re.search(r"_proj$|fc1$", module.name))
+    hidden = r"_proj$|fc1$|SelfAttention[._][qkv]$"
+    return module.component == component and bool(re.search(hidden, module.name))
 
 
 def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
