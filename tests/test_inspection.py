@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from studio.contract import EMPTY_SHA256
 from studio.inspection import LoraInspection, inspect
-from studio.inspection.claims import hash_conflicts
+from studio.inspection.claims import MAX_CLAIMS, MAX_TEXT, hash_conflicts
 from studio.inspection.families import LABELS
 from studio.inspection.header import parse
 from tests.full_size import MODELS, UNETS, layers_of, weights_of
@@ -541,6 +541,43 @@ def test_a_files_own_hash_is_a_claim() -> None:
     assert hash_conflicts({"sshs_model_hash": data.upper()}, data) == ()
     assert hash_conflicts({"sshs_model_hash": "cd" * 32}, None) == ()
     assert hash_conflicts({}, data) == ()
+
+
+def test_everything_short_that_a_file_says_of_itself_is_shown() -> None:
+    """The important keys first, the others by name; what is no trainer's is left alone."""
+    metadata = {
+        "format": "pt",
+        "ss_steps": "1600",
+        "ss_optimizer": "torch.optim.adamw.AdamW\n(weight_decay=0.01)",
+        "ss_new_sd_model_hash": "ab" * 32,
+        "ss_bucket_info": json.dumps({"buckets": list(range(200))}),
+        "ss_training_comment": "x" * 400,
+        "modelspec.description": "ink on paper",
+        "modelspec.date": "2026-11-01",
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": "Ink",
+        "ss_noise_offset": "",
+    }
+    found = inspect(header(lora(only(layers_of("mini"), "attn2"), "unet."), metadata)).claims
+    assert list(found) == [
+        "modelspec.title",
+        "ss_training_comment",
+        "modelspec.date",
+        "modelspec.description",
+        "modelspec.implementation",
+        "ss_bucket_info",
+        "ss_new_sd_model_hash",
+        "ss_optimizer",
+        "ss_steps",
+    ]
+    assert found["modelspec.description"] == "ink on paper"
+    assert found["ss_optimizer"] == "torch.optim.adamw.AdamW (weight_decay=0.01)"
+    assert found["ss_bucket_info"] == "(903 characters, too long to show)"
+    assert len(found["ss_training_comment"]) == MAX_TEXT
+    many = {f"ss_{number:04}": "x" for number in range(3000)} | {"modelspec.title": "Ink"}
+    shown = inspect(header(lora(only(layers_of("mini"), "attn2"), "unet."), many)).claims
+    assert list(shown)[:2] == ["modelspec.title", "ss_0000"]
+    assert len(shown) == MAX_CLAIMS
 
 
 def test_trigger_hints() -> None:

@@ -32,7 +32,11 @@ SHOWN = (
     "name",
     "version",
 )
-"""The keys that matter to someone who uses the file."""
+"""The keys that matter most to someone who uses the file."""
+PREFIXES = ("modelspec.", "ss_", "sshs_")
+"""Of everything else that is shown: what kohya-ss and the SAI model spec write."""
+MAX_CLAIMS = 120
+"""Keys that are shown, the important ones first; kohya-ss writes some 80."""
 
 MAX_TEXT = 300
 MAX_JSON = 256 * 1024
@@ -42,12 +46,21 @@ MAX_HINTS = 8
 
 
 def claims(metadata: Mapping[str, str], left_out: Mapping[str, int]) -> dict[str, str]:
-    """The keys of ``SHOWN`` that the file has, each cut to ``MAX_TEXT`` characters."""
+    """What the file says of itself: the keys of ``SHOWN``, each cut to ``MAX_TEXT`` characters;
+    then those with one of ``PREFIXES`` by name, of which a longer text is only measured."""
     said = {key: shorten(metadata[key]) for key in SHOWN if metadata.get(key)}
-    for key, length in left_out.items():
-        if key in SHOWN or key == "ss_tag_frequency":
-            said[key] = f"({length:,} bytes, too long to read)"
-    return said
+    others = {
+        key: f"({len(text):,} characters, too long to show)" if len(text) > MAX_TEXT else text
+        for key, text in metadata.items()
+        if text and key not in SHOWN and key.startswith(PREFIXES)
+    }
+    others |= {
+        key: f"({length:,} bytes, too long to read)"
+        for key, length in left_out.items()
+        if key in SHOWN or key.startswith(PREFIXES)
+    }
+    said |= {key[:MAX_TEXT]: shorten(others[key]) for key in sorted(others)}
+    return dict(list(said.items())[:MAX_CLAIMS])
 
 
 def shorten(text: str) -> str:
