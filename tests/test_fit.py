@@ -144,6 +144,31 @@ def test_a_bias_of_another_width_makes_no_whole_layer() -> None:
     assert found.unaccounted == (f"{stem}.diff", f"{stem}.diff_b")
 
 
+@pytest.mark.parametrize(
+    ("weight", "bias", "prefix"),
+    [(".diff", ".diff_b", "diffusion_model."), (".w_norm", ".b_norm", "lora_unet_")],
+    ids=["ComfyUI", "LyCORIS"],
+)
+def test_norms_are_said_to_be_norms(weight: str, bias: str, prefix: str) -> None:
+    """ComfyUI's export holds every norm of the model, LyCORIS's with ``train_norm``."""
+    layers = only(layers_of("mini"), ADAPTED)
+    names = [f"down_blocks.0.attentions.0.transformer_blocks.0.norm{n}" for n in (1, 2, 3)]
+    spelled = [name.replace(".", "_") if "lora_" in prefix else name for name in names]
+    norms = {f"{prefix}{name}{part}": (64,) for name in spelled for part in (weight, bias)}
+    found = fit(lora(layers, prefix) | norms)
+    assert found.norms == tuple(f"unet.{name}" for name in spelled)
+    assert found.unplaced == set(found.norms)
+    assert found.matched == {"unet": len(layers)}
+    assert not found.fits
+    (sentence,) = found.evidence
+    assert sentence == (
+        "The file changes 3 norms, and only linear and convolution layers can be changed here: "
+        f"{', '.join(found.norms)}."
+    )
+    alone = inspect(header(norms))
+    assert (alone.kind, alone.architecture) == ("lora", "unknown")
+
+
 def test_what_is_no_lora_fits_nothing() -> None:
     found = fit(weights_of("mini"))
     assert not found.fits

@@ -43,8 +43,10 @@ class Fit:
         placements: every layer that fits, in the file's order.
         missing: ``component.module`` of layers in the file that the base does not have.
         mismatched: layers that both have, in different widths.
-        unplaced: ``component.module`` of missing and mismatched layers, and the tensors that
-            belong to no layer: what a waiver has to name.
+        norms: ``component.module`` of the norms that the file changes, which have no place: a
+            LoRA's layers go around linear and convolution layers.
+        unplaced: ``component.module`` of missing and mismatched layers and of norms, and the
+            tensors that belong to no layer: what a waiver has to name.
         doubled: base modules that more than one layer of the file claims, and layers that the
             file has twice under one ``path``.
         unaccounted: tensors of the file that belong to no layer.
@@ -56,6 +58,7 @@ class Fit:
     placements: tuple[Placement, ...]
     missing: tuple[str, ...]
     mismatched: tuple[Mismatch, ...]
+    norms: tuple[str, ...]
     unplaced: frozenset[str]
     doubled: tuple[str, ...]
     unaccounted: tuple[str, ...]
@@ -97,7 +100,9 @@ def check_fit(
         component = component_of(module.component, places)
         known = places.get(component)
         slots = known.find(module.name) if known else ()
-        if known is None or not slots:
+        if module.decomposition == "norm":
+            found.norms.append(module.path)
+        elif known is None or not slots:
             found.missing.append((component, module))
         elif not _same(module, slots, known.shapes):
             found.mismatched.append((component, module, *_whole(slots, known.shapes)))
@@ -109,7 +114,8 @@ def check_fit(
         placements=tuple(found.placements),
         missing=missing,
         mismatched=tuple(_mismatch(*item) for item in found.mismatched),
-        unplaced=frozenset((*missing, *wrong, *inspection.unaccounted)),
+        norms=tuple(found.norms),
+        unplaced=frozenset((*missing, *wrong, *found.norms, *inspection.unaccounted)),
         doubled=tuple(dict.fromkeys(found.doubled)),
         unaccounted=inspection.unaccounted,
         foreign=_foreign(inspection, architecture),
@@ -141,6 +147,7 @@ class _Found:
     placements: list[Placement] = field(default_factory=list)
     missing: list[tuple[str, LoraModule]] = field(default_factory=list)
     mismatched: list[_Clash] = field(default_factory=list)
+    norms: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     taken: set[tuple[str, str]] = field(default_factory=set)
 
@@ -197,6 +204,10 @@ def _evidence(
         names = _some([module.name for module in there])
         do_not = "does not" if len(there) == 1 else "do not"
         sentences.append(f"{_layers(len(there))} of the file {do_not} exist in {base}: {names}.")
+    if found.norms:
+        what = "a norm" if len(found.norms) == 1 else f"{len(found.norms)} norms"
+        only = "only linear and convolution layers can be changed here"
+        sentences.append(f"The file changes {what}, and {only}: {_some(found.norms)}.")
     if found.doubled:
         sentences.append(
             f"The file changes one layer twice: {_some(tuple(dict.fromkeys(found.doubled)))}."

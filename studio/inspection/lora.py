@@ -140,7 +140,7 @@ def _measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
         Measure(_flat(module.name), module.in_features, module.out_features)
         for _, module in modules
-        if not module.component.startswith("text_encoder")
+        if not module.component.startswith("text_encoder") and module.decomposition != "norm"
     ]
 
 
@@ -148,7 +148,7 @@ def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
         Measure(_flat(_encoder(layer) + module.name), module.in_features, module.out_features)
         for layer, module in modules
-        if module.component.startswith("text_encoder")
+        if module.component.startswith("text_encoder") and module.decomposition != "norm"
     ]
 
 

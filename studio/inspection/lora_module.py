@@ -24,7 +24,8 @@ class LoraModule(Contract):
         in_features, out_features: widths; for convolutions the channel counts. LyCORIS
             folds a convolution's kernel into ``in_features``.
         kernel: kernel height and width, (1, 1) for a linear layer.
-        decomposition: ``lora``, ``loha``, ``lokr`` or ``full``.
+        decomposition: ``lora``, ``loha``, ``lokr`` or ``full``; or ``norm``, a difference of the
+            vector that a norm has for a weight.
         rslora: scaled by alpha / sqrt(rank) instead of alpha / rank (peft's ``use_rslora``).
         dora: has a magnitude vector too.
         bias: changes the layer's bias too.
@@ -65,7 +66,7 @@ def measure(layer: Layer) -> LoraModule | None:
         ("lora", _lora(shapes)),
         ("loha", _loha(shapes)),
         ("lokr", _lokr(shapes)),
-        ("full", _full(shapes)),
+        ("norm" if len(shapes.get("diff", ())) == 1 else "full", _full(shapes)),
     ):
         if measured is not None:
             rank, inputs, outputs, kernel = measured

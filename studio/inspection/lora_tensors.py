@@ -3,7 +3,7 @@
 Spellings: kohya-ss sd-scripts (``lora_unet_…lora_down``), diffusers and peft (``unet.…lora_A``,
 ``…lora.down``, ``…lora_linear_layer.down``, ``…processor.to_q_lora.down``), ai-toolkit and
 ComfyUI (``diffusion_model.…``), XLabs (``…processor.qkv_lora1.down``), LyCORIS (``hada_*``,
-``lokr_*``, ``diff``).
+``lokr_*``, ``diff``; ``w_norm`` and ``b_norm`` of norms).
 """
 
 import re
@@ -62,10 +62,10 @@ _PARTS: Mapping[str, str] = {
     r"|\.lora(?:_linear_layer)?\.up\.weight"
     r"|(?:(?<=_lora)|(?<=_lora\d))\.up\.weight",
     "mid": r"\.lora_mid\.weight",
-    "bias": rf"\.lora_B{_ADAPTER}\.bias|\.diff_b",
+    "bias": rf"\.lora_B{_ADAPTER}\.bias|\.diff_b|\.b_norm",
     "alpha": r"\.alpha",
     "dora": r"\.dora_scale|\.lora_magnitude_vector(?:\.\w+){0,2}",
-    "diff": r"\.diff",
+    "diff": r"\.diff|\.w_norm",
     **{f"hada_{part}": rf"\.hada_{part}" for part in HADA},
     **{f"lokr_{part}": rf"\.lokr_{part}" for part in LOKR},
 }

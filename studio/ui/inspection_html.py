@@ -10,7 +10,7 @@ from studio.ui.html import EMPTY, Html, div, join, span, tag
 
 UNREAD = 8
 """Tensors that belong to no layer, named; the rest is counted."""
-KINDS = {"loha": "LoHa", "lokr": "LoKr", "full": "full difference"}
+KINDS = {"loha": "LoHa", "lokr": "LoKr", "full": "full difference", "norm": "norm"}
 LISTED = 1000
 """Layers that are listed; the rest is counted. The largest LoRAs have some 1,100."""
 

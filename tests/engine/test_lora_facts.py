@@ -105,6 +105,12 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
                        for k, v in t.items() if k.startswith("text_encoder.")},
         "changes one layer twice",
     ),
+    "a_norm": (
+        "kohya",
+        lambda t: t | {"lora_unet_mid_block_attentions_0_norm.diff": torch.ones(64),
+                       "lora_unet_mid_block_attentions_0_norm.diff_b": torch.ones(64)},
+        "The file changes a norm, and only linear and convolution layers can be changed here",
+    ),
     "alpha_not_finite": (
         "kohya", _with(".alpha", lambda t: t * float("inf")), "no finite number",
     ),
