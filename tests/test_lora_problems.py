@@ -12,11 +12,14 @@ from safetensors.torch import save_file
 
 from studio.architecture import Mode
 from studio.errors import LoraRefused
+from studio.inspection import inspect
 from studio.inventory import FileIdentity, LoraWeights
-from studio.violations import WeightsUnusable
+from studio.violations import LoraDoesNotFit, WeightsUnusable
 from studio.weights import describe_file
 from studio.weights.files import read_inspection
 from tests.engine.applying import read
+from tests.full_size import layers_of
+from tests.headers import header, lora, only
 from tests.world import CROSS_ATTENTION
 from tests.worlds import WIDTH, World
 
@@ -128,3 +131,19 @@ def test_a_stray_tensor_of_another_dtype_is_only_a_stray(tmp_path: Path) -> None
     found = read_inspection(path)
     assert (found.problems, found.unaccounted) == ((), ("unet.position_ids",))
     assert len(read(path).layers) == 1
+
+
+def test_a_misfit_says_why_however_much_there_is_to_say_of_the_file() -> None:
+    """A file of SDXL's with text encoders: the widths of each, and that Pony is like it."""
+    text = only(layers_of("clip-768"), r"layers\.0\..*_proj")
+    layers = only(layers_of("sdxl"), r"attn2\.to_k")
+    shapes = lora(layers, "unet.") | lora(text, "text_encoder.") | lora(text, "text_encoder_2.")
+    inspection = inspect(header(shapes))
+    assert len(inspection.evidence) > 3
+    file = FileIdentity(name="a.safetensors", sha256="b" * 64, size=1)
+    world = World("StableDiffusionXLPipeline", lora={}, file=LoraWeights(Path(), file, inspection))
+    found = world.violations(mode=Mode.LORA)["lora_does_not_fit"]
+    assert isinstance(found, LoraDoesNotFit)
+    assert "Cross-attention reads 2048 features, as in SDXL." in found.found
+    assert "The Base" in found.reasons
+    assert set(inspection.evidence) < set(found.evidence)

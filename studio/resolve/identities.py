@@ -171,7 +171,8 @@ def _misfit(draft: Draft, preset: LoraPreset, weights: LoraWeights, fit: Fit) ->
         base=draft.model.label,
         base_architecture=draft.traits.label,
         evidence=evidence,
-        reasons=" ".join(evidence[:SENTENCES]),
+        # What decided the family, then why it does not fit; not how wide its other parts are.
+        reasons=" ".join((*evidence[:1], *fit.evidence)[:SENTENCES]),
         matched=matched,
         unplaced=tuple(sorted(fit.unplaced)),
         waivable=waivable,
