@@ -19,7 +19,7 @@ from diffusers import (
     WanTransformer3DModel,
     ZImageTransformer2DModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 from tests.headers import Shapes
 
@@ -69,6 +69,20 @@ REFINER = {
     "addition_time_embed_dim": 256,
     "projection_class_embeddings_input_dim": 2560,
 }
+CLIP_G = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+}
+T5_XXL = {
+    "d_model": 4096,
+    "d_ff": 10240,
+    "d_kv": 64,
+    "num_heads": 64,
+    "num_layers": 24,
+    "feed_forward_proj": "gated-gelu",
+}
 WAN_SMALL = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
 WAN_5B = {"num_attention_heads": 24, "ffn_dim": 14336, "num_layers": 30}
 MODELS = {
@@ -99,8 +113,10 @@ RELATIVES = {
     "hunyuanvideo": lambda: HunyuanVideoTransformer3DModel(guidance_embeds=True),
     "auraflow": AuraFlowTransformer2DModel,
     "krea2": Krea2Transformer2DModel,
+    "clip-1280": lambda: CLIPTextModel(CLIPTextConfig(**CLIP_G)),
+    "t5-xxl": lambda: T5EncoderModel(T5Config(**T5_XXL)),
 }
-"""Models that are only told apart from those above."""
+"""Models that are only told apart from those above, and larger text encoders."""
 UNETS = ("mini", "sd15", "sd2", "sdxl")
 
 

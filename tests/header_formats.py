@@ -35,6 +35,25 @@ MODELS_OF: dict[str, dict[str, str]] = {
 }
 """File of test data → family → model of tests/full_size.py."""
 
+CLIP_L, CLIP_G, T5 = "clip-768", "clip-1280", "t5-xxl"
+_COMFY = "text_encoders.{}.transformer."
+_COMFY_L = _COMFY.format("clip_l") + "text_model."
+TEXT: dict[tuple[str, str], dict[str, str]] = {
+    ("sd15", "kohya"): {CLIP_L: "lora_te_text_model_"},
+    ("sd15", "diffusers"): {CLIP_L: "text_encoder.text_model."},
+    ("sd15", "comfyui"): {CLIP_L: _COMFY_L},
+    ("sdxl", "kohya"): {CLIP_L: "lora_te1_text_model_", CLIP_G: "lora_te2_text_model_"},
+    ("sdxl", "diffusers"): {
+        CLIP_L: "text_encoder.text_model.",
+        CLIP_G: "text_encoder_2.text_model.",
+    },
+    ("sdxl", "comfyui"): {CLIP_L: _COMFY_L, CLIP_G: _COMFY.format("clip_g") + "text_model."},
+    ("flux1", "kohya"): {CLIP_L: "lora_te1_text_model_", T5: "lora_te3_"},
+    ("flux1", "diffusers"): {CLIP_L: "text_encoder.text_model."},
+    ("flux1", "comfyui"): {CLIP_L: _COMFY_L, T5: _COMFY.format("t5xxl")},
+}
+"""(family, format) → text encoder of tests/full_size.py → what stands before its layers."""
+
 _KOHYA = {
     "ss_network_module": "networks.lora",
     "ss_network_dim": str(RANK),
@@ -78,13 +97,25 @@ def _pairs(layers: Shapes, prefix: str, down: str, up: str) -> Shapes:
     return tensors
 
 
-def _flat(layers: Shapes) -> Shapes:
-    return {f"lora_unet_{name.replace('.', '_')}": shape for name, shape in layers.items()}
+def _flat(layers: Shapes, prefix: str = "lora_unet_") -> Shapes:
+    return {f"{prefix}{name.replace('.', '_')}": shape for name, shape in layers.items()}
 
 
-def _kohya(layers: Shapes) -> Shapes:
-    alphas: Shapes = {f"{name}.alpha": () for name in _flat(layers)}
-    return _pairs(_flat(layers), "", "lora_down", "lora_up") | alphas
+def _kohya(layers: Shapes, prefix: str = "lora_unet_") -> Shapes:
+    alphas: Shapes = {f"{name}.alpha": () for name in _flat(layers, prefix)}
+    return _pairs(_flat(layers, prefix), "", "lora_down", "lora_up") | alphas
+
+
+def _text(family: str, spelling: str) -> Shapes:
+    """The layers of the text encoders that trainers adapt beside the denoiser."""
+    tensors: Shapes = {}
+    for model, prefix in TEXT.get((family, spelling), {}).items():
+        layers = only(layers_of(model), r"encoder\.(?:layers|block)\.")
+        if spelling == "kohya":
+            tensors |= _kohya(layers, prefix)
+        else:
+            tensors |= _pairs(layers, prefix, "lora_A", "lora_B")
+    return tensors
 
 
 def _dora(layers: Shapes) -> Shapes:
@@ -148,13 +179,14 @@ def _files(family: str, own: Shapes) -> Iterator[Sample]:
     if family != "sd15":  # LyCORIS adapts convolutions too; one family shows them
         everything = authors
     a_and_b = ("lora_A", "lora_B")
-    yield Sample(family, "diffusers", _PEFT, "F32", _pairs(own, component, *a_and_b))
+    with_text = {name: _text(family, name) for name in ("diffusers", "comfyui", "kohya")}
+    plain = _pairs(own, component, *a_and_b) | with_text["diffusers"]
+    yield Sample(family, "diffusers", _PEFT, "F32", plain)
     yield Sample(family, "peft", _PEFT, "F32", _pairs(own, "base_model.model.", *a_and_b))
     yield Sample(family, "bare", _PEFT, "BF16", _pairs(own, "", *a_and_b))
-    yield Sample(
-        family, "comfyui", _TOOLKIT, "BF16", _pairs(authors, "diffusion_model.", *a_and_b)
-    )
-    yield Sample(family, "kohya", _KOHYA, "F16", _kohya(authors))
+    comfy = _pairs(authors, "diffusion_model.", *a_and_b) | with_text["comfyui"]
+    yield Sample(family, "comfyui", _TOOLKIT, "BF16", comfy)
+    yield Sample(family, "kohya", _KOHYA, "F16", _kohya(authors) | with_text["kohya"])
     yield Sample(family, "dora", _KOHYA, "F16", _dora(authors))
     yield Sample(family, "loha", _LYCORIS, "F16", _loha(everything))
     yield Sample(family, "lokr", _LYCORIS, "BF16", _lokr(everything))

@@ -49,6 +49,9 @@ def test_a_lora_fits_the_base_it_was_made_for(model: str, prefix: str) -> None:
         "lora_te_text_model_",
         "lora_te1_text_model_",
         "lora_te_",
+        "clip_l.transformer.text_model.",
+        "text_encoders.clip_l.transformer.text_model.",
+        "base_model.model.text_encoder.",
     ],
 )
 def test_text_encoder_names_with_and_without_their_root(prefix: str, base_has_root: bool) -> None:
@@ -112,6 +115,18 @@ def test_a_layer_that_two_spellings_claim() -> None:
     assert found.doubled == tuple(f"unet.{name}" for name in layers)
 
 
+@pytest.mark.parametrize("other", [(64, 64), (64, 32)])
+@pytest.mark.parametrize("name", ["mid_block.attentions.0.proj_in", "of.no.base"])
+def test_one_layer_under_two_prefixes(name: str, other: tuple[int, int]) -> None:
+    """Whether it fits or not: they have one name, and a waiver could not tell them apart."""
+    rest = lora(only(layers_of("mini"), r"attn2\.to_[kv]"), "unet.")
+    twice = lora({name: (64, 64)}, "unet.") | lora({name: other}, "diffusion_model.")
+    found = fit(rest | twice)
+    assert found.doubled == (f"unet.{name}",)
+    assert f"The file changes one layer twice: unet.{name}." in found.evidence
+    assert not found.fits
+
+
 def test_tensors_without_a_layer_do_not_fit() -> None:
     tensors = lora(only(layers_of("mini"), ADAPTED), "unet.")
     found = fit(tensors | {"unet.conv_in.oft_blocks": (4, 4)})
@@ -119,6 +134,39 @@ def test_tensors_without_a_layer_do_not_fit() -> None:
     assert found.evidence == (
         "Tensors of the file belong to no whole layer: unet.conv_in.oft_blocks.",
     )
+
+
+def test_a_bias_of_another_width_makes_no_whole_layer() -> None:
+    stem = "lora_unet_time_embedding_linear_1"
+    weight = {f"{stem}.diff": layers_of("mini")["time_embedding.linear_1"]}
+    assert fit(weight | {f"{stem}.diff_b": (256,)}).fits
+    found = fit(weight | {f"{stem}.diff_b": (255,)})
+    assert found.unaccounted == (f"{stem}.diff", f"{stem}.diff_b")
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "prefix"),
+    [(".diff", ".diff_b", "diffusion_model."), (".w_norm", ".b_norm", "lora_unet_")],
+    ids=["ComfyUI", "LyCORIS"],
+)
+def test_norms_are_said_to_be_norms(weight: str, bias: str, prefix: str) -> None:
+    """ComfyUI's export holds every norm of the model, LyCORIS's with ``train_norm``."""
+    layers = only(layers_of("mini"), ADAPTED)
+    names = [f"down_blocks.0.attentions.0.transformer_blocks.0.norm{n}" for n in (1, 2, 3)]
+    spelled = [name.replace(".", "_") if "lora_" in prefix else name for name in names]
+    norms = {f"{prefix}{name}{part}": (64,) for name in spelled for part in (weight, bias)}
+    found = fit(lora(layers, prefix) | norms)
+    assert found.norms == tuple(f"unet.{name}" for name in spelled)
+    assert found.unplaced == set(found.norms)
+    assert found.matched == {"unet": len(layers)}
+    assert not found.fits
+    (sentence,) = found.evidence
+    assert sentence == (
+        "The file changes 3 norms, and only linear and convolution layers can be changed here: "
+        f"{', '.join(found.norms)}."
+    )
+    alone = inspect(header(norms))
+    assert (alone.kind, alone.architecture) == ("lora", "unknown")
 
 
 def test_what_is_no_lora_fits_nothing() -> None:

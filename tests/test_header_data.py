@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.inspection import LoraInspection, inspect
-from studio.inspection.families import LABELS
+from studio.inspection.families import LABELS, UNETS
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.lora_tensors import split_part
 from tests.header_data import FOLDER, Sample, expanded, folded, samples, written
@@ -62,9 +62,46 @@ def test_each_family_in_each_format(sample: Sample) -> None:
     assert found.architecture == sample.architecture
     assert sample.format == "lokr" or found.ranks == (8,)
     assert len(found.modules) == len({split_part(name)[1] for name in sample.shapes})
-    assert set(found.components) <= {"unet", "transformer"}
+    denoiser = {"unet"} if sample.architecture in UNETS else {"transformer"}
+    assert set(found.components) == denoiser | ENCODERS.get((sample.family, sample.format), set())
     if sample.variant is not None and sample.architecture != "sd3":
         assert found.variant == sample.variant
+
+
+ENCODERS = {
+    ("sd15", "kohya"): {"text_encoder"},
+    ("sd15", "diffusers"): {"text_encoder"},
+    ("sd15", "comfyui"): {"text_encoder"},
+    ("sdxl", "kohya"): {"text_encoder", "text_encoder_2"},
+    ("sdxl", "diffusers"): {"text_encoder", "text_encoder_2"},
+    ("sdxl", "comfyui"): {"text_encoder", "text_encoder_2"},
+    ("flux1", "kohya"): {"text_encoder", "text_encoder_2"},
+    ("flux1", "diffusers"): {"text_encoder"},
+    ("flux1", "comfyui"): {"text_encoder", "text_encoder_2"},
+}
+"""What the samples hold of text encoders, by the names of each family's pipeline."""
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [sample for sample in SAMPLES if (sample.family, sample.format) in ENCODERS],
+    ids=lambda sample: f"{sample.family}-{sample.format}",
+)
+def test_the_evidence_says_how_wide_the_text_encoders_are(sample: Sample) -> None:
+    """Cross-attention reads 2048 features, the text encoders 768 and 1280: SDXL."""
+    found = inspect(read(sample.shapes, sample.metadata))
+    widths = {
+        "sd15": ["Text encoder is 768 wide."],
+        "sdxl": ["Text encoder is 768 wide.", "Text encoder 2 is 1280 wide."],
+        "flux1": ["Text encoder is 768 wide.", "Text encoder 2 is 4096 wide."],
+    }[sample.family]
+    there = widths[: len(ENCODERS[sample.family, sample.format])]
+    told = [line for line in found.evidence if line.startswith("Text encoder")]
+    assert told == there
+    if sample.family == "sdxl":
+        assert found.evidence[0] == "Cross-attention reads 2048 features, as in SDXL."
+    assert found.components["text_encoder"] == 12 * 6
+    assert found.components.get("text_encoder_2") in (None, 32 * 6, 24 * 7)
 
 
 def read(shapes: Shapes, metadata: dict[str, str]) -> SafetensorsHeader:

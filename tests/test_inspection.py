@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from studio.contract import EMPTY_SHA256
 from studio.inspection import LoraInspection, inspect
-from studio.inspection.claims import hash_conflicts
+from studio.inspection.claims import MAX_CLAIMS, MAX_TEXT, hash_conflicts
 from studio.inspection.families import LABELS
 from studio.inspection.header import parse
 from tests.full_size import MODELS, UNETS, layers_of, weights_of
@@ -107,7 +107,10 @@ def test_what_no_header_can_tell_is_said() -> None:
         "FLUX.1 dev, schnell or Kontext: not decidable from this file."
         in of("flux1", "transformer.", "^transformer_blocks").evidence
     )
-    assert of("flux1", "transformer.").variant == "dev"
+    with_guidance = of("flux1", "transformer.")
+    assert with_guidance.variant == "dev"
+    assert "FLUX.1 dev or Kontext: not decidable from this file." in with_guidance.evidence
+    assert any("which FLUX.1 dev and Kontext have" in line for line in with_guidance.evidence)
     assert any("Turbo or base" in line for line in of("zimage", "transformer.").evidence)
     assert any("Pony" in line for line in of("sdxl", "unet.").evidence)
     only_self = of("sd15", "lora_unet_", r"attn1\.to_q")
@@ -171,6 +174,39 @@ def test_widths_that_contradict_each_other_are_no_family() -> None:
 
 
 @pytest.mark.parametrize(
+    ("inside", "spelling"),
+    [
+        ("transformer.", "diffusers"),
+        ("diffusion_model.", "comfyui"),
+        ("model.diffusion_model.", "comfyui"),
+        ("", "peft"),
+    ],
+)
+def test_what_peft_wraps_is_read_by_its_own_name(inside: str, spelling: str) -> None:
+    plain, wrapped = of("flux1", inside), of("flux1", f"base_model.model.{inside}")
+    assert wrapped.modules == plain.modules
+    assert (wrapped.architecture, wrapped.format) == ("flux1", spelling)
+    assert set(wrapped.components) == {"transformer"}
+
+
+T5 = {
+    f"encoder.block.{block}.layer.{layer}": (4096, 4096)
+    for block in range(2)
+    for layer in ("0.SelfAttention.q", "0.SelfAttention.o")
+}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["lora_te3_", "text_encoders.t5xxl.transformer.", "t5xxl.transformer.", "text_encoder_3."],
+)
+def test_t5_is_the_second_of_flux_and_the_third_of_sd3(prefix: str) -> None:
+    for model, component in (("flux1", "text_encoder_2"), ("sd3", "text_encoder_3")):
+        shapes = lora(only(layers_of(model), ATTENTION), "transformer.") | lora(T5, prefix)
+        assert inspect(header(shapes)).components[component] == len(T5)
+
+
+@pytest.mark.parametrize(
     ("prefix", "model", "architecture"),
     [
         ("lora_te_text_model_", "clip-768", "sd15"),
@@ -179,6 +215,10 @@ def test_widths_that_contradict_each_other_are_no_family() -> None:
         ("text_encoder.text_model.", "clip-128", "mini"),
         ("text_encoder.", "clip-128", "mini"),
         ("lora_te_text_model_", "clip-128", "mini"),
+        ("text_encoders.clip_l.transformer.text_model.", "clip-128", "mini"),
+        ("clip_l.transformer.text_model.", "clip-128", "mini"),
+        ("base_model.model.text_model.", "clip-128", "mini"),
+        ("base_model.model.text_encoder.", "clip-128", "mini"),
     ],
 )
 def test_text_encoder_alone(prefix: str, model: str, architecture: str) -> None:
@@ -213,25 +253,119 @@ def test_a_claim_stands_beside_what_tensors_leave_open() -> None:
     assert default.claims == {"ss_base_model_version": "sd_1.5"}
 
 
+CLAIMS = {
+    "sd_v1": "Stable Diffusion 1.5",
+    "sd_1.5": "Stable Diffusion 1.5",
+    "sd_v2_v": "Stable Diffusion 2",
+    "stable-diffusion-v2-768-v/lora": "Stable Diffusion 2",
+    "sdxl_base_v1-0": "SDXL",
+    "stable-diffusion-xl-v1-base/lora": "SDXL",
+    "stable-diffusion-xl-v1-refiner/lora": "SDXL's refiner",
+    "sd3": "Stable Diffusion 3",
+    "stable-diffusion-3-medium/lora": "Stable Diffusion 3",
+    "flux1": "FLUX.1",
+    "flux.1": "FLUX.1",
+    "flux-1-dev/lora": "FLUX.1",
+    "flux2_klein_4b": "FLUX.2",
+    "flux_2_dev": "FLUX.2",
+    "chroma": "Chroma",
+    "qwen_image_edit": "Qwen-Image",
+    "z_image": "Z-Image",
+    "zimage": "Z-Image",
+    "wan2.1_14b": "Wan",
+    "lumina-2": "Lumina 2",
+    "hunyuan-video": "HunyuanVideo",
+    "hunyuan_video/lora": "HunyuanVideo",
+    "auraflow": "AuraFlow",
+    "krea-2": "Krea 2",
+    "krea2": "Krea 2",
+    "anima-preview": "Anima",
+}
+
+
+def test_every_family_can_be_claimed() -> None:
+    assert {*CLAIMS.values(), "Mini"} == set(LABELS.values())
+
+
+@pytest.mark.parametrize("key", ["ss_base_model_version", "modelspec.architecture"])
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_claims_are_understood(claim: str, key: str) -> None:
+    shapes = lora(only(layers_of("mini"), "attn2"), "unet.")
+    assert inspect(header(shapes, {key: claim})).conflicts == (
+        f"The file claims {CLAIMS[claim]} ({key}); its tensors say Mini.",
+    )
+
+
+@pytest.mark.parametrize("claim", ["animagine-xl-3", "wander", "flow", ""])
+def test_other_words_claim_nothing(claim: str) -> None:
+    shapes = lora(only(layers_of("mini"), "attn2"), "unet.")
+    assert inspect(header(shapes, {"ss_base_model_version": claim})).conflicts == ()
+
+
+BASE, SPEC = "ss_base_model_version", "modelspec.architecture"
+
+
 @pytest.mark.parametrize(
-    ("claim", "label"),
+    ("model", "metadata", "sentences"),
     [
-        ("sd_v1", "Stable Diffusion 1.5"),
-        ("sd_v2_v", "Stable Diffusion 2"),
-        ("flux1", "FLUX.1"),
-        ("flux2_klein_4b", "FLUX.2"),
-        ("qwen_image_edit", "Qwen-Image"),
-        ("z_image", "Z-Image"),
-        ("stable-diffusion-xl-v1-base/lora", "SDXL"),
-        ("flux-1-dev/lora", "FLUX.1"),
+        # A right claim does not hide a wrong one.
+        (
+            "sdxl",
+            {SPEC: "stable-diffusion-xl-v1-base/lora", BASE: "sd_v1"},
+            [f"The file claims Stable Diffusion 1.5 ({BASE}); its tensors say SDXL."],
+        ),
+        (
+            "sdxl",
+            {SPEC: "flux-1-dev/lora", BASE: "sd_v1"},
+            [
+                f"The file claims FLUX.1 ({SPEC}); its tensors say SDXL.",
+                f"The file claims Stable Diffusion 1.5 ({BASE}); its tensors say SDXL.",
+            ],
+        ),
+        (
+            "sd15",
+            {"ss_v2": "True", BASE: "sd_v1"},
+            ["The file claims Stable Diffusion 2 (ss_v2); its tensors say Stable Diffusion 1.5."],
+        ),
+        ("sd15", {"ss_v2": "False"}, []),
+        ("sd2", {"ss_v2": "True"}, []),
+        (
+            "flux2-klein-4b",
+            {BASE: "flux2_klein_9b"},
+            [f"The file claims FLUX.2 klein-9b ({BASE}); its tensors say FLUX.2 klein-4b."],
+        ),
+        (
+            "flux2-klein-9b",
+            {BASE: "flux_2_dev"},
+            [f"The file claims FLUX.2 dev ({BASE}); its tensors say FLUX.2 klein-9b."],
+        ),
+        ("flux2-klein-4b", {BASE: "flux_2_klein_base_4b"}, []),
+        ("flux2-klein-4b", {BASE: "flux2"}, []),
+        (
+            "flux1",
+            {SPEC: "flux-1-schnell/lora"},
+            [f"The file claims FLUX.1 schnell ({SPEC}); its tensors say FLUX.1 dev."],
+        ),
+        ("flux1", {SPEC: "flux-1-kontext-dev/lora"}, []),
+        ("flux1", {SPEC: "flux-1-dev/lora", BASE: "flux1"}, []),
+        (
+            "wan",
+            {BASE: "wan2.1_1.3b"},
+            [f"The file claims Wan 1.3b ({BASE}); its tensors say Wan 14b."],
+        ),
     ],
 )
-def test_claims_are_understood(claim: str, label: str) -> None:
-    shapes = lora(layers_of("mini"), "unet.")
-    found = inspect(header(shapes, {"ss_base_model_version": claim}))
-    assert found.conflicts == (
-        f"The file claims {label} (ss_base_model_version); its tensors say Mini.",
-    )
+def test_each_claim_that_the_tensors_contradict_is_said(
+    model: str, metadata: dict[str, str], sentences: list[str]
+) -> None:
+    found = inspect(header(lora(layers_of(model), "lora_unet_"), metadata))
+    assert list(found.conflicts) == sentences
+
+
+def test_what_the_tensors_leave_open_is_no_conflict() -> None:
+    attention = lora(only(layers_of("flux1"), ATTENTION), "transformer.")
+    assert inspect(header(attention, {SPEC: "flux-1-schnell/lora"})).conflicts == ()
+    assert inspect(header(attention, {SPEC: "hunyuan-video"})).conflicts == ()
 
 
 def test_alpha_is_known_only_where_it_can_be() -> None:
@@ -289,6 +423,29 @@ def test_lycoris_and_dora() -> None:
         assert (found.format, found.architecture, found.unaccounted) == (name, "sd15", ())
         (module,) = found.modules
         assert (module.in_features, module.out_features, module.rank) == (768, 320, rank)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"hada_w1_a": (64, 0), "hada_w1_b": (0, 64), "hada_w2_a": (64, 0), "hada_w2_b": (0, 64)},
+        {"hada_w1_a": (64, 4), "hada_w1_b": (4, 64), "hada_w2_a": (64, 2), "hada_w2_b": (2, 64)},
+        {"hada_w1_a": (4, 64), "hada_w1_b": (4, 64), "hada_w2_a": (4, 64), "hada_w2_b": (4, 64)}
+        | {"hada_t1": (4, 5, 1, 1), "hada_t2": (4, 5, 1, 1)},
+        {"lokr_w1": (8, 8), "lokr_w2_a": (8, 0), "lokr_w2_b": (0, 8)},
+        {"lokr_w1": (8, 8), "lokr_w2_a": (4, 8), "lokr_w2_b": (4, 8), "lokr_t2": (4, 3, 1, 1)},
+        {"lora_down.weight": (4, 64, 3, 3), "lora_up.weight": (64, 4)}
+        | {"lora_mid.weight": (4, 4, 3, 3)},
+        {"lora_down.weight": (0, 64), "lora_up.weight": (64, 0)},
+    ],
+)
+def test_factors_that_cannot_be_multiplied_make_no_whole_layer(parts: Shapes) -> None:
+    """Of rank 0 too: alpha is divided by it."""
+    shapes = {f"lora_unet_mid_block_attentions_0_proj_in.{name}": s for name, s in parts.items()}
+    other = lora({"mid_block.attentions.0.proj_out": (64, 64)}, "lora_unet_")
+    found = inspect(header(shapes | other))
+    assert set(found.unaccounted) == set(shapes)
+    assert len(found.modules) == 1
 
 
 def test_old_diffusers_and_xlabs_spellings() -> None:
@@ -384,6 +541,43 @@ def test_a_files_own_hash_is_a_claim() -> None:
     assert hash_conflicts({"sshs_model_hash": data.upper()}, data) == ()
     assert hash_conflicts({"sshs_model_hash": "cd" * 32}, None) == ()
     assert hash_conflicts({}, data) == ()
+
+
+def test_everything_short_that_a_file_says_of_itself_is_shown() -> None:
+    """The important keys first, the others by name; what is no trainer's is left alone."""
+    metadata = {
+        "format": "pt",
+        "ss_steps": "1600",
+        "ss_optimizer": "torch.optim.adamw.AdamW\n(weight_decay=0.01)",
+        "ss_new_sd_model_hash": "ab" * 32,
+        "ss_bucket_info": json.dumps({"buckets": list(range(200))}),
+        "ss_training_comment": "x" * 400,
+        "modelspec.description": "ink on paper",
+        "modelspec.date": "2026-11-01",
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": "Ink",
+        "ss_noise_offset": "",
+    }
+    found = inspect(header(lora(only(layers_of("mini"), "attn2"), "unet."), metadata)).claims
+    assert list(found) == [
+        "modelspec.title",
+        "ss_training_comment",
+        "modelspec.date",
+        "modelspec.description",
+        "modelspec.implementation",
+        "ss_bucket_info",
+        "ss_new_sd_model_hash",
+        "ss_optimizer",
+        "ss_steps",
+    ]
+    assert found["modelspec.description"] == "ink on paper"
+    assert found["ss_optimizer"] == "torch.optim.adamw.AdamW (weight_decay=0.01)"
+    assert found["ss_bucket_info"] == "(903 characters, too long to show)"
+    assert len(found["ss_training_comment"]) == MAX_TEXT
+    many = {f"ss_{number:04}": "x" for number in range(3000)} | {"modelspec.title": "Ink"}
+    shown = inspect(header(lora(only(layers_of("mini"), "attn2"), "unet."), many)).claims
+    assert list(shown)[:2] == ["modelspec.title", "ss_0000"]
+    assert len(shown) == MAX_CLAIMS
 
 
 def test_trigger_hints() -> None:

@@ -399,6 +399,30 @@ def test_mode_lora_forbids_its_triggers_and_says_they_are_left_out() -> None:
     assert "trigger_left_out" in {notice.code for notice in notices}
 
 
+@pytest.mark.parametrize(
+    ("mode", "prompt", "code"),
+    [
+        (Mode.LORA, "a phrsink rocket", "trigger_forbidden"),
+        (Mode.LORA_WITH_TRIGGER, "phrsink rocket, PhrSink", "trigger_duplicated"),
+    ],
+)
+def test_a_word_that_one_lora_requires_is_required_however_another_spells_it(
+    mode: Mode, prompt: str, code: str
+) -> None:
+    optional = INK.model_copy(
+        update={"slug": "airy", "label": "Airy", "prompt": "PhrSink", "trigger": "optional"}
+    )
+    required = INK.model_copy(update={"prompt": "phrsink"})
+    there = inventory()
+    there = replace(there, loras={**there.loras, "airy": lora_weights(sha256="9" * 64)})
+    request = with_loras("airy", "ink", mode=mode, prompt=prompt)
+    found = resolve(request, Catalog((MINI,), (required, optional)), there, RUNTIME)
+    assert not isinstance(found, RunPlan)
+    (violation,) = found
+    assert violation.code == code
+    assert violation.model_dump()["slug"] == "ink"
+
+
 def test_a_file_that_says_no_alpha_is_named() -> None:
     notices = {notice.code: notice for notice in plan_of(with_loras("ink")).notices}
     assert notices["alpha_unsaid"].field == "loras.ink"

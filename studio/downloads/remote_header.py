@@ -15,7 +15,7 @@ from studio.downloads.plan import RemoteFile
 from studio.downloads.transfer import Judge
 from studio.errors import HeaderError, Offline, SizeWrong, UnexpectedAnswer
 from studio.inspection import LoraInspection, inspect
-from studio.inspection.description import describe
+from studio.inspection.description import describe, unread_alphas
 from studio.inspection.families import LABELS
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.verdict import UNKNOWN
@@ -50,8 +50,7 @@ def describe_remote(settings: Settings, text: str) -> dict[str, Any]:
     notes = [f"Read from the file's first {read:,} bytes; nothing else of it was fetched."]
     if remote.sha256:
         notes.append(f"SHA-256 as {published.site} publishes it; it was not computed.")
-    if any(module.alpha_in_file and module.alpha is None for module in found.modules):
-        notes.append("Its alphas lie among its tensors, which were not fetched.")
+    notes += unread_alphas(found, "were not fetched")
     described = describe(
         text,
         found.disputed(_conflicts(published, found)),

@@ -16,6 +16,7 @@ from studio.engine.deltas import (
     Kronecker,
     Operation,
     Product,
+    Shift,
     rows_of,
     shape_of,
 )
@@ -23,7 +24,7 @@ from studio.engine.dora import Decomposed, ratios
 from studio.engine.gate import Target
 from studio.engine.lora_file import LoraLayer
 from studio.errors import LoraRefused
-from studio.inspection.fit import layer_name
+from studio.inspection.problems import per_input
 from studio.inspection.slot import Rows
 
 _WAY_OUT = "Use another file of this LoRA."
@@ -53,13 +54,12 @@ def build(slug: str, targets: Sequence[Target], dtype: torch.dtype) -> tuple[Bui
     """Everything of a file, in the base's dtype; the base is only looked at.
 
     Raises:
-        LoraRefused: a layer that cannot be applied exactly, weights that are not finite in
-            ``dtype``, or nothing but zeros.
+        LoraRefused: weights that are not finite in ``dtype``, or nothing but zeros.
     """
     made: list[Built] = []
     by_layer: dict[str, list[Target]] = {}
     for target in targets:
-        by_layer.setdefault(layer_name(target.layer.module), []).append(target)
+        by_layer.setdefault(target.layer.module.path, []).append(target)
     for name, group in by_layer.items():
         built = _Layer(slug, group[0].layer, dtype).build(group)
         if not all(bool(torch.isfinite(part).all()) for item in built for part in item.weights):
@@ -110,14 +110,15 @@ class _Layer:
             up = up[:, :, None, None]
         # Parts of a fused layer share one tensor for ``down``.
         first = Factor(self._down(target.base), operation)
-        second = Factor(up.contiguous(), operation.of_points, self._bias(target.rows))
-        return self._made(target, first, second, self._layer.scale)
+        scale = self._layer.scale
+        bias = self._bias(target.rows, scale)
+        second = Factor(up.contiguous(), operation.of_points, bias)
+        return self._made(target, first, second, scale)
 
     def _placed(self, target: Target, delta: Delta, scale: float) -> Built:
-        if "bias" in self._layer.tensors:
-            text = f"{target.name} has a bias beside a {self._layer.module.decomposition} layer."
-            raise LoraRefused(self._slug, (text,), _WAY_OUT)
-        return self._made(target, delta, nn.Identity(), scale)
+        bias = self._bias(target.rows, scale)
+        second = nn.Identity() if bias is None else Shift(bias, Operation.of(target.base))
+        return self._made(target, delta, second, scale)
 
     def _made(self, target: Target, down: nn.Module, up: nn.Module, scale: float) -> Built:
         weights = tuple(part.detach() for module in (down, up) for part in module.parameters())
@@ -152,12 +153,10 @@ class _Layer:
             for name in self._layer.tensors
             if name.startswith("hada_")
         }
-        if "t1" not in parts:
-            for name in ("w1_a", "w2_a"):
-                parts[name] = rows_of(parts[name], target.rows)
-        elif target.rows:
-            text = f"{target.name} is part of a fused layer with a Tucker core."
-            raise LoraRefused(self._slug, (text,), _WAY_OUT)
+        turned = "t1" in parts  # beside a core the outputs come second
+        for name in ("w1_a", "w2_a"):
+            part = rows_of(parts[name].T if turned else parts[name], target.rows)
+            parts[name] = part.T.contiguous() if turned else part
         return Hadamard(parts, shape_of(target.base), Operation.of(target.base))
 
     def _kronecker(self, target: Target) -> Delta:
@@ -187,50 +186,41 @@ class _Layer:
 
     def _decomposed(self, targets: Sequence[Target]) -> list[Built]:
         scale = self._layer.scale
-        magnitude = self._layer.tensors["dora"].float()
-        per_input = self._is_per_input(magnitude)
-        flat = magnitude.flatten()
+        magnitude, name = self._layer.tensors["dora"], self._layer.names["dora"]
+        of_inputs = per_input(self._layer.module, name, tuple(magnitude.shape))
+        assert of_inputs is not None  # read_lora refuses what fits no axis
+        flat = magnitude.float().flatten()
         deltas = [self._delta(target) for target in targets]
         parts = [
-            (target.base, delta, flat if per_input else rows_of(flat, target.rows))
+            (target.base, delta, flat if of_inputs else rows_of(flat, target.rows))
             for target, delta in zip(targets, deltas, strict=True)
         ]
-        found = ratios(flat, per_input, scale, parts)
+        found = ratios(flat, of_inputs, scale, parts)
         return [
             self._placed(
-                target, Decomposed(delta, scale, ratio.cpu(), per_input, target.base), 1.0
+                target, Decomposed(delta, scale, ratio.cpu(), of_inputs, target.base), 1.0
             )
             for target, delta, ratio in zip(targets, deltas, found, strict=True)
         ]
-
-    def _is_per_input(self, magnitude: Tensor) -> bool:
-        """LyCORIS writes (1, in, …) or (out, 1, …); peft (out,), or (1, out, 1, 1)."""
-        module, shape = self._layer.module, tuple(magnitude.shape)
-        per_output = magnitude.numel() == module.out_features and (
-            shape[0] == module.out_features or "lora_magnitude_vector" in self._layer.names["dora"]
-        )
-        if per_output:
-            return False
-        if len(shape) > 1 and shape[0] == 1 and magnitude.numel() == module.in_features:
-            return True
-        text = f"{layer_name(module)} has DoRA magnitudes of shape {shape}, which fit no axis."
-        raise LoraRefused(self._slug, (text,), _WAY_OUT)
 
     def _down(self, base: nn.Module) -> Tensor:
         down = self._part("down")
         wanted = (down.shape[0], *shape_of(base)[1:])
         return down if tuple(down.shape) == wanted else down.reshape(wanted)
 
-    def _bias(self, rows: Rows) -> Tensor | None:
-        """peft scales its bias as the matrices; a ``diff_b`` knows no alpha."""
+    def _bias(self, rows: Rows, scale: float) -> Tensor | None:
+        """The file's bias as it stands before the layer's ``scale`` multiplies it.
+
+        peft scales its own as the matrices; a ``diff_b`` knows no alpha.
+        """
         if "bias" not in self._layer.tensors:
             return None
         bias = rows_of(self._layer.tensors["bias"].float().flatten(), rows)
-        if self._layer.names["bias"].endswith(".diff_b"):
-            if self._layer.scale == 0:
-                text = f"{layer_name(self._layer.module)} has a bias beside an alpha of 0."
-                raise LoraRefused(self._slug, (text,), _WAY_OUT)
-            bias = bias / self._layer.scale
+        plain = self._layer.names["bias"].endswith(".diff_b")
+        wanted = 1.0 if plain else self._layer.scale
+        if wanted != scale:
+            assert scale  # read_lora refuses a diff_b beside an alpha of 0
+            bias = bias * wanted / scale
         return bias.to(self._dtype)
 
     def _part(self, name: str) -> Tensor:

@@ -1,9 +1,10 @@
 """What a LoRA layer adds to a module's output, for decompositions that peft's layer has not.
 
 Each is a module x ↦ ΔW·x without scale, of the kind that peft's LoRA layer takes as its
-``lora_A`` (with an identity as ``lora_B``): it then adds ``ΔW·x`` times the effective scale,
-switches it, and removes it like any other. Formulas from LyCORIS (``lycoris/functional``);
-``matrix`` gives ΔW itself, (out, in) or (out, in, height, width), in float32.
+``lora_A`` (with an identity, or a bias, as ``lora_B``): it then adds ``ΔW·x`` times the
+effective scale, switches it, and removes it like any other. Formulas from LyCORIS
+(``lycoris/functional``); ``matrix`` gives ΔW itself, (out, in) or (out, in, height, width),
+in float32.
 """
 
 from __future__ import annotations
@@ -175,8 +176,9 @@ class Hadamard(Delta):
             core = "rskl,si,ro->oikl"
             first = torch.einsum(core, part["t1"], part["w1_b"], part["w1_a"])
             second = torch.einsum(core, part["t2"], part["w2_b"], part["w2_a"])
-            return first * second
-        product: Tensor = (part["w1_a"] @ part["w1_b"]) * (part["w2_a"] @ part["w2_b"])
+            product = first * second
+        else:
+            product = (part["w1_a"] @ part["w1_b"]) * (part["w2_a"] @ part["w2_b"])
         return product.view(self._shape)
 
 
@@ -226,3 +228,15 @@ class Full(Delta):
 
     def matrix(self) -> Tensor:
         return self.difference.float()
+
+
+class Shift(nn.Module):
+    """Adds a bias (out,) to what a ``Delta`` gives."""
+
+    def __init__(self, bias: Tensor, operation: Operation) -> None:
+        super().__init__()
+        self.bias = _frozen(bias)
+        self._operation = operation
+
+    def forward(self, change: Tensor) -> Tensor:
+        return change + self._operation.by_channel(self.bias)

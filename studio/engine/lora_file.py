@@ -10,17 +10,16 @@ from pathlib import Path
 
 import torch
 
-from studio.engine.adapter_config import check_config
 from studio.errors import HeaderError, LoraRefused, WeightsError
 from studio.inspection import LoraInspection, inspect
-from studio.inspection.fit import layer_name
 from studio.inspection.header import SafetensorsHeader, parse
 from studio.inspection.lora_module import LoraModule
 from studio.inspection.lora_tensors import group
+from studio.inspection.problems import ALPHA_DTYPES, WEIGHT_DTYPES
 
 WAY_OUT = "Use another file of this LoRA."
 
-_DTYPES = {
+_TORCH = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -30,8 +29,7 @@ _DTYPES = {
     "I64": torch.int64,
     "I32": torch.int32,
 }
-_COUNTS = ("I64", "I32")
-"""Some trainers write an alpha so."""
+_DTYPES = {name: _TORCH[name] for name in {*WEIGHT_DTYPES, *ALPHA_DTYPES}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,7 @@ def read_lora(slug: str, path: Path, sha256: str) -> LoraFile:
 
     Raises:
         WeightsError: it cannot be read, or is another file.
-        LoraRefused: it is no LoRA, its scales are unclear, or its header asks for what no
-            plain LoRA is.
+        LoraRefused: it is no LoRA, or one with ``problems``.
     """
     if path.suffix != ".safetensors":
         # Any other name would be pickle, which runs code.
@@ -80,14 +77,14 @@ def read_lora(slug: str, path: Path, sha256: str) -> LoraFile:
         header = parse(bytes(data[: _header_end(data)]), len(data))
     except HeaderError as error:
         raise LoraRefused(slug, (f"It cannot be read: {error}.",), WAY_OUT) from error
-    tensors = _tensors(slug, header, data)
-    alphas = _alphas(slug, tensors)
-    inspection = inspect(header, alphas)
+    tensors = _tensors(header, data)
+    inspection = inspect(header, _alphas(header, tensors))
     if inspection.kind != "lora":
         text = f"It holds no LoRA; it is {inspection.kind}."
         raise LoraRefused(slug, (text,), "Choose the LoRA's own file.")
-    check_config(slug, inspection, header.metadata)
-    return LoraFile(slug, inspection, _layers(slug, inspection, tensors))
+    if inspection.problems:
+        raise LoraRefused(slug, inspection.problems, WAY_OUT)
+    return LoraFile(slug, inspection, _layers(inspection, header, tensors))
 
 
 def _read(slug: str, path: Path, sha256: str) -> bytearray:
@@ -115,15 +112,14 @@ def _header_end(data: bytearray) -> int:
     return min(len(data), 8 + int.from_bytes(data[:8], "little"))
 
 
-def _tensors(slug: str, header: SafetensorsHeader, data: bytearray) -> dict[str, torch.Tensor]:
-    """Views of ``data``; nothing is copied."""
+def _tensors(header: SafetensorsHeader, data: bytearray) -> dict[str, torch.Tensor]:
+    """Views of ``data``; nothing is copied. Other dtypes are left out: no layer has them."""
     start = _header_end(data)
     tensors = {}
     for name, info in header.tensors.items():
         dtype = _DTYPES.get(info.dtype)
-        if dtype is None or (info.dtype in _COUNTS and not name.endswith(".alpha")):
-            text = f"Its tensor {name!r} is {info.dtype}, which no LoRA weights are."
-            raise LoraRefused(slug, (text,), WAY_OUT)
+        if dtype is None:
+            continue
         count = math.prod(info.shape)
         flat = (
             torch.frombuffer(data, dtype=dtype, count=count, offset=start + info.start)
@@ -134,29 +130,30 @@ def _tensors(slug: str, header: SafetensorsHeader, data: bytearray) -> dict[str,
     return tensors
 
 
-def _alphas(slug: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    alphas = {}
-    for name, tensor in tensors.items():
-        if name.endswith(".alpha"):
-            number = float(tensor.item()) if tensor.numel() == 1 else math.nan
-            if not math.isfinite(number):
-                text = f"{name} is no finite number."
-                raise LoraRefused(slug, (text,), WAY_OUT)
-            alphas[name] = number
-    return alphas
+def _alphas(header: SafetensorsHeader, tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """The ``.alpha`` tensors that hold one finite number.
+
+    Others matter only to a layer that is scaled by them: ai-toolkit writes 9999999999, which is
+    infinite in float16, into a LoKr of two whole factors, which has no rank to divide it by.
+    """
+    found = {
+        name: float(tensor.item())
+        for name, tensor in tensors.items()
+        if name.endswith(".alpha")
+        and tensor.numel() == 1
+        and header.tensors[name].dtype in ALPHA_DTYPES
+    }
+    return {name: alpha for name, alpha in found.items() if math.isfinite(alpha)}
 
 
 def _layers(
-    slug: str, inspection: LoraInspection, tensors: Mapping[str, torch.Tensor]
+    inspection: LoraInspection, header: SafetensorsHeader, tensors: Mapping[str, torch.Tensor]
 ) -> dict[str, LoraLayer]:
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    shapes = {name: info.shape for name, info in header.tensors.items()}
     strange = set(inspection.unaccounted)
     groups = [layer for layer in group(shapes)[0] if strange.isdisjoint(layer.tensors.values())]
     layers = {}
     for module, found in zip(inspection.modules, groups, strict=True):
-        if module.scale is None:
-            text = f"The alpha of {layer_name(module)} cannot be read from its header."
-            raise LoraRefused(slug, (text,), WAY_OUT)
         parts = {part: tensors[name] for part, name in found.tensors.items()}
-        layers[layer_name(module)] = LoraLayer(module, parts, found.tensors)
+        layers[module.path] = LoraLayer(module, parts, found.tensors)
     return layers

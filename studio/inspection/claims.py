@@ -32,7 +32,11 @@ SHOWN = (
     "name",
     "version",
 )
-"""The keys that matter to someone who uses the file."""
+"""The keys that matter most to someone who uses the file."""
+PREFIXES = ("modelspec.", "ss_", "sshs_")
+"""Of everything else that is shown: what kohya-ss and the SAI model spec write."""
+MAX_CLAIMS = 120
+"""Keys that are shown, the important ones first; kohya-ss writes some 80."""
 
 MAX_TEXT = 300
 MAX_JSON = 256 * 1024
@@ -40,46 +44,29 @@ MAX_JSON = 256 * 1024
 length."""
 MAX_HINTS = 8
 
-_FAMILIES: tuple[tuple[str, str], ...] = (
-    (r"chroma", "chroma"),
-    (r"flux[._ -]?2", "flux2"),
-    (r"flux", "flux1"),
-    (r"qwen", "qwen"),
-    (r"z[-_ ]?image", "zimage"),
-    (r"sdxl|stable-diffusion-xl|pony|illustrious|noobai", "sdxl"),
-    (r"sd[-_ ]?v?3|stable-diffusion-(?:v)?3", "sd3"),
-    (r"sd[-_ ]?v?2|stable-diffusion-v2", "sd2"),
-    (r"sd[-_ ]?v?1|stable-diffusion-v1", "sd15"),
-    (r"lumina", "lumina2"),
-    (r"wan", "wan"),
-)
-"""``ss_base_model_version`` of kohya-ss, musubi and ai-toolkit, and ``modelspec.architecture``
-(SAI model spec); the first that is found."""
-
 
 def claims(metadata: Mapping[str, str], left_out: Mapping[str, int]) -> dict[str, str]:
-    """The keys of ``SHOWN`` that the file has, each cut to ``MAX_TEXT`` characters."""
+    """What the file says of itself: the keys of ``SHOWN``, each cut to ``MAX_TEXT`` characters;
+    then those with one of ``PREFIXES`` by name, of which a longer text is only measured."""
     said = {key: shorten(metadata[key]) for key in SHOWN if metadata.get(key)}
-    for key, length in left_out.items():
-        if key in SHOWN or key == "ss_tag_frequency":
-            said[key] = f"({length:,} bytes, too long to read)"
-    return said
+    others = {
+        key: f"({len(text):,} characters, too long to show)" if len(text) > MAX_TEXT else text
+        for key, text in metadata.items()
+        if text and key not in SHOWN and key.startswith(PREFIXES)
+    }
+    others |= {
+        key: f"({length:,} bytes, too long to read)"
+        for key, length in left_out.items()
+        if key in SHOWN or key.startswith(PREFIXES)
+    }
+    said |= {key[:MAX_TEXT]: shorten(others[key]) for key in sorted(others)}
+    return dict(list(said.items())[:MAX_CLAIMS])
 
 
 def shorten(text: str) -> str:
     """One line of at most ``MAX_TEXT`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
-
-
-def claimed_architecture(metadata: Mapping[str, str]) -> tuple[str, str] | None:
-    """(key, architecture) of the first claim that names a known family."""
-    for key in ("modelspec.architecture", "ss_base_model_version"):
-        text = metadata.get(key, "").lower()[:MAX_TEXT]
-        for pattern, architecture in _FAMILIES:
-            if re.match(pattern, text):
-                return key, architecture
-    return None
 
 
 def hash_conflicts(metadata: Mapping[str, str], data_sha256: str | None) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def describe_header(
     """The same from a file's first bytes and what somebody else computed.
 
     Args:
-        data: at least the header; alphas that lie in tensors stay unknown.
+        data: at least the header; alphas that lie in tensors stay unknown, as ``notes`` say.
         data_sha256: of all bytes after the header.
 
     Raises:
@@ -52,7 +52,7 @@ def describe_header(
     header = parse(data, size)
     inspection = inspect(header).disputed(hash_conflicts(header.metadata, data_sha256))
     known = data_sha256 is not None and not is_empty_hash(data_sha256)
-    return describe(
+    described = describe(
         name,
         inspection,
         size=size,
@@ -60,3 +60,15 @@ def describe_header(
         autov3=data_sha256[:12] if known and data_sha256 else None,
         sha256_from="browser" if sha256 else None,
     )
+    return described | {"notes": list(unread_alphas(inspection, "your browser does not send"))}
+
+
+def unread_alphas(inspection: LoraInspection, why: str) -> tuple[str, ...]:
+    """That alphas are unknown because the tensors that hold them were not read.
+
+    Args:
+        why: the end of "its tensors, which …".
+    """
+    if any(module.alpha_in_file and module.alpha is None for module in inspection.modules):
+        return (f"Its alphas lie among its tensors, which {why}.",)
+    return ()

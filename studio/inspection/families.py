@@ -27,6 +27,7 @@ UNETS = frozenset({"mini", "sd15", "sd2", "sdxl", "sdxl-refiner"})
 UNDECIDABLE: dict[tuple[str, str | None], tuple[str, ...]] = {
     ("sdxl", None): ("SDXL, Pony or Illustrious: not decidable, they share every layer.",),
     ("flux1", None): ("FLUX.1 dev, schnell or Kontext: not decidable from this file.",),
+    ("flux1", "dev"): ("FLUX.1 dev or Kontext: not decidable from this file.",),
     ("flux2", "klein-4b"): ("Klein 4B, base or distilled: not decidable from this file.",),
     ("flux2", "klein-9b"): ("Klein 9B, base or distilled: not decidable from this file.",),
     ("qwen", None): ("Qwen-Image or Qwen-Image-Edit: not decidable from this file.",),

@@ -5,6 +5,7 @@ engine with it from the modules in memory, so the two cannot disagree.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,9 +43,12 @@ class Fit:
         placements: every layer that fits, in the file's order.
         missing: ``component.module`` of layers in the file that the base does not have.
         mismatched: layers that both have, in different widths.
-        unplaced: ``component.module`` of missing and mismatched layers, and the tensors that
-            belong to no layer: what a waiver has to name.
-        doubled: base modules that more than one layer of the file claims.
+        norms: ``component.module`` of the norms that the file changes, which have no place: a
+            LoRA's layers go around linear and convolution layers.
+        unplaced: ``component.module`` of missing and mismatched layers and of norms, and the
+            tensors that belong to no layer: what a waiver has to name.
+        doubled: base modules that more than one layer of the file claims, and layers that the
+            file has twice under one ``path``.
         unaccounted: tensors of the file that belong to no layer.
         foreign: whether the tensors say that the file was made for another family: of such a
             one layers may fit by their names and widths alone.
@@ -54,6 +58,7 @@ class Fit:
     placements: tuple[Placement, ...]
     missing: tuple[str, ...]
     mismatched: tuple[Mismatch, ...]
+    norms: tuple[str, ...]
     unplaced: frozenset[str]
     doubled: tuple[str, ...]
     unaccounted: tuple[str, ...]
@@ -89,25 +94,29 @@ def check_fit(
         architecture: the base's, to be held against the verdict on the file; None is not.
     """
     places = {component: Places.of(tensors) for component, tensors in shapes.items()}
-    found = _Found()
+    named = Counter(module.path for module in inspection.modules)
+    found = _Found(doubled=[path for path, times in named.items() if times > 1])
     for module in inspection.modules:
         component = component_of(module.component, places)
         known = places.get(component)
         slots = known.find(module.name) if known else ()
-        if known is None or not slots:
+        if module.decomposition == "norm":
+            found.norms.append(module.path)
+        elif known is None or not slots:
             found.missing.append((component, module))
         elif not _same(module, slots, known.shapes):
             found.mismatched.append((component, module, *_whole(slots, known.shapes)))
         else:
             found.place(component, module, slots)
-    missing = tuple(layer_name(module) for _, module in found.missing)
-    wrong = (layer_name(clash[1]) for clash in found.mismatched)
+    missing = tuple(module.path for _, module in found.missing)
+    wrong = (clash[1].path for clash in found.mismatched)
     return Fit(
         placements=tuple(found.placements),
         missing=missing,
         mismatched=tuple(_mismatch(*item) for item in found.mismatched),
-        unplaced=frozenset((*missing, *wrong, *inspection.unaccounted)),
-        doubled=tuple(found.doubled),
+        norms=tuple(found.norms),
+        unplaced=frozenset((*missing, *wrong, *found.norms, *inspection.unaccounted)),
+        doubled=tuple(dict.fromkeys(found.doubled)),
         unaccounted=inspection.unaccounted,
         foreign=_foreign(inspection, architecture),
         evidence=(
@@ -130,11 +139,6 @@ def _foreign_evidence(
     return (f"Such layers are not of {LABELS[architecture]}, which {base} is.",)
 
 
-def layer_name(module: LoraModule) -> str:
-    """A layer of a file as waivers and placements name it."""
-    return f"{module.component}.{module.name}"
-
-
 _Clash = tuple[str, LoraModule, str, tuple[int, ...]]
 
 
@@ -143,6 +147,7 @@ class _Found:
     placements: list[Placement] = field(default_factory=list)
     missing: list[tuple[str, LoraModule]] = field(default_factory=list)
     mismatched: list[_Clash] = field(default_factory=list)
+    norms: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     taken: set[tuple[str, str]] = field(default_factory=set)
 
@@ -152,7 +157,7 @@ class _Found:
         self.doubled.extend(sorted(f"{part}.{name}" for part, name in twice))
         if not twice:
             self.taken |= wanted
-            self.placements.append(Placement(layer_name(module), component, slots))
+            self.placements.append(Placement(module.path, component, slots))
 
 
 def _whole(slots: tuple[Slot, ...], shapes: Shapes) -> tuple[str, tuple[int, ...]]:
@@ -199,8 +204,14 @@ def _evidence(
         names = _some([module.name for module in there])
         do_not = "does not" if len(there) == 1 else "do not"
         sentences.append(f"{_layers(len(there))} of the file {do_not} exist in {base}: {names}.")
+    if found.norms:
+        what = "a norm" if len(found.norms) == 1 else f"{len(found.norms)} norms"
+        only = "only linear and convolution layers can be changed here"
+        sentences.append(f"The file changes {what}, and {only}: {_some(found.norms)}.")
     if found.doubled:
-        sentences.append(f"The file changes one layer twice: {_some(found.doubled)}.")
+        sentences.append(
+            f"The file changes one layer twice: {_some(tuple(dict.fromkeys(found.doubled)))}."
+        )
     if inspection.unaccounted:
         names = _some(inspection.unaccounted)
         sentences.append(f"Tensors of the file belong to no whole layer: {names}.")

@@ -9,14 +9,17 @@ from pydantic import Field
 
 from studio.contract import Contract
 from studio.inspection.alphas import Pair, with_alphas
-from studio.inspection.claims import claimed_architecture, claims, trigger_hints
+from studio.inspection.claimed import conflicts, unproven
+from studio.inspection.claims import claims, trigger_hints
 from studio.inspection.families import LABELS, UNDECIDABLE, UNETS
 from studio.inspection.fingerprints import RULES, TEXT_RULES
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.kinds import Kind, kind_of
 from studio.inspection.lora_module import LoraModule, measure
 from studio.inspection.lora_tensors import DENOISER, Layer, group
+from studio.inspection.problems import problems
 from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
+from studio.inspection.words import listed
 
 __all__ = ["LoraInspection", "LoraModule", "inspect"]
 
@@ -38,6 +41,7 @@ class LoraInspection(Contract):
             ``architecture`` is ``unknown``, or by far the commonest of them.
         claims: what the file's own metadata says (``ss_*``, ``modelspec.*``).
         conflicts: sentences where a claim contradicts the tensors.
+        problems: sentences that say why no base can take the LoRA; empty when one can.
         components: component → number of layers the file changes there.
         alphas: the distinct known values, ascending.
         unaccounted: tensors that belong to no module of ``modules``, and no alpha.
@@ -51,6 +55,7 @@ class LoraInspection(Contract):
     candidates: tuple[str, ...] = ()
     claims: dict[str, str]
     conflicts: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     components: dict[str, int]
     modules: tuple[LoraModule, ...] = Field(repr=False)
     ranks: tuple[int, ...]
@@ -71,7 +76,7 @@ def inspect(
 
     Args:
         alphas: values of the file's ``.alpha`` tensors by tensor name, where a caller has
-            read them; without them those alphas stay None.
+            read them (those that are one finite number); without them those alphas stay None.
     """
     shapes = {name: info.shape for name, info in header.tensors.items()}
     layers, strays = group(shapes)
@@ -81,12 +86,14 @@ def inspect(
         return _other(header, kind_of(shapes))
     broken = [name for layer, module in measured if not module for name in layer.tensors.values()]
     verdict = _judge_lora(modules)
-    named = [(layer, _settled(layer, module, verdict)) for layer, module in modules]
+    named = [(layer, _settled(module, verdict)) for layer, module in modules]
     known = with_alphas(named, header.metadata, alphas or {})
+    style = _format(modules)
+    pairs = [(layer, module) for (layer, _), module in zip(named, known, strict=True)]
     evidence = (
         verdict.sentence,
         *_undecided(verdict, header.metadata),
-        *_text_encoder_evidence(modules),
+        *_text_encoder_evidence(named),
         *UNDECIDABLE.get((verdict.architecture, verdict.variant), ()),
         *_style_evidence([layer for layer, _ in modules]),
     )
@@ -94,11 +101,14 @@ def inspect(
         kind="lora",
         architecture=verdict.architecture,
         variant=verdict.variant,
-        format=_format(modules),
+        format=style,
         evidence=evidence,
         claims=claims(header.metadata, header.left_out),
         candidates=verdict.open_to,
-        conflicts=_conflicts(verdict.architecture, verdict.open_to, header.metadata),
+        conflicts=conflicts(
+            verdict.architecture, verdict.variant, verdict.open_to, header.metadata
+        ),
+        problems=problems(header, pairs, style, alphas),
         components=dict(Counter(module.component for module in known)),
         modules=tuple(known),
         ranks=tuple(sorted({m.rank for m in known if m.rank is not None})),
@@ -118,34 +128,34 @@ def _judge_lora(modules: Sequence[Pair]) -> Verdict:
 
 
 def _undecided(verdict: Verdict, metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """What the layers leave open, and which of it the file claims to be.
-
-    A claim never decides: ai-toolkit writes ``sd_1.5`` for whatever it was not told.
-    """
+    """What the layers leave open, and which of it the file claims to be."""
     if not verdict.open_to:
         return ()
-    choices = _listed([LABELS[name] for name in verdict.open_to])
+    choices = listed([LABELS[name] for name in verdict.open_to])
     sentence = f"{choices}: which one is not decidable from this file."
-    claim = claimed_architecture(metadata)
-    if claim is None or claim[1] not in verdict.open_to:
-        return (sentence,)
-    return (sentence, f"The file claims {LABELS[claim[1]]} ({claim[0]}); nothing proves it.")
+    return (sentence, *unproven(verdict.open_to, metadata))
 
 
 def _measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
         Measure(_flat(module.name), module.in_features, module.out_features)
         for _, module in modules
-        if not module.component.startswith("text_encoder")
+        if not module.component.startswith("text_encoder") and module.decomposition != "norm"
     ]
 
 
 def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
-        Measure(_flat(layer.prefix + module.name), module.in_features, module.out_features)
+        Measure(_flat(_encoder(layer) + module.name), module.in_features, module.out_features)
         for layer, module in modules
-        if module.component.startswith("text_encoder")
+        if module.component.startswith("text_encoder") and module.decomposition != "norm"
     ]
+
+
+def _encoder(layer: Layer) -> str:
+    """How the rules know which text encoder it is: by kohya's prefix, which says more than its
+    number, or by diffusers' name; a bare name says neither."""
+    return layer.prefix if layer.style in ("kohya", "bare") else f"{layer.component}."
 
 
 def _flat(name: str) -> str:
@@ -153,7 +163,7 @@ def _flat(name: str) -> str:
     return name.replace(".processor.to_", ".to_").replace(".", "_")
 
 
-def _settled(layer: Layer, module: LoraModule, verdict: Verdict) -> LoraModule:
+def _settled(module: LoraModule, verdict: Verdict) -> LoraModule:
     """The module with its component's name in the family's pipeline."""
     component = module.component
     families = verdict.families
@@ -161,8 +171,8 @@ def _settled(layer: Layer, module: LoraModule, verdict: Verdict) -> LoraModule:
         component = "unet"
     elif component == DENOISER and families and not families & UNETS:
         component = "transformer"
-    elif verdict.architecture == "flux1" and layer.prefix == "lora_te3_":
-        component = "text_encoder_2"  # kohya numbers T5 as SD3 does; Flux's pipeline has two
+    elif verdict.architecture == "flux1" and component == "text_encoder_3":
+        component = "text_encoder_2"  # others number T5 as SD3 does; Flux's pipeline has two
     if component == module.component:
         return module
     return module.model_copy(update={"component": component})
@@ -184,7 +194,7 @@ def _style_evidence(layers: Sequence[Layer]) -> tuple[str, ...]:
     styles = sorted({layer.style for layer in layers})
     if len(styles) < 2:
         return ()
-    return (f"It mixes the spellings of {_listed(styles)}.",)
+    return (f"It mixes the spellings of {listed(styles)}.",)
 
 
 def _text_encoder_evidence(modules: Sequence[Pair]) -> tuple[str, ...]:
@@ -196,28 +206,13 @@ def _text_encoder_evidence(modules: Sequence[Pair]) -> tuple[str, ...]:
         wide = sorted({m.in_features for _, m in modules if _reads_hidden(m, component)})
         if wide:
             name = component.replace("_", " ").capitalize()
-            sentences.append(f"{name} is {_listed(wide)} wide.")
+            sentences.append(f"{name} is {listed(wide)} wide.")
     return tuple(sentences)
 
 
 def _reads_hidden(module: LoraModule, component: str) -> bool:
-    return module.component == component and bool(re.search(r"_proj$|fc1$", module.name))
-
-
-def _conflicts(
-    architecture: str, open_to: Sequence[str], metadata: Mapping[str, str]
-) -> tuple[str, ...]:
-    claim = claimed_architecture(metadata)
-    if claim is None or claim[1] == architecture or claim[1] in open_to:
-        return ()
-    if architecture == UNKNOWN and not open_to:
-        return ()
-    found = (
-        LABELS[architecture]
-        if architecture != UNKNOWN
-        else _listed([LABELS[name] for name in open_to], "or")
-    )
-    return (f"The file claims {LABELS[claim[1]]} ({claim[0]}); its tensors say {found}.",)
+    hidden = r"_proj$|fc1$|SelfAttention[._][qkv]$"
+    return module.component == component and bool(re.search(hidden, module.name))
 
 
 def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
@@ -229,7 +224,7 @@ def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
         evidence=kind.evidence,
         claims=claims(header.metadata, header.left_out),
         candidates=kind.open_to,
-        conflicts=_conflicts(kind.architecture, kind.open_to, header.metadata),
+        conflicts=conflicts(kind.architecture, kind.variant, kind.open_to, header.metadata),
         components={},
         modules=(),
         ranks=(),
@@ -242,11 +237,3 @@ def _other(header: SafetensorsHeader, kind: Kind) -> LoraInspection:
 
 def _dtypes(header: SafetensorsHeader) -> tuple[str, ...]:
     return tuple(sorted({info.dtype for info in header.tensors.values()}))
-
-
-def _listed(items: Sequence[object], word: str = "and") -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    texts = [str(item) for item in items]
-    if len(texts) < 2:
-        return "".join(texts)
-    return f"{', '.join(texts[:-1])} {word} {texts[-1]}"

@@ -24,9 +24,11 @@ class LoraModule(Contract):
         in_features, out_features: widths; for convolutions the channel counts. LyCORIS
             folds a convolution's kernel into ``in_features``.
         kernel: kernel height and width, (1, 1) for a linear layer.
-        decomposition: ``lora``, ``loha``, ``lokr`` or ``full``.
+        decomposition: ``lora``, ``loha``, ``lokr`` or ``full``; or ``norm``, a difference of the
+            vector that a norm has for a weight.
         rslora: scaled by alpha / sqrt(rank) instead of alpha / rank (peft's ``use_rslora``).
         dora: has a magnitude vector too.
+        bias: changes the layer's bias too.
     """
 
     component: str
@@ -40,6 +42,12 @@ class LoraModule(Contract):
     decomposition: str = "lora"
     rslora: bool = False
     dora: bool = False
+    bias: bool = False
+
+    @property
+    def path(self) -> str:
+        """A layer of a file as waivers, placements and sentences name it."""
+        return f"{self.component}.{self.name}"
 
     @property
     def scale(self) -> float | None:
@@ -58,10 +66,12 @@ def measure(layer: Layer) -> LoraModule | None:
         ("lora", _lora(shapes)),
         ("loha", _loha(shapes)),
         ("lokr", _lokr(shapes)),
-        ("full", _full(shapes)),
+        ("norm" if len(shapes.get("diff", ())) == 1 else "full", _full(shapes)),
     ):
         if measured is not None:
             rank, inputs, outputs, kernel = measured
+            if "bias" in shapes and prod(shapes["bias"]) != outputs:
+                return None
             return LoraModule(
                 component=layer.component,
                 name=layer.name,
@@ -72,6 +82,7 @@ def measure(layer: Layer) -> LoraModule | None:
                 kernel=kernel,
                 decomposition=kind,
                 dora="dora" in shapes,
+                bias="bias" in shapes,
             )
     return None
 
@@ -96,24 +107,25 @@ def _lora(shapes: Mapping[str, Shape]) -> Measured | None:
         return None
     inputs, _, kernel = widths(down)
     if mid is not None:
-        if len(mid) != 4 or mid[:2] != (down[0], down[0]):
+        if len(mid) != 4 or mid[:2] != (down[0], down[0]) or kernel != (1, 1):
             return None
         kernel = (mid[2], mid[3])
     return down[0], inputs, up[0], kernel
 
 
 def _loha(shapes: Mapping[str, Shape]) -> Measured | None:
-    parts = [shapes.get(f"hada_{part}", ()) for part in ("w1_a", "w1_b", "w2_a", "w2_b")]
-    if any(len(part) != 2 for part in parts) or _extra(shapes, (f"hada_{part}" for part in HADA)):
+    left, right = shapes.get("hada_w1_a", ()), shapes.get("hada_w1_b", ())
+    twins = shapes.get("hada_w2_a"), shapes.get("hada_w2_b")
+    if _extra(shapes, (f"hada_{part}" for part in HADA)) or twins != (left, right):
         return None
-    (out_1, rank), (rank_b, in_1) = parts[0], parts[1]
+    if len(left) != 2 or len(right) != 2 or 0 in left:
+        return None
     if "hada_t1" in shapes or "hada_t2" in shapes:
         core = shapes.get("hada_t1", ())
-        if len(core) != 4 or shapes.get("hada_t2") != core:
+        if len(core) != 4 or shapes.get("hada_t2") != core or core[:2] != (left[0], right[0]):
             return None
-        rank, out_1 = parts[0]
-        return rank, in_1, out_1, (core[2], core[3])
-    return (rank, in_1, out_1, (1, 1)) if rank == rank_b else None
+        return left[0], right[1], left[1], (core[2], core[3])
+    return (left[1], right[1], left[0], (1, 1)) if left[1] == right[0] else None
 
 
 def _lokr(shapes: Mapping[str, Shape]) -> Measured | None:
@@ -131,11 +143,12 @@ def _factor(shapes: Mapping[str, Shape], which: str) -> Measured | None:
         inputs, outputs, kernel = widths(whole)
         return (None, inputs, outputs, kernel) if len(whole) in (2, 4) else None
     left, right = shapes.get(f"lokr_{which}_a", ()), shapes.get(f"lokr_{which}_b", ())
-    if len(left) != 2 or len(right) != 2:
+    if len(left) != 2 or len(right) != 2 or 0 in left:
         return None
     core = shapes.get("lokr_t2") if which == "w2" else None
     if core is not None:
-        return (left[0], right[1], left[1], (core[2], core[3])) if len(core) == 4 else None
+        whole_core = len(core) == 4 and core[:2] == (left[0], right[0])
+        return (left[0], right[1], left[1], (core[2], core[3])) if whole_core else None
     return (right[0], right[1], left[0], (1, 1)) if left[1] == right[0] else None
 
 

@@ -3,12 +3,12 @@
 Spellings: kohya-ss sd-scripts (``lora_unet_…lora_down``), diffusers and peft (``unet.…lora_A``,
 ``…lora.down``, ``…lora_linear_layer.down``, ``…processor.to_q_lora.down``), ai-toolkit and
 ComfyUI (``diffusion_model.…``), XLabs (``…processor.qkv_lora1.down``), LyCORIS (``hada_*``,
-``lokr_*``, ``diff``).
+``lokr_*``, ``diff``; ``w_norm`` and ``b_norm`` of norms).
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 DENOISER = "denoiser"
 """The component of a layer until the architecture says ``unet`` or ``transformer``."""
@@ -35,20 +35,21 @@ PREFIXES: tuple[Prefix, ...] = (
     _prefix(r"lora_te2_", "text_encoder_2", "kohya"),
     _prefix(r"lora_te3_", "text_encoder_3", "kohya"),
     _prefix(r"lycoris_", DENOISER, "kohya"),
-    _prefix(r"(?:base_model\.model\.)?(?:model\.)?diffusion_model\.", DENOISER, "comfyui"),
-    _prefix(r"text_encoders\.clip_l\.transformer\.", "text_encoder", "comfyui"),
-    _prefix(r"text_encoders\.clip_g\.transformer\.", "text_encoder_2", "comfyui"),
+    _prefix(r"(?:model\.)?diffusion_model\.", DENOISER, "comfyui"),
+    _prefix(r"(?:text_encoders\.)?clip_l\.transformer\.", "text_encoder", "comfyui"),
+    _prefix(r"(?:text_encoders\.)?clip_g\.transformer\.", "text_encoder_2", "comfyui"),
+    _prefix(r"(?:text_encoders\.)?t5xxl\.transformer\.", "text_encoder_3", "comfyui"),
     _prefix(r"text_encoder\.", "text_encoder", "diffusers"),
     _prefix(r"text_encoder_2\.", "text_encoder_2", "diffusers"),
     _prefix(r"text_encoder_3\.", "text_encoder_3", "diffusers"),
     _prefix(r"unet\.", "unet", "diffusers"),
     _prefix(r"transformer\.", "transformer", "diffusers"),
-    _prefix(r"base_model\.model\.(?=(?:text_model\.)?encoder\.layers\.)", "text_encoder", "peft"),
-    _prefix(r"base_model\.model\.", DENOISER, "peft"),
     _prefix(r"(?=(?:text_model\.)?encoder\.layers\.)", "text_encoder", "bare"),
     _prefix(r"", DENOISER, "bare"),
 )
 """First match wins; the last one always does."""
+_WRAPPED = "base_model.model."
+"""peft's own name for what it wraps, before whatever that is called inside."""
 
 _ADAPTER = r"(?:\.(?!weight\Z|bias\Z)\w+)?"
 HADA = ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
@@ -61,10 +62,10 @@ _PARTS: Mapping[str, str] = {
     r"|\.lora(?:_linear_layer)?\.up\.weight"
     r"|(?:(?<=_lora)|(?<=_lora\d))\.up\.weight",
     "mid": r"\.lora_mid\.weight",
-    "bias": rf"\.lora_B{_ADAPTER}\.bias|\.diff_b",
+    "bias": rf"\.lora_B{_ADAPTER}\.bias|\.diff_b|\.b_norm",
     "alpha": r"\.alpha",
     "dora": r"\.dora_scale|\.lora_magnitude_vector(?:\.\w+){0,2}",
-    "diff": r"\.diff",
+    "diff": r"\.diff|\.w_norm",
     **{f"hada_{part}": rf"\.hada_{part}" for part in HADA},
     **{f"lokr_{part}": rf"\.lokr_{part}" for part in LOKR},
 }
@@ -123,8 +124,10 @@ def split_part(tensor: str) -> tuple[str | None, str]:
 
 def split_prefix(stem: str) -> tuple[Prefix, str]:
     """The habit a name begins with, and the rest of the name."""
+    inside = stem.removeprefix(_WRAPPED)
     for prefix in PREFIXES:
-        match = prefix.pattern.match(stem)
-        if match and match.end() < len(stem):
-            return prefix, stem[match.end() :]
+        match = prefix.pattern.match(inside)
+        if match and match.end() < len(inside):
+            bare = prefix.style == "bare" and inside != stem
+            return replace(prefix, style="peft") if bare else prefix, inside[match.end() :]
     return PREFIXES[-1], stem

@@ -26,7 +26,9 @@ _KLEIN = ((3072, "klein-4b"), (4096, "klein-9b"), (6144, "dev"))
 _FLUX1_ALIKE = ("flux1", "chroma", "hunyuanvideo")
 """They have the same blocks; FLUX.1, by far the commonest, is taken and the others are named."""
 _FLUX2_HIDDEN = (3072, 4096, 6144)
-_GUIDANCE_SAYS = "It changes the guidance input, which FLUX.1 dev has and schnell has not."
+_GUIDANCE_SAYS = (
+    "It changes the guidance input, which FLUX.1 dev and Kontext have and schnell has not."
+)
 _DEV = ((256, "dev"), (3072, "dev"))
 _MODULATION_SAYS = "Blocks of 3072 features have their own modulation, as in FLUX.1."
 

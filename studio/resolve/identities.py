@@ -135,7 +135,8 @@ def _check_hash(
 def _check_file(
     draft: Draft, choice: LoraChoice, preset: LoraPreset, weights: LoraWeights
 ) -> Iterator[Violation]:
-    """The file is a LoRA that fits the base, wholly or as far as the user consents."""
+    """The file is a LoRA without problems that fits the base, wholly or as far as the user
+    consents."""
     if weights.inspection.kind != "lora":
         yield WeightsUnusable(
             field=f"loras.{preset.slug}",
@@ -145,6 +146,14 @@ def _check_file(
             remedy="Put the LoRA's file there, or correct the preset's path.",
         )
         return
+    if weights.inspection.problems:
+        yield WeightsUnusable(
+            field=f"loras.{preset.slug}",
+            slug=preset.slug,
+            label=preset.label,
+            reason=" ".join(weights.inspection.problems[:SENTENCES]),
+            remedy="Use another file of this LoRA, one whose layers hold everything it needs.",
+        )
     fit = draft.fits.get(preset.slug)
     if fit is None or fit.fits or (choice.allow_partial and _waivable(fit)):
         return
@@ -162,7 +171,8 @@ def _misfit(draft: Draft, preset: LoraPreset, weights: LoraWeights, fit: Fit) ->
         base=draft.model.label,
         base_architecture=draft.traits.label,
         evidence=evidence,
-        reasons=" ".join(evidence[:SENTENCES]),
+        # What decided the family, then why it does not fit; not how wide its other parts are.
+        reasons=" ".join((*evidence[:1], *fit.evidence)[:SENTENCES]),
         matched=matched,
         unplaced=tuple(sorted(fit.unplaced)),
         waivable=waivable,

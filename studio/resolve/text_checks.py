@@ -83,14 +83,19 @@ def check_triggers(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
             yield _forbidden(draft, phrase, slug)
         return
     counts = Counter(found.phrase for found in find_phrases(prompt, draft.chosen_triggers()))
-    required = {item.phrase for item in draft.chosen_triggers(TriggerRule.REQUIRED)}
+    # Merged without regard to case: the spelling may be that of a LoRA which does not require it.
+    required = {
+        item.phrase.lower(): item.slugs[0] for item in draft.chosen_triggers(TriggerRule.REQUIRED)
+    }
     for wanted in draft.chosen_triggers():
-        times, slug = counts[wanted.phrase], wanted.slugs[0]
-        if mode is Mode.LORA and times and wanted.phrase in required:
-            yield _forbidden(draft, wanted.phrase, slug)
-        if mode.takes_trigger_words and times > 1 and wanted.phrase in required:
+        times, whose = counts[wanted.phrase], required.get(wanted.phrase.lower())
+        if whose is None:
+            continue
+        if mode is Mode.LORA and times:
+            yield _forbidden(draft, wanted.phrase, whose)
+        if mode.takes_trigger_words and times > 1:
             yield TriggerDuplicated(
-                phrase=wanted.phrase, slug=slug, label=draft.label_of(slug), times=times
+                phrase=wanted.phrase, slug=whose, label=draft.label_of(whose), times=times
             )
     if mode.takes_trigger_words:
         yield from _check_reach(draft)

@@ -1,6 +1,6 @@
 """The verdict on a weight file as markup: identity, evidence, claims beside it, conflicts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.inspection.families import LABELS
@@ -10,6 +10,9 @@ from studio.ui.html import EMPTY, Html, div, join, span, tag
 
 UNREAD = 8
 """Tensors that belong to no layer, named; the rest is counted."""
+KINDS = {"loha": "LoHa", "lokr": "LoKr", "full": "full difference", "norm": "norm"}
+LISTED = 1000
+"""Layers that are listed; the rest is counted. The largest LoRAs have some 1,100."""
 
 
 def card(description: Mapping[str, Any], title: str | None = None) -> Html:
@@ -18,9 +21,10 @@ def card(description: Mapping[str, Any], title: str | None = None) -> Html:
     return tag(
         "section",
         tag("header", tag("h3", name), span("ls-key", verdict(description))),
-        _conflicts(description["conflicts"]),
+        _conflicts([*description["problems"], *description["conflicts"]]),
         _evidence([*description["evidence"], *description.get("notes", ())]),
         _rows(_file_rows(description)),
+        _layers(description["modules"]),
         _claims(description),
         class_="ls-card ls-inspection",
         aria_label=f"What {name} is",
@@ -97,6 +101,41 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:UNREAD]) + (f" and {more} more" if more > 0 else "")
 
 
+def _layers(modules: Sequence[Mapping[str, Any]]) -> Html:
+    """Every layer that the file changes, folded away."""
+    if not modules:
+        return EMPTY
+    rows = [(f"{each['component']}.{each['name']}", _layer(each)) for each in modules[:LISTED]]
+    more = len(modules) - LISTED
+    return tag(
+        "details",
+        tag(
+            "summary",
+            "The layer it changes" if len(modules) == 1 else f"Its {len(modules)} layers",
+        ),
+        _rows(rows),
+        tag("p", f"and {more} more") if more > 0 else EMPTY,
+        class_="ls-json ls-layers",
+    )
+
+
+def _layer(module: Mapping[str, Any]) -> str:
+    """``768 → 320 · rank 8 · alpha 4``; what is plain is left out."""
+    alpha = "alpha not read" if module["alpha"] is None else f"alpha {module['alpha']:g}"
+    height, width = module["kernel"]
+    said = [
+        f"{module['in_features']} → {module['out_features']}",
+        "" if (height, width) == (1, 1) else f"{height}×{width}",
+        "" if module["decomposition"] == "lora" else KINDS[module["decomposition"]],
+        "" if module["rank"] is None else f"rank {module['rank']}",
+        alpha if module["alpha_in_file"] else "no alpha",
+        "rank-stabilised" if module["rslora"] else "",
+        "DoRA" if module["dora"] else "",
+        "bias" if module["bias"] else "",
+    ]
+    return " · ".join(part for part in said if part)
+
+
 def _claims(description: Mapping[str, Any]) -> Html:
     claims = dict(description["claims"])
     if description.get("publisher_says"):
@@ -106,12 +145,12 @@ def _claims(description: Mapping[str, Any]) -> Html:
     return tag(
         "details",
         tag("summary", "What the file says of itself; claims, not evidence"),
-        _rows(list(claims.items())),
+        _rows(tuple(claims.items())),
         class_="ls-json",
     )
 
 
-def _rows(rows: list[tuple[str, object]]) -> Html:
+def _rows(rows: Sequence[tuple[str, object]]) -> Html:
     return tag(
         "dl",
         *(

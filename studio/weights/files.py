@@ -5,7 +5,7 @@ import stat
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,7 +23,7 @@ BLOCK = 1024 * 1024
 Progress = Callable[[int, int], None]
 """(bytes done, bytes in all), after each block."""
 
-_SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e"}
+_SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _alphas(stream: BinaryIO, header: SafetensorsHeader) -> Mapping[str, float]:
     """The ``.alpha`` tensors that hold one finite number."""
     alphas = {}
     for name, info in header.tensors.items():
-        if name.endswith(".alpha") and info.shape in ((), (1,)):
+        if name.endswith(".alpha") and prod(info.shape) == 1:
             stream.seek(header.size + info.start)
             value = _scalar(info.dtype, stream.read(info.end - info.start))
             if value is not None and isfinite(value):

@@ -13,14 +13,12 @@ from torch.nn import functional
 
 from studio.engine import injected
 from studio.engine.building import Built, build
-from studio.engine.components import components_of
 from studio.engine.deltas import Factor, Operation
 from studio.engine.dora import Decomposed
 from studio.engine.gate import fit_to_base
 from studio.engine.injected import lora_layers
 from studio.engine.tiny import build_tiny
 from studio.engine.wrapping import enter, wrapped
-from studio.errors import LoraRefused
 from tests.engine.applying import NAME, apply, read
 
 Tensors = dict[str, Tensor]
@@ -130,6 +128,13 @@ def lokr_whole(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, 
     return tensors, weight + torch.kron(first, second)
 
 
+def lokr_full_rank(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, Tensor]:
+    """ai-toolkit's ``lokr_full_rank``: its alpha of 9999999999 is infinite in float16."""
+    tensors, changed = lokr_whole(stem, weight, g)
+    tensors[f"{stem}.alpha"] = torch.tensor(9999999999.0).half()
+    return tensors, changed
+
+
 def full(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, Tensor]:
     delta = draw(g, *weight.shape)
     return {f"{stem}.diff": delta}, weight + delta
@@ -164,8 +169,8 @@ def dora_of_loha(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors
 
 
 WRITERS = (
-    lora, tucker, loha, loha_tucker, lokr, lokr_whole, full, dora_per_input, dora_per_output,
-    dora_of_loha,
+    lora, tucker, loha, loha_tucker, lokr, lokr_whole, lokr_full_rank, full, dora_per_input,
+    dora_per_output, dora_of_loha,
 )  # fmt: skip
 
 
@@ -283,36 +288,77 @@ def test_each_part_of_a_fused_layer_has_its_rows(write: Writer, tmp_path: Path) 
             torch.testing.assert_close(one, other, rtol=2e-4, atol=2e-4)
 
 
-def test_a_bias_beside_the_matrices(tmp_path: Path) -> None:
-    """``diff_b`` is scaled by the strength alone, peft's ``lora_B.bias`` by alpha too."""
+@pytest.mark.parametrize("write", [lora, tucker, loha, lokr, full, dora_per_output])
+@pytest.mark.parametrize("name", ["conv_in", "time_embedding.linear_1"])
+def test_a_bias_beside_the_weight(write: Writer, name: str, tmp_path: Path) -> None:
+    """``diff_b``, which LyCORIS and ComfyUI write, is scaled by the strength alone."""
     pipeline = build_tiny("StableDiffusionPipeline")
-    base = pipeline.unet.conv_in
+    base = pipeline.unet.get_submodule(name)
     generator = torch.Generator().manual_seed(4)
-    tensors, changed = lora("lora_unet_conv_in", base.weight.detach(), generator)
-    tensors["lora_unet_conv_in.diff_b"] = draw(generator, base.out_channels)
+    stem = f"lora_unet_{name.replace('.', '_')}"
+    tensors, changed = write(stem, base.weight.detach(), generator)
+    tensors[f"{stem}.diff_b"] = draw(generator, len(base.bias))
     path = tmp_path / "bias.safetensors"
     save_file(tensors, path)
-    with apply(pipeline, path, strength=STRENGTH), torch.no_grad():
-        x = torch.randn((1, base.in_channels, 4, 4), generator=generator)
+    with apply(pipeline, path, strength=STRENGTH):
+        layer = pipeline.unet.get_submodule(name)
+        shift = STRENGTH * tensors[f"{stem}.diff_b"]
         weight = base.weight + STRENGTH * (changed - base.weight)
-        bias = base.bias + STRENGTH * tensors["lora_unet_conv_in.diff_b"]
-        torch.testing.assert_close(
-            pipeline.unet.conv_in(x), functional.conv2d(x, weight, bias, padding=1)
-        )
+        found, plain = outputs(layer, base, weight, generator)
+        shift = shift[:, None, None] if base.weight.ndim == 4 else shift
+        torch.testing.assert_close(found, plain + shift, rtol=2e-4, atol=2e-4)
 
 
-def test_magnitudes_of_no_axis_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [lora, full, lokr])
+def test_a_fused_bias_has_its_rows(write: Writer, tmp_path: Path) -> None:
+    pipeline = build_tiny("FluxPipeline")
+    (stem, names), *_ = FUSED.items()
+    weights = [pipeline.transformer.get_parameter(f"{name}.weight").detach() for name in names]
+    generator = torch.Generator().manual_seed(4)
+    tensors, changed = write(f"lora_unet_{stem}", torch.cat(weights), generator)
+    bias = draw(generator, sum(map(len, weights)))
+    path = tmp_path / "bias.safetensors"
+    save_file(tensors | {f"lora_unet_{stem}.diff_b": bias}, path)
+    sizes = [len(weight) for weight in weights]
+    parts = zip(names, changed.split(sizes), bias.split(sizes), strict=True)
+    with apply(pipeline, path):
+        for name, weight, own in parts:
+            layer = pipeline.transformer.get_submodule(name)
+            found, plain = outputs(layer, layer.get_base_layer(), weight, generator)
+            torch.testing.assert_close(found, plain + own, rtol=2e-4, atol=2e-4)
+
+
+def test_pefts_own_bias_is_scaled_by_alpha(tmp_path: Path) -> None:
     pipeline = build_tiny("StableDiffusionPipeline")
-    weight = components_of(pipeline)["unet"].get_parameter("conv_in.weight").detach()
-    tensors, _ = lora("lora_unet_conv_in", weight, torch.Generator().manual_seed(1))
-    tensors["lora_unet_conv_in.dora_scale"] = torch.ones(1, 7, 1, 1)
-    path = tmp_path / "dora.safetensors"
+    base = pipeline.unet.time_embedding.linear_1
+    generator = torch.Generator().manual_seed(4)
+    stem = "lora_unet_time_embedding_linear_1"
+    tensors, changed = lora(stem, base.weight.detach(), generator)
+    bias = draw(generator, len(base.bias))
+    path = tmp_path / "bias.safetensors"
+    save_file(tensors | {f"{stem}.lora_B.bias": bias}, path)
+    with apply(pipeline, path):
+        layer = pipeline.unet.time_embedding.linear_1
+        found, plain = outputs(layer, base, changed, generator)
+        torch.testing.assert_close(found, plain + ALPHA / RANK * bias, rtol=2e-4, atol=2e-4)
+
+
+def test_a_tucker_core_of_a_linear_and_a_fused_layer(tmp_path: Path) -> None:
+    """A core of one point: no trainer makes it, and its formula says what it computes."""
+    pipeline = build_tiny("FluxPipeline")
+    (stem, names), *_ = FUSED.items()
+    weights = [pipeline.transformer.get_parameter(f"{name}.weight").detach() for name in names]
+    whole = torch.cat(weights)[:, :, None, None]
+    generator = torch.Generator().manual_seed(4)
+    tensors, changed = loha_tucker(f"lora_unet_{stem}", whole, generator)
+    path = tmp_path / "core.safetensors"
     save_file(tensors, path)
-    with (
-        pytest.raises(LoraRefused, match=r"magnitudes of shape \(1, 7, 1, 1\), which fit no axis"),
-        apply(pipeline, path),
-    ):
-        pass
+    parts = changed[:, :, 0, 0].split([len(weight) for weight in weights])
+    with apply(pipeline, path):
+        for name, weight in zip(names, parts, strict=True):
+            layer = pipeline.transformer.get_submodule(name)
+            found, plain = outputs(layer, layer.get_base_layer(), weight, generator)
+            torch.testing.assert_close(found, plain, rtol=2e-4, atol=2e-4)
 
 
 def test_the_wrapper_is_what_peft_would_make() -> None:

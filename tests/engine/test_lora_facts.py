@@ -7,18 +7,24 @@ transformers 5.23 that the engine was written against.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from studio.architecture import Architecture
 from studio.engine import Engine
 from studio.engine.adapters import receipts, set_loras
-from studio.engine.injected import differences, lora_layers
+from studio.engine.families import family_of
+from studio.engine.injected import differences, lora_layers, read_active
 from studio.engine.resident import ResidentBase
+from studio.engine.tiny import build_tiny
+from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import ContractBroken, LoraRefused, WeightsError
 from tests import tiny
+from tests.engine.applying import apply, probe
 from tests.plans import make_job, pictures, pixels
 
 Tensors = dict[str, torch.Tensor]
@@ -99,6 +105,12 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
                        for k, v in t.items() if k.startswith("text_encoder.")},
         "changes one layer twice",
     ),
+    "a_norm": (
+        "kohya",
+        lambda t: t | {"lora_unet_mid_block_attentions_0_norm.diff": torch.ones(64),
+                       "lora_unet_mid_block_attentions_0_norm.diff_b": torch.ones(64)},
+        "The file changes a norm, and only linear and convolution layers can be changed here",
+    ),
     "alpha_not_finite": (
         "kohya", _with(".alpha", lambda t: t * float("inf")), "no finite number",
     ),
@@ -171,22 +183,37 @@ def test_fact_10_dora_is_applied_as_dora(
     assert off.image.tobytes() == pixels(engine, tiny_base)
 
 
-@pytest.mark.parametrize("minority", ["attn1_to_q", "_ff_net_2", "conv1"])
+@pytest.mark.parametrize(
+    ("source", "minority"),
+    [("plain", "attn1_to_q"), ("plain", "_ff_net_2"), ("plain", "conv1"), ("text", "q_proj")],
+)
 def test_fact_11_mixed_alphas_are_applied_layer_by_layer(
-    minority: str, engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+    source: str,
+    minority: str,
+    engine: Engine,
+    tiny_base: Path,
+    tiny_loras: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
-    """diffusers gives the minority's attention layers the majority's alpha, with a warning."""
+    """diffusers gives the minority's attention layers the majority's alpha, with a warning; those
+    of the text encoder too."""
+    rank = {"plain": 4, "text": 8}[source]
     mixed = tiny.to_kohya(
-        tiny_loras["plain"],
+        tiny_loras[source],
         tmp_path / "mixed.safetensors",
         lambda name: 1.0 if name.endswith(minority) else 2.0,
     )
     (made,) = pictures(engine, make_job(tiny_base, (mixed, 0.5)))
-    (unet,) = made.receipt.loras[0].components
+    *text, unet = made.receipt.loras[0].components
+    low, high = 0.5 / rank, 1.0 / rank
     assert (unet.targeted, unet.applied) == (48, 48)
-    assert (unet.scale_min, unet.scale_max) == (0.125, 0.25)
+    for part in text:
+        assert (part.component, part.applied) == ("text_encoder", 18)
+        assert (part.scale_min, part.scale_max) == (low, high)
+    assert (unet.scale_min, unet.scale_max) == (high if text else low, high)
+    # A quarter and a half of what the files themselves say: 1 (no alpha), and 4 / 8.
     baked = tiny.rewrite(
-        tiny_loras["plain"],
+        tiny_loras[source],
         tmp_path / "baked.safetensors",
         lambda t: {
             key: value * (0.25 if minority in key.replace(".", "_") else 0.5)
@@ -196,6 +223,39 @@ def test_fact_11_mixed_alphas_are_applied_layer_by_layer(
         },
     )
     assert made.image.tobytes() == pixels(engine, tiny_base, (baked, 0.5))
+
+
+def test_fact_11_mixed_alphas_of_sdxl_are_applied_in_all_three_parts(tmp_path: Path) -> None:
+    pipeline, family = build_tiny("StableDiffusionXLPipeline"), family_of(Architecture.SDXL)
+    lora = {
+        part: {
+            name: replace(layer, alpha=1.0 if name.endswith(("q_proj", "to_q")) else 2.0)
+            for name, layer in layers.items()
+        }
+        for part, layers in tiny_lora(pipeline, text_encoders=True).items()
+    }
+    baked = {
+        part: {
+            name: replace(layer, up=layer.up * layer.scale, alpha=float(len(layer.down)))
+            for name, layer in layers.items()
+        }
+        for part, layers in lora.items()
+    }
+    formats = FORMATS[Architecture.SDXL]
+    mixed = formats["kohya"].write(lora, tmp_path / "mixed.safetensors")
+    plain = formats["diffusers without metadata"].write(baked, tmp_path / "baked.safetensors")
+    with apply(pipeline, mixed):
+        found = read_active(lora_layers(pipeline))
+        ours = probe(family, pipeline)
+    assert {(part, name): scale for (part, name, _), scale in found.items()} == {
+        (part, name): layer.scale
+        for part, layers in lora.items()
+        for name, layer in layers.items()
+    }
+    assert {part for part, *_ in found} == {"unet", "text_encoder", "text_encoder_2"}
+    with apply(pipeline, plain):
+        for one, other in zip(ours, probe(family, pipeline), strict=True):
+            assert torch.equal(one, other)
 
 
 def test_fact_12_alpha_of_the_header_is_applied(

@@ -71,7 +71,9 @@ def test_a_file_of_ones_own_is_read_in_the_browser(
     assert "The file claims Stable Diffusion 1.5 (ss_base_model_version)" in text
     assert hashlib.sha256(data).hexdigest() in text
     assert max(sent) < len(data)
-    card.locator("summary").click()
+    card.get_by_text("The layer it changes").click()
+    card.get_by_text("2048 → 8 · rank 4 · no alpha").wait_for()
+    card.get_by_text("What the file says of itself").click()
     card.get_by_text(HOSTILE, exact=True).first.wait_for()
     page.wait_for_timeout(200)
     assert page.evaluate("window.hacked") is None
@@ -105,6 +107,36 @@ def test_hostile_files_stay_texts(text: str) -> None:
     )
     for markup in cards:
         assert_dead(markup)
+
+
+def test_alphas_that_the_browser_did_not_read_are_said_to_be_unread() -> None:
+    found, size = entries({
+        "lora_unet_a.lora_down.weight": (4, 8), "lora_unet_a.lora_up.weight": (8, 4),
+        "lora_unet_a.alpha": (),
+        "lora_unet_b.hada_w1_a": (8, 4), "lora_unet_b.hada_w1_b": (4, 72),
+        "lora_unet_b.hada_w2_a": (8, 4), "lora_unet_b.hada_w2_b": (4, 72),
+    })  # fmt: skip
+    data = framed(json.dumps(found).encode())
+    described = describe_header("a", data, len(data) + size, None, None)
+    (note,) = described["notes"]
+    assert note == "Its alphas lie among its tensors, which your browser does not send."
+    markup = inspection_html.card(described)
+    assert note in markup
+    assert "Its 2 layers" in markup
+    assert "8 → 8 · rank 4 · alpha not read" in markup
+    assert "72 → 8 · LoHa · rank 4 · no alpha" in markup
+    silent = lora_bytes({})
+    assert describe_header("a", silent, len(silent), None, None)["notes"] == []
+
+
+def test_thousands_of_layers_are_counted() -> None:
+    shapes = {f"unet.a{n}.lora_{s}.weight": (1, 1) for n in range(1500) for s in "AB"}
+    found, size = entries(shapes)
+    data = framed(json.dumps(found).encode())
+    markup = inspection_html.card(describe_header("a", data, len(data) + size, None, None))
+    assert "Its 1500 layers" in markup
+    assert "and 500 more" in markup
+    assert markup.count("1 → 1") == inspection_html.LISTED
 
 
 def event(**data: object) -> gr.EventData:

@@ -1,25 +1,21 @@
 """What a file's header says of its adapter: diffusers writes peft's configuration into it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from studio.errors import LoraRefused
-from studio.inspection import LoraInspection
 from studio.inspection.claims import adapter_settings, read_json, stray_settings
-from studio.inspection.fit import NAMED
 from studio.inspection.header import ADAPTER_METADATA
 from studio.inspection.lora_module import LoraModule
 
-_WAY_OUT = "Use another file of this LoRA, one whose layers hold everything it needs."
+_NAMED = 3
 
 # Fields of peft's LoraConfig that say where and how it was trained, not what a layer computes.
 _TOLD = frozenset(
     {
         "auto_mapping",
         "base_model_name_or_path",
+        "eva_config",
         "exclude_modules",
         "inference_mode",
         "layers_pattern",
@@ -36,45 +32,49 @@ _TOLD = frozenset(
 )
 # Fields that are followed, or held against the tensors.
 _FOLLOWED = frozenset(
-    {"alpha_pattern", "lora_alpha", "r", "rank_pattern", "use_dora", "use_rslora"}
+    {"alpha_pattern", "lora_alpha", "lora_bias", "r", "rank_pattern", "use_dora", "use_rslora"}
 )
-# Values that leave plain LoRA layers. Any other field, a future peft's too, must be off.
+# Values that leave plain LoRA layers: these start the factors somewhere, and others (olora,
+# pissa, corda) change the base's own weights too. Any other field, a future peft's too, must be
+# off.
 _PLAIN: Mapping[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
-    "init_lora_weights": (True, "gaussian"),
+    "init_lora_weights": (True, "gaussian", "eva", "orthogonal"),
 }
 # Options that show in the layers' own tensors: asked for, they must be there.
-_SEEN = (("use_dora", "dora"),)
+_SEEN = (("use_dora", "dora"), ("lora_bias", "bias"))
 
 
-def check_config(slug: str, inspection: LoraInspection, metadata: Mapping[str, str]) -> None:
-    """Let the header pass if it agrees with the tensors and asks for plain LoRA layers.
+def config_problems(
+    modules: Sequence[LoraModule], style: str, metadata: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Where the header contradicts the tensors or asks for more than plain LoRA layers.
 
-    Raises:
-        LoraRefused: naming the field and its value.
+    Args:
+        style: whose names the file has, as ``LoraInspection.format``.
+
+    Returns:
+        Sentences that name the field and its value; empty where there is no such header.
     """
     if ADAPTER_METADATA not in metadata:
-        return
+        return ()
     if not isinstance(read_json(metadata, ADAPTER_METADATA), dict):
-        raise LoraRefused(slug, ("The adapter metadata in its header is no object.",), _WAY_OUT)
-    if inspection.format == "kohya":
-        text = "It has kohya's names and peft's adapter metadata: its alpha is ambiguous."
-        raise LoraRefused(slug, (text,), _WAY_OUT)
-    modules = inspection.modules
+        return ("The adapter metadata in its header is no object.",)
+    if style == "kohya":
+        return ("It has kohya's names and peft's adapter metadata: its alpha is ambiguous.",)
     components = {module.component for module in modules}
     strays = stray_settings(metadata, components)
     if strays:
-        names = ", ".join(repr(key[:80]) for key in strays[:NAMED])
-        more = f" and {len(strays) - NAMED} more" if len(strays) > NAMED else ""
+        names = ", ".join(repr(key[:80]) for key in strays[:_NAMED])
+        more = f" and {len(strays) - _NAMED} more" if len(strays) > _NAMED else ""
         text = f"The adapter metadata in its header speak of no part it changes: {names}{more}."
-        raise LoraRefused(slug, (text,), _WAY_OUT)
-    settings = adapter_settings(metadata, components)
-    for component, fields in settings.items():
-        problem = _problem(fields, [m for m in modules if m.component == component])
-        if problem:
-            text = f"Its header asks for {problem} in the {component}."
-            raise LoraRefused(slug, (text,), _WAY_OUT)
+        return (text,)
+    found = (
+        (component, _problem(fields, [m for m in modules if m.component == component]))
+        for component, fields in adapter_settings(metadata, components).items()
+    )
+    return tuple(f"Its header asks for {what} in the {part}." for part, what in found if what)
 
 
 def _problem(fields: Mapping[str, Any], modules: Sequence[LoraModule]) -> str:
