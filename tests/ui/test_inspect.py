@@ -129,6 +129,14 @@ def test_alphas_that_the_browser_did_not_read_are_said_to_be_unread() -> None:
     assert describe_header("a", silent, len(silent), None, None)["notes"] == []
 
 
+def test_what_no_base_can_take_is_shown_first() -> None:
+    asks = {"unet.r": 4, "unet.lora_alpha": 4, "unet.init_lora_weights": "olora"}
+    data = lora_bytes({"lora_adapter_metadata": json.dumps(asks), "ss_v2": "True"})
+    markup = inspection_html.card(describe_header("a", data, len(data), None, None))
+    problem = "Its header asks for init_lora_weights=&#x27;olora&#x27; in the unet."
+    assert 0 < markup.index(problem) < markup.index("The file claims Stable Diffusion 2 (ss_v2)")
+
+
 def test_thousands_of_layers_are_counted() -> None:
     shapes = {f"unet.a{n}.lora_{s}.weight": (1, 1) for n in range(1500) for s in "AB"}
     found, size = entries(shapes)
