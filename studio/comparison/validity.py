@@ -119,7 +119,9 @@ def _equal(plan: ComparisonPlan, one: int, other: int) -> Reason:
 def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
     roles = {_role(plan, one), _role(plan, other)}
     if Role.BASE_AGAIN in roles:
-        code, text = "base_changed", "The base before and after the LoRAs is not bit-identical."
+        code = "base_changed"
+        label = plan.cells[one].plan.base.label
+        text = f"The base “{label}” before and after the LoRAs is not bit-identical."
     elif Role.SCALE_ZERO in roles:
         code, text = "scale_zero", "The LoRA at strength 0 does not equal the base bit for bit."
     else:

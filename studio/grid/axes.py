@@ -118,7 +118,7 @@ class Role(StrEnum):
     SCALE_ZERO = "scale_zero"
     """The LoRA switched on at strength 0: it must equal the base, bit for bit."""
     BASE_AGAIN = "base_again"
-    """The base once more after everything else: it must equal the base before."""
+    """A base once more after everything else of it: it must equal the base before."""
 
 
 class Place(Contract):

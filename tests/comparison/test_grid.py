@@ -7,6 +7,7 @@ import pytest
 from studio.architecture import Mode
 from studio.comparison.differences import differences, in_one_line, summary, uninvited
 from studio.comparison.order import calls, running_order
+from studio.comparison.validity import name_of
 from studio.grid import (
     Axis,
     AxisName,
@@ -221,6 +222,26 @@ def test_cells_run_base_first_loras_together_and_the_base_again_last() -> None:
     shown = [tuple(use.strength.value for use in cell.plan.loras) for cell in cells]
     assert shown == [*sorted(shown[:-1]), ()]
     assert cells[-1].place.role is Role.BASE_AGAIN
+
+
+def test_every_base_that_stands_alone_is_made_again_after_all_of_its_own() -> None:
+    plan = compared(
+        grid(axis(AxisName.BASE, "mini", "second"), axis(AxisName.MODE, "base", "lora"))
+    )
+    again = [cell for cell in plan.cells if cell.place.role is Role.BASE_AGAIN]
+    assert [(cell.place.row, cell.plan.base.slug) for cell in again] == [
+        (0, "mini"),
+        (1, "second"),
+    ]
+    assert [name_of(plan, index) for index in (4, 5)] == [
+        "Base, Mini, once more at the end",
+        "Base, Second Mini, once more at the end",
+    ]
+    cells = [plan.cells[index] for index in running_order(plan)]
+    for own in (cells[:3], cells[3:]):
+        assert len({cell.plan.base.slug for cell in own}) == 1
+        assert [cell.plan.mode for cell in own] == [Mode.BASE, Mode.LORA, Mode.BASE]
+        assert own[-1].place.role is Role.BASE_AGAIN
 
 
 def test_strength_means_the_first_lora_and_leaves_the_others() -> None:

@@ -5,7 +5,16 @@ import pytest
 from studio.architecture import Mode
 from studio.comparison.differences import uninvited
 from studio.comparison.validity import Verdict, judge, seal_words
-from studio.grid import Role, base_against_lora, four_arms, strengths
+from studio.grid import (
+    Axis,
+    AxisName,
+    ComparisonRequest,
+    Kind,
+    Role,
+    base_against_lora,
+    four_arms,
+    strengths,
+)
 from tests.comparison.plans import changed, compared, sound_receipt, sound_receipts
 from tests.test_resolve import with_loras
 
@@ -44,6 +53,18 @@ def test_the_scale_zero_control_and_the_base_again_count_as_the_base() -> None:
 )
 def test_a_collapse_is_named(index: int, image: dict[str, str], code: str) -> None:
     assert code in codes(changed(SOUND, index, **image))
+
+
+def test_a_second_base_that_changed_is_named_too() -> None:
+    rows = Axis(name=AxisName.BASE, values=("mini", "second"))
+    columns = Axis(name=AxisName.MODE, values=("base", "lora"))
+    request = with_loras("plain", mode=Mode.LORA)
+    plan = compared(ComparisonRequest(kind=Kind.GRID, request=request, rows=rows, columns=columns))
+    receipts = sound_receipts(plan)
+    assert judge(plan, receipts).verdict is Verdict.VALID
+    (reason,) = judge(plan, changed(receipts, 5, pixels_sha256="f" * 64)).reasons
+    assert (reason.code, reason.cells) == ("base_changed", (2, 5))
+    assert "“Second Mini”" in reason.text
 
 
 def test_a_lora_without_effect_is_named() -> None:
