@@ -135,6 +135,9 @@ def test_the_usual_sweeps() -> None:
 @pytest.mark.parametrize(
     ("name", "values", "name_in_plan"),
     [
+        (AxisName.BASE, ("mini", "second"), "base"),
+        (AxisName.LORA, ("plain", "neon"), "LoRA"),
+        (AxisName.MODE, ("base", "lora"), "LoRA"),
         (AxisName.GUIDANCE, (1.0, 4.0), "guidance"),
         (AxisName.STEPS, (4, 8), "steps"),
         (AxisName.CLIP_SKIP, (1, 2), "clip skip"),
