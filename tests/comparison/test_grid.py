@@ -9,6 +9,7 @@ from studio.comparison.differences import differences, in_one_line, summary, uni
 from studio.comparison.order import calls, running_order
 from studio.comparison.validity import name_of
 from studio.grid import (
+    MAX_CELLS,
     Axis,
     AxisName,
     ComparisonPlan,
@@ -20,12 +21,13 @@ from studio.grid import (
     four_arms,
     lora_against_lora,
     parse_axis,
+    plan_comparison,
     seeds_strengths,
     strengths,
 )
 from studio.placement import Offload, Placement
 from studio.request import LoraChoice, Overrides
-from tests.comparison.plans import compared, refused
+from tests.comparison.plans import answer, compared, refused
 from tests.test_resolve import ask, with_loras
 
 
@@ -192,6 +194,20 @@ def test_each_axis_changes_its_fact_and_no_other(
 )
 def test_axes_that_cannot_be_are_named(wanted: ComparisonRequest, code: str) -> None:
     assert code in refused(wanted)
+
+
+def test_the_most_cells_are_counted_without_the_controls() -> None:
+    plain = with_loras("plain", mode=Mode.LORA)
+    full = compared(base_against_lora(plain.model_copy(update={"count": MAX_CELLS // 2})))
+    roles = [cell.place.role for cell in full.cells]
+    assert roles == [Role.ARM] * MAX_CELLS + [Role.BASE_AGAIN]
+    more = base_against_lora(plain.model_copy(update={"count": MAX_CELLS // 2 + 1}))
+    found = plan_comparison(more, answer)
+    assert not isinstance(found, ComparisonPlan)
+    assert found[0].describe() == (
+        f"The comparison has {MAX_CELLS + 2} cells, without its controls. "
+        f"Take values or seeds away until {MAX_CELLS} cells are left."
+    )
 
 
 def test_what_a_run_refuses_a_comparison_refuses_once() -> None:
