@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from studio.architecture import traits_of
 from studio.plan import FloatSetting, IntSetting, LoraUse, RunPlan
 from studio.prompt import Side
 from studio.receipt import EncodingReceipt, LoraReceipt, Receipt
@@ -133,11 +132,12 @@ def _lora(use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
 
 
 def _effect(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
-    """The measured effect: there when a LoRA is on, and not nothing.
+    """The measured effect: there when a LoRA is applied, and not nothing where one is on.
 
-    The probe is one denoiser call, so a LoRA that only changes text encoders, or that is
-    on with a strength of 0, may well leave it as it is.
+    The probe's denoiser call reads what the text encoders make of its words, so a LoRA that
+    changes them alone has an effect too; one at strength 0 has none.
     """
+    del plan
     effect = receipt.effect
     if effect is None:
         if receipt.loras:
@@ -149,24 +149,22 @@ def _effect(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
         yield f"Effect: {effect} is no number, and so no measurement."
     if effect < 0:
         yield f"Effect: {effect} is less than nothing, which no measurement gives."
-    denoiser = traits_of(plan.base.architecture).denoiser
-    if effect == 0 and any(_reaches(lora, denoiser) for lora in receipt.loras):
-        yield f"Effect: a LoRA is on in the {denoiser}, but it changes nothing there."
+    if effect == 0 and any(_is_on(lora) for lora in receipt.loras):
+        yield "Effect: a LoRA is on, but it changes nothing."
 
 
 def _effects_alone(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     """Each LoRA's own effect, where several were on."""
-    denoiser = traits_of(plan.base.architecture).denoiser
+    del plan
     for lora in receipt.loras:
         if lora.effect is not None and not (math.isfinite(lora.effect) and lora.effect >= 0):
             yield f"LoRA {lora.slug}, effect: {lora.effect} is no measurement."
-        if lora.effect == 0 and _reaches(lora, denoiser):
-            yield f"LoRA {lora.slug}, effect: by itself it changes nothing in the {denoiser}."
+        if lora.effect == 0 and _is_on(lora):
+            yield f"LoRA {lora.slug}, effect: by itself it changes nothing."
 
 
-def _reaches(lora: LoraReceipt, denoiser: str) -> bool:
-    at_work = any(part.component == denoiser and part.applied for part in lora.components)
-    return lora.strength != 0 and at_work
+def _is_on(lora: LoraReceipt) -> bool:
+    return lora.strength != 0 and any(part.applied for part in lora.components)
 
 
 def _encoding(plan: RunPlan, receipt: Receipt) -> Iterator[str]:

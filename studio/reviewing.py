@@ -43,12 +43,12 @@ class Reviewing:
         """Keep a decision on the picture as it is now.
 
         Raises:
-            GalleryError: there is no such picture, it is not as it was made, or the decision
-                says nothing.
+            GalleryError: there is no such picture, it or what it was edited from is not as it
+                was, or the decision says nothing.
         """
         record = self._gallery.read(picture)
         place = self._gallery.outputs / picture
-        if damage := _damage(place):
+        if damage := self._damage(place):
             raise _refused(place.name, damage)
         try:
             decision = Decision(
@@ -84,7 +84,8 @@ class Reviewing:
         """Every decision whose picture is still there, with its whole record.
 
         Raises:
-            GalleryError: a picture that was decided on is not as it was made any more.
+            GalleryError: a picture that was decided on, or what it was edited from, is not as
+                it was any more.
         """
         for fingerprint in self._decisions.records():
             pictures = self._gallery.with_record(fingerprint)
@@ -92,7 +93,7 @@ class Reviewing:
                 continue  # it cannot outlive its contract
             record = self._gallery.read(pictures[0].path)
             if record.fingerprint == fingerprint:
-                if damage := _damage(pictures[0].path):
+                if damage := self._damage(pictures[0].path):
                     raise _refused(pictures[0].name, damage)
                 for decision in self._decisions.on(fingerprint):
                     yield Judged(decision, pictures[0].name, record)
@@ -111,24 +112,25 @@ class Reviewing:
                 short = score.record_fingerprint[:12]
                 reason = f"no picture in the gallery has the record {short}…"
                 refused.append(RefusedLine(number, reason))
-            elif damage := _damage(pictures[0].path):
-                reason = f"{pictures[0].name} is not as it was made: {damage}"
+            elif damage := self._damage(pictures[0].path):
+                reason = f"{pictures[0].name} cannot be verified any more: {damage}"
                 refused.append(RefusedLine(number, reason))
             else:
                 self._decisions.add(_decision(score, pictures[0].fingerprint))
                 taken += 1
         return Imported(taken, tuple(refused))
 
-
-def _damage(path: Path) -> str:
-    """What is wrong with the picture, its pixels included; empty where nothing is."""
-    return next((finding.text for finding in verify(path).findings), "")
+    def _damage(self, path: Path) -> str:
+        """What is wrong with the picture, its pixels and the reference images it was made from
+        included; empty where nothing is."""
+        found = verify(path, self._gallery.reference).findings
+        return next((finding.text for finding in found), "")
 
 
 def _refused(name: str, damage: str) -> GalleryError:
     return GalleryError(
-        f"{name} is not as it was made, so no decision holds for it. {damage}",
-        "Take the picture from a copy that was not changed, or delete it.",
+        f"{name} cannot be verified any more, so no decision holds for it. {damage}",
+        "Take what was changed from a copy that was not, or delete the picture.",
     )
 
 

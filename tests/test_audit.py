@@ -134,10 +134,16 @@ def test_strength_zero_may_have_no_effect() -> None:
     assert discrepancies(plan, run_receipt(plan, flat(), effect=0.0)) == ()
 
 
-def test_a_lora_of_the_text_encoder_may_leave_the_denoiser_alone() -> None:
+def test_a_lora_of_the_text_encoder_alone_must_have_an_effect_too() -> None:
+    """The probe's denoiser reads what the text encoder makes of the words."""
     use = lora_use("words-only").model_copy(update={"modules": {"text_encoder": 6}})
     plan = run_plan(loras=(use,))
-    assert discrepancies(plan, run_receipt(plan, flat(), effect=0.0)) == ()
+    assert discrepancies(plan, run_receipt(plan, flat())) == ()
+    (found,) = discrepancies(plan, run_receipt(plan, flat(), effect=0.0))
+    assert "changes nothing" in found
+    both = run_plan(loras=(use, lora_use("pen-ink-mini")))
+    (found,) = discrepancies(both, first_lora(effect=0.0)(run_receipt(both, flat())))
+    assert "words-only, effect: by itself it changes nothing" in found
 
 
 def test_the_negative_side_may_stay_unread() -> None:

@@ -46,6 +46,7 @@ from studio.grid import (
     Role,
     base_against_lora,
     four_arms,
+    lora_against_lora,
     strengths,
 )
 from studio.grid.facts import effective
@@ -55,8 +56,15 @@ from studio.settings import Settings
 from studio.ui.gallery_events import GalleryEvents
 from studio.workspace import Workspace
 from tests.test_workspace import PRESETS
+from tests.tiny import save_base
 from tests.tiny_clip import save_tiny_clip
 from tests.ui.test_gallery_events import Parts
+
+SECOND = """
+models:
+  - {slug: second, label: Second, path: second, pipeline: StableDiffusionPipeline,
+     base_architecture: mini, settings: {dtype: float32}}
+"""
 
 
 @pytest.fixture
@@ -135,6 +143,45 @@ def test_four_arms_from_one_noise(comparing: Comparing, workspace: Workspace) ->
     assert isinstance(stored, Compared)
     assert verify_comparison(stored.path).findings == ()
     assert workspace.gallery.comparisons.read(stored.path) == record
+
+
+@pytest.fixture
+def two_bases(workspace: Workspace, tmp_path: Path) -> Iterator[Workspace]:
+    """The workspace with another base, of the same kind and other weights."""
+    workspace.close()
+    save_base(tmp_path / "models" / "second", seed=1)
+    (tmp_path / "presets" / "second.yaml").write_text(SECOND)
+    opened = Workspace.open(workspace.settings)
+    yield opened
+    opened.close()
+
+
+def test_two_bases_cross_two_modes(two_bases: Workspace) -> None:
+    rows = Axis(name=AxisName.BASE, values=("tiny", "second"))
+    columns = Axis(name=AxisName.MODE, values=("base", "lora"))
+    wanted = ComparisonRequest(kind=Kind.GRID, request=request(), rows=rows, columns=columns)
+    events, record = run(Comparing(two_bases), two_bases, wanted)
+    assert record.validity.verdict is Verdict.VALID
+    assert record.uninvited == ()
+    assert record.rows == ("Tiny", "Second")
+    arms = [cell for cell in record.cells if cell.place.role is Role.ARM]
+    again = [cell for cell in record.cells if cell.place.role is Role.BASE_AGAIN]
+    assert len({cell.pixels_sha256 for cell in arms}) == 4
+    alone = [cell.pixels_sha256 for cell in arms if cell.mode is Mode.BASE]
+    assert [cell.pixels_sha256 for cell in again] == alone
+    made = [event.record for event in events if isinstance(event, CellDone)]
+    assert len({each.receipt.base_sha256 for each in made}) == 2
+    stored = events[-1]
+    assert isinstance(stored, Compared)
+    assert verify_comparison(stored.path).ok
+
+
+def test_two_loras_on_one_base(comparing: Comparing, workspace: Workspace) -> None:
+    _, record = run(comparing, workspace, lora_against_lora(request(), "text"))
+    assert record.validity.verdict is Verdict.VALID
+    assert record.columns == ("Plain", "Text")
+    assert len({cell.pixels_sha256 for cell in record.cells}) == 2
+    assert len({cell.noise_sha256 for cell in record.cells}) == 1
 
 
 def test_effects_are_paired_seed_by_seed(comparing: Comparing, workspace: Workspace) -> None:

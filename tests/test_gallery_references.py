@@ -1,5 +1,6 @@
 """What edits were made from lies beside them: once, whole, and as long as one needs it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from PIL import Image
 from studio.architecture import Mode
 from studio.cli import run
 from studio.comparison.record import CellRecord, CellState, ComparisonRecord, done
+from studio.comparison.review import Judgement
 from studio.comparison.validity import Validity, Verdict
+from studio.errors import GalleryError
 from studio.gallery import Gallery, png
 from studio.gallery.comparison_verification import verify_comparison
 from studio.gallery.verification import verify
@@ -16,6 +19,7 @@ from studio.grid import Axis, AxisName, ComparisonRequest, Kind, Place
 from studio.receipt import RunRecord
 from studio.references import pixels_sha256
 from studio.request import GenerationRequest, ReferenceImage
+from studio.reviewing import Reviewing
 from tests.records import flat, noise, plan_settings, run_plan, run_receipt
 
 
@@ -77,6 +81,24 @@ def test_verify_looks_at_it(shelf: Gallery, tmp_path: Path) -> None:
     (finding,) = verify(picture, shelf.reference).findings
     assert "cannot be read" in finding.text
     assert verify(picture).ok
+
+
+def test_nobody_decides_on_an_edit_whose_reference_was_changed(
+    shelf: Gallery, tmp_path: Path
+) -> None:
+    reference, path = given(tmp_path, 1)
+    picture, reviewing = save(shelf, edit(reference), path), Reviewing(shelf)
+    reviewing.decide(picture, Judgement.APPROVE)
+    noise(64, 64, seed=5).save(shelf.reference(reference.sha256))
+    with pytest.raises(GalleryError, match="The reference image cannot be used"):
+        reviewing.decide(picture, Judgement.APPROVE)
+    with pytest.raises(GalleryError, match="The reference image cannot be used"):
+        list(reviewing.judged())
+    own = shelf.read(picture).fingerprint
+    line = {"record_fingerprint": own, "critic": "critic 2", "score": 1}
+    (refused,) = reviewing.take_scores(json.dumps(line)).refused
+    assert "cannot be verified any more" in refused.reason
+    assert len(reviewing.on(picture)) == 1
 
 
 def test_the_command_line_looks_at_it_with_the_picture_and_alone(

@@ -1,4 +1,4 @@
-"""``studio gallery``: the pictures on disk, listed, and their index rebuilt."""
+"""``studio gallery``: pictures and comparisons on disk, listed, and their index rebuilt."""
 
 from contextlib import closing
 from typing import Annotated, Any
@@ -8,14 +8,17 @@ import typer
 from studio.architecture import Mode
 from studio.cli.console import command
 from studio.cli.options import Json, OutputDir, open_workspace, parse_text
-from studio.gallery import Filter, Picture
+from studio.comparison.validity import SEALS
+from studio.gallery import Filter, Gallery, Picture, StoredComparison
 
 app = typer.Typer(
-    help="List pictures, rebuild their index.", no_args_is_help=True, rich_markup_mode=None
+    help="List pictures and comparisons, rebuild their index.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _MOST = 1_000_000
-"""Pictures of one list; far more than a gallery has, and a number that the index can take."""
+"""Items of one list; far more than a gallery has, and a number that the index can take."""
 
 BaseFilter = Annotated[
     str | None, typer.Option(parser=parse_text, metavar="SLUG", help="Only of this base.")
@@ -46,16 +49,33 @@ def list_pictures(
     output_dir: OutputDir = None,
     as_json: Json = False,
 ) -> None:
-    """List pictures, newest first."""
+    """List pictures and comparisons, newest first.
+
+    A comparison stands for the pictures made for it. With --json, "pictures" has those too,
+    and "comparisons" the comparisons.
+    """
     with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
         wanted = Filter(base=base, lora=lora, mode=mode, words=words)
-        pictures = workspace.gallery.query(wanted, limit)
-        total = workspace.gallery.count(wanted)
+        gallery = workspace.gallery
         if as_json:
-            console.data({"total": total, "pictures": [_data(picture) for picture in pictures]})
-        if pictures:
-            console.table([_row(picture) for picture in pictures])
-        console.say(f"{len(pictures)} of {total} pictures in {workspace.gallery.outputs}.")
+            console.data(_listed(gallery, wanted, limit))
+            return
+        items, total = gallery.comparisons.items(wanted, limit), gallery.comparisons.count(wanted)
+        if items:
+            console.table([_row(item) for item in items])
+        console.say(f"{len(items)} of {total} pictures and comparisons in {gallery.outputs}.")
+
+
+def _listed(gallery: Gallery, wanted: Filter, limit: int) -> dict[str, Any]:
+    # Counted last: what is not there any more leaves the index when it is listed.
+    pictures = [_data(each) for each in gallery.query(wanted, limit)]
+    comparisons = [_compared(each) for each in gallery.comparisons.stored(wanted, limit)]
+    return {
+        "total": gallery.count(wanted),
+        "pictures": pictures,
+        "total_comparisons": gallery.comparisons.count_stored(wanted),
+        "comparisons": comparisons,
+    }
 
 
 def _data(picture: Picture) -> dict[str, Any]:
@@ -73,14 +93,30 @@ def _data(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _row(picture: Picture) -> tuple[str, ...]:
+def _compared(comparison: StoredComparison) -> dict[str, Any]:
+    return {
+        "file": str(comparison.path),
+        "created": comparison.created.isoformat(),
+        "kind": comparison.kind.value,
+        "title": comparison.title,
+        "summary": comparison.summary,
+        "verdict": comparison.verdict.value,
+        "cells": comparison.cells,
+        "fingerprint": comparison.plan_fingerprint,
+    }
+
+
+def _row(item: Picture | StoredComparison) -> tuple[str, ...]:
+    if isinstance(item, StoredComparison):
+        cells = "1 cell" if item.cells == 1 else f"{item.cells} cells"
+        return (item.name, "comparison", item.title, SEALS[item.verdict], cells, item.summary)
     return (
-        picture.name,
-        picture.base,
-        ", ".join(picture.loras) or "-",
-        picture.mode.label,
-        str(picture.seed),
-        " ".join(picture.prompt.split()),
+        item.name,
+        item.base,
+        ", ".join(item.loras) or "-",
+        item.mode.label,
+        str(item.seed),
+        " ".join(item.prompt.split()),
     )
 
 

@@ -15,7 +15,7 @@ _SHARING = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
 
 def running_order(plan: ComparisonPlan) -> tuple[int, ...]:
     """Indexes of the cells: by base, then without LoRAs before with, then by LoRA set, strength,
-    text and seed; the base again comes at the very end, for it proves what all others left.
+    text and seed; each base again comes at its end, for it proves what all its others left.
     """
 
     def key(index: int) -> tuple[object, ...]:
@@ -23,7 +23,7 @@ def running_order(plan: ComparisonPlan) -> tuple[int, ...]:
         loras = tuple((use.sha256, use.strength.value) for use in cell.plan.loras)
         last = cell.place.role is Role.BASE_AGAIN
         text = (cell.plan.prompt.text, cell.plan.prompt.negative_text)
-        return (last, cell.plan.base.sha256, len(loras), loras, text, cell.plan.seed, index)
+        return (cell.plan.base.sha256, last, len(loras), loras, text, cell.plan.seed, index)
 
     return tuple(sorted(range(len(plan.cells)), key=key))
 

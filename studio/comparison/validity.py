@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import combinations
 
-from studio.architecture import traits_of
 from studio.comparison.differences import Difference, differences, in_one_line
 from studio.contract import Contract
 from studio.grid import CellPlan, ComparisonPlan, Role
@@ -120,7 +119,9 @@ def _equal(plan: ComparisonPlan, one: int, other: int) -> Reason:
 def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
     roles = {_role(plan, one), _role(plan, other)}
     if Role.BASE_AGAIN in roles:
-        code, text = "base_changed", "The base before and after the LoRAs is not bit-identical."
+        code = "base_changed"
+        label = plan.cells[one].plan.base.label
+        text = f"The base “{label}” before and after the LoRAs is not bit-identical."
     elif Role.SCALE_ZERO in roles:
         code, text = "scale_zero", "The LoRA at strength 0 does not equal the base bit for bit."
     else:
@@ -133,19 +134,27 @@ def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
 
 
 def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
-    """LoRAs that reach the probe and are on have a measured effect.
+    """LoRAs that are on have a measured effect: together and, where several are, each alone.
 
-    It is of the whole set together: that one LoRA of several does nothing is not seen here.
+    It is of the denoiser's output, which the text encoders' goes into: a LoRA of the encoders
+    alone has one too. Records from before each was measured say only that of all together.
     """
     for index, receipt in sorted(receipts.items()):
-        denoiser = traits_of(plan.cells[index].plan.base.architecture).denoiser
-        reaches = any(
-            use.strength.value and use.modules.get(denoiser)
+        on = {
+            use.slug: use.label
             for use in plan.cells[index].plan.loras
-        )
-        if reaches and not receipt.effect:
+            if use.strength.value and any(use.modules.values())
+        }
+        if on and not receipt.effect:
             text = f"The receipt of {_quoted(plan, index)} shows no effect of its LoRAs together."
             yield Reason(code="no_effect", text=text, cells=(index,))
+        for lora in receipt.loras:
+            if lora.slug in on and lora.effect == 0:
+                text = (
+                    f"The receipt of {_quoted(plan, index)} shows no effect of “{on[lora.slug]}” "
+                    "by itself."
+                )
+                yield Reason(code="no_effect", text=text, cells=(index,))
 
 
 def _noise(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:

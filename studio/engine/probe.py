@@ -42,6 +42,9 @@ def read_probe(family: Family, pipeline: Pipeline) -> Reading:
 
 
 def relative_change(with_loras: Reading, without: Reading) -> float:
-    """``|with - without| / |without|`` (Euclidean norms of the denoiser's output)."""
+    """``|with - without| / |without|`` (Euclidean norms of the denoiser's output).
+
+    The denoiser reads the text encoders' output, so a LoRA of them alone shows in it too.
+    """
     change = (with_loras.output.double() - without.output.double()).norm()
     return float(change / without.output.double().norm())

@@ -1,6 +1,6 @@
 """Comparisons in the gallery's index, listed among the pictures in place of their cells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +10,14 @@ from studio.comparison.validity import Verdict
 from studio.errors import RecordError
 from studio.gallery.index import Cursor, PictureIndex, where
 from studio.gallery.row import EPOCH, MICROSECOND, Filter, Stamp
+from studio.grid import Kind
 
 _HIDDEN = "name NOT IN (SELECT picture FROM comparison_cells WHERE own)"
 """Pictures that a comparison made are shown in it."""
+
+_SHOWN = "title, summary, verdict, cells, fingerprint, kind"
+_NOTHING = "NULL, NULL, NULL, NULL, NULL, NULL"
+"""In the place of ``_SHOWN``, for a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class StoredComparison:
     """One comparison as the gallery knows it without opening it.
 
     Attributes:
+        kind: the question it asks.
         path: of its record, absolute; ``name`` is the same relative to the outputs.
         cells: how many of its cells have a picture.
     """
@@ -27,6 +33,7 @@ class StoredComparison:
     path: Path
     name: str
     created: datetime
+    kind: Kind
     title: str
     summary: str
     verdict: Verdict
@@ -58,6 +65,7 @@ class ComparisonRow:
         columns = (
             *(name, created, *stamp, record.title, record.summary),
             *(record.validity.verdict.value, len(record.pictured), record.plan_fingerprint),
+            record.wanted.kind.value,
         )
         own = {cell.picture: not cell.reused for cell in record.pictured if cell.picture}
         return cls(columns, tuple(own.items()))
@@ -96,9 +104,9 @@ class ComparisonIndex:
         cells, cell_values = where(wanted, None)
         older, older_values = where(Filter(), after)
         sql = f"""
-            SELECT created, name, NULL, NULL, NULL, NULL, NULL FROM pictures p {pictures}
+            SELECT created, name, {_NOTHING} FROM pictures p {pictures}
             UNION ALL
-            SELECT created, name, title, summary, verdict, cells, fingerprint FROM comparisons c
+            SELECT created, name, {_SHOWN} FROM comparisons c
             {older} {"AND" if older else "WHERE"} {_matching(wanted, cells)}
             ORDER BY 1 DESC, 2 DESC LIMIT ?"""
         asked = (*values, *older_values, *cell_values, limit)
@@ -115,14 +123,30 @@ class ComparisonIndex:
         with self._index.connection() as db:
             return int(db.execute(sql, (*values, *cell_values)).fetchone()[0])
 
+    def stored(self, wanted: Filter, limit: int) -> list[StoredComparison]:
+        """The comparisons alone, newest first."""
+        cells, values = where(wanted, None)
+        return self._where(_matching(wanted, cells), (*values, limit), "LIMIT ?")
+
+    def count_stored(self, wanted: Filter) -> int:
+        cells, values = where(wanted, None)
+        sql = f"SELECT count(*) FROM comparisons c WHERE {_matching(wanted, cells)}"
+        with self._index.connection() as db:
+            return int(db.execute(sql, values).fetchone()[0])
+
     def of_plan(self, plan_fingerprint: str) -> list[StoredComparison]:
         """Every comparison of one plan, newest first."""
+        return self._where("fingerprint = ?", (plan_fingerprint,))
+
+    def _where(
+        self, condition: str, asked: Sequence[object], limit: str = ""
+    ) -> list[StoredComparison]:
         sql = (
-            "SELECT created, name, title, summary, verdict, cells, fingerprint "
-            "FROM comparisons WHERE fingerprint = ? ORDER BY created DESC"
+            f"SELECT created, name, {_SHOWN} FROM comparisons c WHERE {condition} "
+            f"ORDER BY created DESC, name DESC {limit}"
         )
         with self._index.connection() as db:
-            found = [self._item(row)[1] for row in db.execute(sql, (plan_fingerprint,))]
+            found = [self._item(row)[1] for row in db.execute(sql, asked)]
         return [each for each in found if each is not None]
 
     def made_for(self, plan_fingerprint: str, verdict: Verdict) -> frozenset[str]:
@@ -136,13 +160,14 @@ class ComparisonIndex:
             return frozenset(picture for (picture,) in rows)
 
     def _item(self, row: tuple[object, ...]) -> tuple[str, StoredComparison | None]:
-        created, name, title, summary, verdict, cells, plan = row
+        created, name, title, summary, verdict, cells, plan, kind = row
         if title is None:
             return str(name), None
         return str(name), StoredComparison(
             path=self._index.root / str(name),
             name=str(name),
             created=EPOCH + int(str(created)) * MICROSECOND,
+            kind=Kind(str(kind)),
             title=str(title),
             summary=str(summary),
             verdict=Verdict(str(verdict)),

@@ -1,15 +1,16 @@
 """Whether a stored comparison is still what it was: record, sheet, every cell, the verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from studio.comparison.record import CellRecord, ComparisonRecord
-from studio.comparison.validity import Verdict, judge
+from studio.comparison.validity import Validity, Verdict, judge
 from studio.contract import canonical_json
 from studio.errors import GalleryError
 from studio.gallery import comparison_files as files
 from studio.gallery import picture, png
+from studio.gallery.gallery import Gallery
 from studio.gallery.kept import KeptReferences
 from studio.gallery.verification import Finding, verify
 from studio.grid import CellPlan, ComparisonPlan
@@ -103,10 +104,41 @@ def _cell(
             yield Finding("cell", text, str(said), found)
 
 
-def _verdict(record: ComparisonRecord, whole: dict[int, RunRecord]) -> Iterator[Finding]:
+def _verdict(record: ComparisonRecord, whole: Mapping[int, RunRecord]) -> Iterator[Finding]:
     """The verdict, judged anew from the pictures' own records."""
     if len(whole) < len(record.pictured):
         return  # already found; a verdict over the rest would be another question
+    verdict = _judged(record, whole).verdict
+    if verdict is not record.validity.verdict:
+        text = (
+            f"The comparison says that it is {record.validity.verdict.value}; judged by its "
+            f"pictures it is {verdict.value}."
+        )
+        yield Finding("verdict", text, verdict.value, record.validity.verdict.value)
+
+
+def judged_anew(gallery: Gallery, record: ComparisonRecord) -> Validity | None:
+    """The verdict by the rules of today, from the cells' records alone: no pixel is read.
+
+    None where a cell's picture is not there with the record that was compared; a verdict over
+    the rest would be another question, and ``verify_comparison`` says what is lost.
+    """
+    whole: dict[int, RunRecord] = {}
+    for index, cell in enumerate(record.cells):
+        if cell.picture is None:
+            continue
+        try:
+            found = gallery.read(cell.picture)
+        except GalleryError:
+            return None
+        if found.fingerprint != cell.record_fingerprint:
+            return None
+        whole[index] = found
+    return _judged(record, whole)
+
+
+def _judged(record: ComparisonRecord, whole: Mapping[int, RunRecord]) -> Validity:
+    """The verdict over ``whole``, the records of all cells that have a picture, by index."""
     indexes = sorted(whole)
     plan = ComparisonPlan(
         wanted=record.wanted,
@@ -116,13 +148,7 @@ def _verdict(record: ComparisonRecord, whole: dict[int, RunRecord]) -> Iterator[
             CellPlan(place=record.cells[index].place, plan=whole[index].plan) for index in indexes
         ),
     )
-    receipts = {number: whole[index].receipt for number, index in enumerate(indexes)}
-    verdict = judge(plan, receipts).verdict
-    if verdict is Verdict.VALID and len(indexes) < len(record.cells):
-        verdict = Verdict.INCOMPLETE
-    if verdict is not record.validity.verdict:
-        text = (
-            f"The comparison says that it is {record.validity.verdict.value}; judged by its "
-            f"pictures it is {verdict.value}."
-        )
-        yield Finding("verdict", text, verdict.value, record.validity.verdict.value)
+    found = judge(plan, {number: whole[index].receipt for number, index in enumerate(indexes)})
+    if found.verdict is Verdict.VALID and len(indexes) < len(record.cells):
+        return Validity(verdict=Verdict.INCOMPLETE)
+    return found

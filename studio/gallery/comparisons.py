@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -101,6 +101,16 @@ class Comparisons:
         """How many items the index has that agree with ``wanted``."""
         return self._indexed(lambda: self._index.count(wanted or Filter()))
 
+    def stored(self, wanted: Filter | None = None, limit: int = 60) -> list[StoredComparison]:
+        """At most ``limit`` comparisons alone, newest first; found where one of their cells is."""
+        while True:
+            page = self._indexed(lambda: self._index.stored(wanted or Filter(), limit))
+            if len(self._still_there(page)) == len(page):  # else the index is shorter now
+                return page
+
+    def count_stored(self, wanted: Filter | None = None) -> int:
+        return self._indexed(lambda: self._index.count_stored(wanted or Filter()))
+
     def _page(self, wanted: Filter, limit: int, cursor: Cursor | None) -> list[Item]:
         def read() -> list[Item]:
             rows = self._index.page(wanted, limit, cursor)
@@ -111,7 +121,7 @@ class Comparisons:
 
         return self._indexed(read)
 
-    def _still_there(self, page: list[Item]) -> list[Item]:
+    def _still_there(self, page: Sequence[Item]) -> list[Item]:
         gone = [each for each in page if not each.path.is_file()]
         lost = [each.name for each in gone if isinstance(each, StoredComparison)]
         if lost:

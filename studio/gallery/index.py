@@ -18,7 +18,7 @@ from studio.architecture import Mode
 from studio.errors import GalleryError
 from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Picture, Row, Stamp
 
-INDEX_SCHEMA = 2
+INDEX_SCHEMA = 3
 ABSENT = "there was none"
 """Why ``prepare`` made an index in a folder without one; every other reason is a fault."""
 
@@ -51,7 +51,8 @@ _TABLES = f"""
     CREATE TABLE comparisons (
         name TEXT PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,
         modified INTEGER NOT NULL, title TEXT NOT NULL, summary TEXT NOT NULL,
-        verdict TEXT NOT NULL, cells INTEGER NOT NULL, fingerprint TEXT NOT NULL);
+        verdict TEXT NOT NULL, cells INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        kind TEXT NOT NULL);
     CREATE TABLE comparison_cells (
         comparison TEXT NOT NULL REFERENCES comparisons ON DELETE CASCADE,
         picture TEXT NOT NULL, own INTEGER NOT NULL);

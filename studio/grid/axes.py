@@ -13,7 +13,7 @@ from studio.request import GenerationRequest
 
 COMPARISON_SCHEMA = 1
 MAX_CELLS = 64
-"""Cells of one comparison, controls included."""
+"""Cells of one comparison's grid, on all its seeds together; its few controls come on top."""
 
 STRENGTHS = (0.4, 0.7, 1.0)
 """The sweep that is offered first: subtle, balanced, strong."""
@@ -118,7 +118,7 @@ class Role(StrEnum):
     SCALE_ZERO = "scale_zero"
     """The LoRA switched on at strength 0: it must equal the base, bit for bit."""
     BASE_AGAIN = "base_again"
-    """The base once more after everything else: it must equal the base before."""
+    """A base once more after everything else of it: it must equal the base before."""
 
 
 class Place(Contract):

@@ -93,16 +93,19 @@ def _controls(
     start: GenerationRequest,
     arms: dict[tuple[int, int], GenerationRequest],
 ) -> Iterator[tuple[Place, GenerationRequest]]:
-    """The LoRAs at strength 0 (four arms), and the first base arm once more at the end."""
-    base = next((at for at, request in arms.items() if request.mode is Mode.BASE), None)
-    if base is None:
-        return
-    row, column = base
-    if wanted.kind is Kind.FOUR_ARMS:
-        off = tuple(choice.model_copy(update={"strength": 0.0}) for choice in start.loras)
-        zero = arms[base].model_copy(update={"mode": Mode.LORA, "loras": off})
-        yield Place(row=row, column=column, role=Role.SCALE_ZERO), zero
-    yield Place(row=row, column=column, role=Role.BASE_AGAIN), arms[base]
+    """Of each base that stands alone in an arm: its LoRAs at strength 0 (four arms), and the
+    first such arm once more at the end."""
+    alone: dict[str, tuple[int, int]] = {}
+    for at, request in arms.items():
+        if request.mode is Mode.BASE:
+            alone.setdefault(request.base, at)
+    for row, column in alone.values():
+        again = arms[row, column]
+        if wanted.kind is Kind.FOUR_ARMS:
+            off = tuple(choice.model_copy(update={"strength": 0.0}) for choice in start.loras)
+            zero = again.model_copy(update={"mode": Mode.LORA, "loras": off})
+            yield Place(row=row, column=column, role=Role.SCALE_ZERO), zero
+        yield Place(row=row, column=column, role=Role.BASE_AGAIN), again
 
 
 def apply(name: AxisName, value: AxisValue, request: GenerationRequest) -> GenerationRequest:

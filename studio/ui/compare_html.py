@@ -77,6 +77,16 @@ def seal_of(record: ComparisonRecord) -> Html:
     return seal(record.validity, record.summary, record.uninvited, record.title)
 
 
+def overtaken(stored: Validity, today: Validity | None) -> Html:
+    """That a stored verdict is not the one its cells would get now; nothing where it is."""
+    if today is None or today.verdict is stored.verdict:
+        return EMPTY
+    said = " ".join(reason.text for reason in today.reasons[:2])
+    verdict = seal_words(today.verdict, ()).lower()
+    line = f"Judged anew by the rules of today, its cells give another verdict: {verdict}."
+    return trouble(f"{line} {said} Run it again.")
+
+
 def not_asked_for(uninvited: Sequence[Difference]) -> Html:
     """What differs although nobody asked: the comparison answers another question then."""
     return join(

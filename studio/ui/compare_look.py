@@ -12,7 +12,7 @@ from studio.comparison.record import CellState, ComparisonRecord
 from studio.errors import StudioError
 from studio.gallery.cell_picture import cell_picture
 from studio.gallery.comparison_files import sheet_of
-from studio.gallery.comparison_verification import verify_comparison
+from studio.gallery.comparison_verification import judged_anew, verify_comparison
 from studio.grid import Role
 from studio.ui import compare_html, compare_numbers, grid, icons, sheet, words
 from studio.ui.compare_stage import CompareStage
@@ -48,7 +48,7 @@ class CompareLook:
         shown = compare_html.Grid(record.rows, record.columns, record.cells, outputs)
         updates: Updates = {
             parts.notice: EMPTY,
-            parts.seal: compare_html.seal_of(record),
+            parts.seal: self._seal(record),
             parts.progress: EMPTY,
             parts.grid: compare_html.grid(shown),
             parts.kept: gr.Column(visible=True),
@@ -68,6 +68,12 @@ class CompareLook:
             parts.right: gr.Dropdown(choices=choices, value=right),
         }
         return updates | self._looked_at(record, left, right)
+
+    def _seal(self, record: ComparisonRecord) -> Html:
+        """As it was stored, and beside it what its cells would be judged today."""
+        today = judged_anew(self._workspace.gallery, record)
+        beside = compare_html.overtaken(record.validity, today)
+        return join((compare_html.seal_of(record), beside))
 
     def pair(self, name: str, left: int | None, right: int | None) -> Updates:
         """Two cells that were chosen."""

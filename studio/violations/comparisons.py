@@ -51,9 +51,9 @@ class NothingToCompare(Rule):
 
 
 class TooManyCells(Rule):
-    FOUND = "The comparison has {count} cells."
+    FOUND = "The comparison has {count} cells, without its controls."
     EXPECTED = "at most {limit}"
-    WAY_OUT = "Take values away until {limit} cells are left, controls included."
+    WAY_OUT = "Take values or seeds away until {limit} cells are left."
     code: Literal["too_many_cells"] = "too_many_cells"
     field: str = "comparison.columns"
     count: int

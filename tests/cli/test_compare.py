@@ -36,6 +36,27 @@ def test_people_read_the_verdict_the_cells_and_the_numbers(cli: Cli) -> None:
     assert "not which" in made.out or "nor which is better" in made.out
 
 
+def test_the_gallery_lists_a_comparison_in_place_of_its_cells(cli: Cli) -> None:
+    made = cli(*INK, *PROMPT, "--kind", "base_against_lora", "--json").json
+    cli("generate", *INK[1:], "--prompt", "a submarine", "--json")
+    listed = cli("gallery", "list").out
+    assert "2 of 2 pictures and comparisons" in listed
+    (line,) = (line for line in listed.splitlines() if "comparison.json" in line)
+    said = ("comparison", "Base against LoRA: Ink", "Valid comparison", "3 cells")
+    assert all(f"  {words}  " in line for words in said)
+    assert not any(cell["picture"] in listed for cell in made["record"]["cells"])
+    data = cli("gallery", "list", "--json").json
+    assert (data["total"], len(data["pictures"]), data["total_comparisons"]) == (4, 4, 1)
+    (found,) = data["comparisons"]
+    assert found["file"] == made["comparison"]
+    assert (found["kind"], found["verdict"], found["cells"]) == ("base_against_lora", "valid", 3)
+    assert cli("gallery", "list", "--words", "submarine", "--json").json["comparisons"] == []
+    assert len(cli("gallery", "list", "--mode", "base", "--json").json["comparisons"]) == 1
+    Path(made["comparison"]).unlink()
+    left = cli("gallery", "list", "--json").json
+    assert (left["total_comparisons"], left["comparisons"]) == (0, [])
+
+
 def test_the_plan_alone_runs_nothing(cli: Cli, tmp_path: Path) -> None:
     axes = ("--kind", "grid", "--rows", "guidance=1.0,3.0", "--columns", "steps=1,2")
     shown = cli(*INK, *PROMPT, *axes, "--plan-only", "--json")

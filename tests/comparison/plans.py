@@ -1,21 +1,33 @@
 """Comparisons over the world that ``test_resolve`` knows, and receipts as an engine gives them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from studio.contract import fingerprint
 from studio.grid import ComparisonPlan, ComparisonRequest, plan_comparison
 from studio.grid.facts import effective
+from studio.inventory import FileIdentity
 from studio.plan import RunPlan
+from studio.presets import Catalog
 from studio.receipt import Receipt
 from studio.request import GenerationRequest
 from studio.resolve import resolve
 from studio.violations import Violation
 from tests.records import flat, noise_sha256, run_receipt
-from tests.test_resolve import CATALOG, RUNTIME, inventory
+from tests.test_resolve import CATALOG, MINI, RUNTIME, inventory
+
+SECOND = MINI.model_copy(update={"slug": "second", "label": "Second Mini"})
+"""Another base of the same architecture, of other weights."""
+_PRESETS = Catalog((*CATALOG.models.values(), SECOND), tuple(CATALOG.loras.values()))
+_RUNTIME = replace(RUNTIME, counters={**RUNTIME.counters, "second": RUNTIME.counters["mini"]})
 
 
 def answer(request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
-    return resolve(request, CATALOG, inventory(), RUNTIME)
+    there = inventory()
+    file = FileIdentity(name="unet/x", sha256="b" * 64, size=1)
+    second = replace(there.bases["mini"], files=(file,))
+    there = replace(there, bases={**there.bases, "second": second})
+    return resolve(request, _PRESETS, there, _RUNTIME)
 
 
 def compared(wanted: ComparisonRequest) -> ComparisonPlan:

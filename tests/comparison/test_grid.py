@@ -7,7 +7,9 @@ import pytest
 from studio.architecture import Mode
 from studio.comparison.differences import differences, in_one_line, summary, uninvited
 from studio.comparison.order import calls, running_order
+from studio.comparison.validity import name_of
 from studio.grid import (
+    MAX_CELLS,
     Axis,
     AxisName,
     ComparisonPlan,
@@ -19,12 +21,13 @@ from studio.grid import (
     four_arms,
     lora_against_lora,
     parse_axis,
+    plan_comparison,
     seeds_strengths,
     strengths,
 )
 from studio.placement import Offload, Placement
 from studio.request import LoraChoice, Overrides
-from tests.comparison.plans import compared, refused
+from tests.comparison.plans import answer, compared, refused
 from tests.test_resolve import ask, with_loras
 
 
@@ -134,6 +137,9 @@ def test_the_usual_sweeps() -> None:
 @pytest.mark.parametrize(
     ("name", "values", "name_in_plan"),
     [
+        (AxisName.BASE, ("mini", "second"), "base"),
+        (AxisName.LORA, ("plain", "neon"), "LoRA"),
+        (AxisName.MODE, ("base", "lora"), "LoRA"),
         (AxisName.GUIDANCE, (1.0, 4.0), "guidance"),
         (AxisName.STEPS, (4, 8), "steps"),
         (AxisName.CLIP_SKIP, (1, 2), "clip skip"),
@@ -190,6 +196,20 @@ def test_axes_that_cannot_be_are_named(wanted: ComparisonRequest, code: str) -> 
     assert code in refused(wanted)
 
 
+def test_the_most_cells_are_counted_without_the_controls() -> None:
+    plain = with_loras("plain", mode=Mode.LORA)
+    full = compared(base_against_lora(plain.model_copy(update={"count": MAX_CELLS // 2})))
+    roles = [cell.place.role for cell in full.cells]
+    assert roles == [Role.ARM] * MAX_CELLS + [Role.BASE_AGAIN]
+    more = base_against_lora(plain.model_copy(update={"count": MAX_CELLS // 2 + 1}))
+    found = plan_comparison(more, answer)
+    assert not isinstance(found, ComparisonPlan)
+    assert found[0].describe() == (
+        f"The comparison has {MAX_CELLS + 2} cells, without its controls. "
+        f"Take values or seeds away until {MAX_CELLS} cells are left."
+    )
+
+
 def test_what_a_run_refuses_a_comparison_refuses_once() -> None:
     assert refused(strengths(with_loras("plain", mode=Mode.LORA), (0.5, 3.0, 4.0))) == [
         "out_of_range",
@@ -221,6 +241,26 @@ def test_cells_run_base_first_loras_together_and_the_base_again_last() -> None:
     shown = [tuple(use.strength.value for use in cell.plan.loras) for cell in cells]
     assert shown == [*sorted(shown[:-1]), ()]
     assert cells[-1].place.role is Role.BASE_AGAIN
+
+
+def test_every_base_that_stands_alone_is_made_again_after_all_of_its_own() -> None:
+    plan = compared(
+        grid(axis(AxisName.BASE, "mini", "second"), axis(AxisName.MODE, "base", "lora"))
+    )
+    again = [cell for cell in plan.cells if cell.place.role is Role.BASE_AGAIN]
+    assert [(cell.place.row, cell.plan.base.slug) for cell in again] == [
+        (0, "mini"),
+        (1, "second"),
+    ]
+    assert [name_of(plan, index) for index in (4, 5)] == [
+        "Base, Mini, once more at the end",
+        "Base, Second Mini, once more at the end",
+    ]
+    cells = [plan.cells[index] for index in running_order(plan)]
+    for own in (cells[:3], cells[3:]):
+        assert len({cell.plan.base.slug for cell in own}) == 1
+        assert [cell.plan.mode for cell in own] == [Mode.BASE, Mode.LORA, Mode.BASE]
+        assert own[-1].place.role is Role.BASE_AGAIN
 
 
 def test_strength_means_the_first_lora_and_leaves_the_others() -> None:

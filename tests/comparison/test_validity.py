@@ -5,8 +5,17 @@ import pytest
 from studio.architecture import Mode
 from studio.comparison.differences import uninvited
 from studio.comparison.validity import Verdict, judge, seal_words
-from studio.grid import Role, base_against_lora, four_arms, strengths
-from tests.comparison.plans import changed, compared, sound_receipts
+from studio.grid import (
+    Axis,
+    AxisName,
+    ComparisonRequest,
+    Kind,
+    Role,
+    base_against_lora,
+    four_arms,
+    strengths,
+)
+from tests.comparison.plans import changed, compared, sound_receipt, sound_receipts
 from tests.test_resolve import with_loras
 
 FOUR = compared(four_arms(with_loras("ink")))
@@ -46,9 +55,48 @@ def test_a_collapse_is_named(index: int, image: dict[str, str], code: str) -> No
     assert code in codes(changed(SOUND, index, **image))
 
 
+def test_a_second_base_that_changed_is_named_too() -> None:
+    rows = Axis(name=AxisName.BASE, values=("mini", "second"))
+    columns = Axis(name=AxisName.MODE, values=("base", "lora"))
+    request = with_loras("plain", mode=Mode.LORA)
+    plan = compared(ComparisonRequest(kind=Kind.GRID, request=request, rows=rows, columns=columns))
+    receipts = sound_receipts(plan)
+    assert judge(plan, receipts).verdict is Verdict.VALID
+    (reason,) = judge(plan, changed(receipts, 5, pixels_sha256="f" * 64)).reasons
+    assert (reason.code, reason.cells) == ("base_changed", (2, 5))
+    assert "“Second Mini”" in reason.text
+
+
 def test_a_lora_without_effect_is_named() -> None:
     without = SOUND[1].model_copy(update={"effect": 0.0})
     assert codes({**SOUND, 1: without}) == {"no_effect"}
+
+
+@pytest.mark.parametrize("effect", [0.0, None])
+def test_a_lora_of_the_text_encoder_alone_without_effect_is_named(effect: float | None) -> None:
+    """Even where its pixels differ: then something else made them differ."""
+    words = FOUR.cells[1].plan.loras[0].model_copy(update={"modules": {"text_encoder": 6}})
+    cell = FOUR.cells[1].model_copy(
+        update={"plan": FOUR.cells[1].plan.model_copy(update={"loras": (words,)})}
+    )
+    plan = FOUR.model_copy(update={"cells": (FOUR.cells[0], cell, *FOUR.cells[2:])})
+    receipts = {**SOUND, 1: sound_receipt(cell.plan)}
+    assert judge(plan, receipts).verdict is Verdict.VALID
+    receipts[1] = receipts[1].model_copy(update={"effect": effect})
+    (reason,) = judge(plan, receipts).reasons
+    assert (reason.code, reason.cells) == ("no_effect", (1,))
+
+
+def test_one_lora_of_several_without_effect_is_named() -> None:
+    plan = compared(base_against_lora(with_loras("ink", "plain")))
+    receipts = sound_receipts(plan)
+    assert judge(plan, receipts).verdict is Verdict.VALID
+    first, second = receipts[1].loras
+    idle = (first, second.model_copy(update={"effect": 0.0}))
+    receipts[1] = receipts[1].model_copy(update={"loras": idle})
+    (reason,) = judge(plan, receipts).reasons
+    assert (reason.code, reason.cells) == ("no_effect", (1,))
+    assert "no effect of “Plain” by itself" in reason.text
 
 
 def test_a_base_that_is_no_longer_itself_is_named() -> None:

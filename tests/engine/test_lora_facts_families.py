@@ -19,6 +19,7 @@ from studio.engine import injected
 from studio.engine.families import family_of
 from studio.engine.folder import Pipeline
 from studio.engine.gate import fit_to_base
+from studio.engine.probe import read_probe, relative_change
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import LoraRefused
@@ -90,6 +91,27 @@ def test_fact_02_sdxl_keys_outside_known_components_are_refused(tmp_path: Path) 
     stray = "conditioner.embedders.0.q_proj.lora_A.weight"
     other = changed(path, lambda t: t | {stray: torch.ones(4, 4)})
     refused(pipeline, other, "no whole layer: conditioner")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name", "component"),
+    [
+        (Architecture.SDXL, "StableDiffusionXLPipeline", "text_encoder"),
+        (Architecture.SDXL, "StableDiffusionXLPipeline", "text_encoder_2"),
+        (Architecture.FLUX1, "FluxPipeline", "text_encoder"),
+    ],
+)
+def test_a_lora_of_one_text_encoder_alone_changes_what_the_denoiser_gives(
+    architecture: Architecture, name: str, component: str, tmp_path: Path
+) -> None:
+    """Its effect is measured there, and none at all is a broken contract."""
+    pipeline, family = tiny(name), family_of(architecture)
+    alone = {component: tiny_lora(pipeline, text_encoders=True)[component]}
+    path = FORMATS[architecture]["diffusers"].write(alone, tmp_path / "words.safetensors")
+    without = read_probe(family, pipeline)
+    with apply(pipeline, path) as targets:
+        assert {target.component for target in targets} == {component}
+        assert relative_change(read_probe(family, pipeline), without) > 0
 
 
 def test_fact_05_flux_kohya_global_layers_are_applied(tmp_path: Path) -> None:

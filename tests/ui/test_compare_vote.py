@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from studio.architecture import Mode
 from studio.comparing import Comparing
 from studio.comparison.blind import votes_between
 from studio.comparison.events import Compared
 from studio.comparison.record import ComparisonRecord
-from studio.gallery.comparison_files import votes_of
+from studio.gallery import picture
+from studio.gallery.comparison_files import sheet_of, votes_of
 from studio.grid import ComparisonPlan, base_against_lora
 from studio.ui.compare_blind import CompareBlind
 from studio.ui.compare_look import CompareLook
@@ -141,6 +143,32 @@ def test_a_vote_that_was_cut_off_is_said(workspace: Workspace, name: str) -> Non
     result = events.offered(name)["result"]
     assert f"preferred in {SEEDS} of {SEEDS}" in result
     assert "The last vote was cut off" in result
+
+
+def test_a_verdict_that_the_rules_of_today_contradict_is_said_beside_its_seal(
+    workspace: Workspace, name: str
+) -> None:
+    """As one from before effects were asked for: valid then, its LoRA's effect unmeasured."""
+    events, gallery = look(workspace), workspace.gallery
+    assert "rules of today" not in events.open(name)["seal"]
+    record, path = record_of(workspace, name), lost(workspace, name, column=1)
+    whole = gallery.read(path)
+    receipt = whole.receipt.model_copy(update={"effect": None})
+    old = whole.model_copy(update={"receipt": receipt})
+    path.write_bytes(picture.encode(picture.decode(path.read_bytes()), old))
+    assert "rules of today" not in events.open(name)["seal"], "another picture is judged elsewhere"
+    cells = tuple(
+        cell.model_copy(update={"record_fingerprint": old.fingerprint})
+        if cell.record_fingerprint == whole.fingerprint
+        else cell
+        for cell in record.cells
+    )
+    sheet = Image.open(sheet_of(gallery.outputs / name)).convert("RGB")
+    stored = gallery.comparisons.save(record.model_copy(update={"cells": cells}), sheet)
+    seal = events.open(stored.relative_to(gallery.outputs).as_posix())["seal"]
+    assert "Valid comparison" in seal
+    assert "its cells give another verdict: invalid comparison. The receipt of" in seal
+    assert "no effect of its LoRAs together. Run it again." in seal
 
 
 @pytest.mark.parametrize("damage", ["deleted", "damaged", "replaced"])
