@@ -177,7 +177,7 @@ def first_uses(bench: Bench) -> Iterator[tuple[str, list[float]]]:
     yield "diffusers, load", theirs
     base = bench.base
     probes = [seconds(lambda: read_probe(base.family, base.pipeline)) for _ in range(bench.rounds)]
-    yield "studio, one call of the probe (a first use makes two)", probes
+    yield "studio, one call of the probe (a first use makes one)", probes
 
 
 def swaps(bench: Bench) -> Iterator[tuple[str, list[float]]]:

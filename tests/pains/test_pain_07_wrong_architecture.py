@@ -40,7 +40,8 @@ def test_a_mislabelled_file_is_what_its_tensors_say(
     assert second["architecture"] == "sdxl"
     assert second["claims"]["ss_base_model_version"] == "sd_v1"
     assert second["conflicts"] == [
-        "The file claims FLUX.1 (modelspec.architecture); its tensors say SDXL."
+        "The file claims FLUX.1 (modelspec.architecture); its tensors say SDXL.",
+        "The file claims Stable Diffusion 1.5 (ss_base_model_version); its tensors say SDXL.",
     ]
 
 

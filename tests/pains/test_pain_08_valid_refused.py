@@ -15,6 +15,12 @@ from tests.headers import header
 
 OURS = {each.value for each in Architecture}
 MODELS = {family: model for families in MODELS_OF.values() for family, model in families.items()}
+ENCODERS = {
+    "sd15": {"text_encoder": "clip-768"},
+    "sdxl": {"text_encoder": "clip-768", "text_encoder_2": "clip-1280"},
+    "flux1": {"text_encoder": "clip-768", "text_encoder_2": "t5-xxl"},
+}
+"""Those whose layers the samples change."""
 VALID = [sample for sample in samples() if sample.architecture in OURS & MODELS.keys()
          or (sample.family in MODELS and sample.architecture in OURS)]  # fmt: skip
 
@@ -23,7 +29,8 @@ VALID = [sample for sample in samples() if sample.architecture in OURS & MODELS.
 def test_every_format_fits_the_full_sized_base(sample: Sample) -> None:
     """What tools write for a family has its place in it, layer by layer."""
     component = "unet" if sample.architecture in UNETS else "transformer"
-    base = {component: weights_of(MODELS[sample.family])}
+    models = {component: MODELS[sample.family], **ENCODERS.get(sample.architecture, {})}
+    base = {part: weights_of(model) for part, model in models.items()}
     found = check_fit(
         inspect(header(sample.shapes, sample.metadata)), base, "the base", sample.architecture
     )
