@@ -254,7 +254,7 @@ class Workspace:
         with self._lock:
             self._running[session].add(own)
         try:
-            yield from self._events([run_id], session, [plan], own)
+            yield from self._events([run_id], session, [plan], own, previews=True)
         finally:
             with self._lock:
                 self._running.get(session, set()).discard(own)
@@ -273,7 +273,8 @@ class Workspace:
         with self._lock:
             self._running[session].add(own)
         try:
-            for event in self._events(run_ids, session, plans, own):
+            # They are cells: each is shown when it is finished.
+            for event in self._events(run_ids, session, plans, own, previews=False):
                 yield run_ids.index(event.run_id), event
         finally:
             with self._lock:
@@ -285,11 +286,12 @@ class Workspace:
         session: str,
         plans: Sequence[RunPlan],
         cancel: threading.Event,
+        previews: bool,
     ) -> Iterator[Event]:
         by_id = dict(zip(run_ids, plans, strict=True))
         try:
             lead, *others = (self._job(run_id, session, plan) for run_id, plan in by_id.items())
-            job = replace(lead, together=tuple(others))
+            job = replace(lead, together=tuple(others), previews=previews)
             # Closing takes the run out of the queue, or stops it, when a picture cannot be
             # saved or nobody listens any more.
             used = {each.sha256 for plan in plans for each in plan.references}

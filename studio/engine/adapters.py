@@ -153,8 +153,8 @@ def _scales(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[injected.P
 
 
 def _demand(found: Mapping[injected.Place, float], wanted: Mapping[injected.Place, float]) -> None:
-    wrong = injected.differences(found, wanted)
-    if wrong:
+    if not injected.same(found, wanted):
+        wrong = injected.differences(found, wanted)
         raise ContractBroken(
             f"The LoRAs at work are not the plan's: {' '.join(wrong[:3])}",
             "Run it again; report it if it happens twice.",
@@ -199,7 +199,7 @@ def _switch(
     layers: Sequence[injected.Layer],
 ) -> None:
     """Make the set the active one, unless it is, and read it back."""
-    if not injected.differences(injected.read_active(layers), scales):
+    if injected.same(injected.read_active(layers), scales):
         return
     base.touch()
     strengths = {base.adapters[lora.sha256].name: lora.strength for lora in wanted}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,7 +63,7 @@ def build(slug: str, targets: Sequence[Target], dtype: torch.dtype) -> tuple[Bui
         by_layer.setdefault(target.layer.module.path, []).append(target)
     for name, group in by_layer.items():
         built = _Layer(slug, group[0].layer, dtype).build(group)
-        if not all(bool(torch.isfinite(part).all()) for item in built for part in item.weights):
+        if not all(_is_finite(part) for item in built for part in item.weights):
             text = f"{name} has weights that are not finite numbers in {_name(dtype)}."
             raise LoraRefused(slug, (text,), _WAY_OUT)
         made.extend(built)
@@ -70,6 +71,12 @@ def build(slug: str, targets: Sequence[Target], dtype: torch.dtype) -> tuple[Bui
         text = "Every layer multiplies to zero: it changes nothing."
         raise LoraRefused(slug, (text,), "Fetch it again, or train it for longer.")
     return tuple(made)
+
+
+def _is_finite(weights: Tensor) -> bool:
+    """By the extremes, which are NaN where any weight is: an order faster than ``isfinite``."""
+    low, high = torch.aminmax(weights)
+    return math.isfinite(low.item()) and math.isfinite(high.item())
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -221,7 +221,7 @@ def callback_for(
             demand_finite(tensors["latents"], "The latents", _DENOISE_WAY_OUT)
         done = -(-(step + 1) * planned // total)
         every = max(1, total // PREVIEWS)
-        shows = (step + 1) % every == 0 and step + 1 < total
+        shows = run.job.previews and (step + 1) % every == 0 and step + 1 < total
         preview = preview_png(run.base, tensors["latents"], plan.settings) if shows else None
         run.publish(Progress(run.job.run_id, index, plan.count, done, planned, preview))
         return {}

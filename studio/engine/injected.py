@@ -71,8 +71,9 @@ def activate(layers: Iterable[Layer], strengths: Mapping[str, float]) -> None:
         here = [name for name in strengths if name in layer.lora_A]
         # What peft's set_adapter and enable_adapters set; they would also go through every
         # resident adapter's weights, to say again that none of them is trained.
-        layer._active_adapter = here
-        layer._disable_adapters = not here
+        if layer._active_adapter != here or layer._disable_adapters is bool(here):
+            layer._active_adapter = here
+            layer._disable_adapters = not here
         for name in here:
             layer.set_scale(name, strengths[name])
 
@@ -94,13 +95,24 @@ def read_active(layers: Iterable[Layer]) -> dict[Place, float]:
     return found
 
 
+def same(found: Mapping[Place, float], wanted: Mapping[Place, float]) -> bool:
+    """Whether exactly what is wanted is at work, each with its scale."""
+    return found.keys() == wanted.keys() and all(
+        _equal(scale, found[place]) for place, scale in wanted.items()
+    )
+
+
+def _equal(one: float, other: float) -> bool:
+    """Of two scales that multiply the same three numbers, perhaps in another order."""
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+
+
 def differences(found: Mapping[Place, float], wanted: Mapping[Place, float]) -> tuple[str, ...]:
     """What of ``wanted`` is not so in the pipeline, in sentences; empty when all is."""
     lines = [f"{c}.{m} has no LoRA." for c, m, n in sorted(wanted.keys() - found.keys())]
     lines += [f"{c}.{m} has a LoRA too many." for c, m, n in sorted(found.keys() - wanted.keys())]
     for place in sorted(found.keys() & wanted.keys()):
-        # Both sides multiply the same three numbers, perhaps in another order.
-        if not math.isclose(found[place], wanted[place], rel_tol=1e-9, abs_tol=1e-12):
+        if not _equal(found[place], wanted[place]):
             lines.append(
                 f"{place[0]}.{place[1]} has scale {found[place]:g} instead of {wanted[place]:g}."
             )

@@ -28,6 +28,7 @@ class Job:
         reference_paths: SHA-256 → file, for every reference image of the plan.
         together: other jobs to denoise in the same call; equal but for LoRAs and strengths.
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
+        previews: whether pictures are shown while they are made.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class Job:
     reference_paths: Mapping[str, Path] = field(default_factory=dict)
     layout: Path | None = None
     together: tuple[Job, ...] = ()
+    previews: bool = True
 
     def base_place(self, name: str) -> Path:
         """Where one of the base's files lies."""
