@@ -39,33 +39,33 @@ def enter(layer: LoraLayer, name: str, built: Built) -> None:
     layer.lora_bias[name] = getattr(built.up, "bias", None) is not None
 
 
-class _EmptyLinear(Linear):  # type: ignore[misc]  # peft has no types
+class _Applied:
+    """What both compute; peft's own ``forward`` where somebody else merged or asked for more."""
+
+    merged_adapters: list[str]
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.merged_adapters or kwargs:
+            theirs: Tensor = super().forward(x, *args, **kwargs)  # type: ignore[misc]
+            return theirs
+        return _with_adapters(self, x, *args)
+
+
+class _EmptyLinear(_Applied, Linear):  # type: ignore[misc]  # peft has no types
     """Around a linear layer, without the first adapter that peft's constructor makes."""
 
     def __init__(self, base: nn.Module) -> None:
         _begin(self, base)
         self.fan_in_fan_out = self.is_target_conv_1d_layer = False
 
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if self.merged_adapters or kwargs:
-            merged: Tensor = super().forward(x, *args, **kwargs)
-            return merged
-        return _with_adapters(self, x, *args)
 
-
-class _EmptyConv2d(Conv2d):  # type: ignore[misc]
+class _EmptyConv2d(_Applied, Conv2d):  # type: ignore[misc]
     """The same around a convolution."""
 
     def __init__(self, base: nn.Module) -> None:
         _begin(self, base)
         self._kernel_dim = 4
         self.conv_fn = nn.functional.conv2d
-
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if self.merged_adapters or kwargs:
-            merged: Tensor = super().forward(x, *args, **kwargs)
-            return merged
-        return _with_adapters(self, x, *args)
 
 
 def _begin(layer: LoraLayer, base: nn.Module) -> None:
