@@ -173,6 +173,9 @@ def _picker(hints: Hints, start: Start) -> tuple[gr.Dropdown, gr.Textbox, gr.Dro
                 value=None,
                 label="Add a LoRA",
                 interactive=True,
+                # A choice that is told twice is no longer in the list the second time, which
+                # gradio would answer with an error; ``StudioEvents.add`` judges it instead.
+                allow_custom_value=True,
                 scale=5,
                 min_width=140,
                 elem_id="add-lora",

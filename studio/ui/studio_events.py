@@ -180,16 +180,22 @@ class StudioEvents:
     def add(self, values: Values, slug: str | None, theme: str, words: str, page: str) -> Updates:
         """A LoRA is picked: its row, and the mode that uses it."""
         chosen = tuple(values["chosen"])
-        if slug is None or slug in chosen or slug not in self._workspace.catalog.loras:
+        if slug is None or slug in chosen:
             return {self.panel.add: gr.Dropdown(value=None)}
+        preset = self._workspace.catalog.loras.get(slug)
+        if preset is None or preset.base_architecture is not self._architecture(values):
+            return self._not_added(f"No LoRA in the list is called “{slug}”. Choose one of it.")
         if len(chosen) == MAX_LORAS:
             full = f"{MAX_LORAS} LoRAs are chosen, which is the most. Remove one first."
-            refused = span("ls-problem", full)
-            return {self.panel.add: gr.Dropdown(value=None), self.panel.hints["loras"]: refused}
+            return self._not_added(full)
         numbers = [*strengths(values), preset_strength(slug, self._workspace.catalog)]
         values = with_loras(values, (*chosen, slug), numbers)
         mode, said = self._mode_with(values, slug)
         return self._lora_change(values, mode, said, theme, words, page)
+
+    def _not_added(self, why: str) -> Updates:
+        hint = self.panel.hints["loras"]
+        return {self.panel.add: gr.Dropdown(value=None), hint: span("ls-problem", why)}
 
     def remove(self, values: Values, number: int, theme: str, words: str, page: str) -> Updates:
         """A LoRA goes; without any, only the base is left."""

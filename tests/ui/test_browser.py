@@ -102,6 +102,19 @@ def test_the_list_filters_by_architecture_theme_and_words(open_page: Open) -> No
     page.get_by_role("button", name="Remove Night Neon (mini)", exact=True).wait_for()
 
 
+def test_a_lora_that_is_not_in_the_list_is_not_added(open_page: Open) -> None:
+    """Typed, or told twice by the list: gradio's own answer would be an error of the server."""
+    page = open_page()
+    field = page.get_by_label("Add a LoRA", exact=True)
+    # The second is there, and made for another architecture.
+    for words in ("no such words", "collage-art-sdxl"):
+        field.fill(words)
+        field.press("Enter")
+        page.get_by_text(f"No LoRA in the list is called “{words}”.").wait_for()
+    assert not page.locator("#lora-1").is_visible()
+    contract(page, "ready")
+
+
 def test_the_mode_follows_visibly(open_page: Open) -> None:
     page = open_page()
     page.locator("#lora-0").get_by_role("button", name="Remove").click()
