@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from studio.architecture import pipeline_traits
+from studio.grid.facts import is_guided
 from studio.plan import RunPlan
 from studio.receipt import RunRecord
 
@@ -15,16 +15,7 @@ def pixels(plan: RunPlan) -> int:
 
 def work(plan: RunPlan) -> int:
     """Denoiser work of one picture: step-pixels, times two where guidance takes a second pass."""
-    return plan.settings.steps.value * pixels(plan) * (2 if _guided(plan) else 1)
-
-
-def _guided(plan: RunPlan) -> bool:
-    """Whether each step is computed with and without the prompt."""
-    settings = plan.settings
-    if settings.true_cfg_scale is not None and settings.true_cfg_scale.value > 1:
-        return True
-    kind = pipeline_traits(plan.base.pipeline).guidance
-    return kind.is_cfg and settings.guidance_scale.value > 1
+    return plan.settings.steps.value * pixels(plan) * (2 if is_guided(plan) else 1)
 
 
 def estimate_seconds(plans: Sequence[RunPlan], past: Iterable[RunRecord]) -> float | None:

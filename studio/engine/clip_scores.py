@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NEEDED = ("config.json", "preprocessor_config.json", "model.safetensors")
-_CHUNK = 2**20
 _WAY_OUT = (
     "Set CLIP_MODEL to a folder that holds a CLIP model as transformers saves it, with its "
     "tokenizer and preprocessor and its weights in model.safetensors, or leave it empty."
@@ -84,8 +83,5 @@ def _vectors(embeddings: torch.Tensor) -> tuple[Vector, ...]:
 
 
 def _sha256(path: Path) -> str:
-    total = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_CHUNK):
-            total.update(block)
-    return total.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -46,6 +46,7 @@ class _Applied:
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.merged_adapters or kwargs:
+            # The class beside this one in the layer's bases has it.
             theirs: Tensor = super().forward(x, *args, **kwargs)  # type: ignore[misc]
             return theirs
         return _with_adapters(self, x, *args)

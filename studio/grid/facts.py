@@ -38,6 +38,7 @@ def facts(plan: RunPlan) -> dict[str, str]:
     settings = {
         _SETTING_NAMES.get(name, name.replace("_", " ")): _value(getattr(plan.settings, name))
         for name in type(plan.settings).model_fields
+        if name != "precision"  # who chose the dtype, which is a fact itself
     }
     others = {
         name.replace("_", " "): value if isinstance(value, str) else canonical_json(value)
@@ -86,15 +87,28 @@ def effective(plan: RunPlan) -> Mapping[str, str]:
 def _settle_guidance(plan: RunPlan, found: dict[str, str]) -> None:
     """At 1 and below classifier-free guidance is off, whatever the number, and then nothing
     reads the negative prompt."""
-    takes, settings = pipeline_traits(plan.base.pipeline), plan.settings
-    true_cfg = settings.true_cfg_scale.value if settings.true_cfg_scale else 1.0
-    guided = takes.guidance.is_cfg and settings.guidance_scale.value > 1
-    if takes.guidance.is_cfg and not guided:
+    takes = pipeline_traits(plan.base.pipeline)
+    if takes.guidance.is_cfg and not _has_cfg(plan):
         found[GUIDANCE] = "off"
-    if takes.true_cfg and true_cfg <= 1:
+    if takes.true_cfg and not _has_true_cfg(plan):
         found.pop("true cfg scale", None)
-    if not guided and true_cfg <= 1:
+    if not is_guided(plan):
         found.pop(NEGATIVE)
+
+
+def is_guided(plan: RunPlan) -> bool:
+    """Whether each step is computed with and without the prompt."""
+    return _has_cfg(plan) or _has_true_cfg(plan)
+
+
+def _has_cfg(plan: RunPlan) -> bool:
+    kind = pipeline_traits(plan.base.pipeline).guidance
+    return kind.is_cfg and plan.settings.guidance_scale.value > 1
+
+
+def _has_true_cfg(plan: RunPlan) -> bool:
+    scale = plan.settings.true_cfg_scale
+    return scale is not None and scale.value > 1
 
 
 def reading(plan: RunPlan, text: str) -> str:

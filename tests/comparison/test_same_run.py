@@ -22,7 +22,7 @@ from studio.grid import (
     plan_comparison,
     strengths,
 )
-from studio.grid.facts import effective, reading
+from studio.grid.facts import effective, facts, reading
 from studio.placement import Offload, Placement
 from studio.request import GenerationRequest, LoraChoice, Overrides
 from studio.settings import BUILT_IN_PRESETS
@@ -194,3 +194,18 @@ MARKS = st.sampled_from("aBcÉßİΣς猫🚀 \t\n,.-+()\"'7")
 def test_clip_reads_what_the_comparison_takes_for_the_same(text: str) -> None:
     read = reading(plan_of(ask()), text)
     assert TOKENIZER(read).input_ids == TOKENIZER(text).input_ids
+
+
+def test_who_chose_the_precision_is_no_fact_of_a_picture() -> None:
+    """Pictures of plans that did not say it yet are the same run; the dtype alone reaches them."""
+    plan = plan_of(ask())
+    assert plan.settings.precision is not None
+    older = plan.model_copy(
+        update={"settings": plan.settings.model_copy(update={"precision": None})}
+    )
+    assert facts(older) == facts(plan)
+    assert effective(older) == effective(plan)
+    other = plan.model_copy(
+        update={"settings": plan.settings.model_copy(update={"dtype": "bfloat16"})}
+    )
+    assert effective(other) != effective(plan)
