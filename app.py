@@ -9,7 +9,7 @@ from pathlib import Path
 
 from studio.settings import Settings
 from studio.ui import build, launch_options
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
 logging.getLogger("studio").setLevel(logging.INFO)

@@ -25,14 +25,14 @@ from diffusers import StableDiffusionPipeline
 
 from benchmarks.image_overhead import bare_pipeline
 from studio.architecture import Mode
-from studio.comparing import Comparing
+from studio.comparison.axes import ComparisonPlan, four_arms, strengths
 from studio.comparison.events import Compared
 from studio.comparison.validity import Verdict
-from studio.grid import ComparisonPlan, four_arms, strengths
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice, PromptEncoder
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
 from studio.settings import Settings
-from studio.workspace import Workspace
+from studio.workspace.comparing import Comparing
+from studio.workspace.workspace import Workspace
 
 LIMIT = 1.05
 SWEEP = (0.3, 0.5, 0.7, 0.9, 1.1, 1.3)

@@ -20,13 +20,13 @@ from PIL import Image
 
 from benchmarks.mini_quality import pairs
 from studio.architecture import Mode
-from studio.comparing import Comparing
+from studio.comparison.axes import ComparisonPlan, Role, four_arms
 from studio.comparison.events import Compared
 from studio.comparison.validity import Verdict
-from studio.grid import ComparisonPlan, Role, four_arms
-from studio.request import GenerationRequest, LoraChoice
+from studio.contract.request import GenerationRequest, LoraChoice
 from studio.settings import Settings
-from studio.workspace import Workspace
+from studio.workspace.comparing import Comparing
+from studio.workspace.workspace import Workspace
 from training.mini.scoring import is_ink, is_neon
 from training.mini.subjects import Pair, plain_caption
 

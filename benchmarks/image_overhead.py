@@ -20,11 +20,11 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageChops
 
 from studio.architecture import Mode
-from studio.events import Finished
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice, PromptEncoder
+from studio.contract.events import Finished
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 LIMIT = 1.05
 

@@ -26,17 +26,17 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from studio.architecture import Architecture
-from studio.contract import fingerprint
-from studio.engine.adapters import set_loras
-from studio.engine.admission import WantedLora
-from studio.engine.pipelines import PipelineManager
-from studio.engine.probe import read_probe
-from studio.engine.resident import ResidentBase
+from studio.contract.base import fingerprint
+from studio.contract.identity import FileIdentity
+from studio.contract.plan import BaseIdentity
+from studio.engine.base.manager import PipelineManager
+from studio.engine.base.resident import ResidentBase
+from studio.engine.lora.load import WantedLora
+from studio.engine.lora.probe import read_probe
+from studio.engine.lora.switch import set_loras
 from studio.engine.tiny import build_tiny
-from studio.inventory import FileIdentity
-from studio.plan import BaseIdentity
+from studio.library.store import WeightStore
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.weights import WeightStore
 
 RANK = 16
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")

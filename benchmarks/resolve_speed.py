@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from studio.architecture import Architecture, Mode
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice
 from studio.settings import Settings
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 LIMIT_MS = 50.0
 RUNNABLE = (Architecture.MINI, Architecture.SD15)

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 from studio.architecture import Architecture
+from studio.library.stock import Stock
+from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset, TriggerRule
 from studio.settings import Settings
-from studio.stock import Stock
-from studio.weights import WeightStore
 
 MODULES = 24
 """Layers of each file; real ones have 200 to 1,000, which the first scan reads once."""

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from studio.contract.placement import Dtype, Offload
 from studio.errors import SettingsError
-from studio.placement import Dtype, Offload
 
 BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 LOCAL_PRESETS = BUILT_IN_PRESETS / "local.yaml"

@@ -13,9 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from studio.architecture import TRAITS, Architecture, Mode
-from studio.engine import Job
-from studio.engine.tiny import build_tiny, save_tiny
-from studio.plan import (
+from studio.contract.plan import (
     FloatSetting,
     IntSetting,
     LoraUse,
@@ -24,10 +22,12 @@ from studio.plan import (
     RunPlan,
     TextSetting,
 )
-from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
-from studio.references import pixels_sha256
-from studio.request import PromptEncoder, ReferenceImage
-from studio.tokens import load_counter
+from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
+from studio.contract.request import PromptEncoder, ReferenceImage
+from studio.engine import Job
+from studio.engine.tiny import build_tiny, save_tiny
+from studio.imaging.references import pixels_sha256
+from studio.library.tokens import load_counter
 from tests.plans import base_identity, file_sha256
 
 PROMPT = "a rocket on the blue background"

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
-from studio.engine.folder import from_folder
+from studio.engine.base.folder import from_folder
 
 RANK, ALPHA = 4, 2.0
 

@@ -12,10 +12,9 @@ from safetensors import safe_open
 from transformers import CLIPTokenizer
 
 from studio.architecture import Architecture, Mode
-from studio.contract import fingerprint
-from studio.engine import Engine, Generated, Job
-from studio.inventory import FileIdentity
-from studio.plan import (
+from studio.contract.base import fingerprint
+from studio.contract.identity import FileIdentity
+from studio.contract.plan import (
     BaseIdentity,
     FloatSetting,
     IntSetting,
@@ -25,8 +24,9 @@ from studio.plan import (
     RunPlan,
     TextSetting,
 )
-from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
-from studio.request import PromptEncoder
+from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
+from studio.contract.request import PromptEncoder
+from studio.engine import Engine, Generated, Job
 
 
 def file_sha256(path: Path) -> str:

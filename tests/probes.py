@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from studio.engine.families import Family
-from studio.engine.probe import read_probe
+from studio.engine.lora.probe import read_probe
 
 LAYERS = (torch.nn.Linear, torch.nn.Conv2d)
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from studio.architecture import Architecture, Mode
-from studio.gallery.png import pixels_sha256
-from studio.inventory import FileIdentity
-from studio.plan import (
+from studio.contract.identity import FileIdentity
+from studio.contract.plan import (
     BaseIdentity,
     FloatSetting,
     IntSetting,
@@ -23,8 +22,8 @@ from studio.plan import (
     TextSetting,
     TriggerUse,
 )
-from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
-from studio.receipt import (
+from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
+from studio.contract.receipt import (
     BaseProof,
     ComponentReceipt,
     EncodingReceipt,
@@ -34,7 +33,8 @@ from studio.receipt import (
     RunRecord,
     Timings,
 )
-from studio.request import SEED_LIMIT, PromptEncoder
+from studio.contract.request import SEED_LIMIT, PromptEncoder
+from studio.imaging.png import pixels_sha256
 
 # Time limits per example say something about the machine's other work, nothing about ours.
 hypothesis_settings.register_profile("studio", deadline=None)

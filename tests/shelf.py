@@ -41,7 +41,7 @@ def child(outputs: Path, program: str) -> subprocess.Popen[str]:
     """A Python process with a gallery ``shelf`` in ``outputs`` running ``program``."""
     head = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from studio import durable\nfrom studio.gallery import Gallery, index as picture_index\n"
+        "from studio.storage import atomic\nfrom studio.gallery import Gallery, index as picture_index\n"
         "from tests.records import *\n"
         f"shelf = Gallery(Path({str(outputs)!r}))\n"
         "def kill(*_, **__): os.kill(os.getpid(), signal.SIGKILL)\n"

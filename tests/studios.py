@@ -13,10 +13,10 @@ from typing import Any
 from PIL import Image
 
 from studio.architecture import TRAITS, Architecture, Mode
-from studio.events import Event, Failed, Finished
-from studio.plan import RunPlan
-from studio.receipt import RunRecord
-from studio.request import (
+from studio.contract.events import Event, Failed, Finished
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import RunRecord
+from studio.contract.request import (
     GenerationRequest,
     LoraChoice,
     Overrides,
@@ -24,7 +24,7 @@ from studio.request import (
     ReferenceImage,
 )
 from studio.settings import Settings
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 BASE = "tiny"
 PROMPT = "a rocket on the blue background"

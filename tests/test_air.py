@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.air import MAX_LENGTH, Air
+from studio.presets.air import MAX_LENGTH, Air
 
 WORDS = st.from_regex(r"[a-z0-9_-]{1,12}", fullmatch=True)
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,8}(?:[./][A-Za-z0-9_-]{1,8}){0,3}", fullmatch=True)

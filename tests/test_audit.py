@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 
 from studio.architecture import Mode
-from studio.audit import discrepancies
-from studio.receipt import BaseProof, EncodingReceipt, LoraReceipt, Receipt, RunRecord
-from studio.request import PromptEncoder
+from studio.contract.audit import discrepancies
+from studio.contract.receipt import BaseProof, EncodingReceipt, LoraReceipt, Receipt, RunRecord
+from studio.contract.request import PromptEncoder
 from tests.records import flat, lora_use, plan_settings, records, run_plan, run_receipt
 
 PLAN = run_plan(loras=(lora_use("night-neon-mini"), lora_use("pen-ink-mini")), count=2)

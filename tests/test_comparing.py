@@ -12,32 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from studio import durable, measuring
 from studio.architecture import Mode
-from studio.comparing import Comparing
-from studio.comparison.blind import prepare
-from studio.comparison.effects import paired_effects
-from studio.comparison.events import (
-    CellDone,
-    CellFailed,
-    CellWorking,
-    Compared,
-    ComparisonEvent,
-    NothingCompared,
-)
-from studio.comparison.numbers import Measures, cosine
-from studio.comparison.record import CellState, ComparisonRecord
-from studio.comparison.validity import Validity, Verdict
-from studio.comparison.votes import BlindVote
-from studio.engine import injected
-from studio.engine import run as engine_run
-from studio.engine.clip_scores import ClipModel
-from studio.errors import GalleryError, WeightsError
-from studio.events import Finished
-from studio.gallery import StoredComparison, picture
-from studio.gallery.comparison_files import sheet_of, votes_of
-from studio.gallery.comparison_verification import verify_comparison
-from studio.grid import (
+from studio.comparison.axes import (
     Axis,
     AxisName,
     ComparisonPlan,
@@ -49,12 +25,37 @@ from studio.grid import (
     lora_against_lora,
     strengths,
 )
-from studio.grid.facts import effective
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice
+from studio.comparison.blind import prepare
+from studio.comparison.effects import paired_effects
+from studio.comparison.events import (
+    CellDone,
+    CellFailed,
+    CellWorking,
+    Compared,
+    ComparisonEvent,
+    NothingCompared,
+)
+from studio.comparison.facts import effective
+from studio.comparison.numbers import Measures, cosine
+from studio.comparison.record import CellState, ComparisonRecord
+from studio.comparison.validity import Validity, Verdict
+from studio.comparison.votes import BlindVote
+from studio.contract.events import Finished
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice
+from studio.engine.lora import injected
+from studio.engine.run import run as engine_run
+from studio.engine.run.clip_scores import ClipModel
+from studio.errors import GalleryError, WeightsError
+from studio.gallery import StoredComparison, record_png
+from studio.gallery.comparisons.files import sheet_of, votes_of
+from studio.gallery.comparisons.verification import verify_comparison
+from studio.imaging import difference
 from studio.settings import Settings
-from studio.ui.gallery_events import GalleryEvents
-from studio.workspace import Workspace
+from studio.storage import atomic
+from studio.ui.gallery.events import GalleryEvents
+from studio.workspace.comparing import Comparing
+from studio.workspace.workspace import Workspace
 from tests.test_workspace import PRESETS
 from tests.tiny import save_base
 from tests.tiny_clip import save_tiny_clip
@@ -204,7 +205,7 @@ def measured(workspace: Workspace, record: ComparisonRecord, left: int, right: i
     """Two cells, from their files."""
     outputs = workspace.gallery.outputs
     images = [Image.open(outputs / str(record.cells[index].picture)) for index in (left, right)]
-    found = measuring.measure(*images)
+    found = difference.measure(*images)
     assert found is not None
     return found
 
@@ -324,8 +325,8 @@ def test_pictures_of_another_device_are_made_anew(
         if isinstance(event, CellDone):
             receipt = event.record.receipt.model_copy(update={"device": "cuda:0"})
             record = event.record.model_copy(update={"receipt": receipt})
-            image = picture.decode(event.path.read_bytes())
-            event.path.write_bytes(picture.encode(image, record))
+            image = record_png.decode(event.path.read_bytes())
+            event.path.write_bytes(record_png.encode(image, record))
             assert workspace.verify(event.path).ok
     workspace.gallery.reindex()
     assert comparing.forecast(planned(comparing, wanted)).found == 0
@@ -397,7 +398,7 @@ def test_a_sheet_is_kept_before_its_record_and_lost_ones_spoil_no_page(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr(durable, "settle", dies)
+        full.setattr(atomic, "settle", dies)
         with pytest.raises(GalleryError, match="no room"):
             run(comparing, workspace, base_against_lora(request()))
     assert not list(workspace.gallery.outputs.rglob("*.comparison.*"))
@@ -552,8 +553,8 @@ def test_what_changes_in_a_stored_comparison_is_found(
     Image.new("RGB", (8, 8)).save(sheet_of(path), "PNG")
     assert {finding.code for finding in verify_comparison(path).findings} == {"sheet"}
     sheet_of(path).write_bytes(sheet)
-    picture = workspace.gallery.outputs / str(record.cells[1].picture)
-    workspace.gallery.delete(picture)
+    record_png = workspace.gallery.outputs / str(record.cells[1].picture)
+    workspace.gallery.delete(record_png)
     (finding,) = verify_comparison(sheet_of(path)).findings
     assert finding.code == "cell"
     assert "strength 1.0" in finding.text

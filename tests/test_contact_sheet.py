@@ -9,13 +9,7 @@ import pytest
 from PIL import ImageColor
 
 from studio.architecture import Mode
-from studio.comparison.differences import summary, uninvited
-from studio.comparison.record import CellError, ComparisonRecord, blank_cells, done, failed
-from studio.comparison.validity import judge, name_of
-from studio.gallery import contact_sheet
-from studio.gallery.lettering import can_write, fits, leading
-from studio.gallery.paper import INK, PAPER, RED, Paper, Written
-from studio.grid import (
+from studio.comparison.axes import (
     Axis,
     AxisName,
     ComparisonPlan,
@@ -27,7 +21,13 @@ from studio.grid import (
     seeds_strengths,
     strengths,
 )
-from studio.receipt import Receipt, RunRecord
+from studio.comparison.differences import summary, uninvited
+from studio.comparison.record import CellError, ComparisonRecord, blank_cells, done, failed
+from studio.comparison.validity import judge, name_of
+from studio.contract.receipt import Receipt, RunRecord
+from studio.gallery.sheet import draw
+from studio.gallery.sheet.canvas import INK, PAPER, RED, Paper, Written
+from studio.gallery.sheet.lettering import can_write, fits, leading
 from tests.comparison.plans import changed, compared, sound_receipts
 from tests.records import flat
 from tests.test_resolve import with_loras
@@ -68,7 +68,7 @@ def recorded(wanted: ComparisonRequest) -> ComparisonRecord:
 
 def laid_out(record: ComparisonRecord, side: int = MINI) -> Paper:
     pictures = {i: flat(side, side) for i, cell in enumerate(record.cells) if cell.picture}
-    return contact_sheet.lay_out(record, pictures)
+    return draw.lay_out(record, pictures)
 
 
 def said(paper: Paper) -> str:
@@ -205,7 +205,7 @@ def test_a_title_has_no_box() -> None:
 def test_the_sheet_is_drawn_as_it_is_laid_out() -> None:
     record = recorded(WANTED["grid"])
     pictures = {index: flat(MINI, MINI) for index in range(9)}
-    paper, sheet = contact_sheet.lay_out(record, pictures), contact_sheet.draw(record, pictures)
+    paper, sheet = draw.lay_out(record, pictures), draw.draw(record, pictures)
     assert sheet.size == (paper.width, paper.height)
     for (x, y), picture in paper.pictures:
         assert sheet.crop((x, y, x + MINI, y + MINI)).tobytes() == picture.tobytes()

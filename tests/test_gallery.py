@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from studio.architecture import Mode
+from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, RecordError
-from studio.gallery import Gallery, Picture, png
+from studio.gallery import Gallery, Picture
 from studio.gallery import index as picture_index
 from studio.gallery.verification import verify
-from studio.receipt import RunRecord
+from studio.imaging import png
 from tests.records import (
     START,
     flat,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from studio.errors import GalleryError
-from studio.gallery import Gallery, picture
+from studio.gallery import Gallery, record_png
 from tests.records import (
     flat,
     noise,
@@ -53,7 +53,7 @@ def test_a_thumbnail_is_made_once_until_the_picture_changes(outputs: Path) -> No
     thumbnail = shelf.thumbnail(shown)
     first = thumbnail.stat().st_ino
     assert shelf.thumbnail(shown).stat().st_ino == first
-    path.write_bytes(picture.encode(noise(), run_record(noise())))
+    path.write_bytes(record_png.encode(noise(), run_record(noise())))
     assert shelf.thumbnail(shown) == thumbnail
     assert thumbnail.stat().st_ino != first
 

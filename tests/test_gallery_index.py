@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.gallery import Filter, Gallery, gallery, picture
-from studio.receipt import RunRecord
+from studio.contract.receipt import RunRecord
+from studio.gallery import Filter, Gallery, gallery, record_png
 from tests.records import (
     START,
     flat,
@@ -95,7 +95,7 @@ def test_a_sound_index_is_not_read_again(outputs: Path, monkeypatch: pytest.Monk
     def fail(_: Path) -> RunRecord:
         raise AssertionError("a picture was read that the index knows")
 
-    monkeypatch.setattr(picture, "read_record", fail)
+    monkeypatch.setattr(record_png, "read_record", fail)
     assert len(everything(Gallery(outputs))) == 3
 
 
@@ -137,7 +137,7 @@ def test_reindexing_reports_what_it_cannot_read(
 
 def test_a_record_with_impossible_numbers_is_reported(outputs: Path) -> None:
     shelf = Gallery(outputs)
-    outputs.joinpath("huge.png").write_bytes(picture.encode(flat(), run_record(seed=2**70)))
+    outputs.joinpath("huge.png").write_bytes(record_png.encode(flat(), run_record(seed=2**70)))
     (unreadable,) = shelf.sync().unreadable
     assert "out of range" in unreadable.reason
 
@@ -172,7 +172,7 @@ def test_files_that_come_and_go_by_hand_are_noticed(outputs: Path) -> None:
     shelf = Gallery(outputs)
     first, second, third = fill(shelf)
     first.unlink()
-    second.write_bytes(picture.encode(flat(), run_record(at=START, prompt="another one")))
+    second.write_bytes(record_png.encode(flat(), run_record(at=START, prompt="another one")))
     copied = outputs / "kept" / "copy.png"
     copied.parent.mkdir()
     shutil.copy(third, copied)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from studio import durable
 from studio.gallery import Gallery
 from studio.gallery.verification import verify
+from studio.storage import atomic
 from tests.records import (
     flat,
     run_record,
@@ -38,9 +38,9 @@ def check_after_the_kill(outputs: Path) -> int:
     [
         ("os.fsync = kill", 0),
         ("Path.replace = kill", 0),
-        ("durable.sync_folder = kill", 1),
+        ("atomic.sync_folder = kill", 1),
         ("picture_index.PictureIndex.change = kill", 1),
-        ("durable.publish = lambda *a, p=durable.publish: (p(*a), kill())", 1),
+        ("atomic.publish = lambda *a, p=atomic.publish: (p(*a), kill())", 1),
     ],
 )
 def test_killed_at_a_given_moment(outputs: Path, moment: str, kept: int) -> None:
@@ -72,7 +72,7 @@ def test_what_killed_writers_left_is_cleared_up_later(outputs: Path) -> None:
     old, new = path.with_name(".old-1.png.part"), path.with_name(".new-1.png.part")
     for part in (old, new):
         part.write_bytes(b"half")
-    long_ago = time.time() - durable.STALE - 60
+    long_ago = time.time() - atomic.STALE - 60
     os.utime(old, (long_ago, long_ago))
     shelf.reindex()
     assert leftovers(outputs) == [new]

@@ -8,18 +8,19 @@ from PIL import Image
 
 from studio.architecture import Mode
 from studio.cli import run
+from studio.comparison.axes import Axis, AxisName, ComparisonRequest, Kind, Place
 from studio.comparison.record import CellRecord, CellState, ComparisonRecord, done
 from studio.comparison.review import Judgement
 from studio.comparison.validity import Validity, Verdict
+from studio.contract.receipt import RunRecord
+from studio.contract.request import GenerationRequest, ReferenceImage
 from studio.errors import GalleryError
-from studio.gallery import Gallery, png
-from studio.gallery.comparison_verification import verify_comparison
+from studio.gallery import Gallery
+from studio.gallery.comparisons.verification import verify_comparison
 from studio.gallery.verification import verify
-from studio.grid import Axis, AxisName, ComparisonRequest, Kind, Place
-from studio.receipt import RunRecord
-from studio.references import pixels_sha256
-from studio.request import GenerationRequest, ReferenceImage
-from studio.reviewing import Reviewing
+from studio.imaging import png
+from studio.imaging.references import pixels_sha256
+from studio.workspace.reviewing import Reviewing
 from tests.records import flat, noise, plan_settings, run_plan, run_receipt
 
 

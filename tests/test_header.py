@@ -23,7 +23,7 @@ from studio.inspection.header import (
     header_length,
     parse,
 )
-from studio.weights.files import read_inspection
+from studio.library.files import read_inspection
 from tests.headers import framed
 
 TENSOR = {"dtype": "F16", "shape": [2, 3], "data_offsets": [0, 12]}

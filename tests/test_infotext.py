@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.architecture import Mode
-from studio.infotext import SAMPLERS, read, write
-from studio.receipt import RunRecord
-from studio.schedulers import SCHEDULER_NAMES
+from studio.architecture.schedulers import SCHEDULER_NAMES
+from studio.contract.receipt import RunRecord
+from studio.gallery.infotext import SAMPLERS, write
+from studio.gallery.infotext_reader import read
 from tests.records import (
     TRAPS,
     base_identity,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from studio.contract import EMPTY_SHA256
+from studio.contract.base import EMPTY_SHA256
 from studio.inspection import LoraInspection, inspect
 from studio.inspection.claims import MAX_CLAIMS, MAX_TEXT, hash_conflicts
 from studio.inspection.families import LABELS

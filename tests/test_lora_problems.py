@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save_file
 
 from studio.architecture import Mode
+from studio.contract.identity import FileIdentity
+from studio.contract.violations import LoraDoesNotFit, WeightsUnusable
 from studio.errors import LoraRefused
 from studio.inspection import inspect
-from studio.inventory import FileIdentity, LoraWeights
-from studio.violations import LoraDoesNotFit, WeightsUnusable
-from studio.weights import describe_file
-from studio.weights.files import read_inspection
+from studio.library.files import describe_file, read_inspection
+from studio.resolve.inventory import LoraWeights
 from tests.engine.applying import read
 from tests.full_size import layers_of
 from tests.headers import header, lora, only

@@ -10,12 +10,12 @@ from PIL import Image, ImageStat
 from safetensors.numpy import save_file
 
 from studio.architecture import Mode
-from studio.events import Finished
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice
+from studio.contract.events import Finished
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice
+from studio.contract.violations import LoraDoesNotFit
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.violations import LoraDoesNotFit
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 PROMPT = "a rocket on a blue background"
 SIZE_LIMIT = 25_000_000

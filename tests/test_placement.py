@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from studio.architecture import Mode
+from studio.contract.placement import Dtype, Offload
 from studio.errors import SettingsError
-from studio.placement import Dtype, MemoryRules, Offload, needless, place, tiles
+from studio.resolve.memory import MemoryRules, needless, place, tiles
 from studio.settings import Settings
 from tests.worlds import World
 
@@ -102,9 +103,9 @@ def test_the_settings_are_read(tmp_path: Path) -> None:
 
 def test_the_plan_says_where_the_weights_go_and_what_was_asked_in_vain(tmp_path: Path) -> None:
     """On this machine, whose device is the CPU, with the embedded base."""
-    from studio.plan import RunPlan
-    from studio.request import GenerationRequest
-    from studio.workspace import Workspace
+    from studio.contract.plan import RunPlan
+    from studio.contract.request import GenerationRequest
+    from studio.workspace.workspace import Workspace
 
     settings = Settings(
         tmp_path, tmp_path, tmp_path, device="cpu", offload=Offload.MODEL, vae_tiling=True

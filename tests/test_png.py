@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from studio.errors import GalleryError, RecordError
-from studio.gallery import png
+from studio.imaging import png
 from tests.records import noise
 
 IEND = png.serialize("IEND", b"")

@@ -9,16 +9,17 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from studio.architecture import Mode
+from studio.comparison.plan import held
+from studio.contract.placement import Dtype
+from studio.contract.plan import Origin, RunPlan
+from studio.contract.request import GenerationRequest, Overrides
 from studio.errors import SettingsError
-from studio.grid.expansion import held
-from studio.placement import Dtype, MemoryRules, StoredWeights, automatic_dtype
-from studio.plan import Origin, RunPlan
+from studio.library.folder import component_tensors
+from studio.library.store import WeightStore
 from studio.presets import ModelPreset
-from studio.request import GenerationRequest, Overrides
+from studio.resolve.memory import MemoryRules, StoredWeights, automatic_dtype
 from studio.settings import Settings
-from studio.weights import WeightStore
-from studio.weights.base_folder import component_tensors
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 from tests.original import save_original
 from tests.worlds import World
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.presets import LoraPreset, TriggerRule
-from studio.presets.conversion import Imported, convert
-from studio.presets.text import ParsedPresets, parse
+from studio.presets.convert import Imported, convert
+from studio.presets.parse import ParsedPresets, parse
 
 PEN_INK = {
     "label": "Pen & Ink Illustration",

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from studio.preset_files import load
-from studio.presets.text import merge, parse, slug_of
+from studio.library.preset_files import load
+from studio.presets.parse import merge, parse, slug_of
 from studio.presets.yaml_text import read_yaml, write_yaml
 from tests.preset_samples import GOOD, lora
 

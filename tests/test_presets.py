@@ -8,10 +8,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from studio.architecture import Architecture
-from studio.preset_files import load
+from studio.library.preset_files import load
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
-from studio.presets.sentences import EXPECTED
-from studio.presets.text import PresetProblem, parse
+from studio.presets.messages import EXPECTED
+from studio.presets.parse import PresetProblem, parse
 from studio.presets.yaml_text import write_yaml
 from studio.settings import BUILT_IN_PRESETS
 from tests.preset_samples import FLUX1_DEV, lora

@@ -6,22 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.prompt import (
-    PartKind,
-    PromptPart,
-    Wanted,
+from studio.contract.prompt import PartKind, PromptPart, kept_text
+from studio.resolve.compel_syntax import (
     a1111_weights,
     compel_words,
-    compose,
-    find_phrases,
-    fit_to_window,
     has_compel_call,
     has_compel_weights,
-    kept_text,
     lora_tags,
-    merge_wanted,
     syntax_without_effect,
 )
+from studio.resolve.compose import Wanted, compose, find_phrases, fit_to_window, merge_wanted
 
 INK = (Wanted("phrsink", ("ink",)), Wanted("pen and ink illustration", ("ink",)))
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from studio.errors import UnusableReference
-from studio.references import UNUSED_FOR, References, load, pixels_sha256
+from studio.imaging.references import UNUSED_FOR, References, load, pixels_sha256
 from tests.records import noise
 
 ORIENTATION = 0x0112
@@ -156,8 +156,8 @@ def test_only_what_was_never_used_is_forgotten(references: References) -> None:
 def test_beyond_the_quota_the_longest_unused_go_first(
     references: References, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.references.QUOTA", 1)
-    monkeypatch.setattr("studio.references.JUST_GIVEN", 60.0)
+    monkeypatch.setattr("studio.imaging.references.QUOTA", 1)
+    monkeypatch.setattr("studio.imaging.references.JUST_GIVEN", 60.0)
     held, idle, asked = (references.add(data_of(noise(64, 64, n))).sha256 for n in (1, 2, 3))
     for sha256 in (held, idle, asked):
         place = references.locate(sha256)

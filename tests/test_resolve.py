@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from studio.architecture import TRAITS, Architecture, Mode
-from studio.inventory import BaseWeights, FileIdentity, Inventory, Unusable
-from studio.plan import Library, Origin, RunPlan
+from studio.contract.identity import FileIdentity
+from studio.contract.plan import Library, Origin, RunPlan
+from studio.contract.prompt import TokenCounter
+from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PromptEncoder
+from studio.contract.violations import Violation
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, ModelSettings
-from studio.prompt import TokenCounter
-from studio.request import GenerationRequest, LoraChoice, Overrides, PromptEncoder
 from studio.resolve import Runtime, resolve
-from studio.violations import Violation
+from studio.resolve.inventory import BaseWeights, Inventory, Unusable
 from tests.world import BASE_SHAPES, lora_weights
 
 MINI = ModelPreset(

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from studio.architecture import PIPELINES, TRAITS, Mode
-from studio.plan import RunPlan
+from studio.contract.plan import RunPlan
+from studio.contract.prompt import PartKind
+from studio.contract.request import ReferenceImage
 from studio.presets import LoraPreset
-from studio.prompt import PartKind
-from studio.request import ReferenceImage
 from tests.worlds import PICTURE, World, architecture_of
 
 EDITORS = sorted(name for name, each in PIPELINES.items() if each.max_references)

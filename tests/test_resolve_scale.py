@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from studio.architecture import Architecture, Mode
+from studio.contract.plan import RunPlan
 from studio.inspection import LoraInspection
 from studio.inspection.fit import Fit, check_fit
-from studio.inventory import Shapes
-from studio.plan import RunPlan
 from studio.presets import Catalog, LoraPreset
-from studio.resolve import draft, resolve
+from studio.resolve import context, resolve
+from studio.resolve.inventory import Shapes
 from tests.test_resolve import CATALOG, MINI, RUNTIME, SDXL, ask, inventory, with_loras
 
 FAMILIES = tuple(Architecture)
@@ -51,6 +51,6 @@ def test_a_file_is_fitted_once_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
         labels.append(label[0])
         return check_fit(inspection, shapes, *label)
 
-    monkeypatch.setattr(draft, "check_fit", counted)
+    monkeypatch.setattr(context, "check_fit", counted)
     resolve(with_loras("ink", "plain", mode=Mode.LORA), LIBRARY, inventory(), RUNTIME)
     assert labels == ["Mini", "Mini"], "one look at each of the two files"

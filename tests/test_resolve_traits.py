@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from studio.architecture import PIPELINES, TRAITS
-from studio.plan import Origin, RunPlan
-from studio.prompt import Side
-from studio.request import Overrides, PromptEncoder
+from studio.contract.plan import Origin, RunPlan
+from studio.contract.prompt import Side
+from studio.contract.request import Overrides, PromptEncoder
 from tests.worlds import AROUND, World, architecture_of
 
 ALL = sorted(PIPELINES)

@@ -12,9 +12,10 @@ from PIL import Image
 from studio.comparison.export import as_csv, as_jsonl
 from studio.comparison.review import Judgement
 from studio.errors import GalleryError
-from studio.gallery import Gallery, png
-from studio.gallery import picture as pictures
-from studio.reviewing import Reviewing
+from studio.gallery import Gallery
+from studio.gallery import record_png as pictures
+from studio.imaging import png
+from studio.workspace.reviewing import Reviewing
 from tests.records import flat, run_record
 
 UNKNOWN = "0" * 64

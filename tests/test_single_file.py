@@ -12,12 +12,12 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from studio.architecture import Mode
-from studio.events import Finished
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice
+from studio.contract.events import Finished
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice
+from studio.contract.violations import Violation
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.violations import Violation
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 from tests.original import save_original
 
 _MODEL = """pipeline: StableDiffusionPipeline, base_architecture: sd15,

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from studio.downloads import DownloadPlan, Fetched
+from studio.contract.violations import OriginConflict, PromptEmpty, WeightsMissing
 from studio.errors import PlaceTaken, PresetsError, SourceUnknown, StorageFault, StudioError
-from studio.local_presets import LocalPresets
-from studio.preset_files import load, read
+from studio.library.downloads import DownloadPlan, Fetched
+from studio.library.local_presets import LocalPresets
+from studio.library.preset_files import load, read
+from studio.library.stock import Stock
+from studio.library.store import WeightStore
+from studio.library.transfers import Transfers
 from studio.presets import Catalog, LoraPreset, TriggerRule
 from studio.presets.origin import memory_key
 from studio.resolve.publishers import check_published
 from studio.settings import Settings
-from studio.stock import Stock
-from studio.transfers import Transfers
-from studio.violations import OriginConflict, PromptEmpty, WeightsMissing
-from studio.weights import WeightStore
 from tests.downloads.conftest import lora_bytes, preset
 from tests.downloads.server import Site, serving
 
@@ -165,7 +165,7 @@ def test_a_look_up_that_ends_in_any_way_is_no_more_under_way(
     assert "a surprise" in caplog.text
     assert stock.known("gone") is None
     assert not stock._is_due("ink")
-    monkeypatch.setattr("studio.stock.ASK_AGAIN", -1.0)
+    monkeypatch.setattr("studio.library.stock.ASK_AGAIN", -1.0)
     assert stock._is_due("ink")
     assert isinstance(stock.plan_download("ink"), DownloadPlan)
 

@@ -12,10 +12,10 @@ from tokenizers import AddedToken
 from transformers import Qwen2Tokenizer, T5Tokenizer
 
 from studio.architecture import pipeline_traits
+from studio.contract.prompt import TokenCounter
 from studio.engine.tiny.vocabulary import byte_alphabet, t5_tokenizer
 from studio.errors import WeightsError
-from studio.prompt import TokenCounter
-from studio.tokens import load_counter
+from studio.library.tokens import load_counter
 
 CHAT = (
     "{%- for message in messages %}"

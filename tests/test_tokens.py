@@ -13,7 +13,7 @@ from transformers import CLIPTokenizer
 
 from studio.engine.tiny.vocabulary import clip_tokenizer
 from studio.errors import WeightsError
-from studio.tokens import load_counter
+from studio.library.tokens import load_counter
 
 ROOT = Path(__file__).resolve().parent.parent
 END = "<|endoftext|>"
@@ -190,9 +190,9 @@ def test_a_vocabulary_without_its_unknown_token_is_named(tmp_path: Path) -> None
 def test_counting_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
     save_whole(tmp_path)
     program = (
-        "import sys; from pathlib import Path; import studio.tokens;"
+        "import sys; from pathlib import Path; import studio.library.tokens;"
         "assert 'tokenizers' not in sys.modules;"
-        f"print(len(studio.tokens.load_counter(Path({str(tmp_path)!r}))('a rocket')));"
+        f"print(len(studio.library.tokens.load_counter(Path({str(tmp_path)!r}))('a rocket')));"
         "assert not {'torch', 'transformers'} & sys.modules.keys()"
     )
     done = subprocess.run(

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from studio import infotext
-from studio.contract import canonical_json
+from studio.contract.base import canonical_json
+from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, RecordError
-from studio.gallery import picture, png
+from studio.gallery import infotext, record_png
 from studio.gallery.verification import examine, verify
-from studio.receipt import RunRecord
+from studio.imaging import png
 from tests.records import flat, noise, records, run_record
 
 RECORD = run_record()
-DATA = picture.encode(flat(), RECORD)
+DATA = record_png.encode(flat(), RECORD)
 TEXTS = png.texts(png.chunks(DATA))
 
 
@@ -30,12 +30,12 @@ def codes(data: bytes) -> list[str]:
 
 def with_record(change: Callable[[dict[str, object]], object], rehash: bool = True) -> bytes:
     """DATA with an edited record, and the hashes computed anew if ``rehash``."""
-    raw = json.loads(TEXTS[picture.RECORD_KEY])
+    raw = json.loads(TEXTS[record_png.RECORD_KEY])
     change(raw)
     text = canonical_json(raw)
-    texts = {**TEXTS, picture.RECORD_KEY: text}
+    texts = {**TEXTS, record_png.RECORD_KEY: text}
     if rehash:
-        texts[picture.HASH_KEY] = picture.sha256_of_text(text)
+        texts[record_png.HASH_KEY] = record_png.sha256_of_text(text)
     return png.with_texts(DATA, texts)
 
 
@@ -56,13 +56,13 @@ def test_a_picture_is_accepted(tmp_path: Path) -> None:
     found = verify(path)
     assert found.ok
     assert found.record == RECORD
-    assert picture.read_record(path) == RECORD
+    assert record_png.read_record(path) == RECORD
 
 
 @given(records())
 @settings(max_examples=40)
 def test_any_picture_is_accepted(record: RunRecord) -> None:
-    found = examine(picture.encode(flat(), record))
+    found = examine(record_png.encode(flat(), record))
     assert (found.findings, found.record) == ((), record)
 
 
@@ -82,7 +82,7 @@ def test_every_flipped_byte_is_refused() -> None:
 def test_a_flipped_byte_of_any_picture_is_refused(
     position: int, flip: int, record: RunRecord
 ) -> None:
-    data = bytearray(picture.encode(flat(), record))
+    data = bytearray(record_png.encode(flat(), record))
     data[position % len(data)] ^= flip
     assert not examine(bytes(data)).ok
 
@@ -97,19 +97,19 @@ def test_a_longer_file_is_refused(tail: bytes) -> None:
 
 
 def test_a_record_of_another_picture_is_refused() -> None:
-    other = picture.encode(noise(), run_record(noise()))
+    other = record_png.encode(noise(), run_record(noise()))
     swapped = png.with_texts(DATA, png.texts(png.chunks(other)))
     assert codes(swapped) == ["pixels"]
 
 
 def test_a_record_of_another_size_is_refused() -> None:
-    other = picture.encode(flat(64, 32), run_record(flat(64, 32)))
+    other = record_png.encode(flat(64, 32), run_record(flat(64, 32)))
     assert codes(png.with_texts(DATA, png.texts(png.chunks(other)))) == ["size", "pixels"]
 
 
 def test_pixels_saved_again_are_refused() -> None:
     """As an image editor does: the texts survive, one pixel has changed."""
-    image = picture.decode(DATA)
+    image = record_png.decode(DATA)
     image.putpixel((0, 0), (255, 255, 255))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
@@ -118,7 +118,7 @@ def test_pixels_saved_again_are_refused() -> None:
 
 def test_other_kinds_of_pixels_are_refused() -> None:
     buffer = io.BytesIO()
-    picture.decode(DATA).convert("RGBA").save(buffer, format="PNG")
+    record_png.decode(DATA).convert("RGBA").save(buffer, format="PNG")
     assert codes(png.with_texts(buffer.getvalue(), TEXTS)) == ["structure"]
 
 
@@ -189,13 +189,18 @@ def test_a_record_of_another_schema_is_refused(
 )
 def test_a_record_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(RecordError):
-        picture.parse_record(text)
+        record_png.parse_record(text)
 
 
 def test_half_a_character_in_a_record_is_refused() -> None:
-    text = TEXTS[picture.RECORD_KEY].replace("a rocket", "\\ud800 rocket")
+    text = TEXTS[record_png.RECORD_KEY].replace("a rocket", "\\ud800 rocket")
     data = png.with_texts(
-        DATA, {**TEXTS, picture.RECORD_KEY: text, picture.HASH_KEY: picture.sha256_of_text(text)}
+        DATA,
+        {
+            **TEXTS,
+            record_png.RECORD_KEY: text,
+            record_png.HASH_KEY: record_png.sha256_of_text(text),
+        },
     )
     assert not examine(data).ok
 
@@ -203,23 +208,23 @@ def test_half_a_character_in_a_record_is_refused() -> None:
 def test_half_a_character_is_not_written() -> None:
     broken = RECORD.receipt.model_copy(update={"device": "\ud800"})
     with pytest.raises(RecordError, match="half a character"):
-        picture.encode(flat(), RECORD.model_copy(update={"receipt": broken}))
+        record_png.encode(flat(), RECORD.model_copy(update={"receipt": broken}))
 
 
 def test_a_record_spelt_otherwise_is_refused() -> None:
-    text = json.dumps(json.loads(TEXTS[picture.RECORD_KEY]), indent=1)
-    texts = {picture.RECORD_KEY: text, picture.HASH_KEY: picture.sha256_of_text(text)}
+    text = json.dumps(json.loads(TEXTS[record_png.RECORD_KEY]), indent=1)
+    texts = {record_png.RECORD_KEY: text, record_png.HASH_KEY: record_png.sha256_of_text(text)}
     assert codes(png.with_texts(DATA, {**TEXTS, **texts})) == ["record_form"]
 
 
 @pytest.mark.parametrize("value", ["", "0" * 64])
 def test_another_hash_is_refused(value: str) -> None:
-    assert codes(png.with_texts(DATA, {**TEXTS, picture.HASH_KEY: value})) == ["record_hash"]
+    assert codes(png.with_texts(DATA, {**TEXTS, record_png.HASH_KEY: value})) == ["record_hash"]
 
 
 def test_another_text_for_other_tools_is_refused() -> None:
-    changed = TEXTS[picture.PARAMETERS_KEY].replace("Steps: 20", "Steps: 50")
-    found = examine(png.with_texts(DATA, {**TEXTS, picture.PARAMETERS_KEY: changed}))
+    changed = TEXTS[record_png.PARAMETERS_KEY].replace("Steps: 20", "Steps: 50")
+    found = examine(png.with_texts(DATA, {**TEXTS, record_png.PARAMETERS_KEY: changed}))
     (finding,) = found.findings
     assert finding.code == "parameters"
     assert finding.expected == infotext.write(RECORD)
@@ -261,20 +266,20 @@ def test_other_files_are_refused(tmp_path: Path, kind: str) -> None:
     assert not found.ok
     assert all(finding.text.endswith(".") for finding in found.findings)
     with pytest.raises(GalleryError):
-        picture.read_record(path)
+        record_png.read_record(path)
 
 
 def test_the_image_of_another_record_is_not_written() -> None:
     with pytest.raises(GalleryError, match="not the one of its record"):
-        picture.encode(noise(), RECORD)
+        record_png.encode(noise(), RECORD)
     with pytest.raises(GalleryError, match="not the one of its record"):
-        picture.encode(flat(32, 64), RECORD)
+        record_png.encode(flat(32, 64), RECORD)
 
 
 def test_nothing_of_the_image_but_pixels_is_written() -> None:
     image = flat()
     image.info.update({"icc_profile": b"x", "dpi": (72, 72), "transparency": (9, 80, 200)})
-    assert picture.encode(image, RECORD) == DATA
+    assert record_png.encode(image, RECORD) == DATA
 
 
 def test_a_bomb_is_refused_before_it_goes_off() -> None:

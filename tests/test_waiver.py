@@ -12,15 +12,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from studio.architecture import Mode
-from studio.audit import discrepancies
-from studio.comparing import Comparing
-from studio.events import Failed, Finished
-from studio.grid import ComparisonPlan, four_arms, lora_against_lora
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice
+from studio.comparison.axes import ComparisonPlan, four_arms, lora_against_lora
+from studio.contract.audit import discrepancies
+from studio.contract.events import Failed, Finished
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice
+from studio.contract.violations import LoraDoesNotFit
 from studio.settings import Settings
-from studio.violations import LoraDoesNotFit
-from studio.workspace import Workspace
+from studio.workspace.comparing import Comparing
+from studio.workspace.workspace import Workspace
 
 PRESETS = """
 models:

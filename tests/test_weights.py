@@ -21,12 +21,15 @@ from safetensors.torch import save, save_file
 
 from studio.engine.tiny import build_tiny
 from studio.errors import HeaderError, WeightsError
-from studio.inventory import Inventory
+from studio.library import adopt as adoption
+from studio.library import hash_cache
+from studio.library import store as weights
+from studio.library.adopt import adopt
+from studio.library.files import Hashes, describe_file
+from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset, Source
+from studio.resolve.inventory import Inventory
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.weights import WeightStore, adopt, adoption, describe_file, hash_cache
-from studio.weights import store as weights
-from studio.weights.files import Hashes
 
 
 @pytest.fixture

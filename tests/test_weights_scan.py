@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from studio.library import scan as scanning
+from studio.library.previews import preview
+from studio.library.store import WeightStore
 from studio.settings import Settings
-from studio.weights import WeightStore
-from studio.weights import scan as scanning
-from studio.weights.previews import preview
 from tests.downloads.conftest import lora_bytes
 
 

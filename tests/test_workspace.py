@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from studio.architecture import Mode
+from studio.contract.events import Cancelled, Event, Failed, Finished, Progress
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice, Overrides
+from studio.contract.violations import WeightsUnusable
 from studio.errors import WeightsError
-from studio.events import Cancelled, Event, Failed, Finished, Progress
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice, Overrides
 from studio.settings import Settings
-from studio.violations import WeightsUnusable
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 PRESETS = """
 models:

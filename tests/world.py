@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from studio.contract.identity import FileIdentity
 from studio.inspection import inspect
-from studio.inspection.header import SafetensorsHeader, TensorInfo
-from studio.inventory import FileIdentity, LoraWeights
+from studio.inspection.header import SafetensorsHeader
+from studio.inspection.tensor_info import TensorInfo
+from studio.resolve.inventory import LoraWeights
 
 CROSS_ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn2"
 BASE_SHAPES = {

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from studio.architecture import PIPELINES, TRAITS, Architecture, Mode
-from studio.inventory import BaseWeights, FileIdentity, Inventory, LoraWeights
-from studio.placement import MemoryRules
-from studio.plan import RunPlan
+from studio.contract.identity import FileIdentity
+from studio.contract.plan import RunPlan
+from studio.contract.prompt import TokenCounter
+from studio.contract.request import GenerationRequest, LoraChoice, ReferenceImage
+from studio.contract.violations import Violation
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings
-from studio.prompt import TokenCounter
-from studio.request import GenerationRequest, LoraChoice, ReferenceImage
 from studio.resolve import Runtime, resolve
-from studio.violations import Violation
+from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights
+from studio.resolve.memory import MemoryRules
 from tests.world import BASE_SHAPES, CROSS_ATTENTION, lora_weights
 
 AROUND = 12

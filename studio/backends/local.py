@@ -9,10 +9,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from studio.backends.worker import BackendEvent, Executes, Verify, work
+from studio.contract.events import Cancelled, Queued
 from studio.engine import Job
 from studio.engine.job import EitherEvent
 from studio.errors import EngineError
-from studio.events import Cancelled, Queued
 
 _END = object()
 _LOOK_AGAIN = 0.1

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
 from studio.engine import EngineEvent, Generated, Job, RunCancelled
 from studio.errors import StudioError
-from studio.events import Cancelled, Failed, Loading, Progress, Queued
 
 logger = logging.getLogger("studio.worker")
 

@@ -10,15 +10,7 @@ import typer
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import RequestOptions, parse_number, parse_text, takes_options
 from studio.cli.progress import Line, cancelled_by_ctrl_c
-from studio.comparing import Comparing, Forecast
-from studio.comparison.differences import summary, uninvited
-from studio.comparison.effects import EffectSummary, paired_effects
-from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared, NothingCompared
-from studio.comparison.numbers import MEANINGS, Spread
-from studio.comparison.record import CellRecord, CellState, ComparisonRecord
-from studio.comparison.validity import Verdict, name_of, seal_words
-from studio.gallery.comparison_files import sheet_of
-from studio.grid import (
+from studio.comparison.axes import (
     STRENGTHS,
     Axis,
     AxisName,
@@ -26,9 +18,17 @@ from studio.grid import (
     ComparisonRequest,
     Kind,
     compose,
-    parse_axis,
 )
-from studio.workspace import Workspace
+from studio.comparison.axis_text import parse_axis
+from studio.comparison.differences import summary, uninvited
+from studio.comparison.effects import EffectSummary, paired_effects
+from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared, NothingCompared
+from studio.comparison.numbers import MEANINGS, Spread
+from studio.comparison.record import CellRecord, CellState, ComparisonRecord
+from studio.comparison.validity import Verdict, name_of, seal_words
+from studio.gallery.comparisons.files import sheet_of
+from studio.workspace.comparing import Comparing, Forecast
+from studio.workspace.workspace import Workspace
 
 _STYLES = {Verdict.VALID: "good", Verdict.INVALID: "bad", Verdict.INCOMPLETE: "strong"}
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TextIO
 
+from studio.contract.violations import Violation
 from studio.errors import StudioError
-from studio.violations import Violation
 
 
 class ExitCode(IntEnum):

@@ -15,14 +15,14 @@ import studio
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, OutputDir, PresetDirs, workspace_settings
 from studio.errors import StudioError
-from studio.placement import MemoryRules, offload_in_words
-from studio.preset_files import load
+from studio.library.preset_files import load
+from studio.library.store import WeightStore
 from studio.presets import Catalog
-from studio.presets.text import PresetProblem
-from studio.self_test import self_test as run_self_test
+from studio.presets.parse import PresetProblem
+from studio.resolve.memory import MemoryRules, offload_in_words
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.weights import WeightStore
-from studio.workspace import Workspace
+from studio.workspace.self_test import self_test as run_self_test
+from studio.workspace.workspace import Workspace
 
 LIBRARIES = (
     "accelerate",

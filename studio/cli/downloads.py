@@ -8,7 +8,7 @@ import typer
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace, parse_text
 from studio.cli.progress import Line, cancelled_by_ctrl_c
-from studio.downloads import (
+from studio.library.downloads import (
     Checking,
     DownloadEvent,
     DownloadPlan,
@@ -18,7 +18,7 @@ from studio.downloads import (
     in_bytes,
     in_time,
 )
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 Sources = Annotated[
     list[str],

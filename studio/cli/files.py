@@ -9,9 +9,8 @@ import typer
 
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
-from studio.downloads.remote_header import describe_remote
 from studio.errors import StudioError
-from studio.gallery.comparison_verification import (
+from studio.gallery.comparisons.verification import (
     ComparisonVerification,
     is_comparison,
     verify_comparison,
@@ -23,9 +22,10 @@ from studio.gallery.verification import (
     verify_reference,
 )
 from studio.gallery.verification import verify as verify_file
-from studio.inspecting import REMOTE
+from studio.library.downloads.remote_header import describe_remote
+from studio.library.files import describe_file
 from studio.settings import Settings
-from studio.weights import describe_file
+from studio.workspace.inspecting import REMOTE
 
 LoraFiles = Annotated[
     list[str],

@@ -8,9 +8,9 @@ from studio.cli.downloads import get
 from studio.cli.options import RequestOptions, takes_request_options
 from studio.cli.progress import Outcome, carry_out
 from studio.cli.sheet import show_plan, show_receipt
-from studio.plan import RunPlan
-from studio.request import GenerationRequest
-from studio.workspace import Workspace
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest
+from studio.workspace.workspace import Workspace
 
 
 @takes_request_options

@@ -13,8 +13,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from studio.architecture import Mode
-from studio.placement import Dtype
-from studio.request import (
+from studio.contract.placement import Dtype
+from studio.contract.request import (
     SEED_LIMIT,
     GenerationRequest,
     LoraChoice,
@@ -22,7 +22,7 @@ from studio.request import (
     PromptEncoder,
 )
 from studio.settings import Settings
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 
 def parse_text(text: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from studio.cli.console import command
 from studio.cli.options import OutputDir, PresetDirs, workspace_settings
 from studio.errors import StudioError
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 Host = Annotated[str | None, typer.Option(help="Where to listen; HOST if not said.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="PORT if not said.")]

@@ -12,9 +12,9 @@ from studio.cli import preset_edits
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace, workspace_settings
 from studio.errors import StudioError
-from studio.preset_files import load, read
+from studio.library.preset_files import load, read
 from studio.presets import Catalog, LoraPreset, ModelPreset
-from studio.presets.conversion import Imported, convert
+from studio.presets.convert import Imported, convert
 from studio.settings import BUILT_IN_PRESETS
 
 app = typer.Typer(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from studio.cli.console import Console
-from studio.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
-from studio.plan import RunPlan
-from studio.workspace import Workspace
+from studio.contract.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from studio.contract.plan import RunPlan
+from studio.workspace.workspace import Workspace
 
 BAR = 24
 

@@ -13,7 +13,7 @@ from studio.cli.options import Json, OutputDir, open_workspace, parse_text
 from studio.comparison.export import Judged, as_csv, as_jsonl
 from studio.comparison.review import PERSON, Judgement
 from studio.errors import GalleryError
-from studio.reviewing import Reviewing
+from studio.workspace.reviewing import Reviewing
 
 app = typer.Typer(
     help="Decide on pictures; export decisions, import scores.",

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 from studio.architecture import clip_skip_in_words, pipeline_traits
 from studio.cli.console import Console
-from studio.events import Finished
-from studio.plan import FloatSetting, IntSetting, Origin, PlanSettings, RunPlan, TextSetting
-from studio.prompt import PartKind, PromptPart, TokenLedger
-from studio.receipt import LoraReceipt, Receipt
+from studio.contract.events import Finished
+from studio.contract.plan import (
+    FloatSetting,
+    IntSetting,
+    Origin,
+    PlanSettings,
+    RunPlan,
+    TextSetting,
+)
+from studio.contract.prompt import PartKind, PromptPart, TokenLedger
+from studio.contract.receipt import LoraReceipt, Receipt
 
 ORIGINS = {
     Origin.USER: "you",

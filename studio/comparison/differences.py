@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from studio.contract import Contract
-from studio.grid import AxisName, CellPlan, ComparisonPlan, Role
-from studio.grid.facts import BASE, GUIDANCE, LORA, PROMPT, SEED, STRENGTH, TRIGGER, facts
-from studio.plan import RunPlan
+from studio.comparison.axes import AxisName, CellPlan, ComparisonPlan, Role
+from studio.comparison.facts import BASE, GUIDANCE, LORA, PROMPT, SEED, STRENGTH, TRIGGER, facts
+from studio.contract.base import Contract
+from studio.contract.plan import RunPlan
 
 _MEANT: dict[AxisName, frozenset[str]] = {
     AxisName.STRENGTH: frozenset({STRENGTH}),

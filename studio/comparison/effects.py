@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from studio.comparison.numbers import Spread
 from studio.comparison.pairs import arm_name, arm_pairs
 from studio.comparison.record import ComparisonRecord
-from studio.contract import Contract
+from studio.contract.base import Contract
 
 
 class EffectSummary(Contract):

@@ -3,9 +3,9 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from studio.grid.facts import is_guided
-from studio.plan import RunPlan
-from studio.receipt import RunRecord
+from studio.comparison.facts import is_guided
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import RunRecord
 
 
 def pixels(plan: RunPlan) -> int:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.comparison.record import CellError, ComparisonRecord
-from studio.events import Loading, Progress, Queued
-from studio.receipt import RunRecord
+from studio.contract.events import Loading, Progress, Queued
+from studio.contract.receipt import RunRecord
 
 
 @dataclass(frozen=True, slots=True)

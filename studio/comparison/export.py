@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.comparison.review import Decision
-from studio.contract import canonical_json
-from studio.receipt import RunRecord
+from studio.contract.base import canonical_json
+from studio.contract.receipt import RunRecord
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet compute a cell instead of showing it (OWASP, CSV injection)."""

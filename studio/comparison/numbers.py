@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import Field
 
-from studio.contract import Contract
-from studio.plan import says_nothing
+from studio.contract.base import Contract
+from studio.contract.plan import says_nothing
 
 
 class Measures(Contract):

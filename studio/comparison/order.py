@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from studio.contract import canonical_json
-from studio.grid import CellPlan, ComparisonPlan, Role
-from studio.grid.facts import LORA, PLACEMENT, PROMPT, effective, facts
+from studio.comparison.axes import CellPlan, ComparisonPlan, Role
+from studio.comparison.facts import LORA, PLACEMENT, PROMPT, effective, facts
+from studio.contract.base import canonical_json
 
 MOST_TOGETHER = 8
 """Cells of one call at most: their latents are in memory together."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from studio.comparison.axes import AxisName, CellPlan, ComparisonPlan, Role
 from studio.comparison.record import CellRecord, ComparisonRecord
-from studio.grid import AxisName, CellPlan, ComparisonPlan, Role
 
 MOST_PAIRED = 4
 """Up to this many arms each is set against each; above it, each against the first."""

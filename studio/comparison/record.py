@@ -5,14 +5,14 @@ from enum import StrEnum
 from pydantic import Field
 
 from studio.architecture import Mode
+from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Kind, Place
 from studio.comparison.differences import Difference, differences, in_one_line
+from studio.comparison.facts import effective
 from studio.comparison.numbers import ClipIdentity, PairNumbers
 from studio.comparison.validity import Validity, name_of
-from studio.contract import Contract, fingerprint
-from studio.grid import ComparisonPlan, ComparisonRequest, Kind, Place
-from studio.grid.facts import effective
-from studio.plan import RunPlan, says_nothing
-from studio.receipt import RunRecord
+from studio.contract.base import Contract, fingerprint
+from studio.contract.plan import RunPlan, says_nothing
+from studio.contract.receipt import RunRecord
 
 COMPARISON_RECORD_SCHEMA = 1
 

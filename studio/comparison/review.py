@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from studio.contract import Contract
+from studio.contract.base import Contract
 
 DECISION_SCHEMA = 1
 PERSON = "person"

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import combinations
 
+from studio.comparison.axes import CellPlan, ComparisonPlan, Role
 from studio.comparison.differences import Difference, differences, in_one_line
-from studio.contract import Contract
-from studio.grid import CellPlan, ComparisonPlan, Role
-from studio.grid.facts import differ_in_spelling, effective
-from studio.grid.same_run import quoted, same_runs
-from studio.receipt import Receipt
+from studio.comparison.facts import differ_in_spelling, effective
+from studio.comparison.same_run import quoted, same_runs
+from studio.contract.base import Contract
+from studio.contract.receipt import Receipt
 
 
 class Verdict(StrEnum):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Self
 
 from studio.comparison.interval import clopper_pearson
-from studio.contract import Contract
+from studio.contract.base import Contract
 
 VOTE_SCHEMA = 1
 CONFIDENCE = 0.95

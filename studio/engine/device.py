@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 import torch
 
+from studio.contract.placement import Dtype
+from studio.engine.hardware import automatic_budget, main_memory
 from studio.errors import DeviceError, OutOfMemory, UnsupportedDtype
-from studio.hardware import automatic_budget, main_memory
-from studio.placement import Dtype, computed_dtypes
+from studio.resolve.memory import computed_dtypes
 
 _DTYPES = {
     Dtype.FLOAT32: torch.float32,

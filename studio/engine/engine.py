@@ -10,15 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from studio.engine.hardware import automatic_budget, is_surely_cpu, main_memory
 from studio.engine.job import EitherEvent, EngineEvent, Job, Publish
 from studio.errors import EngineError, OutOfMemory
-from studio.hardware import automatic_budget, is_surely_cpu, main_memory
-from studio.placement import MemoryRules
+from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
 
 if TYPE_CHECKING:
-    from studio.engine.clip_scores import ClipModel
-    from studio.engine.pipelines import Memory, PipelineManager
+    from studio.engine.base.manager import Memory, PipelineManager
+    from studio.engine.run.clip_scores import ClipModel
 
 Result = TypeVar("Result")
 _END = object()
@@ -124,7 +124,7 @@ class Engine:
         return self._call(lambda: self._loaded_clip(folder))
 
     def _loaded_clip(self, folder: Path) -> ClipModel:
-        from studio.engine.clip_scores import ClipModel
+        from studio.engine.run.clip_scores import ClipModel
 
         if self._clip is None or self._clip[0] != folder:
             self._clip = (folder, ClipModel(folder))
@@ -147,8 +147,8 @@ class Engine:
         return future.result()
 
     def _managed(self) -> PipelineManager:
+        from studio.engine.base.manager import PipelineManager
         from studio.engine.device import budget_or_automatic, choose_device
-        from studio.engine.pipelines import PipelineManager
 
         with self._choosing:
             if self._manager is None:
@@ -172,8 +172,8 @@ class Engine:
     def _run(self, job: Job, cancel: EitherEvent, publish: Publish) -> None:
         _import_everything()
         from studio.engine.device import free_memory
-        from studio.engine.run import run_job
-        from studio.engine.together import run_together
+        from studio.engine.run.run import run_job
+        from studio.engine.run.together import run_together
 
         manager = self._managed()
         try:
@@ -191,7 +191,7 @@ def _import_everything() -> None:
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        for name in ("compel", "diffusers.loaders.lora_pipeline", "studio.engine.run"):
+        for name in ("compel", "diffusers.loaders.lora_pipeline", "studio.engine.run.run"):
             importlib.import_module(name)
     finally:
         logging.set_verbosity(level)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.events import Loading, Progress
-from studio.inventory import base_place
-from studio.plan import RunPlan
-from studio.receipt import Receipt
+from studio.contract.events import Loading, Progress
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import Receipt
+from studio.resolve.inventory import base_place
 
 if TYPE_CHECKING:
     from PIL.Image import Image

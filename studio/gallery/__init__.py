@@ -1,13 +1,9 @@
 """Pictures with their record inside: saved, listed, verified. The PNG is the truth."""
 
-from studio.gallery.comparison_index import StoredComparison
-from studio.gallery.comparisons import Item
-from studio.gallery.gallery import (
-    Facet,
-    Filter,
-    Gallery,
-    Picture,
-)
+from studio.gallery.comparisons.index import StoredComparison
+from studio.gallery.comparisons.store import Item
+from studio.gallery.gallery import Gallery
+from studio.gallery.row import Facet, Filter, Picture
 
 __all__ = [
     "Facet",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from studio import durable
 from studio.comparison.review import Decision
-from studio.contract import canonical_json
+from studio.contract.base import canonical_json
 from studio.errors import RecordError
-from studio.gallery import lines
+from studio.gallery import jsonl
+from studio.storage import atomic
 
 _SUFFIX = ".jsonl"
 
@@ -30,7 +30,7 @@ class Decisions:
             GalleryError: when the disk does not take it.
         """
         line = canonical_json(decision.model_dump(mode="json"))
-        lines.append(self._path(decision.record_fingerprint), line)
+        jsonl.append(self._path(decision.record_fingerprint), line)
 
     def on(self, record_fingerprint: str) -> tuple[Decision, ...]:
         """Every decision on exactly this record, oldest first; a last one that was cut off
@@ -71,15 +71,15 @@ class Decisions:
         try:
             self._path(record_fingerprint).unlink(missing_ok=True)
         except OSError as error:
-            raise durable.storage_error(error, self.folder) from error
+            raise atomic.storage_error(error, self.folder) from error
 
     def _path(self, record_fingerprint: str) -> Path:
         return self.folder / f"{record_fingerprint}{_SUFFIX}"
 
 
-def _read(path: Path) -> lines.Lines:
+def _read(path: Path) -> jsonl.Lines:
     try:
-        return lines.read(path)
+        return jsonl.read(path)
     except (OSError, UnicodeDecodeError) as error:
         raise _bad(path, type(error).__name__) from error
 

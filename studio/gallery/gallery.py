@@ -17,21 +17,21 @@ from typing import TypeVar
 
 from PIL import Image
 
-from studio import durable
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError
-from studio.gallery import picture
-from studio.gallery.comparison_files import SHEET_SUFFIX, sheet_of
-from studio.gallery.comparison_index import StoredComparison
-from studio.gallery.comparisons import Comparisons, Item
+from studio.gallery import record_png
+from studio.gallery.comparisons.files import SHEET_SUFFIX, sheet_of
+from studio.gallery.comparisons.index import StoredComparison
+from studio.gallery.comparisons.store import Comparisons, Item
 from studio.gallery.decisions import Decisions
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
-from studio.gallery.kept import KeptReferences
+from studio.gallery.reference_store import KeptReferences
 from studio.gallery.row import Facet, Facets, Filter, Picture, Row, Stamp, moment
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import stamp, walk
-from studio.plan import RunPlan
-from studio.receipt import RunRecord
-from studio.references import FOLDER
+from studio.imaging.references import FOLDER
+from studio.storage import atomic
 
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
 
@@ -74,7 +74,7 @@ class Gallery:
             outputs.mkdir(parents=True, exist_ok=True)
             self.outputs = outputs.resolve(strict=True)
         except OSError as error:
-            raise durable.storage_error(error, outputs) from error
+            raise atomic.storage_error(error, outputs) from error
         self._index = PictureIndex(self.outputs / "index.sqlite", self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
         self.decisions = Decisions(self.outputs / ".reviews")
@@ -100,17 +100,17 @@ class Gallery:
                 disk does not take it (nothing stays behind), or when only the index failed
                 (the message names the picture, which is kept).
         """
-        data = picture.encode(image, record)
+        data = record_png.encode(image, record)
         local = moment(record).astimezone()
         stem = f"{local:%H%M%S}-{record.plan.fingerprint[:8]}"
         try:
             held = {sha256: path.read_bytes() for sha256, path in (references or {}).items()}
             self._references.keep(held)
             folder = self.outputs / f"{local:%Y-%m-%d}"
-            path = durable.publish(folder, stem, SUFFIX, data)
+            path = atomic.publish(folder, stem, SUFFIX, data)
             row = Row.of(self._name(path), stamp(path.stat()), record)
         except OSError as error:
-            raise durable.storage_error(error, self.outputs) from error
+            raise atomic.storage_error(error, self.outputs) from error
         try:
             self._indexed(lambda: self._index.change(add=[row]))
         except GalleryError as error:
@@ -126,7 +126,7 @@ class Gallery:
         try:
             self._references.keep(held)
         except OSError as error:
-            raise durable.storage_error(error, self.outputs) from error
+            raise atomic.storage_error(error, self.outputs) from error
 
     def reference(self, sha256: str) -> Path:
         """Where a picture's reference image lies, whether it is there or not."""
@@ -167,7 +167,7 @@ class Gallery:
         Raises:
             RecordError: when it has none, or none that parses.
         """
-        return picture.read_record(self._inside(path))
+        return record_png.read_record(self._inside(path))
 
     def made_by(self, plan: RunPlan) -> list[Picture]:
         """The pictures of exactly this plan, newest first, that are really there."""
@@ -185,7 +185,7 @@ class Gallery:
                 return self._thumbnails.make(of.name, sheet_of(of.path))
             return self._thumbnails.make(of.name, of.path)
         except OSError as error:
-            raise durable.storage_error(error, self.outputs) from error
+            raise atomic.storage_error(error, self.outputs) from error
 
     def delete(self, path: Path | str) -> None:
         """Remove a picture, its thumbnail, its row, the decisions on it, and the references it
@@ -202,9 +202,9 @@ class Gallery:
         known = self._indexed(lambda: self._index.named([name]))
         try:
             place.unlink()
-            durable.sync_folder(place.parent)
+            atomic.sync_folder(place.parent)
         except OSError as error:
-            raise durable.storage_error(error, self.outputs) from error
+            raise atomic.storage_error(error, self.outputs) from error
         self._indexed(lambda: self._index.change(remove=[name]))
         self._forget_thumbnails([name])
         for each in known:
@@ -213,7 +213,7 @@ class Gallery:
         try:
             self._references.forget(each for each in references if not self._uses(each))
         except OSError as error:
-            raise durable.storage_error(error, self.outputs) from error
+            raise atomic.storage_error(error, self.outputs) from error
 
     def _uses(self, sha256: str) -> bool:
         return self._indexed(lambda: self._index.uses_reference(sha256))
@@ -228,7 +228,7 @@ class Gallery:
         self._prepare()
         now = time.time()
         for folder in {(self.outputs / name).parent for name, _ in self._stamps()}:
-            durable.discard_stale_parts(folder, now)
+            atomic.discard_stale_parts(folder, now)
         known = self._indexed(self._index.stamps)
         self._indexed(self.comparisons.reread)
         result = self._read_files(dict.fromkeys(known, _NEVER_READ))
@@ -260,7 +260,7 @@ class Gallery:
         for name, found in there.items():
             if known.get(name) != found:
                 try:
-                    rows.append(Row.of(name, found, picture.read_record(self.outputs / name)))
+                    rows.append(Row.of(name, found, record_png.read_record(self.outputs / name)))
                 except GalleryError as error:
                     unreadable.append(Unreadable(self.outputs / name, error.message))
         gone = [n for n in known if n not in there and not (self.outputs / n).is_file()]
@@ -300,7 +300,7 @@ class Gallery:
             for name in names:
                 self._thumbnails.remove(name)
         except OSError as error:
-            raise durable.storage_error(error, self.outputs) from error
+            raise atomic.storage_error(error, self.outputs) from error
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.outputs).as_posix()

@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from studio import durable
 from studio.architecture import Mode
 from studio.errors import GalleryError
 from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Picture, Row, Stamp
+from studio.storage import atomic
 
 INDEX_SCHEMA = 3
 ABSENT = "there was none"
@@ -105,7 +105,7 @@ class PictureIndex:
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self.path.touch()
         except OSError as error:
-            raise durable.storage_error(error, self.root) from error
+            raise atomic.storage_error(error, self.root) from error
         with self._connect() as db:
             db.executescript(_TABLES)
 
@@ -234,7 +234,7 @@ class PictureIndex:
         try:
             lock = self.path.with_name(f".{self.path.name}.lock").open("a")
         except OSError as error:
-            raise durable.storage_error(error, self.root) from error
+            raise atomic.storage_error(error, self.root) from error
         with lock:
             fcntl.flock(lock, kind)
             yield

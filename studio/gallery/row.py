@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from studio.architecture import Mode
+from studio.contract.receipt import RunRecord
 from studio.errors import RecordError
-from studio.receipt import RunRecord
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

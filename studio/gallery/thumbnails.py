@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from studio import durable
-from studio.gallery import picture
+from studio.gallery import record_png
+from studio.storage import atomic
 
 EDGE = 320
 """Pixels of the longer side at most; smaller pictures are not enlarged."""
@@ -34,11 +34,11 @@ class Thumbnails:
         target, modified = self.path(name), path.stat().st_mtime_ns
         if target.is_file() and target.stat().st_mtime_ns == modified:
             return target
-        image = picture.decode(path.read_bytes())
+        image = record_png.decode(path.read_bytes())
         image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, format="WEBP", quality=QUALITY)
-        durable.replace(target, buffer.getvalue(), modified)
+        atomic.replace(target, buffer.getvalue(), modified)
         return target
 
     def remove(self, name: str) -> None:

@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studio import audit, infotext
-from studio.contract import canonical_json
+from studio.contract import audit
+from studio.contract.base import canonical_json
+from studio.contract.receipt import RunRecord
+from studio.contract.request import ReferenceImage
 from studio.errors import GalleryError, RecordError, UnusableReference
-from studio.gallery import picture, png
-from studio.gallery.kept import KeptReferences
-from studio.receipt import RunRecord
-from studio.references import FOLDER, SUFFIX, load
-from studio.request import ReferenceImage
+from studio.gallery import infotext, record_png
+from studio.gallery.reference_store import KeptReferences
+from studio.imaging import png
+from studio.imaging.references import FOLDER, SUFFIX, load
 
 _KINDS = ("IHDR", "iTXt", "IDAT", "IEND")
-_KEYS = {picture.RECORD_KEY, picture.HASH_KEY, picture.PARAMETERS_KEY}
+_KEYS = {record_png.RECORD_KEY, record_png.HASH_KEY, record_png.PARAMETERS_KEY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def examine(data: bytes) -> Verification:
         return Verification((_broken("structure", "an intact PNG file", error),), None)
     findings = list(_chunks(chunks, texts))
     try:
-        record = picture.record_of(texts)
+        record = record_png.record_of(texts)
     except RecordError as error:
         finding = _broken("record", "a record as the studio writes it", error)
         return Verification((*findings, finding), None)
@@ -155,12 +156,12 @@ def _chunks(chunks: tuple[png.Chunk, ...], texts: Mapping[str, str]) -> Iterator
 
 
 def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
-    text = texts[picture.RECORD_KEY]
+    text = texts[record_png.RECORD_KEY]
     yield from _compare(
         "record_hash",
         "The record is not the one that was written: its SHA-256 differs from the one beside it.",
-        texts.get(picture.HASH_KEY, "none"),
-        picture.sha256_of_text(text),
+        texts.get(record_png.HASH_KEY, "none"),
+        record_png.sha256_of_text(text),
     )
     if text != canonical_json(record.model_dump(mode="json")):
         yield Finding(
@@ -181,13 +182,13 @@ def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
         "parameters",
         "The text for other tools does not say what the record says.",
         infotext.write(record),
-        texts.get(picture.PARAMETERS_KEY, "none"),
+        texts.get(record_png.PARAMETERS_KEY, "none"),
     )
 
 
 def _image(data: bytes, record: RunRecord) -> Iterator[Finding]:
     try:
-        image = picture.decode(data)
+        image = record_png.decode(data)
     except GalleryError as error:
         yield _broken("structure", "pixels that decode", error)
         return

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from studio import durable
 from studio.gallery.row import Stamp
+from studio.storage import atomic
 
 
 def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, Stamp]]:
@@ -25,7 +25,7 @@ def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, Stamp]]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise durable.storage_error(error, folder) from error
+            raise atomic.storage_error(error, folder) from error
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(Path(entry.path))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from studio.contract import is_empty_hash
+from studio.contract.base import is_empty_hash
 from studio.inspection.header import ADAPTER_METADATA
 
 SHOWN = (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from studio.contract import is_empty_hash
+from studio.contract.base import is_empty_hash
 from studio.inspection.claims import hash_conflicts
 from studio.inspection.header import parse
 from studio.inspection.lora import LoraInspection, inspect

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field
 
-from studio.contract import Contract
+from studio.contract.base import Contract
 from studio.inspection.alphas import Pair, with_alphas
 from studio.inspection.claimed import conflicts, unproven
 from studio.inspection.claims import claims, trigger_hints

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from math import prod, sqrt
 
-from studio.contract import Contract
+from studio.contract.base import Contract
 from studio.inspection.lora_tensors import HADA, LOKR, Layer, Shape
 
 

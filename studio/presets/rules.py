@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 
 from pydantic_core import PydanticCustomError
 
-from studio.air import LORA_TYPES, Air
 from studio.architecture import TRAITS, Architecture
-from studio.contract import is_empty_hash
+from studio.contract.base import is_empty_hash
+from studio.presets.air import LORA_TYPES, Air
 
 _NO_PICKLE = "Use a .safetensors file: a pickle can run code when it is read."
 _FLUX2 = re.compile(r"flux[\s._-]*2(?![0-9])", re.IGNORECASE)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_v
 from pydantic.types import Strict
 
 from studio.architecture import Architecture
-from studio.contract import Contract
+from studio.contract.base import Contract
 from studio.presets.rules import (
     check_air,
     check_checkpoint,

@@ -8,11 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from studio.architecture import PIPELINES, TRAITS, Mode
-from studio.presets import Catalog
-from studio.request import SEED_LIMIT, GenerationRequest
-from studio.resolve.choices import SettingChoices
-from studio.resolve.draft import Draft, mode_names
-from studio.violations import (
+from studio.contract.request import SEED_LIMIT, GenerationRequest
+from studio.contract.violations import (
     ArchitectureMismatch,
     ArchitectureNotRunnable,
     DuplicateLora,
@@ -31,6 +28,9 @@ from studio.violations import (
     UnknownLora,
     Violation,
 )
+from studio.presets import Catalog
+from studio.resolve.choices import SettingChoices
+from studio.resolve.context import Draft, mode_names
 
 MAX_LORAS = 4
 MAX_COUNT = 16

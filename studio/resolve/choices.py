@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from studio.plan import FloatSetting, IntSetting, Origin, TextSetting
+from studio.contract.plan import FloatSetting, IntSetting, Origin, TextSetting
+from studio.contract.request import LoraChoice
+from studio.contract.violations import SettingConflict, SettingMissing
 from studio.presets import LoraPreset
-from studio.request import LoraChoice
-from studio.resolve.draft import Draft
-from studio.violations import SettingConflict, SettingMissing
+from studio.resolve.context import Draft
 
 IntChoice = IntSetting | SettingConflict | SettingMissing
 FloatChoice = FloatSetting | SettingConflict | SettingMissing

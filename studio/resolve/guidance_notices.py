@@ -6,10 +6,10 @@ Where a diffusers pipeline would only warn, or count otherwise, the plan says it
 from collections.abc import Iterator
 
 from studio.architecture import GuidanceKind
-from studio.plan import FloatSetting, Notice, Origin
-from studio.prompt import ResolvedPrompt
+from studio.contract.plan import FloatSetting, Notice, Origin
+from studio.contract.prompt import ResolvedPrompt
 from studio.resolve.choices import SettingChoices
-from studio.resolve.draft import Draft
+from studio.resolve.context import Draft
 
 _FIELD = "settings.guidance_scale"
 

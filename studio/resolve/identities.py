@@ -2,15 +2,9 @@
 
 from collections.abc import Iterator
 
-from studio.inspection.fit import Fit
-from studio.inventory import LoraWeights
-from studio.plan import BaseIdentity, LoraUse
-from studio.presets import LoraPreset, ModelPreset
-from studio.request import LoraChoice
-from studio.resolve.choices import SettingChoices
-from studio.resolve.draft import Draft
-from studio.resolve.publishers import check_identity, check_published
-from studio.violations import (
+from studio.contract.plan import BaseIdentity, LoraUse
+from studio.contract.request import LoraChoice
+from studio.contract.violations import (
     HashMismatch,
     LoraDoesNotFit,
     SameWeights,
@@ -18,6 +12,12 @@ from studio.violations import (
     WeightsMissing,
     WeightsUnusable,
 )
+from studio.inspection.fit import Fit
+from studio.presets import LoraPreset, ModelPreset
+from studio.resolve.choices import SettingChoices
+from studio.resolve.context import Draft
+from studio.resolve.inventory import LoraWeights
+from studio.resolve.publishers import check_identity, check_published
 
 SENTENCES = 3
 """How much of the evidence stands in a violation's sentence; all of it stands beside."""

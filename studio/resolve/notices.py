@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 from studio.architecture import Mode
-from studio.placement import Dtype, MemoryRules, needless, tiles
-from studio.plan import IntSetting, Notice, Origin
+from studio.contract.placement import Dtype
+from studio.contract.plan import IntSetting, Notice, Origin
+from studio.contract.prompt import ResolvedPrompt
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
-from studio.prompt import ResolvedPrompt
 from studio.resolve.choices import SettingChoices
-from studio.resolve.draft import Draft
+from studio.resolve.context import Draft
 from studio.resolve.guidance_notices import guidance_notices
+from studio.resolve.memory import MemoryRules, needless, tiles
 from studio.resolve.reading_notices import reading_notices
 from studio.resolve.text_notices import text_notices
 from studio.resolve.triggers import base_prompt_triggers

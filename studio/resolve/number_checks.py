@@ -2,13 +2,9 @@
 
 from collections.abc import Iterator
 
-from studio.plan import FloatSetting, IntSetting, TextSetting
-from studio.presets import MAX_CLIP_SKIP, MAX_STRENGTH
-from studio.resolve.checks import in_range
-from studio.resolve.choices import SettingChoices
-from studio.resolve.draft import Draft
-from studio.schedulers import ALL_SCHEDULER_NAMES, STEP_LIMITS, schedulers_for
-from studio.violations import (
+from studio.architecture.schedulers import ALL_SCHEDULER_NAMES, STEP_LIMITS, schedulers_for
+from studio.contract.plan import FloatSetting, IntSetting, TextSetting
+from studio.contract.violations import (
     ClipSkipNotSupported,
     DtypeNotSupported,
     GuidanceNotSupported,
@@ -19,6 +15,10 @@ from studio.violations import (
     UnknownScheduler,
     Violation,
 )
+from studio.presets import MAX_CLIP_SKIP, MAX_STRENGTH
+from studio.resolve.checks import in_range
+from studio.resolve.choices import SettingChoices
+from studio.resolve.context import Draft
 
 MAX_STEPS = 200
 MAX_GUIDANCE = 50.0

@@ -1,8 +1,9 @@
 """What a base is computed in: the user says it, else the studio, else the preset, else nobody."""
 
-from studio.placement import Dtype, MemoryRules, StoredWeights, automatic_dtype
-from studio.plan import Origin, Precision
+from studio.contract.placement import Dtype
+from studio.contract.plan import Origin, Precision
 from studio.presets import ModelPreset
+from studio.resolve.memory import MemoryRules, StoredWeights, automatic_dtype
 
 
 def choose_precision(

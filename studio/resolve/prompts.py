@@ -2,20 +2,18 @@
 
 from collections.abc import Callable
 
-from studio.prompt import (
+from studio.contract.prompt import (
     PartKind,
     PromptPart,
     ResolvedPrompt,
     Side,
     TokenLedger,
-    Wanted,
-    compel_words,
-    compose,
-    fit_to_window,
     kept_text,
 )
-from studio.resolve.draft import Draft
-from studio.violations import PromptTooLong, TriggerMissing, Violation
+from studio.contract.violations import PromptTooLong, TriggerMissing, Violation
+from studio.resolve.compel_syntax import compel_words
+from studio.resolve.compose import Wanted, compose, fit_to_window
+from studio.resolve.context import Draft
 
 Parts = tuple[PromptPart, ...]
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from studio.air import Air
-from studio.inventory import LoraWeights
+from studio.contract.violations import OriginConflict, PublishedConflict
 from studio.presets import LoraPreset, ModelPreset
+from studio.presets.air import Air
+from studio.presets.model_card import Published, beside, contradiction
 from studio.presets.origin import origin_of
-from studio.published import Published, beside, contradiction
-from studio.violations import OriginConflict, PublishedConflict
+from studio.resolve.inventory import LoraWeights
 
 
 def check_published(

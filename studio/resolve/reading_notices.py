@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from studio.architecture import PipelineTraits
-from studio.plan import Notice
-from studio.prompt import ResolvedPrompt, Side
-from studio.request import ReferenceImage
-from studio.resolve.draft import Draft
+from studio.contract.plan import Notice
+from studio.contract.prompt import ResolvedPrompt, Side
+from studio.contract.request import ReferenceImage
+from studio.resolve.context import Draft
 
 _SPECIAL_TOKENS = 2
 """Start and end, in every window of CLIP."""

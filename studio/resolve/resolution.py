@@ -6,9 +6,8 @@ Pure: what it may know of the world is in its arguments, so equal arguments give
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from studio.inventory import Inventory
-from studio.placement import MemoryRules, Placement, place, tiles
-from studio.plan import (
+from studio.contract.placement import Placement
+from studio.contract.plan import (
     FloatSetting,
     IntSetting,
     Library,
@@ -17,9 +16,10 @@ from studio.plan import (
     TextSetting,
     TriggerUse,
 )
+from studio.contract.prompt import ResolvedPrompt, TokenCounter
+from studio.contract.request import GenerationRequest
+from studio.contract.violations import UnknownBase, Violation
 from studio.presets import Catalog, ModelPreset
-from studio.prompt import ResolvedPrompt, TokenCounter
-from studio.request import GenerationRequest
 from studio.resolve.checks import (
     Check,
     check_architectures,
@@ -29,8 +29,10 @@ from studio.resolve.checks import (
     check_request,
 )
 from studio.resolve.choices import SettingChoices, choose_settings
-from studio.resolve.draft import Draft
+from studio.resolve.context import Draft
 from studio.resolve.identities import base_identity, check_weights, lora_uses
+from studio.resolve.inventory import Inventory
+from studio.resolve.memory import MemoryRules, place, tiles
 from studio.resolve.notices import notices
 from studio.resolve.number_checks import check_settings, check_size
 from studio.resolve.prompts import resolve_prompt
@@ -41,7 +43,6 @@ from studio.resolve.text_checks import (
     check_triggers,
     check_words,
 )
-from studio.violations import UnknownBase, Violation
 
 CHECKS: tuple[Check, ...] = (
     check_base,

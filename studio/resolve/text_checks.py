@@ -4,20 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from studio.architecture import Mode
-from studio.presets import TriggerRule
-from studio.prompt import (
-    dropped_by_call,
-    find_phrases,
-    has_compel_call,
-    lora_tags,
-    syntax_without_effect,
-    zero_weighted,
-)
-from studio.request import GenerationRequest
-from studio.resolve.choices import SettingChoices
-from studio.resolve.draft import Draft
-from studio.resolve.triggers import base_prompt_triggers
-from studio.violations import (
+from studio.contract.request import GenerationRequest
+from studio.contract.violations import (
     CallNotWhole,
     ControlTokenInPrompt,
     LoraTagInPrompt,
@@ -31,6 +19,18 @@ from studio.violations import (
     TriggerMissing,
     Violation,
 )
+from studio.presets import TriggerRule
+from studio.resolve.choices import SettingChoices
+from studio.resolve.compel_syntax import (
+    dropped_by_call,
+    has_compel_call,
+    lora_tags,
+    syntax_without_effect,
+    zero_weighted,
+)
+from studio.resolve.compose import find_phrases
+from studio.resolve.context import Draft
+from studio.resolve.triggers import base_prompt_triggers
 
 MAX_TEXT = 20_000
 """Characters of a prompt; a picture's record holds it several times."""

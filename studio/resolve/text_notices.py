@@ -3,16 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from studio.plan import Notice
-from studio.prompt import (
-    ResolvedPrompt,
-    Side,
-    TokenLedger,
-    a1111_weights,
-    compel_words,
-    has_compel_weights,
-)
-from studio.resolve.draft import Draft
+from studio.contract.plan import Notice
+from studio.contract.prompt import ResolvedPrompt, Side, TokenLedger
+from studio.resolve.compel_syntax import a1111_weights, compel_words, has_compel_weights
+from studio.resolve.context import Draft
 
 EMBEDDING_NAMES = (
     "EasyNegative",

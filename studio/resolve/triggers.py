@@ -4,7 +4,7 @@ import re
 
 from studio.architecture import Architecture
 from studio.presets import Catalog
-from studio.prompt import Wanted, find_phrases
+from studio.resolve.compose import Wanted, find_phrases
 
 
 def base_prompt_triggers(

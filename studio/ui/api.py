@@ -16,7 +16,14 @@ from typing import Any
 import gradio as gr
 from pydantic import ValidationError
 
-from studio.comparing import Comparing
+from studio.comparison.axes import (
+    STRENGTHS,
+    Axis,
+    ComparisonPlan,
+    ComparisonRequest,
+    Kind,
+    compose,
+)
 from studio.comparison.effects import paired_effects
 from studio.comparison.events import (
     CellDone,
@@ -25,16 +32,16 @@ from studio.comparison.events import (
     Compared,
     NothingCompared,
 )
+from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest
+from studio.contract.violations import Violation
 from studio.errors import StudioError
-from studio.events import Cancelled, Failed, Finished, Loading, Progress, Queued
-from studio.gallery.comparison_files import sheet_of
-from studio.grid import STRENGTHS, Axis, ComparisonPlan, ComparisonRequest, Kind, compose
-from studio.plan import RunPlan
-from studio.request import GenerationRequest
-from studio.ui.form import draw_seed
-from studio.ui.stage import file_url
-from studio.violations import Violation
-from studio.workspace import Workspace
+from studio.gallery.comparisons.files import sheet_of
+from studio.ui.html.picture import file_url
+from studio.ui.studio.form import draw_seed
+from studio.workspace.comparing import Comparing
+from studio.workspace.workspace import Workspace
 
 Json = dict[str, Any]
 Answers = Iterator[Json]

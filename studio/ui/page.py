@@ -4,13 +4,19 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import api, compare_tab, gallery_tab, icons, models_tab, studio_tab, words
-from studio.ui.html import Html, div, join, span, tag
-from studio.ui.live import Updates
+from studio.ui import api
+from studio.ui.compare import tab as compare_tab
+from studio.ui.gallery import tab as gallery_tab
+from studio.ui.html import format as words
+from studio.ui.html import icons
+from studio.ui.html.tags import Html, div, join, span, tag
+from studio.ui.models import tab as models_tab
 from studio.ui.sessions import Sessions
-from studio.ui.studio_tab import StudioTab, page_of, quick
+from studio.ui.studio import tab as studio_tab
+from studio.ui.studio.live import Updates
+from studio.ui.studio.tab import StudioTab, page_of, quick
 from studio.ui.warm_up import WarmUp
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 TITLE = "LoRA Studio"
 TABS = ("studio", "compare", "gallery", "models")

@@ -5,10 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.references import MAX_FILE
+from studio.imaging.references import MAX_FILE
 from studio.ui import theme
 from studio.ui.page import build
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 
 def launch_options(workspace: Workspace) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import threading
 
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 
 
 class WarmUp:

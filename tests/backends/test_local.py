@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from studio.backends import BackendEvent, LocalBackend
+from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
+from studio.contract.plan import RunPlan
 from studio.engine import Engine, EngineEvent, Generated, Job, RunCancelled
 from studio.errors import EngineError, OutOfMemory, WeightsError
-from studio.events import Cancelled, Failed, Loading, Progress, Queued
-from studio.plan import RunPlan
 from tests.plans import make_job, make_plan
 
 WAIT = 60.0

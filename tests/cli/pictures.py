@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from studio.architecture import Mode
-from studio.gallery import picture
-from studio.plan import RunPlan
+from studio.contract.plan import RunPlan
+from studio.gallery import record_png
 from tests.records import base_identity, flat, lora_use, run_record
 
 
@@ -20,5 +20,5 @@ def write_picture(path: Path, seed: int = 7, mode: Mode = Mode.BASE) -> RunPlan:
         seed=seed,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture.encode(image, record))
+    path.write_bytes(record_png.encode(image, record))
     return record.plan

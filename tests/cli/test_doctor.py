@@ -7,7 +7,7 @@ import pytest
 
 import studio
 from studio.gallery.verification import Verification
-from studio.workspace import Workspace
+from studio.workspace.workspace import Workspace
 from tests.cli.conftest import Cli
 from tests.records import flat, run_record
 
@@ -113,8 +113,8 @@ def test_the_self_test_makes_and_verifies_pictures_with_the_real_classes(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them take a minute, so here it is two; ``tests/engine/test_matrix`` has the rest."""
-    from studio import self_test
     from studio.architecture import Architecture
+    from studio.workspace import self_test
 
     two = [
         ("StableDiffusionPipeline", Architecture.SD15),
@@ -146,8 +146,8 @@ def test_the_self_test_makes_and_verifies_pictures_with_the_real_classes(
 def test_the_self_test_names_what_fails_and_goes_on(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from studio import self_test
     from studio.architecture import Architecture
+    from studio.workspace import self_test
 
     monkeypatch.setattr(
         self_test, "runnable_pipelines", lambda: [("StableDiffusionPipeline", Architecture.SD15)]
@@ -171,7 +171,7 @@ def test_the_self_test_names_what_fails_and_goes_on(
     ],
 )
 def test_the_self_test_judges_every_picture(changed: dict[str, str], said: str) -> None:
-    from studio.self_test import Pictures, wrong
+    from studio.workspace.self_test import Pictures, wrong
 
     right = {"before": "base", "one": "one", "both": "both", "zero": "base", "after": "base"}
     colours = {name: flat(color=(n, 0, 0)) for n, name in enumerate((*right, "base", "other"))}

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 import pytest
 
 from studio.architecture import TRAITS, Architecture, Mode
-from studio.plan import RunPlan
-from studio.request import SEED_LIMIT
+from studio.contract.plan import RunPlan
+from studio.contract.request import SEED_LIMIT
 from tests.cli.conftest import Cli
 
 pytestmark = pytest.mark.usefixtures("tiny_studio")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.preset_files import load
+from studio.library.preset_files import load
 from tests.cli.conftest import Cli
 
 GOOD = """\

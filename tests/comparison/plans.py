@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from studio.contract import fingerprint
-from studio.grid import ComparisonPlan, ComparisonRequest, plan_comparison
-from studio.grid.facts import effective
-from studio.inventory import FileIdentity
-from studio.plan import RunPlan
+from studio.comparison.axes import ComparisonPlan, ComparisonRequest
+from studio.comparison.facts import effective
+from studio.comparison.plan import plan_comparison
+from studio.contract.base import fingerprint
+from studio.contract.identity import FileIdentity
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import Receipt
+from studio.contract.request import GenerationRequest
+from studio.contract.violations import Violation
 from studio.presets import Catalog
-from studio.receipt import Receipt
-from studio.request import GenerationRequest
 from studio.resolve import resolve
-from studio.violations import Violation
 from tests.records import flat, noise_sha256, run_receipt
 from tests.test_resolve import CATALOG, MINI, RUNTIME, inventory
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from studio.comparison.estimate import estimate_seconds
-from studio.plan import FloatSetting, Origin, RunPlan
-from studio.receipt import RunRecord
+from studio.contract.plan import FloatSetting, Origin, RunPlan
+from studio.contract.receipt import RunRecord
 from tests.records import base_identity, flat, plan_settings, run_plan, run_receipt
 
 DENOISE, DECODE = 1.5, 0.1

@@ -5,10 +5,7 @@ from typing import Any
 import pytest
 
 from studio.architecture import Mode
-from studio.comparison.differences import differences, in_one_line, summary, uninvited
-from studio.comparison.order import calls, running_order
-from studio.comparison.validity import name_of
-from studio.grid import (
+from studio.comparison.axes import (
     MAX_CELLS,
     Axis,
     AxisName,
@@ -20,13 +17,16 @@ from studio.grid import (
     compose,
     four_arms,
     lora_against_lora,
-    parse_axis,
-    plan_comparison,
     seeds_strengths,
     strengths,
 )
-from studio.placement import Offload, Placement
-from studio.request import LoraChoice, Overrides
+from studio.comparison.axis_text import parse_axis
+from studio.comparison.differences import differences, in_one_line, summary, uninvited
+from studio.comparison.order import calls, running_order
+from studio.comparison.plan import plan_comparison
+from studio.comparison.validity import name_of
+from studio.contract.placement import Offload, Placement
+from studio.contract.request import LoraChoice, Overrides
 from tests.comparison.plans import answer, compared, refused
 from tests.test_resolve import ask, with_loras
 

@@ -10,7 +10,7 @@ from PIL import Image
 from studio.comparison.interval import clopper_pearson
 from studio.comparison.numbers import Spread
 from studio.comparison.votes import BlindVote, Choice, conclusion, tally
-from studio.measuring import difference_png, measure
+from studio.imaging.difference import difference_png, measure
 from tests.records import flat, noise
 
 

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from studio.architecture import Mode
-from studio.comparison.record import blank_cells
-from studio.comparison.validity import Verdict, judge
-from studio.grid import (
+from studio.comparison.axes import (
     Axis,
     AxisName,
     ComparisonPlan,
@@ -19,14 +17,16 @@ from studio.grid import (
     base_against_lora,
     four_arms,
     lora_against_lora,
-    plan_comparison,
     strengths,
 )
-from studio.grid.facts import effective, facts, reading
-from studio.placement import Offload, Placement
-from studio.request import GenerationRequest, LoraChoice, Overrides
+from studio.comparison.facts import effective, facts, reading
+from studio.comparison.plan import plan_comparison
+from studio.comparison.record import blank_cells
+from studio.comparison.validity import Verdict, judge
+from studio.contract.placement import Offload, Placement
+from studio.contract.request import GenerationRequest, LoraChoice, Overrides
+from studio.contract.violations import SameRun
 from studio.settings import BUILT_IN_PRESETS
-from studio.violations import SameRun
 from tests.comparison.plans import answer, changed, compared, sound_receipts
 from tests.test_resolve import ask, plan_of, with_loras
 

@@ -3,9 +3,7 @@
 import pytest
 
 from studio.architecture import Mode
-from studio.comparison.differences import uninvited
-from studio.comparison.validity import Verdict, judge, seal_words
-from studio.grid import (
+from studio.comparison.axes import (
     Axis,
     AxisName,
     ComparisonRequest,
@@ -15,6 +13,8 @@ from studio.grid import (
     four_arms,
     strengths,
 )
+from studio.comparison.differences import uninvited
+from studio.comparison.validity import Verdict, judge, seal_words
 from tests.comparison.plans import changed, compared, sound_receipt, sound_receipts
 from tests.test_resolve import with_loras
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from studio.downloads import DownloadEvent, DownloadPlan, Downloads
 from studio.inspection import LoraInspection
+from studio.library.adopt import adopt
+from studio.library.downloads import DownloadEvent, DownloadPlan, Downloads
+from studio.library.files import hash_file, read_inspection
 from studio.presets import LoraPreset
 from studio.settings import Settings
-from studio.weights import adopt
-from studio.weights.files import hash_file, read_inspection
 from tests.downloads.server import KEY, Site, serving
 
 

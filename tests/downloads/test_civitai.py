@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from studio import errors
-from studio.downloads import Downloads, Fetched, Fetching
-from studio.published import read_published
+from studio.library.downloads import Downloads, Fetched, Fetching
+from studio.presets.model_card import read_published
 from studio.settings import Settings
 from tests.downloads.conftest import Fetch, left_in, lora_bytes, made, planned
 from tests.downloads.server import KEY, Answer, Site, Stored

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from studio import errors
-from studio.downloads import DownloadPlan, Downloads, Fetched, Fetching, Stopped
+from studio.library.downloads import DownloadPlan, Downloads, Fetched, Fetching, Stopped
+from studio.library.folder import loaded_files
 from studio.presets import LoraPreset, ModelPreset
-from studio.published import read_published
+from studio.presets.model_card import read_published
 from studio.settings import Settings
-from studio.weights.base_folder import loaded_files
 from tests.downloads.conftest import left_in, lora_bytes, made
 from tests.downloads.server import TOKEN, Answer, Site, Stored
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from studio import errors
-from studio.downloads import (
+from studio.library.downloads import (
     Checking,
     DownloadEvent,
     Downloads,
@@ -176,7 +176,7 @@ def test_a_fault_of_the_storage_gets_a_new_address(
 PROGRAM = """
 import sys, threading
 from pathlib import Path
-from studio.downloads import Fetched, Waiting
+from studio.library.downloads import Fetched, Waiting
 from studio.settings import Settings
 from tests.downloads.conftest import made, planned
 url, storage, root, key = sys.argv[1:]

@@ -3,13 +3,13 @@
 import pytest
 
 from studio.architecture import Architecture
-from studio.downloads import CivitaiName, HubName, in_bytes, in_time
-from studio.downloads.addresses import Allowed, shown
-from studio.downloads.links import parse_source
-from studio.downloads.meter import Meter
-from studio.downloads.names import MAX_NAME, hub_name, safe_name
 from studio.errors import SourceUnknown
-from studio.published import Published, contradiction, differences, family_of
+from studio.library.downloads import CivitaiName, HubName, in_bytes, in_time
+from studio.library.downloads.addresses import Allowed, shown
+from studio.library.downloads.links import parse_source
+from studio.library.downloads.meter import Meter
+from studio.library.downloads.names import MAX_NAME, hub_name, safe_name
+from studio.presets.model_card import Published, contradiction, differences, family_of
 
 CIVITAI, HUB = "https://civitai.com", "https://huggingface.co"
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from studio import errors
-from studio.downloads.remote_header import FIRST_LOOK, describe_remote
 from studio.inspection.header import MAX_HEADER
+from studio.library.downloads.remote_header import FIRST_LOOK, describe_remote
+from studio.library.files import describe_file
 from studio.settings import Settings
-from studio.weights import describe_file
 from tests.downloads.conftest import lora_bytes
 from tests.downloads.server import KEY, TOKEN, Answer, Site, Stored
 from tests.headers import entries, framed

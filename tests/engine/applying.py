@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from studio.engine import injected
-from studio.engine.building import build
+from studio.engine.base.folder import Pipeline
 from studio.engine.families import Family
-from studio.engine.folder import Pipeline
-from studio.engine.gate import Target, fit_to_base
-from studio.engine.lora_file import LoraFile, read_lora
+from studio.engine.lora import injected
+from studio.engine.lora.build import build
+from studio.engine.lora.match import Target, fit_to_base
+from studio.engine.lora.read import LoraFile, read_lora
 
 NAME = "applied"
 

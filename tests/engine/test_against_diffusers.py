@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from studio.architecture import Architecture
+from studio.engine.base.folder import Pipeline
 from studio.engine.families import family_of
-from studio.engine.folder import Pipeline
-from studio.engine.injected import lora_layers, parts_of
+from studio.engine.lora.injected import lora_layers, parts_of
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, held, tiny_lora
 from tests.engine.applying import apply, probe

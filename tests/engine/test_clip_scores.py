@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.engine.clip_scores import ClipModel
+from studio.engine.run.clip_scores import ClipModel
 from studio.errors import WeightsError
 from tests.tiny_clip import save_tiny_clip
 

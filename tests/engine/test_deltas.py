@@ -11,14 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from studio.engine import injected
-from studio.engine.building import Built, build
-from studio.engine.deltas import Factor, Operation
-from studio.engine.dora import Decomposed
-from studio.engine.gate import fit_to_base
-from studio.engine.injected import lora_layers
+from studio.engine.lora import injected
+from studio.engine.lora.build import Built, build
+from studio.engine.lora.deltas import Factor, Operation
+from studio.engine.lora.dora import Decomposed
+from studio.engine.lora.injected import lora_layers
+from studio.engine.lora.match import fit_to_base
+from studio.engine.lora.wrapping import enter, wrapped
 from studio.engine.tiny import build_tiny
-from studio.engine.wrapping import enter, wrapped
 from tests.engine.applying import NAME, apply, read
 
 Tensors = dict[str, Tensor]

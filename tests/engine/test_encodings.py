@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from studio.engine import Engine
-from studio.engine import encodings as kept
+from studio.engine.text import cache as kept
 from tests.plans import make_job, pictures, pixels
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from studio.engine import Engine, adapters, admission, injected
-from studio.engine.adapters import receipts, set_loras
-from studio.engine.admission import WantedLora
-from studio.engine.resident import ResidentBase
+from studio.engine import Engine
+from studio.engine.base.resident import ResidentBase
+from studio.engine.lora import injected, load, switch
+from studio.engine.lora.load import WantedLora
+from studio.engine.lora.switch import receipts, set_loras
 from studio.errors import LoraRefused, OutOfMemory
 from tests.plans import file_sha256, make_job, pictures, pixels
 
@@ -67,7 +68,7 @@ def test_a_base_that_a_failed_lora_touched_is_proven_or_dropped(
     with monkeypatch.context() as planted:
         planted.setattr(injected, "check_weights", lambda *_: ("planted",))
         if not proven:
-            planted.setattr(admission, "read_probe", broken)
+            planted.setattr(load, "read_probe", broken)
         with pytest.raises(LoraRefused, match="planted") as caught:
             pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0)))
     notes = getattr(caught.value, "__notes__", [])
@@ -88,4 +89,4 @@ def test_the_receipts_strength_is_what_the_modules_hold(
     found = set_loras(base, (wanted,), manager.make_room)
     assert receipts(base, found)[0].strength == 0.7
     claimed = replace(found, wanted=(replace(wanted, strength=0.9),))
-    assert adapters.receipts(base, claimed)[0].strength == pytest.approx(0.7)
+    assert switch.receipts(base, claimed)[0].strength == pytest.approx(0.7)

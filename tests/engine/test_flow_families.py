@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from studio.contract.events import Progress
 from studio.engine import Engine, RunCancelled
+from studio.engine.base.folder import Pipeline, from_folder
 from studio.engine.families import family_of
-from studio.engine.folder import Pipeline, from_folder
-from studio.engine.schedulers import build_scheduler
+from studio.engine.run.schedulers import build_scheduler
 from studio.errors import ContractBroken, EngineError, PromptRefused, UnusableReference
-from studio.events import Progress
 from tests.flow import PROMPT, flow_job, flow_plan, reference, save_flow_base, save_flow_lora
 from tests.plans import pictures, pixels_of
 

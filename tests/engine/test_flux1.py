@@ -8,12 +8,12 @@ import diffusers
 import pytest
 import torch
 
+from studio.contract.plan import RunPlan
 from studio.engine.families import Encoded, family_of
 from studio.engine.families.flux1 import Flux1
-from studio.engine.prompts import encode
+from studio.engine.text.encode import encode
 from studio.engine.tiny import TINY
 from studio.errors import ContractBroken
-from studio.plan import RunPlan
 from tests.engine.conftest import OpenStudio, TinyBases
 from tests.probes import demand_probe_sees
 from tests.studios import TinyStudio

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from studio.architecture import Architecture
-from studio.engine import injected
+from studio.engine.base.folder import Pipeline
 from studio.engine.families import FAMILIES, Family, family_of
-from studio.engine.folder import Pipeline
+from studio.engine.lora import injected
 from studio.engine.tiny import TINY, build_tiny
 from studio.engine.tiny.lora_files import FORMATS, TinyLora, held, tiny_lora
 from tests.engine.applying import apply, probe

@@ -14,11 +14,11 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+from studio.architecture.schedulers import SCHEDULER_NAMES
+from studio.contract.events import Loading, Progress
+from studio.contract.request import PromptEncoder
 from studio.engine import Engine, Generated, RunCancelled
 from studio.errors import ContractBroken, EngineError, NotFinite, OutOfMemory
-from studio.events import Loading, Progress
-from studio.request import PromptEncoder
-from studio.schedulers import SCHEDULER_NAMES
 from tests import tiny
 from tests.plans import make_job, pictures, pixels
 

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from studio.architecture import Architecture
 from studio.engine import Engine
-from studio.engine.adapters import receipts, set_loras
+from studio.engine.base.resident import ResidentBase
 from studio.engine.families import family_of
-from studio.engine.injected import differences, lora_layers, read_active
-from studio.engine.resident import ResidentBase
+from studio.engine.lora.injected import differences, lora_layers, read_active
+from studio.engine.lora.switch import receipts, set_loras
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import ContractBroken, LoraRefused, WeightsError

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from studio.architecture import Architecture
-from studio.engine import injected
+from studio.engine.base.folder import Pipeline
 from studio.engine.families import family_of
-from studio.engine.folder import Pipeline
-from studio.engine.gate import fit_to_base
-from studio.engine.probe import read_probe, relative_change
+from studio.engine.lora import injected
+from studio.engine.lora.match import fit_to_base
+from studio.engine.lora.probe import read_probe, relative_change
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import LoraRefused

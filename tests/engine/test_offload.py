@@ -13,16 +13,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from studio.engine import Engine, Job, pipelines
-from studio.engine.loaders import load_pipeline
-from studio.engine.offload import device_bytes, device_of, placed
-from studio.engine.pipelines import PipelineManager
+from studio.contract.identity import FileIdentity
+from studio.contract.placement import Offload, Placement
+from studio.engine import Engine, Job
+from studio.engine.base import manager as pipelines
+from studio.engine.base.load import load_pipeline
+from studio.engine.base.manager import PipelineManager
+from studio.engine.base.offload import device_bytes, device_of, placed
 from studio.errors import LoraRefused, OutOfMemory
-from studio.inventory import FileIdentity, LoraWeights
-from studio.placement import MemoryRules, Offload, Placement, place
-from studio.resolve.draft import most_numbers
+from studio.library.store import WeightStore
+from studio.resolve.context import most_numbers
+from studio.resolve.inventory import LoraWeights
+from studio.resolve.memory import MemoryRules, place
 from studio.settings import Settings
-from studio.weights import WeightStore
 from tests import tiny
 from tests.plans import base_identity, make_job, pictures, pixels
 
@@ -87,7 +90,7 @@ def test_a_written_weight_is_noticed_where_it_is_kept(
     tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
     """Between calls the modules' own weights have no storage that could be looked at."""
-    from studio.engine.state import survey
+    from studio.engine.lora.state import survey
 
     manager = PipelineManager(CPU, 10**12)
     base = manager.acquire(

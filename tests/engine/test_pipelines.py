@@ -14,10 +14,10 @@ from diffusers import StableDiffusionPipeline
 
 from studio.architecture import Architecture
 from studio.engine import Engine, Job
+from studio.engine.base.load import BaseSource, estimate
+from studio.engine.base.manager import PipelineManager
 from studio.engine.device import choose_device, describe, torch_dtype
 from studio.engine.families import FAMILIES
-from studio.engine.loaders import BaseSource, estimate
-from studio.engine.pipelines import PipelineManager
 from studio.errors import (
     BaseRefused,
     DeviceError,

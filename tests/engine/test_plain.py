@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from studio.contract.receipt import RunRecord
 from studio.engine import Engine
-from studio.engine.plain import plain
+from studio.engine.base.redact import plain
 from studio.errors import BaseRefused
-from studio.receipt import RunRecord
 from tests import tiny
 from tests.plans import make_job, pictures
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
+from studio.contract.plan import RunPlan
+from studio.contract.request import PromptEncoder
 from studio.engine import Engine
 from studio.engine.families import Encoded, family_of
-from studio.engine.prompts import encode as encode_for
+from studio.engine.text.encode import encode as encode_for
 from studio.errors import ContractBroken, PromptRefused
-from studio.plan import RunPlan
-from studio.request import PromptEncoder
 from tests.plans import make_job, make_plan, pictures, pixels
 
 COMPEL, NATIVE = PromptEncoder.COMPEL, PromptEncoder.NATIVE

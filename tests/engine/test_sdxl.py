@@ -10,11 +10,11 @@ from compel import CompelForSDXL
 from diffusers import StableDiffusionXLPipeline
 
 from studio.architecture import clip_skip_in_words
+from studio.contract.plan import RunPlan
+from studio.contract.request import PromptEncoder
 from studio.engine.families import Encoded, family_of
 from studio.engine.families.sdxl import StableDiffusionXL
-from studio.engine.prompts import encode
-from studio.plan import RunPlan
-from studio.request import PromptEncoder
+from studio.engine.text.encode import encode
 from tests.engine.conftest import OpenStudio, TinyBases
 from tests.probes import demand_probe_sees
 from tests.studios import TinyStudio

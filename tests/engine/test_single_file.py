@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from studio.architecture import Architecture
+from studio.contract.identity import FileIdentity
+from studio.contract.plan import BaseIdentity
 from studio.engine import Engine, Job
 from studio.engine.tiny import build_tiny
 from studio.errors import BaseRefused
 from studio.inspection.original import diffusers_shapes
-from studio.inventory import FileIdentity
-from studio.plan import BaseIdentity
 from tests.original import save_original
 from tests.plans import file_sha256, make_plan, pictures, pixels
 
@@ -104,9 +104,9 @@ def test_a_checkpoint_in_half_precision_counts_as_it_runs(
 ) -> None:
     from diffusers import StableDiffusionPipeline
 
-    from studio.engine.loaders import BaseSource, estimate
-    from studio.engine.offload import device_bytes
-    from studio.placement import Offload
+    from studio.contract.placement import Offload
+    from studio.engine.base.load import BaseSource, estimate
+    from studio.engine.base.offload import device_bytes
 
     pipeline = StableDiffusionPipeline.from_pretrained(tiny_base, local_files_only=True)
     path = save_original(pipeline, tmp_path / "half.safetensors", torch.float16)

@@ -141,9 +141,9 @@ def test_a_refused_lora_leaves_the_others_as_they_were(
 def test_a_hundred_switches_do_not_grow_anything(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
-    from studio.engine.adapters import set_loras
-    from studio.engine.admission import WantedLora
-    from studio.engine.injected import lora_layers
+    from studio.engine.lora.injected import lora_layers
+    from studio.engine.lora.load import WantedLora
+    from studio.engine.lora.switch import set_loras
 
     jobs = [make_job(tiny_base, (tiny_loras[name], 1.0)) for name in ("plain", "text")]
     for job in jobs:
@@ -204,7 +204,7 @@ def test_a_load_that_writes_into_the_base_is_measured_and_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The proof is carried over a load only while no weight of the base was written."""
-    from studio.engine import injected
+    from studio.engine.lora import injected
 
     before = pixels(engine, tiny_base)
     real = injected.inject
@@ -229,7 +229,7 @@ def test_an_effect_is_measured_once_for_each_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And it outlives the coming and going of other LoRAs, which it does not depend on."""
-    from studio.engine import adapters
+    from studio.engine.lora import switch as adapters
 
     measured: list[float] = []
     change = adapters.relative_change

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from studio.engine.folder import from_folder
+from studio.engine.base.folder import from_folder
 from studio.engine.tiny import TINY, save_tiny
 
 EVERY = [(pipeline, variant) for pipeline, variants in TINY.items() for variant in variants]

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio.engine import Engine, Generated, Job, pipelines
+from studio.contract.placement import Offload, Placement
+from studio.engine import Engine, Generated, Job
+from studio.engine.base import manager
 from studio.errors import EngineError
-from studio.placement import Offload, Placement
 from tests.plans import make_job, pictures
 
 STRENGTHS = (0.3, 0.7, 1.2)
@@ -113,12 +114,12 @@ def test_a_shared_call_is_placed_and_decoded_as_its_plans_say(
 def test_what_the_libraries_said_while_loading_reaches_every_receipt(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pipelines.load_pipeline
+    real = manager.load_pipeline
 
     def outspoken(*given: Any) -> Any:
         return real(*given)[0], ("A word on the weights.",)
 
-    monkeypatch.setattr(pipelines, "load_pipeline", outspoken)
+    monkeypatch.setattr(manager, "load_pipeline", outspoken)
     jobs = [make_job(tiny_base, (tiny_loras["plain"], strength)) for strength in STRENGTHS]
     first, again = together(engine, *jobs), together(engine, *jobs)
     assert all("A word on the weights." in made.receipt.warnings for made in first)

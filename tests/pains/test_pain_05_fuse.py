@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.engine import Engine
-from studio.engine.injected import lora_layers
+from studio.engine.lora.injected import lora_layers
 from tests.plans import make_job, pictures
 
 

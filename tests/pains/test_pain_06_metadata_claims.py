@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from studio.architecture import Mode
-from studio.events import Failed
-from studio.infotext import read, write
+from studio.contract.events import Failed
+from studio.gallery.infotext import write
+from studio.gallery.infotext_reader import read
 from tests import tiny
 from tests.studios import Made, TinyStudio
 

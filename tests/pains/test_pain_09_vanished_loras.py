@@ -2,7 +2,7 @@
 
 from studio.architecture import TRAITS, Architecture
 from studio.presets import Catalog, LoraPreset
-from studio.ui.choices import CAP, choose
+from studio.ui.studio.lora_picker import CAP, choose
 
 
 def lora(slug: str, architecture: Architecture) -> LoraPreset:

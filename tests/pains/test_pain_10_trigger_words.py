@@ -3,7 +3,7 @@
 import pytest
 
 from studio.architecture import Mode
-from studio.prompt import PartKind
+from studio.contract.prompt import PartKind
 from tests.worlds import World
 
 SD = "StableDiffusionPipeline"

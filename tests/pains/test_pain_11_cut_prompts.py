@@ -3,7 +3,7 @@
 import pytest
 
 from studio.architecture import Mode
-from studio.request import PromptEncoder
+from studio.contract.request import PromptEncoder
 from tests.worlds import AROUND, World
 
 SD = "StableDiffusionPipeline"

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from studio.cli import run
-from studio.presets.text import parse
+from studio.presets.parse import parse
 from studio.presets.yaml_text import write_yaml
 from tests.preset_samples import lora
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from studio import errors
-from studio.downloads import Fetched
+from studio.library.downloads import Fetched
+from studio.library.stock import Stock
+from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset
 from studio.settings import Settings
-from studio.stock import Stock
-from studio.weights import WeightStore
 from tests.downloads.conftest import left_in, lora_bytes, preset
 from tests.downloads.server import Answer, Site, Stored, serving
 

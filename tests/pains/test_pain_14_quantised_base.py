@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from studio.engine import Engine
-from studio.engine.gate import base_modules
+from studio.engine.lora.match import base_modules
 from studio.errors import BaseRefused
 from tests.plans import make_job, pictures
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from studio.architecture import Architecture
-from studio.engine.adapters import set_loras
-from studio.engine.admission import WantedLora
+from studio.engine.base.manager import PipelineManager
+from studio.engine.base.resident import ResidentBase
 from studio.engine.device import free_memory
-from studio.engine.injected import lora_layers, read_active
-from studio.engine.pipelines import PipelineManager
-from studio.engine.resident import ResidentBase
+from studio.engine.lora.injected import lora_layers, read_active
+from studio.engine.lora.load import WantedLora
+from studio.engine.lora.switch import set_loras
 from studio.engine.tiny import save_tiny
 from tests.made_loras import peft_lora
 from tests.plans import base_identity, file_sha256
@@ -111,8 +111,8 @@ def test_a_swap_looks_into_no_more_than_the_loras_at_work(
     loras: tuple[Path, list[WantedLora]], manager: PipelineManager
 ) -> None:
     """What a swap goes through does not grow with the LoRAs in memory."""
-    from studio.engine.components import components_of
-    from studio.engine.injected import modules_of
+    from studio.engine.base.components import components_of
+    from studio.engine.lora.injected import modules_of
 
     folder, wanted = loras
     base = acquired(manager, folder)

@@ -9,13 +9,13 @@ import gradio as gr
 import pytest
 
 from studio.architecture import Mode
-from studio.plan import RunPlan
-from studio.request import GenerationRequest, LoraChoice
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice
 from studio.settings import Settings
-from studio.ui import form, studio_tab
 from studio.ui.sessions import Sessions
-from studio.ui.studio_events import StudioEvents
-from studio.workspace import Workspace
+from studio.ui.studio import form, tab
+from studio.ui.studio.events import StudioEvents
+from studio.workspace.workspace import Workspace
 from tests.ui.test_request_form import BLANK
 
 INK, NEON = "pen-ink-mini", "night-neon-mini"
@@ -34,7 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def events(workspace: Workspace) -> StudioEvents:
     with gr.Blocks():
-        return studio_tab.build(workspace, Sessions(workspace)).events
+        return tab.build(workspace, Sessions(workspace)).events
 
 
 def two_chosen() -> dict[str, Any]:

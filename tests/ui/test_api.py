@@ -12,7 +12,7 @@ import requests
 from gradio_client import Client
 from PIL import Image
 
-from studio.receipt import RunRecord
+from studio.contract.receipt import RunRecord
 from tests.ui.conftest import PATIENCE, ROOT, Server
 
 REQUEST = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from studio.receipt import RunRecord
+from studio.contract.receipt import RunRecord
 from tests.ui.conftest import HOSTILE, PATIENCE, ROOT, Server
 
 if TYPE_CHECKING:

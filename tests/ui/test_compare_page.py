@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.comparison.votes import BlindVote
-from studio.gallery.comparison_files import JSON_SUFFIX, VOTES_SUFFIX, read
+from studio.gallery.comparisons.files import JSON_SUFFIX, VOTES_SUFFIX, read
 from tests.ui.conftest import PATIENCE, Server
 
 if TYPE_CHECKING:

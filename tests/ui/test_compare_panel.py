@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from studio.architecture import Mode
-from studio.grid import ComparisonPlan, Kind, plan_comparison
-from studio.ui import compare_panel
-from studio.violations import AxisValueRefused
+from studio.comparison.axes import ComparisonPlan, Kind
+from studio.comparison.plan import plan_comparison
+from studio.contract.violations import AxisValueRefused
+from studio.ui.compare import form
 from tests.comparison.plans import answer
 from tests.test_resolve import with_loras
 
@@ -28,7 +29,7 @@ def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field:
         "together": False,
         field: f"{number}, 2",
     }
-    wanted = compare_panel.read(values, with_loras("plain", mode=Mode.LORA))
+    wanted = form.read(values, with_loras("plain", mode=Mode.LORA))
     found = plan_comparison(wanted, answer)
     assert not isinstance(found, ComparisonPlan)
     (violation,) = found

@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 
 from studio.architecture import Mode
-from studio.comparing import Comparing
+from studio.comparison.axes import ComparisonPlan, base_against_lora
 from studio.comparison.blind import votes_between
 from studio.comparison.events import Compared
 from studio.comparison.record import ComparisonRecord
-from studio.gallery import picture
-from studio.gallery.comparison_files import sheet_of, votes_of
-from studio.grid import ComparisonPlan, base_against_lora
-from studio.ui.compare_blind import CompareBlind
-from studio.ui.compare_look import CompareLook
-from studio.workspace import Workspace
+from studio.gallery import record_png
+from studio.gallery.comparisons.files import sheet_of, votes_of
+from studio.ui.compare.blind_vote import CompareBlind
+from studio.ui.compare.viewer import CompareLook
+from studio.workspace.comparing import Comparing
+from studio.workspace.workspace import Workspace
 from tests.studios import TinyStudio
 
 BASE, LORA = "0/0", "0/1"
@@ -155,7 +155,7 @@ def test_a_verdict_that_the_rules_of_today_contradict_is_said_beside_its_seal(
     whole = gallery.read(path)
     receipt = whole.receipt.model_copy(update={"effect": None})
     old = whole.model_copy(update={"receipt": receipt})
-    path.write_bytes(picture.encode(picture.decode(path.read_bytes()), old))
+    path.write_bytes(record_png.encode(record_png.decode(path.read_bytes()), old))
     assert "rules of today" not in events.open(name)["seal"], "another picture is judged elsewhere"
     cells = tuple(
         cell.model_copy(update={"record_fingerprint": old.fingerprint})

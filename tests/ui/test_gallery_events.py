@@ -12,9 +12,9 @@ import pytest
 from studio.comparison.review import Judgement
 from studio.errors import GalleryError
 from studio.settings import Settings
-from studio.ui.gallery_events import NO_DELETING, GalleryEvents
-from studio.ui.live import unchanged
-from studio.ui.review_panel import ReviewEvents
+from studio.ui.gallery.events import NO_DELETING, GalleryEvents
+from studio.ui.gallery.review import ReviewEvents
+from studio.ui.studio.live import unchanged
 
 
 class BrokenGallery:

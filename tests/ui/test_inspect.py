@@ -14,14 +14,14 @@ import gradio as gr
 import pytest
 
 from studio.errors import HeaderError, WeightsError
-from studio.inspecting import Inspector
 from studio.inspection.description import describe_header
 from studio.inspection.header import MAX_HEADER
-from studio.inventory import Unusable
+from studio.resolve.inventory import Unusable
 from studio.settings import Settings
-from studio.ui import inspection_html
-from studio.ui.header_reading import chosen
-from studio.workspace import Workspace
+from studio.ui.html import inspection as inspection_html
+from studio.ui.models.browser_header import chosen
+from studio.workspace.inspecting import Inspector
+from studio.workspace.workspace import Workspace
 from tests.headers import entries, framed
 from tests.ui.conftest import HOSTILE, ROOT
 from tests.ui.test_markup import HOSTILE as TEXTS

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from studio.architecture import Architecture, Mode
-from studio.placement import Offload, Placement
-from studio.plan import IntSetting, Notice, Origin, RunPlan
+from studio.contract.placement import Offload, Placement
+from studio.contract.plan import IntSetting, Notice, Origin, RunPlan
+from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
+from studio.contract.receipt import BaseProof, RunRecord
+from studio.contract.violations import NotAMultiple, PromptEmpty
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
-from studio.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
-from studio.receipt import BaseProof, RunRecord
-from studio.ui import grid, hints, sheet, stage, tables
-from studio.ui.catalogue import PAGE, Wanted, find
-from studio.ui.html import Html, esc, tag
-from studio.ui.plan_html import marked_text, plan_body
-from studio.violations import NotAMultiple, PromptEmpty
+from studio.ui.html import contract, gallery, picture, preset_tables
+from studio.ui.html.plan import marked_text, plan_body
+from studio.ui.html.tags import Html, esc, tag
+from studio.ui.models.filter import PAGE, Wanted, find
+from studio.ui.studio import hints
 from tests.records import flat, lora_use, plan_settings, run_plan, run_receipt, run_record
 
 HOSTILE = (
@@ -78,15 +79,15 @@ def test_hostile_texts_stay_texts(text: str) -> None:
         trigger=TriggerRule.OPTIONAL,
     )
     pages = (
-        sheet.ready(record.plan),
-        sheet.of_record(record, (text,)),
-        sheet.failed(record.plan, text, text),
-        grid.opened(Path(f"/outputs/{text}.png"), record),
-        grid.contract(record),
-        grid.thumbnail(text, Path("/t.webp"), text, text, text, [text], 7),
-        stage.waiting(text),
-        tables.loras([preset], 1, {"hostile": True}, {}, text),
-        tables.details(preset, True, text),
+        contract.ready(record.plan),
+        contract.of_record(record, (text,)),
+        contract.failed(record.plan, text, text),
+        gallery.opened(Path(f"/outputs/{text}.png"), record),
+        gallery.contract(record),
+        gallery.thumbnail(text, Path("/t.webp"), text, text, text, [text], 7),
+        picture.waiting(text),
+        preset_tables.loras([preset], 1, {"hostile": True}, {}, text),
+        preset_tables.details(preset, True, text),
     )
     for page in pages:
         assert_dead(page)
@@ -103,7 +104,7 @@ def test_memory_is_shown_in_its_unit(mib: float, words: str) -> None:
         base_architecture=Architecture.MINI,
         settings=ModelSettings(vram_usage=mib),
     )
-    assert f"<dd>{words}</dd>" in tables.details(preset, True, "m")
+    assert f"<dd>{words}</dd>" in preset_tables.details(preset, True, "m")
 
 
 @pytest.mark.parametrize(
@@ -171,20 +172,20 @@ def test_cut_words_are_struck_through_and_counted() -> None:
         negative_parts=(),
         ledger=(TokenLedger(encoder="text_encoder", side=Side.PROMPT, used=1, limit=1, cut=1),),
     )
-    markup = sheet.ready(run_plan().model_copy(update={"prompt": prompt}))
+    markup = contract.ready(run_plan().model_copy(update={"prompt": prompt}))
     assert "<del" in markup
     assert "1 / 1 tokens" in markup
     assert "1 cut" in markup
 
 
 def test_a_proven_record_says_its_receipt() -> None:
-    markup = sheet.of_record(run_record())
+    markup = contract.of_record(run_record())
     assert 'data-state="proven"' in markup
     assert "38 of 38 modules · scale 0.40 · effect 25 % · base proven · 1.7 s" in markup
 
 
 def test_a_base_without_lora_says_so() -> None:
-    markup = sheet.of_record(run_record(loras=()))
+    markup = contract.of_record(run_record(loras=()))
     assert "no LoRA applied · base proven" in markup
 
 
@@ -192,30 +193,30 @@ def test_a_receipt_that_disagrees_is_broken() -> None:
     plan = run_record().plan
     receipt = run_receipt(plan, flat(), base_proof=BaseProof(loaded="ab" * 32, now="cd" * 32))
     record = run_record().model_copy(update={"receipt": receipt})
-    markup = sheet.of_record(record)
+    markup = contract.of_record(record)
     assert 'data-state="broken"' in markup
     assert "base not proven" not in markup
     assert "no longer gives the output" in markup
-    assert "Broken" in stage.picture(Path("/x.png"), record)
+    assert "Broken" in picture.picture(Path("/x.png"), record)
 
 
 def test_damage_to_the_file_is_broken_too() -> None:
-    markup = sheet.of_record(run_record(), ("The pixels are not the ones that were made.",))
+    markup = contract.of_record(run_record(), ("The pixels are not the ones that were made.",))
     assert 'data-state="broken"' in markup
 
 
 def test_each_side_of_the_size_has_its_own_origin() -> None:
     settings = plan_settings(width=64, height=32)
-    markup = sheet.ready(run_plan(settings=settings))
+    markup = contract.ready(run_plan(settings=settings))
     assert '64 × 32</span><span class="ls-origin" title="mini">model</span>' in markup
     wide = settings.model_copy(update={"width": IntSetting(value=64, origin=Origin.USER)})
-    markup = sheet.ready(run_plan(settings=wide))
+    markup = contract.ready(run_plan(settings=wide))
     title = "width: you, height: model mini"
     assert f'64 × 32</span><span class="ls-origin" title="{title}">you × model</span>' in markup
 
 
 def test_the_precision_is_no_origin_of_the_encoder() -> None:
-    text = " ".join(Elements(sheet.ready(run_plan())).text)
+    text = " ".join(Elements(contract.ready(run_plan())).text)
     assert "Precision float32" in text
     assert "Encoder Compel Seed" in text
 
@@ -227,7 +228,7 @@ def test_every_violation_stands_in_the_sheet_and_at_its_field() -> None:
             field="settings.width", name="Width", value=130, multiple=32, below=128, above=160
         ),
     )
-    markup = sheet.violations(found)
+    markup = contract.violations(found)
     assert "2 violations" in markup
     assert all(each.way_out in markup for each in found)
     texts = hints.of_violations(found, Mode.BASE)
@@ -238,13 +239,13 @@ def test_every_violation_stands_in_the_sheet_and_at_its_field() -> None:
 
 def test_json_is_there_whole() -> None:
     record = run_record()
-    text = "".join(Elements(grid.contract(record)).text)
+    text = "".join(Elements(gallery.contract(record)).text)
     assert record.plan.fingerprint in text
     assert '"schema_version": 1' in text
 
 
 def test_files_are_asked_for_relative_to_the_page() -> None:
-    assert stage.file_url(Path("/o/a b#1.png")) == "gradio_api/file=/o/a%20b%231.png"
+    assert picture.file_url(Path("/o/a b#1.png")) == "gradio_api/file=/o/a%20b%231.png"
 
 
 def test_a_long_catalogue_is_shown_a_page_at_a_time() -> None:
@@ -265,7 +266,7 @@ def test_a_long_catalogue_is_shown_a_page_at_a_time() -> None:
     assert first.loras[0].slug == "l249", "what is on disk comes first"
     last = find(catalog, present, Wanted(page=99))
     assert last.page == 4
-    markup = tables.loras(last.loras, last.lora_count, present, {}, "")
+    markup = preset_tables.loras(last.loras, last.lora_count, present, {}, "")
     assert markup.count("<tr") == 1 + PAGE
     assert ">250<" in markup
     shown = [

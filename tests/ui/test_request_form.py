@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from studio.architecture import Architecture, Mode
-from studio.plan import FloatSetting, IntSetting, Origin, Precision
+from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
+from studio.contract.request import LoraChoice
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
-from studio.request import LoraChoice
-from studio.ui import form, words
-from studio.ui.choices import CAP, choose
-from studio.ui.start import Start, offers
+from studio.ui.html import format
+from studio.ui.studio import form
+from studio.ui.studio.lora_picker import CAP, choose
+from studio.ui.studio.start import Start, offers
 from tests.records import lora_use, plan_settings, run_plan
 
 
@@ -204,13 +205,13 @@ def test_equal_labels_are_told_apart() -> None:
     ],
 )
 def test_strength_bands(strength: float, name: str) -> None:
-    assert words.band(strength) == name
+    assert format.band(strength) == name
 
 
 def test_numbers() -> None:
-    assert words.number(3) == "3.0"
-    assert words.number(2.75) == "2.75"
-    assert words.strength(0.7) == "0.70"
-    assert words.strength(0.125) == "0.125"
-    assert words.percent(0.124) == "12 %"
-    assert words.percent(0.0123) == "1.2 %"
+    assert format.number(3) == "3.0"
+    assert format.number(2.75) == "2.75"
+    assert format.strength(0.7) == "0.70"
+    assert format.strength(0.125) == "0.125"
+    assert format.percent(0.124) == "12 %"
+    assert format.percent(0.0123) == "1.2 %"

@@ -6,8 +6,9 @@ import pytest
 
 from studio.architecture import PIPELINES, TRAITS, Mode
 from studio.presets import Catalog, ModelPreset, ModelSettings, Source
-from studio.ui import form, plan_html
-from studio.ui.shown import mode_for, shown
+from studio.ui.html import plan as plan_html
+from studio.ui.studio import form
+from studio.ui.studio.shown import mode_for, shown
 from tests.records import plan_settings, run_plan
 from tests.ui.test_request_form import BLANK
 from tests.worlds import architecture_of

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from studio.engine.folder import Pipeline
-from studio.plan import RunPlan
-from studio.receipt import EncodingReceipt
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import EncodingReceipt
+from studio.engine.base.folder import Pipeline
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from studio.architecture import TextEncoder, traits_of
-from studio.engine.clip import probe_ids
+from studio.contract.plan import PlanSettings, RunPlan
+from studio.contract.prompt import Side
+from studio.contract.receipt import EncodingReceipt
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.framed import sequence_length, texts_of
-from studio.engine.folder import Pipeline
-from studio.engine.offload import device_of
-from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
-from studio.engine.windows import tokens_read
-from studio.plan import PlanSettings, RunPlan
-from studio.prompt import Side
-from studio.receipt import EncodingReceipt
+from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.text.clip import probe_ids
+from studio.engine.text.windows import tokens_read
 
 if TYPE_CHECKING:
     from PIL.Image import Image

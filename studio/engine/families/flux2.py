@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studio.contract.plan import RunPlan
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.flux2_chat import chat_frame
 from studio.engine.families.framed import (
@@ -21,11 +24,8 @@ from studio.engine.families.framed import (
     sequence_length,
     texts_of,
 )
-from studio.engine.folder import Pipeline
-from studio.engine.offload import device_of
-from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken, UnusableReference
-from studio.plan import RunPlan
 
 if TYPE_CHECKING:
     from PIL.Image import Image

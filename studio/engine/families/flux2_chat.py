@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from studio.engine.chats import render_chat
+from studio.engine.base.folder import Pipeline
 from studio.engine.families.framed import Frame
-from studio.engine.folder import Pipeline
+from studio.engine.text.chats import render_chat
 from studio.errors import PromptRefused
 
 _PICTURE = "[IMG]"

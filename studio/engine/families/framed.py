@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from studio.architecture import traits_of
+from studio.contract.plan import RunPlan
+from studio.contract.prompt import Side
+from studio.contract.receipt import EncodingReceipt
 from studio.errors import ContractBroken
-from studio.plan import RunPlan
-from studio.prompt import Side
-from studio.receipt import EncodingReceipt
 
 Frame = Callable[[str], str]
 """A text → what the tokenizer gets: the text with its template around it."""

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studio.contract.plan import RunPlan
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.framed import (
     PREFIXES,
@@ -22,11 +25,8 @@ from studio.engine.families.framed import (
     texts_of,
 )
 from studio.engine.families.qwen_pictures import pictures_seen, reference_argument
-from studio.engine.folder import Pipeline
-from studio.engine.offload import device_of
-from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken
-from studio.plan import RunPlan
 
 if TYPE_CHECKING:
     from PIL.Image import Image

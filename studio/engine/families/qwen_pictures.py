@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from studio.engine.folder import Pipeline
+from studio.contract.plan import RunPlan
+from studio.engine.base.folder import Pipeline
 from studio.errors import ContractBroken
-from studio.plan import RunPlan
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from studio.architecture import traits_of
-from studio.engine.clip import ClipReader, probe_ids
+from studio.contract.plan import RunPlan
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
-from studio.engine.folder import Pipeline
-from studio.engine.offload import device_of
-from studio.engine.probing import TIMESTEP, fixed_noise
-from studio.plan import RunPlan
+from studio.engine.lora.probing import TIMESTEP, fixed_noise
+from studio.engine.text.clip import ClipReader, probe_ids
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from studio.engine.clip import ClipReader, TextRead, Texts, encode_native
-from studio.engine.compel_text import encode_compel
-from studio.engine.folder import Pipeline
+from studio.contract.plan import RunPlan
+from studio.contract.request import PromptEncoder
+from studio.engine.base.folder import Pipeline
+from studio.engine.text.clip import ClipReader, TextRead, Texts, encode_native
+from studio.engine.text.compel import encode_compel
 from studio.errors import ContractBroken
-from studio.plan import RunPlan
-from studio.request import PromptEncoder
 
 if TYPE_CHECKING:
     from PIL.Image import Image

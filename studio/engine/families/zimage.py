@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from studio.engine.chats import render_chat
+from studio.contract.plan import RunPlan
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.framed import (
     PREFIXES,
@@ -20,11 +22,9 @@ from studio.engine.families.framed import (
     sequence_length,
     texts_of,
 )
-from studio.engine.folder import Pipeline
-from studio.engine.offload import device_of
-from studio.engine.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.text.chats import render_chat
 from studio.errors import ContractBroken
-from studio.plan import RunPlan
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from studio.engine.folder import Pipeline
+from studio.engine.base.folder import Pipeline
 from studio.engine.tiny.flux1 import flux_dev, flux_kontext, flux_schnell
 from studio.engine.tiny.flux2 import flux2_dev, flux2_klein, flux2_klein_base
 from studio.engine.tiny.published import name_processors

@@ -12,7 +12,7 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel
 
-from studio.engine.folder import Pipeline
+from studio.engine.base.folder import Pipeline
 from studio.engine.tiny.parts import clip_encoder, kl_autoencoder
 from studio.engine.tiny.vocabulary import clip_tokenizer, t5_tokenizer
 

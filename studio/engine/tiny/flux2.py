@@ -14,7 +14,7 @@ from diffusers import (
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 from transformers import Mistral3Config, Mistral3ForConditionalGeneration, Qwen3ForCausalLM
 
-from studio.engine.folder import Pipeline
+from studio.engine.base.folder import Pipeline
 from studio.engine.tiny.chat_tokenizers import (
     QWEN3_TEMPLATE,
     mistral_tokenizer,

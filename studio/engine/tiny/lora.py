@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from studio.engine.folder import Pipeline
+from studio.engine.base.folder import Pipeline
 
 RANK = 4
 SPREAD = 0.1

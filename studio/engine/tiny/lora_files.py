@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from studio.architecture import Architecture
-from studio.engine.components import components_of
-from studio.engine.folder import Pipeline
-from studio.engine.gate import base_modules
+from studio.engine.base.components import components_of
+from studio.engine.base.folder import Pipeline
+from studio.engine.lora.match import base_modules
 from studio.engine.tiny.lora_names import (
     Namer,
     by_diffusers,

@@ -18,8 +18,8 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from studio.engine.folder import Pipeline
-from studio.engine.processors import pictures_processor
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.processors import pictures_processor
 from studio.engine.tiny.chat_tokenizers import qwen_tokenizer
 
 _TEXT, _HEADS, _HEAD = 32, 2, 16

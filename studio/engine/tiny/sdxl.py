@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 
-from studio.engine.folder import Pipeline
+from studio.engine.base.folder import Pipeline
 from studio.engine.tiny.parts import clip_encoder, kl_autoencoder, projecting_clip_encoder
 from studio.engine.tiny.vocabulary import clip_tokenizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from transformers import Qwen3Model
 
-from studio.engine.folder import Pipeline
+from studio.engine.base.folder import Pipeline
 from studio.engine.tiny.chat_tokenizers import QWEN3_TEMPLATE, qwen_tokenizer
 from studio.engine.tiny.parts import kl_autoencoder, qwen3_config
 

@@ -1,0 +1,250 @@
+"""What varies in a comparison, the request for one, and the questions people ask most."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import cached_property
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from studio.architecture import Mode
+from studio.contract.base import Contract, fingerprint
+from studio.contract.plan import RunPlan, says_nothing
+from studio.contract.request import GenerationRequest
+
+COMPARISON_SCHEMA = 1
+MAX_CELLS = 64
+"""Cells of one comparison's grid, on all its seeds together; its few controls come on top."""
+
+STRENGTHS = (0.4, 0.7, 1.0)
+"""The sweep that is offered first: subtle, balanced, strong."""
+
+OFF, ON = "off", "on"
+
+
+class AxisName(StrEnum):
+    """What varies along an axis."""
+
+    STRENGTH = "strength"
+    SEED = "seed"
+    LORA = "lora"
+    GUIDANCE = "guidance"
+    STEPS = "steps"
+    PROMPT = "prompt"
+    CLIP_SKIP = "clip_skip"
+    BASE = "base"
+    MODE = "mode"
+    WEIGHTS = "weights"
+    """The LoRAs' weights, ``off`` or ``on``; the trigger words stay as they are."""
+    TRIGGER = "trigger"
+    """The trigger words, ``off`` or ``on``; the weights stay as they are."""
+
+    @property
+    def label(self) -> str:
+        return _LABELS[self]
+
+
+_LABELS = {
+    AxisName.STRENGTH: "strength",
+    AxisName.SEED: "seed",
+    AxisName.LORA: "LoRA",
+    AxisName.GUIDANCE: "guidance",
+    AxisName.STEPS: "steps",
+    AxisName.PROMPT: "prompt",
+    AxisName.CLIP_SKIP: "clip skip",
+    AxisName.BASE: "base",
+    AxisName.MODE: "mode",
+    AxisName.WEIGHTS: "LoRA",
+    AxisName.TRIGGER: "trigger",
+}
+
+AxisValue = StrictStr | StrictInt | StrictFloat
+
+
+class Axis(Contract):
+    """One thing that varies, and its values in the order in which they are shown."""
+
+    name: AxisName
+    values: tuple[AxisValue, ...]
+
+
+class Kind(StrEnum):
+    """The question a comparison asks; it says which axes and controls there are."""
+
+    BASE_AGAINST_LORA = "base_against_lora"
+    FOUR_ARMS = "four_arms"
+    STRENGTHS = "strengths"
+    SEEDS_STRENGTHS = "seeds_strengths"
+    LORA_AGAINST_LORA = "lora_against_lora"
+    GRID = "grid"
+
+
+class ComparisonRequest(Contract):
+    """What somebody wants compared.
+
+    Attributes:
+        request: every cell's starting point; its ``count`` is the number of seeds on which
+            the whole grid is repeated, from its ``seed`` upwards.
+        hold: every cell takes the settings and the negative prompt that the request itself
+            resolves to, so that a LoRA's own wishes do not differ along with it.
+        exact: each cell is a call of its own, bit-identical to a single picture; else cells
+            that differ in their LoRAs alone may share calls.
+        allow_partial: slugs on the axis LoRA, besides those of the request's own choices, of
+            which what has no place in the base may be left out.
+    """
+
+    kind: Kind
+    request: GenerationRequest
+    rows: Axis | None = None
+    columns: Axis | None = None
+    hold: StrictBool = True
+    exact: StrictBool = True
+    allow_partial: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+
+    @property
+    def consents(self) -> frozenset[str]:
+        """The LoRAs that may be applied in part; consent is for a LoRA, wherever it stands."""
+        chosen = (choice.slug for choice in self.request.loras if choice.allow_partial)
+        return frozenset((*chosen, *self.allow_partial))
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        return tuple(axis for axis in (self.rows, self.columns) if axis is not None)
+
+
+class Role(StrEnum):
+    """Why a cell is there."""
+
+    ARM = "arm"
+    SCALE_ZERO = "scale_zero"
+    """The LoRA switched on at strength 0: it must equal the base, bit for bit."""
+    BASE_AGAIN = "base_again"
+    """A base once more after everything else of it: it must equal the base before."""
+
+
+class Place(Contract):
+    """Where a cell stands: 0-based row, column and repetition (seed)."""
+
+    row: int
+    column: int
+    repeat: int = 0
+    role: Role = Role.ARM
+
+
+class CellPlan(Contract):
+    """One cell with its whole contract."""
+
+    place: Place
+    plan: RunPlan
+
+    @property
+    def seed(self) -> int:
+        return self.plan.seed
+
+
+class ComparisonPlan(Contract):
+    """Everything a comparison is; equal requests give equal plans.
+
+    Attributes:
+        rows, columns: what is written beside and above the grid; one empty label where
+            there is no such axis.
+    """
+
+    schema_version: int = COMPARISON_SCHEMA
+    wanted: ComparisonRequest
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[CellPlan, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the request and the cells' fingerprints."""
+        cells = [
+            [cell.place.model_dump(mode="json"), cell.plan.fingerprint] for cell in self.cells
+        ]
+        return fingerprint([self.wanted.model_dump(mode="json"), cells])
+
+
+def base_against_lora(request: GenerationRequest) -> ComparisonRequest:
+    """Two cells: the base alone, and the request as it is."""
+    axis = Axis(name=AxisName.MODE, values=(Mode.BASE.value, request.mode.value))
+    return ComparisonRequest(kind=Kind.BASE_AGAINST_LORA, request=request, columns=axis)
+
+
+def four_arms(request: GenerationRequest) -> ComparisonRequest:
+    """Base, base + trigger, LoRA, LoRA + trigger: the trigger downwards, the LoRA across."""
+    rows = Axis(name=AxisName.TRIGGER, values=(OFF, ON))
+    columns = Axis(name=AxisName.WEIGHTS, values=(OFF, ON))
+    return ComparisonRequest(kind=Kind.FOUR_ARMS, request=request, rows=rows, columns=columns)
+
+
+def strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
+    axis = Axis(name=AxisName.STRENGTH, values=tuple(values))
+    return ComparisonRequest(kind=Kind.STRENGTHS, request=request, columns=axis)
+
+
+def seeds_strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
+    """The request's seeds (``count`` of them) downwards, strengths across.
+
+    More seeds than a comparison has cells are not written out: their number alone is refused.
+    """
+    kind = Kind.SEEDS_STRENGTHS
+    columns = Axis(name=AxisName.STRENGTH, values=tuple(values))
+    if request.count > MAX_CELLS:
+        return ComparisonRequest(kind=kind, request=request, columns=columns)
+    seeds = Axis(
+        name=AxisName.SEED, values=tuple(range(request.seed, request.seed + request.count))
+    )
+    one = request.model_copy(update={"count": 1})
+    return ComparisonRequest(kind=kind, request=one, rows=seeds, columns=columns)
+
+
+def lora_against_lora(request: GenerationRequest, other: str) -> ComparisonRequest:
+    """The request's first LoRA, and ``other`` in its place."""
+    first = request.loras[0].slug if request.loras else ""
+    axis = Axis(name=AxisName.LORA, values=(first, other))
+    return ComparisonRequest(kind=Kind.LORA_AGAINST_LORA, request=request, columns=axis)
+
+
+def compose(
+    kind: Kind,
+    request: GenerationRequest,
+    *,
+    values: Sequence[AxisValue] = STRENGTHS,
+    other: str = "",
+    rows: Axis | None = None,
+    columns: Axis | None = None,
+    **said: object,
+) -> ComparisonRequest:
+    """The comparison of ``kind``, from whichever of the arguments that kind needs.
+
+    Args:
+        said: ``ComparisonRequest``'s other fields, as somebody said them.
+
+    Raises:
+        ValidationError: one of them is of another type.
+    """
+    composed = _composed(kind, request, values, other, (rows, columns))
+    return ComparisonRequest.model_validate({**dict(composed), **said})
+
+
+def _composed(
+    kind: Kind,
+    request: GenerationRequest,
+    values: Sequence[AxisValue],
+    other: str,
+    axes: tuple[Axis | None, Axis | None],
+) -> ComparisonRequest:
+    match kind:
+        case Kind.BASE_AGAINST_LORA:
+            return base_against_lora(request)
+        case Kind.FOUR_ARMS:
+            return four_arms(request)
+        case Kind.STRENGTHS:
+            return strengths(request, values)
+        case Kind.SEEDS_STRENGTHS:
+            return seeds_strengths(request, values)
+        case Kind.LORA_AGAINST_LORA:
+            return lora_against_lora(request, other)
+        case Kind.GRID:
+            rows, columns = axes
+            return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)

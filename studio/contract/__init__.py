@@ -1,0 +1,1 @@
+"""What is promised and what happened: request, prompt, plan, receipt, audit. Pure values."""

@@ -1,0 +1,68 @@
+"""What a run says while it goes: each event once, upwards, in this order."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.contract.receipt import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Waiting for the device; ``ahead`` runs come first."""
+
+    run_id: str
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A stage before the first step, in words a person reads."""
+
+    run_id: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A finished step (1-based) of image ``index`` (0-based).
+
+    ``preview`` is a small PNG of the picture so far, or None where a step makes none.
+    """
+
+    run_id: str
+    index: int
+    count: int
+    step: int
+    steps: int
+    preview: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One image is saved: where, and the record that lies inside it."""
+
+    run_id: str
+    index: int
+    count: int
+    path: Path
+    record: RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The run was stopped on request; images finished before stay in the gallery."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run broke: a stable code, what happened and the way out."""
+
+    run_id: str
+    code: str
+    message: str
+    way_out: str
+
+
+Event = Queued | Loading | Progress | Finished | Cancelled | Failed

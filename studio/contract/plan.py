@@ -1,0 +1,202 @@
+"""The run plan: exactly what will happen, decided before anything runs."""
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from studio.architecture import Architecture, Mode
+from studio.contract.base import Contract, fingerprint
+from studio.contract.identity import FileIdentity
+from studio.contract.placement import Placement
+from studio.contract.prompt import ResolvedPrompt
+from studio.contract.request import PromptEncoder, ReferenceImage
+
+PLAN_SCHEMA = 1
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether a field that plans did not always have is left out of what is written.
+
+    So the records written before it was there keep their text and their fingerprint.
+    """
+    return value is None or value is False or value == ()
+
+
+class Origin(StrEnum):
+    """Who said a value."""
+
+    USER = "user"
+    LORA = "lora"
+    MODEL = "model"
+    PIPELINE = "pipeline"
+    """The diffusers class's own default."""
+    CONVENTION = "convention"
+    """Nobody: strength 1.0 and the architecture's own clip skip are how things were trained."""
+    STUDIO = "studio"
+    """Whoever runs the studio, in its environment."""
+    AUTOMATIC = "automatic"
+    """Nobody: it follows from the weights and the memory that are there."""
+
+
+class IntSetting(Contract):
+    """A whole number and who said it; ``slug`` names the LoRA or the model."""
+
+    value: int
+    origin: Origin
+    slug: str | None = None
+
+
+class FloatSetting(Contract):
+    value: float
+    origin: Origin
+    slug: str | None = None
+
+
+class TextSetting(Contract):
+    value: str
+    origin: Origin
+    slug: str | None = None
+
+
+class Precision(TextSetting):
+    """What the base's weights are computed in.
+
+    Attributes:
+        reason: why it was chosen, or who said it, in one sentence.
+    """
+
+    reason: str
+
+
+class BaseIdentity(Contract):
+    """The base as the contract knows it.
+
+    Attributes:
+        source: ``embedded``, ``huggingface:owner/name`` or ``local``.
+        sha256: one hash over the canonical JSON of ``files``.
+    """
+
+    slug: str
+    label: str
+    architecture: Architecture
+    pipeline: str
+    source: str
+    revision: str | None
+    sha256: str
+    files: tuple[FileIdentity, ...]
+
+
+class LoraUse(Contract):
+    """One LoRA whose weights are applied.
+
+    Attributes:
+        modules: component → modules the file targets, all of which must be applied.
+        waived: names of the file's layers and tensors that have no place in the base and
+            are left out with the user's consent; exactly these, and nothing else.
+    """
+
+    slug: str
+    label: str
+    architecture: Architecture
+    source: str
+    sha256: str
+    size: int
+    strength: FloatSetting
+    modules: dict[str, int]
+    waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+
+
+class TriggerUse(Contract):
+    """What the plan does with one LoRA's trigger words in this mode."""
+
+    slug: str
+    label: str
+    words: tuple[str, ...]
+    present: bool
+
+
+class PlanSettings(Contract):
+    """Every number of the run with its origin.
+
+    Attributes:
+        guidance_scale: in the preset's (CivitAI's) convention; ``GuidanceKind`` says what
+            the pipeline makes of it.
+        true_cfg_scale: None but for pipelines that have it beside ``guidance_scale``; 1.0
+            is off.
+        clip_skip: None where the architecture has none.
+        max_sequence_length: tokens of the text encoder that has no fixed window, whatever
+            stands around the prompt included; None where there is no such encoder.
+        width, height: pixels.
+        dtype: what the base is computed in; who said it stands in ``precision``.
+        precision: the same with its origin; None in records written before it was asked for.
+        vae_tiling: whether a large picture is decoded in tiles, which changes pixels.
+    """
+
+    steps: IntSetting
+    guidance_scale: FloatSetting
+    true_cfg_scale: FloatSetting | None = Field(default=None, exclude_if=says_nothing)
+    clip_skip: IntSetting | None
+    width: IntSetting
+    height: IntSetting
+    scheduler: TextSetting
+    max_sequence_length: IntSetting | None = Field(default=None, exclude_if=says_nothing)
+    dtype: str
+    precision: Precision | None = Field(default=None, exclude_if=says_nothing)
+    vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
+
+
+class Notice(Contract):
+    """A fact that changes nothing, said before the run."""
+
+    code: str
+    field: str
+    text: str
+
+
+class Library(Contract):
+    """A library whose version can change the pixels."""
+
+    name: str
+    version: str
+
+
+class RunPlan(Contract):
+    """Everything a run is; equal requests give equal plans.
+
+    ``loras`` is sorted by slug, so the order in which they were chosen changes nothing;
+    ``references`` stand in the order the pipeline gets them.
+    """
+
+    schema_version: int = PLAN_SCHEMA
+    base: BaseIdentity
+    mode: Mode
+    loras: tuple[LoraUse, ...]
+    references: tuple[ReferenceImage, ...] = Field(default=(), exclude_if=says_nothing)
+    triggers: tuple[TriggerUse, ...]
+    prompt: ResolvedPrompt
+    prompt_encoder: PromptEncoder
+    settings: PlanSettings
+    seed: int
+    count: int
+    libraries: tuple[Library, ...]
+    placement: Placement | None = Field(default=None, exclude_if=says_nothing)
+    notices: tuple[Notice, ...]
+
+    @property
+    def decoding(self) -> str:
+        """How the VAE decodes, in words."""
+        slicing = self.placement is not None and self.placement.vae_slicing
+        whole = "in tiles" if self.settings.vae_tiling else "whole"
+        return f"{whole}, one by one" if slicing else whole
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the plan's canonical JSON, without what changes no pixel: its notices,
+        how the weights are placed in memory, and why they have the dtype they have."""
+        said = self.model_dump(
+            mode="json",
+            exclude={"notices": True, "placement": True, "settings": {"precision": True}},
+        )
+        return fingerprint(said)

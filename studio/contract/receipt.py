@@ -1,0 +1,167 @@
+"""What really happened: taken from the pipeline, never from the form."""
+
+from pydantic import Field
+
+from studio.contract.base import Contract, fingerprint
+from studio.contract.placement import Offload
+from studio.contract.plan import RunPlan, says_nothing
+
+RECORD_SCHEMA = 1
+
+
+class ComponentReceipt(Contract):
+    """One component (``unet``, ``text_encoder``) of one LoRA.
+
+    Attributes:
+        targeted: modules the file changes in this component.
+        applied: modules that carry the LoRA in the pipeline; always equal to ``targeted``.
+        scale_min, scale_max: effective scale ``strength * alpha / rank`` over the modules.
+    """
+
+    component: str
+    targeted: int
+    applied: int
+    scale_min: float
+    scale_max: float
+
+
+class LoraReceipt(Contract):
+    """One LoRA as the pipeline carries it.
+
+    Attributes:
+        sha256: of the file that was loaded.
+        strength: as set on the pipeline.
+        resident: whether it was in memory already when this run began.
+        waived: what of the file was left out, as the plan says.
+        effect: of this LoRA alone at its strength, measured as the run's; None where it is the
+            only one or its strength is 0, and in records written before it was asked for.
+    """
+
+    slug: str
+    sha256: str
+    strength: float
+    resident: bool
+    components: tuple[ComponentReceipt, ...]
+    waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+    effect: float | None = Field(default=None, exclude_if=says_nothing)
+
+
+class BaseProof(Contract):
+    """The probe's output with every LoRA off: now, and when the base was loaded.
+
+    Both are SHA-256 of the output's bytes (denoiser and text encoders); equal means
+    bit-identical.
+
+    Attributes:
+        fresh: measured in this run; else carried over from an earlier measurement on the same
+            resident pipeline, in which no weight of the base was replaced or written since. A
+            run without LoRAs carries over no proof that is older than a LoRA's coming, going
+            or being switched on.
+    """
+
+    loaded: str
+    now: str
+    fresh: bool = True
+
+    @property
+    def holds(self) -> bool:
+        return self.loaded == self.now
+
+
+class EncodingReceipt(Contract):
+    """Tokens one text encoder really read, special tokens not counted."""
+
+    encoder: str
+    side: str
+    tokens: int
+
+
+class ImageReceipt(Contract):
+    """One image: ``seed`` as used, and the SHA-256 of its RGB pixels, row by row.
+
+    Attributes:
+        noise_sha256: of the latents the denoising began from, as the pipeline holds them;
+            None in records written before it was asked for.
+    """
+
+    index: int
+    seed: int
+    width: int
+    height: int
+    noise_sha256: str | None = Field(default=None, exclude_if=says_nothing)
+    pixels_sha256: str
+
+
+class Timings(Contract):
+    """Seconds per stage; ``total`` is what the user waited once the device was free."""
+
+    load: float
+    loras: float
+    encode: float
+    denoise: float
+    decode: float
+    total: float
+
+
+def _alone(together: int) -> bool:
+    """Whether a picture had its call for itself, which records need not say."""
+    return together == 1
+
+
+class Receipt(Contract):
+    """What one image was really made with.
+
+    Attributes:
+        effect: relative change of one denoiser call on the fixed probe,
+            ``|with - without| / |without|``; None when no LoRA was on.
+        true_cfg_scale: as given to the pipeline's call; None where it has no such argument.
+        max_sequence_length: as the text encoder was given it; None where it takes none.
+        references: SHA-256 of the reference images the pipeline was given, in its order.
+        offload: as the pipeline was placed; None in records written before plans said it.
+        vae_tiling: as the VAE was set.
+        together: pictures that were denoised in one call with this one, itself counted; above
+            1 the pixels may differ from a single call's by rounding.
+        warnings: what the libraries said during the run, without paths of this machine.
+    """
+
+    run_id: str
+    started_at: str
+    finished_at: str
+    device: str
+    dtype: str
+    base_sha256: str
+    scheduler: str
+    steps: int
+    guidance_scale: float
+    true_cfg_scale: float | None = Field(default=None, exclude_if=says_nothing)
+    clip_skip: int | None
+    max_sequence_length: int | None = Field(default=None, exclude_if=says_nothing)
+    loras: tuple[LoraReceipt, ...]
+    references: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+    offload: Offload | None = Field(default=None, exclude_if=says_nothing)
+    vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
+    effect: float | None
+    base_proof: BaseProof
+    encoding: tuple[EncodingReceipt, ...]
+    warnings: tuple[str, ...]
+    timings: Timings
+    image: ImageReceipt
+    together: int = Field(default=1, exclude_if=_alone)
+
+
+class RunRecord(Contract):
+    """Plan and receipt of one image; what the PNG carries."""
+
+    schema_version: int = RECORD_SCHEMA
+    plan_fingerprint: str
+    plan: RunPlan
+    receipt: Receipt
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the whole record's canonical JSON."""
+        return fingerprint(self.model_dump(mode="json"))
+
+    @classmethod
+    def of(cls, plan: RunPlan, receipt: Receipt) -> "RunRecord":
+        return cls(plan_fingerprint=plan.fingerprint, plan=plan, receipt=receipt)

@@ -1,0 +1,94 @@
+"""What somebody asks for, before anything is resolved."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from studio.architecture import Mode
+from studio.contract.base import Contract
+from studio.contract.placement import Dtype
+
+SEED_LIMIT = 2**32
+"""Seeds are 0 up to, not including, this: what A1111-style tools write and read."""
+
+
+class PromptEncoder(StrEnum):
+    """Who turns the prompt into embeddings."""
+
+    COMPEL = "compel"
+    """No token limit; weighting syntax such as ``word++`` and ``(words)1.3``."""
+    NATIVE = "native"
+    """The pipeline's own: reads one window and no weighting."""
+
+
+class LoraChoice(Contract):
+    """A LoRA by its preset's slug; a strength of None means the preset's.
+
+    Attributes:
+        allow_partial: consent to leave out what of the file has no place in the base.
+    """
+
+    slug: str
+    strength: float | None = None
+    allow_partial: bool = False
+
+
+class ReferenceImage(Contract):
+    """A picture to edit, as the contract knows it: its pixels, and nothing of its file.
+
+    Attributes:
+        sha256: of its RGB pixels and their size (see ``references``).
+        width, height: pixels.
+        media_type: of the copy that is kept.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    media_type: str = "image/png"
+
+
+class Overrides(Contract):
+    """Settings the user gave; None means the LoRA's, else the model's.
+
+    Attributes:
+        precision: what the base is computed in; None is what the studio's settings or the
+            model's preset say, else what suits the weights and the memory that are there.
+    """
+
+    steps: int | None = None
+    guidance_scale: float | None = None
+    true_cfg_scale: float | None = None
+    clip_skip: int | None = None
+    width: int | None = None
+    height: int | None = None
+    scheduler: str | None = None
+    max_sequence_length: int | None = None
+    # Left out where nobody said it, so that what was written before it was there stays equal.
+    precision: Dtype | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+class GenerationRequest(Contract):
+    """One request, as a form or a command line gives it.
+
+    Attributes:
+        base: slug of the base model's preset.
+        loras: chosen LoRAs; their order has no meaning.
+        references: pictures to edit, in the order the pipeline gets them.
+        seed: of the first image; image n of ``count`` uses ``seed + n``.
+        prompt_encoder: None is Compel where the base can be encoded with it, else native;
+            the plan names which.
+        allow_cut: consent to cut the user's words that do not fit the native window.
+    """
+
+    base: str
+    mode: Mode
+    prompt: str
+    negative_prompt: str = ""
+    loras: tuple[LoraChoice, ...] = ()
+    references: tuple[ReferenceImage, ...] = ()
+    settings: Overrides = Overrides()
+    prompt_encoder: PromptEncoder | None = None
+    allow_cut: bool = False
+    seed: int
+    count: int = 1

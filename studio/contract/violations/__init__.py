@@ -1,0 +1,201 @@
+"""Every rule a request can break: one frozen class each.
+
+A violation says what was found, what is expected and the way out. ``field`` is the path of
+the request's field it stands beside: ``base``, ``mode``, ``prompt``, ``negative_prompt``,
+``loras``, ``loras.<slug>``, ``loras.<slug>.strength``, ``references``, ``settings.<name>``,
+``seed``, ``count``, ``prompt_encoder``; for a comparison also ``comparison.kind``, ``.rows`` and
+``.columns``.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from studio.contract.violations.choices import (
+    ArchitectureMismatch,
+    ArchitectureNotRunnable,
+    DuplicateLora,
+    LoraForbidden,
+    LoraRequired,
+    ModeNotSupported,
+    TooManyLoras,
+    UnknownBase,
+    UnknownLora,
+)
+from studio.contract.violations.comparisons import (
+    AxesClash,
+    AxisTooShort,
+    AxisValueRefused,
+    AxisValueTwice,
+    ComparisonNeedsLora,
+    NothingToCompare,
+    SameRun,
+    TooManyCells,
+    TriggerAxisWithoutWords,
+)
+from studio.contract.violations.files import (
+    HashMismatch,
+    LoraDoesNotFit,
+    OriginConflict,
+    PublishedConflict,
+    SameWeights,
+    WeightsMissing,
+    WeightsUnusable,
+)
+from studio.contract.violations.numbers import (
+    ClipSkipNotSupported,
+    DtypeNotSupported,
+    GuidanceNotSupported,
+    NotAMultiple,
+    OutOfRange,
+    SchedulerDoesNotFit,
+    SettingConflict,
+    SettingMissing,
+    SettingNotSupported,
+    TooManyPixels,
+    UnknownScheduler,
+)
+from studio.contract.violations.references import (
+    ReferenceForbidden,
+    ReferenceMissing,
+    ReferenceRequired,
+    ReferenceUnsuitable,
+    TooManyReferences,
+)
+from studio.contract.violations.rule import Rule
+from studio.contract.violations.texts import (
+    CallNotWhole,
+    ControlTokenInPrompt,
+    EncoderNotSupported,
+    LoraTagInPrompt,
+    NegativePromptNotSupported,
+    NoTriggerWords,
+    PromptEmpty,
+    PromptTooLong,
+    SyntaxWithoutEffect,
+    TextTooLarge,
+    TextUnreadable,
+    TriggerDuplicated,
+    TriggerForbidden,
+    TriggerMissing,
+)
+
+Violation = Annotated[
+    UnknownBase
+    | UnknownLora
+    | DuplicateLora
+    | TooManyLoras
+    | ArchitectureMismatch
+    | ArchitectureNotRunnable
+    | LoraRequired
+    | LoraForbidden
+    | ModeNotSupported
+    | WeightsMissing
+    | SameWeights
+    | WeightsUnusable
+    | HashMismatch
+    | LoraDoesNotFit
+    | OriginConflict
+    | PublishedConflict
+    | NoTriggerWords
+    | TriggerMissing
+    | TriggerForbidden
+    | TriggerDuplicated
+    | LoraTagInPrompt
+    | SyntaxWithoutEffect
+    | CallNotWhole
+    | TextTooLarge
+    | TextUnreadable
+    | PromptEmpty
+    | PromptTooLong
+    | NegativePromptNotSupported
+    | EncoderNotSupported
+    | ControlTokenInPrompt
+    | ClipSkipNotSupported
+    | SettingNotSupported
+    | DtypeNotSupported
+    | GuidanceNotSupported
+    | ReferenceRequired
+    | ReferenceForbidden
+    | TooManyReferences
+    | ReferenceMissing
+    | ReferenceUnsuitable
+    | OutOfRange
+    | NotAMultiple
+    | TooManyPixels
+    | SettingMissing
+    | SettingConflict
+    | UnknownScheduler
+    | SchedulerDoesNotFit
+    | AxesClash
+    | AxisTooShort
+    | AxisValueRefused
+    | AxisValueTwice
+    | ComparisonNeedsLora
+    | NothingToCompare
+    | SameRun
+    | TooManyCells
+    | TriggerAxisWithoutWords,
+    Field(discriminator="code"),
+]
+"""Any of them, told apart by ``code``."""
+
+__all__ = [
+    "ArchitectureMismatch",
+    "ArchitectureNotRunnable",
+    "AxesClash",
+    "AxisTooShort",
+    "AxisValueRefused",
+    "AxisValueTwice",
+    "CallNotWhole",
+    "ClipSkipNotSupported",
+    "ComparisonNeedsLora",
+    "ControlTokenInPrompt",
+    "DtypeNotSupported",
+    "DuplicateLora",
+    "EncoderNotSupported",
+    "GuidanceNotSupported",
+    "HashMismatch",
+    "LoraDoesNotFit",
+    "LoraForbidden",
+    "LoraRequired",
+    "LoraTagInPrompt",
+    "ModeNotSupported",
+    "NegativePromptNotSupported",
+    "NoTriggerWords",
+    "NotAMultiple",
+    "NothingToCompare",
+    "OriginConflict",
+    "OutOfRange",
+    "PromptEmpty",
+    "PromptTooLong",
+    "PublishedConflict",
+    "ReferenceForbidden",
+    "ReferenceMissing",
+    "ReferenceRequired",
+    "ReferenceUnsuitable",
+    "Rule",
+    "SameRun",
+    "SameWeights",
+    "SchedulerDoesNotFit",
+    "SettingConflict",
+    "SettingMissing",
+    "SettingNotSupported",
+    "SyntaxWithoutEffect",
+    "TextTooLarge",
+    "TextUnreadable",
+    "TooManyCells",
+    "TooManyLoras",
+    "TooManyPixels",
+    "TooManyReferences",
+    "TriggerAxisWithoutWords",
+    "TriggerDuplicated",
+    "TriggerForbidden",
+    "TriggerMissing",
+    "UnknownBase",
+    "UnknownLora",
+    "UnknownScheduler",
+    "Violation",
+    "WeightsMissing",
+    "WeightsUnusable",
+]

@@ -1,0 +1,111 @@
+"""The weights on disk."""
+
+from typing import Literal
+
+from studio.contract.violations.rule import Rule
+
+
+class WeightsMissing(Rule):
+    FOUND = "The weights of {label} are not on disk; they belong at {expected_at}."
+    EXPECTED = "the weights at {expected_at}"
+    WAY_OUT = "{get}"
+    code: Literal["weights_missing"] = "weights_missing"
+    slug: str
+    label: str
+    expected_at: str
+    get: str
+
+
+class SameWeights(Rule):
+    FOUND = "{label} and {other_label} are the same file, so its effect would count twice."
+    EXPECTED = "each LoRA file once"
+    WAY_OUT = "Remove one of them."
+    code: Literal["same_weights"] = "same_weights"
+    slug: str
+    label: str
+    other: str
+    other_label: str
+
+
+class WeightsUnusable(Rule):
+    FOUND = "The weights of {label} cannot be used: {reason}"
+    EXPECTED = "a readable safetensors file"
+    WAY_OUT = "{remedy}"
+    code: Literal["weights_unusable"] = "weights_unusable"
+    slug: str
+    label: str
+    reason: str
+    remedy: str
+
+
+class HashMismatch(Rule):
+    FOUND = "The weights of {label} have SHA-256 {found_sha256}, not {expected_sha256} ({basis})."
+    EXPECTED = "SHA-256 {expected_sha256}"
+    WAY_OUT = "{remedy}"
+    code: Literal["hash_mismatch"] = "hash_mismatch"
+    slug: str
+    label: str
+    found_sha256: str
+    expected_sha256: str
+    basis: str
+    remedy: str
+
+
+class LoraDoesNotFit(Rule):
+    """
+    Attributes:
+        matched: modules of the base that the file does fit.
+        unplaced: what of the file has no place, as a waiver would name it.
+        waivable: whether the rest may be applied with the user's consent.
+    """
+
+    FOUND = "The file of {label} does not fit {base}. {reasons}"
+    EXPECTED = "a file whose every layer is a layer of {base}"
+    WAY_OUT = (
+        "Choose a LoRA trained for {base_architecture}, or correct the preset's file.{waiver}"
+    )
+    code: Literal["lora_does_not_fit"] = "lora_does_not_fit"
+    slug: str
+    label: str
+    base: str
+    base_architecture: str
+    evidence: tuple[str, ...]
+    reasons: str
+    matched: int
+    unplaced: tuple[str, ...]
+    waivable: bool
+    waiver: str = ""
+
+
+class PublishedConflict(Rule):
+    FOUND = "What is published of {label} contradicts its preset or its tensors. {reasons}"
+    EXPECTED = "a publisher, a preset and tensors that agree"
+    WAY_OUT = (
+        "Correct the preset's base_architecture, or put the right file there. If the published "
+        "label is wrong, delete {facts}: preset and tensors then decide."
+    )
+    code: Literal["published_conflict"] = "published_conflict"
+    slug: str
+    label: str
+    facts: str
+    evidence: tuple[str, ...]
+    reasons: str
+
+
+class OriginConflict(Rule):
+    FOUND = (
+        "{file} of {label} was fetched from {fetched_from}, as {facts} beside it says; the preset "
+        "names {named}."
+    )
+    EXPECTED = "weights from where the preset says"
+    WAY_OUT = (
+        "Move the file and {facts} away and fetch the weights anew, or correct the preset. If "
+        "{facts} is wrong, delete it."
+    )
+    code: Literal["origin_conflict"] = "origin_conflict"
+    slug: str
+    label: str
+    file: str
+    facts: str
+    fetched_from: str
+    named: str

@@ -1,0 +1,1 @@
+"""A base model: loaded, kept resident, placed in memory."""

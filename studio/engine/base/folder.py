@@ -1,0 +1,92 @@
+"""A base's folder in the diffusers layout: what it may ask for, and how it is read.
+
+From this disk only, safetensors only, no code of the folder's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from studio.engine.base.processors import halves
+from studio.errors import BaseRefused
+
+# Pipeline is Any: diffusers' pipelines share no typed interface.
+Pipeline = Any
+
+FOLDER_WAY_OUT = "Fetch the base model again, in diffusers layout with safetensors weights."
+# The only libraries a folder may name: anything else would be code from the folder.
+_TRUSTED = ("diffusers", "transformers", "stable_diffusion")
+_OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
+
+
+def from_folder(
+    path: Path, pipeline: str, dtype: torch.dtype, variant: str | None = None
+) -> Pipeline:
+    """The diffusers class ``pipeline`` with the folder's weights, on the CPU.
+
+    Args:
+        variant: of the weights, for example ``fp16``; components that lack it are read from
+            their plain weights.
+
+    Raises:
+        BaseRefused: the folder is of another pipeline, asks for foreign code, or is quantised.
+        OSError, ValueError, KeyError, SafetensorError: what diffusers raises.
+    """
+    import diffusers
+
+    index = read_index(path, pipeline)
+    _refuse_quantised(path, index)
+    # A folder without its safety checker has none: diffusers would refuse it otherwise.
+    absent: dict[str, Any] = {
+        name: None for name in _OPTIONAL if name in index and not (path / name).is_dir()
+    }
+    if "safety_checker" in absent:
+        absent["requires_safety_checker"] = False
+    processors = halves(path, index)
+    loaded = getattr(diffusers, pipeline).from_pretrained(
+        path,
+        local_files_only=True,
+        use_safetensors=True,
+        variant=variant,
+        dtype=dtype,
+        trust_remote_code=False,
+        **absent,
+        **dict.fromkeys(processors),
+    )
+    loaded.register_modules(**processors)
+    return loaded
+
+
+def read_index(path: Path, pipeline: str) -> dict[str, Any]:
+    """``model_index.json``, when it names ``pipeline`` and only classes of known libraries."""
+    file = path / "model_index.json"
+    if not file.is_file():
+        raise BaseRefused(f"There is no model_index.json in {path.name!r}.", FOLDER_WAY_OUT)
+    index = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(index, dict) or index.get("_class_name") != pipeline:
+        raise BaseRefused(
+            f"The base in {path.name!r} is no {pipeline}.", "Correct the model preset's pipeline."
+        )
+    for name, value in index.items():
+        foreign = isinstance(value, list) and value and value[0] not in (None, *_TRUSTED)
+        if not name.startswith("_") and foreign:
+            raise BaseRefused(f"The base asks for code of {value[0]!r}.", FOLDER_WAY_OUT)
+    return index
+
+
+def _refuse_quantised(path: Path, index: Mapping[str, Any]) -> None:
+    """Packed weights have other shapes than a LoRA changes, and nothing proves what it does."""
+    for name in index:
+        file = path / name / "config.json"
+        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if isinstance(config, dict) and config.get("quantization_config"):
+            raise BaseRefused(
+                f"The base in {path.name!r} is quantised: its {name} is packed, and no LoRA can "
+                "be proven on packed weights.",
+                "Use the model's own weights; a smaller dtype or offload saves memory too.",
+            )

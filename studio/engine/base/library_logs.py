@@ -1,0 +1,79 @@
+"""What diffusers, transformers and peft say while they work, as plain words.
+
+They report most problems as a warning and go on; here a warning is part of the evidence.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from studio.engine.base.redact import Places, plain
+
+LIBRARIES = ("diffusers", "transformers", "peft")
+_OURS = frozenset({*LIBRARIES, "accelerate", "compel", "torch", "safetensors", "engine"})
+
+
+class _Listener(logging.Handler):
+    def __init__(self, heard: list[str], places: Places) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+        self._places = places
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._heard.append(plain(record.getMessage(), self._places))
+
+
+@contextmanager
+def listen(places: Places, python_warnings: bool = True) -> Iterator[list[str]]:
+    """Collect log records and warnings of the libraries, in order, without printing them.
+
+    Args:
+        places: what the libraries may name by its path, and its name in what is heard.
+        python_warnings: also ``warnings.warn``. Its filter belongs to the whole process, so
+            this is for short stages only; other code's warnings are passed on at the end.
+    """
+    heard: list[str] = []
+    loggers = [logging.getLogger(name) for name in LIBRARIES]
+    kept = [(logger, logger.handlers, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.handlers = [_Listener(heard, places)]
+        logger.setLevel(logging.WARNING)
+    try:
+        if python_warnings:
+            with _catch_warnings(heard, places):
+                yield heard
+        else:
+            yield heard
+    finally:
+        for logger, handlers, level in kept:
+            logger.handlers = handlers
+            logger.setLevel(level)
+
+
+@contextmanager
+def _catch_warnings(heard: list[str], places: Places) -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for item in caught:
+        if _is_library(item):
+            heard.append(plain(str(item.message), places))
+        else:
+            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+
+
+def _is_library(item: warnings.WarningMessage) -> bool:
+    return not _OURS.isdisjoint(Path(item.filename).parts)
+
+
+def quiet_progress_bars() -> None:
+    """The studio shows progress itself."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()

@@ -1,0 +1,1 @@
+"""A LoRA: read, matched, built, injected, switched on and proven."""

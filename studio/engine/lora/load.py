@@ -1,0 +1,113 @@
+"""How a LoRA file becomes resident: gate, build, inject, check; and what if one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.engine.base.library_logs import listen
+from studio.engine.base.resident import Adapter, ResidentBase
+from studio.engine.device import named_errors
+from studio.engine.lora import injected
+from studio.engine.lora.build import Built, build
+from studio.engine.lora.match import fit_to_base
+from studio.engine.lora.probe import read_probe
+from studio.engine.lora.read import read_lora
+from studio.engine.lora.state import adapter_state
+from studio.errors import LoraRefused, StudioError
+
+MakeRoom = Callable[[int, ResidentBase, frozenset[str]], None]
+_WAY_OUT = "Use another file of this LoRA; what cannot be applied in full is not used."
+
+
+@dataclass(frozen=True, slots=True)
+class WantedLora:
+    """One LoRA a run wants: the file that must have this SHA-256, and its strength.
+
+    Attributes:
+        waived: what of the file has no place in the base, as the plan says; exactly that
+            may be left out.
+    """
+
+    slug: str
+    sha256: str
+    strength: float
+    path: Path
+    waived: frozenset[str] = frozenset()
+
+
+def admit(
+    base: ResidentBase, lora: WantedLora, needed: frozenset[str], make_room: MakeRoom
+) -> None:
+    """Make one LoRA resident, switched off.
+
+    Everything that can be wrong with the file is found before the pipeline is touched. On
+    failure the pipeline is as it was before, or ``base.spoiled`` is set.
+
+    Args:
+        needed: SHA-256 of all LoRAs of the run, which must not be evicted for this one.
+
+    Raises:
+        LoraRefused, WeightsError, OutOfMemory, DeviceError.
+    """
+    file = read_lora(lora.slug, lora.path, lora.sha256)
+    targets = fit_to_base(file, base.pipeline, base.architecture, lora.waived)
+    layers = build(lora.slug, targets, base.dtype)
+    make_room(_bytes(layers), base, needed)
+    name = f"studio_{lora.sha256}"
+    base.touch()
+    base.spoiled = "a LoRA that failed to load has changed it"
+    try:
+        size = _inject(base, lora, name, layers)
+    except BaseException as error:
+        _roll_back(base, name, error)
+        raise
+    base.spoiled = None
+    base.adapters[lora.sha256] = Adapter(
+        name=name,
+        scales={(built.component, built.module): built.scale for built in layers},
+        size=size,
+        waived=lora.waived,
+    )
+
+
+def _bytes(layers: Sequence[Built]) -> int:
+    sizes = {part.data_ptr(): part.nbytes for built in layers for part in built.weights}
+    return sum(sizes.values())
+
+
+def _inject(base: ResidentBase, lora: WantedLora, name: str, layers: Sequence[Built]) -> int:
+    others = frozenset(adapter.name for adapter in base.adapters.values())
+    before = adapter_state(base.pipeline, others)
+    with (
+        named_errors(base.device, f"the LoRA {lora.slug}"),
+        listen(base.places) as heard,
+    ):
+        size = injected.inject(base.pipeline, name, layers, base.device)
+    problems = list(injected.check_weights(base.pipeline, name, layers))
+    # The libraries have no reason to speak here, so whatever they say is a finding.
+    problems += [f"The libraries said: {text[:300]}" for text in heard]
+    if adapter_state(base.pipeline, others) != before:
+        problems.append("Loading it changed another resident LoRA.")
+    if problems:
+        shown = problems[:3]
+        if len(problems) > 3:
+            shown.append(f"{len(problems) - 3} more findings.")
+        raise LoraRefused(lora.slug, tuple(shown), _WAY_OUT)
+    return size
+
+
+def _roll_back(base: ResidentBase, name: str, error: BaseException) -> None:
+    """``base.spoiled`` is lifted once the base is proven to be itself, and not before; what goes
+    wrong here is noted on ``error``, which is the one to tell."""
+    try:
+        with named_errors(base.device, "taking the LoRA out again"):
+            injected.remove(base.pipeline, name)
+            injected.activate(injected.lora_layers(base.pipeline), {})
+            digest = read_probe(base.family, base.pipeline).digest
+    except (StudioError, RuntimeError, ValueError, LookupError) as further:
+        error.add_note(f"Taking the LoRA out again failed too: {further}")
+        return
+    if digest == base.loaded.digest:
+        base.spoiled = None

@@ -1,0 +1,1 @@
+"""One run: a job becomes pictures and their receipts."""

@@ -1,0 +1,35 @@
+"""A text encoder's window: what it leaves out is what the plan says it leaves out."""
+
+from __future__ import annotations
+
+from studio.architecture import TextEncoder
+from studio.contract.plan import RunPlan
+from studio.contract.prompt import Side
+from studio.errors import ContractBroken
+
+
+def tokens_read(plan: RunPlan, encoder: TextEncoder, side: Side, tokens: int, room: int) -> int:
+    """How many of a text's ``tokens`` the encoder reads natively, when ``room`` fit.
+
+    All of them, but for an encoder that only sums the text up beside one that reads on: that
+    one stops at its window's end, when the plan's ledger has named the rest.
+
+    Args:
+        tokens, room: special tokens, and what a template puts around the text, not counted.
+
+    Raises:
+        ContractBroken: words would be left out that the plan says are read.
+    """
+    if tokens <= room:
+        return tokens
+    planned = sum(
+        entry.cut
+        for entry in plan.prompt.ledger
+        if (entry.encoder, entry.side) == (encoder.component, side)
+    )
+    if encoder.summary and planned == tokens - room:
+        return room
+    raise ContractBroken(
+        f"The {side} has {tokens} tokens, and {room} fit into {encoder.component}.",
+        "Shorten the text, or plan it again.",
+    )

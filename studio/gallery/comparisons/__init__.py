@@ -1,0 +1,1 @@
+"""Comparisons that were kept: their records, index and verification."""

@@ -1,0 +1,187 @@
+"""A comparison on disk: a JSON record, its contact sheet, and the votes on it.
+
+outputs/2026-11-22/153012-1a2b3c4d-1.comparison.json   the record and its SHA-256
+outputs/2026-11-22/153012-1a2b3c4d-1.comparison.png    the sheet, the record inside
+outputs/2026-11-22/153012-1a2b3c4d-1.votes.jsonl       blind votes, one a line, only appended
+"""
+
+import io
+import json
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+from PIL import Image
+from pydantic import ValidationError
+
+from studio.comparison.record import COMPARISON_RECORD_SCHEMA, ComparisonRecord
+from studio.comparison.votes import BlindVote
+from studio.contract.base import canonical_json
+from studio.errors import GalleryError, RecordError
+from studio.gallery import jsonl
+from studio.gallery.record_png import sha256_of_text
+from studio.imaging import png
+from studio.storage import atomic
+
+JSON_SUFFIX = ".comparison.json"
+SHEET_SUFFIX = ".comparison.png"
+VOTES_SUFFIX = ".votes.jsonl"
+RECORD_KEY = "lora-studio-comparison"
+HASH_KEY = "lora-studio-comparison-sha256"
+MAX_RECORD = 16 * 2**20
+"""Bytes of the largest record that is read."""
+
+
+def stem_of(path: Path) -> str:
+    """The name that a comparison's files share.
+
+    Raises:
+        GalleryError: ``path`` is none of them.
+    """
+    for suffix in (JSON_SUFFIX, SHEET_SUFFIX, VOTES_SUFFIX):
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    raise GalleryError(f"{path.name} is no comparison.", "Name a .comparison.json file.")
+
+
+def sheet_of(path: Path) -> Path:
+    return path.with_name(stem_of(path) + SHEET_SUFFIX)
+
+
+def votes_of(path: Path) -> Path:
+    return path.with_name(stem_of(path) + VOTES_SUFFIX)
+
+
+def write(outputs: Path, record: ComparisonRecord, sheet: Image.Image) -> Path:
+    """Keep record and sheet under a name of their own; the path of the record.
+
+    The sheet is on the disk before the record, which alone makes them a comparison.
+
+    Raises:
+        GalleryError: when the sheet is not the record's, or the disk does not take them.
+    """
+    if png.pixels_sha256(sheet) != record.sheet_pixels_sha256:
+        raise GalleryError(
+            "The contact sheet is not the one of its record.",
+            "Nothing was saved; this is a fault of the studio, please report it.",
+        )
+    text = canonical_json(record.model_dump(mode="json"))
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG")
+    picture = png.with_texts(buffer.getvalue(), {RECORD_KEY: text, HASH_KEY: sha256_of_text(text)})
+    file = canonical_json({"record": json.loads(text), "sha256": sha256_of_text(text)})
+    local = datetime.fromisoformat(record.finished_at).astimezone()
+    stem = f"{local:%H%M%S}-{record.plan_fingerprint[:8]}"
+    try:
+        folder = outputs / f"{local:%Y-%m-%d}"
+        with ExitStack() as cleanup:
+            companions = (JSON_SUFFIX, VOTES_SUFFIX)
+            kept = atomic.publish(folder, stem, SHEET_SUFFIX, picture, companions)
+            cleanup.callback(kept.unlink, missing_ok=True)
+            path = kept.with_name(stem_of(kept) + JSON_SUFFIX)
+            atomic.settle(path, file.encode("utf-8"))
+            cleanup.pop_all()
+    except OSError as error:
+        raise atomic.storage_error(error, outputs) from error
+    return path
+
+
+def read(path: Path) -> ComparisonRecord:
+    """The record at ``path``.
+
+    Raises:
+        GalleryError: it cannot be read.
+        RecordError: it is no comparison's record, or was changed.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_RECORD + 1)
+    except OSError as error:
+        raise GalleryError(
+            f"{path.name} cannot be read: {error.strerror or error}.",
+            "Check that the file is still there and may be read.",
+        ) from error
+    if len(data) > MAX_RECORD:
+        raise _bad(path, f"it is larger than {MAX_RECORD} bytes")
+    try:
+        whole = json.loads(data)
+        inner, said = whole["record"], whole["sha256"]
+        version = inner["schema_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _bad(path, f"it is not such a record ({type(error).__name__})") from error
+    if version != COMPARISON_RECORD_SCHEMA:
+        raise _bad(path, f"its schema version is {version!r}, not {COMPARISON_RECORD_SCHEMA}")
+    if sha256_of_text(canonical_json(inner)) != said:
+        raise _bad(path, "its SHA-256 is not the one that was written beside it")
+    return parse(path, canonical_json(inner))
+
+
+def parse(path: Path, text: str) -> ComparisonRecord:
+    """
+    Raises:
+        RecordError: ``text`` lacks or adds a field.
+    """
+    try:
+        return ComparisonRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise _bad(path, f"{where}: {first['msg']}") from error
+
+
+def _bad(path: Path, reason: str) -> RecordError:
+    return RecordError(
+        f"The comparison {path.name} cannot be read: {reason}.",
+        "Take it from a copy that was not changed, or run the comparison again.",
+    )
+
+
+def append_vote(path: Path, vote: BlindVote) -> None:
+    """Keep a vote with the comparison at ``path``, durably.
+
+    Raises:
+        GalleryError: when the disk does not take it.
+    """
+    jsonl.append(votes_of(path), canonical_json(vote.model_dump(mode="json")))
+
+
+def read_votes(path: Path, record: ComparisonRecord) -> tuple[BlindVote, ...]:
+    """The votes on exactly this record, oldest first; a vote on another one is none of its, and
+    a last one that was cut off does not count.
+
+    Raises:
+        RecordError: the file cannot be read, or a whole line is no vote.
+    """
+    votes = [_vote(path, line) for line in _lines(path).whole]
+    return tuple(vote for vote in votes if vote.comparison == record.fingerprint)
+
+
+def has_torn_vote(path: Path) -> bool:
+    """Whether the last vote was cut off while it was written, so that it does not count.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
+    return _lines(path).torn
+
+
+def _lines(path: Path) -> jsonl.Lines:
+    place = votes_of(path)
+    try:
+        return jsonl.read(place)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _bad_votes(place, error) from error
+
+
+def _vote(path: Path, line: str) -> BlindVote:
+    try:
+        return BlindVote.model_validate_json(line)
+    except ValidationError as error:
+        raise _bad_votes(votes_of(path), error) from error
+
+
+def _bad_votes(place: Path, error: Exception) -> RecordError:
+    return RecordError(
+        f"The votes in {place.name} cannot be read ({type(error).__name__}).",
+        "Correct or remove the file; the comparison itself is untouched.",
+    )

@@ -1,0 +1,215 @@
+"""Reference images: pictures that a run edits, kept by the hash of their pixels.
+
+A picture's identity is what is seen, not its file: it is turned upright, brought to sRGB,
+laid on white where it is transparent, and written anew as a plain PNG. So nothing of the
+original's metadata (place, camera, name, profile) is kept or leaks, and the same pixels are
+one reference whatever file they came in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.contract.request import ReferenceImage
+from studio.errors import UnusableReference
+from studio.storage import atomic
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+FOLDER = "references"
+"""Where references lie beside the pictures made from them."""
+
+SUFFIX = ".png"
+MAX_FILE = 32 * 2**20
+MAX_SIDE = 8192
+MAX_PIXELS = 2**26
+UNUSED_FOR = 24 * 3600.0
+"""Seconds after which a reference that was handed in and never used is forgotten."""
+QUOTA = 2**31
+"""Bytes of those waiting; beyond it the longest unused go first."""
+JUST_GIVEN = 600.0
+"""Seconds for which one stays whatever the quota: its page is about to ask for it."""
+
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+_SAVE_AGAIN = "Save it as a PNG or JPEG file and give that."
+_GIVE_AGAIN = "Give the reference image again."
+
+
+class References:
+    """Where an installation finds reference images.
+
+    Args:
+        waiting: folder of those handed in for a run.
+        kept: SHA-256 → where one lies that a saved picture was made from.
+    """
+
+    def __init__(self, waiting: Path, kept: Callable[[str], Path]) -> None:
+        self._waiting = waiting
+        self._kept = kept
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, data: bytes) -> ReferenceImage:
+        """Take a picture in, as its file's bytes.
+
+        Raises:
+            UnusableReference: it is no PNG, JPEG or WebP picture, or too large.
+            OSError: the disk does not take it.
+        """
+        image = _upright_rgb(data)
+        found = ReferenceImage(sha256=pixels_sha256(image), width=image.width, height=image.height)
+        self.touch(found.sha256)
+        if self.locate(found.sha256) is None:
+            self.discard_unused(len(data))
+            buffer = io.BytesIO()
+            image.save(buffer, format="PNG")
+            atomic.replace(self._waiting / _name(found.sha256), buffer.getvalue(), time.time_ns())
+        return found
+
+    def locate(self, sha256: str) -> Path | None:
+        """Where a reference lies, or None; ``load`` says whether it is still itself."""
+        places = (self._kept(sha256), self._waiting / _name(sha256))
+        return next((place for place in places if place.is_file()), None)
+
+    def touch(self, sha256: str) -> None:
+        """Somebody asks for it: it counts as handed in now."""
+        with suppress(FileNotFoundError):
+            os.utime(self._waiting / _name(sha256))
+
+    @contextmanager
+    def held(self, sha256s: Iterable[str]) -> Iterator[None]:
+        """A run uses them: none is forgotten before it ends."""
+        names = Counter(_name(sha256) for sha256 in sha256s)
+        with self._lock:
+            self._held.update(names)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.subtract(names)
+
+    def discard_unused(self, coming: int = 0) -> None:
+        """Forget what nobody has asked for in a long time, and what is beyond the quota.
+
+        What is kept beside pictures, or held by a run, stays.
+
+        Args:
+            coming: bytes that are about to be added.
+        """
+        now, total = time.time(), coming
+        waiting = []
+        for path in self._waiting.glob(f"*{SUFFIX}"):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                waiting.append((status.st_mtime, status.st_size, path))
+        for asked, size, path in sorted(waiting, reverse=True):  # the last asked for first
+            total += size
+            is_old = now - asked > UNUSED_FOR
+            with self._lock:
+                if (is_old or (total > QUOTA and now - asked > JUST_GIVEN)) and (
+                    self._held[path.name] <= 0
+                ):
+                    path.unlink(missing_ok=True)
+
+
+def _name(sha256: str) -> str:
+    return f"{sha256}{SUFFIX}"
+
+
+def pixels_sha256(image: Image) -> str:
+    """SHA-256 of ``<width>x<height>``, a line feed, and the RGB bytes, rows from the top."""
+    digest = hashlib.sha256(f"{image.width}x{image.height}\n".encode("ascii"))
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def load(path: Path, wanted: ReferenceImage) -> Image:
+    """The reference at ``path`` as an RGB image, if its pixels are still ``wanted``.
+
+    Raises:
+        UnusableReference: it is not there, cannot be read, or is another picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UnusableReference(f"it cannot be read ({reason})", _GIVE_AGAIN) from error
+    image = _opened(data)
+    if image.mode != "RGB" or pixels_sha256(image) != wanted.sha256:
+        raise UnusableReference("its pixels are not those the plan names", _GIVE_AGAIN)
+    return image
+
+
+def _upright_rgb(data: bytes) -> Image:
+    from PIL import Image, ImageOps
+
+    image = _opened(data)
+    if image.mode not in _MODES:
+        raise UnusableReference(f"its pixels are of the kind {image.mode!r}", _SAVE_AGAIN)
+    # An orientation that cannot be read is no orientation; the pixels stay as they are stored.
+    upright = ImageOps.exif_transpose(image)
+    seen = _in_srgb(upright)
+    if seen.has_transparency_data:
+        layered = seen.convert("RGBA")
+        white = Image.new("RGBA", layered.size, "white")
+        seen = Image.alpha_composite(white, layered)
+    plain = seen.convert("RGB")
+    return Image.frombytes("RGB", plain.size, plain.tobytes())  # nothing of image.info
+
+
+def _in_srgb(image: Image) -> Image:
+    """The colours as they are meant: by the picture's own profile, where it has one."""
+    from PIL import ImageCms
+
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "CMYK"):
+        return image
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(
+            image, own, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise UnusableReference("its colour profile cannot be read", _SAVE_AGAIN) from error
+    return image if converted is None else converted
+
+
+def _opened(data: bytes) -> Image:
+    """The decoded picture, refused by its size before anything is decompressed."""
+    from PIL import Image, UnidentifiedImageError
+
+    if len(data) > MAX_FILE:
+        raise UnusableReference(f"its file is larger than {MAX_FILE // 2**20} MiB", _SAVE_AGAIN)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            _check_size(image)
+            image.load()
+    except UnidentifiedImageError as error:
+        raise UnusableReference("it is no PNG, JPEG or WebP picture", _SAVE_AGAIN) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnusableReference(f"it cannot be decoded ({error})", _SAVE_AGAIN) from error
+    return image
+
+
+def _check_size(image: Image) -> None:
+    width, height = image.size
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise UnusableReference(
+            f"it has {width} x {height} pixels", f"Give one of {MAX_SIDE} a side at most."
+        )
+    if image.format != "JPEG" and getattr(image, "is_animated", False):
+        raise UnusableReference("it is an animation", "Give one of its pictures.")

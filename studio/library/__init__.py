@@ -1,0 +1,1 @@
+"""The presets and the weights on disk: found, hashed, pinned, checked, fetched."""

@@ -1,0 +1,154 @@
+"""CivitAI's answers as values: what the studio reads of them, and which file is meant.
+
+``GET /api/v1/model-versions/{id}`` and ``/by-hash/{hash}``; fields beyond these are left out.
+Every text comes from strangers: it is cut, and no control character passes.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from studio.contract.base import EMPTY_SHA256
+from studio.errors import Archived, SourceUnknown, WrongFile
+
+MAX_TEXT = 500
+
+
+def plain(text: str) -> str:
+    """One printable line of at most 500 characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
+
+
+Text = Annotated[str, AfterValidator(plain)]
+Words = Annotated[tuple[Text, ...], BeforeValidator(lambda value: tuple(value or ())[:64])]
+Maybe = Annotated[Text | None, BeforeValidator(lambda v: v if isinstance(v, str) else None)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class CivitaiFile(_Answer):
+    id: int
+    name: Text
+    type: Text = "Model"
+    size_kb: float = Field(alias="sizeKB", default=0, ge=0)
+    pickle_scan: Maybe = Field(alias="pickleScanResult", default=None)
+    virus_scan: Maybe = Field(alias="virusScanResult", default=None)
+    scanned_at: Maybe = Field(alias="scannedAt", default=None)
+    hashes: Annotated[dict[str, Any], BeforeValidator(lambda v: v or {})] = {}
+    primary: Annotated[bool, BeforeValidator(bool)] = False
+
+    @property
+    def sha256(self) -> str | None:
+        value = str(self.hashes.get("SHA256", "")).lower()
+        if value == EMPTY_SHA256:
+            return None
+        return value if len(value) == 64 and set(value) <= set("0123456789abcdef") else None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes; CivitAI divides by 1024 and keeps the fraction."""
+        return round(self.size_kb * 1024) or None
+
+    @property
+    def is_safetensors(self) -> bool:
+        return self.name.lower().endswith(".safetensors")
+
+
+class ModelFacts(_Answer):
+    """``model`` of a version."""
+
+    name: Text = ""
+    type: Text = ""
+    nsfw: bool | None = None
+    mode: Maybe = None
+
+
+class Picture(_Answer):
+    url: Maybe = None
+    type: Maybe = None
+
+
+class Version(_Answer):
+    """A model version."""
+
+    id: int
+    model_id: int = Field(alias="modelId")
+    name: Text = ""
+    base_model: Maybe = Field(alias="baseModel", default=None)
+    trained_words: Words = Field(alias="trainedWords", default=())
+    status: Maybe = None
+    usage_control: Maybe = Field(alias="usageControl", default=None)
+    model: ModelFacts = ModelFacts()
+    files: Annotated[tuple[CivitaiFile, ...], BeforeValidator(lambda v: tuple(v or ()))] = ()
+    images: Annotated[tuple[Picture, ...], BeforeValidator(lambda v: tuple(v or ())[:20])] = ()
+    settings: Annotated[dict[str, Any], BeforeValidator(lambda v: v or {})] = {}
+
+    @property
+    def preview(self) -> str | None:
+        """The address of the first still picture."""
+        stills = (each.url for each in self.images if each.type in (None, "image"))
+        return next((url for url in stills if url and url.startswith("https://")), None)
+
+    @property
+    def recommended_strength(self) -> float | None:
+        value = self.settings.get("strength")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if 0 <= value <= 2 else None
+
+
+def choose_file(version: Version, file_id: str | None, page: str) -> CivitaiFile:
+    """The weights among a version's files (its training data, configurations, other formats).
+
+    Raises:
+        Archived: there are none.
+        SourceUnknown: several fit, and none is marked as the primary one.
+        WrongFile: the one that was asked for, or every one, is no safetensors.
+    """
+    files = version.files
+    if not files:
+        raise Archived(page)
+    if file_id is not None:
+        named = [file for file in files if str(file.id) == file_id]
+        if not named:
+            raise SourceUnknown(
+                f"Version {version.id} has no file {file_id}.", f"It has {_listed(files)}."
+            )
+        if not named[0].is_safetensors:
+            raise _no_safetensors(named[0].name)
+        return _safe(named[0])
+    fitting = [file for file in files if file.type == "Model" and file.is_safetensors]
+    fitting = fitting or [f for f in files if f.type == "Pruned Model" and f.is_safetensors]
+    if not fitting:
+        raise _no_safetensors(", ".join(file.name for file in files))
+    primary = [file for file in fitting if file.primary]
+    if len(fitting) > 1 and len(primary) != 1:
+        raise SourceUnknown(
+            f"Version {version.id} has {len(fitting)} files and none is the primary one.",
+            f"Say which with +ID at the end of the AIR: {_listed(fitting)}.",
+        )
+    return _safe((primary or fitting)[0])
+
+
+def _safe(file: CivitaiFile) -> CivitaiFile:
+    for kind, result in (("virus", file.virus_scan), ("pickle", file.pickle_scan)):
+        if result == "Danger":
+            raise WrongFile(
+                f"CivitAI's {kind} scan calls {file.name} dangerous.", "Choose another LoRA."
+            )
+    return file
+
+
+def _no_safetensors(names: str) -> WrongFile:
+    return WrongFile(
+        f"There is no .safetensors file, only {plain(names)}.",
+        "Other formats can run code when they are read; choose a version with safetensors.",
+    )
+
+
+def _listed(files: Sequence[CivitaiFile]) -> str:
+    return ", ".join(f"+{file.id} {file.name}" for file in files[:8])

@@ -1,0 +1,238 @@
+"""Both sites behind one door: a preset or a link → a plan → the weights in their place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from studio.architecture import Architecture
+from studio.errors import Offline, SourceUnknown, TooLarge
+from studio.library.downloads.civitai import CivitAI
+from studio.library.downloads.events import DownloadEvent
+from studio.library.downloads.fetching import Fetch, Shelf
+from studio.library.downloads.folder import FetchFolder
+from studio.library.downloads.hub import Hub
+from studio.library.downloads.links import CivitaiName, HubName, parse_source
+from studio.library.downloads.names import hub_name, safe_name
+from studio.library.downloads.plan import DownloadPlan, Kind, RemoteFile
+from studio.library.downloads.transfer import Judge, Transfer
+from studio.presets import LoraPreset, ModelPreset
+from studio.presets.model_card import Published, contradiction
+from studio.settings import Settings
+
+Preset = ModelPreset | LoraPreset
+Source = CivitaiName | HubName
+Taken = Callable[[str, str | None], bool]
+"""Whether a path below MODEL_BASE_PATH belongs to something else than this SHA-256."""
+
+
+class Downloads:
+    """What can be fetched, and the fetching of it; safe for several threads.
+
+    Args:
+        shelf: the store, which inspects and adopts.
+        pause: seconds before a broken download is tried again.
+    """
+
+    def __init__(self, settings: Settings, shelf: Shelf, pause: float = 1.0) -> None:
+        self._settings = settings
+        self._shelf = shelf
+        self._pause = pause
+
+    # Each call asks through a connection of its own: they are not safe to share.
+
+    def _civitai(self) -> CivitAI:
+        self._check_online()
+        return CivitAI(self._settings)
+
+    def _hub(self) -> Hub:
+        self._check_online()
+        return Hub(self._settings)
+
+    def _check_online(self) -> None:
+        if self._settings.offline:
+            raise Offline
+
+    def parse(self, text: str) -> Source:
+        """What a link, an AIR or a repository names.
+
+        Raises:
+            SourceUnknown: nothing.
+        """
+        return parse_source(text, self._settings.civitai_url, self._settings.hf_endpoint)
+
+    def source_of(self, preset: Preset) -> Source:
+        """Where a preset's weights come from.
+
+        Raises:
+            SourceUnknown: it does not say.
+        """
+        if isinstance(preset, LoraPreset) and preset.air is not None:
+            return self.parse(preset.air)
+        source = preset.source
+        if source is None or source.huggingface is None:
+            raise SourceUnknown(
+                f"The preset of {preset.label} names no place to fetch its weights from.",
+                "Put the file in its place by hand, or give the preset an air or a source.",
+            )
+        return HubName(source.huggingface, source.file, preset.revision)
+
+    def plan_download(
+        self,
+        preset: Preset,
+        target: str | None,
+        expected_sha256: str | None,
+        taken: Taken = lambda _place, _sha256: False,
+    ) -> DownloadPlan:
+        """What fetching a preset's weights means; asks for metadata and nothing else.
+
+        Args:
+            target: its place below MODEL_BASE_PATH; None where the published name decides.
+            expected_sha256: the preset's own or the pinned hash.
+
+        Raises:
+            DownloadError: by its kind.
+        """
+        source = self.source_of(preset)
+        kind = kind_of(preset)
+        variant = preset.variant if isinstance(preset, ModelPreset) else None
+        published, files, notes = self._ask(source, kind, variant)
+        architecture = preset.base_architecture
+        place = target or self.place(published, architecture, taken)
+        plan = DownloadPlan(
+            slug=preset.slug,
+            label=preset.label,
+            kind=kind,
+            published=published,
+            files=files,
+            target=place,
+            expected_sha256=expected_sha256 if kind != "model" else None,
+            notes=(*notes, *_scan_notes(published)),
+            conflict=contradiction(published, architecture, None) if kind == "lora" else None,
+        )
+        self._check_size(plan)
+        return plan
+
+    def _check_size(self, plan: DownloadPlan) -> None:
+        if (plan.size or 0) > self._settings.max_download:
+            raise TooLarge(plan.label, plan.size or 0, self._settings.max_download)
+
+    def look_up(self, source: Source) -> tuple[Published, tuple[RemoteFile, ...]]:
+        """The facts of a LoRA that no preset names yet.
+
+        Raises:
+            DownloadError: by its kind.
+        """
+        published, files, _ = self._ask(source, "lora")
+        return published, files
+
+    def model_index(self, source: HubName) -> tuple[Published, dict[str, Any]] | None:
+        """A base model's card and its ``model_index.json``; None where it is no such model.
+
+        Raises:
+            DownloadError: by its kind.
+        """
+        hub = self._hub()
+        info = hub.info(source.repository, source.revision)
+        index = hub.index(info)
+        return None if index is None else (hub.published(info, info.id, None), index)
+
+    def by_hash(self, sha256: str) -> Published | None:
+        """What CivitAI knows of a file with this hash; None where it knows none.
+
+        Raises:
+            DownloadError: by its kind.
+        """
+        civitai = self._civitai()
+        version = civitai.by_hash(sha256)
+        if version is None:
+            return None
+        same = [file for file in version.files if file.sha256 == sha256]
+        return civitai.published(version, same[0]) if same else None
+
+    def place(self, published: Published, architecture: Architecture, taken: Taken) -> str:
+        """``loras/<architecture>/<its published name, made safe>``, and no one else's."""
+        name = published.file_name
+        if published.source == "huggingface":
+            name = hub_name(published.model_id, name)
+        folder = f"loras/{architecture.value}"
+        plain = safe_name(name, f"lora-{published.version[:12]}")
+        place = f"{folder}/{plain}"
+        if not taken(place, published.sha256):
+            return place
+        return f"{folder}/{Path(plain).stem}-{published.version[:12]}.safetensors"
+
+    def _ask(
+        self, source: Source, kind: Kind, variant: str | None = None
+    ) -> tuple[Published, tuple[RemoteFile, ...], tuple[str, ...]]:
+        if isinstance(source, CivitaiName):
+            if kind != "lora":
+                raise SourceUnknown(
+                    "Base models are fetched from Hugging Face alone.",
+                    "Give the preset source: huggingface: owner/name.",
+                )
+            civitai = self._civitai()
+            version = civitai.version(source)
+            file = civitai.chosen(version, source.file_id)
+            return civitai.published(version, file), (civitai.remote(version, file),), ()
+        hub = self._hub()
+        info = hub.info(source.repository, source.revision)
+        if kind == "model":
+            files, notes = hub.layout(info, variant)
+            return hub.published(info, info.id, None), files, notes
+        files, name = hub.files(info, source)
+        return hub.published(info, name, files[0]), files, ()
+
+    # Fetching
+
+    def fetch(self, plan: DownloadPlan, cancel: threading.Event) -> Iterator[DownloadEvent]:
+        """Carry a plan out; ends with Fetched (adopted) or Stopped (cancelled, part kept).
+
+        Raises:
+            StudioError: by its kind; nothing half is left under the target's name.
+        """
+        self._check_size(plan)
+        published = plan.published
+        if published.source == "civitai":
+            civitai = self._civitai()
+            transfer = self._transfer(
+                civitai, lambda answer: civitai.judge(answer, published.page), cancel
+            )
+            return Fetch(plan, self._root, self._shelf, transfer, lambda _: None).run()
+        hub = self._hub()
+        transfer = self._transfer(
+            hub, lambda answer: hub.judge(answer, published.model_id), cancel
+        )
+
+        def cached(file: RemoteFile) -> Path | None:
+            return hub.cached(published.model_id, file.name, published.version)
+
+        if plan.kind == "model":
+            return FetchFolder(plan, self._root, transfer, cached).run()
+        return Fetch(plan, self._root, self._shelf, transfer, cached).run()
+
+    def _transfer(self, site: CivitAI | Hub, judge: Judge, cancel: threading.Event) -> Transfer:
+        limit = self._settings.max_download
+        return Transfer(site.site, judge, cancel, limit, self._pause)
+
+    @property
+    def _root(self) -> Path:
+        return self._settings.model_base_path
+
+
+def kind_of(preset: Preset) -> Kind:
+    """What the weights of a preset are."""
+    if isinstance(preset, LoraPreset):
+        return "lora"
+    return "checkpoint" if preset.single_file else "model"
+
+
+def _scan_notes(published: Published) -> tuple[str, ...]:
+    """Scans that found nothing are no news; others are."""
+    return tuple(
+        f"CivitAI's {kind} scan says {result!r}."
+        for kind, result in published.scans.items()
+        if result != "Success"
+    )

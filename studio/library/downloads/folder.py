@@ -1,0 +1,160 @@
+"""A model's folder fetched: file by file into a folder beside, which then gets its name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.errors import DownloadError, PlaceTaken
+from studio.library.downloads.events import DownloadEvent, Fetched, Stopped, Waiting
+from studio.library.downloads.fetching import LOOK_AGAIN, Cached, check_room, fill, reread
+from studio.library.downloads.meter import Meter
+from studio.library.downloads.part import PART, Part, lock, part_of
+from studio.library.downloads.plan import DownloadPlan, RemoteFile
+from studio.library.downloads.sidecar import write_beside
+from studio.library.downloads.transfer import Cancelled, Transfer, identity
+from studio.storage.atomic import sync_folder
+
+DONE = ".done.json"
+"""Name → identity of the files that are whole; what another revision left is fetched anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFolder:
+    """How one model's plan is carried out; see ``Fetch``.
+
+    The files lie in ``.NAME.lora-studio.part/`` until all are whole, so that nobody meets half
+    a model.
+    """
+
+    plan: DownloadPlan
+    root: Path
+    transfer: Transfer
+    cached: Cached
+
+    @property
+    def target(self) -> Path:
+        return self.root / self.plan.target
+
+    @property
+    def staging(self) -> Path:
+        return part_of(self.target)
+
+    def run(self) -> Iterator[DownloadEvent]:
+        """As ``Fetch.run``."""
+        try:
+            yield from self._locked()
+        except OSError as error:
+            raise DownloadError(
+                f"{self.target.name} cannot be written: {error.strerror or error}.",
+                f"Check that {self.target.parent} can be written and has room.",
+            ) from error
+
+    def _locked(self) -> Iterator[DownloadEvent]:
+        told = False
+        while True:
+            if self._is_there():
+                yield Fetched(self.plan, self.target, already=True)
+                return
+            descriptor = lock(self.staging, folder=True)
+            if descriptor is not None:
+                break
+            if not told:
+                told = True
+                yield Waiting(self.plan.target)
+            if self.transfer.cancel.wait(LOOK_AGAIN):
+                yield Stopped(0)
+                return
+        try:
+            if self._is_there():
+                self.staging.rmdir()
+                yield Fetched(self.plan, self.target, already=True)
+                return
+            yield from self._fill()
+            note = self._adopt()
+        except Cancelled:
+            yield Stopped(self._kept())
+            return
+        finally:
+            with suppress(OSError):
+                self.staging.rmdir()  # only where nothing came
+            os.close(descriptor)
+        yield Fetched(self.plan, self.target, notes=(note,) if note else ())
+
+    def _is_there(self) -> bool:
+        if not self.target.exists():
+            return False
+        if (self.target / "model_index.json").is_file():
+            return True
+        with suppress(OSError):
+            self.target.rmdir()  # an empty folder stands in nobody's way
+            return False
+        raise PlaceTaken(
+            f"{self.plan.target} is there and holds no model.",
+            "Move it away, or give the preset another path.",
+        )
+
+    def _fill(self) -> Iterator[DownloadEvent]:
+        done = self._done()
+        waiting = [file for file in self.plan.files if not self._is_done(file, done)]
+        start = sum(file.size or 0 for file in self.plan.files if file not in waiting)
+        left = sum(file.size or 0 for file in waiting)
+        check_room(self.target.parent, left - self._kept(parts_alone=True))
+        meter = Meter(self.plan.size, start)
+        for file in waiting:
+            path = self.staging / file.name
+            descriptor = lock(part_of(path))
+            if descriptor is None:  # whoever holds it has the folder's lock as well
+                raise PlaceTaken(f"{file.name} is being fetched.", "Wait until it is there.")
+            with Part(part_of(path), descriptor) as part, part.unless_empty():
+                yield from reread(self.transfer.cancel, file, part)
+                for size in fill(self.transfer, file, part, self.cached(file)):
+                    event = meter.at(file.name, start + size)
+                    if event is not None:
+                        yield event
+                part.path.replace(path)
+                part.forget()
+            start += path.stat().st_size
+            done[file.name] = identity(file)
+            self._note(done)
+
+    def _is_done(self, file: RemoteFile, done: dict[str, str]) -> bool:
+        path = self.staging / file.name
+        return (
+            done.get(file.name) == identity(file)
+            and path.is_file()
+            and file.size in (None, path.stat().st_size)
+        )
+
+    def _done(self) -> dict[str, str]:
+        try:
+            said = json.loads((self.staging / DONE).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    def _note(self, done: dict[str, str]) -> None:
+        temporary = self.staging / f"{DONE}.new"
+        temporary.write_text(json.dumps(done), "utf-8")
+        temporary.replace(self.staging / DONE)
+
+    def _kept(self, parts_alone: bool = False) -> int:
+        pattern = f"**/.*{PART}" if parts_alone else "**/*"
+        return sum(path.stat().st_size for path in self.staging.glob(pattern) if path.is_file())
+
+    def _adopt(self) -> str | None:
+        """Give the folder its name; everything in it was synced before."""
+        wanted = {file.name for file in self.plan.files}
+        for path in sorted(self.staging.rglob("*"), reverse=True):
+            if path.is_dir():
+                sync_folder(path)
+            elif path.relative_to(self.staging).as_posix() not in wanted:
+                path.unlink()  # what another revision left
+        sync_folder(self.staging)
+        self.staging.rename(self.target)
+        sync_folder(self.target.parent)
+        return write_beside(self.target, self.plan.published)

@@ -1,0 +1,176 @@
+"""One weight file on disk: its header, its hashes, what it is."""
+
+import hashlib
+import stat
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite, prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from studio.contract.base import is_empty_hash
+from studio.errors import WeightsError
+from studio.inspection import LoraInspection, inspect
+from studio.inspection.claims import hash_conflicts
+from studio.inspection.description import describe
+from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
+from studio.inspection.lookalikes import LOOK
+
+BLOCK = 1024 * 1024
+"""Bytes that are hashed at a time."""
+
+Progress = Callable[[int, int], None]
+"""(bytes done, bytes in all), after each block."""
+
+_SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """SHA-256 of a whole file and of its tensors' bytes alone, 64 hexadecimal digits each."""
+
+    sha256: str
+    data_sha256: str | None
+
+    @property
+    def autov2(self) -> str:
+        """CivitAI's AutoV2: the first ten digits of the file's SHA-256."""
+        return self.sha256[:10]
+
+    @property
+    def autov3(self) -> str | None:
+        """CivitAI's AutoV3: twelve digits of the tensors' SHA-256; None where it says nothing.
+
+        The hash is that of all bytes after the header (8 + its length), as kohya-ss's
+        ``addnet_hash_safetensors`` (library/train_util.py, ``sshs_model_hash``) and A1111's
+        (modules/hashes.py) take it.
+        """
+        if self.data_sha256 is None or is_empty_hash(self.data_sha256):
+            return None
+        return self.data_sha256[:12]
+
+
+def unreadable(path: Path, error: OSError) -> WeightsError:
+    """What an OSError on a weight file means to a person."""
+    return WeightsError(
+        f"{path.name} cannot be read: {error.strerror or error}.",
+        f"Check that {path} is there and that the studio may read it.",
+        path,
+    )
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file; a pipe or a device would block or never end.
+
+    Raises:
+        WeightsError: it is not there, no regular file, or not ours to read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise WeightsError(f"{path.name} is no file.", "Name a safetensors file.", path)
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def read_header(path: Path) -> SafetensorsHeader:
+    """The header of a safetensors file; reads nothing else of it.
+
+    Raises:
+        HeaderError: it is none, or hostile.
+        WeightsError: it cannot be read.
+    """
+    with open_file(path) as stream:
+        return _header(stream, path)
+
+
+def _header(stream: BinaryIO, path: Path) -> SafetensorsHeader:
+    try:
+        size = stream.seek(0, 2)
+        stream.seek(0)
+        length = LENGTH_FIELD + header_length(stream.read(LOOK))
+        stream.seek(0)
+        # No more than there is: a buffer is reserved for whatever is asked for.
+        return parse(stream.read(min(length, size)), size)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def read_inspection(path: Path) -> LoraInspection:
+    """What the file is: from its header, and the few bytes of its alphas.
+
+    Raises:
+        HeaderError, WeightsError: as ``read_header``.
+    """
+    with open_file(path) as stream:
+        header = _header(stream, path)
+        try:
+            return inspect(header, _alphas(stream, header))
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+
+def _alphas(stream: BinaryIO, header: SafetensorsHeader) -> Mapping[str, float]:
+    """The ``.alpha`` tensors that hold one finite number."""
+    alphas = {}
+    for name, info in header.tensors.items():
+        if name.endswith(".alpha") and prod(info.shape) == 1:
+            stream.seek(header.size + info.start)
+            value = _scalar(info.dtype, stream.read(info.end - info.start))
+            if value is not None and isfinite(value):
+                alphas[name] = value
+    return alphas
+
+
+def _scalar(dtype: str, raw: bytes) -> float | None:
+    if dtype == "BF16":  # the upper half of a float32
+        dtype, raw = "F32", b"\0\0" + raw
+    layout = _SCALARS.get(dtype)
+    if layout is None or len(raw) != struct.calcsize(layout):
+        return None
+    return float(struct.unpack(layout, raw)[0])
+
+
+def hash_file(
+    path: Path, data_start: int | None = None, progress: Progress | None = None
+) -> Hashes:
+    """Read the whole file once.
+
+    Args:
+        data_start: where the tensors' bytes begin, to hash them alone too.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    whole, data = hashlib.sha256(), hashlib.sha256()
+    buffer = memoryview(bytearray(BLOCK))
+    done = 0
+    with open_file(path) as stream:
+        try:
+            size = path.stat().st_size
+            while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+                whole.update(buffer[:count])
+                if data_start is not None:
+                    data.update(buffer[max(0, min(count, data_start - done)) : count])
+                done += count
+                if progress is not None:
+                    progress(done, size)
+        except OSError as error:
+            raise unreadable(path, error) from error
+    return Hashes(whole.hexdigest(), data.hexdigest() if data_start is not None else None)
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """The object that ``studio inspect FILE --json`` prints.
+
+    Raises:
+        HeaderError: it is no safetensors file; the reason says what it looks like.
+        WeightsError: it cannot be read.
+    """
+    inspection = read_inspection(path)
+    header = read_header(path)
+    hashes = hash_file(path, header.size)
+    inspection = inspection.disputed(hash_conflicts(header.metadata, hashes.data_sha256))
+    size = header.size + max(info.end for info in header.tensors.values())
+    return describe(path.name, inspection, size=size, sha256=hashes.sha256, autov3=hashes.autov3)

@@ -1,0 +1,209 @@
+"""A base model's folder in diffusers layout: which files are loaded, and what they hold."""
+
+import json
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from studio.architecture import PIPELINES, GuidanceKind
+from studio.errors import HeaderError, WeightsError
+from studio.inspection.tensor_info import TensorInfo
+from studio.library.files import read_header, unreadable
+from studio.library.weight_names import FETCH, stem_of, weight_names
+from studio.resolve.inventory import Shapes
+
+INDEX = "model_index.json"
+MAX_JSON = 16 * 1024 * 1024
+"""Bytes; the largest JSON that is read whole, a sharded model's index of tensors."""
+
+OPTIONAL = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
+"""Components a pipeline runs without; where the folder is not there they are not loaded."""
+
+_READ_SUFFIXES = frozenset({".json", ".txt", ".model", ".jinja"})
+_WITHOUT_WEIGHTS = ("Scheduler", "Tokenizer", "Processor", "FeatureExtractor")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFiles:
+    """What loading a folder reads.
+
+    Attributes:
+        names: ``/``-separated, sorted.
+        unused: component → variants of its weights that lie there and are not read; an empty
+            text is the plain one.
+    """
+
+    names: tuple[str, ...]
+    unused: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTensors:
+    """What the headers of a base's weight files say.
+
+    Attributes:
+        shapes: component → tensor name in diffusers → shape.
+        stored: component → the dtype of most of its numbers, as headers name it.
+    """
+
+    shapes: Mapping[str, Shapes] = field(repr=False)
+    stored: Mapping[str, str]
+
+
+def components_of(folder: Path) -> dict[str, str]:
+    """Component → class name, of the components that are loaded.
+
+    Raises:
+        WeightsError: there is no readable ``model_index.json``.
+    """
+    return {name: kind for name, (_, kind) in _entries(folder).items()}
+
+
+def _entries(folder: Path) -> dict[str, tuple[str, str]]:
+    """Component → (library, class name)."""
+    index = read_object(folder / INDEX)
+    found = {}
+    for name, entry in index.items():
+        if name.startswith("_") or not isinstance(entry, list) or len(entry) != 2:
+            continue
+        if not isinstance(entry[1], str) or not name.isidentifier():
+            continue
+        if name in OPTIONAL and not (folder / name).is_dir():
+            continue
+        found[name] = (str(entry[0]), entry[1])
+    if not found:
+        raise WeightsError("Its model_index.json names no component.", FETCH, folder)
+    return found
+
+
+def ignores_guidance(folder: Path) -> bool:
+    """Whether the folder's own configuration says that no guidance scale changes anything.
+
+    FLUX.2 Klein says ``is_distilled``; FLUX.1 [schnell] has a transformer without the input
+    that the scale would go into.
+
+    Raises:
+        WeightsError: a file that says so is not readable.
+    """
+    index = read_object(folder / INDEX)
+    if index.get("is_distilled") is True:
+        return True
+    pipeline = PIPELINES.get(str(index.get("_class_name")))
+    if pipeline is None or pipeline.guidance is not GuidanceKind.DISTILLED:
+        return False
+    return read_object(folder / "transformer" / "config.json").get("guidance_embeds") is False
+
+
+def loaded_files(folder: Path, variant: str | None = None) -> FolderFiles:
+    """Every file that loading the folder reads.
+
+    Args:
+        variant: of the weights, for example ``fp16``; components that lack it are read from
+            their plain weights, as diffusers does.
+
+    Raises:
+        WeightsError: a component is missing, has only pickled weights, lacks a shard, or
+            nothing has the variant.
+    """
+    names, unused, found = [INDEX], {}, False
+    for component, (library, class_name) in _entries(folder).items():
+        place = folder / component
+        names += [f"{component}/{name}" for name in component_files(place)]
+        if not any(kind in class_name for kind in _WITHOUT_WEIGHTS):
+            weights = weight_names(place, stem_of(library), variant, _is_file, read_object)
+            names += [f"{component}/{name}" for name in weights.names]
+            found = found or weights.variant == variant
+            if weights.others:
+                unused[component] = weights.others
+    if variant is not None and not found:
+        raise WeightsError(
+            f"No component of {folder.name} has {variant} weights.",
+            "Correct the preset's variant, or leave it out.",
+            folder,
+        )
+    return FolderFiles(tuple(sorted(set(names))), unused)
+
+
+def component_tensors(folder: Path, names: tuple[str, ...]) -> BaseTensors:
+    """What the headers of ``names`` say; nothing else of the files is read.
+
+    Raises:
+        WeightsError: a file is no safetensors or cannot be read.
+    """
+    found: defaultdict[str, dict[str, TensorInfo]] = defaultdict(dict)
+    for name in names:
+        if name.endswith(".safetensors"):
+            try:
+                tensors = read_header(folder / name).tensors
+            except HeaderError as error:
+                raise WeightsError(f"{name}: {error.reason}.", FETCH, folder) from error
+            found[name.split("/", 1)[0]].update(tensors)
+    return BaseTensors(
+        shapes={
+            component: {name: info.shape for name, info in tensors.items()}
+            for component, tensors in found.items()
+        },
+        stored={component: mostly(tensors.values()) for component, tensors in found.items()},
+    )
+
+
+def mostly(tensors: Iterable[TensorInfo]) -> str:
+    """The dtype of most of the numbers; of an empty component, that of nothing: ``""``."""
+    numbers: Counter[str] = Counter({"": 0})
+    for info in tensors:
+        numbers[info.dtype] += prod(info.shape)
+    return numbers.most_common(1)[0][0]
+
+
+def component_files(folder: Path) -> Iterator[str]:
+    """Configuration and tokenizer files; a README or code is not loaded."""
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError as error:
+        raise WeightsError(f"Its folder {folder.name} is missing.", FETCH, folder) from error
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    for entry in entries:
+        sharded = ".index." in entry.name
+        if entry.suffix in _READ_SUFFIXES and not sharded and _is_file(entry):
+            yield entry.name
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; what has its name and is none is refused, not passed over."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise unreadable(path, error) from error
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not regular:
+        raise _no_file(path)
+    return True
+
+
+def _no_file(path: Path) -> WeightsError:
+    return WeightsError(f"{path.parent.name}/{path.name} is no file.", FETCH, path)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+            raise _no_file(path)
+        if status.st_size > MAX_JSON:
+            raise WeightsError(f"{path.name} is too large.", FETCH, path)
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path.name} is no valid JSON.", FETCH, path) from error
+    if not isinstance(value, dict):
+        raise WeightsError(f"{path.name} is no JSON object.", FETCH, path)
+    return value

@@ -1,0 +1,420 @@
+"""The local store of weights: where they belong, whether they are there, what they are."""
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from studio.contract.identity import FileIdentity
+from studio.errors import HeaderError, WeightsError
+from studio.inspection import LoraInspection
+from studio.library.adopt import adopt
+from studio.library.checkpoint import (
+    built_in_layout,
+    checkpoint_tensors,
+    layout_components,
+    layout_files,
+    refuse_single_file,
+)
+from studio.library.files import Progress, describe_file, hash_file, read_inspection, unreadable
+from studio.library.folder import (
+    INDEX,
+    component_tensors,
+    components_of,
+    ignores_guidance,
+    loaded_files,
+)
+from studio.library.hash_cache import HashCache, Stamp, stamp_of
+from studio.library.pins import Pins, pinned, slug_of
+from studio.library.places import Places
+from studio.library.scan import Held, forget_absent, scan
+from studio.presets import LoraPreset, ModelPreset
+from studio.presets.model_card import Published, beside, read_published
+from studio.presets.origin import memory_key, origin_of
+from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights, Unusable
+from studio.settings import BUILT_IN_PRESETS, Settings
+
+__all__ = ["WeightStore", "adopt", "describe_file"]
+
+Preset = ModelPreset | LoraPreset
+T = TypeVar("T")
+P = TypeVar("P", ModelPreset, LoraPreset)
+
+MAX_FACTS = 2**20
+"""Bytes of the largest file of a publisher's facts that is read."""
+REMEMBERED = 256
+"""Inspections kept in memory; one of a large LoRA takes about a megabyte."""
+
+
+class WeightStore:
+    """The weights under MODEL_BASE_PATH and the embedded ones; safe for several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cache = HashCache(settings.state / "hashes.sqlite")
+        self._pins = Pins(settings.state / "pins.json")
+        self._places = Places(settings.state / "places.json")
+        self._lock = threading.Lock()
+        self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+        self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
+
+    def locate(self, preset: Preset) -> Path:
+        """Where a preset's weights belong, there or not."""
+        return Path(self._place(preset))
+
+    def _place(self, preset: Preset) -> str:
+        """The same as text: pathlib would take most of the time for 10,000 presets."""
+        if preset.source is not None and preset.source.embedded is not None:
+            return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
+        if preset.path is not None:
+            relative = preset.path
+        elif place := self._places.of(memory_key(preset)):
+            relative = place
+        elif isinstance(preset, LoraPreset):
+            relative = f"loras/{preset.base_architecture.value}/{preset.slug}.safetensors"
+        else:
+            relative = f"models/{preset.slug}"
+        return os.path.join(self._settings.model_base_path, relative)  # noqa: PTH118
+
+    def layout(self, preset: ModelPreset) -> Path | None:
+        """Where the configurations of a single-file base lie, there or not; None for a folder."""
+        if not preset.single_file:
+            return None
+        if preset.config is not None:
+            return self._settings.model_base_path / preset.config
+        return built_in_layout(preset.base_architecture)
+
+    def present(self, presets: Iterable[Preset]) -> dict[str, bool]:
+        """Slug → whether the file, or the folder with its index, is there; no hashing.
+
+        Each folder is listed once, so that thousands of presets cost no look each.
+        """
+        listings: dict[str, dict[str, bool]] = {}
+        found = {}
+        for preset in presets:
+            folder, name = os.path.split(self._place(preset))
+            names = listings.get(folder)
+            if names is None:
+                names = listings[folder] = _listing(folder)
+            if isinstance(preset, ModelPreset) and not preset.single_file:
+                there = name in names and _is_file(os.path.join(folder, name, INDEX))  # noqa: PTH118
+            else:
+                there = names.get(name, False)
+            found[preset.slug] = there
+        return found
+
+    def inventory(self, bases: Sequence[ModelPreset], loras: Sequence[LoraPreset]) -> Inventory:
+        """What is there of these presets, inspected and hashed; bad files are entries in it.
+
+        Raises:
+            WeightsError: the studio's own state (hash cache, pins) cannot be used.
+        """
+        presets: list[Preset] = [*bases, *loras]
+        expected = {preset.slug: self.locate(preset) for preset in presets}
+        unusable: dict[str, Unusable] = {}
+        found_bases = self._collect(bases, expected, unusable, self._base)
+        found_loras = self._collect(loras, expected, unusable, self._lora)
+        pins = self.pins_of(presets)
+        return Inventory(found_bases, found_loras, unusable, expected, pins)
+
+    def _collect(
+        self,
+        presets: Sequence[P],
+        expected: Mapping[str, Path],
+        unusable: dict[str, Unusable],
+        read: Callable[[P, Path], T],
+    ) -> dict[str, T]:
+        found = {}
+        for preset in presets:
+            path = expected[preset.slug]
+            try:
+                if _is_there(path):
+                    found[preset.slug] = read(preset, path)
+            except HeaderError as error:
+                reason = f"{error.reason}."
+                unusable[preset.slug] = Unusable(path, reason, error.way_out)
+            except OSError as error:
+                # A folder that may not be entered fails at any look into it.
+                why = unreadable(Path(error.filename or path), error)
+                unusable[preset.slug] = Unusable(path, why.message, why.way_out)
+            except WeightsError as error:
+                if error.path is not None and error.path.is_relative_to(self._settings.state):
+                    raise
+                unusable[preset.slug] = Unusable(path, error.message, error.way_out)
+        return found
+
+    def _root(self, preset: Preset) -> Path:
+        embedded = preset.source is not None and preset.source.embedded is not None
+        return BUILT_IN_PRESETS if embedded else self._settings.model_base_path
+
+    def _base(self, preset: ModelPreset, path: Path) -> BaseWeights:
+        layout = self.layout(preset)
+        if layout is not None:
+            return self._checkpoint(preset, path, layout)
+        if not path.is_dir():
+            raise WeightsError(
+                f"{path.name} is no folder.",
+                "Put the model there as a folder in diffusers layout.",
+                path,
+            )
+        root = self._root(preset)
+        _contain(path, root)
+        loaded = loaded_files(path, preset.variant)
+        names = loaded.names
+        for name in names:
+            _contain(path / name, root)
+        stamps = tuple(_stamp(path / name) for name in names)
+        tensors = self._recall(path, stamps, lambda: component_tensors(path, names))
+        files = tuple(self._identity(path / name, name) for name in names)
+        return BaseWeights(
+            path=path,
+            files=files,
+            shapes=tensors.shapes,
+            classes=components_of(path),
+            stored=tensors.stored,
+            unused=loaded.unused,
+            ignores_guidance=ignores_guidance(path),
+            published=self.published(path),
+        )
+
+    def _checkpoint(self, preset: ModelPreset, path: Path, layout: Path) -> BaseWeights:
+        _contain(path, self._root(preset))
+        architecture = preset.base_architecture
+        refuse_single_file(path, architecture)
+        places = {path.name: path} | {name: layout / name for name in layout_files(layout)}
+        if preset.config is not None:
+            for place in places.values():
+                _contain(place, self._root(preset))
+        stamps = tuple(_stamp(place) for place in places.values())
+        tensors = self._recall(
+            path, stamps, lambda: checkpoint_tensors(path, layout, architecture)
+        )
+        files = tuple(self._identity(place, name) for name, place in places.items())
+        return BaseWeights(
+            path=path,
+            files=files,
+            shapes=tensors.shapes,
+            classes=layout_components(layout),
+            stored=tensors.stored,
+            layout=layout,
+            ignores_guidance=ignores_guidance(layout),
+            published=self.published(path),
+        )
+
+    def _lora(self, preset: LoraPreset, path: Path) -> LoraWeights:
+        _contain(path, self._root(preset))
+        stamps = (_stamp(path),)
+        inspection = self._recall(path, stamps, lambda: read_inspection(path))
+        identity = self._identity(path, path.name)
+        self._refuse_reuse(preset, path, identity.sha256)
+        return LoraWeights(path, identity, inspection, self.published(path, identity.sha256))
+
+    def _refuse_reuse(self, preset: LoraPreset, path: Path, sha256: str) -> None:
+        """The file of the preset's former origin is no file of its new one."""
+        pins, key = self._pins.all(), memory_key(preset)
+        if sha256 in (preset.sha256, pinned(pins, key)):
+            return
+        for other, pin in pins.items():
+            if pin == sha256 and slug_of(other) == preset.slug and origin_of(preset):
+                before = other.split(" ", 1)[1]
+                raise WeightsError(
+                    f"{path.name} was first used as {before}; the preset now names "
+                    f"{origin_of(preset)}.",
+                    "Delete the file and fetch the new one, restore the preset's source, or "
+                    f"accept the file with `studio presets repin {preset.slug}`.",
+                    path,
+                )
+
+    def published(self, path: Path, sha256: str | None = None) -> Published | None:
+        """The publisher's facts beside a weight file; None where there are none of this file.
+
+        Args:
+            sha256: of the file; facts about other bytes are not its own.
+        """
+        place = beside(path)
+        try:
+            stamp = stamp_of(place.stat())
+        except OSError:
+            return None
+        if stamp[0] > MAX_FACTS:
+            return None
+        facts = self._recall(place, (stamp,), lambda: read_published(place.read_bytes()))
+        if facts is not None and None not in (sha256, facts.sha256) and facts.sha256 != sha256:
+            return None
+        return facts
+
+    def scan(self, progress: Callable[[int, int], None] | None = None) -> tuple[Held, ...]:
+        """Every LoRA and other file under MODEL_BASE_PATH; see ``scan.scan``."""
+        settings = self._settings
+        return scan(settings.model_base_path, settings.state, self._cache, progress)
+
+    def forget_absent(self, present: Sequence[Held]) -> int:
+        """Drop what is remembered of files that are gone; how many."""
+        names = [held.path for held in present]
+        return forget_absent(self._settings.model_base_path, self._settings.state, names)
+
+    def rehash(self, preset: Preset) -> None:
+        """Read a preset's files again when they are asked for next, whatever is remembered."""
+        path = self.locate(preset)
+        files = [path] if not path.is_dir() else [p for p in path.rglob("*") if p.is_file()]
+        self._cache.forget(files)
+
+    def adopt(self, temporary: Path, target: Path) -> None:
+        """See ``adoption.adopt``."""
+        adopt(temporary, target)
+
+    def inspect(self, path: Path) -> LoraInspection:
+        """See ``files.read_inspection``."""
+        return read_inspection(path)
+
+    def settled(self, preset: Preset) -> str | None:
+        """Where the weights of a preset without a path were put, if they were."""
+        return self._places.of(memory_key(preset))
+
+    def settled_places(self) -> Mapping[str, str]:
+        """``memory_key`` → where weights were put; of presets that are gone as well."""
+        return self._places.all()
+
+    def settle(self, preset: Preset, place: str) -> None:
+        """Remember where the weights of a preset without a path were put."""
+        self._places.put(memory_key(preset), place)
+
+    def _identity(self, path: Path, name: str) -> FileIdentity:
+        return FileIdentity(name=name, sha256=self.sha256(path), size=_stamp(path)[0])
+
+    def _recall(self, path: Path, stamps: tuple[Stamp, ...], make: Callable[[], T]) -> T:
+        """``make()``, or its value of last time while the files are the same."""
+        with self._lock:
+            known = self._remembered.get(path)
+        if known is not None and known[0] == stamps:
+            return known[1]  # type: ignore[return-value]
+        value = make()
+        with self._lock:
+            self._remembered.pop(path, None)
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)))
+            self._remembered[path] = (stamps, value)
+        return value
+
+    def sha256(self, path: Path, progress: Progress | None = None) -> str:
+        """SHA-256 of a file, from the cache while its size, times and inode are the same.
+
+        Raises:
+            WeightsError: it cannot be read, or changed while it was read.
+        """
+        with self._lock:
+            turn = self._turns[path]
+        with turn:  # two threads never hash one file at the same time
+            stamp = _stamp(path)
+            known = self._cache.get(path, stamp)
+            if known is not None:
+                return known
+            sha256 = hash_file(path, progress=progress).sha256
+            if _stamp(path) != stamp:
+                raise WeightsError(
+                    f"{path.name} changed while it was read.", "Try again when it is whole.", path
+                )
+            self._cache.put(path, stamp, sha256)
+            return sha256
+
+    def verify(self, path: Path, sha256: str, size: int) -> None:
+        """Check, right before a run, that a file is still the one a plan names.
+
+        Raises:
+            WeightsError: naming what changed.
+        """
+        found_size = _stamp(path)[0]
+        found = self.sha256(path) if found_size == size else None
+        if found == sha256:
+            return
+        what = (
+            f"it has {found_size:,} bytes, not {size:,}"
+            if found is None
+            else f"its SHA-256 is {found}, not {sha256}"
+        )
+        raise WeightsError(
+            f"{path.name} is not the file that the plan names: {what}.",
+            "Resolve the request again, or put the original file back.",
+            path,
+        )
+
+    def pin(self, key: str, sha256: str) -> None:
+        """Remember what a preset without a hash was first used with; see ``Pins.add``."""
+        self._pins.add(key, sha256)
+
+    def check_pin(self, key: str, sha256: str) -> None:
+        """Refuse another file than the one a preset was first used with; see ``Pins.check``."""
+        self._pins.check(key, sha256)
+
+    def pins(self) -> dict[str, str]:
+        """``memory_key`` → pinned SHA-256; see ``Pins.all``."""
+        return self._pins.all()
+
+    def pins_of(self, presets: Iterable[Preset]) -> dict[str, str]:
+        """Slug → the SHA-256 that these presets, with the origins they name, are pinned to."""
+        pins = self._pins.all()
+        found = ((preset.slug, pinned(pins, memory_key(preset))) for preset in presets)
+        return {slug: sha256 for slug, sha256 in found if sha256 is not None}
+
+    def repin(self, slug: str) -> str:
+        """Forget a pin, so that the next use pins anew; returns it. See ``Pins.remove``."""
+        return self._pins.remove(slug)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        return stamp_of(path.stat())
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _contain(path: Path, root: Path) -> None:
+    """Refuse what lies outside ``root`` once its symbolic links are followed."""
+    try:
+        inside = path.resolve(strict=True).is_relative_to(root.resolve())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except RuntimeError as error:  # a loop of links, before Python 3.13
+        raise WeightsError(f"{path.name} is a link to itself.", "Remove it.", path) from error
+    if not inside:
+        raise WeightsError(
+            f"{path.name} is a link that leaves {root}.",
+            "Put the file itself there, or set MODEL_BASE_PATH to a folder that holds both.",
+            path,
+        )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything has this name, a link to nothing included.
+
+    Raises:
+        OSError: nobody can tell: a folder above may not be entered, or is a file or a loop.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_file(path: str) -> bool:
+    """False also where nobody can tell; ``inventory`` says why it is not usable."""
+    return os.path.isfile(path)  # noqa: PTH113  # pathlib's raises where nobody can tell
+
+
+def _listing(folder: str) -> dict[str, bool]:
+    """Name → whether it is a file, of everything in a folder; empty when it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: _is_file_entry(entry) for entry in entries}
+    except OSError:
+        return {}
+
+
+def _is_file_entry(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a loop of links must not take the other entries with it
+        return False

@@ -1,0 +1,108 @@
+"""What Compel's syntax means for a text, and what other tools write in its place."""
+
+import re
+
+_A1111_WEIGHT = re.compile(r"\(([^()]+):\s*(\d+(?:\.\d+)?)\)")
+
+
+_COMPEL_WEIGHT = re.compile(
+    r"\)\s*(?:\d+(?:\.\d+)?|[+-]+)|(?<=\w)(?:\+{2,}|-{2,}|[+-](?=$|[\s,.;)]))"
+)
+
+
+_COMPEL_CALL = re.compile(r"\)\s*\.(?:and|blend)\s*\(")
+
+
+_WHOLE_CALL = re.compile(
+    r'\((?P<prompts>\s*"(?:[^"\\]|\\.)*"(?:\s*,\s*"(?:[^"\\]|\\.)*")*\s*)\)'
+    r"\s*\.(?P<call>and|blend)\s*\((?P<weights>[^()]*)\)"
+)
+
+
+_ZERO_WEIGHT = re.compile(r"\(([^()]*)\)\s*0(?:\.0*)?(?![\d.])")
+
+
+_COMPEL_WITHOUT_EFFECT = re.compile(r"\.swap\s*\(|\bwithLora\s*\(")
+
+
+_LORA_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
+
+
+def a1111_weights(text: str) -> tuple[tuple[str, str], ...]:
+    """``(word:1.3)`` as A1111 writes it → (as found, as Compel writes it)."""
+    return tuple(
+        (match.group(), f"({match.group(1)}){match.group(2)}")
+        for match in _A1111_WEIGHT.finditer(text)
+    )
+
+
+def has_compel_weights(text: str) -> bool:
+    """Whether the text uses ``word++`` or ``(words)1.3``."""
+    return bool(_COMPEL_WEIGHT.search(text) or _COMPEL_CALL.search(text))
+
+
+def has_compel_call(text: str) -> bool:
+    """Whether the text ends its prompts with ``.and()`` or ``.blend()``."""
+    return bool(_COMPEL_CALL.search(text))
+
+
+def lora_tags(text: str) -> tuple[str, ...]:
+    """``<lora:name:weight>`` and its kin, which no encoder understands."""
+    return tuple(match.group() for match in _LORA_TAG.finditer(text))
+
+
+def compel_words(text: str) -> str:
+    """The words Compel hands to the encoder: weights, brackets and quotes are its syntax.
+
+    Equal to ``text`` exactly where the text has no syntax. With ``.blend()`` and ``.and()``
+    the encoder reads each prompt on its own, which one text cannot say.
+    """
+    bare = _COMPEL_WEIGHT.sub(lambda match: ")" if match.group().startswith(")") else "", text)
+    return re.sub(r'\\([()"])', r"\1", _without_pairs(bare))
+
+
+def _without_pairs(text: str) -> str:
+    """Matched brackets and quotes become blanks; one without its partner is a plain mark."""
+    characters = list(text)
+    brackets: list[int] = []
+    quote: int | None = None
+    for place in (match.start() for match in re.finditer(r'(?<!\\)[()"]', text)):
+        opened: int | None = None
+        if text[place] == "(":
+            brackets.append(place)
+        elif text[place] == ")":
+            opened = brackets.pop() if brackets else None
+        elif quote is None:
+            quote = place
+        else:
+            opened, quote = quote, None
+        if opened is not None:
+            characters[opened] = characters[place] = " "
+    return "".join(characters)
+
+
+def dropped_by_call(text: str) -> str | None:
+    """Why Compel would not read all of a text with ``.blend()`` or ``.and()``; None if it would.
+
+    Compel stops reading at the end of the call, and wants a weight for each prompt.
+    """
+    if not _COMPEL_CALL.search(text):
+        return None
+    whole = _WHOLE_CALL.fullmatch(text.strip())
+    if whole is None:
+        return "reads nothing before the prompts in quotes and nothing after the call"
+    prompts = len(re.findall(r'"(?:[^"\\]|\\.)*"', whole["prompts"]))
+    weights = len([part for part in whole["weights"].split(",") if part.strip()])
+    if weights != prompts and (weights or whole["call"] == "blend"):
+        return f"wants {prompts} weights for {prompts} prompts, and gets {weights}"
+    return None
+
+
+def zero_weighted(text: str) -> tuple[str, ...]:
+    """The words that Compel's weight 0 takes out: ``(words)0``."""
+    return tuple(match.group(1) for match in _ZERO_WEIGHT.finditer(text))
+
+
+def syntax_without_effect(text: str) -> tuple[str, ...]:
+    """Compel's ``.swap()`` and ``withLora()``: parsed, and then meant for nobody."""
+    return tuple(match.group() + ")" for match in _COMPEL_WITHOUT_EFFECT.finditer(text))

@@ -1,0 +1,260 @@
+"""A request joined with its presets and weights: what checks and the plan are made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
+from studio.contract.base import fingerprint
+from studio.contract.placement import Dtype
+from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
+from studio.contract.prompt import TokenCounter
+from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
+from studio.inspection.fit import Fit, check_fit
+from studio.inspection.tensor_info import DTYPE_BITS
+from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
+from studio.resolve.compose import Wanted, merge_wanted
+from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights
+from studio.resolve.memory import MemoryRules, StoredWeights, computed_dtypes
+from studio.resolve.precision import choose_precision
+
+Chosen = tuple[tuple[LoraChoice, LoraPreset], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request whose base is known.
+
+    Attributes:
+        chosen: the known LoRAs of the request with their presets, sorted by slug.
+        counters: text encoder → its token counter; empty where the base is not on disk.
+        device: ``cpu``, ``cuda`` or ``mps``; as the settings name it, ``auto`` among it, where
+            nobody could look.
+        numbers: component → how many numbers its weights are; empty where it is not on disk.
+        precision: what the base is computed in.
+        dtypes: those that the device computes.
+        base_sha256: one hash over the base's files; None where it is not on disk.
+        fits: slug → how its file fits the base, of the applied LoRAs whose files are there,
+            are LoRAs and say the base's architecture.
+    """
+
+    request: GenerationRequest
+    catalog: Catalog
+    inventory: Inventory
+    counters: Mapping[str, TokenCounter]
+    device: str
+    model: ModelPreset
+    traits: Traits
+    chosen: Chosen
+    base_sha256: str | None
+    numbers: Mapping[str, int]
+    precision: Precision
+    dtypes: tuple[Dtype, ...]
+    fits: Mapping[str, Fit] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        request: GenerationRequest,
+        model: ModelPreset,
+        catalog: Catalog,
+        inventory: Inventory,
+        counters: Mapping[str, TokenCounter],
+        memory: MemoryRules | None,
+        device: str,
+    ) -> "Draft":
+        known = ((choice, catalog.loras.get(choice.slug)) for choice in request.loras)
+        pairs = [(choice, preset) for choice, preset in known if preset is not None]
+        chosen = tuple(sorted(pairs, key=lambda pair: pair[0].slug))
+        base = inventory.bases.get(model.slug)
+        traits = TRAITS[model.base_architecture]
+        numbers = {} if base is None else _numbers(base)
+        weights = StoredWeights(
+            numbers=sum(numbers.values()),
+            dtype=None if base is None else base.stored.get(traits.denoiser),
+            half=Dtype.BFLOAT16 if traits.flow_matching else Dtype.FLOAT16,
+        )
+        return cls(
+            request=request,
+            catalog=catalog,
+            inventory=inventory,
+            counters=counters,
+            device=device if memory is None else memory.device,
+            model=model,
+            traits=traits,
+            chosen=chosen,
+            base_sha256=None if base is None else base_hash(base),
+            numbers=numbers,
+            dtypes=computed_dtypes(device) if memory is None else memory.dtypes,
+            precision=choose_precision(request.settings.precision, memory, model, weights),
+            fits=_fits(request.mode, chosen, model, inventory, base),
+        )
+
+    @property
+    def pipeline(self) -> PipelineTraits:
+        """What the base's diffusers class takes."""
+        return pipeline_traits(self.model.pipeline)
+
+    @property
+    def encoder(self) -> PromptEncoder:
+        """The user's choice, else the one without a limit where the base can have it."""
+        if self.request.prompt_encoder is not None:
+            return self.request.prompt_encoder
+        return PromptEncoder.COMPEL if self.traits.compel else PromptEncoder.NATIVE
+
+    @property
+    def compel(self) -> bool:
+        return self.encoder is PromptEncoder.COMPEL
+
+    @property
+    def ignores_guidance(self) -> bool:
+        """Whether the base on disk says that the guidance scale changes nothing."""
+        base = self.inventory.bases.get(self.model.slug)
+        return base is not None and base.ignores_guidance
+
+    @property
+    def applied(self) -> Chosen:
+        """The chosen LoRAs whose weights the mode switches on."""
+        return self.chosen if self.request.mode.applies_loras else ()
+
+    @property
+    def true_cfg_scale(self) -> FloatSetting | None:
+        """Off unless the user says otherwise; a preset's guidance is the other argument."""
+        if not self.pipeline.true_cfg:
+            return None
+        asked = self.request.settings.true_cfg_scale
+        if asked is not None:
+            return FloatSetting(value=asked + 0.0, origin=Origin.USER)
+        return FloatSetting(value=1.0, origin=Origin.PIPELINE)
+
+    @property
+    def sequence_length(self) -> IntSetting | None:
+        """The user's, else the preset's, else the pipeline's own default."""
+        if self.pipeline.sequence is None:
+            return None
+        asked, model = self.request.settings.max_sequence_length, self.model.settings
+        if asked is not None:
+            return IntSetting(value=asked, origin=Origin.USER)
+        said = model.max_sequence_length or model.token_window
+        if said is not None:
+            return IntSetting(value=said, origin=Origin.MODEL, slug=self.model.slug)
+        return IntSetting(value=self.pipeline.sequence.default, origin=Origin.PIPELINE)
+
+    @property
+    def may_take_negative(self) -> bool:
+        """Whether the base takes a negative prompt at all: its class must, its preset may not."""
+        refused = self.model.settings.supports_negative_prompt is False
+        return self.pipeline.negative_prompt and not refused
+
+    @property
+    def takes_negative(self) -> bool:
+        """Whether a negative prompt is read: where true CFG has to be on for it, it is."""
+        true_cfg = self.true_cfg_scale
+        return self.may_take_negative and (true_cfg is None or true_cfg.value > 1)
+
+    def wanted_triggers(self) -> tuple[Wanted, ...]:
+        """The trigger words that belong in the resolved prompt, added where they are absent."""
+        mode = self.request.mode
+        if not mode.takes_trigger_words:
+            return ()
+        return self.chosen_triggers(None if mode.takes_optional_words else TriggerRule.REQUIRED)
+
+    def marked_triggers(self) -> tuple[Wanted, ...]:
+        """The chosen LoRAs' words that are marked where they stand, and never added."""
+        if not self.request.mode.takes_trigger_words:
+            return ()
+        wanted = {item.phrase.lower() for item in self.wanted_triggers()}
+        return tuple(item for item in self.chosen_triggers() if item.phrase.lower() not in wanted)
+
+    def chosen_triggers(self, rule: TriggerRule | None = None) -> tuple[Wanted, ...]:
+        """Trigger words of the chosen LoRAs (of those with ``rule``), whatever the mode is."""
+        presets = [preset for _, preset in self.chosen if rule in (None, preset.trigger)]
+        return merge_wanted(
+            [(words, preset.slug) for preset in presets for words in preset.trigger_phrases]
+        )
+
+    def wanted_negatives(self) -> tuple[Wanted, ...]:
+        """The applied LoRAs' negative terms, where the base takes any."""
+        if not self.takes_negative:
+            return ()
+        terms = [
+            (" ".join(term.split()), preset.slug)
+            for _, preset in self.applied
+            for term in preset.negative_prompt.split(",")
+            if term.strip()
+        ]
+        return merge_wanted(terms)
+
+    @property
+    def dtype(self) -> Dtype:
+        return Dtype(self.precision.value)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Component → bytes of the base's weights in the dtype they run in."""
+        return {component: self.dtype.size * count for component, count in self.numbers.items()}
+
+    @property
+    def lora_bytes(self) -> int:
+        """The most that the applied LoRAs' weights take in the dtype the base runs in."""
+        files = [self.inventory.loras[preset.slug] for _, preset in self.applied]
+        return sum(self.dtype.size * most_numbers(weights) for weights in files)
+
+    def window(self, encoder: str) -> int:
+        """Tokens of a text that the native encoder reads; what stands around it is left out."""
+        traits = next(item for item in self.traits.text_encoders if item.component == encoder)
+        length = self.sequence_length
+        if length is None:
+            whole = self.model.settings.token_window or traits.window
+        else:
+            whole = traits.window or length.value
+        return max(0, (whole or 0) - self.counters[encoder].around)
+
+    def label_of(self, slug: str) -> str:
+        """The name people know a preset by."""
+        preset = self.catalog.loras.get(slug) or self.catalog.models.get(slug)
+        return slug if preset is None else preset.label
+
+
+def _fits(
+    mode: Mode,
+    chosen: Chosen,
+    model: ModelPreset,
+    inventory: Inventory,
+    base: BaseWeights | None,
+) -> dict[str, Fit]:
+    if base is None or not mode.applies_loras:
+        return {}
+    fits: dict[str, Fit] = {}
+    for _choice, preset in chosen:
+        weights = inventory.loras.get(preset.slug)
+        same = preset.base_architecture is model.base_architecture
+        if weights is not None and same and weights.inspection.kind == "lora":
+            fits[preset.slug] = check_fit(
+                weights.inspection, base.shapes, model.label, model.base_architecture
+            )
+    return fits
+
+
+def _numbers(base: BaseWeights) -> dict[str, int]:
+    return {
+        component: sum(prod(shape) for shape in shapes.values())
+        for component, shapes in base.shapes.items()
+    }
+
+
+def most_numbers(lora: LoraWeights) -> int:
+    """How many numbers a LoRA's file holds at most: all of it in its narrowest dtype."""
+    bits = min((DTYPE_BITS[dtype] for dtype in lora.inspection.dtypes), default=8)
+    return lora.file.size * 8 // bits
+
+
+def base_hash(base: BaseWeights) -> str:
+    """One hash for a base: over the canonical JSON of its files' identities, by name."""
+    files = sorted(base.files, key=lambda item: item.name)
+    return fingerprint([item.model_dump(mode="json") for item in files])
+
+
+def mode_names(modes: frozenset[Mode]) -> str:
+    """The modes in the order they are declared, for sentences."""
+    return ", ".join(mode.label for mode in Mode if mode in modes)

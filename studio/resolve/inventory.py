@@ -1,0 +1,105 @@
+"""An immutable snapshot of the weights that are really there."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studio.contract.identity import FileIdentity
+from studio.inspection import LoraInspection
+from studio.presets.model_card import Published
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Tensor name → shape, as a safetensors header has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseWeights:
+    """A base model on disk.
+
+    Attributes:
+        path: its folder (diffusers layout), or its one checkpoint file.
+        files: every file that is loaded, by name.
+        shapes: component (``unet``, ``text_encoder``) → its tensors, by their diffusers names.
+        classes: component → the class its own index names, such as its scheduler's.
+        stored: component → the dtype of most of its numbers, as safetensors headers name it.
+        layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
+        unused: component → variants of its weights that lie beside those that are loaded; an
+            empty text is the plain one.
+        ignores_guidance: its own configuration says that it was distilled to need no
+            guidance scale, so that the number changes nothing.
+        published: what its publisher says of it, where that lies beside it.
+    """
+
+    path: Path
+    files: tuple[FileIdentity, ...]
+    shapes: Mapping[str, Shapes] = field(repr=False)
+    classes: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, str] = field(default_factory=dict)
+    layout: Path | None = None
+    unused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignores_guidance: bool = False
+    published: Published | None = None
+
+    def place(self, name: str) -> Path:
+        """Where one of ``files``, or a component's folder of them, lies."""
+        return base_place(self.path, self.layout, name)
+
+
+def base_place(path: Path, layout: Path | None, name: str) -> Path:
+    """Where a base's file lies: below its folder; for a checkpoint, itself or its layout."""
+    if layout is None:
+        return path / name
+    return path if name == path.name else layout / name
+
+
+_VARIANT = re.compile(
+    r"(?:.*/)?(?:diffusion_pytorch_model|model)(?:-\d{5}-of-\d{5})?"
+    r"\.(\w+)(?:-\d{5}-of-\d{5})?\.safetensors"
+)
+
+
+def variant_of(names: Iterable[str]) -> str | None:
+    """The variant that a base's weight files are of, by diffusers' way of naming them."""
+    found = (match[1] for name in names if (match := _VARIANT.fullmatch(name)))
+    return next(found, None)
+
+
+@dataclass(frozen=True, slots=True)
+class LoraWeights:
+    """A LoRA file on disk, inspected from its header.
+
+    ``published`` is what its publisher says of it, where that lies beside the file.
+    """
+
+    path: Path
+    file: FileIdentity
+    inspection: LoraInspection
+    published: Published | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Weights that are there but cannot be read, and why."""
+
+    path: Path
+    reason: str
+    way_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is there of the presets a request names.
+
+    A slug that stands in none of the mappings has no weights on disk.
+    ``expected_at`` says where each preset's weights belong, for the way out.
+    ``pins`` holds the SHA-256 each slug had when it was first used.
+    ``references`` holds the SHA-256 of the reference images that are kept.
+    """
+
+    bases: Mapping[str, BaseWeights]
+    loras: Mapping[str, LoraWeights]
+    unusable: Mapping[str, Unusable] = field(default_factory=dict)
+    expected_at: Mapping[str, Path] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+    references: frozenset[str] = frozenset()

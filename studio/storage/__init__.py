@@ -1,0 +1,1 @@
+"""Writing files so that they are whole or not there."""

@@ -1,0 +1,225 @@
+"""What happens on the left of the Compare tab: the plan, and the run."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from studio.comparison.axes import ComparisonPlan, Kind
+from studio.comparison.differences import summary, uninvited
+from studio.comparison.events import (
+    CellDone,
+    CellFailed,
+    CellWorking,
+    Compared,
+    ComparisonEvent,
+    NothingCompared,
+)
+from studio.comparison.record import KIND_LABELS, CellRecord, blank_cells, done, failed
+from studio.contract.request import GenerationRequest
+from studio.contract.violations import Violation
+from studio.errors import StudioError
+from studio.ui.compare import form as compare_panel
+from studio.ui.compare.form import ComparePanel
+from studio.ui.compare.layout import CompareStage
+from studio.ui.compare.viewer import CompareLook
+from studio.ui.html import comparison as compare_html
+from studio.ui.html import format
+from studio.ui.html.tags import EMPTY, Html, div, join, tag
+from studio.ui.sessions import Sessions
+from studio.ui.studio import form
+from studio.ui.studio.live import Updates
+from studio.ui.studio.lora_picker import CAP
+from studio.ui.studio.start import offers
+from studio.workspace.comparing import Comparing, Forecast
+from studio.workspace.workspace import Workspace
+
+Outcome = ComparisonPlan | tuple[Violation, ...]
+_BUSY = "This page is making something already. Wait for it, or cancel it."
+_COMPARING = "This comparison is still being made. Wait for it or cancel it, then open the other."
+
+
+class CompareEvents:
+    """Handlers; each takes the values of Studio's form and of the panel."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        sessions: Sessions,
+        panel: ComparePanel,
+        parts: CompareStage,
+        may_delete: bool,
+    ) -> None:
+        self._workspace = workspace
+        self._sessions = sessions
+        self._comparing = Comparing(workspace)
+        self.panel = panel
+        self.parts = parts
+        self.look = CompareLook(workspace, parts, may_delete)
+
+    def refresh(self, request_values: form.Values, values: form.Values, page: str) -> Updates:
+        """After any edit: the cells and their cost, or everything in the way."""
+        panel, kind = self.panel, Kind(values["kind"])
+        updates: Updates = {
+            panel.hint: compare_panel.KIND_HELP[kind],
+            panel.sweep: gr.Column(visible=kind in (Kind.STRENGTHS, Kind.SEEDS_STRENGTHS)),
+            panel.duel: gr.Column(visible=kind is Kind.LORA_AGAINST_LORA),
+            panel.grid: gr.Column(visible=kind is Kind.GRID),
+        }
+        if request_values["base"] is None:
+            return updates | {panel.bar: compare_html.trouble("There is no base model.")}
+        request = form.read(request_values, self._workspace.catalog)
+        updates |= {
+            panel.request: self._asked(request),
+            panel.other: self._others(request, values["other"]),
+        }
+        try:
+            outcome = self._plan(request, values)
+            bar = self._bar(outcome)
+        except StudioError as error:
+            outcome, bar = (), compare_html.trouble(str(error))
+        ready = isinstance(outcome, ComparisonPlan) and not self._sessions.is_running(page)
+        return updates | {panel.bar: bar, panel.compare: gr.Button(interactive=ready)}
+
+    def _plan(self, request: GenerationRequest, values: form.Values) -> Outcome:
+        return self._comparing.plan(compare_panel.read(values, request))
+
+    def _asked(self, request: GenerationRequest) -> Html:
+        """The request that every cell starts from, in two lines."""
+        catalog = self._workspace.catalog
+        names = [catalog.models[request.base].label, request.mode.label]
+        for choice in request.loras:
+            preset = catalog.loras.get(choice.slug)
+            names.append(preset.label if preset else choice.slug)
+        return div(
+            "ls-asked-card",
+            tag("p", request.prompt, class_="ls-strong"),
+            tag("p", " · ".join([*names, f"seed {request.seed}"]), class_="ls-origin"),
+        )
+
+    def _others(self, request: GenerationRequest, chosen: str | None) -> Any:
+        catalog = self._workspace.catalog
+        first = request.loras[0].slug if request.loras else ""
+        fitting = catalog.loras_for(catalog.models[request.base].base_architecture)
+        others = tuple(lora for lora in fitting if lora.slug != first)[:CAP]
+        slugs = [lora.slug for lora in others]
+        value = chosen if chosen in slugs else (slugs[0] if slugs else None)
+        return gr.Dropdown(choices=list(offers(others)), value=value)
+
+    def _bar(self, outcome: Outcome) -> Html:
+        if not isinstance(outcome, ComparisonPlan):
+            problems = (tag("li", item.describe(), data_code=item.code) for item in outcome)
+            return tag("ul", *problems, class_="ls-compare-problems", role="alert")
+        line = forecast_line(self._comparing.forecast(outcome))
+        foreign = [side.difference for side in uninvited(outcome)]
+        return join((tag("p", f"{summary(outcome)} {line}"), compare_html.not_asked_for(foreign)))
+
+    def open(self, name: str, page: str) -> Updates:
+        """Show a stored comparison, unless one is being made: the page holds one at a time."""
+        if self._sessions.is_comparing(page):
+            return {self.parts.notice: compare_html.trouble(_COMPARING)}
+        return self.look.open(name)
+
+    # The run
+
+    def run(
+        self, request_values: form.Values, values: form.Values, page: str
+    ) -> Iterator[Updates]:
+        """Make the cells, showing each as it comes, and then the verdict."""
+        request = form.read(request_values, self._workspace.catalog)
+        outcome = self._plan(request, values)
+        if not isinstance(outcome, ComparisonPlan):
+            yield self.refresh(request_values, values, page)
+            return
+        started = self._sessions.start(page, comparing=True)
+        if started is None:
+            yield {self.panel.bar: compare_html.trouble(_BUSY)}
+            return
+        session, cancel = started
+        try:
+            events = self._comparing.run(outcome, session, cancel, bool(values["fresh"]))
+            yield from self._watch(outcome, events)
+        except StudioError as error:
+            yield {self.parts.seal: compare_html.trouble(str(error)), self.parts.progress: EMPTY}
+        finally:
+            self._sessions.finish(page, cancel)
+
+    def _watch(self, plan: ComparisonPlan, events: Iterator[ComparisonEvent]) -> Iterator[Updates]:
+        parts, panel, outputs = self.parts, self.panel, self._workspace.gallery.outputs
+        shown = compare_html.Grid(plan.rows, plan.columns, blank_cells(plan), outputs)
+        foreign = [side.difference for side in uninvited(plan)]
+        title = KIND_LABELS[plan.wanted.kind]
+        yield {
+            parts.notice: EMPTY,
+            parts.seal: compare_html.running(summary(plan), foreign, title),
+            parts.grid: compare_html.grid(shown),
+            parts.look: gr.Column(visible=False),
+            parts.kept: gr.Column(visible=False),
+            parts.stored: "",
+            panel.compare: gr.Button(interactive=False),
+            panel.cancel: gr.Button(interactive=True),
+        }
+        for event in events:
+            match event:
+                case CellWorking(cell=cell):
+                    label = shown.cells[cell].label
+                    bar = compare_html.progress(label, event.done, event.total, event.event)
+                    changes: Updates = {parts.progress: bar}
+                    if shown.working != cell:
+                        shown = replace(shown, working=cell)
+                        changes[parts.grid] = compare_html.grid(shown)
+                    yield changes
+                case CellDone() | CellFailed():
+                    shown = self._with(shown, event)
+                    yield {parts.grid: compare_html.grid(shown)}
+                case Compared(path=path):
+                    yield self.look.open(path.relative_to(outputs).as_posix())
+                case NothingCompared():
+                    line = (
+                        "Cancelled before the first picture."
+                        if event.cancelled
+                        else ("No cell could be made; each says why.")
+                    )
+                    yield {parts.seal: compare_html.trouble(line), parts.progress: EMPTY}
+
+    def _with(self, shown: compare_html.Grid, event: CellDone | CellFailed) -> compare_html.Grid:
+        cell = shown.cells[event.cell]
+        changed: CellRecord
+        if isinstance(event, CellDone):
+            name = event.path.relative_to(shown.outputs).as_posix()
+            changed = done(cell, event.record, name, event.reused)
+        else:
+            changed = failed(cell, event.error)
+        cells = list(shown.cells)
+        cells[event.cell] = changed
+        return replace(shown, cells=cells)
+
+    def after_run(self, request_values: form.Values, values: form.Values, page: str) -> Updates:
+        return self.refresh(request_values, values, page) | {
+            self.parts.notice: EMPTY,
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def cancel(self, page: str) -> Updates:
+        self._sessions.cancel(page)
+        return {self.panel.cancel: gr.Button(interactive=False)}
+
+
+def forecast_line(forecast: Forecast) -> str:
+    """How many cells, and about how long."""
+    said = format.plural(forecast.cells, "cell")
+    if forecast.found:
+        said += f", {forecast.found} of them in the gallery already"
+    if forecast.seconds is None:
+        return f"{said}. No picture of this base yet to judge the time by."
+    return f"{said}. About {duration(forecast.seconds)}."
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as precise as an estimate is."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

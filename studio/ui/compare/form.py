@@ -1,0 +1,174 @@
+"""The left side of the Compare tab: the question, and what varies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.comparison.axes import STRENGTHS, Axis, AxisName, ComparisonRequest, Kind, compose
+from studio.comparison.axis_text import parse_values
+from studio.comparison.record import KIND_LABELS
+from studio.contract.request import GenerationRequest
+
+NO_AXIS = ""
+_GRID_AXES = tuple(name for name in AxisName if name not in (AxisName.WEIGHTS, AxisName.TRIGGER))
+KIND_HELP = {
+    Kind.BASE_AGAINST_LORA: "Two cells: the base alone, and the request. Was the LoRA used?",
+    Kind.FOUR_ARMS: "The LoRA across, its trigger words downwards. Which of them did it?",
+    Kind.STRENGTHS: "The same picture at several strengths of the first LoRA.",
+    Kind.SEEDS_STRENGTHS: "Strengths across, seeds downwards. Does the effect hold?",
+    Kind.LORA_AGAINST_LORA: "The first LoRA, and another one in its place.",
+    Kind.GRID: "Any two things that vary.",
+}
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePanel:
+    """The components; those above ``hint`` say the comparison, the rest is shown."""
+
+    kind: gr.Radio
+    seeds: gr.Number
+    strengths: gr.Textbox
+    other: gr.Dropdown
+    columns: gr.Dropdown
+    column_values: gr.Textbox
+    rows: gr.Dropdown
+    row_values: gr.Textbox
+    hold: gr.Checkbox
+    together: gr.Checkbox
+    fresh: gr.Checkbox
+    request: gr.HTML
+    edit: gr.Button
+    hint: gr.HTML
+    sweep: gr.Column
+    duel: gr.Column
+    grid: gr.Column
+    bar: gr.HTML
+    compare: gr.Button
+    cancel: gr.Button
+
+    def fields(self) -> dict[str, Any]:
+        names = self.__slots__[: self.__slots__.index("request")]
+        return {name: getattr(self, name) for name in names}
+
+    def inputs(self) -> list[Any]:
+        return list(self.fields().values())
+
+    def values(self, sent: Sequence[Any]) -> dict[str, Any]:
+        return dict(zip(self.fields(), sent, strict=True))
+
+    def shown(self) -> list[Any]:
+        """What refreshing may change."""
+        names = ("seeds", "other", "request", "hint", "sweep", "duel", "grid", "bar", "compare")
+        return [self.kind, *(getattr(self, name) for name in names), self.cancel]
+
+
+def read(values: Values, request: GenerationRequest) -> ComparisonRequest:
+    """What the panel says about ``request``; its count of seeds takes the place of pictures."""
+    seeds = 1 if values["seeds"] is None else int(values["seeds"])
+    kind = Kind(values["kind"])
+    return compose(
+        kind,
+        request.model_copy(update={"count": seeds}),
+        values=parse_values(AxisName.STRENGTH, _text(values, "strengths")),
+        other=values["other"] or "",
+        rows=_axis(values["rows"], _text(values, "row_values")),
+        columns=_axis(values["columns"], _text(values, "column_values")),
+        hold=bool(values["hold"]),
+        exact=not values["together"],
+    )
+
+
+def _text(values: Values, name: str) -> str:
+    return values[name] or ""
+
+
+def _axis(name: str, text: str) -> Axis | None:
+    if not name:
+        return None
+    axis = AxisName(name)
+    return Axis(name=axis, values=parse_values(axis, text))
+
+
+def build() -> ComparePanel:
+    """Lay the panel out inside the current column."""
+    request = gr.HTML("", apply_default_css=False, elem_classes="ls-asked")
+    edit = gr.Button("Change the request in Studio", size="sm", elem_classes="ls-quiet ls-back")
+    with gr.Column(elem_classes="ls-field", min_width=80):
+        kind = gr.Radio(
+            [(KIND_LABELS[kind], kind.value) for kind in Kind],
+            value=Kind.BASE_AGAINST_LORA.value,
+            label="Comparison",
+            elem_id="kind",
+            elem_classes="ls-segments",
+        )
+        hint = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
+    with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as sweep:
+        strengths = gr.Textbox(", ".join(map(str, STRENGTHS)), label="Strengths to try")
+    with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as duel:
+        other = gr.Dropdown([], label="The other LoRA", interactive=True)
+    with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as grid:
+        columns, column_values = _axis_row("Across", AxisName.GUIDANCE, "1.0, 3.0, 5.0")
+        rows, row_values = _axis_row("Downwards", None, "")
+    seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=16, elem_id="seeds")
+    with gr.Column(elem_classes="ls-options", min_width=80):
+        hold = gr.Checkbox(True, label="The same settings in every cell, those of the request")
+        together = gr.Checkbox(
+            False, label="Cells that differ only in their LoRA share calls: equal up to rounding"
+        )
+        fresh = gr.Checkbox(False, label="Make every cell anew, also those in the gallery")
+    with gr.Column(elem_classes="ls-actions", min_width=80):
+        with gr.Row(elem_classes="ls-tight"):
+            compare = gr.Button(
+                "Compare", variant="primary", interactive=False, scale=4, elem_id="compare"
+            )
+            cancel = gr.Button(
+                "Cancel", interactive=False, scale=1, min_width=96, elem_id="cancel-compare"
+            )
+        bar = gr.HTML("", apply_default_css=False, elem_classes="ls-bar", elem_id="forecast")
+    return ComparePanel(
+        kind=kind,
+        seeds=seeds,
+        strengths=strengths,
+        other=other,
+        columns=columns,
+        column_values=column_values,
+        rows=rows,
+        row_values=row_values,
+        hold=hold,
+        together=together,
+        fresh=fresh,
+        request=request,
+        edit=edit,
+        hint=hint,
+        sweep=sweep,
+        duel=duel,
+        grid=grid,
+        bar=bar,
+        compare=compare,
+        cancel=cancel,
+    )
+
+
+def _axis_row(label: str, name: AxisName | None, values: str) -> tuple[gr.Dropdown, gr.Textbox]:
+    names = [(each.label, each.value) for each in _GRID_AXES]
+    with gr.Row(elem_classes="ls-tight"):
+        axis = gr.Dropdown(
+            [("nothing", NO_AXIS), *names] if name is None else names,
+            value=name.value if name else NO_AXIS,
+            label=label,
+            interactive=True,
+            scale=2,
+            min_width=110,
+        )
+        text = gr.Textbox(
+            values,
+            label=f"Values {label.lower()}",
+            placeholder="separated by commas (prompts by |)",
+            scale=4,
+            min_width=140,
+        )
+    return axis, text

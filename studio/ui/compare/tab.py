@@ -1,0 +1,188 @@
+"""The Compare tab: what varies on the left; verdict, cells and a closer look on the right."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.comparison.axes import Kind
+from studio.ui.compare import blind_vote, layout
+from studio.ui.compare import form as compare_panel
+from studio.ui.compare.blind_vote import BlindParts, CompareBlind
+from studio.ui.compare.events import CompareEvents
+from studio.ui.js.pick import picked
+from studio.ui.sessions import Sessions
+from studio.ui.studio.live import Updates
+from studio.ui.studio.tab import StudioTab, page_of
+from studio.workspace.workspace import Workspace
+
+PRIVATE: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "queue": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompareTab:
+    """What other tabs need of this one."""
+
+    events: CompareEvents
+    blind: CompareBlind
+    studio: StudioTab
+    outputs: list[Any]
+
+    def open(self, name: str, page: str) -> Updates:
+        """Show a stored comparison."""
+        return self.with_vote(self.events.open(name, page))
+
+    def with_vote(self, updates: Updates) -> Updates:
+        """Whatever changes which comparison is shown, its blind vote comes with it."""
+        shown = updates.get(self.events.parts.stored)
+        return updates if shown is None else updates | self.blind.offered(shown)
+
+    def against_base(self, filled: Any) -> None:
+        """Once ``filled`` has put a picture's settings into Studio's form, ask of them what the
+        LoRA did."""
+        panel = self.events.panel
+
+        def ask(request: gr.Request, *sent: Any) -> Updates:
+            values, asked = _split(self, self.studio, sent)
+            asked = {**asked, "kind": Kind.BASE_AGAINST_LORA.value}
+            updates = self.events.refresh(values, asked, page_of(request))
+            return updates | {panel.kind: asked["kind"]}
+
+        inputs = [*self.studio.inputs, *panel.inputs()]
+        filled.then(ask, inputs=inputs, outputs=panel.shown(), **PRIVATE)
+
+
+def build(
+    workspace: Workspace,
+    sessions: Sessions,
+    studio: StudioTab,
+    tab: gr.Tab,
+    tabs: gr.Tabs,
+    may_delete: bool,
+) -> CompareTab:
+    """Lay the tab out and wire it; call inside ``tab``."""
+    with gr.Row(elem_classes="ls-studio ls-compare"):
+        with gr.Column(scale=4, min_width=300, elem_classes="ls-request") as left:
+            panel = compare_panel.build()
+        with gr.Column(scale=9, min_width=320, elem_classes="ls-compared"):
+            with gr.Column(elem_classes="ls-compared") as whole:
+                parts = layout.build(may_delete)
+            blind_parts = blind_vote.build()
+    events = CompareEvents(workspace, sessions, panel, parts, may_delete)
+    blind = CompareBlind(workspace, blind_parts, (left, whole, blind_parts.offer))
+    outputs = [*panel.shown(), *parts.all(), *blind_parts.all(), left, whole]
+    made = CompareTab(events, blind, studio, outputs)
+    _wire_panel(made, studio, tab, tabs)
+    _wire_run(made, studio)
+    _wire_look(made)
+    _wire_blind(made, blind_parts)
+    return made
+
+
+def _split(made: CompareTab, studio: StudioTab, sent: tuple[Any, ...]) -> tuple[Any, Any]:
+    """The values of Studio's form, and of the panel."""
+    form = studio.events.panel.form
+    count = len(studio.inputs)
+    return form.values(sent[:count]), made.events.panel.values(sent[count:])
+
+
+def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs) -> None:
+    panel, events = made.events.panel, made.events
+    inputs = [*studio.inputs, *panel.inputs()]
+
+    def refresh(request: gr.Request, *sent: Any) -> Updates:
+        return events.refresh(*_split(made, studio, sent), page_of(request))
+
+    quick = {**PRIVATE, "inputs": inputs, "outputs": panel.shown(), "trigger_mode": "always_last"}
+    edited = [
+        panel.kind,
+        panel.other,
+        panel.columns,
+        panel.rows,
+        panel.hold,
+        panel.fresh,
+        panel.together,
+    ]
+    written = [panel.strengths, panel.column_values, panel.row_values, panel.seeds]
+    gr.on([*(part.input for part in edited), *(part.change for part in written)], refresh, **quick)
+    tab.select(refresh, **quick)
+    panel.edit.click(lambda: gr.Tabs(selected="studio"), outputs=tabs, **PRIVATE)
+
+
+def _wire_run(made: CompareTab, studio: StudioTab) -> None:
+    panel, events = made.events.panel, made.events
+    inputs = [*studio.inputs, *panel.inputs()]
+
+    def run(request: gr.Request, *sent: Any) -> Iterator[Updates]:
+        for updates in events.run(*_split(made, studio, sent), page_of(request)):
+            yield made.with_vote(updates)
+
+    def after(request: gr.Request, *sent: Any) -> Updates:
+        return events.after_run(*_split(made, studio, sent), page_of(request))
+
+    def cancel(request: gr.Request) -> Updates:
+        return events.cancel(page_of(request))
+
+    ran = panel.compare.click(
+        run,
+        inputs=inputs,
+        outputs=made.outputs,
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_limit=None,
+        api_visibility="private",
+    )
+    ran.then(after, inputs=inputs, outputs=[*panel.shown(), events.parts.notice], **PRIVATE)
+    panel.cancel.click(cancel, outputs=[panel.cancel], **PRIVATE)
+
+
+def _wire_look(made: CompareTab) -> None:
+    parts, look = made.events.parts, made.events.look
+    shown = {**PRIVATE, "outputs": parts.all()}
+    pair = [parts.stored, parts.left, parts.right]
+
+    def pick(event: gr.EventData, stored: str, left: int | None) -> Updates:
+        return look.pick(stored, picked(event), left)
+
+    def delete(stored: str) -> Updates:
+        return made.with_vote(look.delete(stored))
+
+    parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown)
+    gr.on([parts.left.input, parts.right.input], look.pair, inputs=pair, **shown)
+    parts.view.input(look.view, inputs=parts.view, **shown)
+    look.review.wire(PRIVATE)
+    parts.verify.click(look.verify, inputs=parts.stored, **shown)
+    parts.delete.click(lambda: gr.Row(visible=True), outputs=parts.confirm, **PRIVATE)
+    parts.keep.click(lambda: gr.Row(visible=False), outputs=parts.confirm, **PRIVATE)
+    parts.really.click(delete, inputs=parts.stored, **PRIVATE, outputs=made.outputs)
+
+
+def _wire_blind(made: CompareTab, blind: BlindParts) -> None:
+    votes, stored = made.blind, made.events.parts.stored
+    shown = {**PRIVATE, "outputs": made.outputs}
+    arms = [stored, blind.first_arm, blind.second_arm]
+    gr.on(
+        [blind.first_arm.input, blind.second_arm.input],
+        votes.chosen,
+        inputs=arms,
+        outputs=blind.result,
+        **PRIVATE,
+    )
+    blind.start.click(votes.start, inputs=arms, **shown)
+    for button, side in ((blind.first, "first"), (blind.equal, "equal"), (blind.second, "second")):
+        button.click(_on(votes, side), inputs=blind.test, **shown)
+    blind.stop.click(votes.end, inputs=blind.test, **shown)
+
+
+def _on(votes: CompareBlind, side: Any) -> Any:
+    """The handler of one button; a closure, because gradio reads the signature."""
+
+    def chosen(test: Any) -> Updates:
+        return votes.vote(test, side)
+
+    return chosen

@@ -1,0 +1,220 @@
+"""What happens in the Gallery tab."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from studio.architecture import Mode
+from studio.errors import GalleryError
+from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
+from studio.gallery.comparisons.files import JSON_SUFFIX
+from studio.ui.gallery.review import ReviewEvents
+from studio.ui.html import gallery as grid
+from studio.ui.html.tags import EMPTY, Html
+from studio.ui.studio import form
+from studio.ui.studio.live import Updates, unchanged
+from studio.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from studio.ui.gallery.tab import GalleryParts
+
+PAGE = 48
+"""Pictures on one page of the grid."""
+FACETS = 100
+"""Most entries of a filter list; words find the rest."""
+NO_DELETING = "Pictures cannot be deleted here, because others can open this page too."
+
+
+def is_comparison(name: str) -> bool:
+    """Whether an item of the grid is a comparison, by its name."""
+    return name.endswith(JSON_SUFFIX)
+
+
+class GalleryEvents:
+    """Handlers over the workspace's gallery; each returns what changes."""
+
+    def __init__(self, workspace: Workspace, parts: "GalleryParts", may_delete: bool) -> None:
+        self._workspace = workspace
+        self._gallery = workspace.gallery
+        self._parts = parts
+        self._may_delete = may_delete
+        self.review = ReviewEvents(workspace, parts.review)
+
+    # The grid
+
+    def enter(self, base: str, lora: str, mode: str, words: str, opened: str) -> Updates:
+        """The tab is shown: the filters' choices and, unless a picture is open, the newest."""
+        try:
+            facets = self._gallery.facets()
+        except GalleryError as error:
+            return self._trouble(error)
+        updates: Updates = {
+            self._parts.base: _choices(facets.bases),
+            self._parts.lora: _choices(facets.loras),
+            self._parts.mode: _choices(facets.modes),
+        }
+        return updates if opened else updates | self.first(base, lora, mode, words)
+
+    def first(self, base: str, lora: str, mode: str, words: str) -> Updates:
+        return self._page(_filter(base, lora, mode, words), ())
+
+    def older(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
+        wanted = _filter(base, lora, mode, words)
+        try:
+            shown = self._items(wanted, PAGE, pages)
+        except GalleryError as error:
+            return self._trouble(error)
+        return self._page(wanted, (*pages, shown[-1])) if shown else unchanged()
+
+    def newer(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
+        return self._page(_filter(base, lora, mode, words), tuple(pages)[:-1])
+
+    def _page(self, wanted: Filter, pages: tuple[Item, ...]) -> Updates:
+        """The page after the last picture of ``pages``; one more is asked to know of others."""
+        parts = self._parts
+        try:
+            found = self._items(wanted, PAGE + 1, pages)
+            total = self._gallery.comparisons.count(wanted)
+            thumbs = [self._thumb(each) for each in found[:PAGE]]
+        except GalleryError as error:
+            return self._trouble(error)
+        empty = grid.nothing(filtered=wanted != _filter("", "", "", ""))
+        return {
+            parts.grid: grid.grid(thumbs) if thumbs else empty,
+            parts.count: grid.counted(len(thumbs), total),
+            parts.newer: gr.Button(visible=bool(pages)),
+            parts.older: gr.Button(visible=len(found) > PAGE),
+            parts.pages: pages,
+        }
+
+    def _items(self, wanted: Filter, limit: int, pages: Sequence[Item]) -> list[Item]:
+        """Pictures and comparisons; what was made for a comparison is shown in it."""
+        return self._gallery.comparisons.items(wanted, limit, pages[-1] if pages else None)
+
+    def _trouble(self, error: GalleryError) -> Updates:
+        """In the grid's place: why it cannot be shown."""
+        return {self._parts.grid: grid.said(str(error), bad=True)}
+
+    def _thumb(self, item: Item) -> Html:
+        """An item of the grid; one that cannot be shown says so, and the others stay."""
+        try:
+            if isinstance(item, StoredComparison):
+                return grid.comparison(item, self._gallery.thumbnail(item))
+            return self._picture_thumb(item)
+        except GalleryError as error:
+            return grid.broken(item.name, str(error))
+
+    def _picture_thumb(self, picture: Picture) -> Html:
+        labels = [
+            preset.label if (preset := self._workspace.catalog.loras.get(slug)) else slug
+            for slug in picture.loras
+        ]
+        return grid.thumbnail(
+            picture.name,
+            self._gallery.thumbnail(picture),
+            picture.prompt,
+            picture.mode.label,
+            picture.base_label,
+            labels,
+            picture.seed,
+        )
+
+    # One picture
+
+    def open(self, name: str) -> Updates:
+        """A picture, large, with its contract and the decisions on it; its record is read from
+        the file itself."""
+        parts = self._parts
+        try:
+            record = self._gallery.read(name)
+        except GalleryError as error:
+            return self._trouble(error)
+        path = self._gallery.outputs / name
+        return {
+            parts.list_view: gr.Column(visible=False),
+            parts.picture_view: gr.Column(visible=True),
+            parts.picture: grid.opened(path, record),
+            parts.contract: grid.contract(record),
+            parts.said: EMPTY,
+            parts.actions: gr.Row(visible=True),
+            parts.confirm: gr.Row(visible=False),
+            parts.opened: name,
+            **self.review.show(name),
+        }
+
+    def back(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
+        parts = self._parts
+        closed: Updates = {
+            parts.list_view: gr.Column(visible=True),
+            parts.picture_view: gr.Column(visible=False),
+            parts.opened: "",
+            **self.review.show(""),
+        }
+        return closed | self._page(_filter(base, lora, mode, words), tuple(pages))
+
+    def verify(self, name: str) -> Updates:
+        """Read the file again and compare it with its record, hash by hash."""
+        parts = self._parts
+        try:
+            record = self._gallery.read(name)
+        except GalleryError as error:
+            return {parts.said: grid.said(str(error), bad=True)}
+        result = self._workspace.verify(self._gallery.outputs / name)
+        if result.ok:
+            line = "Verified: the file, its pixels and its record are as they were made."
+            return {parts.said: grid.said(line), parts.contract: grid.contract(record)}
+        damage = [finding.text for finding in result.findings]
+        return {
+            parts.said: grid.said(f"Not verified. {damage[0]}", bad=True),
+            parts.contract: grid.contract(record, damage),
+        }
+
+    def ask(self) -> Updates:
+        parts = self._parts
+        return {parts.actions: gr.Row(visible=False), parts.confirm: gr.Row(visible=True)}
+
+    def keep(self) -> Updates:
+        parts = self._parts
+        return {parts.actions: gr.Row(visible=True), parts.confirm: gr.Row(visible=False)}
+
+    def delete(
+        self,
+        name: str,
+        base: str,
+        lora: str,
+        mode: str,
+        words: str,
+        pages: Sequence[Item],
+    ) -> Updates:
+        # A hidden button stops nobody: its event can be sent without it.
+        if not self._may_delete:
+            return self.keep() | {self._parts.said: grid.said(NO_DELETING, bad=True)}
+        try:
+            self._gallery.delete(name)
+        except GalleryError as error:
+            return self.keep() | {self._parts.said: grid.said(str(error), bad=True)}
+        return self.keep() | self.back(base, lora, mode, words, pages)
+
+    def settings_of(self, name: str) -> tuple[dict[str, Any] | None, str]:
+        """The form's values for a picture, or why there are none."""
+        try:
+            record = self._gallery.read(name)
+        except GalleryError as error:
+            return None, str(error)
+        catalog = self._workspace.catalog
+        if record.plan.base.slug not in catalog.models:
+            missing = f"The base {record.plan.base.label!r} is not in the presets any more."
+            return None, f"{missing} Add its preset, and start again."
+        return form.write(record.plan, record.receipt.image.seed, catalog), ""
+
+
+def _filter(base: str, lora: str, mode: str, words: str) -> Filter:
+    return Filter(
+        base=base or None, lora=lora or None, mode=Mode(mode) if mode else None, words=words or ""
+    )
+
+
+def _choices(facets: Sequence[Facet]) -> gr.Dropdown:
+    shown = [(f"{facet.label} ({facet.count})", facet.value) for facet in facets[:FACETS]]
+    return gr.Dropdown(choices=[("All", ""), *shown])

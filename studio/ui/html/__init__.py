@@ -1,0 +1,1 @@
+"""Values as HTML; every text of a user is escaped."""

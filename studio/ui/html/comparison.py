@@ -1,0 +1,213 @@
+"""A comparison as markup: its seal, the grid of cells, what each shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.comparison.axes import Role
+from studio.comparison.differences import Difference
+from studio.comparison.record import CellRecord, CellState, ComparisonRecord
+from studio.comparison.validity import Validity, Verdict, seal_words
+from studio.contract.events import Loading, Progress, Queued
+from studio.ui.html import format, icons
+from studio.ui.html.picture import file_url
+from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
+
+_SEALS = {
+    Verdict.VALID: ("ls-proven", icons.PROVEN),
+    Verdict.INVALID: ("ls-bad", icons.CROSS),
+    Verdict.INCOMPLETE: ("ls-stopped", icons.STOPPED),
+}
+_ROLES = {
+    Role.SCALE_ZERO: "Control: the LoRA at strength 0",
+    Role.BASE_AGAIN: "Control: the base once more",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What the grid shows, while it is being made and when it is done."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    cells: Sequence[CellRecord]
+    outputs: Path
+    working: int | None = None
+
+
+def empty() -> Html:
+    line = "Say on the left what shall vary; the cells appear here as they are made."
+    return div("ls-nothing ls-compare-empty", icons.FRAME, tag("p", line))
+
+
+def trouble(text: str) -> Html:
+    return tag("p", icons.ALERT, span("", text), class_="ls-said ls-problem", role="alert")
+
+
+def seal(validity: Validity, summary: str, uninvited: Sequence[Difference], title: str) -> Html:
+    """The verdict with its reasons, and what differs in one line."""
+    style, icon = _SEALS[validity.verdict]
+    name = seal_words(validity.verdict, uninvited)
+    reasons = [tag("li", reason.text) for reason in validity.reasons]
+    return tag(
+        "section",
+        tag("header", span("ls-state", icon, span("", name)), span("ls-key", title)),
+        tag("ul", *reasons, class_="ls-reasons") if reasons else EMPTY,
+        div("ls-line", tag("p", summary, class_="ls-differs"), not_asked_for(uninvited)),
+        class_=f"ls-sheet ls-seal {style}",
+        data_verdict=validity.verdict.value,
+        role="status",
+    )
+
+
+def running(summary: str, uninvited: Sequence[Difference], title: str) -> Html:
+    return tag(
+        "section",
+        tag(
+            "header",
+            span("ls-state", icons.RUNNING, span("", "Comparing")),
+            span("ls-key", title),
+        ),
+        div("ls-line", tag("p", summary, class_="ls-differs"), not_asked_for(uninvited)),
+        class_="ls-sheet ls-seal ls-running",
+    )
+
+
+def seal_of(record: ComparisonRecord) -> Html:
+    return seal(record.validity, record.summary, record.uninvited, record.title)
+
+
+def overtaken(stored: Validity, today: Validity | None) -> Html:
+    """That a stored verdict is not the one its cells would get now; nothing where it is."""
+    if today is None or today.verdict is stored.verdict:
+        return EMPTY
+    said = " ".join(reason.text for reason in today.reasons[:2])
+    verdict = seal_words(today.verdict, ()).lower()
+    line = f"Judged anew by the rules of today, its cells give another verdict: {verdict}."
+    return trouble(f"{line} {said} Run it again.")
+
+
+def not_asked_for(uninvited: Sequence[Difference]) -> Html:
+    """What differs although nobody asked: the comparison answers another question then."""
+    return join(
+        tag(
+            "p",
+            icons.ALERT,
+            span("", item.not_asked_for),
+            class_="ls-uninvited",
+        )
+        for item in uninvited
+    )
+
+
+def grid(shown: Grid) -> Html:
+    """A table for each seed, and the controls beneath."""
+    repeats = 1 + max((cell.place.repeat for cell in shown.cells), default=0)
+    tables = [_table(shown, repeat, repeats > 1) for repeat in range(repeats)]
+    controls = [
+        _cell(shown, index)
+        for index, cell in enumerate(shown.cells)
+        if cell.place.role is not Role.ARM
+    ]
+    below = div("ls-controls", *controls) if controls else EMPTY
+    return div("ls-arms", *tables, below)
+
+
+def _table(shown: Grid, repeat: int, named: bool) -> Html:
+    at = {
+        (cell.place.row, cell.place.column): index
+        for index, cell in enumerate(shown.cells)
+        if cell.place.repeat == repeat and cell.place.role is Role.ARM
+    }
+    sided = len(shown.rows) > 1
+    head = tag(
+        "tr",
+        tag("td") if sided else EMPTY,
+        *(tag("th", label, scope="col") for label in shown.columns),
+    )
+    rows = [
+        tag(
+            "tr",
+            tag("th", label, scope="row") if sided else EMPTY,
+            *(
+                tag("td", _cell(shown, at[row, column]) if (row, column) in at else EMPTY)
+                for column in range(len(shown.columns))
+            ),
+        )
+        for row, label in enumerate(shown.rows)
+    ]
+    seed = shown.cells[at[0, 0]].seed if (0, 0) in at else 0
+    caption = tag("caption", f"Seed {seed}") if named else EMPTY
+    style = f"--ls-across:{len(shown.columns)}"
+    table = tag("table", caption, head, *rows, class_="ls-arm-table", style=style)
+    return div("ls-scroll", table)
+
+
+def _cell(shown: Grid, index: int) -> Html:
+    cell = shown.cells[index]
+    caption = tag(
+        "figcaption",
+        span("ls-strong", cell.mode.label),
+        span("ls-origin", _ROLES.get(cell.place.role, cell.differs or "the first cell")),
+        span("ls-origin", "from the gallery") if cell.reused else EMPTY,
+        span("ls-origin", f"in one call with {cell.together - 1} others, equal up to rounding")
+        if cell.together > 1
+        else EMPTY,
+    )
+    return tag(
+        "figure",
+        _picture(shown, index),
+        caption,
+        class_=f"ls-arm ls-{cell.state.value}",
+        data_cell=index,
+        data_state=cell.state.value,
+    )
+
+
+def _picture(shown: Grid, index: int) -> Html:
+    cell = shown.cells[index]
+    if cell.picture is not None:
+        url = file_url(shown.outputs / cell.picture)
+        image = tag("img", src=url, alt=cell.label, loading="lazy")
+        return tag(
+            "button",
+            image,
+            type="button",
+            class_="ls-arm-picture",
+            data_pick=index,
+            aria_label=f"Look closer: {cell.label}",
+        )
+    if cell.error is not None:
+        text = join((tag("p", cell.error.message), tag("p", cell.error.way_out)))
+        return div("ls-arm-picture ls-arm-error", icons.ALERT, text)
+    mark = icons.RUNNING if shown.working == index else EMPTY
+    return div("ls-arm-picture ls-blank", span("ls-empty", mark))
+
+
+def progress(cell: str, done: int, total: int, event: Queued | Loading | Progress) -> Html:
+    """One line over a bar: which cell, how far it is, how far all are."""
+    inside = 0.0
+    match event:
+        case Queued(ahead=ahead):
+            stage = f"in the queue, {format.plural(ahead, 'run')} ahead" if ahead else "next"
+        case Loading(stage=stage):
+            pass
+        case Progress(step=step, steps=steps):
+            stage, inside = f"step {step} of {steps}", step / steps
+    share = round(100 * (done + inside) / total)
+    line = f"Cell {min(done + 1, total)} of {total} · {cell} · {stage}"
+    bar = div(
+        "ls-progress",
+        span("", style=f"width:{share}%"),
+        role="progressbar",
+        aria_label=line,
+        aria_valuenow=share,
+        aria_valuemin=0,
+        aria_valuemax=100,
+    )
+    return div("ls-comparing", bar, tag("p", line, class_="ls-origin"))
+
+
+def counted(cells: Sequence[CellRecord]) -> str:
+    made = sum(cell.state is CellState.DONE for cell in cells)
+    return f"{made} of {format.plural(len(cells), 'cell')}"

@@ -1,0 +1,147 @@
+"""The contract sheet: one paper with its state at the top, the same wherever it is shown.
+
+Pure functions from plans, violations and records to escaped markup.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from studio.contract.audit import discrepancies
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import RunRecord
+from studio.contract.violations import Violation
+from studio.library.stock import Missing
+from studio.ui.html import download as download_html
+from studio.ui.html import format, icons
+from studio.ui.html.plan import plan_body
+from studio.ui.html.receipt import receipt_body, receipt_line
+from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
+
+
+class State(Enum):
+    """What the sheet's head says: (style, icon)."""
+
+    READY = ("ready", icons.READY)
+    FETCH = ("ready", icons.DOWNLOAD)
+    VIOLATIONS = ("bad", icons.ALERT)
+    RUNNING = ("running", icons.RUNNING)
+    PROVEN = ("proven", icons.PROVEN)
+    BROKEN = ("bad", icons.CROSS)
+    STOPPED = ("stopped", icons.STOPPED)
+    FAILED = ("bad", icons.CROSS)
+
+
+def ready(plan: RunPlan) -> Html:
+    return _of_plan(State.READY, "Ready to run", plan)
+
+
+def running(plan: RunPlan) -> Html:
+    return _of_plan(State.RUNNING, "Running", plan)
+
+
+def cancelled(plan: RunPlan) -> Html:
+    line = "Stopped on request. Pictures that were finished before are in the gallery."
+    return _of_plan(State.STOPPED, "Cancelled", plan, line)
+
+
+def failed(plan: RunPlan, message: str, way_out: str) -> Html:
+    return _of_plan(State.FAILED, "Failed", plan, f"{message} {way_out}")
+
+
+def changed(plan: RunPlan) -> Html:
+    """The form is not the one that was shown: the new plan first, then the run."""
+    line = "The request changed since this sheet was last drawn. Read it, then generate."
+    return _of_plan(State.READY, "Ready to run", plan, line)
+
+
+def violations(found: Sequence[Violation]) -> Html:
+    """Every rule the request breaks, each with its way out."""
+    items = (
+        tag(
+            "li",
+            tag("p", violation.found, class_="ls-found"),
+            tag("p", violation.way_out, class_="ls-way-out"),
+            data_code=violation.code,
+        )
+        for violation in found
+    )
+    body = tag("ol", *items, class_="ls-violations")
+    return _sheet(State.VIOLATIONS, format.plural(len(found), "violation"), EMPTY, EMPTY, body)
+
+
+def of_record(record: RunRecord, damage: Sequence[str] = (), full: bool = True) -> Html:
+    """Proven, or broken where receipt and plan (or the file, by ``damage``) disagree.
+
+    Args:
+        damage: what a check of the picture's file found, a sentence each.
+        full: with the receipt's rows; else they are shown beside the picture.
+    """
+    problems = (*discrepancies(record.plan, record.receipt), *damage)
+    state = State.BROKEN if problems else State.PROVEN
+    title = "Broken" if problems else "Proven"
+    line: Html = (
+        tag("ul", *(tag("li", text) for text in problems), class_="ls-broken")
+        if problems
+        else receipt_line(record)
+    )
+    seed = record.receipt.image.seed
+    body = join((plan_body(record.plan, seed=seed), receipt_body(record) if full else EMPTY))
+    return _sheet(state, title, _identity(record.plan, seed), line, body)
+
+
+def to_fetch(items: Sequence[Missing], line: Html = EMPTY) -> Html:
+    """What a run fetches before it can be planned; ``line`` where a fetch has ended early."""
+    body = div("ls-fetches", *(download_html.missing(item) for item in items))
+    first = "Its weights are not here yet. Generate fetches them, checks them, then runs."
+    said = line or (first if len(items) == 1 else first.replace("Its weights", "Some weights"))
+    return _sheet(State.FETCH, "Fetches first", EMPTY, said, body)
+
+
+def fetching(items: Sequence[Missing]) -> Html:
+    """The download goes on beside it."""
+    body = div("ls-fetches", *(download_html.missing(item) for item in items))
+    return _sheet(State.RUNNING, "Fetching", EMPTY, EMPTY, body)
+
+
+def trouble(text: str) -> Html:
+    """The request could not be resolved at all; ``text`` says why and the way out."""
+    return _sheet(State.FAILED, "Not ready", EMPTY, text, EMPTY)
+
+
+def empty() -> Html:
+    """Before the first plan is there."""
+    return _sheet(State.STOPPED, "Reading the request", EMPTY, EMPTY, EMPTY)
+
+
+def _of_plan(state: State, title: str, plan: RunPlan, line: str = "") -> Html:
+    return _sheet(state, title, _identity(plan, plan.seed), line, plan_body(plan))
+
+
+def _identity(plan: RunPlan, seed: int) -> Html:
+    return join(
+        (
+            span("ls-key", "plan"),
+            tag("code", format.short_hash(plan.fingerprint), title=plan.fingerprint),
+            span("ls-key", "seed"),
+            span("ls-figure", seed),
+        )
+    )
+
+
+def _sheet(state: State, title: str, identity: Html, line: str, body: Html) -> Html:
+    style, icon = state.value
+    head = tag(
+        "header",
+        span("ls-state", icon, span("", title)),
+        span("ls-identity", identity) if identity else EMPTY,
+    )
+    said = div("ls-line", line) if line else EMPTY
+    return tag(
+        "section",
+        head,
+        said,
+        body,
+        class_=f"ls-sheet ls-{style}",
+        data_state=state.name.lower(),
+        aria_label=f"Contract: {title}",
+    )

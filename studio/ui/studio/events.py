@@ -1,0 +1,399 @@
+"""What happens when somebody touches the Studio tab."""
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.architecture import Architecture, Mode
+from studio.contract.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from studio.contract.plan import RunPlan
+from studio.errors import StudioError, UnusableReference
+from studio.library.downloads import Stopped
+from studio.library.stock import Missing
+from studio.presets import TriggerRule
+from studio.ui.html import contract as sheet
+from studio.ui.html import download as download_html
+from studio.ui.html import picture as stage
+from studio.ui.html.tags import EMPTY, Html, esc, join, span
+from studio.ui.sessions import Sessions
+from studio.ui.studio import live
+from studio.ui.studio.form import (
+    MAX_LORAS,
+    Values,
+    draw_seed,
+    preset_strength,
+    strengths,
+    with_loras,
+)
+from studio.ui.studio.layout import RequestPanel
+from studio.ui.studio.live import Updates, unchanged
+from studio.ui.studio.lora_picker import choose, themes
+from studio.ui.studio.shown import mode_for, shown
+from studio.ui.studio.start import Start, offers
+from studio.workspace.workspace import Workspace
+
+BLANKS = (
+    "steps",
+    "guidance_scale",
+    "true_cfg_scale",
+    "clip_skip",
+    "max_sequence_length",
+    "width",
+    "height",
+    "seed",
+)
+"""Numbers that may be blank, which is to say the preset's (or, the seed, drawn)."""
+
+
+class StudioEvents:
+    """Handlers; each takes the form's values and returns what changes.
+
+    Attributes:
+        panel: the request's components.
+        sheet, stage: where contract and picture are shown.
+        shown: the state that holds the fingerprint of the plan on the page.
+        asking: looks again while a site is asked about weights that are missing.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        sessions: Sessions,
+        panel: RequestPanel,
+        contract: gr.HTML,
+        picture: gr.HTML,
+        shown: gr.State,
+        asking: gr.Timer,
+    ) -> None:
+        self._workspace = workspace
+        self._sessions = sessions
+        self.panel = panel
+        self.sheet = contract
+        self.stage = picture
+        self.shown = shown
+        self.asking = asking
+
+    # What the page shows about the form
+
+    def refresh(self, values: Values, page: str) -> Updates:
+        """After any edit: resolve, and show the plan or what is wrong."""
+        outcome = live.resolve(values, self._workspace)
+        updates = live.around_form(self.panel, values, outcome, self._workspace)
+        updates[self.shown] = live.fingerprint(outcome)
+        updates |= self._ask(outcome)
+        if not self._sessions.is_running(page):
+            updates[self.sheet] = live.sheet_of(outcome)
+            updates[self.panel.generate] = gr.Button(interactive=live.can_run(outcome))
+        return updates
+
+    def _ask(self, outcome: live.Outcome) -> Updates:
+        """Look up, in the background and once, what a run would fetch; then look again."""
+        slugs = outcome.slugs if isinstance(outcome, live.ToFetch) else ()
+        self._workspace.stock.ask_soon(slugs)
+        return {self.asking: gr.Timer(active=self._workspace.stock.is_asking(slugs))}
+
+    def start(self, values: Values, page: str) -> Updates:
+        """The page has loaded: the LoRA rows, and the first plan."""
+        values = with_loras(
+            values,
+            values["chosen"],
+            [preset_strength(slug, self._workspace.catalog) for slug in values["chosen"]],
+        )
+        values["drawn"] = draw_seed()
+        form = self.panel.form.fields()
+        # A number without a value would show 0 once its fold is opened.
+        blank: Updates = {form[name]: values[name] for name in (*BLANKS, "drawn")}
+        return blank | self._filled(values, page)
+
+    def enter(self, values: Values, shown: str, theme: str, words: str, page: str) -> Updates:
+        """The tab is shown again: presets and weights may have changed in another one.
+
+        The sheet stays where the plan is the one it stands for.
+        """
+        if not values["drawn"]:  # the page is still opening: ``start`` draws it
+            return {self.asking: unchanged()}
+        updates = self._lists(values, theme or "", words or "")
+        bases = Start.of(self._workspace.catalog).bases
+        updates[self.panel.form.base] = gr.Dropdown(choices=list(bases))
+        same = live.fingerprint(live.resolve(values, self._workspace)) == shown != ""
+        return updates if same else updates | self.refresh(values, page)
+
+    def fill(self, values: Values, page: str) -> Updates:
+        """Write ``values`` into the form ("Use these settings")."""
+        form = self.panel.form.fields()
+        updates: Updates = {
+            form[name]: value for name, value in values.items() if not name.startswith("strength")
+        }
+        updates |= self._lists(values, theme="", words="")
+        updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
+        updates |= live.references(self.panel, values, self._workspace)
+        return updates | self._filled(values, page)
+
+    def _filled(self, values: Values, page: str) -> Updates:
+        rows = live.lora_rows(self.panel, values, self._workspace)
+        return rows | self.refresh(values, page)
+
+    # Base and LoRAs
+
+    def base(self, values: Values, page: str) -> Updates:
+        """Another base: its LoRAs, its themes, and a mode that it has. Chosen LoRAs stay, and
+        are judged anew."""
+        before, said = Mode(values["mode"]), ""
+        model = self._workspace.catalog.models.get(values["base"])
+        mode = before if model is None else mode_for(before, bool(values["chosen"]), model)
+        if model is not None and mode is not before:
+            said = f"{model.label} has no mode “{before.label}”, so the mode is {mode.label}."
+        values = {**values, "mode": mode.value}
+        if values["scheduler"] not in ("", *shown(values, self._workspace.catalog).schedulers):
+            values["scheduler"] = ""
+        updates = self._lists(values, theme="", words="")
+        updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
+        updates |= self.refresh(values, page)
+        return self._saying(updates, said)
+
+    def _saying(self, updates: Updates, said: str) -> Updates:
+        """With a sentence beside the mode that tells what changed by itself."""
+        if said:
+            hint = self.panel.hints["mode"]
+            updates[hint] = Html(span("ls-changed", said) + " " + esc(updates[hint]))
+        return updates
+
+    def add_references(self, values: Values, files: Sequence[str], page: str) -> Updates:
+        """Pictures were dropped: each is taken in, or why it cannot be is said."""
+        held, refused = list(values["references"]), []
+        for path in files:
+            try:
+                held.append(self._workspace.add_reference(Path(path)).model_dump())
+            except UnusableReference as error:
+                refused.append(span("ls-problem", str(error), role="alert"))
+        return self._with_references(values, held, page, join(refused))
+
+    def clear_references(self, values: Values, page: str) -> Updates:
+        return self._with_references(values, (), page, EMPTY)
+
+    def _with_references(
+        self, values: Values, held: Sequence[dict[str, Any]], page: str, refused: Html
+    ) -> Updates:
+        values = {**values, "references": tuple(held)}
+        updates = {self.panel.form.references: values["references"]}
+        updates |= live.references(self.panel, values, self._workspace)
+        updates |= self.refresh(values, page)
+        hint = self.panel.hints["references"]
+        return updates | {hint: join((refused, updates[hint]))}
+
+    def filter(self, values: Values, theme: str | None, words: str | None) -> Updates:
+        return self._lists(values, theme or "", words or "")
+
+    def add(self, values: Values, slug: str | None, theme: str, words: str, page: str) -> Updates:
+        """A LoRA is picked: its row, and the mode that uses it."""
+        chosen = tuple(values["chosen"])
+        if slug is None or slug in chosen:
+            return {self.panel.add: gr.Dropdown(value=None)}
+        preset = self._workspace.catalog.loras.get(slug)
+        if preset is None or preset.base_architecture is not self._architecture(values):
+            return self._not_added(f"No LoRA in the list is called “{slug}”. Choose one of it.")
+        if len(chosen) == MAX_LORAS:
+            full = f"{MAX_LORAS} LoRAs are chosen, which is the most. Remove one first."
+            return self._not_added(full)
+        numbers = [*strengths(values), preset_strength(slug, self._workspace.catalog)]
+        values = with_loras(values, (*chosen, slug), numbers)
+        mode, said = self._mode_with(values, slug)
+        return self._lora_change(values, mode, said, theme, words, page)
+
+    def _not_added(self, why: str) -> Updates:
+        hint = self.panel.hints["loras"]
+        return {self.panel.add: gr.Dropdown(value=None), hint: span("ls-problem", why)}
+
+    def remove(self, values: Values, number: int, theme: str, words: str, page: str) -> Updates:
+        """A LoRA goes; without any, only the base is left."""
+        chosen, numbers = list(values["chosen"]), strengths(values)
+        if number >= len(chosen):
+            return unchanged()
+        del chosen[number], numbers[number]
+        values = with_loras(values, chosen, numbers)
+        mode, said = Mode(values["mode"]), ""
+        if not chosen and mode.needs_loras:
+            mode, said = Mode.BASE, "The last LoRA is gone, so the mode is Base."
+        return self._lora_change(values, mode, said, theme, words, page)
+
+    def _mode_with(self, values: Values, slug: str) -> tuple[Mode, str]:
+        """The mode after a LoRA was added, and the sentence that says what changed."""
+        mode = Mode(values["mode"])
+        if mode is not Mode.BASE:
+            return mode, ""
+        preset = self._workspace.catalog.loras[slug]
+        without = preset.trigger is TriggerRule.NONE
+        mode = Mode.LORA if without else Mode.LORA_WITH_TRIGGER
+        return mode, f"A LoRA was added, so the mode is {mode.label}."
+
+    def _lora_change(
+        self, values: Values, mode: Mode, said: str, theme: str, words: str, page: str
+    ) -> Updates:
+        values = {**values, "mode": mode.value}
+        updates = self._lists(values, theme or "", words or "")
+        updates[self.panel.form.mode] = mode.value
+        updates |= self._filled(values, page)
+        return self._saying(updates, said)
+
+    def _architecture(self, values: Values) -> Architecture | None:
+        model = self._workspace.catalog.models.get(values["base"])
+        return None if model is None else model.base_architecture
+
+    def _lists(self, values: Values, theme: str, words: str) -> Updates:
+        architecture = self._architecture(values)
+        if architecture is None:
+            return {self.panel.lora_note: EMPTY}
+        found = choose(self._workspace.catalog, architecture, theme, words, values["chosen"])
+        offer = gr.Dropdown(choices=list(offers(found.shown)), value=None)
+        return {self.panel.add: offer, self.panel.lora_note: esc(found.describe())}
+
+    def _themes(self, values: Values) -> Any:
+        architecture = self._architecture(values)
+        names = themes(self._workspace.catalog, architecture) if architecture else ()
+        return gr.Dropdown(choices=[("All themes", ""), *((n, n) for n in names)], value="")
+
+    # The run
+
+    def generate(self, values: Values, shown: str, page: str) -> Iterator[Updates]:
+        """Run exactly the plan that is shown; if the form says another, show that first."""
+        outcome = live.resolve(values, self._workspace)
+        if isinstance(outcome, live.ToFetch) and outcome.may_run:
+            yield from self._fetch_and_run(outcome, values, page)
+            return
+        if not isinstance(outcome, RunPlan):
+            yield self.refresh(values, page)
+            return
+        if outcome.fingerprint != shown:
+            yield self.refresh(values, page) | {self.sheet: sheet.changed(outcome)}
+            return
+        started = self._sessions.start(page)
+        if started is None:
+            return
+        session, cancel = started
+        try:
+            yield from self._watch(outcome, self._workspace.run(outcome, session, cancel))
+        finally:
+            self._sessions.finish(page, cancel)
+
+    def _fetch_and_run(
+        self, outcome: live.ToFetch, values: Values, page: str
+    ) -> Iterator[Updates]:
+        """Fetch what is missing, resolve anew, and run the plan that comes of it."""
+        started = self._sessions.start(page)
+        if started is None:
+            return
+        session, cancel = started
+        try:
+            ended = yield from self._fetch(outcome, cancel)
+            if ended is not None:
+                yield ended
+                return
+            plan = live.resolve(values, self._workspace)
+            if isinstance(plan, RunPlan):
+                yield from self._watch(plan, self._workspace.run(plan, session, cancel))
+            else:
+                idle = {self.stage: stage.idle(), self.panel.cancel: gr.Button(interactive=False)}
+                yield idle | {self.sheet: live.sheet_of(plan)}
+        finally:
+            self._sessions.finish(page, cancel)
+
+    def _fetch(
+        self, outcome: live.ToFetch, cancel: threading.Event
+    ) -> Generator[Updates, None, Updates | None]:
+        """Show each download; what the page ends with where one did not come, else None."""
+        stock = self._workspace.stock
+        yield {
+            self.sheet: sheet.fetching(outcome.items),
+            self.stage: stage.waiting("Asking the site"),
+            self.panel.generate: gr.Button(interactive=False),
+            self.panel.cancel: gr.Button(interactive=True),
+        }
+        for item in outcome.items:
+            try:
+                plan = stock.plan_download(item.preset.slug)
+                for event in stock.fetch(plan, cancel):
+                    if isinstance(event, Stopped):
+                        return self._not_fetched(outcome, esc(download_html.line(event)))
+                    yield {self.stage: stage.fetching(event, item.preset.label)}
+            except StudioError as error:
+                return self._not_fetched(outcome, download_html.failed(error))
+        return None
+
+    def _not_fetched(self, outcome: live.ToFetch, line: Html) -> Updates:
+        stock = self._workspace.stock
+        items = [Missing(item.preset, stock.known(item.preset.slug)) for item in outcome.items]
+        if any(isinstance(item.known, StudioError) for item in items):
+            line = EMPTY  # it stands beside what it is about
+        return {
+            self.sheet: sheet.to_fetch(items, line),
+            self.stage: stage.idle(),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def _watch(self, plan: RunPlan, events: Iterator[Event]) -> Iterator[Updates]:
+        yield {
+            self.sheet: sheet.running(plan),
+            self.stage: stage.waiting("Starting"),
+            self.panel.generate: gr.Button("Generate", interactive=False),
+            self.panel.cancel: gr.Button(interactive=True),
+        }
+        done: list[Finished] = []
+        preview = EMPTY
+        for event in events:
+            match event:
+                case Queued():
+                    yield {self.stage: stage.queued(event.ahead)}
+                case Loading():
+                    yield {self.stage: stage.waiting(event.stage)}
+                case Progress():
+                    if event.preview is not None:
+                        preview = stage.preview_of(event.preview)
+                    yield {self.stage: stage.progress(event, preview)}
+                case Finished():
+                    done.append(event)
+                    preview = EMPTY
+                case Cancelled() | Failed():
+                    yield self._ended(plan, done, event)
+                    return
+        yield {
+            self.sheet: sheet.of_record(done[-1].record, full=False),
+            self.stage: stage.pictures(done),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def _ended(self, plan: RunPlan, done: list[Finished], event: Cancelled | Failed) -> Updates:
+        if isinstance(event, Cancelled):
+            contract = sheet.cancelled(plan)
+            line, bad = "Cancelled", False
+        else:
+            contract = sheet.failed(plan, event.message, event.way_out)
+            line, bad = f"{event.message} {event.way_out}", True
+        return {
+            self.sheet: contract,
+            self.stage: stage.stopped(done, line, bad),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def after_run(self, values: Values, page: str) -> Updates:
+        """The next plan: a new seed where the field is blank. The sheet keeps the run's."""
+        if self._sessions.is_running(page):
+            return unchanged()
+        values = {**values, "drawn": draw_seed()}
+        outcome = live.resolve(values, self._workspace)
+        updates = live.around_form(self.panel, values, outcome, self._workspace)
+        ready = live.can_run(outcome)
+        return updates | {
+            self.panel.form.drawn: values["drawn"],
+            self.shown: live.fingerprint(outcome),
+            self.panel.generate: gr.Button(interactive=ready),
+            self.panel.cancel: gr.Button(interactive=False),
+        }
+
+    def cancel(self, page: str) -> Updates:
+        """Ask the run to stop; its own last event says that it did."""
+        if not self._sessions.cancel(page):
+            return unchanged()
+        return {self.panel.cancel: gr.Button(interactive=False)}

@@ -1,0 +1,222 @@
+"""The only mapping between the page's components and a GenerationRequest."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.architecture import Mode
+from studio.contract.plan import FloatSetting, IntSetting, Origin, RunPlan, TextSetting
+from studio.contract.request import (
+    SEED_LIMIT,
+    GenerationRequest,
+    LoraChoice,
+    Overrides,
+    PromptEncoder,
+    ReferenceImage,
+)
+from studio.presets import Catalog
+
+MAX_LORAS = 4
+DEFAULT_STRENGTH = 1.0
+"""What a LoRA has whose preset says none."""
+
+Values = Mapping[str, Any]
+"""Field name → the component's value, as the browser sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The request's components. ``chosen``, ``said`` and ``drawn`` are states, the rest is seen.
+
+    Attributes:
+        chosen: slugs of the chosen LoRAs, in the order of the strength sliders.
+        said: those of them whose strength is the user's even where it equals the preset's.
+        partials: beside each slider, whether what does not fit may be left out.
+        references: the reference images, as JSON-ready objects.
+        drawn: the seed that is used while the seed field is blank.
+    """
+
+    base: gr.Dropdown
+    chosen: gr.State
+    said: gr.State
+    strengths: tuple[gr.Slider, ...]
+    partials: tuple[gr.Checkbox, ...]
+    references: gr.State
+    mode: gr.Radio
+    prompt: gr.Textbox
+    negative_prompt: gr.Textbox
+    steps: gr.Number
+    guidance_scale: gr.Number
+    true_cfg_scale: gr.Number
+    clip_skip: gr.Number
+    width: gr.Number
+    height: gr.Number
+    scheduler: gr.Dropdown
+    precision: gr.Dropdown
+    max_sequence_length: gr.Number
+    seed: gr.Number
+    drawn: gr.State
+    count: gr.Number
+    prompt_encoder: gr.Radio
+    allow_cut: gr.Checkbox
+
+    def fields(self) -> dict[str, Any]:
+        """Field name → component; of each row, ``strength_0``, ``partial_0`` and so on."""
+        rows = ("strengths", "partials")
+        named = {name: getattr(self, name) for name in self.__slots__ if name not in rows}
+        named |= {f"strength_{n}": slider for n, slider in enumerate(self.strengths)}
+        return named | {f"partial_{n}": box for n, box in enumerate(self.partials)}
+
+    def inputs(self) -> list[Any]:
+        return list(self.fields().values())
+
+    def values(self, sent: Sequence[Any]) -> dict[str, Any]:
+        """What the browser sent for ``inputs()``, by field name."""
+        return dict(zip(self.fields(), sent, strict=True))
+
+
+def draw_seed() -> int:
+    """A seed nobody chose."""
+    return secrets.randbelow(SEED_LIMIT)
+
+
+def read(values: Values, catalog: Catalog) -> GenerationRequest:
+    """The request that the page's values say.
+
+    A blank number is no override. A blank seed is the drawn one. In a mode without LoRAs
+    the chosen LoRAs are set aside, and the reference images in every mode but the one that
+    edits them, which the page says beside each.
+    """
+    mode = Mode(values["mode"])
+    return GenerationRequest(
+        base=values["base"],
+        mode=mode,
+        prompt=values["prompt"] or "",
+        negative_prompt=values["negative_prompt"] or "",
+        loras=_choices(values, catalog) if mode.takes_loras else (),
+        references=_references(values) if mode is Mode.REFERENCE_EDIT else (),
+        settings=Overrides(
+            steps=_whole(values["steps"]),
+            guidance_scale=values["guidance_scale"],
+            true_cfg_scale=values["true_cfg_scale"],
+            clip_skip=_whole(values["clip_skip"]),
+            width=_whole(values["width"]),
+            height=_whole(values["height"]),
+            scheduler=values["scheduler"] or None,
+            precision=values["precision"] or None,
+            max_sequence_length=_whole(values["max_sequence_length"]),
+        ),
+        prompt_encoder=_encoder(values["prompt_encoder"]),
+        allow_cut=bool(values["allow_cut"]),
+        seed=values["drawn"] if values["seed"] is None else int(values["seed"]),
+        count=1 if values["count"] is None else int(values["count"]),
+    )
+
+
+def _references(values: Values) -> tuple[ReferenceImage, ...]:
+    return tuple(ReferenceImage(**each) for each in values["references"])
+
+
+def _encoder(value: str) -> PromptEncoder | None:
+    """Compel is what a base has that can have it, so it need not be asked for."""
+    return None if value == PromptEncoder.COMPEL else PromptEncoder(value)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
+    return tuple(
+        LoraChoice(
+            slug=slug,
+            strength=_strength(slug, n, values, catalog),
+            allow_partial=bool(values[f"partial_{n}"]),
+        )
+        for n, slug in enumerate(values["chosen"])
+    )
+
+
+def _strength(slug: str, number: int, values: Values, catalog: Catalog) -> float | None:
+    """None where the slider stands where the preset put it, unless the user said that number."""
+    value = values[f"strength_{number}"]
+    if value is None:
+        return None
+    presets_own = value == preset_strength(slug, catalog) and slug not in values["said"]
+    return None if presets_own else float(value)
+
+
+def preset_strength(slug: str, catalog: Catalog) -> float:
+    preset = catalog.loras.get(slug)
+    if preset is None or preset.settings.strength is None:
+        return DEFAULT_STRENGTH
+    return preset.settings.strength
+
+
+def strengths(values: Values) -> list[float]:
+    """The sliders that belong to the chosen LoRAs, in their order."""
+    return [float(values[f"strength_{n}"]) for n in range(len(values["chosen"]))]
+
+
+def with_loras(values: Values, slugs: Sequence[str], numbers: Sequence[float]) -> dict[str, Any]:
+    """``values`` with these LoRAs at these strengths, and no others; consents follow them."""
+    consents = partial_slugs(values)
+    boxes = {f"partial_{n}": n < len(slugs) and slugs[n] in consents for n in range(MAX_LORAS)}
+    padded = [*numbers, *[DEFAULT_STRENGTH] * (MAX_LORAS - len(numbers))]
+    sliders = {f"strength_{n}": number for n, number in enumerate(padded)}
+    said = tuple(slug for slug in values["said"] if slug in slugs)
+    return {**values, "chosen": tuple(slugs), "said": said, **sliders, **boxes}
+
+
+def partial_slugs(values: Values) -> set[str]:
+    """The chosen LoRAs of which what does not fit may be left out."""
+    rows = enumerate(values.get("chosen", ()))
+    return {slug for n, slug in rows if values.get(f"partial_{n}")}
+
+
+def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
+    """Field name → value that makes the form say what ``plan`` says, with ``seed``.
+
+    Only settings that the user gave are filled in; what came from the model or a LoRA
+    comes from there again.
+    """
+    numbers = {use.slug: use.strength.value for use in plan.loras}
+    slugs = [*numbers, *(use.slug for use in plan.triggers if use.slug not in numbers)]
+    settings = plan.settings
+    values: dict[str, Any] = {
+        "base": plan.base.slug,
+        "said": [use.slug for use in plan.loras if use.strength.origin is Origin.USER],
+        "mode": plan.mode.value,
+        "prompt": plan.prompt.typed,
+        "negative_prompt": plan.prompt.negative_typed,
+        "steps": _given(settings.steps),
+        "guidance_scale": _given(settings.guidance_scale),
+        "true_cfg_scale": _given(settings.true_cfg_scale),
+        "clip_skip": _given(settings.clip_skip),
+        "width": _given(settings.width),
+        "height": _given(settings.height),
+        "scheduler": _given(settings.scheduler) or "",
+        "precision": _given(settings.precision) or "",
+        "max_sequence_length": _given(settings.max_sequence_length),
+        "references": tuple(each.model_dump() for each in plan.references),
+        "seed": seed,
+        "drawn": seed,
+        "count": 1,
+        "prompt_encoder": plan.prompt_encoder.value,
+        "allow_cut": any(entry.cut for entry in plan.prompt.ledger),
+    }
+    chosen = slugs[:MAX_LORAS]
+    given = [numbers.get(slug, preset_strength(slug, catalog)) for slug in chosen]
+    waived = {use.slug for use in plan.loras if use.waived}
+    consents = {f"partial_{n}": slug in waived for n, slug in enumerate(chosen)}
+    return with_loras({**values, "chosen": chosen, **consents}, chosen, given)
+
+
+def _given(setting: IntSetting | FloatSetting | TextSetting | None) -> float | str | None:
+    """The value that the user said."""
+    if setting is None or setting.origin is not Origin.USER:
+        return None
+    return setting.value

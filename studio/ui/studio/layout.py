@@ -1,0 +1,288 @@
+"""The left side of the Studio tab: every component of the request, and where hints stand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import gradio as gr
+
+from studio.contract.placement import Dtype
+from studio.contract.request import PromptEncoder
+from studio.presets import MAX_STRENGTH
+from studio.ui.html.plan import ENCODER_NAMES
+from studio.ui.studio import references as reference_field
+from studio.ui.studio.form import MAX_LORAS, Form
+from studio.ui.studio.references import ReferenceField
+from studio.ui.studio.shown import Shown
+from studio.ui.studio.start import Start
+
+TIE = """
+const field = element.closest('.ls-field');
+const tie = () => {
+  const wrong = element.querySelector('.ls-problem') !== null;
+  element.id = element.id || `hint-${Math.random().toString(36).slice(2)}`;
+  for (const input of field ? field.querySelectorAll('input, textarea') : []) {
+    input.setAttribute('aria-describedby', element.id);
+    input.setAttribute('aria-invalid', String(wrong));
+  }
+};
+watch('value', tie);
+tie();
+"""
+"""What stands beside an input is read with it, and that it is wrong is told."""
+
+REMOVE = "ls-quiet ls-remove"
+PLACEHOLDERS = {
+    "seed": "new each run",
+    "settings.true_cfg_scale": "1, off",
+    "settings.max_sequence_length": "default",
+}
+
+Hints = dict[str, gr.HTML]
+"""A request's field → the line beside it."""
+
+Fields = dict[str, gr.Column]
+"""A request's field → its column, which can be hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place for a chosen LoRA."""
+
+    group: gr.Column
+    strength: gr.Slider
+    partial: gr.Checkbox
+    caption: gr.HTML
+    remove: gr.Button
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPanel:
+    """The form, and what stands around it."""
+
+    form: Form
+    theme: gr.Dropdown
+    words: gr.Textbox
+    add: gr.Dropdown
+    lora_note: gr.HTML
+    slots: tuple[Slot, ...]
+    hints: Hints
+    fields: Fields
+    reference: ReferenceField
+    settings: gr.Accordion
+    bar: gr.HTML
+    compact: gr.HTML
+    generate: gr.Button
+    cancel: gr.Button
+
+
+def build(start: Start) -> RequestPanel:
+    """Lay the panel out inside the current column."""
+    hints: Hints = {}
+    fields: Fields = {}
+    offer = start.shown
+    with _field(hints, "base"):
+        base = gr.Dropdown(
+            list(start.bases), value=start.base, label="Base", interactive=True, elem_id="base"
+        )
+    theme, words, add, note = _picker(hints, start)
+    chosen = gr.State(start.chosen)
+    slots = tuple(_slot(number) for number in range(MAX_LORAS))
+    with _field(hints, "mode"):
+        mode = gr.Radio(
+            [(mode.label, mode.value) for mode in offer.modes],
+            value=start.mode.value,
+            label="Mode",
+            elem_id="mode",
+            elem_classes="ls-segments",
+        )
+    with _field(hints, "references", fields, offer):
+        reference = reference_field.build()
+    with _field(hints, "prompt"):
+        prompt = gr.Textbox(start.prompt, label="Prompt", lines=2, max_lines=8, elem_id="prompt")
+    with _field(hints, "negative_prompt", fields, offer):
+        negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="negative")
+    with gr.Accordion("Settings", open=False, elem_classes="ls-settings") as settings:
+        numbers = _numbers(hints, fields, offer)
+        scheduler, precision = _lists(hints, offer)
+        encoder, allow_cut = _ways(hints, fields, offer)
+    bar, compact, generate, cancel = _actions()
+    form = Form(
+        base=base,
+        chosen=chosen,
+        strengths=tuple(slot.strength for slot in slots),
+        partials=tuple(slot.partial for slot in slots),
+        references=reference.held,
+        mode=mode,
+        prompt=prompt,
+        negative_prompt=negative,
+        scheduler=scheduler,
+        precision=precision,
+        drawn=gr.State(0),
+        said=gr.State(()),
+        prompt_encoder=encoder,
+        allow_cut=allow_cut,
+        **numbers,
+    )
+    return RequestPanel(
+        form=form,
+        theme=theme,
+        words=words,
+        add=add,
+        lora_note=note,
+        slots=slots,
+        hints=hints,
+        fields=fields,
+        reference=reference,
+        settings=settings,
+        bar=bar,
+        compact=compact,
+        generate=generate,
+        cancel=cancel,
+    )
+
+
+@contextmanager
+def _field(
+    hints: Hints, name: str, fields: Fields | None = None, offer: Shown | None = None
+) -> Iterator[None]:
+    """A column of a component and the line beneath it; in ``fields`` if it can be hidden."""
+    field = name.removeprefix("settings.")
+    seen = offer is None or offer.fields.get(field, True)
+    with gr.Column(elem_classes="ls-field", min_width=80, visible=seen) as column:
+        yield
+        hints[name] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint", js_on_load=TIE)
+    if fields is not None:
+        fields[field] = column
+
+
+def _picker(hints: Hints, start: Start) -> tuple[gr.Dropdown, gr.Textbox, gr.Dropdown, gr.HTML]:
+    with gr.Column(elem_classes="ls-field ls-picker", min_width=80):
+        with gr.Row(elem_classes="ls-tight"):
+            theme = gr.Dropdown(
+                [("All themes", ""), *((name, name) for name in start.themes)],
+                value="",
+                label="Theme",
+                interactive=True,
+                scale=3,
+                min_width=90,
+            )
+            words = gr.Textbox(label="Find", placeholder="words", scale=3, min_width=80)
+            add = gr.Dropdown(
+                list(start.offer),
+                value=None,
+                label="Add a LoRA",
+                interactive=True,
+                # A choice that is told twice is no longer in the list the second time, which
+                # gradio would answer with an error; ``StudioEvents.add`` judges it instead.
+                allow_custom_value=True,
+                scale=5,
+                min_width=140,
+                elem_id="add-lora",
+            )
+        note = gr.HTML(start.note, apply_default_css=False, elem_classes="ls-hint")
+        hints["loras"] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
+    return theme, words, add, note
+
+
+def _slot(number: int) -> Slot:
+    with gr.Column(
+        visible=False, elem_classes="ls-slot", elem_id=f"lora-{number}", min_width=80
+    ) as group:
+        with gr.Row(elem_classes="ls-slot-row"):
+            strength = gr.Slider(
+                0,
+                MAX_STRENGTH,
+                value=1.0,
+                step=0.05,
+                label="Strength",
+                buttons=[],
+                scale=8,
+                min_width=160,
+            )
+            remove = gr.Button("Remove", size="sm", scale=0, min_width=70, elem_classes=REMOVE)
+        partial = gr.Checkbox(
+            False, label="Leave out what does not fit", visible=False, elem_classes="ls-partial"
+        )
+        caption = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
+    return Slot(group, strength, partial, caption, remove)
+
+
+def _numbers(hints: Hints, fields: Fields, offer: Shown) -> dict[str, gr.Number]:
+    rows = (
+        (("settings.steps", "Steps", 0), ("settings.guidance_scale", "Guidance scale", None)),
+        (("settings.width", "Width", 0), ("settings.height", "Height", 0)),
+        (("seed", "Seed", 0), ("count", "Pictures", 0)),
+    )
+    numbers: dict[str, gr.Number] = {}
+    some = (
+        ("settings.clip_skip", "Clip skip", 0),
+        ("settings.true_cfg_scale", "True CFG scale", None),
+        ("settings.max_sequence_length", "Longest sequence", 0),
+    )
+    for row in (*rows, some):
+        with gr.Row(elem_classes="ls-tight"):
+            for field, label, precision in row:
+                with _field(hints, field, fields if row is some else None, offer):
+                    numbers[field.removeprefix("settings.")] = gr.Number(
+                        1 if field == "count" else None,
+                        label=label,
+                        precision=precision,
+                        placeholder=PLACEHOLDERS.get(field, "preset"),
+                        min_width=80,
+                    )
+    return numbers
+
+
+def scheduler_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(what the list says, class) for each scheduler, after the base's own."""
+    named = ((name.removesuffix("Scheduler"), name) for name in names)
+    return [("From the preset", ""), *named]
+
+
+def _lists(hints: Hints, offer: Shown) -> tuple[gr.Dropdown, gr.Dropdown]:
+    with gr.Row(elem_classes="ls-tight"):
+        with _field(hints, "settings.scheduler"):
+            scheduler = gr.Dropdown(
+                scheduler_choices(offer.schedulers),
+                value="",
+                label="Scheduler",
+                interactive=True,
+                min_width=80,
+            )
+        with _field(hints, "settings.precision"):
+            precision = gr.Dropdown(
+                [("Automatic", ""), *((dtype.value, dtype.value) for dtype in Dtype)],
+                value="",
+                label="Precision",
+                interactive=True,
+                min_width=80,
+            )
+    return scheduler, precision
+
+
+def _ways(hints: Hints, fields: Fields, offer: Shown) -> tuple[gr.Radio, gr.Checkbox]:
+    with _field(hints, "prompt_encoder", fields, offer):
+        encoder = gr.Radio(
+            [(name, encoder.value) for encoder, name in ENCODER_NAMES.items()],
+            value=PromptEncoder.COMPEL.value,
+            label="Prompt encoder",
+            elem_classes="ls-segments",
+        )
+    with _field(hints, "allow_cut", fields, offer):
+        allow_cut = gr.Checkbox(False, label="My words may be cut where the encoder has no room")
+    return encoder, allow_cut
+
+
+def _actions() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button]:
+    with gr.Column(elem_classes="ls-actions", min_width=80):
+        compact = gr.HTML("", apply_default_css=False, elem_classes="ls-compact")
+        with gr.Row(elem_classes="ls-tight"):
+            generate = gr.Button(
+                "Generate", variant="primary", interactive=False, scale=4, elem_id="generate"
+            )
+            cancel = gr.Button(
+                "Cancel", interactive=False, scale=1, min_width=96, elem_id="cancel"
+            )
+        bar = gr.HTML("", apply_default_css=False, elem_classes="ls-bar")
+    return bar, compact, generate, cancel

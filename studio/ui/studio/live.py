@@ -1,0 +1,234 @@
+"""From the form's values to everything the Studio tab shows about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.architecture import Mode
+from studio.contract.plan import RunPlan
+from studio.contract.request import ReferenceImage
+from studio.contract.violations import LoraDoesNotFit, Violation
+from studio.errors import StudioError
+from studio.library.downloads import DownloadPlan
+from studio.library.stock import Missing
+from studio.ui.html import contract as sheet
+from studio.ui.html import format
+from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
+from studio.ui.studio import hints
+from studio.ui.studio import references as reference_field
+from studio.ui.studio.form import MAX_LORAS, Values, read, strengths
+from studio.ui.studio.layout import RequestPanel, scheduler_choices
+from studio.ui.studio.shown import shown
+from studio.workspace.workspace import Workspace
+
+Updates = dict[Any, Any]
+"""Component → its new value."""
+
+
+def unchanged() -> Updates:
+    """Nothing changes: gradio refuses an empty dictionary where there are several outputs.
+
+    It stands alone, and is never joined with other updates.
+    """
+    updates: Updates = gr.skip()
+    return updates
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The request could not even be resolved: a file vanished, say."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToFetch:
+    """Nothing but weights is missing, and the run fetches them first."""
+
+    violations: tuple[Violation, ...]
+    items: tuple[Missing, ...]
+
+    @property
+    def may_run(self) -> bool:
+        """False where publisher and preset contradict each other."""
+        plans = [item.known for item in self.items if isinstance(item.known, DownloadPlan)]
+        return not any(plan.conflict for plan in plans)
+
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        return tuple(item.preset.slug for item in self.items)
+
+
+Outcome = RunPlan | ToFetch | tuple[Violation, ...] | Trouble
+
+
+def resolve(values: Values, workspace: Workspace) -> Outcome:
+    """What the request comes to, for the page."""
+    if values["base"] is None:
+        return Trouble("There is no base model in the presets. Add one, and start again.")
+    try:
+        outcome = workspace.plan(read(values, workspace.catalog))
+    except StudioError as error:
+        return Trouble(str(error))
+    if isinstance(outcome, RunPlan):
+        return outcome
+    items = workspace.stock.missing(outcome)
+    return ToFetch(outcome, items) if items else outcome
+
+
+def can_run(outcome: Outcome) -> bool:
+    """Whether Generate may be pressed."""
+    return isinstance(outcome, RunPlan) or (isinstance(outcome, ToFetch) and outcome.may_run)
+
+
+def fingerprint(outcome: Outcome) -> str:
+    """Of the plan that Generate would run; empty where there is none."""
+    return outcome.fingerprint if isinstance(outcome, RunPlan) else ""
+
+
+def sheet_of(outcome: Outcome) -> Html:
+    if isinstance(outcome, RunPlan):
+        return sheet.ready(outcome)
+    if isinstance(outcome, ToFetch):
+        return sheet.to_fetch(outcome.items)
+    if isinstance(outcome, Trouble):
+        return sheet.trouble(outcome.text)
+    return sheet.violations(outcome)
+
+
+def compact(outcome: Outcome) -> Html:
+    """The contract in one line that opens, for narrow screens."""
+    if isinstance(outcome, RunPlan):
+        line = f"Ready · {outcome.mode.label} · plan {format.short_hash(outcome.fingerprint)}"
+    elif isinstance(outcome, ToFetch):
+        line = "Fetches first"
+    elif isinstance(outcome, Trouble):
+        line = "Not ready"
+    else:
+        line = format.plural(len(outcome), "violation")
+    style = "ls-ok" if can_run(outcome) else "ls-problem"
+    return tag(
+        "details",
+        tag("summary", span(style, line)),
+        sheet_of(outcome),
+        data_keep="compact",
+    )
+
+
+def bar(outcome: Outcome) -> Html:
+    """Beneath Generate: which plan it runs."""
+    if isinstance(outcome, ToFetch) and outcome.may_run:
+        return esc("Generate fetches what is missing, and then runs.")
+    if not isinstance(outcome, RunPlan):
+        return esc("Generate waits until the request holds.")
+    pictures = format.plural(outcome.count, "picture")
+    return join(
+        (
+            "Runs plan ",
+            tag("code", format.short_hash(outcome.fingerprint)),
+            " · seed ",
+            span("ls-figure", outcome.seed),
+            f" · {pictures}",
+        )
+    )
+
+
+def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Workspace) -> Updates:
+    """Hints, LoRA rows and the bar: all but the sheet, so that a run can keep it."""
+    mode = Mode(values["mode"])
+    found = outcome if isinstance(outcome, tuple) else ()
+    texts = (
+        hints.of_plan(outcome, values)
+        if isinstance(outcome, RunPlan)
+        else hints.of_violations(found, mode)
+    )
+    if values["references"] and mode is not Mode.REFERENCE_EDIT:
+        texts["references"] = span("ls-aside", f"Set aside: {mode.label} edits no image.")
+    updates: Updates = {panel.hints[field]: text for field, text in texts.items()}
+    updates |= _slots(panel, values, mode, found, w)
+    updates |= _offer(panel, values, w)
+    updates[panel.compact] = compact(outcome)
+    updates[panel.bar] = bar(outcome)
+    if any(violation.field in _FOLDED for violation in found):
+        updates[panel.settings] = gr.Accordion(open=True)
+    return updates
+
+
+def _offer(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
+    """The fields that the base takes, its modes and its schedulers."""
+    offer = shown(values, w.catalog)
+    updates: Updates = {
+        column: gr.Column(visible=offer.fields[name]) for name, column in panel.fields.items()
+    }
+    modes = [(mode.label, mode.value) for mode in offer.modes]
+    updates[panel.form.mode] = gr.Radio(choices=modes, value=values["mode"])
+    updates[panel.form.scheduler] = gr.Dropdown(
+        choices=scheduler_choices(offer.schedulers), value=values["scheduler"] or ""
+    )
+    return updates
+
+
+def references(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
+    """The reference images that are held, and an empty place for more."""
+    held = [ReferenceImage(**each) for each in values["references"]]
+    pairs = [(each, w.reference(each.sha256)) for each in held]
+    several = len(held) > 1
+    return {
+        panel.reference.files: None,
+        panel.reference.strip: reference_field.strip(pairs),
+        panel.reference.clear: gr.Button(
+            "Remove the references" if several else "Remove the reference", visible=bool(held)
+        ),
+    }
+
+
+_OPEN = frozenset({"base", "loras", "mode", "references", "prompt", "negative_prompt"})
+_FOLDED = frozenset(hints.FIELDS) - _OPEN
+"""Fields inside the Settings fold, which opens when one of them is wrong."""
+
+
+def _slots(
+    panel: RequestPanel, values: Values, mode: Mode, found: Sequence[Violation], w: Workspace
+) -> Updates:
+    numbers = strengths(values)
+    updates: Updates = {}
+    for number, slot in enumerate(panel.slots):
+        if number < len(values["chosen"]):
+            slug = values["chosen"][number]
+            caption = hints.slot_caption(slug, numbers[number], mode, w.catalog, found)
+            updates[slot.caption] = caption
+            updates[slot.partial] = _consent(slug, bool(values[f"partial_{number}"]), found)
+        else:
+            updates[slot.caption] = EMPTY
+            updates[slot.partial] = gr.Checkbox(False, visible=False)
+    return updates
+
+
+def _consent(slug: str, given: bool, found: Sequence[Violation]) -> gr.Checkbox:
+    """Seen where a file fits in part, and where consent was given."""
+    asked = any(
+        isinstance(each, LoraDoesNotFit) and each.slug == slug and each.waivable for each in found
+    )
+    return gr.Checkbox(given, visible=asked or given)
+
+
+def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
+    """The rows themselves: only when LoRAs are added, removed or reused."""
+    updates: Updates = {
+        panel.form.chosen: values["chosen"],
+        panel.form.said: values["said"],
+    }
+    for number in range(MAX_LORAS):
+        slot = panel.slots[number]
+        used = number < len(values["chosen"])
+        updates[slot.group] = gr.Column(visible=used)
+        if used:
+            slug = values["chosen"][number]
+            preset = w.catalog.loras.get(slug)
+            label = preset.label if preset else slug
+            updates[slot.strength] = gr.Slider(value=values[f"strength_{number}"], label=label)
+            # The row shows "Remove" alone; its whole name tells the four buttons apart.
+            updates[slot.remove] = gr.Button(f"Remove {label}")
+    return updates

@@ -1,0 +1,85 @@
+"""What a newcomer finds: a filled request that is valid and can be run at once."""
+
+from dataclasses import dataclass
+
+from studio.architecture import TRAITS, Mode
+from studio.contract.request import PromptEncoder
+from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.ui.studio.lora_picker import choose, themes
+from studio.ui.studio.shown import Shown, shown
+
+FIRST_BASE = "mini"
+FIRST_LORA = "pen-ink-mini"
+FIRST_PROMPT = "a penguin on a blue background"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The form's first values, and the choices its lists begin with."""
+
+    bases: tuple[tuple[str, str], ...]
+    base: str | None
+    chosen: tuple[str, ...]
+    mode: Mode
+    prompt: str
+    themes: tuple[str, ...]
+    offer: tuple[tuple[str, str], ...]
+    note: str
+    shown: Shown
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> "Start":
+        """With the embedded base and LoRA where the presets have them, else the first base."""
+        bases = tuple((_base_label(model), slug) for slug, model in catalog.models.items())
+        slugs = [slug for _, slug in bases]
+        base = FIRST_BASE if FIRST_BASE in slugs else (slugs[0] if slugs else None)
+        if base is None:
+            nothing = shown(_blank(None, Mode.BASE), catalog)
+            return cls(bases, None, (), Mode.BASE, FIRST_PROMPT, (), (), "", nothing)
+        architecture = catalog.models[base].base_architecture
+        first = catalog.loras.get(FIRST_LORA)
+        fits = first is not None and first.base_architecture is architecture
+        chosen = (FIRST_LORA,) if fits else ()
+        found = choose(catalog, architecture, without=chosen)
+        mode = Mode.LORA_WITH_TRIGGER if fits else Mode.BASE
+        return cls(
+            bases=bases,
+            base=base,
+            chosen=chosen,
+            mode=mode,
+            prompt=FIRST_PROMPT,
+            themes=themes(catalog, architecture),
+            offer=offers(found.shown),
+            note=found.describe(),
+            shown=shown(_blank(base, mode), catalog),
+        )
+
+
+def _blank(base: str | None, mode: Mode) -> dict[str, object]:
+    """What the fields that can be hidden hold at first."""
+    return {
+        "base": base,
+        "mode": mode.value,
+        "negative_prompt": "",
+        "clip_skip": None,
+        "true_cfg_scale": None,
+        "max_sequence_length": None,
+        "references": (),
+        "prompt_encoder": PromptEncoder.COMPEL.value,
+        "allow_cut": False,
+    }
+
+
+def _base_label(model: ModelPreset) -> str:
+    """The label, with the architecture where the label does not say it."""
+    family = TRAITS[model.base_architecture].label
+    return model.label if family.lower() in model.label.lower() else f"{model.label} · {family}"
+
+
+def offers(loras: tuple[LoraPreset, ...]) -> tuple[tuple[str, str], ...]:
+    """(what the list says, slug) for each LoRA; equal labels are told apart by slug."""
+    labels = [lora.label for lora in loras]
+    return tuple(
+        (lora.label if labels.count(lora.label) == 1 else f"{lora.label} ({lora.slug})", lora.slug)
+        for lora in loras
+    )

@@ -1,0 +1,196 @@
+"""The Studio tab: request on the left, contract and picture on the right."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from studio.ui.html import contract as sheet
+from studio.ui.html import picture as stage
+from studio.ui.sessions import Sessions
+from studio.ui.studio import layout
+from studio.ui.studio.events import StudioEvents
+from studio.ui.studio.live import Updates
+from studio.ui.studio.start import Start
+from studio.workspace.workspace import Workspace
+
+KEEP_OPEN = """
+const opened = new Set();
+element.addEventListener('toggle', (event) => {
+  const key = event.target.dataset.keep;
+  if (key) event.target.open ? opened.add(key) : opened.delete(key);
+}, true);
+watch('value', () => element.querySelectorAll('details[data-keep]').forEach((one) => {
+  one.open = opened.has(one.dataset.keep);
+}));
+"""
+"""A sheet that is drawn anew keeps what the reader had opened."""
+
+
+ASK_AGAIN = 0.7
+"""Seconds between two looks at what a site says about missing weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudioTab:
+    """What other tabs need of this one."""
+
+    events: StudioEvents
+    outputs: list[Any]
+    inputs: list[Any]
+
+
+def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
+    """Lay the tab out and wire it; call inside its gr.Tab."""
+    with gr.Row(elem_classes="ls-studio"):
+        with gr.Column(scale=5, min_width=320, elem_classes="ls-request"):
+            panel = layout.build(Start.of(workspace.catalog))
+        with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
+            contract = gr.HTML(
+                sheet.empty(), js_on_load=KEEP_OPEN, apply_default_css=False, elem_id="contract"
+            )
+            picture = gr.HTML(stage.idle(), apply_default_css=False, elem_id="picture")
+    shown = gr.State("")
+    asking = gr.Timer(ASK_AGAIN, active=False)
+    events = StudioEvents(workspace, sessions, panel, contract, picture, shown, asking)
+    tab = StudioTab(events, _outputs(events), panel.form.inputs())
+    _wire_form(tab)
+    _wire_run(tab)
+    return tab
+
+
+def _outputs(events: StudioEvents) -> list[Any]:
+    panel = events.panel
+    slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
+    reference = [panel.reference.files, panel.reference.strip, panel.reference.clear]
+    around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
+    run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
+    run.append(events.asking)
+    seen = [*panel.hints.values(), *panel.fields.values()]
+    return [*panel.form.inputs(), *slots, *reference, *around, *seen, *run]
+
+
+def quick(tab: StudioTab, handler: Callable[..., Updates], **given: Any) -> dict[str, Any]:
+    """Arguments of an event that only looks: never queued, the last of many wins."""
+    return {
+        "fn": handler,
+        "outputs": tab.outputs,
+        "queue": False,
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+        **given,
+    }
+
+
+def _wire_form(tab: StudioTab) -> None:
+    events, panel, inputs = tab.events, tab.events.panel, tab.inputs
+    form = panel.form
+    narrowing = [panel.theme, panel.words]
+
+    def refresh(request: gr.Request, *sent: Any) -> Updates:
+        return events.refresh(form.values(sent), page_of(request))
+
+    def base(request: gr.Request, *sent: Any) -> Updates:
+        return events.base(form.values(sent), page_of(request))
+
+    def narrow(theme: str, words: str, *sent: Any) -> Updates:
+        return events.filter(form.values(sent), theme, words)
+
+    def add(request: gr.Request, slug: str, theme: str, words: str, *sent: Any) -> Updates:
+        return events.add(form.values(sent), slug, theme, words, page_of(request))
+
+    def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
+        return events.remove(form.values(sent), number, theme, words, page_of(request))
+
+    edited = [form.mode, form.steps, form.guidance_scale, form.true_cfg_scale, form.clip_skip]
+    edited += [form.width, form.height, form.scheduler, form.precision]
+    edited += [form.max_sequence_length]
+    edited += [form.seed, form.count, form.prompt_encoder, form.allow_cut, *form.partials]
+    # A text box tells ``input`` of key presses only, not of words that are pasted or dropped.
+    # A slider clamps a typed number when it is left, and tells ``change`` only.
+    boxes = (form.prompt, form.negative_prompt, *form.strengths)
+    written = [box.change for box in boxes]
+    gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
+    events.asking.tick(**quick(tab, refresh, inputs=inputs))
+    form.base.input(**quick(tab, base, inputs=inputs))
+    _wire_references(tab)
+    lists = [panel.add, panel.lora_note]
+    gr.on(
+        [panel.theme.input, panel.words.change],
+        **quick(tab, narrow, inputs=[*narrowing, *inputs], outputs=lists),
+    )
+    panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
+    for number, slot in enumerate(panel.slots):
+        slot.remove.click(**quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs]))
+
+
+def _wire_references(tab: StudioTab) -> None:
+    events, form, inputs = tab.events, tab.events.panel.form, tab.inputs
+    field = tab.events.panel.reference
+
+    def add(request: gr.Request, files: Any, *sent: Any) -> Updates:
+        return events.add_references(form.values(sent), files or (), page_of(request))
+
+    def clear(request: gr.Request, *sent: Any) -> Updates:
+        return events.clear_references(form.values(sent), page_of(request))
+
+    field.files.upload(**quick(tab, add, inputs=[field.files, *inputs]))
+    field.clear.click(**quick(tab, clear, inputs=inputs))
+
+
+def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Updates]:
+    """``handler`` for one row; a closure, because gradio reads the signature."""
+
+    def numbered(request: gr.Request, *sent: Any) -> Updates:
+        return partial(handler, number)(request, *sent)
+
+    return numbered
+
+
+def _wire_run(tab: StudioTab) -> None:
+    events, panel, inputs = tab.events, tab.events.panel, tab.inputs
+    form = panel.form
+
+    def generate(request: gr.Request, shown: str, *sent: Any) -> Iterator[Updates]:
+        yield from events.generate(form.values(sent), shown, page_of(request))
+
+    def after(request: gr.Request, *sent: Any) -> Updates:
+        return events.after_run(form.values(sent), page_of(request))
+
+    def cancel(request: gr.Request) -> Updates:
+        return events.cancel(page_of(request))
+
+    outputs = [
+        panel.generate,
+        panel.cancel,
+        events.sheet,
+        events.stage,
+        *(part for part in tab.outputs if part not in (panel.generate, panel.cancel)),
+    ]
+    run = gr.on(
+        [panel.generate.click, form.prompt.submit],
+        generate,
+        inputs=[events.shown, *inputs],
+        outputs=list(dict.fromkeys([*outputs, *tab.outputs])),
+        show_progress="hidden",
+        trigger_mode="once",
+        # The workspace has the queue of the device and tells each run its place in it.
+        concurrency_limit=None,
+        api_visibility="private",
+    )
+    run.then(**quick(tab, after, inputs=inputs, trigger_mode="multiple"))
+    panel.cancel.click(
+        cancel,
+        outputs=[panel.cancel],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def page_of(request: gr.Request) -> str:
+    """Gradio's name for one open page."""
+    return str(request.session_hash)

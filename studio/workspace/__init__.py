@@ -1,0 +1,1 @@
+"""The application: what the page, the command line and the API can do."""

@@ -1,0 +1,294 @@
+"""Runs comparisons: cell by cell through the workspace, judged, measured and kept.
+
+Cells that the gallery has already, under the same plan and verified, are not made again, so
+an interrupted comparison goes on where it stopped.
+"""
+
+import logging
+import threading
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Role
+from studio.comparison.clip import with_scores
+from studio.comparison.differences import summary, uninvited
+from studio.comparison.estimate import estimate_seconds
+from studio.comparison.events import (
+    CellDone,
+    CellFailed,
+    CellWorking,
+    Compared,
+    ComparisonEvent,
+    NothingCompared,
+)
+from studio.comparison.numbers import PairNumbers
+from studio.comparison.order import calls, running_order
+from studio.comparison.pairs import arm_pairs
+from studio.comparison.plan import plan_comparison
+from studio.comparison.record import (
+    CellError,
+    CellRecord,
+    ComparisonRecord,
+    blank_cells,
+    done,
+    failed,
+)
+from studio.comparison.validity import judge
+from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import RunRecord
+from studio.contract.violations import Violation
+from studio.errors import GalleryError
+from studio.gallery import Filter, Picture
+from studio.gallery.record_png import decode
+from studio.gallery.sheet import draw
+from studio.imaging import difference
+from studio.imaging.png import pixels_sha256
+from studio.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from studio.engine.run.clip_scores import ClipModel
+
+logger = logging.getLogger("studio.workspace.comparing")
+
+_PAST = 8
+"""Pictures of a base that an estimate is made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a comparison will cost.
+
+    Attributes:
+        cells: pictures in all, and ``found`` those that are in the gallery already.
+        seconds: for the pictures still to be made; None without a past to judge by.
+    """
+
+    cells: int
+    found: int
+    seconds: float | None
+
+
+@dataclass(slots=True)
+class _Made:
+    """The cells as they come out, by index."""
+
+    paths: dict[int, Path] = field(default_factory=dict)
+    records: dict[int, RunRecord] = field(default_factory=dict)
+    errors: dict[int, CellError] = field(default_factory=dict)
+    reused: set[int] = field(default_factory=set)
+    cancelled: bool = False
+
+    @property
+    def over(self) -> int:
+        return len(self.records) + len(self.errors)
+
+
+class Comparing:
+    """Plans, runs and keeps the comparisons of one workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def plan(self, wanted: ComparisonRequest) -> ComparisonPlan | tuple[Violation, ...]:
+        """Every cell's plan, or every violation."""
+        return plan_comparison(wanted, self._workspace.plan)
+
+    def forecast(self, plan: ComparisonPlan) -> Forecast:
+        """How many cells there are to make, and about how long they take."""
+        found = {i for i in range(len(plan.cells)) if any(self._candidates(plan, i))}
+        ahead = [cell.plan for i, cell in enumerate(plan.cells) if i not in found]
+        return Forecast(len(plan.cells), len(found), estimate_seconds(ahead, self._past(ahead)))
+
+    def _past(self, plans: list[RunPlan]) -> Iterator[RunRecord]:
+        gallery = self._workspace.gallery
+        for base in dict.fromkeys(plan.base.slug for plan in plans):
+            past = gallery.query(Filter(base=base), limit=_PAST)
+            yield from (record for _, record in self._readable(past))
+
+    def _candidates(self, plan: ComparisonPlan, index: int) -> Iterator[Path]:
+        """Pictures in the gallery that could stand in a cell; the base again is always made."""
+        cell = plan.cells[index]
+        if cell.place.role is Role.BASE_AGAIN:
+            return
+        device = self._device()
+        found = self._readable(self._workspace.gallery.made_by(cell.plan))
+        yield from (path for path, record in found if _fits(plan, record, device))
+
+    def _readable(self, pictures: Iterable[Picture]) -> Iterator[tuple[Path, RunRecord]]:
+        """Those that can be read, with their records; a damaged picture is no past and no cell."""
+        for picture in pictures:
+            try:
+                record = self._workspace.gallery.read(picture.path)
+            except GalleryError as error:
+                logger.info("passed over: %r: %s", picture.name, error.message)
+            else:
+                yield picture.path, record
+
+    def _device(self) -> str | None:
+        """What the cells to be made will run on, as receipts name it; None where it is not
+        there, which the run will say."""
+        rules = self._workspace.memory_rules()
+        if rules is None:
+            return None
+        if rules.device != "cuda":
+            return rules.device
+        index = self._workspace.settings.device.partition(":")[2]
+        return f"cuda:{int(index or 0)}"
+
+    def run(
+        self,
+        plan: ComparisonPlan,
+        session: str,
+        cancel: threading.Event,
+        fresh: bool = False,
+    ) -> Generator[ComparisonEvent, None, None]:
+        """Make the cells that are missing (all of them if ``fresh``), judge, measure, keep.
+
+        A cell that fails is said in its place, and the others go on. Cancelling, or closing
+        the generator, stops within a step; what is finished stays in the gallery.
+
+        Raises:
+            KeyError: the session is not open.
+            GalleryError: the comparison cannot be kept.
+            WeightsError: the CLIP model that was set is none; before anything is made.
+        """
+        clip = self._workspace.clip_model()
+        made = _Made()
+        if not fresh:
+            yield from self._found(plan, made)
+        missing = [index for index in running_order(plan) if index not in made.records]
+        for group in calls(plan, missing):
+            if cancel.is_set() or made.cancelled:
+                made.cancelled = True
+                break
+            yield from self._make(plan, group, made, session, cancel)
+        if not made.records:
+            yield NothingCompared(made.cancelled)
+            return
+        path, record = self._keep(plan, made, clip)
+        yield Compared(path, record, made.cancelled)
+
+    def _found(self, plan: ComparisonPlan, made: _Made) -> Iterator[ComparisonEvent]:
+        for index in range(len(plan.cells)):
+            for path in self._candidates(plan, index):
+                answer = self._workspace.verify(path)
+                record = answer.record
+                if answer.ok and record is not None:
+                    made.paths[index], made.records[index] = path, record
+                    made.reused.add(index)
+                    yield CellDone(index, path, record, reused=True)
+                    break
+
+    def _make(
+        self,
+        plan: ComparisonPlan,
+        group: Sequence[int],
+        made: _Made,
+        session: str,
+        cancel: threading.Event,
+    ) -> Iterator[ComparisonEvent]:
+        """The cells of one denoiser call; if it breaks, each of them says so."""
+        total = len(plan.cells)
+        plans = [plan.cells[index].plan for index in group]
+        for number, event in self._workspace.run_together(plans, session, cancel):
+            index = group[number]
+            match event:
+                case Queued() | Loading() | Progress():
+                    yield CellWorking(index, made.over, total, event)
+                case Finished():
+                    made.paths[index], made.records[index] = event.path, event.record
+                    yield CellDone(index, event.path, event.record, reused=False)
+                case Failed():
+                    error = CellError(
+                        code=event.code, message=event.message, way_out=event.way_out
+                    )
+                    for other in group:
+                        if other not in made.records:
+                            made.errors[other] = error
+                            yield CellFailed(other, error)
+                case Cancelled():
+                    made.cancelled = True
+
+    def _keep(
+        self, plan: ComparisonPlan, made: _Made, clip: "ClipModel | None"
+    ) -> tuple[Path, ComparisonRecord]:
+        images = {index: decode(path.read_bytes()) for index, path in made.paths.items()}
+        record = self._record(plan, made, images)
+        if clip is not None:
+            typed = [plan.cells[index].plan.prompt.typed for index in images]
+            record = with_scores(record, list(images), clip.read(list(images.values()), typed))
+        sheet = _sheet(record, images)
+        record = record.model_copy(update={"sheet_pixels_sha256": pixels_sha256(sheet)})
+        return self._workspace.gallery.comparisons.save(record, sheet), record
+
+    def _record(
+        self, plan: ComparisonPlan, made: _Made, images: Mapping[int, Image.Image]
+    ) -> ComparisonRecord:
+        devices = dict.fromkeys(record.receipt.device for record in made.records.values())
+        labels = dict.fromkeys(use.label for cell in plan.cells for use in cell.plan.loras)
+        return ComparisonRecord(
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            device=", ".join(devices),
+            base_label=plan.cells[0].plan.base.label,
+            lora_labels=tuple(labels),
+            plan_fingerprint=plan.fingerprint,
+            wanted=plan.wanted,
+            rows=plan.rows,
+            columns=plan.columns,
+            summary=summary(plan),
+            uninvited=tuple(side.difference for side in uninvited(plan)),
+            cells=self._cells(plan, made),
+            validity=judge(plan, {i: each.receipt for i, each in made.records.items()}),
+            numbers=pair_numbers(plan, images),
+            sheet_pixels_sha256="",
+        )
+
+    def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:
+        cells = list(blank_cells(plan))
+        ours = self._workspace.gallery.comparisons.made_for(plan.fingerprint)
+        for index, error in made.errors.items():
+            cells[index] = failed(cells[index], error)
+        for index, record in made.records.items():
+            name = self._name(made.paths[index])
+            found = index in made.reused and name not in ours
+            cells[index] = done(cells[index], record, name, reused=found)
+        return tuple(cells)
+
+    def _name(self, path: Path) -> str:
+        outputs = self._workspace.gallery.outputs
+        if not path.is_relative_to(outputs):
+            raise GalleryError(f"{path} is not in {outputs}.", "Generate it again.")
+        return path.relative_to(outputs).as_posix()
+
+
+def _fits(plan: ComparisonPlan, record: RunRecord, device: str | None) -> bool:
+    """Whether a picture can be a cell: its noise is known, it ran where the others will run,
+    and an exact comparison takes only pictures that had their call for themselves."""
+    receipt = record.receipt
+    alone = receipt.together == 1
+    there = device is None or receipt.device == device
+    return receipt.image.noise_sha256 is not None and there and (alone or not plan.wanted.exact)
+
+
+def pair_numbers(
+    plan: ComparisonPlan, images: Mapping[int, Image.Image]
+) -> tuple[PairNumbers, ...]:
+    """The measures of every pair of arms on every seed, where both pictures are there."""
+    return tuple(
+        PairNumbers(
+            left=left, right=right, measures=difference.measure(images[left], images[right])
+        )
+        for pair in arm_pairs(plan)
+        for left, right in pair.cells
+        if left in images and right in images
+    )
+
+
+def _sheet(record: ComparisonRecord, images: Mapping[int, Image.Image]) -> Image.Image:
+    return draw.draw(record, images)

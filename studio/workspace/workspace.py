@@ -1,0 +1,416 @@
+"""Composes everything: one workspace serves the page, the command line and the tests."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from studio import __version__
+from studio.architecture.schedulers import SCHEDULER_NAMES
+from studio.backends import LocalBackend
+from studio.contract.base import Contract
+from studio.contract.events import Event, Failed, Finished
+from studio.contract.plan import BaseIdentity, Library, LoraUse, RunPlan
+from studio.contract.prompt import TokenCounter
+from studio.contract.receipt import RunRecord
+from studio.contract.request import GenerationRequest, ReferenceImage
+from studio.contract.violations import Violation
+from studio.engine import Engine, Generated, Job
+from studio.engine.job import EitherEvent
+from studio.errors import DeviceError, StudioError, UnusableReference, WeightsError
+from studio.gallery import Gallery
+from studio.gallery.verification import Verification, verify
+from studio.imaging.references import References
+from studio.imaging.references import load as load_reference
+from studio.library.preset_files import load
+from studio.library.stock import Stock
+from studio.library.store import WeightStore
+from studio.library.tokens import Counters
+from studio.library.transfers import Transfers
+from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets.origin import memory_key
+from studio.presets.parse import PresetProblem
+from studio.resolve import Runtime, resolve
+from studio.resolve.inventory import Inventory, LoraWeights, Unusable
+from studio.resolve.memory import MemoryRules
+from studio.settings import BUILT_IN_PRESETS, Settings
+
+if TYPE_CHECKING:
+    from studio.engine.run.clip_scores import ClipModel
+
+LIBRARIES = (
+    "accelerate",
+    "compel",
+    "diffusers",
+    "peft",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""Those besides the studio's own whose version can change the pixels."""
+
+logger = logging.getLogger("studio.workspace.workspace")
+
+
+def _libraries() -> tuple[Library, ...]:
+    # A Space runs the studio from its folder, where it is no installed distribution.
+    own = Library(name="lora-studio", version=__version__)
+    others = (Library(name=name, version=version(name)) for name in LIBRARIES)
+    return tuple(sorted((own, *others), key=lambda library: library.name))
+
+
+class Repinned(Contract):
+    """A preset whose pin was given up: the file's hash is pinned anew on its next use."""
+
+    slug: str
+    forgotten: str
+
+
+class Workspace:
+    """Catalog, weights, engine and gallery behind one door.
+
+    Attributes:
+        settings, gallery: as opened.
+        stock: the presets, and the fetching of their weights.
+        transfers: downloads that go on in the background.
+        schedulers: the names a request may give.
+        device_label: the device in words; None until ``warm_up`` has looked.
+    """
+
+    schedulers = SCHEDULER_NAMES
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, problems: tuple[PresetProblem, ...]
+    ) -> None:
+        self.settings = settings
+        self.gallery = Gallery(settings.outputs)
+        self.device_label: str | None = None
+        self._references = References(settings.state / "references", self.gallery.reference)
+        self._references.discard_unused()
+        self._store = WeightStore(settings)
+        self.stock = Stock(settings, self._store, catalog, problems)
+        self.transfers = Transfers(self.stock)
+        self._engine = Engine(settings)
+        self._backend = LocalBackend(self._engine, self._ensure)
+        self._libraries = _libraries()
+        self._counters = Counters()
+        self._memory: MemoryRules | None = None
+        self._running: dict[str, set[threading.Event]] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Read the presets and open the gallery; does not import torch.
+
+        Raises:
+            SettingsError, GalleryError: a folder cannot be read or written.
+        """
+        dirs = (BUILT_IN_PRESETS, *settings.preset_dirs)
+        catalog, problems = load(dirs, settings.local_presets)
+        return cls(settings, catalog, problems)
+
+    @property
+    def catalog(self) -> Catalog:
+        """Every preset; another one after the studio's own file was changed."""
+        return self.stock.catalog
+
+    @property
+    def problems(self) -> tuple[PresetProblem, ...]:
+        """What is wrong in the preset files; the other entries are in the catalog."""
+        return self.stock.problems
+
+    def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
+        """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
+        model = self.catalog.models.get(request.base)
+        chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
+        inventory = self._store.inventory(
+            [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
+        )
+        inventory, counters = self._with_counters(model, inventory)
+        inventory = replace(inventory, references=self._kept_references(request))
+        memory = self.memory_rules()
+        runtime = Runtime(self._libraries, counters, memory, self.settings.device)
+        return resolve(request, self.catalog, inventory, runtime)
+
+    def memory_rules(self) -> MemoryRules | None:
+        """What memory there is and what the settings ask of it.
+
+        None where the device is not there: the run says so, with the way out.
+        """
+        if self._memory is None:
+            try:
+                self._memory = self._engine.memory_rules()
+            except DeviceError as error:
+                logger.warning("the device cannot be looked at: %s", error)
+        return self._memory
+
+    def _kept_references(self, request: GenerationRequest) -> frozenset[str]:
+        given = [each.sha256 for each in request.references]
+        for sha256 in given:
+            self._references.touch(sha256)
+        return frozenset(sha256 for sha256 in given if self._references.locate(sha256))
+
+    def clip_model(self) -> "ClipModel | None":
+        """The CLIP model that comparisons are scored with, loaded; None where none is set.
+
+        Raises:
+            WeightsError: its folder holds no whole CLIP model.
+        """
+        folder = self.settings.clip_model
+        return None if folder is None else self._engine.clip_model(folder)
+
+    def add_reference(self, path: Path) -> ReferenceImage:
+        """Take a picture to edit in; nothing of its file but what is seen is kept.
+
+        Raises:
+            UnusableReference: it cannot be read, or is no PNG, JPEG or WebP picture.
+        """
+        try:
+            return self._references.add(path.read_bytes())
+        except OSError as error:
+            reason = f"it cannot be read or kept ({error.strerror or error})"
+            raise UnusableReference(reason, "Give another file.") from error
+
+    def reference(self, sha256: str) -> Path | None:
+        """Where a reference image lies, or None where it is not kept any more."""
+        return self._references.locate(sha256)
+
+    def _with_counters(
+        self, model: ModelPreset | None, inventory: Inventory
+    ) -> tuple[Inventory, dict[str, dict[str, TokenCounter]]]:
+        """The base's token counters; a base without them is unusable, as one without weights."""
+        base = inventory.bases.get(model.slug) if model else None
+        if model is None or base is None:
+            return inventory, {}
+        try:
+            counters = self._counters.of(base, model)
+        except WeightsError as error:
+            why = Unusable(base.path, error.message, error.way_out)
+            bases = {slug: other for slug, other in inventory.bases.items() if slug != model.slug}
+            unusable = {**inventory.unusable, model.slug: why}
+            return replace(inventory, bases=bases, unusable=unusable), {}
+        return inventory, {model.slug: counters}
+
+    def present(self) -> Mapping[str, bool]:
+        """Every preset's slug → whether its weights are on disk (no hashing)."""
+        presets: list[ModelPreset | LoraPreset] = [
+            *self.catalog.models.values(),
+            *self.catalog.loras.values(),
+        ]
+        return self._store.present(presets)
+
+    def expected_at(self, slug: str) -> Path:
+        """Where the weights of a preset belong.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return self._store.locate(self._preset(slug))
+
+    def repin(self, slug: str) -> Repinned:
+        """Forget the SHA-256 a preset was pinned to, so that its next use pins the new one.
+
+        Raises:
+            WeightsError: the preset is not pinned.
+        """
+        forgotten = self._store.repin(slug)
+        return Repinned(slug=slug, forgotten=forgotten)
+
+    def _preset(self, slug: str) -> ModelPreset | LoraPreset:
+        return self.catalog.models.get(slug) or self.catalog.loras[slug]
+
+    def open_session(self) -> str:
+        """A handle that owns what one browser page or one command asks for."""
+        session = uuid.uuid4().hex
+        with self._lock:
+            self._running[session] = set()
+        return session
+
+    def close_session(self, session: str) -> None:
+        """Cancel what the session runs or waits for; release the LoRAs only it used."""
+        with self._lock:
+            waiting = self._running.pop(session, set())
+        for cancel in waiting:
+            cancel.set()
+        self._engine.release(session)
+
+    def run(
+        self, plan: RunPlan, session: str, cancel: threading.Event
+    ) -> Generator[Event, None, None]:
+        """Queue, generate and save; ends with Finished (one an image), Cancelled or Failed.
+
+        Closing the generator cancels the run. ``cancel`` is only read, never set.
+
+        Raises:
+            KeyError: the session is not open.
+        """
+        run_id = uuid.uuid4().hex[:12]
+        own = EitherEvent(cancel)
+        with self._lock:
+            self._running[session].add(own)
+        try:
+            yield from self._events([run_id], session, [plan], own, previews=True)
+        finally:
+            with self._lock:
+                self._running.get(session, set()).discard(own)
+
+    def run_together(
+        self, plans: Sequence[RunPlan], session: str, cancel: threading.Event
+    ) -> Generator[tuple[int, Event], None, None]:
+        """As ``run``, for plans of one picture each that share one denoiser call; they must be
+        equal but for their LoRAs and strengths. Each event comes with the index of its plan.
+
+        Raises:
+            KeyError: the session is not open.
+        """
+        run_ids = [uuid.uuid4().hex[:12] for _ in plans]
+        own = EitherEvent(cancel)
+        with self._lock:
+            self._running[session].add(own)
+        try:
+            # They are cells: each is shown when it is finished.
+            for event in self._events(run_ids, session, plans, own, previews=False):
+                yield run_ids.index(event.run_id), event
+        finally:
+            with self._lock:
+                self._running.get(session, set()).discard(own)
+
+    def _events(
+        self,
+        run_ids: Sequence[str],
+        session: str,
+        plans: Sequence[RunPlan],
+        cancel: threading.Event,
+        previews: bool,
+    ) -> Iterator[Event]:
+        by_id = dict(zip(run_ids, plans, strict=True))
+        try:
+            lead, *others = (self._job(run_id, session, plan) for run_id, plan in by_id.items())
+            job = replace(lead, together=tuple(others), previews=previews)
+            # Closing takes the run out of the queue, or stops it, when a picture cannot be
+            # saved or nobody listens any more.
+            used = {each.sha256 for plan in plans for each in plan.references}
+            with self._references.held(used), closing(self._backend.run(job, cancel)) as events:
+                for event in events:
+                    if isinstance(event, Generated):
+                        plan = by_id[event.run_id]
+                        self._pin(plan)
+                        yield self._saved(plan, event)
+                    else:
+                        yield event
+        except StudioError as error:
+            logger.warning("run %s failed: %s", run_ids[0], error)
+            yield Failed(run_ids[0], error.code, error.message, error.way_out)
+
+    def _saved(self, plan: RunPlan, made: Generated) -> Finished:
+        record = RunRecord.of(plan, made.receipt)
+        path = self.gallery.save(made.image, record, self._reference_paths(plan))
+        return Finished(made.run_id, made.index, made.count, path, record)
+
+    def _job(self, run_id: str, session: str, plan: RunPlan) -> Job:
+        for slug in (plan.base.slug, *(use.slug for use in plan.loras)):
+            if slug not in self.catalog.models and slug not in self.catalog.loras:
+                raise WeightsError(
+                    f"The plan names {slug!r}, which no preset has any more.",
+                    "Resolve the request again.",
+                )
+        return Job(
+            run_id=run_id,
+            session=session,
+            plan=plan,
+            base_path=self.expected_at(plan.base.slug),
+            lora_paths={use.slug: self.expected_at(use.slug) for use in plan.loras},
+            layout=self._store.layout(self.catalog.models[plan.base.slug]),
+            reference_paths=self._reference_paths(plan),
+        )
+
+    def _reference_paths(self, plan: RunPlan) -> dict[str, Path]:
+        paths: dict[str, Path] = {}
+        for each in plan.references:
+            place = self._references.locate(each.sha256)
+            if place is None:
+                raise UnusableReference("it is not kept here any more", "Give it again.")
+            paths[each.sha256] = place
+        return paths
+
+    def _ensure(self, job: Job) -> None:
+        """The files are still those the plan names, and no run since pinned others."""
+        for other in job.together:
+            self._ensure(other)
+        for file in job.plan.base.files:
+            self._store.verify(job.base_place(file.name), file.sha256, file.size)
+        for use in job.plan.loras:
+            self._store.verify(job.lora_paths[use.slug], use.sha256, use.size)
+        for each in job.plan.references:
+            load_reference(job.reference_paths[each.sha256], each)
+        for identity in self._pinnable(job.plan):
+            self._store.check_pin(memory_key(self._preset(identity.slug)), identity.sha256)
+
+    def _pin(self, plan: RunPlan) -> None:
+        """Pin what made a picture: a file that the engine refuses is never pinned."""
+        pinned = self._store.pins()
+        for identity in self._pinnable(plan):
+            key = memory_key(self._preset(identity.slug))
+            if pinned.get(key) != identity.sha256:
+                self._store.pin(key, identity.sha256)
+
+    def _pinnable(self, plan: RunPlan) -> list[BaseIdentity | LoraUse]:
+        """What of the plan has no hash in its preset."""
+        identities: list[BaseIdentity | LoraUse] = [plan.base, *plan.loras]
+        return [each for each in identities if self._preset(each.slug).sha256 is None]
+
+    def queue_length(self) -> int:
+        """Runs waiting or running on the device."""
+        return self._backend.queue_length()
+
+    def describe_device(self) -> str:
+        """For example "CPU, 2 threads"; imports torch on first use."""
+        self.device_label = self._engine.describe_device()
+        return self.device_label
+
+    def warm_up(self) -> threading.Thread:
+        """Import torch and friends in the background, so that the first run is quick."""
+        thread = threading.Thread(target=self._warm, name="warm-up", daemon=True)
+        thread.start()
+        return thread
+
+    def _warm(self) -> None:
+        try:
+            self._engine.warm_up()
+            self.describe_device()
+        except StudioError:
+            # The same error comes again, with its way out, when somebody runs something.
+            logger.exception("warm-up failed")
+
+    def lora_weights(self, slug: str) -> LoraWeights | Unusable | None:
+        """A LoRA preset's file, inspected and hashed (cached by stat); None where it is missing.
+
+        Raises:
+            StudioError: the studio's own state cannot be used.
+            KeyError: no LoRA preset has this slug.
+        """
+        inventory = self._store.inventory([], [self.catalog.loras[slug]])
+        return inventory.loras.get(slug) or inventory.unusable.get(slug)
+
+    def verify(self, path: Path) -> Verification:
+        """Whether a picture and its record are whole and agree.
+
+        Of a picture in the gallery, also whether what it was edited from is still there.
+        """
+        ours = path.resolve().is_relative_to(self.gallery.outputs)
+        return verify(path, self.gallery.reference if ours else None)
+
+    def close(self) -> None:
+        """Cancel what runs, and give the device back."""
+        with self._lock:
+            sessions = list(self._running)
+        for session in sessions:
+            self.close_session(session)
+        self.transfers.close()
+        self._backend.close()
+        self._engine.close()
