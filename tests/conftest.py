@@ -17,7 +17,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny StableDiffusionPipeline with random weights."""
     import torch
 
-    from tests import tiny
+    from tests.support import tiny
 
     torch.set_num_threads(1)  # tiny layers are slower in two threads, much so on a busy machine
     return tiny.save_base(tmp_path_factory.mktemp("tiny") / "base")
@@ -28,7 +28,7 @@ def tiny_loras(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     """LoRAs for the tiny base: ``plain`` (UNet, rank 4), ``other`` (the same, other weights),
     ``text`` (UNet and text encoder, rank 8, alpha 4), ``kohya`` (``text`` in kohya's names,
     alpha 2)."""
-    from tests import tiny
+    from tests.support import tiny
 
     folder = tmp_path_factory.mktemp("loras")
     text = tiny.make_lora(

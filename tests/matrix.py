@@ -12,7 +12,7 @@ from pathlib import Path
 
 from studio.architecture import Mode, pipeline_traits
 from studio.engine.tiny.lora_files import FORMATS
-from tests.studios import architecture_of
+from tests.support.studios import architecture_of
 
 START, END = "<!-- matrix: written by python -m tests.matrix -->", "<!-- end of matrix -->"
 

@@ -3,7 +3,7 @@
 Names are compared flattened (dots as underscores), so that kohya's and diffusers' spellings
 of one layer are one name. Widths are what a layer reads and gives. The numbers come from the
 model classes of diffusers 0.42 at full size and from Black Forest Labs' original layouts;
-tests/test_inspection.py builds them anew from the classes.
+tests/inspection/test_inspection.py builds them anew from the classes.
 """
 
 from studio.inspection.strangers import STRANGERS

@@ -16,7 +16,7 @@ from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
 from studio.contract.plan import RunPlan
 from studio.engine import Engine, EngineEvent, Generated, Job, RunCancelled
 from studio.errors import EngineError, OutOfMemory, WeightsError
-from tests.plans import make_job, make_plan
+from tests.support.plans import make_job, make_plan
 
 WAIT = 60.0
 

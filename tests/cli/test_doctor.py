@@ -9,7 +9,7 @@ import studio
 from studio.gallery.verification import Verification
 from studio.workspace.workspace import Workspace
 from tests.cli.conftest import Cli
-from tests.records import flat, run_record
+from tests.support.records import flat, run_record
 
 
 def test_doctor_knows_the_installation(cli: Cli, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.downloads.server import KEY, Answer, Site, serving
+from tests.support.sites import KEY, Answer, Site, serving
 
 PRESETS = """
 models:

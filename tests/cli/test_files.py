@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.cli.conftest import Cli
-from tests.cli.pictures import write_picture
+from tests.support.cli_pictures import write_picture
 
 
 def test_an_intact_picture_holds(cli: Cli, tmp_path: Path) -> None:

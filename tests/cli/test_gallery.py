@@ -6,7 +6,7 @@ import pytest
 
 from studio.architecture import Mode
 from tests.cli.conftest import Cli
-from tests.cli.pictures import write_picture
+from tests.support.cli_pictures import write_picture
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from studio.gallery import Gallery
 from tests.cli.conftest import Cli
-from tests.records import flat, run_record
+from tests.support.records import flat, run_record
 
 README = Path(__file__).parents[2] / "README.md"
 UNKNOWN = "0" * 64

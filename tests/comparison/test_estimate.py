@@ -7,7 +7,7 @@ import pytest
 from studio.comparison.estimate import estimate_seconds
 from studio.contract.plan import FloatSetting, Origin, RunPlan
 from studio.contract.receipt import RunRecord
-from tests.records import base_identity, flat, plan_settings, run_plan, run_receipt
+from tests.support.records import base_identity, flat, plan_settings, run_plan, run_receipt
 
 DENOISE, DECODE = 1.5, 0.1
 """Seconds that ``run_receipt`` reports."""

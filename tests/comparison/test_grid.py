@@ -27,8 +27,8 @@ from studio.comparison.plan import plan_comparison
 from studio.comparison.validity import name_of
 from studio.contract.placement import Offload, Placement
 from studio.contract.request import LoraChoice, Overrides
-from tests.comparison.plans import answer, compared, refused
-from tests.test_resolve import ask, with_loras
+from tests.resolve.test_resolve import ask, with_loras
+from tests.support.comparison_plans import answer, compared, refused
 
 
 def modes(plan: ComparisonPlan, role: Role = Role.ARM) -> list[Mode]:

@@ -11,7 +11,7 @@ from studio.comparison.interval import clopper_pearson
 from studio.comparison.numbers import Spread
 from studio.comparison.votes import BlindVote, Choice, conclusion, tally
 from studio.imaging.difference import difference_png, measure
-from tests.records import flat, noise
+from tests.support.records import flat, noise
 
 
 def test_equal_pictures_are_equal_and_opposite_ones_are_not() -> None:

@@ -27,8 +27,8 @@ from studio.contract.placement import Offload, Placement
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.contract.violations import SameRun
 from studio.settings import BUILT_IN_PRESETS
-from tests.comparison.plans import answer, changed, compared, sound_receipts
-from tests.test_resolve import ask, plan_of, with_loras
+from tests.resolve.test_resolve import ask, plan_of, with_loras
+from tests.support.comparison_plans import answer, changed, compared, sound_receipts
 
 
 def idle(slug: str, mode: Mode) -> GenerationRequest:

@@ -15,8 +15,8 @@ from studio.comparison.axes import (
 )
 from studio.comparison.differences import uninvited
 from studio.comparison.validity import Verdict, judge, seal_words
-from tests.comparison.plans import changed, compared, sound_receipt, sound_receipts
-from tests.test_resolve import with_loras
+from tests.resolve.test_resolve import with_loras
+from tests.support.comparison_plans import changed, compared, sound_receipt, sound_receipts
 
 FOUR = compared(four_arms(with_loras("ink")))
 SOUND = sound_receipts(FOUR)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.studios import TinyStudio
+from tests.support.studios import TinyStudio
 
 TinyBases = Callable[..., Path]
 OpenStudio = Callable[..., TinyStudio]

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from studio.engine.tiny.sd import stable_diffusion
 from studio.errors import LoraRefused
 from studio.inspection.header import MAX_METADATA
-from tests.engine.applying import read
-from tests.tiny import rewrite, with_metadata
+from tests.support.applying import read
+from tests.support.tiny import rewrite, with_metadata
 
 
 @pytest.fixture(scope="module")

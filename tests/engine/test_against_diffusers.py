@@ -14,7 +14,7 @@ from studio.engine.families import family_of
 from studio.engine.lora.injected import lora_layers, parts_of
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, held, tiny_lora
-from tests.engine.applying import apply, probe
+from tests.support.applying import apply, probe
 
 STRENGTH = 0.8
 PLAIN = "diffusers without metadata"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from studio.engine.run.clip_scores import ClipModel
 from studio.errors import WeightsError
-from tests.tiny_clip import save_tiny_clip
+from tests.support.tiny_clip import save_tiny_clip
 
 RED, BLUE = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (64, 64), "blue")
 

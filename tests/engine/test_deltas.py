@@ -19,7 +19,7 @@ from studio.engine.lora.injected import lora_layers
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.wrapping import enter, wrapped
 from studio.engine.tiny import build_tiny
-from tests.engine.applying import NAME, apply, read
+from tests.support.applying import NAME, apply, read
 
 Tensors = dict[str, Tensor]
 Writer = Callable[[str, Tensor, torch.Generator], tuple[Tensors, Tensor]]

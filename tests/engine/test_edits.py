@@ -9,10 +9,10 @@ from PIL.Image import Image
 
 from studio.architecture import Mode
 from tests.engine.conftest import OpenStudio, TinyBases
-from tests.flow import reference
-from tests.made_loras import peft_lora
 from tests.matrix import EDITS, ROWS, Row
-from tests.studios import Made, TinyStudio
+from tests.support.flow import reference
+from tests.support.made_loras import peft_lora
+from tests.support.studios import Made, TinyStudio
 
 EDITING = [row for row in (*ROWS, *EDITS) if Mode.REFERENCE_EDIT in row.modes]
 Edit = Callable[..., Made]

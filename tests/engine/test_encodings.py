@@ -10,7 +10,7 @@ import pytest
 
 from studio.engine import Engine
 from studio.engine.text import cache as kept
-from tests.plans import make_job, pictures, pixels
+from tests.support.plans import make_job, pictures, pixels
 
 
 @pytest.fixture

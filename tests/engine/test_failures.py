@@ -15,7 +15,7 @@ from studio.engine.lora import injected, load, switch
 from studio.engine.lora.load import WantedLora
 from studio.engine.lora.switch import receipts, set_loras
 from studio.errors import LoraRefused, OutOfMemory
-from tests.plans import file_sha256, make_job, pictures, pixels
+from tests.support.plans import file_sha256, make_job, pictures, pixels
 
 
 def resident(engine: Engine) -> ResidentBase:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from studio.architecture import Mode, pipeline_traits
 from tests.engine.conftest import OpenStudio, TinyBases
-from tests.studios import PROMPT
+from tests.support.studios import PROMPT
 
 SDXL, FLUX, KONTEXT = "StableDiffusionXLPipeline", "FluxPipeline", "FluxKontextPipeline"
 Case = tuple[str, str | None, dict[str, Any], dict[str, Any]]

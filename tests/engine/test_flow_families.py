@@ -17,8 +17,15 @@ from studio.engine.base.folder import Pipeline, from_folder
 from studio.engine.families import family_of
 from studio.engine.run.schedulers import build_scheduler
 from studio.errors import ContractBroken, EngineError, PromptRefused, UnusableReference
-from tests.flow import PROMPT, flow_job, flow_plan, reference, save_flow_base, save_flow_lora
-from tests.plans import pictures, pixels_of
+from tests.support.flow import (
+    PROMPT,
+    flow_job,
+    flow_plan,
+    reference,
+    save_flow_base,
+    save_flow_lora,
+)
+from tests.support.plans import pictures, pixels_of
 
 QWEN, EDIT, PLUS = "QwenImagePipeline", "QwenImageEditPipeline", "QwenImageEditPlusPipeline"
 ZIMAGE, DEV, KLEIN = "ZImagePipeline", "Flux2Pipeline", "Flux2KleinPipeline"

@@ -15,8 +15,8 @@ from studio.engine.text.encode import encode
 from studio.engine.tiny import TINY
 from studio.errors import ContractBroken
 from tests.engine.conftest import OpenStudio, TinyBases
-from tests.probes import demand_probe_sees
-from tests.studios import TinyStudio
+from tests.support.probes import demand_probe_sees
+from tests.support.studios import TinyStudio
 
 NAME = "FluxPipeline"
 

@@ -17,7 +17,7 @@ from studio.engine.families import FAMILIES, Family, family_of
 from studio.engine.lora import injected
 from studio.engine.tiny import TINY, build_tiny
 from studio.engine.tiny.lora_files import FORMATS, TinyLora, held, tiny_lora
-from tests.engine.applying import apply, probe
+from tests.support.applying import apply, probe
 
 CLASSES = {
     Architecture.SD15: "StableDiffusionPipeline",

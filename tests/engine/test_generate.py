@@ -19,8 +19,8 @@ from studio.contract.events import Loading, Progress
 from studio.contract.request import PromptEncoder
 from studio.engine import Engine, Generated, RunCancelled
 from studio.errors import ContractBroken, EngineError, NotFinite, OutOfMemory
-from tests import tiny
-from tests.plans import make_job, pictures, pixels
+from tests.support import tiny
+from tests.support.plans import make_job, pictures, pixels
 
 
 def test_events_come_in_order_with_previews(engine: Engine, tiny_base: Path) -> None:

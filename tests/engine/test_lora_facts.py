@@ -23,9 +23,9 @@ from studio.engine.lora.switch import receipts, set_loras
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import ContractBroken, LoraRefused, WeightsError
-from tests import tiny
-from tests.engine.applying import apply, probe
-from tests.plans import make_job, pictures, pixels
+from tests.support import tiny
+from tests.support.applying import apply, probe
+from tests.support.plans import make_job, pictures, pixels
 
 Tensors = dict[str, torch.Tensor]
 Change = Callable[[Tensors], Tensors]

@@ -23,7 +23,7 @@ from studio.engine.lora.probe import read_probe, relative_change
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import LoraRefused
-from tests.engine.applying import NAME, apply, probe, read
+from tests.support.applying import NAME, apply, probe, read
 
 Tensors = dict[str, Tensor]
 Change = Callable[[Tensors], Tensors]

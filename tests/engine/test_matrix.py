@@ -9,9 +9,9 @@ import pytest
 from studio.architecture import Mode
 from studio.engine.tiny import TINY
 from tests.engine.conftest import OpenStudio, TinyBases
-from tests.made_loras import peft_lora
 from tests.matrix import EDITS, ROWS, Row, with_table
-from tests.studios import Made, TinyStudio
+from tests.support.made_loras import peft_lora
+from tests.support.studios import Made, TinyStudio
 
 TRIGGER = "inkstyle"
 INK, NEON = ("ink", 0.8), ("neon", 0.5)

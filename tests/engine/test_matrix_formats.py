@@ -15,7 +15,7 @@ from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora_files import FORMATS, held, tiny_lora
 from tests.engine.conftest import OpenStudio
 from tests.matrix import FORMAT_ROWS, Row
-from tests.studios import TinyStudio, architecture_of
+from tests.support.studios import TinyStudio, architecture_of
 
 Written = tuple[Path, dict[str, int]]
 """A file, and the layers it has by component."""

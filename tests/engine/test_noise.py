@@ -10,7 +10,7 @@ from diffusers import StableDiffusionPipeline
 
 from studio.engine import Engine
 from studio.engine.run.noise import recorded_noise
-from tests.plans import make_job, pictures
+from tests.support.plans import make_job, pictures
 
 
 def test_the_noise_is_what_the_seed_draws(engine: Engine, tiny_base: Path) -> None:

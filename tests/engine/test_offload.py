@@ -26,8 +26,8 @@ from studio.resolve.context import most_numbers
 from studio.resolve.inventory import LoraWeights
 from studio.resolve.memory import MemoryRules, place
 from studio.settings import Settings
-from tests import tiny
-from tests.plans import base_identity, make_job, pictures, pixels
+from tests.support import tiny
+from tests.support.plans import base_identity, make_job, pictures, pixels
 
 HOOKED = [Offload.MODEL, Offload.SEQUENTIAL]
 CPU = torch.device("cpu")

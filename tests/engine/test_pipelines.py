@@ -27,8 +27,8 @@ from studio.errors import (
     UnsupportedDtype,
 )
 from studio.settings import Settings
-from tests import tiny
-from tests.plans import base_identity, make_job, pictures, pixels
+from tests.support import tiny
+from tests.support.plans import base_identity, make_job, pictures, pixels
 
 CPU = torch.device("cpu")
 

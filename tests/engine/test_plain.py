@@ -13,8 +13,8 @@ from studio.contract.receipt import RunRecord
 from studio.engine import Engine
 from studio.engine.base.redact import plain
 from studio.errors import BaseRefused
-from tests import tiny
-from tests.plans import make_job, pictures
+from tests.support import tiny
+from tests.support.plans import make_job, pictures
 
 PLACES = {Path("/home/ann/my models/sd 15"): "SD 1.5", Path("/srv/lora/ink.safetensors"): "ink"}
 

@@ -15,7 +15,7 @@ from studio.engine import Engine
 from studio.engine.families import Encoded, family_of
 from studio.engine.text.encode import encode as encode_for
 from studio.errors import ContractBroken, PromptRefused
-from tests.plans import make_job, make_plan, pictures, pixels
+from tests.support.plans import make_job, make_plan, pictures, pixels
 
 COMPEL, NATIVE = PromptEncoder.COMPEL, PromptEncoder.NATIVE
 
@@ -163,7 +163,7 @@ def test_encoding_comes_after_the_loras(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
 ) -> None:
     """A text-encoder LoRA changes the embeddings, so the order shows in the pixels."""
-    from tests import tiny
+    from tests.support import tiny
 
     alone = tiny.rewrite(
         tiny_loras["text"],

@@ -16,8 +16,8 @@ from studio.engine.families import Encoded, family_of
 from studio.engine.families.sdxl import StableDiffusionXL
 from studio.engine.text.encode import encode
 from tests.engine.conftest import OpenStudio, TinyBases
-from tests.probes import demand_probe_sees
-from tests.studios import TinyStudio
+from tests.support.probes import demand_probe_sees
+from tests.support.studios import TinyStudio
 
 NAME = "StableDiffusionXLPipeline"
 COMPEL, NATIVE = PromptEncoder.COMPEL, PromptEncoder.NATIVE

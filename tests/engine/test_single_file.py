@@ -17,8 +17,8 @@ from studio.engine import Engine, Job
 from studio.engine.tiny import build_tiny
 from studio.errors import BaseRefused
 from studio.inspection.original import diffusers_shapes
-from tests.original import save_original
-from tests.plans import file_sha256, make_plan, pictures, pixels
+from tests.support.original import save_original
+from tests.support.plans import file_sha256, make_plan, pictures, pixels
 
 CASES = [
     (Architecture.SD15, "StableDiffusionPipeline"),

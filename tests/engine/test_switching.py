@@ -9,8 +9,8 @@ import pytest
 
 from studio.engine import Engine
 from studio.errors import ContractBroken, LoraRefused
-from tests import tiny
-from tests.plans import make_job, pictures, pixels
+from tests.support import tiny
+from tests.support.plans import make_job, pictures, pixels
 
 
 def test_base_before_is_base_after(

@@ -15,7 +15,7 @@ from studio.contract.placement import Offload, Placement
 from studio.engine import Engine, Generated, Job
 from studio.engine.base import manager
 from studio.errors import EngineError
-from tests.plans import make_job, pictures
+from tests.support.plans import make_job, pictures
 
 STRENGTHS = (0.3, 0.7, 1.2)
 

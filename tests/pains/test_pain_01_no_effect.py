@@ -8,8 +8,8 @@ import pytest
 
 from studio.engine import Engine
 from studio.errors import LoraRefused
-from tests import tiny
-from tests.plans import make_job, pictures
+from tests.support import tiny
+from tests.support.plans import make_job, pictures
 
 
 def test_the_effect_is_measured_before_the_picture(

@@ -8,8 +8,8 @@ import pytest
 
 from studio.engine import Engine
 from studio.errors import LoraRefused
-from tests import tiny
-from tests.plans import make_job, pictures, pixels
+from tests.support import tiny
+from tests.support.plans import make_job, pictures, pixels
 
 
 def test_the_base_is_itself_after_every_lora(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.engine import Engine
 from studio.settings import Settings
-from tests.plans import pixels
+from tests.support.plans import pixels
 
 
 def test_a_strength_counts_in_the_very_next_picture(

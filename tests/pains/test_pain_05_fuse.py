@@ -6,7 +6,7 @@ from pathlib import Path
 
 from studio.engine import Engine
 from studio.engine.lora.injected import lora_layers
-from tests.plans import make_job, pictures
+from tests.support.plans import make_job, pictures
 
 
 def test_nothing_is_ever_fused(

@@ -14,8 +14,8 @@ from studio.architecture import Mode
 from studio.contract.events import Failed
 from studio.gallery.infotext import write
 from studio.gallery.infotext_reader import read
-from tests import tiny
-from tests.studios import Made, TinyStudio
+from tests.support import tiny
+from tests.support.studios import Made, TinyStudio
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from studio.cli import run
 from studio.inspection import inspect
 from studio.inspection.fit import check_fit
-from tests.full_size import layers_of, weights_of
-from tests.headers import header, lora, only
+from tests.support.full_size import layers_of, weights_of
+from tests.support.headers import header, lora, only
 
 CROSS = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora"
 WRONG = {

@@ -8,10 +8,10 @@ from studio.architecture import Architecture
 from studio.inspection import inspect
 from studio.inspection.families import UNETS
 from studio.inspection.fit import check_fit
-from tests.full_size import weights_of
-from tests.header_data import Sample, samples
-from tests.header_formats import MODELS_OF
-from tests.headers import header
+from tests.support.full_size import weights_of
+from tests.support.header_data import Sample, samples
+from tests.support.header_formats import MODELS_OF
+from tests.support.headers import header
 
 OURS = {each.value for each in Architecture}
 MODELS = {family: model for families in MODELS_OF.values() for family, model in families.items()}

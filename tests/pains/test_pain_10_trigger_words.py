@@ -4,7 +4,7 @@ import pytest
 
 from studio.architecture import Mode
 from studio.contract.prompt import PartKind
-from tests.worlds import World
+from tests.support.worlds import World
 
 SD = "StableDiffusionPipeline"
 INK = {"prompt": "phrsink, pen and ink", "trigger": "required"}

@@ -4,7 +4,7 @@ import pytest
 
 from studio.architecture import Mode
 from studio.contract.request import PromptEncoder
-from tests.worlds import AROUND, World
+from tests.support.worlds import AROUND, World
 
 SD = "StableDiffusionPipeline"
 ROOM = 77 - AROUND

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from studio.cli import run
 from studio.presets.parse import parse
 from studio.presets.yaml_text import write_yaml
-from tests.preset_samples import lora
+from tests.support.preset_samples import lora
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"

@@ -13,8 +13,8 @@ from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset
 from studio.settings import Settings
-from tests.downloads.conftest import left_in, lora_bytes, preset
-from tests.downloads.server import Answer, Site, Stored, serving
+from tests.library.downloads.conftest import left_in, lora_bytes, preset
+from tests.support.sites import Answer, Site, Stored, serving
 
 DATA, OTHER = lora_bytes(60_000), lora_bytes(90_000, width=1024)
 

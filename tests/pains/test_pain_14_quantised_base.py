@@ -13,7 +13,7 @@ from torch import nn
 from studio.engine import Engine
 from studio.engine.lora.match import base_modules
 from studio.errors import BaseRefused
-from tests.plans import make_job, pictures
+from tests.support.plans import make_job, pictures
 
 
 def test_a_quantised_base_is_refused_by_name(

@@ -17,8 +17,8 @@ from studio.engine.lora.injected import lora_layers, read_active
 from studio.engine.lora.load import WantedLora
 from studio.engine.lora.switch import set_loras
 from studio.engine.tiny import save_tiny
-from tests.made_loras import peft_lora
-from tests.plans import base_identity, file_sha256
+from tests.support.made_loras import peft_lora
+from tests.support.plans import base_identity, file_sha256
 
 PIPELINE = "StableDiffusionXLPipeline"
 SWAPS, WARM, LOADS = 200, 10, 5

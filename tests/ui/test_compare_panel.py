@@ -9,8 +9,8 @@ from studio.comparison.axes import ComparisonPlan, Kind
 from studio.comparison.plan import plan_comparison
 from studio.contract.violations import AxisValueRefused
 from studio.ui.compare import form
-from tests.comparison.plans import answer
-from tests.test_resolve import with_loras
+from tests.resolve.test_resolve import with_loras
+from tests.support.comparison_plans import answer
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "1e400", "much"])

@@ -21,7 +21,7 @@ from studio.ui.compare.blind_vote import CompareBlind
 from studio.ui.compare.viewer import CompareLook
 from studio.workspace.comparing import Comparing
 from studio.workspace.workspace import Workspace
-from tests.studios import TinyStudio
+from tests.support.studios import TinyStudio
 
 BASE, LORA = "0/0", "0/1"
 SEEDS = 3

@@ -22,7 +22,7 @@ from studio.ui.html import inspection as inspection_html
 from studio.ui.models.browser_header import chosen
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
-from tests.headers import entries, framed
+from tests.support.headers import entries, framed
 from tests.ui.conftest import HOSTILE, ROOT
 from tests.ui.test_markup import HOSTILE as TEXTS
 from tests.ui.test_markup import assert_dead

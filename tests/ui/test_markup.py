@@ -18,7 +18,7 @@ from studio.ui.html.plan import marked_text, plan_body
 from studio.ui.html.tags import Html, esc, tag
 from studio.ui.models.filter import PAGE, Wanted, find
 from studio.ui.studio import hints
-from tests.records import flat, lora_use, plan_settings, run_plan, run_receipt, run_record
+from tests.support.records import flat, lora_use, plan_settings, run_plan, run_receipt, run_record
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

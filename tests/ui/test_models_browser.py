@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.downloads.server import KEY, Site, serving
+from tests.support.sites import KEY, Site, serving
 from tests.ui.conftest import PATIENCE, Server, studio_at
 
 if TYPE_CHECKING:

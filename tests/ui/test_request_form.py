@@ -12,7 +12,7 @@ from studio.ui.html import format
 from studio.ui.studio import form
 from studio.ui.studio.lora_picker import CAP, choose
 from studio.ui.studio.start import Start, offers
-from tests.records import lora_use, plan_settings, run_plan
+from tests.support.records import lora_use, plan_settings, run_plan
 
 
 def lora(slug: str, architecture: Architecture = Architecture.MINI, **more: Any) -> LoraPreset:

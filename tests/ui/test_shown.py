@@ -9,9 +9,9 @@ from studio.presets import Catalog, ModelPreset, ModelSettings, Source
 from studio.ui.html import plan as plan_html
 from studio.ui.studio import form
 from studio.ui.studio.shown import mode_for, shown
-from tests.records import plan_settings, run_plan
+from tests.support.records import plan_settings, run_plan
+from tests.support.worlds import architecture_of
 from tests.ui.test_request_form import BLANK
-from tests.worlds import architecture_of
 
 PIPELINE_NAMES = sorted(PIPELINES)
 

@@ -1,0 +1,172 @@
+"""Reference images: known by what is seen, kept without what their files also say."""
+
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+
+from studio.errors import UnusableReference
+from studio.imaging.references import UNUSED_FOR, References, load, pixels_sha256
+from tests.support.records import noise
+
+ORIENTATION = 0x0112
+ROTATED = 6
+"""EXIF: to be turned a quarter to the right to stand upright."""
+
+
+@pytest.fixture
+def references(tmp_path: Path) -> References:
+    return References(tmp_path / "waiting", lambda sha256: tmp_path / "kept" / f"{sha256}.png")
+
+
+def data_of(image: Image.Image, form: str = "PNG", **how: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=form, **how)
+    return buffer.getvalue()
+
+
+def pixels(references: References, sha256: str) -> Image.Image:
+    place = references.locate(sha256)
+    assert place is not None
+    return Image.open(place)
+
+
+def test_equal_pixels_are_one_reference(references: References, tmp_path: Path) -> None:
+    image = noise(96, 80)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("parameters", "a secret prompt")
+    first = references.add(data_of(image))
+    second = references.add(data_of(image, pnginfo=texts, compress_level=1))
+    third = references.add(data_of(image, "WEBP", lossless=True))
+    assert first == second == third
+    assert (first.width, first.height, first.media_type) == (96, 80, "image/png")
+    assert len(list((tmp_path / "waiting").iterdir())) == 1
+
+
+def test_what_the_file_says_beside_its_pixels_is_gone(references: References) -> None:
+    image = noise(64, 64)
+    exif = Image.Exif()
+    exif[0x010F] = "A Camera Maker"
+    exif[0x0132] = "2026:11:22 10:11:12"
+    made = references.add(data_of(image, "JPEG", exif=exif, comment=b"at home", quality=95))
+    kept = pixels(references, made.sha256)
+    assert dict(kept.getexif()) == {}
+    assert kept.info == {}
+    place = references.locate(made.sha256)
+    assert place is not None
+    raw = place.read_bytes()
+    assert b"Camera" not in raw
+    assert b"at home" not in raw
+
+
+def test_a_picture_is_turned_upright(references: References) -> None:
+    image = Image.new("RGB", (96, 64), "red")
+    image.paste("blue", (0, 0, 48, 64))
+    exif = Image.Exif()
+    exif[ORIENTATION] = ROTATED
+    made = references.add(data_of(image, exif=exif))
+    assert (made.width, made.height) == (64, 96)
+    assert made == references.add(data_of(image.transpose(Image.Transpose.ROTATE_270)))
+
+
+def test_transparent_parts_are_laid_on_white(references: References) -> None:
+    clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    clear.paste((0, 0, 255, 255), (0, 0, 32, 64))
+    seen = pixels(references, references.add(data_of(clear)).sha256)
+    assert seen.mode == "RGB"
+    assert (seen.getpixel((0, 0)), seen.getpixel((63, 0))) == ((0, 0, 255), (255, 255, 255))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK"])
+def test_other_kinds_of_pixels_become_rgb(references: References, mode: str) -> None:
+    image = noise(64, 64).convert(mode)
+    form = "JPEG" if mode == "CMYK" else "PNG"
+    made = references.add(data_of(image, form))
+    assert pixels(references, made.sha256).mode == "RGB"
+
+
+def test_colours_follow_the_pictures_own_profile(references: References) -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    with pytest.raises(UnusableReference, match="colour profile"):
+        references.add(data_of(noise(64, 64), icc_profile=lab))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    flat = Image.new("RGB", (64, 64), (10, 120, 230))
+    assert references.add(data_of(flat, icc_profile=srgb)) == references.add(data_of(flat))
+
+
+def animation() -> bytes:
+    frames = [noise(64, 64, seed) for seed in (1, 2)]
+    return data_of(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "no PNG, JPEG or WebP"),
+        (b"<html>not a picture</html>", "no PNG, JPEG or WebP"),
+        (data_of(noise(64, 64), "GIF"), "no PNG, JPEG or WebP"),
+        (data_of(noise(64, 64))[:-600], "cannot be decoded"),
+        (data_of(Image.new("1", (9000, 8))), "9000 x 8 pixels"),
+        (animation(), "animation"),
+        (data_of(Image.new("I;16", (64, 64))), "kind 'I;16'"),
+    ],
+    ids=["empty", "html", "gif", "cut", "wide", "animation", "16 bit"],
+)
+def test_what_cannot_be_used_is_named(
+    references: References, tmp_path: Path, data: bytes, reason: str
+) -> None:
+    with pytest.raises(UnusableReference, match=reason):
+        references.add(data)
+    assert not (tmp_path / "waiting").exists()
+
+
+def test_a_changed_or_lost_reference_is_noticed(references: References) -> None:
+    made = references.add(data_of(noise(64, 64)))
+    place = references.locate(made.sha256)
+    assert place is not None
+    assert pixels_sha256(load(place, made)) == made.sha256
+    noise(64, 64, seed=9).save(place)
+    with pytest.raises(UnusableReference, match="not those the plan names"):
+        load(place, made)
+    place.unlink()
+    assert references.locate(made.sha256) is None
+    with pytest.raises(UnusableReference, match="cannot be read"):
+        load(place, made)
+
+
+def test_the_same_bytes_in_another_shape_are_another_picture() -> None:
+    flat = Image.new("RGB", (64, 96), "red")
+    assert pixels_sha256(flat) != pixels_sha256(Image.new("RGB", (96, 64), "red"))
+
+
+def test_only_what_was_never_used_is_forgotten(references: References) -> None:
+    old, new = (references.add(data_of(noise(64, 64, seed))) for seed in (1, 2))
+    place = references.locate(old.sha256)
+    assert place is not None
+    long_ago = time.time() - UNUSED_FOR - 60
+    os.utime(place, (long_ago, long_ago))
+    references.discard_unused()
+    assert references.locate(old.sha256) is None
+    assert references.locate(new.sha256) is not None
+
+
+def test_beyond_the_quota_the_longest_unused_go_first(
+    references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.imaging.references.QUOTA", 1)
+    monkeypatch.setattr("studio.imaging.references.JUST_GIVEN", 60.0)
+    held, idle, asked = (references.add(data_of(noise(64, 64, n))).sha256 for n in (1, 2, 3))
+    for sha256 in (held, idle, asked):
+        place = references.locate(sha256)
+        assert place is not None
+        os.utime(place, (time.time() - 90, time.time() - 90))
+    references.touch(asked)
+    with references.held([held]):
+        new = references.add(data_of(noise(64, 64, 4))).sha256
+    kept = [sha256 for sha256 in (held, idle, asked, new) if references.locate(sha256)]
+    assert kept == [held, asked, new]
+    references.discard_unused()
+    assert references.locate(held) is None

@@ -1,0 +1,172 @@
+"""Decisions: bound to a record, exported with its whole contract, gone with it."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from studio.comparison.export import as_csv, as_jsonl
+from studio.comparison.review import Judgement
+from studio.errors import GalleryError
+from studio.gallery import Gallery
+from studio.gallery import record_png as pictures
+from studio.imaging import png
+from studio.workspace.reviewing import Reviewing
+from tests.support.records import flat, run_record
+
+UNKNOWN = "0" * 64
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    return Gallery(tmp_path / "outputs")
+
+
+def save(gallery: Gallery, prompt: str = "a rocket", seed: int = 1) -> Path:
+    image = flat()
+    return gallery.save(image, run_record(image, prompt=prompt, seed=seed))
+
+
+def test_decisions_stand_beside_one_another(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    reviewing.decide(path, Judgement.REJECT, "too dark")
+    reviewing.decide(path, Judgement.APPROVE)
+    record = gallery.read(path)
+    found = reviewing.on(path)
+    assert [each.judgement for each in found] == [Judgement.REJECT, Judgement.APPROVE]
+    assert {each.record_fingerprint for each in found} == {record.fingerprint}
+    assert {each.plan_fingerprint for each in found} == {record.plan_fingerprint}
+    with pytest.raises(GalleryError, match="a note needs words"):
+        reviewing.decide(path, Judgement.NOTE, "  ")
+
+
+def test_a_decision_does_not_pass_to_another_contract(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    reviewing.decide(path, Judgement.APPROVE)
+    image = flat()
+    path.write_bytes(pictures.encode(image, run_record(image, prompt="a castle", seed=1)))
+    gallery.sync()
+    assert reviewing.on(path) == ()
+    assert list(reviewing.judged()) == []
+
+
+def test_a_decision_goes_with_the_last_copy_of_its_picture(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    decision = reviewing.decide(path, Judgement.APPROVE)
+    copy = path.with_name("copy.png")
+    shutil.copy(path, copy)
+    gallery.sync()
+    gallery.delete(path)
+    assert [each.decision for each in reviewing.judged()] == [decision]
+    gallery.delete(copy)
+    assert list(reviewing.judged()) == []
+    assert not list(gallery.decisions.folder.iterdir())
+
+
+def test_a_picture_with_other_pixels_is_refused_by_name(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    reviewing.decide(path, Judgement.APPROVE)
+    record = gallery.read(path)
+    with Image.open(path) as image:
+        texts = {name: text for name, text in image.info.items() if isinstance(text, str)}
+    other = io.BytesIO()
+    Image.new("RGB", flat().size, "red").save(other, "PNG")
+    path.write_bytes(png.with_texts(other.getvalue(), texts))
+    gallery.sync()
+    with pytest.raises(GalleryError, match=path.name):
+        reviewing.decide(path, Judgement.APPROVE)
+    with pytest.raises(GalleryError, match=path.name):
+        list(reviewing.judged())
+    line = {"record_fingerprint": record.fingerprint, "critic": "critic 2", "score": 1}
+    done = reviewing.take_scores(json.dumps(line))
+    assert done.taken == 0
+    assert path.name in done.refused[0].reason
+
+
+def test_the_export_holds_every_field_of_the_contract(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    reviewing.decide(path, Judgement.REJECT, "hands, again\nsix fingers")
+    judged = list(reviewing.judged())
+    record = gallery.read(path).model_dump(mode="json")
+    (line,) = as_jsonl(judged).splitlines()
+    whole = json.loads(line)
+    assert whole["record"] == record
+    assert whole["decision"]["note"] == "hands, again\nsix fingers"
+    (row,) = csv.DictReader(io.StringIO(as_csv(judged), newline=""))
+    assert row["decision.note"] == "hands, again\nsix fingers"
+    assert row["plan.base.sha256"] == record["plan"]["base"]["sha256"]
+    assert row["plan.settings.steps.value"] == str(record["plan"]["settings"]["steps"]["value"])
+    assert json.loads(row["receipt.loras"]) == record["receipt"]["loras"]
+    assert row["receipt.image.pixels_sha256"] == record["receipt"]["image"]["pixels_sha256"]
+    assert row["picture"] == path.relative_to(gallery.outputs).as_posix()
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1", " =1+1"])
+def test_no_cell_of_the_csv_is_computed(gallery: Gallery, text: str) -> None:
+    path, reviewing = save(gallery, prompt=text), Reviewing(gallery)
+    reviewing.decide(path, Judgement.NOTE, f"{text}x")
+    (row,) = csv.DictReader(io.StringIO(as_csv(list(reviewing.judged())), newline=""))
+    assert row["plan.prompt.typed"] == f"'{text}"
+    for name, value in row.items():
+        assert not value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r")), name
+
+
+def test_scores_are_taken_by_fingerprint_and_refused_where_it_is_unknown(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    own = gallery.read(path).fingerprint
+    lines = [
+        {"record_fingerprint": own, "critic": "critic 2", "score": 0.75, "note": "inky"},
+        {"record_fingerprint": UNKNOWN, "critic": "critic 2", "score": 1},
+        {"record_fingerprint": own, "critic": "critic 2"},
+        {"record_fingerprint": "../x", "critic": "critic 2", "score": 1},
+    ]
+    text = "\n".join([*map(json.dumps, lines), "no json", '{"score": NaN}'])
+    done = reviewing.take_scores(text)
+    assert done.taken == 1
+    assert [each.line for each in done.refused] == [2, 3, 4, 5, 6]
+    assert "no picture in the gallery" in done.refused[0].reason
+    (score,) = reviewing.on(path)
+    assert (score.judgement, score.by, score.score) == (Judgement.SCORE, "critic 2", 0.75)
+    assert score.plan_fingerprint == gallery.read(path).plan_fingerprint
+
+
+BREAKS = "first\u2028second\u2029third\u0085fourth\x0bfifth\x1csixth"
+
+
+def test_a_note_holds_every_line_break_of_unicode(gallery: Gallery) -> None:
+    path, reviewing = save(gallery), Reviewing(gallery)
+    reviewing.decide(path, Judgement.NOTE, BREAKS)
+    reviewing.decide(path, Judgement.APPROVE)
+    assert [each.note for each in reviewing.on(path)] == [BREAKS, ""]
+    assert [each.decision.note for each in reviewing.judged()] == [BREAKS, ""]
+    own = gallery.read(path).fingerprint
+    score = {"record_fingerprint": own, "critic": "critic 2", "score": 1, "note": BREAKS}
+    text = json.dumps(score, ensure_ascii=False)
+    done = reviewing.take_scores(f"{text}\r\nno json\r\n{text}")
+    assert (done.taken, [each.line for each in done.refused]) == (2, [2])
+    assert [each.note for each in reviewing.on(path)][2:] == [BREAKS, BREAKS]
+
+
+def test_a_decision_that_was_cut_off_spoils_no_other(gallery: Gallery) -> None:
+    path, other, reviewing = save(gallery), save(gallery, seed=2), Reviewing(gallery)
+    kept = reviewing.decide(path, Judgement.REJECT, "too dark")
+    reviewing.decide(other, Judgement.APPROVE)
+    (place,) = gallery.decisions.folder.glob(f"{kept.record_fingerprint}*")
+    with place.open("ab") as stream:
+        stream.write('{"at": "cut ö'.encode()[:-1])
+    assert reviewing.on(path) == (kept,)
+    assert reviewing.torn(path)
+    assert not reviewing.torn(other)
+    assert list(reviewing.all_torn()) == [path.relative_to(gallery.outputs).as_posix()]
+    assert len(list(reviewing.judged())) == 2
+    after = reviewing.decide(path, Judgement.APPROVE)
+    assert reviewing.on(path) == (kept, after)
+    assert not reviewing.torn(path)
+    with place.open("a") as stream:
+        stream.write("a whole line that is none\n")
+    with pytest.raises(GalleryError, match="cannot be read"):
+        reviewing.on(path)
