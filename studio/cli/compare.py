@@ -16,10 +16,10 @@ from studio.comparison.axes import (
     AxisName,
     ComparisonPlan,
     ComparisonRequest,
-    Kind,
+    Question,
     compose,
+    parse_axis,
 )
-from studio.comparison.axis_text import parse_axis
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import EffectSummary, paired_effects
 from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared, NothingCompared
@@ -51,7 +51,7 @@ _AXIS_HELP = "NAME=VALUE,VALUE (prompts: prompt=ONE|OTHER); with --kind grid."
 class CompareOptions(RequestOptions):
     """The request that cells start from, and what varies; ``--count`` is the number of seeds."""
 
-    kind: Annotated[Kind, typer.Option(help="The question that is asked.")]
+    kind: Annotated[Question, typer.Option(help="The question that is asked.")]
     strengths: Annotated[
         str, typer.Option(metavar="NUMBER,NUMBER", help="For the kinds that sweep strengths.")
     ] = ",".join(map(str, STRENGTHS))

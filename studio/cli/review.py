@@ -10,8 +10,7 @@ import typer
 
 from studio.cli.console import Ended, ExitCode, command
 from studio.cli.options import Json, OutputDir, open_workspace, parse_text
-from studio.comparison.export import Judged, as_csv, as_jsonl
-from studio.comparison.review import PERSON, Judgement
+from studio.comparison.review import PERSON, Judged, Judgement, as_csv, as_jsonl
 from studio.errors import GalleryError
 from studio.workspace.reviewing import Reviewing
 

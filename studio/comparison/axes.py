@@ -1,5 +1,9 @@
-"""What varies in a comparison, the request for one, and the questions people ask most."""
+"""What varies in a comparison, the request for one, and the questions people ask most.
 
+An axis is typed as ``strength=0.4,0.7`` or, for prompts, ``prompt=a cat|a dog``.
+"""
+
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
@@ -59,6 +63,9 @@ _LABELS = {
 
 AxisValue = StrictStr | StrictInt | StrictFloat
 
+NUMBERS = frozenset({AxisName.STRENGTH, AxisName.GUIDANCE})
+WHOLE_NUMBERS = frozenset({AxisName.SEED, AxisName.STEPS, AxisName.CLIP_SKIP})
+
 
 class Axis(Contract):
     """One thing that varies, and its values in the order in which they are shown."""
@@ -67,7 +74,7 @@ class Axis(Contract):
     values: tuple[AxisValue, ...]
 
 
-class Kind(StrEnum):
+class Question(StrEnum):
     """The question a comparison asks; it says which axes and controls there are."""
 
     BASE_AGAINST_LORA = "base_against_lora"
@@ -92,7 +99,7 @@ class ComparisonRequest(Contract):
             which what has no place in the base may be left out.
     """
 
-    kind: Kind
+    kind: Question
     request: GenerationRequest
     rows: Axis | None = None
     columns: Axis | None = None
@@ -167,19 +174,19 @@ class ComparisonPlan(Contract):
 def base_against_lora(request: GenerationRequest) -> ComparisonRequest:
     """Two cells: the base alone, and the request as it is."""
     axis = Axis(name=AxisName.MODE, values=(Mode.BASE.value, request.mode.value))
-    return ComparisonRequest(kind=Kind.BASE_AGAINST_LORA, request=request, columns=axis)
+    return ComparisonRequest(kind=Question.BASE_AGAINST_LORA, request=request, columns=axis)
 
 
 def four_arms(request: GenerationRequest) -> ComparisonRequest:
     """Base, base + trigger, LoRA, LoRA + trigger: the trigger downwards, the LoRA across."""
     rows = Axis(name=AxisName.TRIGGER, values=(OFF, ON))
     columns = Axis(name=AxisName.WEIGHTS, values=(OFF, ON))
-    return ComparisonRequest(kind=Kind.FOUR_ARMS, request=request, rows=rows, columns=columns)
+    return ComparisonRequest(kind=Question.FOUR_ARMS, request=request, rows=rows, columns=columns)
 
 
 def strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
     axis = Axis(name=AxisName.STRENGTH, values=tuple(values))
-    return ComparisonRequest(kind=Kind.STRENGTHS, request=request, columns=axis)
+    return ComparisonRequest(kind=Question.STRENGTHS, request=request, columns=axis)
 
 
 def seeds_strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
@@ -187,7 +194,7 @@ def seeds_strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> 
 
     More seeds than a comparison has cells are not written out: their number alone is refused.
     """
-    kind = Kind.SEEDS_STRENGTHS
+    kind = Question.SEEDS_STRENGTHS
     columns = Axis(name=AxisName.STRENGTH, values=tuple(values))
     if request.count > MAX_CELLS:
         return ComparisonRequest(kind=kind, request=request, columns=columns)
@@ -202,11 +209,11 @@ def lora_against_lora(request: GenerationRequest, other: str) -> ComparisonReque
     """The request's first LoRA, and ``other`` in its place."""
     first = request.loras[0].slug if request.loras else ""
     axis = Axis(name=AxisName.LORA, values=(first, other))
-    return ComparisonRequest(kind=Kind.LORA_AGAINST_LORA, request=request, columns=axis)
+    return ComparisonRequest(kind=Question.LORA_AGAINST_LORA, request=request, columns=axis)
 
 
 def compose(
-    kind: Kind,
+    kind: Question,
     request: GenerationRequest,
     *,
     values: Sequence[AxisValue] = STRENGTHS,
@@ -228,23 +235,64 @@ def compose(
 
 
 def _composed(
-    kind: Kind,
+    kind: Question,
     request: GenerationRequest,
     values: Sequence[AxisValue],
     other: str,
     axes: tuple[Axis | None, Axis | None],
 ) -> ComparisonRequest:
     match kind:
-        case Kind.BASE_AGAINST_LORA:
+        case Question.BASE_AGAINST_LORA:
             return base_against_lora(request)
-        case Kind.FOUR_ARMS:
+        case Question.FOUR_ARMS:
             return four_arms(request)
-        case Kind.STRENGTHS:
+        case Question.STRENGTHS:
             return strengths(request, values)
-        case Kind.SEEDS_STRENGTHS:
+        case Question.SEEDS_STRENGTHS:
             return seeds_strengths(request, values)
-        case Kind.LORA_AGAINST_LORA:
+        case Question.LORA_AGAINST_LORA:
             return lora_against_lora(request, other)
-        case Kind.GRID:
+        case Question.GRID:
             rows, columns = axes
             return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)
+
+
+def separator(name: AxisName) -> str:
+    """A comma, but for prompts, which hold commas themselves."""
+    return "|" if name is AxisName.PROMPT else ","
+
+
+def parse_values(name: AxisName, text: str) -> tuple[AxisValue, ...]:
+    """The values in ``text``; what is no finite number stays text, for the check to refuse by
+    name."""
+    parts = [part.strip() for part in text.split(separator(name))]
+    return tuple(_value(name, part) for part in parts if part)
+
+
+def _value(name: AxisName, text: str) -> AxisValue:
+    try:
+        if name in WHOLE_NUMBERS:
+            return int(text)
+        if name not in NUMBERS:
+            return text
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def parse_axis(text: str) -> Axis:
+    """``name=values``.
+
+    Raises:
+        ValueError: there is no such axis, or no ``=``.
+    """
+    name, equals, values = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not NAME=VALUES.")
+    try:
+        axis = AxisName(name.strip())
+    except ValueError as error:
+        known = ", ".join(AxisName)
+        raise ValueError(f"There is no axis {name.strip()!r}; there are {known}.") from error
+    return Axis(name=axis, values=parse_values(axis, values))

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from studio.architecture import Mode
 from studio.comparison.axes import (
     MAX_CELLS,
+    NUMBERS,
     OFF,
     ON,
+    WHOLE_NUMBERS,
     Axis,
     AxisName,
     AxisValue,
     ComparisonRequest,
-    Kind,
+    Question,
 )
 from studio.contract.plan import RunPlan
 from studio.contract.violations import (
@@ -42,8 +44,6 @@ _WANTED = {
     AxisName.WEIGHTS: f"{OFF} or {ON}",
     AxisName.TRIGGER: f"{OFF} or {ON}",
 }
-_NUMBERS = (AxisName.STRENGTH, AxisName.GUIDANCE)
-_WHOLE = (AxisName.SEED, AxisName.STEPS, AxisName.CLIP_SKIP)
 _SWITCHES = (AxisName.WEIGHTS, AxisName.TRIGGER)
 _OF_THE_LORA = (AxisName.STRENGTH, AxisName.LORA, *_SWITCHES)
 
@@ -91,9 +91,9 @@ def _axis(field: str, axis: Axis) -> Iterator[Violation]:
 
 
 def _fits(name: AxisName, value: AxisValue) -> bool:
-    if name in _NUMBERS:
+    if name in NUMBERS:
         return isinstance(value, int | float) and _is_float(value)
-    if name in _WHOLE:
+    if name in WHOLE_NUMBERS:
         return isinstance(value, int)
     if name is AxisName.MODE:
         return value in tuple(Mode)
@@ -132,7 +132,7 @@ def _clash(reason: str, remedy: str) -> AxesClash:
 
 def _needs_lora(wanted: ComparisonRequest) -> Iterator[Violation]:
     """Questions about a LoRA start from a request that applies one."""
-    about = wanted.kind is Kind.BASE_AGAINST_LORA or any(
+    about = wanted.kind is Question.BASE_AGAINST_LORA or any(
         axis.name in _OF_THE_LORA for axis in wanted.axes
     )
     if about and not wanted.request.mode.applies_loras:

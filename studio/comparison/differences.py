@@ -62,25 +62,25 @@ def in_one_line(found: Sequence[Difference]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Uninvited:
     """A difference that no axis asked for, and the cell it was first seen in."""
 
     difference: Difference
     cell: int
 
 
-def uninvited(plan: ComparisonPlan) -> tuple[Side, ...]:
+def uninvited(plan: ComparisonPlan) -> tuple[Uninvited, ...]:
     """What differs although no axis asked for it, against the first cell; each name once."""
     meant = {SEED} if plan.wanted.request.count > 1 else set[str]()
     for axis in plan.wanted.axes:
         meant |= _MEANT[axis.name]
-    seen: dict[str, Side] = {}
+    seen: dict[str, Uninvited] = {}
     for index, cell in enumerate(plan.cells):
         if cell.place.role is Role.SCALE_ZERO:
             continue  # it differs from the base on purpose, in a LoRA that does nothing
         for item in differences(plan.cells[0].plan, cell.plan):
             if item.name not in meant:
-                seen.setdefault(item.name, Side(item, index))
+                seen.setdefault(item.name, Uninvited(item, index))
     return tuple(seen.values())
 
 

@@ -11,8 +11,8 @@ from studio.comparison.axes import (
     CellPlan,
     ComparisonPlan,
     ComparisonRequest,
-    Kind,
     Place,
+    Question,
     Role,
 )
 from studio.comparison.checks import check, check_words
@@ -101,7 +101,7 @@ def _controls(
             alone.setdefault(request.base, at)
     for row, column in alone.values():
         again = arms[row, column]
-        if wanted.kind is Kind.FOUR_ARMS:
+        if wanted.kind is Question.FOUR_ARMS:
             off = tuple(choice.model_copy(update={"strength": 0.0}) for choice in start.loras)
             zero = again.model_copy(update={"mode": Mode.LORA, "loras": off})
             yield Place(row=row, column=column, role=Role.SCALE_ZERO), zero

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from studio.architecture import Mode
-from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Kind, Place
+from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Place, Question
 from studio.comparison.differences import Difference, differences, in_one_line
 from studio.comparison.facts import effective
 from studio.comparison.numbers import ClipIdentity, PairNumbers
@@ -17,12 +17,12 @@ from studio.contract.receipt import RunRecord
 COMPARISON_RECORD_SCHEMA = 1
 
 KIND_LABELS = {
-    Kind.BASE_AGAINST_LORA: "Base against LoRA",
-    Kind.FOUR_ARMS: "Four arms",
-    Kind.STRENGTHS: "Strengths",
-    Kind.SEEDS_STRENGTHS: "Seeds × strengths",
-    Kind.LORA_AGAINST_LORA: "LoRA against LoRA",
-    Kind.GRID: "Grid",
+    Question.BASE_AGAINST_LORA: "Base against LoRA",
+    Question.FOUR_ARMS: "Four arms",
+    Question.STRENGTHS: "Strengths",
+    Question.SEEDS_STRENGTHS: "Seeds × strengths",
+    Question.LORA_AGAINST_LORA: "LoRA against LoRA",
+    Question.GRID: "Grid",
 }
 
 

@@ -21,7 +21,7 @@ from studio.comparison.axes import (
     Axis,
     ComparisonPlan,
     ComparisonRequest,
-    Kind,
+    Question,
     compose,
 )
 from studio.comparison.effects import paired_effects
@@ -130,7 +130,7 @@ class Api:
             raise ValueError("The strengths are no list of numbers")
         rows, columns = (None if axis is None else Axis.model_validate(axis) for axis in axes)
         return compose(
-            Kind(kind),
+            Question(kind),
             read_request(request),
             values=strengths,
             other=against,

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Role
-from studio.comparison.clip import with_scores
 from studio.comparison.differences import summary, uninvited
-from studio.comparison.estimate import estimate_seconds
+from studio.comparison.effects import with_scores
 from studio.comparison.events import (
     CellDone,
     CellFailed,
@@ -27,7 +26,6 @@ from studio.comparison.events import (
     NothingCompared,
 )
 from studio.comparison.numbers import PairNumbers
-from studio.comparison.order import calls, running_order
 from studio.comparison.pairs import arm_pairs
 from studio.comparison.plan import plan_comparison
 from studio.comparison.record import (
@@ -38,6 +36,7 @@ from studio.comparison.record import (
     done,
     failed,
 )
+from studio.comparison.schedule import calls, estimate_seconds, running_order
 from studio.comparison.validity import judge
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued
 from studio.contract.plan import RunPlan

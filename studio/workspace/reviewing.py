@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from studio.comparison.export import Judged
 from studio.comparison.review import (
     PERSON,
     Decision,
+    Judged,
     Judgement,
     RefusedLine,
     Score,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from studio.comparison.estimate import estimate_seconds
+from studio.comparison.schedule import estimate_seconds
 from studio.contract.plan import FloatSetting, Origin, RunPlan
 from studio.contract.receipt import RunRecord
 from tests.support.records import base_identity, flat, plan_settings, run_plan, run_receipt

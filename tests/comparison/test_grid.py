@@ -11,19 +11,19 @@ from studio.comparison.axes import (
     AxisName,
     ComparisonPlan,
     ComparisonRequest,
-    Kind,
+    Question,
     Role,
     base_against_lora,
     compose,
     four_arms,
     lora_against_lora,
+    parse_axis,
     seeds_strengths,
     strengths,
 )
-from studio.comparison.axis_text import parse_axis
 from studio.comparison.differences import differences, in_one_line, summary, uninvited
-from studio.comparison.order import calls, running_order
 from studio.comparison.plan import plan_comparison
+from studio.comparison.schedule import calls, running_order
 from studio.comparison.validity import name_of
 from studio.contract.placement import Offload, Placement
 from studio.contract.request import LoraChoice, Overrides
@@ -38,7 +38,7 @@ def modes(plan: ComparisonPlan, role: Role = Role.ARM) -> list[Mode]:
 def grid(rows: Axis | None, columns: Axis | None, **changes: Any) -> ComparisonRequest:
     request = changes.pop("request", with_loras("plain", mode=Mode.LORA))
     return ComparisonRequest(
-        kind=Kind.GRID, request=request, rows=rows, columns=columns, **changes
+        kind=Question.GRID, request=request, rows=rows, columns=columns, **changes
     )
 
 
@@ -98,13 +98,15 @@ def test_seeds_repeat_the_whole_grid() -> None:
 
 def test_composing_takes_what_the_kind_needs() -> None:
     request = with_loras("ink")
-    assert compose(Kind.FOUR_ARMS, request) == four_arms(request)
-    assert compose(Kind.LORA_AGAINST_LORA, request, other="neon") == lora_against_lora(
+    assert compose(Question.FOUR_ARMS, request) == four_arms(request)
+    assert compose(Question.LORA_AGAINST_LORA, request, other="neon") == lora_against_lora(
         request, "neon"
     )
-    assert compose(Kind.STRENGTHS, request, values=(0.1, 0.2)) == strengths(request, (0.1, 0.2))
+    assert compose(Question.STRENGTHS, request, values=(0.1, 0.2)) == strengths(
+        request, (0.1, 0.2)
+    )
     columns = parse_axis("steps=4,8")
-    assert compose(Kind.GRID, request, columns=columns).axes == (columns,)
+    assert compose(Question.GRID, request, columns=columns).axes == (columns,)
 
 
 def test_axes_are_typed_as_people_type_them() -> None:

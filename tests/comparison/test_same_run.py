@@ -13,7 +13,7 @@ from studio.comparison.axes import (
     AxisName,
     ComparisonPlan,
     ComparisonRequest,
-    Kind,
+    Question,
     base_against_lora,
     four_arms,
     lora_against_lora,
@@ -42,7 +42,7 @@ def axis(name: AxisName, *values: Any) -> Axis:
 
 def grid(rows: Axis | None, columns: Axis, **changes: Any) -> ComparisonRequest:
     request = changes.pop("request", with_loras("plain", mode=Mode.LORA))
-    return ComparisonRequest(kind=Kind.GRID, request=request, rows=rows, columns=columns)
+    return ComparisonRequest(kind=Question.GRID, request=request, rows=rows, columns=columns)
 
 
 def only(wanted: ComparisonRequest) -> SameRun:

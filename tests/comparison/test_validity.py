@@ -7,7 +7,7 @@ from studio.comparison.axes import (
     Axis,
     AxisName,
     ComparisonRequest,
-    Kind,
+    Question,
     Role,
     base_against_lora,
     four_arms,
@@ -59,7 +59,9 @@ def test_a_second_base_that_changed_is_named_too() -> None:
     rows = Axis(name=AxisName.BASE, values=("mini", "second"))
     columns = Axis(name=AxisName.MODE, values=("base", "lora"))
     request = with_loras("plain", mode=Mode.LORA)
-    plan = compared(ComparisonRequest(kind=Kind.GRID, request=request, rows=rows, columns=columns))
+    plan = compared(
+        ComparisonRequest(kind=Question.GRID, request=request, rows=rows, columns=columns)
+    )
     receipts = sound_receipts(plan)
     assert judge(plan, receipts).verdict is Verdict.VALID
     (reason,) = judge(plan, changed(receipts, 5, pixels_sha256="f" * 64)).reasons

@@ -14,7 +14,7 @@ from studio.comparison.axes import (
     AxisName,
     ComparisonPlan,
     ComparisonRequest,
-    Kind,
+    Question,
     Role,
     base_against_lora,
     four_arms,
@@ -78,7 +78,7 @@ def said(paper: Paper) -> str:
 def grid(rows: Axis | None = None, **changes: Any) -> ComparisonRequest:
     request = with_loras("plain", mode=Mode.LORA, **changes)
     columns = Axis(name=AxisName.GUIDANCE, values=(2.0, 4.0, 6.0))
-    return ComparisonRequest(kind=Kind.GRID, request=request, rows=rows, columns=columns)
+    return ComparisonRequest(kind=Question.GRID, request=request, rows=rows, columns=columns)
 
 
 def prompts(*values: str) -> ComparisonRequest:

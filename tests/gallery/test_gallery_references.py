@@ -8,7 +8,7 @@ from PIL import Image
 
 from studio.architecture import Mode
 from studio.cli import run
-from studio.comparison.axes import Axis, AxisName, ComparisonRequest, Kind, Place
+from studio.comparison.axes import Axis, AxisName, ComparisonRequest, Place, Question
 from studio.comparison.record import CellRecord, CellState, ComparisonRecord, done
 from studio.comparison.review import Judgement
 from studio.comparison.validity import Validity, Verdict
@@ -167,7 +167,7 @@ def compared(shelf: Gallery, pictures: dict[int, Path]) -> ComparisonRecord:
         base_label=first.base.label,
         lora_labels=(),
         plan_fingerprint="f" * 64,
-        wanted=ComparisonRequest(kind=Kind.GRID, request=request, columns=axis),
+        wanted=ComparisonRequest(kind=Question.GRID, request=request, columns=axis),
         rows=("",),
         columns=tuple(f"seed {seed}" for seed in records),
         summary="",

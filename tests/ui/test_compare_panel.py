@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from studio.architecture import Mode
-from studio.comparison.axes import ComparisonPlan, Kind
+from studio.comparison.axes import ComparisonPlan, Question
 from studio.comparison.plan import plan_comparison
 from studio.contract.violations import AxisValueRefused
 from studio.ui.compare import form
@@ -17,7 +17,7 @@ from tests.support.comparison_plans import answer
 @pytest.mark.parametrize("field", ["strengths", "column_values"])
 def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field: str) -> None:
     values: dict[str, Any] = {
-        "kind": Kind.STRENGTHS if field == "strengths" else Kind.GRID,
+        "kind": Question.STRENGTHS if field == "strengths" else Question.GRID,
         "seeds": 1,
         "strengths": "",
         "other": None,

@@ -12,9 +12,9 @@ from PIL import Image
 
 from studio.architecture import Mode
 from studio.comparison.axes import ComparisonPlan, base_against_lora
-from studio.comparison.blind import votes_between
 from studio.comparison.events import Compared
 from studio.comparison.record import ComparisonRecord
+from studio.comparison.votes import votes_between
 from studio.gallery import record_png
 from studio.gallery.comparisons.files import sheet_of, votes_of
 from studio.ui.compare.blind_vote import CompareBlind

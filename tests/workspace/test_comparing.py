@@ -18,14 +18,13 @@ from studio.comparison.axes import (
     AxisName,
     ComparisonPlan,
     ComparisonRequest,
-    Kind,
+    Question,
     Role,
     base_against_lora,
     four_arms,
     lora_against_lora,
     strengths,
 )
-from studio.comparison.blind import prepare
 from studio.comparison.effects import paired_effects
 from studio.comparison.events import (
     CellDone,
@@ -39,7 +38,7 @@ from studio.comparison.facts import effective
 from studio.comparison.numbers import Measures, cosine
 from studio.comparison.record import CellState, ComparisonRecord
 from studio.comparison.validity import Validity, Verdict
-from studio.comparison.votes import BlindVote
+from studio.comparison.votes import BlindVote, prepare
 from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice
@@ -160,7 +159,7 @@ def two_bases(workspace: Workspace, tmp_path: Path) -> Iterator[Workspace]:
 def test_two_bases_cross_two_modes(two_bases: Workspace) -> None:
     rows = Axis(name=AxisName.BASE, values=("tiny", "second"))
     columns = Axis(name=AxisName.MODE, values=("base", "lora"))
-    wanted = ComparisonRequest(kind=Kind.GRID, request=request(), rows=rows, columns=columns)
+    wanted = ComparisonRequest(kind=Question.GRID, request=request(), rows=rows, columns=columns)
     events, record = run(Comparing(two_bases), two_bases, wanted)
     assert record.validity.verdict is Verdict.VALID
     assert record.uninvited == ()
@@ -431,7 +430,7 @@ def test_a_failed_cell_shows_its_error_and_the_others_go_on(
     comparing: Comparing, workspace: Workspace
 ) -> None:
     axis = Axis(name=AxisName.LORA, values=("plain", "text"))
-    wanted = ComparisonRequest(kind=Kind.GRID, request=request(), columns=axis)
+    wanted = ComparisonRequest(kind=Question.GRID, request=request(), columns=axis)
     plan = planned(comparing, wanted)
     models = workspace.settings.model_base_path
     shutil.copy(models / "plain.safetensors", models / "text.safetensors")
@@ -475,7 +474,7 @@ def test_the_encoder_says_which_spellings_are_one_prompt(
     comparing: Comparing, workspace: Workspace
 ) -> None:
     axis = Axis(name=AxisName.PROMPT, values=("a rocket, red", "a rocket , red"))
-    wanted = ComparisonRequest(kind=Kind.GRID, request=request(), columns=axis)
+    wanted = ComparisonRequest(kind=Question.GRID, request=request(), columns=axis)
     _, record = run(comparing, workspace, wanted)
     assert record.validity.verdict is Verdict.INVALID
     assert [reason.code for reason in record.validity.reasons] == ["read_alike"]

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.comparison.export import as_csv, as_jsonl
-from studio.comparison.review import Judgement
+from studio.comparison.review import Judgement, as_csv, as_jsonl
 from studio.errors import GalleryError
 from studio.gallery import Gallery
 from studio.gallery import record_png as pictures

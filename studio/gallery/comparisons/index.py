@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from studio.comparison.axes import Kind
+from studio.comparison.axes import Question
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.validity import Verdict
 from studio.errors import RecordError
@@ -33,7 +33,7 @@ class StoredComparison:
     path: Path
     name: str
     created: datetime
-    kind: Kind
+    kind: Question
     title: str
     summary: str
     verdict: Verdict
@@ -167,7 +167,7 @@ class ComparisonIndex:
             path=self._index.root / str(name),
             name=str(name),
             created=EPOCH + int(str(created)) * MICROSECOND,
-            kind=Kind(str(kind)),
+            kind=Question(str(kind)),
             title=str(title),
             summary=str(summary),
             verdict=Verdict(str(verdict)),

@@ -11,10 +11,17 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from studio.comparison.blind import BlindTest, Side, in_order, prepare, vote, votes_between
 from studio.comparison.pairs import Arm, arm_name, arms_by_seed
 from studio.comparison.record import ComparisonRecord
-from studio.comparison.votes import tally
+from studio.comparison.votes import (
+    BlindTest,
+    ShownSide,
+    in_order,
+    prepare,
+    tally,
+    vote,
+    votes_between,
+)
 from studio.errors import GalleryError, StudioError
 from studio.gallery.comparisons.cell_picture import cell_picture
 from studio.ui.html import comparison as compare_html
@@ -148,7 +155,7 @@ class CompareBlind:
             return {parts.result: compare_html.trouble(str(error))}
         return self._hide(True) | self._next(record, test)
 
-    def vote(self, test: BlindTest | None, side: Side) -> Updates:
+    def vote(self, test: BlindTest | None, side: ShownSide) -> Updates:
         """Keep one vote, and show the next pair or the tally."""
         if test is None or test.over:
             return unchanged()

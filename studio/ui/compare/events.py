@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.comparison.axes import ComparisonPlan, Kind
+from studio.comparison.axes import ComparisonPlan, Question
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.events import (
     CellDone,
@@ -60,12 +60,12 @@ class CompareEvents:
 
     def refresh(self, request_values: form.Values, values: form.Values, page: str) -> Updates:
         """After any edit: the cells and their cost, or everything in the way."""
-        panel, kind = self.panel, Kind(values["kind"])
+        panel, kind = self.panel, Question(values["kind"])
         updates: Updates = {
             panel.hint: compare_panel.KIND_HELP[kind],
-            panel.sweep: gr.Column(visible=kind in (Kind.STRENGTHS, Kind.SEEDS_STRENGTHS)),
-            panel.duel: gr.Column(visible=kind is Kind.LORA_AGAINST_LORA),
-            panel.grid: gr.Column(visible=kind is Kind.GRID),
+            panel.sweep: gr.Column(visible=kind in (Question.STRENGTHS, Question.SEEDS_STRENGTHS)),
+            panel.duel: gr.Column(visible=kind is Question.LORA_AGAINST_LORA),
+            panel.grid: gr.Column(visible=kind is Question.GRID),
         }
         if request_values["base"] is None:
             return updates | {panel.bar: compare_html.trouble("There is no base model.")}

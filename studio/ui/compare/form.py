@@ -6,20 +6,27 @@ from typing import Any
 
 import gradio as gr
 
-from studio.comparison.axes import STRENGTHS, Axis, AxisName, ComparisonRequest, Kind, compose
-from studio.comparison.axis_text import parse_values
+from studio.comparison.axes import (
+    STRENGTHS,
+    Axis,
+    AxisName,
+    ComparisonRequest,
+    Question,
+    compose,
+    parse_values,
+)
 from studio.comparison.record import KIND_LABELS
 from studio.contract.request import GenerationRequest
 
 NO_AXIS = ""
 _GRID_AXES = tuple(name for name in AxisName if name not in (AxisName.WEIGHTS, AxisName.TRIGGER))
 KIND_HELP = {
-    Kind.BASE_AGAINST_LORA: "Two cells: the base alone, and the request. Was the LoRA used?",
-    Kind.FOUR_ARMS: "The LoRA across, its trigger words downwards. Which of them did it?",
-    Kind.STRENGTHS: "The same picture at several strengths of the first LoRA.",
-    Kind.SEEDS_STRENGTHS: "Strengths across, seeds downwards. Does the effect hold?",
-    Kind.LORA_AGAINST_LORA: "The first LoRA, and another one in its place.",
-    Kind.GRID: "Any two things that vary.",
+    Question.BASE_AGAINST_LORA: "Two cells: the base alone, and the request. Was the LoRA used?",
+    Question.FOUR_ARMS: "The LoRA across, its trigger words downwards. Which of them did it?",
+    Question.STRENGTHS: "The same picture at several strengths of the first LoRA.",
+    Question.SEEDS_STRENGTHS: "Strengths across, seeds downwards. Does the effect hold?",
+    Question.LORA_AGAINST_LORA: "The first LoRA, and another one in its place.",
+    Question.GRID: "Any two things that vary.",
 }
 
 Values = Mapping[str, Any]
@@ -69,7 +76,7 @@ class ComparePanel:
 def read(values: Values, request: GenerationRequest) -> ComparisonRequest:
     """What the panel says about ``request``; its count of seeds takes the place of pictures."""
     seeds = 1 if values["seeds"] is None else int(values["seeds"])
-    kind = Kind(values["kind"])
+    kind = Question(values["kind"])
     return compose(
         kind,
         request.model_copy(update={"count": seeds}),
@@ -99,8 +106,8 @@ def build() -> ComparePanel:
     edit = gr.Button("Change the request in Studio", size="sm", elem_classes="ls-quiet ls-back")
     with gr.Column(elem_classes="ls-field", min_width=80):
         kind = gr.Radio(
-            [(KIND_LABELS[kind], kind.value) for kind in Kind],
-            value=Kind.BASE_AGAINST_LORA.value,
+            [(KIND_LABELS[kind], kind.value) for kind in Question],
+            value=Question.BASE_AGAINST_LORA.value,
             label="Comparison",
             elem_id="kind",
             elem_classes="ls-segments",

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.comparison.axes import Kind
+from studio.comparison.axes import Question
 from studio.ui.compare import blind_vote, layout
 from studio.ui.compare import form as compare_panel
 from studio.ui.compare.blind_vote import BlindParts, CompareBlind
@@ -49,7 +49,7 @@ class CompareTab:
 
         def ask(request: gr.Request, *sent: Any) -> Updates:
             values, asked = _split(self, self.studio, sent)
-            asked = {**asked, "kind": Kind.BASE_AGAINST_LORA.value}
+            asked = {**asked, "kind": Question.BASE_AGAINST_LORA.value}
             updates = self.events.refresh(values, asked, page_of(request))
             return updates | {panel.kind: asked["kind"]}
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.comparison.export import as_csv, as_jsonl
-from studio.comparison.review import PERSON, Decision, Judgement
+from studio.comparison.review import PERSON, Decision, Judgement, as_csv, as_jsonl
 from studio.errors import StudioError
 from studio.storage import atomic
 from studio.ui.html import format, icons
