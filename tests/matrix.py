@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studio.architecture import Mode, pipeline_traits
-from studio.engine.tiny.lora_files import FORMATS
+from tests.support.lora_formats import FORMATS
 from tests.support.studios import architecture_of
 
 START, END = "<!-- matrix: written by python -m tests.matrix -->", "<!-- end of matrix -->"

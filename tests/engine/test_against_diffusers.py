@@ -13,8 +13,8 @@ from studio.engine.base.folder import Pipeline
 from studio.engine.families import family_of
 from studio.engine.lora.injected import lora_layers, parts_of
 from studio.engine.tiny import build_tiny
-from studio.engine.tiny.lora_files import FORMATS, held, tiny_lora
 from tests.support.applying import apply, probe
+from tests.support.lora_formats import FORMATS, held, tiny_lora
 
 STRENGTH = 0.8
 PLAIN = "diffusers without metadata"

@@ -16,8 +16,8 @@ from studio.engine.base.folder import Pipeline
 from studio.engine.families import FAMILIES, Family, family_of
 from studio.engine.lora import injected
 from studio.engine.tiny import TINY, build_tiny
-from studio.engine.tiny.lora_files import FORMATS, TinyLora, held, tiny_lora
 from tests.support.applying import apply, probe
+from tests.support.lora_formats import FORMATS, TinyLora, held, tiny_lora
 
 CLASSES = {
     Architecture.SD15: "StableDiffusionPipeline",

@@ -21,10 +21,10 @@ from studio.engine.families import family_of
 from studio.engine.lora.injected import differences, lora_layers, read_active
 from studio.engine.lora.switch import receipts, set_loras
 from studio.engine.tiny import build_tiny
-from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import ContractBroken, LoraRefused, WeightsError
 from tests.support import tiny
 from tests.support.applying import apply, probe
+from tests.support.lora_formats import FORMATS, tiny_lora
 from tests.support.plans import make_job, pictures, pixels
 
 Tensors = dict[str, torch.Tensor]

@@ -21,9 +21,9 @@ from studio.engine.lora import injected
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.probe import read_probe, relative_change
 from studio.engine.tiny import build_tiny
-from studio.engine.tiny.lora_files import FORMATS, tiny_lora
 from studio.errors import LoraRefused
 from tests.support.applying import NAME, apply, probe, read
+from tests.support.lora_formats import FORMATS, tiny_lora
 
 Tensors = dict[str, Tensor]
 Change = Callable[[Tensors], Tensors]

@@ -12,9 +12,9 @@ import pytest
 
 from studio.architecture import Mode
 from studio.engine.tiny import build_tiny
-from studio.engine.tiny.lora_files import FORMATS, held, tiny_lora
 from tests.engine.conftest import OpenStudio
 from tests.matrix import FORMAT_ROWS, Row
+from tests.support.lora_formats import FORMATS, held, tiny_lora
 from tests.support.studios import TinyStudio, architecture_of
 
 Written = tuple[Path, dict[str, int]]

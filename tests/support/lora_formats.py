@@ -20,7 +20,7 @@ from studio.architecture import Architecture
 from studio.engine.base.components import components_of
 from studio.engine.base.folder import Pipeline
 from studio.engine.lora.match import base_modules
-from studio.engine.tiny.lora_names import (
+from tests.support.lora_names import (
     Namer,
     by_diffusers,
     flux1_by_authors,
