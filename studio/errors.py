@@ -138,6 +138,19 @@ class RecordError(GalleryError):
     code = "record"
 
 
+class NewerRecord(RecordError):
+    """A record that a later release wrote; it may well be whole."""
+
+    code = "newer_record"
+
+    def __init__(self, what: str, version: int, known: int) -> None:
+        super().__init__(
+            f"{what} was written by a newer studio: its schema version is {version}, and this "
+            f"studio reads up to {known}.",
+            "Update the studio, then open it again.",
+        )
+
+
 class PresetsError(StudioError):
     """The studio's own preset file cannot be changed."""
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from studio import __version__
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
-from studio.errors import StudioError
+from studio.errors import NewerRecord, StudioError
 from studio.gallery.comparisons.verification import (
     ComparisonVerification,
     is_comparison,
@@ -111,13 +112,21 @@ def _verify(console: Console, path: Path) -> bool:
     unseen = isinstance(answer, Verification) and answer.unseen
     if console.as_json:
         console.data(_verification_data(path, answer) | ({"unseen": True} if unseen else {}))
-    verdict = console.paint("holds", "good") if answer.ok else console.paint("changed", "bad")
-    console.say(f"{verdict}  {path}")
+    console.say(f"{_verdict(console, answer)}  {path}")
     for finding in answer.findings:
         console.say(f"  {finding.text}")
     if unseen:
         console.say("  It lies in no gallery, so its reference images were not looked at.")
     return answer.ok
+
+
+def _verdict(console: Console, answer: Verification | ComparisonVerification) -> str:
+    if answer.ok:
+        release = answer.written_by if isinstance(answer, Verification) else None
+        other = release is not None and release != __version__
+        return console.paint("holds", "good") + (f" (made by LoRA Studio {release})" * other)
+    newer = all(finding.code == NewerRecord.code for finding in answer.findings)
+    return console.paint("newer" if newer else "changed", "bad")
 
 
 def _verification(path: Path) -> Verification | ComparisonVerification:
@@ -132,6 +141,7 @@ def _verification_data(
     return {
         "file": str(path),
         "ok": answer.ok,
+        "written_by": answer.written_by if isinstance(answer, Verification) else None,
         "fingerprint": answer.record.plan_fingerprint if answer.record else None,
         "findings": [asdict(finding) for finding in answer.findings],
     }

@@ -11,11 +11,10 @@ from functools import cached_property
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from studio.architecture import Mode
-from studio.contract.base import Contract, fingerprint
+from studio.contract.base import Contract, Versioned, fingerprint
 from studio.contract.plan import RunPlan, says_nothing
 from studio.contract.request import GenerationRequest
 
-COMPARISON_SCHEMA = 1
 MAX_CELLS = 64
 """Cells of one comparison's grid, on all its seeds together; its few controls come on top."""
 
@@ -148,7 +147,7 @@ class CellPlan(Contract):
         return self.plan.seed
 
 
-class ComparisonPlan(Contract):
+class ComparisonPlan(Versioned):
     """Everything a comparison is; equal requests give equal plans.
 
     Attributes:
@@ -156,7 +155,6 @@ class ComparisonPlan(Contract):
             there is no such axis.
     """
 
-    schema_version: int = COMPARISON_SCHEMA
     wanted: ComparisonRequest
     rows: tuple[str, ...]
     columns: tuple[str, ...]

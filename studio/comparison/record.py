@@ -10,11 +10,9 @@ from studio.comparison.differences import Difference, differences, in_one_line
 from studio.comparison.facts import effective
 from studio.comparison.numbers import ClipIdentity, PairNumbers
 from studio.comparison.validity import Validity, name_of
-from studio.contract.base import Contract, fingerprint
+from studio.contract.base import Contract, Versioned, fingerprint
 from studio.contract.plan import RunPlan, says_nothing
 from studio.contract.receipt import RunRecord
-
-COMPARISON_RECORD_SCHEMA = 1
 
 KIND_LABELS = {
     Question.BASE_AGAINST_LORA: "Base against LoRA",
@@ -118,7 +116,7 @@ def failed(cell: CellRecord, error: CellError) -> CellRecord:
     return cell.model_copy(update={"state": CellState.FAILED, "error": error})
 
 
-class ComparisonRecord(Contract):
+class ComparisonRecord(Versioned):
     """A comparison that was run, wholly or in part.
 
     Attributes:
@@ -129,7 +127,6 @@ class ComparisonRecord(Contract):
         clip: the model that the cells' and pairs' CLIP scores were made with, if there are any.
     """
 
-    schema_version: int = COMPARISON_RECORD_SCHEMA
     finished_at: str
     device: str
     base_label: str

@@ -14,10 +14,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from studio.contract.base import Contract, canonical_json
+from studio.contract.base import Contract, Versioned, canonical_json
 from studio.contract.receipt import RunRecord
 
-DECISION_SCHEMA = 1
 PERSON = "person"
 """Who decided, where it was no critic."""
 MAX_NOTE = 4000
@@ -34,7 +33,7 @@ class Judgement(StrEnum):
     """A critic's number."""
 
 
-class Decision(Contract):
+class Decision(Versioned):
     """One decision; later ones stand beside it and never replace it.
 
     Attributes:
@@ -43,7 +42,6 @@ class Decision(Contract):
         at: ISO 8601.
     """
 
-    schema_version: int = DECISION_SCHEMA
     record_fingerprint: Fingerprint
     plan_fingerprint: Fingerprint
     judgement: Judgement

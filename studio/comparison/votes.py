@@ -8,16 +8,15 @@ from typing import Literal, Self
 from studio.comparison.pairs import Arm, arms_by_seed
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.validity import Verdict
-from studio.contract.base import Contract
+from studio.contract.base import Contract, Versioned
 
-VOTE_SCHEMA = 1
 CONFIDENCE = 0.95
 
 Choice = Literal["left", "right", "equal"]
 _MIRRORED: Mapping[Choice, Choice] = {"left": "right", "right": "left", "equal": "equal"}
 
 
-class BlindVote(Contract):
+class BlindVote(Versioned):
     """One pair, judged without knowing which is which.
 
     Attributes:
@@ -30,7 +29,6 @@ class BlindVote(Contract):
         position: of the pair in that sitting, from 0.
     """
 
-    schema_version: int = VOTE_SCHEMA
     comparison: str
     left: str
     right: str

@@ -6,9 +6,19 @@ have equal bytes, and the SHA-256 of those bytes is their fingerprint.
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from studio.errors import NewerRecord, RecordError
+
+SCHEMA = 1
+"""The step of everything that is written: records, comparisons, decisions, votes.
+
+A field that comes later belongs to a later step; CONTRIBUTING.md says how to add one.
+"""
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """SHA-256 of nothing, e3b0c44298fc…: some trainers write it into files, and it is no identity."""
@@ -18,6 +28,103 @@ class Contract(BaseModel):
     """A frozen value that refuses fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def added(since: int, default: Any = None) -> Any:
+    """A field of a written model that came with schema step ``since``.
+
+    It is left out while it has its default, so that a record from before it was there keeps its
+    bytes and its fingerprint, and an older studio reads every record that does without it.
+    """
+    return Field(
+        default=default,
+        exclude_if=lambda value: bool(value == default),
+        json_schema_extra={"since": since},
+    )
+
+
+def schema_step(value: Any) -> int:
+    """The lowest schema step that has every field in which ``value`` is not at its default."""
+    if isinstance(value, BaseModel):
+        steps = [1]
+        for name, field in type(value).model_fields.items():
+            held = getattr(value, name)
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and held != field.default:
+                steps.append(int(str(extra.get("since", 1))))
+            steps.append(schema_step(held))
+        return max(steps)
+    if isinstance(value, Enum):
+        # A value that a later step added: __since__ = {"value": step} in its class.
+        since: Mapping[Any, int] = getattr(type(value), "__since__", {})
+        return since.get(value.value, 1)
+    if isinstance(value, Mapping):
+        return max(map(schema_step, value.values()), default=1)
+    if isinstance(value, tuple):
+        return max(map(schema_step, value), default=1)
+    return 1
+
+
+class Versioned(Contract):
+    """A value that is written, with the lowest schema step that can express it.
+
+    So a plan that uses nothing new has the fingerprint that it had before.
+    """
+
+    schema_version: int = 1
+
+    @model_validator(mode="after")
+    def _expressible(self) -> Self:
+        step = schema_step(self)
+        if "schema_version" not in self.model_fields_set:
+            object.__setattr__(self, "schema_version", step)
+        elif not step <= self.schema_version <= SCHEMA:
+            raise ValueError(
+                f"schema version {self.schema_version} cannot be: the fields are of step {step}, "
+                f"and this studio knows {SCHEMA} of them"
+            )
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        for cached in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[cached]  # a fingerprint of what was copied from
+        step = max(copied.schema_version, schema_step(copied))
+        object.__setattr__(copied, "schema_version", step)
+        return copied
+
+
+V = TypeVar("V", bound=Versioned)
+
+
+def parse_written(model: type[V], text: str | bytes, what: str, way_out: str) -> V:
+    """The value that ``text`` (JSON) spells.
+
+    Args:
+        what: the file and its content, as the beginning of a sentence.
+
+    Raises:
+        NewerRecord: a later release wrote it.
+        RecordError: it is no JSON, or lacks, adds or changes a field.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = f"it is not JSON ({type(error).__name__})"
+        raise RecordError(f"{what} cannot be read: {reason}.", way_out) from error
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if not isinstance(version, int) or version < 1:
+        reason = f"its schema version is {version!r}"
+        raise RecordError(f"{what} cannot be read: {reason}.", way_out)
+    if version > SCHEMA:
+        raise NewerRecord(what, version, SCHEMA)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        reason = f"{where}: {first['msg']}"
+        raise RecordError(f"{what} cannot be read: {reason}.", way_out) from error
 
 
 def canonical_json(value: Any) -> str:

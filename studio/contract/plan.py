@@ -7,19 +7,18 @@ from typing import Any
 from pydantic import Field
 
 from studio.architecture import Architecture, Mode
-from studio.contract.base import Contract, fingerprint
+from studio.contract.base import Contract, Versioned, fingerprint
 from studio.contract.identity import FileIdentity
 from studio.contract.placement import Placement
 from studio.contract.prompt import ResolvedPrompt
 from studio.contract.request import PromptEncoder, ReferenceImage
 
-PLAN_SCHEMA = 1
-
 
 def says_nothing(value: Any) -> bool:
-    """Whether a field that plans did not always have is left out of what is written.
+    """Whether a field that came before schema steps were counted is left out of what is written.
 
-    So the records written before it was there keep their text and their fingerprint.
+    So the records from before it was there keep their text and their fingerprint. A new field
+    is declared with ``added`` instead.
     """
     return value is None or value is False or value == ()
 
@@ -155,6 +154,9 @@ class Notice(Contract):
     text: str
 
 
+OWN_LIBRARY = "lora-studio"
+
+
 class Library(Contract):
     """A library whose version can change the pixels."""
 
@@ -162,14 +164,13 @@ class Library(Contract):
     version: str
 
 
-class RunPlan(Contract):
+class RunPlan(Versioned):
     """Everything a run is; equal requests give equal plans.
 
     ``loras`` is sorted by slug, so the order in which they were chosen changes nothing;
     ``references`` stand in the order the pipeline gets them.
     """
 
-    schema_version: int = PLAN_SCHEMA
     base: BaseIdentity
     mode: Mode
     loras: tuple[LoraUse, ...]
@@ -183,6 +184,11 @@ class RunPlan(Contract):
     libraries: tuple[Library, ...]
     placement: Placement | None = Field(default=None, exclude_if=says_nothing)
     notices: tuple[Notice, ...]
+
+    @property
+    def release(self) -> str | None:
+        """The studio's own version when the plan was made."""
+        return next((each.version for each in self.libraries if each.name == OWN_LIBRARY), None)
 
     @property
     def decoding(self) -> str:

@@ -2,11 +2,9 @@
 
 from pydantic import Field
 
-from studio.contract.base import Contract, fingerprint
+from studio.contract.base import Contract, Versioned, fingerprint
 from studio.contract.placement import Offload
 from studio.contract.plan import RunPlan, says_nothing
-
-RECORD_SCHEMA = 1
 
 
 class ComponentReceipt(Contract):
@@ -149,10 +147,9 @@ class Receipt(Contract):
     together: int = Field(default=1, exclude_if=_alone)
 
 
-class RunRecord(Contract):
+class RunRecord(Versioned):
     """Plan and receipt of one image; what the PNG carries."""
 
-    schema_version: int = RECORD_SCHEMA
     plan_fingerprint: str
     plan: RunPlan
     receipt: Receipt

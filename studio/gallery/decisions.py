@@ -6,15 +6,14 @@ outputs/.reviews/<fingerprint of the record>.jsonl   only appended; gone with it
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from studio.comparison.review import Decision
-from studio.contract.base import canonical_json
+from studio.contract.base import canonical_json, parse_written
 from studio.errors import RecordError
 from studio.gallery import jsonl
 from studio.storage import atomic
 
 _SUFFIX = ".jsonl"
+_WAY_OUT = "Correct or remove the file; the pictures are untouched."
 
 
 class Decisions:
@@ -40,10 +39,9 @@ class Decisions:
             RecordError: a line is none, or is bound to another record.
         """
         path = self._path(record_fingerprint)
-        try:
-            found = tuple(map(Decision.model_validate_json, _read(path).whole))
-        except ValidationError as error:
-            raise _bad(path, type(error).__name__) from error
+        what = f"A decision in {path.name}"
+        lines = _read(path).whole
+        found = tuple(parse_written(Decision, line, what, _WAY_OUT) for line in lines)
         if any(each.record_fingerprint != record_fingerprint for each in found):
             raise _bad(path, "a decision is bound to another record")
         return found
@@ -85,7 +83,4 @@ def _read(path: Path) -> jsonl.Lines:
 
 
 def _bad(path: Path, reason: str) -> RecordError:
-    return RecordError(
-        f"The decisions in {path.name} cannot be read ({reason}).",
-        "Correct or remove the file; the pictures are untouched.",
-    )
+    return RecordError(f"The decisions in {path.name} cannot be read ({reason}).", _WAY_OUT)

@@ -13,15 +13,13 @@ the record and computes the hash anew has made another valid picture.
 
 import hashlib
 import io
-import json
 import warnings
 from pathlib import Path
 
 from PIL import Image
-from pydantic import ValidationError
 
-from studio.contract.base import canonical_json
-from studio.contract.receipt import RECORD_SCHEMA, RunRecord
+from studio.contract.base import canonical_json, parse_written
+from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, RecordError
 from studio.gallery import infotext
 from studio.imaging import png
@@ -95,31 +93,10 @@ def parse_record(text: str) -> RunRecord:
     """The record that ``text`` spells.
 
     Raises:
-        RecordError: when it is no JSON, of another schema version, or lacks or adds a field.
+        NewerRecord, RecordError: as ``parse_written``.
     """
-    try:
-        version = _version(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise _bad_record(f"it is not JSON ({type(error).__name__})") from error
-    if version != RECORD_SCHEMA:
-        raise _bad_record(f"its schema version is {version!r}, this studio reads {RECORD_SCHEMA}")
-    try:
-        return RunRecord.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise _bad_record(f"{where}: {first['msg']}") from error
-
-
-def _version(value: object) -> object:
-    return value.get("schema_version") if isinstance(value, dict) else None
-
-
-def _bad_record(reason: str) -> RecordError:
-    return RecordError(
-        f"The record in this picture cannot be read: {reason}.",
-        "Take the picture from a copy of the file that was not changed.",
-    )
+    way_out = "Take the picture from a copy of the file that was not changed."
+    return parse_written(RunRecord, text, "The record in this picture", way_out)
 
 
 def record_of(texts: dict[str, str]) -> RunRecord:

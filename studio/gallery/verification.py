@@ -2,7 +2,8 @@
 
 It shows every accidental change and every careless one: a flipped byte, a cut or longer
 file, pixels saved again, a record moved from another picture, an edited field. It cannot
-show a forgery whose author computed all hashes anew; see ``picture``.
+show a forgery whose author computed all hashes anew; see ``record_png``. A record of an older
+release is as whole as one of today; one of a newer release is not judged.
 """
 
 import os
@@ -12,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.contract import audit
-from studio.contract.base import canonical_json
+from studio.contract.base import SCHEMA, canonical_json
 from studio.contract.receipt import RunRecord
 from studio.contract.request import ReferenceImage
-from studio.errors import GalleryError, RecordError, UnusableReference
+from studio.errors import GalleryError, NewerRecord, RecordError, UnusableReference
 from studio.gallery import infotext, record_png
 from studio.gallery.reference_store import KeptReferences
 from studio.imaging import png
@@ -30,9 +31,10 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        code: stable: ``file``, ``structure``, ``chunks``, ``record``, ``record_hash``,
-            ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels``,
-            ``parameters`` or ``reference``.
+        code: stable: ``file``, ``structure``, ``chunks``, ``record``, ``newer_record`` (a
+            later release wrote it, and only its SHA-256 was checked), ``record_hash``,
+            ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels``, ``parameters``
+            or ``reference``.
         text: what it means, one sentence.
         expected, found: both sides, as text.
     """
@@ -59,6 +61,11 @@ class Verification:
     @property
     def ok(self) -> bool:
         return not self.findings
+
+    @property
+    def written_by(self) -> str | None:
+        """The release of the studio that made the picture; None where it does not say."""
+        return self.record.plan.release if self.record else None
 
 
 def verify(path: Path, kept: Callable[[str], Path] | None = None) -> Verification:
@@ -130,6 +137,9 @@ def examine(data: bytes) -> Verification:
     findings = list(_chunks(chunks, texts))
     try:
         record = record_png.record_of(texts)
+    except NewerRecord as error:
+        finding = _broken(error.code, f"schema version {SCHEMA} or lower", error)
+        return Verification((*findings, finding, *_record_hash(texts)), None)
     except RecordError as error:
         finding = _broken("record", "a record as the studio writes it", error)
         return Verification((*findings, finding), None)
@@ -155,18 +165,21 @@ def _chunks(chunks: tuple[png.Chunk, ...], texts: Mapping[str, str]) -> Iterator
         yield Finding("chunks", text, expected, found)
 
 
-def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
-    text = texts[record_png.RECORD_KEY]
+def _record_hash(texts: Mapping[str, str]) -> Iterator[Finding]:
     yield from _compare(
         "record_hash",
         "The record is not the one that was written: its SHA-256 differs from the one beside it.",
         texts.get(record_png.HASH_KEY, "none"),
-        record_png.sha256_of_text(text),
+        record_png.sha256_of_text(texts[record_png.RECORD_KEY]),
     )
-    if text != canonical_json(record.model_dump(mode="json")):
+
+
+def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
+    yield from _record_hash(texts)
+    if texts[record_png.RECORD_KEY] != canonical_json(record.model_dump(mode="json")):
         yield Finding(
             "record_form",
-            "The record is not spelt as the studio spells it, so it was edited.",
+            "The record was edited: it is not in the canonical form of any release.",
             "canonical JSON of the record",
             "other text that reads as the same record",
         )

@@ -15,7 +15,7 @@ from studio.architecture.schedulers import SCHEDULER_NAMES
 from studio.backends import LocalBackend
 from studio.contract.base import Contract
 from studio.contract.events import Event, Failed, Finished
-from studio.contract.plan import BaseIdentity, Library, LoraUse, RunPlan
+from studio.contract.plan import OWN_LIBRARY, BaseIdentity, Library, LoraUse, RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.receipt import RunRecord
 from studio.contract.request import GenerationRequest, ReferenceImage
@@ -59,7 +59,7 @@ logger = logging.getLogger("studio.workspace.workspace")
 
 def _libraries() -> tuple[Library, ...]:
     # A Space runs the studio from its folder, where it is no installed distribution.
-    own = Library(name="lora-studio", version=__version__)
+    own = Library(name=OWN_LIBRARY, version=__version__)
     others = (Library(name=name, version=version(name)) for name in LIBRARIES)
     return tuple(sorted((own, *others), key=lambda library: library.name))
 

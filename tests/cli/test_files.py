@@ -19,6 +19,7 @@ def test_an_intact_picture_holds(cli: Cli, tmp_path: Path) -> None:
     assert answer.json == {
         "file": str(tmp_path / "one.png"),
         "ok": True,
+        "written_by": plan.release,
         "fingerprint": plan.fingerprint,
         "findings": [],
     }

@@ -12,11 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 from PIL import Image
-from pydantic import ValidationError
 
-from studio.comparison.record import COMPARISON_RECORD_SCHEMA, ComparisonRecord
+from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import BlindVote
-from studio.contract.base import canonical_json
+from studio.contract.base import canonical_json, parse_written
 from studio.errors import GalleryError, RecordError
 from studio.gallery import jsonl
 from studio.gallery.record_png import sha256_of_text
@@ -30,6 +29,8 @@ RECORD_KEY = "lora-studio-comparison"
 HASH_KEY = "lora-studio-comparison-sha256"
 MAX_RECORD = 16 * 2**20
 """Bytes of the largest record that is read."""
+_WAY_OUT = "Take it from a copy that was not changed, or run the comparison again."
+_VOTES_WAY_OUT = "Correct or remove the file; the comparison itself is untouched."
 
 
 def stem_of(path: Path) -> str:
@@ -105,35 +106,16 @@ def read(path: Path) -> ComparisonRecord:
         raise _bad(path, f"it is larger than {MAX_RECORD} bytes")
     try:
         whole = json.loads(data)
-        inner, said = whole["record"], whole["sha256"]
-        version = inner["schema_version"]
+        text, said = canonical_json(whole["record"]), whole["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _bad(path, f"it is not such a record ({type(error).__name__})") from error
-    if version != COMPARISON_RECORD_SCHEMA:
-        raise _bad(path, f"its schema version is {version!r}, not {COMPARISON_RECORD_SCHEMA}")
-    if sha256_of_text(canonical_json(inner)) != said:
+    if sha256_of_text(text) != said:
         raise _bad(path, "its SHA-256 is not the one that was written beside it")
-    return parse(path, canonical_json(inner))
-
-
-def parse(path: Path, text: str) -> ComparisonRecord:
-    """
-    Raises:
-        RecordError: ``text`` lacks or adds a field.
-    """
-    try:
-        return ComparisonRecord.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise _bad(path, f"{where}: {first['msg']}") from error
+    return parse_written(ComparisonRecord, text, f"The comparison {path.name}", _WAY_OUT)
 
 
 def _bad(path: Path, reason: str) -> RecordError:
-    return RecordError(
-        f"The comparison {path.name} cannot be read: {reason}.",
-        "Take it from a copy that was not changed, or run the comparison again.",
-    )
+    return RecordError(f"The comparison {path.name} cannot be read: {reason}.", _WAY_OUT)
 
 
 def append_vote(path: Path, vote: BlindVote) -> None:
@@ -152,7 +134,8 @@ def read_votes(path: Path, record: ComparisonRecord) -> tuple[BlindVote, ...]:
     Raises:
         RecordError: the file cannot be read, or a whole line is no vote.
     """
-    votes = [_vote(path, line) for line in _lines(path).whole]
+    what = f"A vote in {votes_of(path).name}"
+    votes = [parse_written(BlindVote, line, what, _VOTES_WAY_OUT) for line in _lines(path).whole]
     return tuple(vote for vote in votes if vote.comparison == record.fingerprint)
 
 
@@ -173,15 +156,7 @@ def _lines(path: Path) -> jsonl.Lines:
         raise _bad_votes(place, error) from error
 
 
-def _vote(path: Path, line: str) -> BlindVote:
-    try:
-        return BlindVote.model_validate_json(line)
-    except ValidationError as error:
-        raise _bad_votes(votes_of(path), error) from error
-
-
 def _bad_votes(place: Path, error: Exception) -> RecordError:
     return RecordError(
-        f"The votes in {place.name} cannot be read ({type(error).__name__}).",
-        "Correct or remove the file; the comparison itself is untouched.",
+        f"The votes in {place.name} cannot be read ({type(error).__name__}).", _VOTES_WAY_OUT
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from studio import __version__
 from studio.architecture import Mode
 from studio.errors import GalleryError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
@@ -162,7 +163,8 @@ class GalleryEvents:
             return {parts.said: grid.said(str(error), bad=True)}
         result = self._workspace.verify(self._gallery.outputs / name)
         if result.ok:
-            line = "Verified: the file, its pixels and its record are as they were made."
+            by = "" if result.written_by == __version__ else f" by LoRA Studio {result.written_by}"
+            line = f"Verified: the file, its pixels and its record are as they were made{by}."
             return {parts.said: grid.said(line), parts.contract: grid.contract(record)}
         damage = [finding.text for finding in result.findings]
         return {

@@ -1,0 +1,190 @@
+"""How the golden files were made: ``python -m tests.golden.make FOLDER``.
+
+FOLDER gets ``models``, ``presets``, and an ``outputs`` as a gallery leaves it. Golden files are
+never made again: they are what earlier releases wrote. A new schema step gets a folder of its
+own beside the others; see CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from studio.architecture import Mode
+from studio.comparison.axes import four_arms
+from studio.comparison.review import Judgement, as_csv, as_jsonl
+from studio.comparison.votes import BlindVote
+from studio.contract.events import Finished
+from studio.contract.plan import RunPlan
+from studio.contract.request import GenerationRequest, LoraChoice, Overrides
+from studio.engine.tiny import build_tiny
+from studio.engine.tiny.published import name_processors
+from studio.settings import Settings
+from studio.workspace.comparing import Comparing
+from studio.workspace.reviewing import Reviewing
+from studio.workspace.workspace import Workspace
+from tests.support.tiny import make_lora
+
+STRANGE = "unet.mid_block.attentions.7.transformer_blocks.0.attn1.to_q"
+SIZE = {"steps": 3, "default_width": 64, "default_height": 64, "dtype": "float32"}
+PRESETS = {
+    "models": [
+        {
+            "slug": "golden",
+            "label": "Golden",
+            "path": "base",
+            "pipeline": "StableDiffusionPipeline",
+            "base_architecture": "sd15",
+            "settings": SIZE | {"guidance_scale": 2.0, "scheduler": "DDIMScheduler"},
+        },
+        {
+            "slug": "golden-edit",
+            "label": "Golden edit",
+            "path": "klein",
+            "pipeline": "Flux2KleinPipeline",
+            "base_architecture": "flux2",
+            "settings": SIZE | {"guidance_scale": 1.0},
+        },
+    ],
+    "loras": [
+        {
+            "slug": slug,
+            "label": slug.title(),
+            "base_architecture": "sd15",
+            "path": f"{slug}.safetensors",
+            "prompt": words,
+            "trigger": "required" if words else "none",
+            "settings": {"strength": strength},
+        }
+        for slug, words, strength in (("ink", "goldink", 0.8), ("neon", "", 0.6), ("odd", "", 1.0))
+    ],
+}
+
+
+def weights(models: Path) -> None:
+    """Two tiny bases in half precision, and three LoRAs, of which ``odd`` fits in part."""
+    for name, pipeline in (("base", "StableDiffusionPipeline"), ("klein", "Flux2KleinPipeline")):
+        build_tiny(pipeline).to(torch.float16).save_pretrained(models / name)
+        name_processors(models / name, pipeline)
+    for seed, slug in enumerate(("ink", "neon", "odd"), start=1):
+        path = make_lora(
+            models / "base", models / f"{slug}.safetensors", text_encoder=slug == "ink", seed=seed
+        )
+        tensors = {key: value.half() for key, value in load_file(path).items()}
+        if slug == "odd":
+            tensors[f"{STRANGE}.lora_A.weight"] = torch.ones(4, 32).half()
+            tensors[f"{STRANGE}.lora_B.weight"] = torch.ones(32, 4).half()
+        save_file(tensors, path)
+
+
+def request(mode: Mode, *loras: LoraChoice, **changes: Any) -> GenerationRequest:
+    values: dict[str, Any] = {"base": "golden", "prompt": "a rocket on the blue background"}
+    return GenerationRequest(mode=mode, loras=loras, seed=7, **(values | changes))
+
+
+def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]:
+    """Golden picture → what was asked."""
+    ink, neon = LoraChoice(slug="ink"), LoraChoice(slug="neon", strength=1.2)
+    reference = folder / "reference.png"
+    Image.linear_gradient("L").resize((96, 64)).convert("RGB").save(reference)
+    edited = workspace.add_reference(reference)
+    mini = {"base": "mini", "settings": Overrides(steps=4), "prompt": "a penguin on yellow"}
+    return {
+        "base": request(Mode.BASE),
+        "lora_with_trigger": request(Mode.LORA_WITH_TRIGGER, ink),
+        "trigger_only": request(Mode.TRIGGER_ONLY, ink),
+        "stacked": request(Mode.LORA_WITH_TRIGGER, ink, neon, negative_prompt="a cat"),
+        "strength_0": request(Mode.LORA, LoraChoice(slug="neon", strength=0.0)),
+        "waiver": request(Mode.LORA, LoraChoice(slug="odd", allow_partial=True)),
+        "settings": request(
+            Mode.LORA,
+            neon,
+            prompt="(a cat)1.3 beside a dog++",
+            settings=Overrides(
+                steps=2, guidance_scale=1.5, clip_skip=2, width=72, height=64,
+                scheduler="EulerDiscreteScheduler", precision="float32",
+            ),
+        ),
+        "native_cut": request(
+            Mode.BASE, prompt="a cat, " * 60, prompt_encoder="native", allow_cut=True
+        ),
+        "edit": request(
+            Mode.REFERENCE_EDIT, base="golden-edit", prompt="make it red", references=(edited,)
+        ),
+        "mini_base": request(Mode.BASE, **mini),
+        "mini_ink": request(Mode.LORA_WITH_TRIGGER, LoraChoice(slug="pen-ink-mini"), **mini),
+    }  # fmt: skip
+
+
+def make(workspace: Workspace, asked: GenerationRequest) -> Finished:
+    plan = workspace.plan(asked)
+    assert isinstance(plan, RunPlan), [item.describe() for item in plan]
+    last = list(workspace.run(plan, workspace.open_session(), threading.Event()))[-1]
+    assert isinstance(last, Finished), last
+    return last
+
+
+def golden(folder: Path) -> None:
+    models, presets = folder / "models", folder / "presets"
+    presets.mkdir(parents=True)
+    weights(models)
+    (presets / "golden.json").write_text(json.dumps(PRESETS, indent=1))
+    state = folder / "state"
+    workspace = Workspace.open(
+        Settings(models, folder / "outputs", state, (presets,), device="cpu")
+    )
+    assert not workspace.problems, workspace.problems
+    listed = {}
+    for name, asked in requests(workspace, folder).items():
+        made = make(workspace, asked)
+        listed[name] = {
+            "picture": made.path.relative_to(folder / "outputs").as_posix(),
+            "record": made.record.fingerprint,
+            "plan": made.record.plan_fingerprint,
+        }
+    base, lora = (folder / "outputs" / listed[name]["picture"] for name in ("base", "stacked"))
+    reviewing = Reviewing(workspace.gallery)
+    reviewing.decide(base, Judgement.APPROVE, "the plain one")
+    reviewing.decide(lora, Judgement.REJECT, "")
+    line = {"record_fingerprint": listed["base"]["record"], "critic": "golden-critic 1.0"}
+    reviewing.take_scores(json.dumps(line | {"score": 0.25, "note": "dull"}) + "\n")
+    comparing = Comparing(workspace)
+    wanted = four_arms(request(Mode.LORA_WITH_TRIGGER, LoraChoice(slug="ink")))
+    plan = comparing.plan(wanted)
+    assert not isinstance(plan, tuple), [item.describe() for item in plan]
+    *_, done = comparing.run(plan, workspace.open_session(), threading.Event())
+    left, right = (done.record.cells[index].record_fingerprint for index in (0, 1))
+    vote = BlindVote(
+        comparison=done.record.fingerprint,
+        left=left,
+        right=right,
+        choice="right",
+        swapped=True,
+        at="2026-11-29T04:00:00+00:00",
+        test="golden",
+    )
+    workspace.gallery.comparisons.vote(done.path, vote)
+    listed["comparison"] = {
+        "picture": done.path.relative_to(folder / "outputs").as_posix(),
+        "record": done.record.fingerprint,
+        "plan": plan.fingerprint,
+    }
+    judged = list(reviewing.judged())
+    (folder / "decisions.jsonl").write_text(as_jsonl(judged), encoding="utf-8", newline="")
+    (folder / "decisions.csv").write_text(as_csv(judged), encoding="utf-8", newline="")
+    (folder / "reference.png").unlink()
+    (folder / "golden.json").write_text(json.dumps(listed, indent=1) + "\n")
+    workspace.close()
+    shutil.rmtree(state)
+
+
+if __name__ == "__main__":
+    golden(Path(sys.argv[1]))

@@ -1,0 +1,171 @@
+"""What earlier releases wrote is read, verified and used again, for ever.
+
+Each folder ``schema_N`` was written by the first release of that schema step and never changes:
+``models``, ``presets`` and the ``outputs`` made with them, ``golden.json`` with the fingerprints,
+``fields.json`` with every field of that step.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from studio.comparison.review import as_csv, as_jsonl
+from studio.comparison.validity import Verdict
+from studio.contract.base import SCHEMA, fingerprint
+from studio.contract.plan import RunPlan
+from studio.gallery import Filter
+from studio.gallery.comparisons.verification import judged_anew, verify_comparison
+from studio.gallery.verification import verify
+from studio.settings import Settings
+from studio.ui.studio.form import read, write
+from studio.workspace.reviewing import Reviewing
+from studio.workspace.workspace import Workspace
+from tests.golden.fields import all_fields
+
+HERE = Path(__file__).parent
+STEPS = sorted(HERE.glob("schema_*"), key=lambda each: int(each.name.partition("_")[2]))
+NAMES = [
+    (step, name)
+    for step in STEPS
+    for name in json.loads((step / "golden.json").read_text())
+    if name != "comparison"
+]
+FIRST = {
+    "base": "afc172d5c6b0715b0d366d75ab77facd8c40ba612402a4c6022a32754353a600",
+    "stacked": "ce39bab98fdf1d39367c0eda86468376882511612753daed51f10dbe6354d0f3",
+}
+"""Two fingerprints that no file can change along with the code."""
+
+
+def listed(step: Path) -> dict[str, dict[str, str]]:
+    values: dict[str, dict[str, str]] = json.loads((step / "golden.json").read_text())
+    return values
+
+
+@pytest.fixture(scope="module", params=STEPS, ids=lambda step: step.name)
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Workspace]]:
+    """A step's folder, and a workspace over a copy of it."""
+    step: Path = request.param
+    folder = tmp_path_factory.mktemp(step.name) / "golden"
+    shutil.copytree(step, folder)
+    workspace = Workspace.open(
+        Settings(
+            folder / "models",
+            folder / "outputs",
+            folder / "state",
+            (folder / "presets",),
+            device="cpu",
+        )
+    )
+    assert not workspace.problems
+    yield step, workspace
+    workspace.close()
+
+
+@pytest.mark.parametrize(("step", "name"), NAMES, ids=lambda value: getattr(value, "name", value))
+def test_a_picture_verifies_and_keeps_its_fingerprints(step: Path, name: str) -> None:
+    outputs = step / "outputs"
+    expected = listed(step)[name]
+    found = verify(outputs / expected["picture"], lambda sha: outputs / f"references/{sha}.png")
+    assert found.findings == ()
+    assert found.record is not None
+    assert found.record.fingerprint == expected["record"] == FIRST.get(name, expected["record"])
+    assert found.record.plan.fingerprint == found.record.plan_fingerprint == expected["plan"]
+    assert found.record.schema_version == int(step.name.partition("_")[2])
+    assert found.written_by
+
+
+def test_the_gallery_finds_each_by_what_its_record_says(opened: tuple[Path, Workspace]) -> None:
+    step, workspace = opened
+    gallery = workspace.gallery
+    for name, expected in listed(step).items():
+        if name == "comparison":
+            continue
+        plan = gallery.read(expected["picture"]).plan
+        lora = plan.loras[0].slug if plan.loras else None
+        wanted = Filter(base=plan.base.slug, lora=lora, mode=plan.mode)
+        assert expected["picture"] in [each.name for each in gallery.query(wanted)]
+        assert [each.name for each in gallery.with_record(expected["record"])] == [
+            expected["picture"]
+        ]
+    assert len(gallery.comparisons.stored()) == 1
+
+
+def test_a_comparison_verifies_with_its_votes(opened: tuple[Path, Workspace]) -> None:
+    step, workspace = opened
+    expected = listed(step)["comparison"]
+    place = workspace.gallery.outputs / expected["picture"]
+    found = verify_comparison(place)
+    assert found.findings == ()
+    assert found.record is not None
+    assert found.record.fingerprint == expected["record"]
+    assert found.record.plan_fingerprint == expected["plan"]
+    assert found.record.validity.verdict is Verdict.VALID
+    assert judged_anew(workspace.gallery, found.record) == found.record.validity
+    votes = workspace.gallery.comparisons.votes(place)
+    assert [(vote.choice, vote.test) for vote in votes] == [("right", "golden")]
+
+
+def test_decisions_are_exported_as_they_were(opened: tuple[Path, Workspace]) -> None:
+    step, workspace = opened
+    judged = list(Reviewing(workspace.gallery).judged())
+    assert len(judged) == 3
+    assert as_jsonl(judged) == (step / "decisions.jsonl").read_bytes().decode("utf-8")
+    assert as_csv(judged) == (step / "decisions.csv").read_bytes().decode("utf-8")
+
+
+def test_use_these_settings_leads_back_to_the_same_plan(opened: tuple[Path, Workspace]) -> None:
+    """But for the embedded model, which may have been trained further since."""
+    step, workspace = opened
+    for name, expected in listed(step).items():
+        if name == "comparison" or name.startswith("mini"):
+            continue
+        record = workspace.gallery.read(expected["picture"])
+        if record.plan.references:
+            (reference,) = record.plan.references
+            given = workspace.add_reference(workspace.gallery.reference(reference.sha256))
+            assert given == reference
+        values = write(record.plan, record.receipt.image.seed, workspace.catalog)
+        plan = workspace.plan(read(values, workspace.catalog))
+        assert isinstance(plan, RunPlan), (name, [item.describe() for item in plan])
+        same = plan.model_copy(update={"libraries": record.plan.libraries})
+        assert same.fingerprint == expected["plan"], name
+
+
+def test_every_step_has_its_golden_files() -> None:
+    assert [step.name for step in STEPS] == [f"schema_{n}" for n in range(1, SCHEMA + 1)]
+
+
+def test_no_field_of_a_record_changes_without_a_new_step() -> None:
+    """CONTRIBUTING.md, "How to add a field to a record"."""
+    last = json.loads((STEPS[-1] / "fields.json").read_text())
+    now = all_fields()
+    assert {path for path in now if path not in last} == set(), "added"
+    assert {path for path in last if path not in now} == set(), "removed or renamed"
+    assert {path: now[path] for path in now if now[path] != last[path]} == {}, "of another type"
+
+
+def test_a_step_adds_and_takes_nothing_away() -> None:
+    for before, after in pairwise(STEPS):
+        old = json.loads((before / "fields.json").read_text())
+        new = json.loads((after / "fields.json").read_text())
+        number = after.name.partition("_")[2]
+        assert old.keys() <= new.keys()
+        added = {path: kind for path, kind in new.items() if path not in old}
+        tops = [path for path in added if path.rpartition(".")[0] in old]
+        assert all(added[path].endswith(f" since {number}") for path in tops), added
+
+
+def test_the_fingerprint_is_the_same_in_plain_json() -> None:
+    """Independent of pydantic: the committed text alone gives the fingerprint."""
+    first = STEPS[0] / "decisions.jsonl"
+    lines = [json.loads(line) for line in first.read_text(encoding="utf-8").splitlines()]
+    assert {fingerprint(line["record"]) for line in lines} == set(FIRST.values())
