@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import threading
 import time
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +36,8 @@ FOLDER = "references"
 SUFFIX = ".png"
 MAX_FILE = 32 * 2**20
 MAX_SIDE = 8192
-MAX_PIXELS = 2**26
+MAX_PIXELS = 2**24
+"""Four times what the largest of the pipelines makes; decoding takes up to 30 bytes for each."""
 UNUSED_FOR = 24 * 3600.0
 """Seconds after which a reference that was handed in and never used is forgotten."""
 QUOTA = 2**31
@@ -42,6 +45,8 @@ QUOTA = 2**31
 JUST_GIVEN = 600.0
 """Seconds for which one stays whatever the quota: its page is about to ask for it."""
 
+_DECODING = threading.Lock()
+"""One picture is decoded at a time: a small file can take hundreds of MB while it is."""
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 _SAVE_AGAIN = "Save it as a PNG or JPEG file and give that."
 _GIVE_AGAIN = "Give the reference image again."
@@ -68,7 +73,8 @@ class References:
             UnusableReference: it is no PNG, JPEG or WebP picture, or too large.
             OSError: the disk does not take it.
         """
-        image = _upright_rgb(data)
+        with _DECODING:
+            image = _upright_rgb(data)
         found = ReferenceImage(sha256=pixels_sha256(image), width=image.width, height=image.height)
         self.touch(found.sha256)
         if self.locate(found.sha256) is None:
@@ -197,10 +203,20 @@ def _opened(data: bytes) -> Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             _check_size(image)
+            if image.format == "PNG":
+                _demand_every_row(data)
             image.load()
     except UnidentifiedImageError as error:
         raise UnusableReference("it is no PNG, JPEG or WebP picture", _SAVE_AGAIN) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        KeyError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
         raise UnusableReference(f"it cannot be decoded ({error})", _SAVE_AGAIN) from error
     return image
 
@@ -209,7 +225,32 @@ def _check_size(image: Image) -> None:
     width, height = image.size
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise UnusableReference(
-            f"it has {width} x {height} pixels", f"Give one of {MAX_SIDE} a side at most."
+            f"it has {width} x {height} pixels",
+            f"Give one of {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels at most.",
         )
     if image.format != "JPEG" and getattr(image, "is_animated", False):
         raise UnusableReference("it is an animation", "Give one of its pictures.")
+
+
+def _demand_every_row(data: bytes) -> None:
+    """A PNG whose compressed pixels end early is no whole picture; Pillow takes the rows that
+    are missing for black."""
+    width, height, depth, colour, *_, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    # Adam7: (first column, first row, columns apart, rows apart) of each of its seven pictures.
+    adam7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+    missing = 0
+    for x, y, across, down in (*adam7, (0, 1, 1, 2)) if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - x) // across), -(-(height - y) // down)
+        if columns > 0 and rows > 0:
+            missing += rows * (1 + -(-columns * bits // 8))
+    stream, place = zlib.decompressobj(), 8
+    while place + 8 <= len(data) and missing > 0:
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
+        rest = data[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+        while rest and missing > 0 and not stream.eof:
+            missing -= len(stream.decompress(rest, 2**20))
+            rest = stream.unconsumed_tail
+        place += length + 12
+    if missing > 0 and missing > len(stream.flush()):
+        raise UnusableReference("it is cut off: rows of its pixels are missing", _SAVE_AGAIN)

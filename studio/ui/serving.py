@@ -10,6 +10,10 @@ from studio.ui import theme
 from studio.ui.page import build
 from studio.workspace.workspace import Workspace
 
+MAX_PAGES = 200
+"""Pages whose components gradio remembers, at about 768 KiB each; beyond them the page that was
+used longest ago starts over. Its own number is 10,000, and nothing is freed before that."""
+
 
 def launch_options(workspace: Workspace) -> dict[str, Any]:
     """Arguments for ``Blocks.launch``. Pictures are served, the studio's own files are not."""
@@ -32,6 +36,7 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         "pwa": False,
         "mcp_server": False,
         "max_file_size": MAX_FILE,
+        "state_session_capacity": MAX_PAGES,
     }
 
 

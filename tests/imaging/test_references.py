@@ -2,14 +2,16 @@
 
 import io
 import os
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from studio.errors import UnusableReference
-from studio.imaging.references import UNUSED_FOR, References, load, pixels_sha256
+from studio.imaging.references import MAX_PIXELS, UNUSED_FOR, References, load, pixels_sha256
 from tests.support.records import noise
 
 ORIENTATION = 0x0112
@@ -108,7 +110,7 @@ def animation() -> bytes:
         (b"", "no PNG, JPEG or WebP"),
         (b"<html>not a picture</html>", "no PNG, JPEG or WebP"),
         (data_of(noise(64, 64), "GIF"), "no PNG, JPEG or WebP"),
-        (data_of(noise(64, 64))[:-600], "cannot be decoded"),
+        (data_of(noise(64, 64))[:-600], "cut off"),
         (data_of(Image.new("1", (9000, 8))), "9000 x 8 pixels"),
         (animation(), "animation"),
         (data_of(Image.new("I;16", (64, 64))), "kind 'I;16'"),
@@ -170,3 +172,42 @@ def test_beyond_the_quota_the_longest_unused_go_first(
     assert kept == [held, asked, new]
     references.discard_unused()
     assert references.locate(held) is None
+
+
+def png(width: int, height: int, colour: int, pixels: bytes, interlaced: int = 0) -> bytes:
+    """A PNG file of 8 bits a channel whose compressed pixels are ``pixels``, whole or not."""
+    head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, interlaced)
+    parts = (b"IHDR", head), (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")
+    chunks = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize("rows", [1, 32, 63])
+def test_a_picture_that_lacks_rows_is_refused(
+    references: References, rows: int, interlaced: int
+) -> None:
+    with pytest.raises(UnusableReference, match="cut off"):
+        references.add(png(64, 64, 2, b"\0" + bytes(rows * 193 - 1), interlaced))
+    assert list(references._waiting.glob("*")) == []
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_a_whole_picture_is_taken(
+    references: References, colour: int, channels: int, interlaced: int
+) -> None:
+    passes = [(8, 8), (8, 8), (16, 8), (16, 16), (32, 16), (32, 32), (64, 32)]
+    sizes = passes if interlaced else [(64, 64)]
+    pixels = b"".join(bytes(1 + columns * channels) * rows for columns, rows in sizes)
+    taken = references.add(png(64, 64, colour, pixels, interlaced))
+    assert (taken.width, taken.height) == (64, 64)
+
+
+def test_more_pixels_than_a_pipeline_can_use_are_not_decoded(references: References) -> None:
+    side = int(MAX_PIXELS**0.5) + 1
+    with pytest.raises(UnusableReference, match=f"{side} x {side}"):
+        references.add(png(side, side, 6, b""))
