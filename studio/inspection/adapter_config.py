@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from studio.inspection.claims import adapter_settings, read_json, stray_settings
 from studio.inspection.header import ADAPTER_METADATA
 from studio.inspection.lora_module import LoraModule
 
 _NAMED = 3
+_NAME = re.compile(r"\^?[\w.]+")
+"""A pattern that is a module's name; a stranger's expressions are not run."""
 
 # Fields of peft's LoraConfig that say where and how it was trained, not what a layer computes.
 _TOLD = frozenset(
@@ -44,6 +46,51 @@ _PLAIN: Mapping[str, tuple[Any, ...]] = {
 }
 # Options that show in the layers' own tensors: asked for, they must be there.
 _SEEN = (("use_dora", "dora"), ("lora_bias", "bias"))
+
+
+def with_alphas(
+    modules: Sequence[LoraModule], metadata: Mapping[str, str], alphas: Mapping[str, float]
+) -> list[LoraModule]:
+    """The modules with what is known of their alphas.
+
+    Args:
+        metadata: the header's, for diffusers' ``lora_adapter_metadata``.
+        alphas: values read from the file by tensor name.
+    """
+    settings = adapter_settings(metadata, {module.component for module in modules})
+    known = []
+    for module in modules:
+        tensor = module.tensors.get("alpha")
+        if tensor is not None:
+            update: dict[str, Any] = {"alpha": alphas.get(tensor)}
+        else:
+            update = _configured(module.name, settings.get(module.component, {}))
+        known.append(module.model_copy(update=update) if update else module)
+    return known
+
+
+def _configured(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What peft's LoraConfig says of one layer.
+
+    peft reads the keys of ``alpha_pattern`` as regular expressions that end the name
+    (``get_pattern_key``). A stranger's expressions are not run here: plain names are compared,
+    and with anything else the alpha is left unknown.
+    """
+    if not _is_number(settings.get("lora_alpha")):
+        return {}
+    update: dict[str, Any] = {"alpha_in_file": True, "alpha": float(settings["lora_alpha"])}
+    update["rslora"] = settings.get("use_rslora") is True
+    pattern = settings.get("alpha_pattern")
+    for key, value in pattern.items() if isinstance(pattern, dict) else ():
+        if not _NAME.fullmatch(key) or not _is_number(value):
+            return update | {"alpha": None}
+        if _ends(key, name):
+            return update | {"alpha": float(value)}
+    return update
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float) and -1e9 < value < 1e9  # type: ignore[operator]
 
 
 def config_problems(
@@ -108,8 +155,7 @@ def _strange_pattern(fields: Mapping[str, Any], names: Sequence[str]) -> str:
         if not isinstance(patterns, dict):
             return f"{field}={patterns!r}"
         for key in patterns:
-            # A stranger's expression is not run: names only.
-            if not re.fullmatch(r"\^?[\w.]+", key):
+            if not _NAME.fullmatch(key):
                 return f"the {field} {key[:40]!r}, which is no module's name,"
             if not any(_ends(key, name) for name in names):
                 return f"the {field} {key[:80]!r}, which fits none of its layers,"

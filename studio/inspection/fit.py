@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from studio.inspection.decompositions import TENSORS, Decomposition, widths
 from studio.inspection.families import LABELS
 from studio.inspection.lora import LoraInspection
-from studio.inspection.lora_module import LoraModule, widths
+from studio.inspection.lora_module import LoraModule
 from studio.inspection.places import Places, Shapes, component_of
 from studio.inspection.slot import Placement, Slot
 from studio.inspection.verdict import UNKNOWN
@@ -100,7 +101,7 @@ def check_fit(
         component = component_of(module.component, places)
         known = places.get(component)
         slots = known.find(module.name) if known else ()
-        if module.decomposition == "norm":
+        if module.decomposition is Decomposition.NORM:
             found.norms.append(module.path)
         elif known is None or not slots:
             found.missing.append((component, module))
@@ -176,7 +177,7 @@ def _same(module: LoraModule, slots: tuple[Slot, ...], shapes: Shapes) -> bool:
         return False
     if module.in_features == inputs and module.kernel == kernel:
         return True
-    folded = module.decomposition in ("loha", "lokr") and module.kernel == (1, 1)
+    folded = TENSORS[module.decomposition].folds_kernel and module.kernel == (1, 1)
     return folded and module.in_features == inputs * kernel[0] * kernel[1]
 
 

@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from studio.inspection.decompositions import Shape, widths
 from studio.inspection.fingerprints import RULES, TEXT_RULES
-from studio.inspection.lora_module import widths
-from studio.inspection.lora_tensors import Shape
 from studio.inspection.verdict import UNKNOWN, Measure, judge
 
 _PREFIX = re.compile(r"^(?:model\.)?(?:diffusion_model|transformer|unet|control_model)\.")

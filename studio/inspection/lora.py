@@ -8,9 +8,10 @@ from typing import Self
 from pydantic import Field
 
 from studio.contract.base import Contract
-from studio.inspection.alphas import Pair, with_alphas
+from studio.inspection.adapter_config import with_alphas
 from studio.inspection.claimed import conflicts, unproven
 from studio.inspection.claims import claims, trigger_hints
+from studio.inspection.decompositions import TENSORS, Decomposition
 from studio.inspection.families import LABELS, UNDECIDABLE, UNETS
 from studio.inspection.fingerprints import RULES, TEXT_RULES
 from studio.inspection.header import SafetensorsHeader
@@ -22,6 +23,8 @@ from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
 from studio.inspection.words import listed
 
 __all__ = ["LoraInspection", "LoraModule", "inspect"]
+
+Pair = tuple[Layer, LoraModule]
 
 
 class LoraInspection(Contract):
@@ -86,10 +89,9 @@ def inspect(
         return _other(header, kind_of(shapes))
     broken = [name for layer, module in measured if not module for name in layer.tensors.values()]
     verdict = _judge_lora(modules)
-    named = [(layer, _settled(module, verdict)) for layer, module in modules]
+    named = [_settled(module, verdict) for _, module in modules]
     known = with_alphas(named, header.metadata, alphas or {})
     style = _format(modules)
-    pairs = [(layer, module) for (layer, _), module in zip(named, known, strict=True)]
     evidence = (
         verdict.sentence,
         *_undecided(verdict, header.metadata),
@@ -108,7 +110,7 @@ def inspect(
         conflicts=conflicts(
             verdict.architecture, verdict.variant, verdict.open_to, header.metadata
         ),
-        problems=problems(header, pairs, style, alphas),
+        problems=problems(header, known, style, alphas),
         components=dict(Counter(module.component for module in known)),
         modules=tuple(known),
         ranks=tuple(sorted({m.rank for m in known if m.rank is not None})),
@@ -121,7 +123,9 @@ def inspect(
 
 def _judge_lora(modules: Sequence[Pair]) -> Verdict:
     """The tensors' verdict; nothing the file says of itself has a part in it."""
-    verdict = judge(RULES, _measures(modules)) or judge(TEXT_RULES, _text_measures(modules))
+    verdict = judge(RULES, _measures([module for _, module in modules])) or judge(
+        TEXT_RULES, _text_measures(modules)
+    )
     if verdict is None:
         return Verdict(UNKNOWN, None, "Its layers are named as in no family known here.")
     return verdict
@@ -136,11 +140,11 @@ def _undecided(verdict: Verdict, metadata: Mapping[str, str]) -> tuple[str, ...]
     return (sentence, *unproven(verdict.open_to, metadata))
 
 
-def _measures(modules: Sequence[Pair]) -> list[Measure]:
+def _measures(modules: Sequence[LoraModule]) -> list[Measure]:
     return [
         Measure(_flat(module.name), module.in_features, module.out_features)
-        for _, module in modules
-        if not module.component.startswith("text_encoder") and module.decomposition != "norm"
+        for module in modules
+        if not _reads_text(module) and module.decomposition is not Decomposition.NORM
     ]
 
 
@@ -148,8 +152,12 @@ def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
     return [
         Measure(_flat(_encoder(layer) + module.name), module.in_features, module.out_features)
         for layer, module in modules
-        if module.component.startswith("text_encoder") and module.decomposition != "norm"
+        if _reads_text(module) and module.decomposition is not Decomposition.NORM
     ]
+
+
+def _reads_text(module: LoraModule) -> bool:
+    return module.component.startswith("text_encoder")
 
 
 def _encoder(layer: Layer) -> str:
@@ -179,10 +187,10 @@ def _settled(module: LoraModule, verdict: Verdict) -> LoraModule:
 
 
 def _format(modules: Sequence[Pair]) -> str:
-    kinds = {module.decomposition for _, module in modules}
-    for kind in ("lokr", "loha"):
-        if kind in kinds:
-            return kind
+    found = {module.decomposition for _, module in modules}
+    for decomposition, tensors in TENSORS.items():
+        if tensors.names_format and decomposition in found:
+            return decomposition.value
     if any(module.dora for _, module in modules):
         return "dora"
     if any(".processor." in module.name and "_lora" in module.name for _, module in modules):
@@ -197,13 +205,13 @@ def _style_evidence(layers: Sequence[Layer]) -> tuple[str, ...]:
     return (f"It mixes the spellings of {listed(styles)}.",)
 
 
-def _text_encoder_evidence(modules: Sequence[Pair]) -> tuple[str, ...]:
+def _text_encoder_evidence(modules: Sequence[LoraModule]) -> tuple[str, ...]:
     """How wide the text encoders are, when it is the denoiser that decided."""
     if not _measures(modules):
         return ("It changes text encoders alone.",)
     sentences = []
     for component in ("text_encoder", "text_encoder_2", "text_encoder_3"):
-        wide = sorted({m.in_features for _, m in modules if _reads_hidden(m, component)})
+        wide = sorted({m.in_features for m in modules if _reads_hidden(m, component)})
         if wide:
             name = component.replace("_", " ").capitalize()
             sentences.append(f"{name} is {listed(wide)} wide.")

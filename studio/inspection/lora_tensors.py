@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from studio.inspection.decompositions import MODIFIERS, TENSORS, Shape
+
 DENOISER = "denoiser"
 """The component of a layer until the architecture says ``unet`` or ``transformer``."""
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +51,10 @@ PREFIXES: tuple[Prefix, ...] = (
 _WRAPPED = "base_model.model."
 """peft's own name for what it wraps, before whatever that is called inside."""
 
-_ADAPTER = r"(?:\.(?!weight\Z|bias\Z)\w+)?"
-HADA = ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
-LOKR = ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")
 _PARTS: Mapping[str, str] = {
-    "down": rf"\.lora_A{_ADAPTER}(?:\.weight)?|\.lora_down\.weight"
-    r"|\.lora(?:_linear_layer)?\.down\.weight"
-    r"|(?:(?<=_lora)|(?<=_lora\d))\.down\.weight",
-    "up": rf"\.lora_B{_ADAPTER}(?:\.weight)?|\.lora_up\.weight"
-    r"|\.lora(?:_linear_layer)?\.up\.weight"
-    r"|(?:(?<=_lora)|(?<=_lora\d))\.up\.weight",
-    "mid": r"\.lora_mid\.weight",
-    "bias": rf"\.lora_B{_ADAPTER}\.bias|\.diff_b|\.b_norm",
-    "alpha": r"\.alpha",
-    "dora": r"\.dora_scale|\.lora_magnitude_vector(?:\.\w+){0,2}",
-    "diff": r"\.diff|\.w_norm",
-    **{f"hada_{part}": rf"\.hada_{part}" for part in HADA},
-    **{f"lokr_{part}": rf"\.lokr_{part}" for part in LOKR},
+    part: pattern
+    for parts in (MODIFIERS, *(each.parts for each in TENSORS.values()))
+    for part, pattern in parts.items()
 }
 _PART = re.compile("(?:" + "|".join(f"(?P<{k}>{v})" for k, v in _PARTS.items()) + r")\Z")
 _DOTS = 3

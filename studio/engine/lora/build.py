@@ -25,7 +25,6 @@ from studio.engine.lora.dora import Decomposed, ratios
 from studio.engine.lora.match import Target
 from studio.engine.lora.read import LoraLayer
 from studio.errors import LoraRefused
-from studio.inspection.problems import per_input
 from studio.inspection.slot import Rows
 
 _WAY_OUT = "Use another file of this LoRA."
@@ -193,8 +192,8 @@ class _Layer:
 
     def _decomposed(self, targets: Sequence[Target]) -> list[Built]:
         scale = self._layer.scale
-        magnitude, name = self._layer.tensors["dora"], self._layer.names["dora"]
-        of_inputs = per_input(self._layer.module, name, tuple(magnitude.shape))
+        magnitude = self._layer.tensors["dora"]
+        of_inputs = self._layer.module.magnitudes_of_inputs(tuple(magnitude.shape))
         assert of_inputs is not None  # read_lora refuses what fits no axis
         flat = magnitude.float().flatten()
         deltas = [self._delta(target) for target in targets]
@@ -223,8 +222,7 @@ class _Layer:
         if "bias" not in self._layer.tensors:
             return None
         bias = rows_of(self._layer.tensors["bias"].float().flatten(), rows)
-        plain = self._layer.names["bias"].endswith(".diff_b")
-        wanted = 1.0 if plain else self._layer.scale
+        wanted = self._layer.scale if self._layer.module.bias_is_scaled else 1.0
         if wanted != scale:
             assert scale  # read_lora refuses a diff_b beside an alpha of 0
             bias = bias * wanted / scale

@@ -14,7 +14,6 @@ from studio.errors import HeaderError, LoraRefused, WeightsError
 from studio.inspection import LoraInspection, inspect
 from studio.inspection.header import SafetensorsHeader, parse
 from studio.inspection.lora_module import LoraModule
-from studio.inspection.lora_tensors import group
 from studio.inspection.problems import ALPHA_DTYPES, WEIGHT_DTYPES
 
 WAY_OUT = "Use another file of this LoRA."
@@ -39,12 +38,10 @@ class LoraLayer:
     Attributes:
         module: its widths, kind and scale.
         tensors: part (``down``, ``up``, ``hada_w1_a``, …) → the tensor as stored.
-        names: part → the tensor's name in the file.
     """
 
     module: LoraModule
     tensors: Mapping[str, torch.Tensor] = field(repr=False)
-    names: Mapping[str, str] = field(repr=False)
 
     @property
     def scale(self) -> float:
@@ -84,7 +81,13 @@ def read_lora(slug: str, path: Path, sha256: str) -> LoraFile:
         raise LoraRefused(slug, (text,), "Choose the LoRA's own file.")
     if inspection.problems:
         raise LoraRefused(slug, inspection.problems, WAY_OUT)
-    return LoraFile(slug, inspection, _layers(inspection, header, tensors))
+    layers = {
+        module.path: LoraLayer(
+            module, {part: tensors[name] for part, name in module.tensors.items()}
+        )
+        for module in inspection.modules
+    }
+    return LoraFile(slug, inspection, layers)
 
 
 def _read(slug: str, path: Path, sha256: str) -> bytearray:
@@ -144,16 +147,3 @@ def _alphas(header: SafetensorsHeader, tensors: Mapping[str, torch.Tensor]) -> d
         and header.tensors[name].dtype in ALPHA_DTYPES
     }
     return {name: alpha for name, alpha in found.items() if math.isfinite(alpha)}
-
-
-def _layers(
-    inspection: LoraInspection, header: SafetensorsHeader, tensors: Mapping[str, torch.Tensor]
-) -> dict[str, LoraLayer]:
-    shapes = {name: info.shape for name, info in header.tensors.items()}
-    strange = set(inspection.unaccounted)
-    groups = [layer for layer in group(shapes)[0] if strange.isdisjoint(layer.tensors.values())]
-    layers = {}
-    for module, found in zip(inspection.modules, groups, strict=True):
-        parts = {part: tensors[name] for part, name in found.tensors.items()}
-        layers[module.path] = LoraLayer(module, parts, found.tensors)
-    return layers

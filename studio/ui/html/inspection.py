@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from studio.inspection.decompositions import TENSORS, Decomposition
 from studio.inspection.families import LABELS
 from studio.resolve.inventory import Unusable
 from studio.ui.html import format as words
@@ -11,7 +12,6 @@ from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
 UNREAD = 8
 """Tensors that belong to no layer, named; the rest is counted."""
-KINDS = {"loha": "LoHa", "lokr": "LoKr", "full": "full difference", "norm": "norm"}
 LISTED = 1000
 """Layers that are listed; the rest is counted. The largest LoRAs have some 1,100."""
 
@@ -124,10 +124,11 @@ def _layer(module: Mapping[str, Any]) -> str:
     """``768 → 320 · rank 8 · alpha 4``; what is plain is left out."""
     alpha = "alpha not read" if module["alpha"] is None else f"alpha {module['alpha']:g}"
     height, width = module["kernel"]
+    decomposition = Decomposition(module["decomposition"])
     said = [
         f"{module['in_features']} → {module['out_features']}",
         "" if (height, width) == (1, 1) else f"{height}×{width}",
-        "" if module["decomposition"] == "lora" else KINDS[module["decomposition"]],
+        "" if decomposition is Decomposition.LORA else TENSORS[decomposition].label,
         "" if module["rank"] is None else f"rank {module['rank']}",
         alpha if module["alpha_in_file"] else "no alpha",
         "rank-stabilised" if module["rslora"] else "",
