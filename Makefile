@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LISTS := requirements.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format clean
+.PHONY: help run test fast check format clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -15,6 +15,11 @@ run: $(VENV)/.run ## install into .venv if needed, then open the studio (PORT, H
 
 test: $(VENV)/.test check ## everything: the checks, then the tests, browser tests among them
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+FAST := architecture contract comparison golden imaging inspection presets resolve
+
+fast: $(VENV)/.test check ## the checks and the tests of the pure rooms, while you write
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(wildcard $(FAST:%=tests/%))
 
 check: $(VENV)/.test ## format, lint, types and the import rule
 	$(BIN)/ruff format --check .
