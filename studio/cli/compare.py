@@ -70,14 +70,6 @@ class CompareOptions(RequestOptions):
             "--hold/--no-hold", help="Every cell takes the settings the request itself has."
         ),
     ] = True
-    exact: Annotated[
-        bool,
-        typer.Option(
-            "--exact/--together",
-            help="--together: cells that differ in their LoRAs alone share denoiser calls; "
-            "equal up to rounding, and the record says so.",
-        ),
-    ] = True
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make every cell anew, also those in the gallery.")
     ] = False
@@ -100,7 +92,6 @@ class CompareOptions(RequestOptions):
             rows=self.rows,
             columns=self.columns,
             hold=self.hold,
-            exact=self.exact,
             allow_partial=tuple(sorted(set(self.allow_partial or ()) & self._other_loras())),
         )
 

@@ -92,8 +92,8 @@ class ComparisonRequest(Contract):
             the whole grid is repeated, from its ``seed`` upwards.
         hold: every cell takes the settings and the negative prompt that the request itself
             resolves to, so that a LoRA's own wishes do not differ along with it.
-        exact: each cell is a call of its own, bit-identical to a single picture; else cells
-            that differ in their LoRAs alone may share calls.
+        exact: each cell is a call of its own, bit-identical to a single picture. Always true
+            now; earlier releases could let cells share calls, and wrote false.
         allow_partial: slugs on the axis LoRA, besides those of the request's own choices, of
             which what has no place in the base may be left out.
     """

@@ -48,7 +48,8 @@ class CellRecord(Contract):
         picture: its file, relative to the outputs.
         reused: the picture was in the gallery already, under the same plan, and had been made
             for something else; what an unfinished run of this comparison made is its own.
-        together: cells that were denoised in one call with this one, itself counted.
+        together: cells that were denoised in one call with this one, itself counted; above 1
+            in records of earlier releases only.
         clip: cosine of the picture's vector and that of its prompt as typed; None without a CLIP
             model, and where the prompt is longer than the model reads.
     """

@@ -117,8 +117,9 @@ class Receipt(Contract):
         references: SHA-256 of the reference images the pipeline was given, in its order.
         offload: as the pipeline was placed; None in records written before plans said it.
         vae_tiling: as the VAE was set.
-        together: pictures that were denoised in one call with this one, itself counted; above
-            1 the pixels may differ from a single call's by rounding.
+        together: pictures that were denoised in one call with this one, itself counted. Above 1
+            only in records of earlier releases, whose pixels may differ from a single call's by
+            rounding.
         warnings: what the libraries said during the run, without paths of this machine.
     """
 

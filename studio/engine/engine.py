@@ -173,11 +173,10 @@ class Engine:
         _import_everything()
         from studio.engine.device import free_memory
         from studio.engine.run.run import run_job
-        from studio.engine.run.together import run_together
 
         manager = self._managed()
         try:
-            (run_together if job.together else run_job)(manager, job, cancel, publish)
+            run_job(manager, job, cancel, publish)
         except OutOfMemory:
             free_memory(manager.device)
             raise

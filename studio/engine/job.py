@@ -26,7 +26,6 @@ class Job:
         base_path: folder of the base model (diffusers layout), or its one checkpoint file.
         lora_paths: slug → file, for every LoRA of the plan.
         reference_paths: SHA-256 → file, for every reference image of the plan.
-        together: other jobs to denoise in the same call; equal but for LoRAs and strengths.
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
         previews: whether pictures are shown while they are made.
     """
@@ -38,7 +37,6 @@ class Job:
     lora_paths: Mapping[str, Path]
     reference_paths: Mapping[str, Path] = field(default_factory=dict)
     layout: Path | None = None
-    together: tuple[Job, ...] = ()
     previews: bool = True
 
     def base_place(self, name: str) -> Path:

@@ -107,13 +107,12 @@ class Api:
         rows: Json | None = None,
         columns: Json | None = None,
         hold: bool = True,
-        exact: bool = True,
         fresh: bool = False,
     ) -> Answers:
         """Run a comparison: ``progress``, then its ``record`` with the verdict, the contact
         ``sheet`` and ``images``."""
         axes = (rows, columns)
-        asked = partial(self._asked, kind, request, strengths, against, axes, hold, exact)
+        asked = partial(self._asked, kind, request, strengths, against, axes, hold)
         yield from _answered(partial(self._compare, asked, fresh))
 
     def _asked(
@@ -124,7 +123,6 @@ class Api:
         against: str,
         axes: tuple[Json | None, Json | None],
         hold: bool,
-        exact: bool,
     ) -> ComparisonRequest:
         if not isinstance(strengths, list):
             raise ValueError("The strengths are no list of numbers")
@@ -137,7 +135,6 @@ class Api:
             rows=rows,
             columns=columns,
             hold=hold,
-            exact=exact,
         )
 
     def _compare(self, asked: Callable[[], ComparisonRequest], fresh: bool) -> Answers:

@@ -6,7 +6,7 @@ an interrupted comparison goes on where it stopped.
 
 import logging
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from studio.comparison.record import (
     done,
     failed,
 )
-from studio.comparison.schedule import calls, estimate_seconds, running_order
+from studio.comparison.schedule import estimate_seconds, running_order
 from studio.comparison.validity import judge
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued
 from studio.contract.plan import RunPlan
@@ -117,7 +117,7 @@ class Comparing:
             return
         device = self._device()
         found = self._readable(self._workspace.gallery.made_by(cell.plan))
-        yield from (path for path, record in found if _fits(plan, record, device))
+        yield from (path for path, record in found if _fits(record, device))
 
     def _readable(self, pictures: Iterable[Picture]) -> Iterator[tuple[Path, RunRecord]]:
         """Those that can be read, with their records; a damaged picture is no past and no cell."""
@@ -162,11 +162,11 @@ class Comparing:
         if not fresh:
             yield from self._found(plan, made)
         missing = [index for index in running_order(plan) if index not in made.records]
-        for group in calls(plan, missing):
+        for index in missing:
             if cancel.is_set() or made.cancelled:
                 made.cancelled = True
                 break
-            yield from self._make(plan, group, made, session, cancel)
+            yield from self._make(plan, index, made, session, cancel)
         if not made.records:
             yield NothingCompared(made.cancelled)
             return
@@ -187,16 +187,15 @@ class Comparing:
     def _make(
         self,
         plan: ComparisonPlan,
-        group: Sequence[int],
+        index: int,
         made: _Made,
         session: str,
         cancel: threading.Event,
     ) -> Iterator[ComparisonEvent]:
-        """The cells of one denoiser call; if it breaks, each of them says so."""
         total = len(plan.cells)
-        plans = [plan.cells[index].plan for index in group]
-        for number, event in self._workspace.run_together(plans, session, cancel):
-            index = group[number]
+        # A cell is shown when it is finished.
+        run = self._workspace.run(plan.cells[index].plan, session, cancel, previews=False)
+        for event in run:
             match event:
                 case Queued() | Loading() | Progress():
                     yield CellWorking(index, made.over, total, event)
@@ -207,10 +206,8 @@ class Comparing:
                     error = CellError(
                         code=event.code, message=event.message, way_out=event.way_out
                     )
-                    for other in group:
-                        if other not in made.records:
-                            made.errors[other] = error
-                            yield CellFailed(other, error)
+                    made.errors[index] = error
+                    yield CellFailed(index, error)
                 case Cancelled():
                     made.cancelled = True
 
@@ -266,13 +263,12 @@ class Comparing:
         return path.relative_to(outputs).as_posix()
 
 
-def _fits(plan: ComparisonPlan, record: RunRecord, device: str | None) -> bool:
-    """Whether a picture can be a cell: its noise is known, it ran where the others will run,
-    and an exact comparison takes only pictures that had their call for themselves."""
+def _fits(record: RunRecord, device: str | None) -> bool:
+    """Whether a picture can be a cell: its noise is known, it ran where the others will run, and
+    it shared its call with no other, as those of earlier releases could."""
     receipt = record.receipt
-    alone = receipt.together == 1
     there = device is None or receipt.device == device
-    return receipt.image.noise_sha256 is not None and there and (alone or not plan.wanted.exact)
+    return receipt.image.noise_sha256 is not None and there and receipt.together == 1
 
 
 def pair_numbers(

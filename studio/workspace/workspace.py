@@ -3,7 +3,7 @@
 import logging
 import threading
 import uuid
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
@@ -240,72 +240,45 @@ class Workspace:
         self._engine.release(session)
 
     def run(
-        self, plan: RunPlan, session: str, cancel: threading.Event
+        self, plan: RunPlan, session: str, cancel: threading.Event, previews: bool = True
     ) -> Generator[Event, None, None]:
         """Queue, generate and save; ends with Finished (one an image), Cancelled or Failed.
 
         Closing the generator cancels the run. ``cancel`` is only read, never set.
 
-        Raises:
-            KeyError: the session is not open.
-        """
-        run_id = uuid.uuid4().hex[:12]
-        own = EitherEvent(cancel)
-        with self._lock:
-            self._running[session].add(own)
-        try:
-            yield from self._events([run_id], session, [plan], own, previews=True)
-        finally:
-            with self._lock:
-                self._running.get(session, set()).discard(own)
-
-    def run_together(
-        self, plans: Sequence[RunPlan], session: str, cancel: threading.Event
-    ) -> Generator[tuple[int, Event], None, None]:
-        """As ``run``, for plans of one picture each that share one denoiser call; they must be
-        equal but for their LoRAs and strengths. Each event comes with the index of its plan.
+        Args:
+            previews: show pictures while they are made.
 
         Raises:
             KeyError: the session is not open.
         """
-        run_ids = [uuid.uuid4().hex[:12] for _ in plans]
         own = EitherEvent(cancel)
         with self._lock:
             self._running[session].add(own)
         try:
-            # They are cells: each is shown when it is finished.
-            for event in self._events(run_ids, session, plans, own, previews=False):
-                yield run_ids.index(event.run_id), event
+            yield from self._events(uuid.uuid4().hex[:12], session, plan, own, previews)
         finally:
             with self._lock:
                 self._running.get(session, set()).discard(own)
 
     def _events(
-        self,
-        run_ids: Sequence[str],
-        session: str,
-        plans: Sequence[RunPlan],
-        cancel: threading.Event,
-        previews: bool,
+        self, run_id: str, session: str, plan: RunPlan, cancel: threading.Event, previews: bool
     ) -> Iterator[Event]:
-        by_id = dict(zip(run_ids, plans, strict=True))
         try:
-            lead, *others = (self._job(run_id, session, plan) for run_id, plan in by_id.items())
-            job = replace(lead, together=tuple(others), previews=previews)
+            job = replace(self._job(run_id, session, plan), previews=previews)
+            used = {each.sha256 for each in plan.references}
             # Closing takes the run out of the queue, or stops it, when a picture cannot be
             # saved or nobody listens any more.
-            used = {each.sha256 for plan in plans for each in plan.references}
             with self._references.held(used), closing(self._backend.run(job, cancel)) as events:
                 for event in events:
                     if isinstance(event, Generated):
-                        plan = by_id[event.run_id]
                         self._pin(plan)
                         yield self._saved(plan, event)
                     else:
                         yield event
         except StudioError as error:
-            logger.warning("run %s failed: %s", run_ids[0], error)
-            yield Failed(run_ids[0], error.code, error.message, error.way_out)
+            logger.warning("run %s failed: %s", run_id, error)
+            yield Failed(run_id, error.code, error.message, error.way_out)
 
     def _saved(self, plan: RunPlan, made: Generated) -> Finished:
         record = RunRecord.of(plan, made.receipt)
@@ -340,8 +313,6 @@ class Workspace:
 
     def _ensure(self, job: Job) -> None:
         """The files are still those the plan names, and no run since pinned others."""
-        for other in job.together:
-            self._ensure(other)
         for file in job.plan.base.files:
             self._store.verify(job.base_place(file.name), file.sha256, file.size)
         for use in job.plan.loras:

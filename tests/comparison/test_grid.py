@@ -23,9 +23,8 @@ from studio.comparison.axes import (
 )
 from studio.comparison.differences import differences, in_one_line, summary, uninvited
 from studio.comparison.plan import plan_comparison
-from studio.comparison.schedule import calls, running_order
+from studio.comparison.schedule import running_order
 from studio.comparison.validity import name_of
-from studio.contract.placement import Offload, Placement
 from studio.contract.request import LoraChoice, Overrides
 from tests.resolve.test_resolve import ask, with_loras
 from tests.support.comparison_plans import answer, compared, refused
@@ -272,30 +271,3 @@ def test_strength_means_the_first_lora_and_leaves_the_others() -> None:
     plan = compared(strengths(request, (0.5, 1.0)))
     said = [{use.slug: use.strength.value for use in cell.plan.loras} for cell in plan.cells]
     assert said == [{"plain": 0.5, "ink": 0.3}, {"plain": 1.0, "ink": 0.3}]
-
-
-@pytest.mark.parametrize(
-    "other", [{"placement": Offload.MODEL}, {"tiling": True}, {"guidance": 1}]
-)
-def test_cells_share_a_call_only_where_one_call_can_serve_them(other: dict[str, Any]) -> None:
-    """Guidance of 0.5 and 1 gives the same pixels, but the call has one number."""
-    low = with_loras("plain", mode=Mode.LORA, settings=Overrides(guidance_scale=0.5))
-    plan = compared(strengths(low, (0.5, 0.7, 1.0)))
-    wanted = plan.wanted.model_copy(update={"exact": False})
-    plan = plan.model_copy(update={"wanted": wanted})
-    arms = [i for i, cell in enumerate(plan.cells) if cell.place.role is Role.ARM]
-    assert calls(plan, arms) == (tuple(arms),)
-
-    cells = list(plan.cells)
-    run = cells[arms[-1]].plan
-    settings = run.settings
-    if "guidance" in other:
-        scale = settings.guidance_scale.model_copy(update={"value": 1.0})
-        settings = settings.model_copy(update={"guidance_scale": scale})
-    settings = settings.model_copy(update={"vae_tiling": "tiling" in other})
-    offload = other.get("placement")
-    placed = Placement(device="cuda", offload=offload, reason="So.") if offload else run.placement
-    run = run.model_copy(update={"settings": settings, "placement": placed})
-    cells[arms[-1]] = cells[arms[-1]].model_copy(update={"plan": run})
-    plan = plan.model_copy(update={"cells": tuple(cells)})
-    assert calls(plan, arms) == (tuple(arms[:-1]), (arms[-1],))

@@ -19,7 +19,7 @@ from studio.comparison.review import as_csv, as_jsonl
 from studio.comparison.validity import Verdict
 from studio.contract.base import SCHEMA, fingerprint
 from studio.contract.plan import RunPlan
-from studio.gallery import Filter
+from studio.gallery import Filter, Gallery
 from studio.gallery.comparisons.verification import judged_anew, verify_comparison
 from studio.gallery.verification import verify
 from studio.settings import Settings
@@ -138,6 +138,27 @@ def test_use_these_settings_leads_back_to_the_same_plan(opened: tuple[Path, Work
         assert isinstance(plan, RunPlan), (name, [item.describe() for item in plan])
         same = plan.model_copy(update={"libraries": record.plan.libraries})
         assert same.fingerprint == expected["plan"], name
+
+
+def test_cells_that_shared_a_call_are_read_and_verified(tmp_path: Path) -> None:
+    """Written by the last release that could make several pictures in one call."""
+    shared = HERE / "shared"
+    expected = json.loads((shared / "golden.json").read_text())
+    shutil.copytree(shared / "outputs", tmp_path / "outputs")
+    gallery = Gallery(tmp_path / "outputs")
+    found = verify_comparison(tmp_path / "outputs" / expected["comparison"])
+    assert found.findings == ()
+    assert found.record is not None
+    assert (found.record.fingerprint, found.record.plan_fingerprint) == (
+        expected["record"],
+        expected["plan"],
+    )
+    assert not found.record.wanted.exact
+    assert [cell.together for cell in found.record.cells] == [2, 2]
+    assert judged_anew(gallery, found.record) == found.record.validity
+    for picture in gallery.query(Filter()):
+        assert verify(picture.path).findings == ()
+        assert gallery.read(picture.path).receipt.together == 2
 
 
 def test_every_step_has_its_golden_files() -> None:

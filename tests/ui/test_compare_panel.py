@@ -26,7 +26,6 @@ def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field:
         "column_values": "",
         "row_values": "",
         "hold": True,
-        "together": False,
         field: f"{number}, 2",
     }
     wanted = form.read(values, with_loras("plain", mode=Mode.LORA))

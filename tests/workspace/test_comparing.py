@@ -486,20 +486,6 @@ def test_the_encoder_says_which_spellings_are_one_prompt(
     assert last.record.receipt.image.pixels_sha256 == record.cells[0].pixels_sha256
 
 
-def test_cells_that_differ_in_their_lora_alone_may_share_a_call(
-    comparing: Comparing, workspace: Workspace
-) -> None:
-    wanted = strengths(request(), (0.0, 0.5, 1.0)).model_copy(update={"exact": False})
-    _, record = run(comparing, workspace, wanted)
-    assert record.validity.verdict is Verdict.VALID
-    assert [cell.together for cell in record.cells] == [1, 2, 2]
-    exact = wanted.model_copy(update={"exact": True})
-    assert comparing.forecast(planned(comparing, exact)).cells == 3
-    events, second = run(comparing, workspace, exact)
-    assert [cell.together for cell in second.cells] == [1, 1, 1]
-    assert sorted(reused(events)) == [False, False, True], "what shared a call is not exact"
-
-
 def test_the_gallery_shows_one_item_that_stands_for_its_cells(
     comparing: Comparing, workspace: Workspace
 ) -> None:

@@ -18,7 +18,7 @@ from PIL.Image import Image
 from studio.contract.audit import discrepancies
 from studio.contract.events import Progress
 from studio.contract.plan import RunPlan
-from studio.contract.receipt import ImageReceipt, LoraReceipt, Receipt, Timings
+from studio.contract.receipt import ImageReceipt, Receipt, Timings
 from studio.engine.base.library_logs import listen
 from studio.engine.base.offload import placed
 from studio.engine.base.resident import ResidentBase
@@ -112,15 +112,8 @@ def receipt_of(
     timings: Timings,
     image: ImageReceipt,
     heard: list[str],
-    loras: tuple[LoraReceipt, ...] | None = None,
-    together: int = 1,
 ) -> Receipt:
-    """What the pipeline itself says now, after the denoising.
-
-    Args:
-        loras: as read when this picture's set was switched on alone, where ``together``
-            pictures shared the call.
-    """
+    """What the pipeline itself says now, after the denoising."""
     pipeline = run.base.pipeline
     return Receipt(
         run_id=run.job.run_id,
@@ -135,7 +128,7 @@ def receipt_of(
         true_cfg_scale=_true_cfg_used(run, steps.passes),
         clip_skip=run.encoded.clip_skip,
         max_sequence_length=run.encoded.max_sequence_length,
-        loras=receipts(run.base, run.loras) if loras is None else loras,
+        loras=receipts(run.base, run.loras),
         references=tuple(reference_sha256(image) for image in run.references),
         offload=None if run.job.plan.placement is None else placed(pipeline),
         vae_tiling=is_tiling(pipeline),
@@ -145,7 +138,6 @@ def receipt_of(
         warnings=(*run.heard, *heard),
         timings=timings,
         image=image,
-        together=together,
     )
 
 

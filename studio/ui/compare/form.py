@@ -45,7 +45,6 @@ class ComparePanel:
     rows: gr.Dropdown
     row_values: gr.Textbox
     hold: gr.Checkbox
-    together: gr.Checkbox
     fresh: gr.Checkbox
     request: gr.HTML
     edit: gr.Button
@@ -85,7 +84,6 @@ def read(values: Values, request: GenerationRequest) -> ComparisonRequest:
         rows=_axis(values["rows"], _text(values, "row_values")),
         columns=_axis(values["columns"], _text(values, "column_values")),
         hold=bool(values["hold"]),
-        exact=not values["together"],
     )
 
 
@@ -123,9 +121,6 @@ def build() -> ComparePanel:
     seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=16, elem_id="seeds")
     with gr.Column(elem_classes="ls-options", min_width=80):
         hold = gr.Checkbox(True, label="The same settings in every cell, those of the request")
-        together = gr.Checkbox(
-            False, label="Cells that differ only in their LoRA share calls: equal up to rounding"
-        )
         fresh = gr.Checkbox(False, label="Make every cell anew, also those in the gallery")
     with gr.Column(elem_classes="ls-actions", min_width=80):
         with gr.Row(elem_classes="ls-tight"):
@@ -146,7 +141,6 @@ def build() -> ComparePanel:
         rows=rows,
         row_values=row_values,
         hold=hold,
-        together=together,
         fresh=fresh,
         request=request,
         edit=edit,

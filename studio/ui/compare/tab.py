@@ -99,15 +99,7 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
         return events.refresh(*_split(made, studio, sent), page_of(request))
 
     quick = {**PRIVATE, "inputs": inputs, "outputs": panel.shown(), "trigger_mode": "always_last"}
-    edited = [
-        panel.kind,
-        panel.other,
-        panel.columns,
-        panel.rows,
-        panel.hold,
-        panel.fresh,
-        panel.together,
-    ]
+    edited = [panel.kind, panel.other, panel.columns, panel.rows, panel.hold, panel.fresh]
     written = [panel.strengths, panel.column_values, panel.row_values, panel.seeds]
     gr.on([*(part.input for part in edited), *(part.change for part in written)], refresh, **quick)
     tab.select(refresh, **quick)
