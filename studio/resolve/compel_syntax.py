@@ -98,6 +98,23 @@ def dropped_by_call(text: str) -> str | None:
     return None
 
 
+def most_open_brackets(text: str) -> int:
+    """How many brackets are open at once; one that is never closed stays open."""
+    now = most = 0
+    for match in re.finditer(r"\\.|[()]", text, re.DOTALL):
+        if match.group() == "(":
+            now += 1
+            most = max(most, now)
+        elif match.group() == ")":
+            now = max(0, now - 1)
+    return most
+
+
+def has_compel_syntax(text: str) -> bool:
+    """Whether Compel may read anything in the text as more than plain words."""
+    return re.search(r'[()"+-]', text) is not None
+
+
 def zero_weighted(text: str) -> tuple[str, ...]:
     """The words that Compel's weight 0 takes out: ``(words)0``."""
     return tuple(match.group(1) for match in _ZERO_WEIGHT.finditer(text))

@@ -37,6 +37,7 @@ from studio.resolve.notices import notices
 from studio.resolve.number_checks import check_settings, check_size
 from studio.resolve.prompts import resolve_prompt
 from studio.resolve.text_checks import (
+    check_compel,
     check_negative,
     check_syntax,
     check_text,
@@ -104,6 +105,7 @@ def _resolve_for(
         found.extend(check(draft, choices))
     prompt, too_long = resolve_prompt(draft)
     found.extend(too_long)
+    found.extend(check_compel(draft, prompt))
     if found:
         return tuple(found)
     return RunPlan(

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from studio.architecture import Mode
+from studio.contract.prompt import ResolvedPrompt
 from studio.contract.request import GenerationRequest
 from studio.contract.violations import (
+    BracketsTooDeep,
     CallNotWhole,
     ControlTokenInPrompt,
     LoraTagInPrompt,
@@ -13,6 +15,7 @@ from studio.contract.violations import (
     PromptEmpty,
     SyntaxWithoutEffect,
     TextTooLarge,
+    TextUnparsable,
     TextUnreadable,
     TriggerDuplicated,
     TriggerForbidden,
@@ -21,10 +24,13 @@ from studio.contract.violations import (
 )
 from studio.presets import TriggerRule
 from studio.resolve.choices import SettingChoices
+from studio.resolve.compel_parser import refusal
 from studio.resolve.compel_syntax import (
     dropped_by_call,
     has_compel_call,
+    has_compel_syntax,
     lora_tags,
+    most_open_brackets,
     syntax_without_effect,
     zero_weighted,
 )
@@ -34,6 +40,12 @@ from studio.resolve.triggers import base_prompt_triggers
 
 MAX_TEXT = 20_000
 """Characters of a prompt; a picture's record holds it several times."""
+
+MAX_WEIGHTED_TEXT = 5_000
+"""Characters of a text with brackets, quotes or weights: Compel's parser takes up to a second for
+each thousand of them."""
+MAX_OPEN_BRACKETS = 16
+"""Open at once: with 24 Compel's parser meets Python's limit of recursion."""
 
 
 def check_text(request: GenerationRequest) -> Iterator[Violation]:
@@ -73,6 +85,20 @@ def check_syntax(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         lowered = text.lower()
         for token in sorted(token for token in controls if token.lower() in lowered):
             yield ControlTokenInPrompt(field=field, token=token)
+
+
+def check_compel(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Violation]:
+    """Compel reads the resolved texts, LoRAs' own words among them, in bounded time."""
+    if not draft.compel:
+        return
+    for field, text in (("prompt", prompt.text), ("negative_prompt", prompt.negative_text)):
+        depth = most_open_brackets(text)
+        if depth > MAX_OPEN_BRACKETS:
+            yield BracketsTooDeep(field=field, depth=depth, limit=MAX_OPEN_BRACKETS)
+        elif has_compel_syntax(text) and len(text) > MAX_WEIGHTED_TEXT:
+            yield TextTooLarge(field=field, length=len(text), limit=MAX_WEIGHTED_TEXT)
+        elif dropped_by_call(text) is None and (reason := refusal(text)):
+            yield TextUnparsable(field=field, reason=reason)
 
 
 def check_triggers(draft: Draft, _: SettingChoices) -> Iterator[Violation]:

@@ -64,6 +64,7 @@ from studio.contract.violations.references import (
 )
 from studio.contract.violations.rule import Rule
 from studio.contract.violations.texts import (
+    BracketsTooDeep,
     CallNotWhole,
     ControlTokenInPrompt,
     EncoderNotSupported,
@@ -74,6 +75,7 @@ from studio.contract.violations.texts import (
     PromptTooLong,
     SyntaxWithoutEffect,
     TextTooLarge,
+    TextUnparsable,
     TextUnreadable,
     TriggerDuplicated,
     TriggerForbidden,
@@ -104,6 +106,8 @@ Violation = Annotated[
     | LoraTagInPrompt
     | SyntaxWithoutEffect
     | CallNotWhole
+    | BracketsTooDeep
+    | TextUnparsable
     | TextTooLarge
     | TextUnreadable
     | PromptEmpty
@@ -147,6 +151,7 @@ __all__ = [
     "AxisTooShort",
     "AxisValueRefused",
     "AxisValueTwice",
+    "BracketsTooDeep",
     "CallNotWhole",
     "ClipSkipNotSupported",
     "ComparisonNeedsLora",
@@ -183,6 +188,7 @@ __all__ = [
     "SettingNotSupported",
     "SyntaxWithoutEffect",
     "TextTooLarge",
+    "TextUnparsable",
     "TextUnreadable",
     "TooManyCells",
     "TooManyLoras",

@@ -82,6 +82,23 @@ class CallNotWhole(Rule):
     remedy: str
 
 
+class BracketsTooDeep(Rule):
+    FOUND = "{depth} brackets are open at once in the text."
+    EXPECTED = "at most {limit} open at once"
+    WAY_OUT = "Close them where they end, or write \\( for a bracket that is a plain character."
+    code: Literal["brackets_too_deep"] = "brackets_too_deep"
+    depth: int
+    limit: int
+
+
+class TextUnparsable(Rule):
+    FOUND = "Compel cannot read the text: {reason}."
+    EXPECTED = "text that Compel can parse"
+    WAY_OUT = "Correct its brackets, quotes and weights, or choose the native prompt encoder."
+    code: Literal["text_unparsable"] = "text_unparsable"
+    reason: str
+
+
 class TextTooLarge(Rule):
     FOUND = "The text has {length} characters."
     EXPECTED = "at most {limit} characters"

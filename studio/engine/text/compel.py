@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+import studio.resolve.compel_parser  # noqa: F401  # Compel's parser in linear time
 from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt
 from studio.engine.text.clip import ClipReader, TextRead, Texts
@@ -49,7 +50,9 @@ class _CompelReader:
         with _parser_errors(side):
             conjunction = self._compel.parse_prompt_string(text)
             _refuse_what_compel_drops(conjunction, side)
-            state, ids = self._compel.build_conditioning_tensor(text, return_tokenization=True)
+            state, ids, _ = self._compel.build_conditioning_tensor_for_conjunction(
+                conjunction, return_tokenization=True
+            )
         receipt = EncodingReceipt(
             encoder=self._reader.traits.component, side=side, tokens=self._count(ids)
         )
@@ -140,6 +143,7 @@ def _parser_errors(side: Side) -> Iterator[None]:
         PromptParser.ParsingException,
         ParseBaseException,
         ValueError,
+        ArithmeticError,
         RecursionError,
     ) as error:
         raise PromptRefused(
