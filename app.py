@@ -7,6 +7,7 @@ import logging
 import os
 from pathlib import Path
 
+from studio.cli.ending import end_on_signals
 from studio.settings import Settings
 from studio.ui import build, launch_options
 from studio.workspace.workspace import Workspace
@@ -18,6 +19,7 @@ workspace = Workspace.open(Settings.from_env(os.environ, Path.cwd()))
 demo = build(workspace)
 
 if __name__ == "__main__":
+    end_on_signals()
     try:
         demo.launch(**launch_options(workspace))
     finally:

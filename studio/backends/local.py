@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 from studio.backends.worker import BackendEvent, Executes, Verify, work
@@ -16,7 +17,9 @@ from studio.errors import EngineError
 
 _END = object()
 _LOOK_AGAIN = 0.1
-"""Seconds between two looks at the cancel event of a run that waits."""
+"""Seconds between two looks at the cancel event of a run."""
+PATIENCE = 1.0
+"""Seconds in which a cancelled run may say itself how it ended; then its reader goes on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +53,8 @@ class LocalBackend:
         the engine's events, and at the end nothing, ``Cancelled`` or ``Failed``.
 
         Setting ``cancel`` or closing the iterator takes a waiting run out of the queue and
-        stops a running one within a step.
+        stops a running one within a step. Where a step takes longer than PATIENCE, the reader
+        hears ``Cancelled`` at once and nothing after it; the device is free once the step ends.
 
         Raises:
             EngineError: the backend is closed.
@@ -58,34 +62,50 @@ class LocalBackend:
         ticket = _Ticket(job, EitherEvent(cancel))
         self._enqueue(ticket)
         try:
-            while True:
-                try:
-                    event = ticket.events.get(timeout=_LOOK_AGAIN)
-                except queue.Empty:
-                    if ticket.cancel.is_set() and self._withdraw(ticket):
-                        yield Cancelled(job.run_id)
-                        return
-                    continue
-                if event is _END:
-                    return
-                yield event  # type: ignore[misc]  # all but _END are BackendEvents
+            yield from self._heard(ticket)
         finally:
             ticket.cancel.set()
             self._withdraw(ticket)
+
+    def _heard(self, ticket: _Ticket) -> Iterator[BackendEvent]:
+        given_up: float | None = None
+        while True:
+            try:
+                event = ticket.events.get(timeout=_LOOK_AGAIN)
+            except queue.Empty:
+                if not ticket.cancel.is_set():
+                    continue
+                now = time.monotonic()
+                given_up = given_up or now + PATIENCE
+                if self._withdraw(ticket) or now > given_up:
+                    yield Cancelled(ticket.job.run_id)
+                    return
+                continue
+            if event is _END:
+                return
+            yield event  # type: ignore[misc]  # all but _END are BackendEvents
 
     def queue_length(self) -> int:
         """Runs waiting or running."""
         with self._changed:
             return len(self._order()) + (self._running is not None)
 
-    def close(self) -> None:
-        """Cancel everything, and wait for the run in progress to stop."""
+    def close(self, patience: float | None = None) -> bool:
+        """Cancel everything, and wait for the run in progress to stop.
+
+        Args:
+            patience: seconds to wait at most; None waits for as long as it takes.
+
+        Returns:
+            whether it has stopped.
+        """
         with self._changed:
             self._closed = True
             for ticket in (*self._order(), *filter(None, (self._running,))):
                 ticket.cancel.set()
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _enqueue(self, ticket: _Ticket) -> None:
         with self._changed:

@@ -5,7 +5,6 @@ moved out of the way), 130 cancelled.
 """
 
 import logging
-import sys
 from collections.abc import Sequence
 
 import typer
@@ -24,6 +23,7 @@ from studio.cli import (
     weights,
 )
 from studio.cli.console import Ended, ExitCode
+from studio.cli.ending import end_on_signals, exit_with
 
 TYPER_USAGE = 2
 
@@ -91,4 +91,5 @@ def _typer_code(end: SystemExit) -> int:
 
 
 def main() -> None:
-    sys.exit(run())
+    end_on_signals()
+    exit_with(run())

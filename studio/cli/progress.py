@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from studio.cli.console import Console
+from studio.cli.console import Console, ExitCode
+from studio.cli.ending import GRACE, end_within
 from studio.contract.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from studio.contract.plan import RunPlan
 from studio.workspace.workspace import Workspace
@@ -59,6 +60,7 @@ def cancelled_by_ctrl_c(
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         if cancel.is_set():
+            end_within(GRACE, ExitCode.CANCELLED)
             raise KeyboardInterrupt
         cancel.set()
         console.note(f"\n{said} Ctrl-C again stops at once.")

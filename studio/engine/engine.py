@@ -6,7 +6,7 @@ import importlib
 import queue
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,6 +39,7 @@ class Engine:
         self._choosing = threading.Lock()
         self._runs: set[EitherEvent] = set()
         self._closed = False
+        self._last: Future[None] | None = None
 
     def generate(self, job: Job, cancel: threading.Event) -> Generator[EngineEvent, None, None]:
         """Run the plan, one ``Generated`` per picture; events come while it works.
@@ -134,13 +135,26 @@ class Engine:
         """Import what the first run needs; blocks for some seconds."""
         self._call(_import_everything)
 
-    def close(self) -> None:
-        """Cancel every run, wait until the one in progress has stopped, and take no more."""
-        self._closed = True
+    def close(self, patience: float | None = None) -> bool:
+        """Cancel every run, take no more, and wait until the one in progress has stopped.
+
+        Args:
+            patience: seconds to wait at most; None waits for as long as it takes.
+
+        Returns:
+            whether it has stopped.
+        """
         for left in tuple(self._runs):
             left.set()
-        # Waiting runs are not dropped but end at once, cancelled, so that no reader hangs.
-        self._thread.shutdown(wait=True)
+        if self._last is None:
+            self._closed = True
+            # Waiting runs are not dropped but end at once, cancelled, so that no reader hangs.
+            self._last = self._thread.submit(lambda: None)
+            self._thread.shutdown(wait=False)
+        stopped = bool(wait((self._last,), patience).done)
+        if stopped:
+            self._thread.shutdown(wait=True)
+        return stopped
 
     def _call(self, work: Callable[[], Result]) -> Result:
         future: Future[Result] = self._thread.submit(work)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -87,15 +88,24 @@ class Transfers:
             if held is not None and not held.state.is_going:
                 del self._running[slug]
 
-    def close(self) -> None:
-        """Stop everything, and wait for it."""
+    def close(self, patience: float | None = None) -> bool:
+        """Stop everything, and wait for it.
+
+        Args:
+            patience: seconds to wait at most; None waits for as long as it takes.
+
+        Returns:
+            whether it has stopped.
+        """
+        deadline = None if patience is None else time.monotonic() + patience
         with self._lock:
             running = list(self._running.values())
         for held in running:
             held.cancel.set()
-        for held in running:
-            if held.thread is not None:
-                held.thread.join()
+        threads = [held.thread for held in running if held.thread is not None]
+        for thread in threads:
+            thread.join(None if deadline is None else max(deadline - time.monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in threads)
 
     def _run(self, held: _Running) -> None:
         slug = held.state.slug

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
@@ -53,6 +54,9 @@ LIBRARIES = (
     "transformers",
 )
 """Those besides the studio's own whose version can change the pixels."""
+
+CLOSING = 1.5
+"""Seconds in which what runs may stop when the studio closes."""
 
 logger = logging.getLogger("studio.workspace.workspace")
 
@@ -377,11 +381,20 @@ class Workspace:
         return verify(path, self.gallery.reference if ours else None)
 
     def close(self) -> None:
-        """Cancel what runs, and give the device back."""
+        """Cancel what runs and what is fetched, and give the device back.
+
+        What does not stop within CLOSING is left behind: everything on the disk is whole, and
+        the process can end.
+        """
+        deadline = time.monotonic() + CLOSING
         with self._lock:
             sessions = list(self._running)
         for session in sessions:
             self.close_session(session)
-        self.transfers.close()
-        self._backend.close()
-        self._engine.close()
+        for what, close in (
+            ("download", self.transfers.close),
+            ("run", self._backend.close),
+            ("device", self._engine.close),
+        ):
+            if not close(max(deadline - time.monotonic(), 0.0)):
+                logger.warning("closing: the %s did not stop within %s s", what, CLOSING)

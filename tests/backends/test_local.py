@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from studio.backends import BackendEvent, LocalBackend
+from studio.backends.local import PATIENCE
 from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
 from studio.contract.plan import RunPlan
 from studio.engine import Engine, EngineEvent, Generated, Job, RunCancelled
@@ -214,3 +215,32 @@ def test_a_real_run_from_queue_to_picture_with_its_log(
         "stage": "verify",
         "seconds": 0,
     }
+
+
+class Stuck:
+    """An executor that hears nobody until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.started = threading.Event()
+
+    def generate(self, job: Job, cancel: threading.Event) -> Iterator[EngineEvent]:
+        yield Loading(job.run_id, "Working")
+        self.started.set()
+        self.go.wait(WAIT)
+
+
+def test_a_cancelled_reader_does_not_wait_for_a_stuck_run(job: Callable[[str], Job]) -> None:
+    stuck = Stuck()
+    backend = LocalBackend(stuck, lambda _: None)
+    first, second = Reader(backend, job("a1")), Reader(backend, job("b1"))
+    assert stuck.started.wait(WAIT)
+    start = time.monotonic()
+    first.cancel.set()
+    assert first.end()[-1] == Cancelled("a1")
+    assert time.monotonic() - start < 5 * PATIENCE
+    assert backend.queue_length() == 2  # the device is still busy
+    assert not backend.close(0.1)
+    assert second.end()[-1] == Cancelled("b1")
+    stuck.go.set()
+    assert backend.close(WAIT)

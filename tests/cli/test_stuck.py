@@ -1,0 +1,136 @@
+"""A run that is stuck in a library ends with its command, its client and its studio."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SOON = 6.0
+"""Seconds until the end: two of them are the promise, the others are for a busy machine."""
+PATIENCE = 180.0
+STUCK = """
+import threading
+from pyparsing import ParserElement
+
+read = ParserElement.parse_string
+
+def parse_string(self, *arguments, **options):
+    if threading.current_thread().name.startswith("studio-device"):
+        print("STUCK", flush=True)
+        while True:
+            pass
+    return read(self, *arguments, **options)
+
+ParserElement.parse_string = parse_string
+from studio.cli import main
+main()
+"""
+"""The studio, with a parser that never gives the device's thread back and holds the GIL."""
+RUN = (
+    *("generate", "--base", "tiny", "--mode", "base", "--seed", "7", "--steps", "2"),
+    *("--prompt", "a (rocket)1.2", "--prompt-encoder", "compel"),
+)
+
+
+@contextmanager
+def stuck_studio(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_until(process: "subprocess.Popen[str]", said: str) -> None:
+    assert process.stdout is not None
+    late = threading.Timer(PATIENCE, process.kill)
+    late.start()
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if said in line:
+            late.cancel()
+            return
+    pytest.fail(f"It ended before it said {said!r}:\n{seen}")
+
+
+def seconds_to_the_end(
+    process: "subprocess.Popen[str]", numbers: Sequence[signal.Signals]
+) -> float:
+    start = time.monotonic()
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.3)
+    process.communicate(timeout=SOON)
+    return time.monotonic() - start
+
+
+@pytest.mark.usefixtures("tiny_studio")
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ([signal.SIGINT], 130),
+        ([signal.SIGINT, signal.SIGINT], 130),
+        ([signal.SIGTERM], 143),
+        ([signal.SIGTERM, signal.SIGTERM], 143),
+    ],
+    ids=["ctrl-c", "ctrl-c twice", "sigterm", "sigterm twice"],
+)
+def test_a_stuck_run_ends_with_its_command(
+    numbers: list[signal.Signals], code: int, tmp_path: Path
+) -> None:
+    with stuck_studio(*RUN) as process:
+        read_until(process, "STUCK")
+        assert seconds_to_the_end(process, numbers) < SOON
+        assert process.returncode == code
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.mark.usefixtures("tiny_studio")
+@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM]], ids=["ctrl-c", "sigterm"])
+def test_a_studio_with_a_stuck_run_tells_its_client_and_ends(
+    numbers: list[signal.Signals],
+) -> None:
+    from gradio_client import Client  # type: ignore[import-untyped]
+
+    port = free_port()
+    with stuck_studio("ui", "--port", str(port)) as process:
+        read_until(process, "Running on")
+        client = Client(
+            f"http://127.0.0.1:{port}", verbose=False, httpx_kwargs={"timeout": PATIENCE}
+        )
+        request = {
+            "base": "tiny",
+            "mode": "base",
+            "prompt": "a (rocket)1.2",
+            "seed": 7,
+            "prompt_encoder": "compel",
+        }
+        job = client.submit(request, api_name="/generate")
+        read_until(process, "STUCK")
+        job.cancel()
+        # The server answers others, although a thread is stuck.
+        assert "fingerprint" in str(client.predict(request, api_name="/plan"))
+        assert seconds_to_the_end(process, numbers) < SOON
