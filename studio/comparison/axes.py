@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
+from typing import Annotated
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
@@ -127,12 +128,15 @@ class Role(StrEnum):
     """A base once more after everything else of it: it must equal the base before."""
 
 
+_Index = Annotated[int, Field(ge=0, lt=MAX_CELLS)]
+
+
 class Place(Contract):
     """Where a cell stands: 0-based row, column and repetition (seed)."""
 
-    row: int
-    column: int
-    repeat: int = 0
+    row: _Index
+    column: _Index
+    repeat: _Index = 0
     role: Role = Role.ARM
 
 

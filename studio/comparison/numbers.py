@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field
 
-from studio.contract.base import Contract
+from studio.contract.base import Contract, Sha256
 from studio.contract.plan import says_nothing
 
 
@@ -41,7 +41,7 @@ class ClipIdentity(Contract):
     """The CLIP model that scores were made with: its folder's name, the SHA-256 of its weights."""
 
     name: str
-    sha256: str
+    sha256: Sha256
 
 
 Vector = tuple[float, ...]

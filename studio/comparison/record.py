@@ -1,18 +1,25 @@
 """What is kept of a comparison: request, cells by fingerprint, verdict and numbers."""
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from studio.architecture import Mode
-from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Place, Question
+from studio.comparison.axes import MAX_CELLS, ComparisonPlan, ComparisonRequest, Place, Question
 from studio.comparison.differences import Difference, differences, in_one_line
 from studio.comparison.facts import effective
 from studio.comparison.numbers import ClipIdentity, PairNumbers
 from studio.comparison.validity import Validity, name_of
-from studio.contract.base import Contract, Versioned, fingerprint
+from studio.contract.base import Contract, Count, Relative, Sha256, Versioned, fingerprint
 from studio.contract.plan import RunPlan, says_nothing
 from studio.contract.receipt import RunRecord
+
+MAX_RECORDED = 4 * MAX_CELLS
+"""Cells of a record: those of the grid, and its controls."""
+
+UNDRAWN = "0" * 64
+"""In place of the contact sheet's hash, while the record is being drawn on it."""
 
 KIND_LABELS = {
     Question.BASE_AGAINST_LORA: "Base against LoRA",
@@ -59,14 +66,14 @@ class CellRecord(Contract):
     differs: str
     mode: Mode
     seed: int
-    plan_fingerprint: str
+    plan_fingerprint: Sha256
     state: CellState
-    record_fingerprint: str | None = None
-    pixels_sha256: str | None = None
-    noise_sha256: str | None = None
-    picture: str | None = None
+    record_fingerprint: Sha256 | None = None
+    pixels_sha256: Sha256 | None = None
+    noise_sha256: Sha256 | None = None
+    picture: Relative | None = None
     reused: bool = False
-    together: int = 1
+    together: Count = 1
     clip: float | None = Field(default=None, exclude_if=says_nothing)
     error: CellError | None = None
 
@@ -132,17 +139,32 @@ class ComparisonRecord(Versioned):
     device: str
     base_label: str
     lora_labels: tuple[str, ...]
-    plan_fingerprint: str
+    plan_fingerprint: Sha256
     wanted: ComparisonRequest
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     summary: str
     uninvited: tuple[Difference, ...]
-    cells: tuple[CellRecord, ...]
+    cells: tuple[CellRecord, ...] = Field(max_length=MAX_RECORDED)
     validity: Validity
     numbers: tuple[PairNumbers, ...]
-    sheet_pixels_sha256: str
+    sheet_pixels_sha256: Sha256
     clip: ClipIdentity | None = Field(default=None, exclude_if=says_nothing)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Every cell stands in the grid, and every index is one of a cell."""
+        repeats = self.wanted.request.count
+        for cell in self.cells:
+            place = cell.place
+            inside = place.row < len(self.rows) and place.column < len(self.columns)
+            if not inside or place.repeat >= max(repeats, 1):
+                raise ValueError("a cell stands outside the grid")
+        pairs = (index for pair in self.numbers for index in (pair.left, pair.right))
+        named = (index for reason in self.validity.reasons for index in reason.cells)
+        if any(not 0 <= index < len(self.cells) for index in (*pairs, *named)):
+            raise ValueError("it speaks of a cell that it does not have")
+        return self
 
     @property
     def fingerprint(self) -> str:

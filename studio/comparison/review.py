@@ -10,19 +10,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from studio.contract.base import Contract, Versioned, canonical_json
+from studio.contract.base import Contract, Sha256, Versioned, canonical_json
 from studio.contract.receipt import RunRecord
 
 PERSON = "person"
 """Who decided, where it was no critic."""
 MAX_NOTE = 4000
 MAX_LINES = 100_000
-
-Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Judgement(StrEnum):
@@ -42,8 +40,8 @@ class Decision(Versioned):
         at: ISO 8601.
     """
 
-    record_fingerprint: Fingerprint
-    plan_fingerprint: Fingerprint
+    record_fingerprint: Sha256
+    plan_fingerprint: Sha256
     judgement: Judgement
     note: str = Field(default="", max_length=MAX_NOTE)
     by: str = Field(default=PERSON, min_length=1, max_length=120)
@@ -62,7 +60,7 @@ class Decision(Versioned):
 class Score(Contract):
     """One line of a critic's file."""
 
-    record_fingerprint: Fingerprint
+    record_fingerprint: Sha256
     critic: str = Field(min_length=1, max_length=120)
     score: float
     note: str = Field(default="", max_length=MAX_NOTE)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from studio.comparison.pairs import Arm, arms_by_seed
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.validity import Verdict
-from studio.contract.base import Contract, Versioned
+from studio.contract.base import Contract, Count, Sha256, Versioned
 
 CONFIDENCE = 0.95
 
@@ -29,14 +29,14 @@ class BlindVote(Versioned):
         position: of the pair in that sitting, from 0.
     """
 
-    comparison: str
-    left: str
-    right: str
+    comparison: Sha256
+    left: Sha256
+    right: Sha256
     choice: Choice
     swapped: bool
     at: str
     test: str = ""
-    position: int = 0
+    position: Count = 0
 
     @property
     def mirrored(self) -> Self:

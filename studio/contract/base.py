@@ -6,11 +6,20 @@ have equal bytes, and the SHA-256 of those bytes is their fingerprint.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from studio.errors import NewerRecord, RecordError
 
@@ -22,6 +31,36 @@ A field that comes later belongs to a later step; CONTRIBUTING.md says how to ad
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """SHA-256 of nothing, e3b0c44298fc…: some trainers write it into files, and it is no identity."""
+
+
+_HEX_64 = re.compile(r"[0-9a-f]{64}")
+MAX_NAME = 255
+"""Bytes of one part of a file's name: what every file system takes."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""64 lower-case hexadecimal digits, so that it may become a file's name."""
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$", max_length=80)]
+"""A preset's name for machines."""
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+"""A number of things, or of bytes: exact in JSON and in SQLite."""
+
+
+def is_sha256(text: str) -> bool:
+    """Whether ``text`` is spelt as ``Sha256`` is."""
+    return _HEX_64.fullmatch(text) is not None
+
+
+def _inside(name: str) -> str:
+    parts = name.split("/")
+    if any(part.startswith(".") or not part for part in parts) or re.search(r"[\0\\]", name):
+        raise ValueError("it is no name of a file in the outputs")
+    if any(len(part.encode("utf-8", "replace")) > MAX_NAME for part in parts) or len(parts) > 16:
+        raise ValueError("it is too long for the name of a file")
+    return name
+
+
+Relative = Annotated[str, AfterValidator(_inside)]
+"""A file's name below the outputs, ``/``-separated: no way out, nothing hidden, not too long."""
 
 
 class Contract(BaseModel):

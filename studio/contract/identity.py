@@ -1,6 +1,6 @@
 """A file as the contract knows it."""
 
-from studio.contract.base import Contract
+from studio.contract.base import Contract, Count, Sha256
 
 
 class FileIdentity(Contract):
@@ -13,5 +13,5 @@ class FileIdentity(Contract):
     """
 
     name: str
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Count

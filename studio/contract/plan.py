@@ -2,12 +2,12 @@
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from studio.architecture import Architecture, Mode
-from studio.contract.base import Contract, Versioned, fingerprint
+from studio.architecture import PIPELINES, Architecture, Mode
+from studio.contract.base import Contract, Count, Sha256, Slug, Versioned, fingerprint
 from studio.contract.identity import FileIdentity
 from studio.contract.placement import Placement
 from studio.contract.prompt import ResolvedPrompt
@@ -69,6 +69,16 @@ class Precision(TextSetting):
     reason: str
 
 
+def _known(name: str) -> str:
+    if name not in PIPELINES:
+        raise ValueError("the studio does not know this pipeline")
+    return name
+
+
+PipelineName = Annotated[str, AfterValidator(_known)]
+"""A diffusers class that the studio has traits of."""
+
+
 class BaseIdentity(Contract):
     """The base as the contract knows it.
 
@@ -77,13 +87,13 @@ class BaseIdentity(Contract):
         sha256: one hash over the canonical JSON of ``files``.
     """
 
-    slug: str
+    slug: Slug
     label: str
     architecture: Architecture
-    pipeline: str
+    pipeline: PipelineName
     source: str
     revision: str | None
-    sha256: str
+    sha256: Sha256
     files: tuple[FileIdentity, ...]
 
 
@@ -96,12 +106,12 @@ class LoraUse(Contract):
             are left out with the user's consent; exactly these, and nothing else.
     """
 
-    slug: str
+    slug: Slug
     label: str
     architecture: Architecture
     source: str
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Count
     strength: FloatSetting
     modules: dict[str, int]
     waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
@@ -110,7 +120,7 @@ class LoraUse(Contract):
 class TriggerUse(Contract):
     """What the plan does with one LoRA's trigger words in this mode."""
 
-    slug: str
+    slug: Slug
     label: str
     words: tuple[str, ...]
     present: bool
@@ -180,7 +190,7 @@ class RunPlan(Versioned):
     prompt_encoder: PromptEncoder
     settings: PlanSettings
     seed: int
-    count: int
+    count: Count
     libraries: tuple[Library, ...]
     placement: Placement | None = Field(default=None, exclude_if=says_nothing)
     notices: tuple[Notice, ...]

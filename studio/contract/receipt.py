@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from studio.contract.base import Contract, Versioned, fingerprint
+from studio.contract.base import Contract, Count, Sha256, Versioned, fingerprint
 from studio.contract.placement import Offload
 from studio.contract.plan import RunPlan, says_nothing
 
@@ -36,7 +36,7 @@ class LoraReceipt(Contract):
     """
 
     slug: str
-    sha256: str
+    sha256: Sha256
     strength: float
     resident: bool
     components: tuple[ComponentReceipt, ...]
@@ -57,8 +57,8 @@ class BaseProof(Contract):
             or being switched on.
     """
 
-    loaded: str
-    now: str
+    loaded: Sha256
+    now: Sha256
     fresh: bool = True
 
     @property
@@ -82,12 +82,12 @@ class ImageReceipt(Contract):
             None in records written before it was asked for.
     """
 
-    index: int
+    index: Count
     seed: int
-    width: int
-    height: int
-    noise_sha256: str | None = Field(default=None, exclude_if=says_nothing)
-    pixels_sha256: str
+    width: Count
+    height: Count
+    noise_sha256: Sha256 | None = Field(default=None, exclude_if=says_nothing)
+    pixels_sha256: Sha256
 
 
 class Timings(Contract):
@@ -128,7 +128,7 @@ class Receipt(Contract):
     finished_at: str
     device: str
     dtype: str
-    base_sha256: str
+    base_sha256: Sha256
     scheduler: str
     steps: int
     guidance_scale: float
@@ -136,7 +136,7 @@ class Receipt(Contract):
     clip_skip: int | None
     max_sequence_length: int | None = Field(default=None, exclude_if=says_nothing)
     loras: tuple[LoraReceipt, ...]
-    references: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+    references: tuple[Sha256, ...] = Field(default=(), exclude_if=says_nothing)
     offload: Offload | None = Field(default=None, exclude_if=says_nothing)
     vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
     effect: float | None
@@ -145,13 +145,13 @@ class Receipt(Contract):
     warnings: tuple[str, ...]
     timings: Timings
     image: ImageReceipt
-    together: int = Field(default=1, exclude_if=_alone)
+    together: Count = Field(default=1, exclude_if=_alone)
 
 
 class RunRecord(Versioned):
     """Plan and receipt of one image; what the PNG carries."""
 
-    plan_fingerprint: str
+    plan_fingerprint: Sha256
     plan: RunPlan
     receipt: Receipt
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from studio.architecture import Mode
-from studio.contract.base import Contract
+from studio.contract.base import Contract, Count, Sha256
 from studio.contract.placement import Dtype
 
 SEED_LIMIT = 2**32
@@ -42,10 +42,10 @@ class ReferenceImage(Contract):
         media_type: of the copy that is kept.
     """
 
-    sha256: str
-    width: int
-    height: int
-    media_type: str = "image/png"
+    sha256: Sha256
+    width: Count
+    height: Count
+    media_type: str = Field(default="image/png", max_length=80)
 
 
 class Overrides(Contract):

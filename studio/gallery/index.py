@@ -18,7 +18,7 @@ from studio.errors import GalleryError
 from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Picture, Row, Stamp
 from studio.storage import atomic
 
-INDEX_SCHEMA = 3
+INDEX_SCHEMA = 4
 ABSENT = "there was none"
 """Why ``prepare`` made an index in a folder without one; every other reason is a fault."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from studio.contract.base import is_sha256
 from studio.imaging.references import SUFFIX
 from studio.storage import atomic
 
@@ -16,7 +17,13 @@ class KeptReferences:
         self.folder = folder
 
     def path(self, sha256: str) -> Path:
-        """Where a reference lies, whether it is there or not."""
+        """Where a reference lies, whether it is there or not.
+
+        Raises:
+            ValueError: ``sha256`` is none, and could lead anywhere.
+        """
+        if not is_sha256(sha256):
+            raise ValueError(f"no SHA-256: {sha256!r:.80}")
         return self.folder / f"{sha256}{SUFFIX}"
 
     def keep(self, held: Mapping[str, bytes]) -> None:

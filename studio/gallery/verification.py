@@ -21,6 +21,7 @@ from studio.gallery import infotext, record_png
 from studio.gallery.reference_store import KeptReferences
 from studio.imaging import png
 from studio.imaging.references import FOLDER, SUFFIX, load
+from studio.storage import atomic
 
 _KINDS = ("IHDR", "iTXt", "IDAT", "IEND")
 _KEYS = {record_png.RECORD_KEY, record_png.HASH_KEY, record_png.PARAMETERS_KEY}
@@ -76,8 +77,7 @@ def verify(path: Path, kept: Callable[[str], Path] | None = None) -> Verificatio
             for a picture that is somewhere else.
     """
     try:
-        with path.open("rb") as stream:
-            data = stream.read(png.MAX_FILE + 1)
+        data = atomic.read_file(path, png.MAX_FILE + 1)
     except OSError as error:
         reason = error.strerror or str(error)
         finding = Finding("file", f"The file cannot be read: {reason}.", "a PNG file", reason)

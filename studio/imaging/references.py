@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studio.contract.base import is_sha256
 from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference
 from studio.storage import atomic
@@ -131,6 +132,8 @@ class References:
 
 
 def _name(sha256: str) -> str:
+    if not is_sha256(sha256):
+        raise ValueError(f"no SHA-256: {sha256!r:.80}")
     return f"{sha256}{SUFFIX}"
 
 
@@ -148,7 +151,7 @@ def load(path: Path, wanted: ReferenceImage) -> Image:
         UnusableReference: it is not there, cannot be read, or is another picture.
     """
     try:
-        data = path.read_bytes()
+        data = atomic.read_file(path, MAX_FILE + 1)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnusableReference(f"it cannot be read ({reason})", _GIVE_AGAIN) from error

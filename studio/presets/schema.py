@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_v
 from pydantic.types import Strict
 
 from studio.architecture import Architecture
-from studio.contract.base import Contract
+from studio.contract.base import Contract, Slug
 from studio.presets.rules import (
     check_air,
     check_checkpoint,
@@ -38,7 +38,6 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$", max_length=80)]
 Sha256 = Annotated[
     str,
     BeforeValidator(_lower),

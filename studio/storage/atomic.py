@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import stat
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,19 @@ STALE = 3600.0
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """At most ``limit`` bytes of a plain file: a pipe or a device could keep its reader waiting.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        return stream.read(limit)
 
 
 def publish(

@@ -29,6 +29,7 @@ from studio.comparison.numbers import PairNumbers
 from studio.comparison.pairs import arm_pairs
 from studio.comparison.plan import plan_comparison
 from studio.comparison.record import (
+    UNDRAWN,
     CellError,
     CellRecord,
     ComparisonRecord,
@@ -242,7 +243,7 @@ class Comparing:
             cells=self._cells(plan, made),
             validity=judge(plan, {i: each.receipt for i, each in made.records.items()}),
             numbers=pair_numbers(plan, images),
-            sheet_pixels_sha256="",
+            sheet_pixels_sha256=UNDRAWN,
         )
 
     def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:

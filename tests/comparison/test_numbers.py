@@ -84,9 +84,9 @@ def test_the_interval_goes_on_where_factorials_end(successes: int, trials: int) 
 
 def vote(choice: Choice, test: str = "one", seed: int = 0) -> BlindVote:
     return BlindVote(
-        comparison="c",
-        left=f"l{seed}",
-        right=f"r{seed}",
+        comparison="c" * 64,
+        left=f"{seed:064x}",
+        right=f"{seed + 1000:064x}",
         choice=choice,
         swapped=False,
         at="2026-11-22T15:30:12Z",

@@ -57,7 +57,7 @@ def record_of(plan: ComparisonPlan, receipts: dict[int, Receipt]) -> ComparisonR
         cells=tuple(cells),
         validity=judge(plan, receipts),
         numbers=(),
-        sheet_pixels_sha256="",
+        sheet_pixels_sha256="0" * 64,
     )
 
 

@@ -141,7 +141,7 @@ def compared(shelf: Gallery, pictures: dict[int, Path]) -> ComparisonRecord:
         differs="",
         mode=first.mode,
         seed=0,
-        plan_fingerprint="",
+        plan_fingerprint="0" * 64,
         state=CellState.NOT_MADE,
     )
     cells = [

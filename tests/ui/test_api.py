@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -51,6 +52,20 @@ def test_a_request_that_is_none_is_said_so(client: Client, request_: object, sai
     answer = client.predict(request_, api_name="/plan")
     assert answer["error"]["code"] == "request"
     assert said in answer["error"]["message"]
+
+
+def test_a_path_instead_of_a_hash_is_refused_and_touches_nothing(
+    client: Client, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim.png"
+    victim.write_bytes(b"mine")
+    os.utime(victim, (10**9, 10**9))
+    for name in (str(victim.with_suffix("")), "../../victim", "x" * 5000, "a\0b"):
+        edited = {"sha256": name, "width": 8, "height": 8}
+        answer = client.predict({**REQUEST, "references": [edited]}, api_name="/plan")
+        assert answer["error"]["code"] == "request"
+        assert "references.0.sha256" in answer["error"]["message"]
+    assert victim.stat().st_mtime == 10**9
 
 
 def test_a_comparison_of_countless_seeds_is_refused(client: Client) -> None:

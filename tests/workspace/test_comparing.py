@@ -371,8 +371,8 @@ def test_an_unfinished_comparison_stays_for_its_cells_and_its_votes(
     assert less.path.exists(), "a comparison does not give way to itself"
     judged = BlindVote(
         comparison=more.record.fingerprint,
-        left="a",
-        right="b",
+        left="a" * 64,
+        right="b" * 64,
         choice="left",
         swapped=False,
         at="",

@@ -95,8 +95,7 @@ def read(path: Path) -> ComparisonRecord:
         RecordError: it is no comparison's record, or was changed.
     """
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_RECORD + 1)
+        data = atomic.read_file(path, MAX_RECORD + 1)
     except OSError as error:
         raise GalleryError(
             f"{path.name} cannot be read: {error.strerror or error}.",

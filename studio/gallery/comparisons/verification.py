@@ -17,6 +17,7 @@ from studio.gallery.reference_store import KeptReferences
 from studio.gallery.verification import Finding, verify
 from studio.imaging import png
 from studio.imaging.references import FOLDER
+from studio.storage import atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def verify_comparison(path: Path) -> ComparisonVerification:
 
 def _sheet(path: Path, record: ComparisonRecord) -> Iterator[Finding]:
     try:
-        data = path.read_bytes()
+        data = atomic.read_file(path, png.MAX_FILE + 1)
         texts = png.texts(png.chunks(data))
         image = record_png.decode(data)
     except OSError as error:
