@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from tests.cli.conftest import Cli
 from tests.support.cli_pictures import write_picture
+from tests.support.records import newer_picture
 
 
 def test_an_intact_picture_holds(cli: Cli, tmp_path: Path) -> None:
@@ -36,6 +37,17 @@ def test_a_flipped_byte_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert not answer.json["ok"]
     assert answer.json["findings"]
     assert "changed" in cli("verify", path).out
+
+
+def test_a_picture_of_a_newer_studio_is_not_called_changed(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    path.write_bytes(newer_picture())
+    answer = cli("verify", path, "--json")
+    assert answer.code == 1
+    assert [finding["code"] for finding in answer.json["findings"]] == ["newer_record"]
+    assert cli("verify", path).out.startswith("newer ")
+    path.write_bytes(newer_picture(spoiled=True))
+    assert cli("verify", path).out.startswith("changed ")
 
 
 def test_every_file_gets_its_line(cli: Cli, tmp_path: Path) -> None:

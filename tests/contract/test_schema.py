@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from studio.contract import base
 from studio.contract.base import (
@@ -17,13 +18,11 @@ from studio.contract.base import (
     parse_written,
     schema_step,
 )
-from studio.contract.plan import PlanSettings
+from studio.contract.plan import FloatSetting, PlanSettings
 from studio.errors import NewerRecord, RecordError
-from studio.gallery import record_png
 from studio.gallery.verification import examine
-from studio.imaging import png
-from tests.golden.fields import fields
-from tests.support.records import flat, run_record
+from tests.golden.fields import differences, fields, unannounced, used, uses
+from tests.support.records import newer_picture, run_record
 
 
 class Colour(StrEnum):
@@ -89,34 +88,53 @@ def test_a_field_of_the_future_is_a_newer_studio_and_no_edit() -> None:
     assert caught.value.code == "newer_record"
 
 
-def newer_picture(spoiled: bool) -> bytes:
-    """A picture as a later release could write it."""
-    data = record_png.encode(flat(), run_record())
-    texts = png.texts(png.chunks(data))
-    record = json.loads(texts[record_png.RECORD_KEY])
-    record["schema_version"] = base.SCHEMA + 1
-    record["receipt"]["watts"] = 300
-    text = canonical_json(record)
-    sha256 = record_png.sha256_of_text(text)
-    said = text.replace("300", "301") if spoiled else text
-    return png.with_texts(
-        data, {**texts, record_png.RECORD_KEY: said, record_png.HASH_KEY: sha256}
-    )
-
-
 def test_verify_tells_a_newer_picture_from_an_edited_one() -> None:
-    whole, edited = (examine(newer_picture(spoiled)) for spoiled in (False, True))
+    whole, edited = (examine(newer_picture(spoiled=spoiled)) for spoiled in (False, True))
     assert [finding.code for finding in whole.findings] == ["newer_record"]
     assert [finding.code for finding in edited.findings] == ["newer_record", "record_hash"]
 
 
-def test_the_walk_names_a_field_that_was_added() -> None:
-    class More(PlanSettings):
-        eta: float = 0.0
+def changed(**said: Any) -> dict[str, str]:
+    """The fields of ``PlanSettings`` with other ones beside or in place of them."""
+    return fields(create_model("PlanSettings", __base__=PlanSettings, **said))
 
-    assert fields(More).keys() - {
-        path.replace("PlanSettings", "More") for path in fields(PlanSettings)
-    } == {"More.eta"}
+
+def test_the_walk_names_a_field_that_was_added_removed_or_changed() -> None:
+    now = fields(PlanSettings)
+    more = changed(watts=(float, 0.0))
+    assert differences(now, more) == ["added: PlanSettings.watts: number = 0.0"]
+    assert differences(more, now) == ["removed or renamed: PlanSettings.watts: number = 0.0"]
+    assert differences(now, changed(dtype=(int, ...))) == [
+        "changed: PlanSettings.dtype: string → integer"
+    ]
+    assert differences(now, changed(vae_tiling=(bool, False))) == [
+        "changed: PlanSettings.vae_tiling: boolean = false, left out → boolean = false"
+    ]
+
+
+def test_only_what_says_its_step_comes_with_it() -> None:
+    now = fields(PlanSettings)
+    more = changed(watts=(FloatSetting | None, added(since=2)))
+    assert more["PlanSettings.watts"] == "object | null = null, left out, since 2"
+    assert unannounced(now, more, step=2) == []
+    assert unannounced(now, changed(watts=(float, added(since=2, default=0.0))), step=2) == []
+    assert unannounced(now, more, step=3)[0] == (
+        "added: PlanSettings.watts: object | null = null, left out, since 2"
+    )
+    unsaid = changed(watts=(float, added(since=2, default=0.0)), watts_too=(float, 0.0))
+    assert unannounced(now, unsaid, step=2) == ["added: PlanSettings.watts_too: number = 0.0"]
+    assert unannounced(more, now, step=2) != []
+
+
+def test_a_new_value_of_an_enum_comes_with_its_step() -> None:
+    red = {"Inner.colour": '"red" = "red"'}
+    both = {path: kind for path, kind in fields(Inner).items() if path == "Inner.colour"}
+    assert both == {"Inner.colour": '"red" or "blue" (since 2) = "red"'}
+    assert unannounced(red, both, step=2) == []
+    assert unannounced(red, both, step=3) != []
+    assert uses(2, fields(Inner)) == {"Inner.eta", 'Inner.colour = "blue"'}
+    written = Inner(colour=Colour.BLUE, eta=0.5).model_dump(mode="json")
+    assert set(used("Inner", written)) >= uses(2, fields(Inner))
 
 
 def test_a_changed_copy_of_a_plan_has_a_fingerprint_of_its_own() -> None:

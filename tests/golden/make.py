@@ -1,8 +1,8 @@
 """How the golden files were made: ``python -m tests.golden.make FOLDER``.
 
-FOLDER gets ``models``, ``presets``, and an ``outputs`` as a gallery leaves it. Golden files are
-never made again: they are what earlier releases wrote. A new schema step gets a folder of its
-own beside the others; see CONTRIBUTING.md.
+FOLDER must be new. It gets ``models``, ``presets``, an ``outputs`` as a gallery leaves it, and
+``fields.json``. Golden files are never made again: they are what earlier releases wrote. A new
+schema step gets a folder of its own beside the others; see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from studio.settings import Settings
 from studio.workspace.comparing import Comparing
 from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
+from tests.golden.fields import all_fields
 from tests.support.tiny import make_lora
 
 STRANGE = "unet.mid_block.attentions.7.transformer_blocks.0.attn1.to_q"
@@ -133,8 +134,9 @@ def make(workspace: Workspace, asked: GenerationRequest) -> Finished:
 
 
 def golden(folder: Path) -> None:
+    folder.mkdir()
     models, presets = folder / "models", folder / "presets"
-    presets.mkdir(parents=True)
+    presets.mkdir()
     weights(models)
     (presets / "golden.json").write_text(json.dumps(PRESETS, indent=1))
     state = folder / "state"
@@ -182,9 +184,12 @@ def golden(folder: Path) -> None:
     (folder / "decisions.csv").write_text(as_csv(judged), encoding="utf-8", newline="")
     (folder / "reference.png").unlink()
     (folder / "golden.json").write_text(json.dumps(listed, indent=1) + "\n")
+    (folder / "fields.json").write_text(
+        json.dumps(all_fields(), indent=1, ensure_ascii=False) + "\n"
+    )
     workspace.close()
     shutil.rmtree(state)
 
 
 if __name__ == "__main__":
-    golden(Path(sys.argv[1]))
+    golden(Path(sys.argv[1]).resolve())

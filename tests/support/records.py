@@ -1,5 +1,6 @@
 """Valid plans, receipts, records and images, as the engine makes them; and strategies."""
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from studio.architecture import Architecture, Mode
+from studio.contract.base import SCHEMA, canonical_json
 from studio.contract.identity import FileIdentity
 from studio.contract.plan import (
     BaseIdentity,
@@ -34,6 +36,8 @@ from studio.contract.receipt import (
     Timings,
 )
 from studio.contract.request import SEED_LIMIT, PromptEncoder
+from studio.gallery import record_png
+from studio.imaging import png
 from studio.imaging.png import pixels_sha256
 
 # Time limits per example say something about the machine's other work, nothing about ours.
@@ -276,4 +280,19 @@ def records(draw: st.DrawFn) -> RunRecord:
         loras=uses,
         seed=draw(seeds),
         settings=settings,
+    )
+
+
+def newer_picture(*, spoiled: bool = False) -> bytes:
+    """A PNG file as a later release could write it; ``spoiled`` is edited since."""
+    data = record_png.encode(flat(), run_record())
+    texts = png.texts(png.chunks(data))
+    record = json.loads(texts[record_png.RECORD_KEY])
+    record["schema_version"] = SCHEMA + 1
+    record["receipt"]["watts"] = 300
+    text = canonical_json(record)
+    sha256 = record_png.sha256_of_text(text)
+    said = text.replace("300", "301") if spoiled else text
+    return png.with_texts(
+        data, {**texts, record_png.RECORD_KEY: said, record_png.HASH_KEY: sha256}
     )

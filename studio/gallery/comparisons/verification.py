@@ -7,9 +7,9 @@ from pathlib import Path
 from studio.comparison.axes import CellPlan, ComparisonPlan
 from studio.comparison.record import CellRecord, ComparisonRecord
 from studio.comparison.validity import Validity, Verdict, judge
-from studio.contract.base import canonical_json
+from studio.contract.base import SCHEMA, canonical_json
 from studio.contract.receipt import RunRecord
-from studio.errors import GalleryError
+from studio.errors import GalleryError, NewerRecord
 from studio.gallery import record_png
 from studio.gallery.comparisons import files
 from studio.gallery.gallery import Gallery
@@ -40,12 +40,19 @@ def is_comparison(path: Path) -> bool:
 def verify_comparison(path: Path) -> ComparisonVerification:
     """Check the comparison whose record or sheet is at ``path``; nothing is raised.
 
+    Beside those of its cells' pictures, the findings have the codes ``comparison``,
+    ``newer_record`` (a later release wrote it, and only its SHA-256 was checked), ``sheet``,
+    ``cell`` and ``verdict``.
     Its cells' pictures, and the reference images they were made from, are looked for under the
     folder that holds the day folders.
     """
     place = path.with_name(files.stem_of(path) + files.JSON_SUFFIX)
     try:
         record = files.read(place)
+    except NewerRecord as error:
+        known = f"schema version {SCHEMA} or lower"
+        found = Finding(error.code, error.message, known, error.message)
+        return ComparisonVerification((found,), None)
     except GalleryError as error:
         found = Finding("comparison", error.message, "the comparison as written", error.message)
         return ComparisonVerification((found,), None)
