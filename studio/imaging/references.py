@@ -37,6 +37,8 @@ FOLDER = "references"
 SUFFIX = ".png"
 MAX_FILE = 32 * 2**20
 MAX_SIDE = 8192
+MAX_KEPT_PIXELS = 2**26
+"""Of references kept already: earlier releases took in as many, and they verify for ever."""
 MAX_PIXELS = 2**24
 """Four times what the largest of the pipelines makes; decoding takes up to 30 bytes for each."""
 UNUSED_FOR = 24 * 3600.0
@@ -155,7 +157,7 @@ def load(path: Path, wanted: ReferenceImage) -> Image:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnusableReference(f"it cannot be read ({reason})", _GIVE_AGAIN) from error
-    image = _opened(data)
+    image = _opened(data, MAX_KEPT_PIXELS)
     if image.mode != "RGB" or pixels_sha256(image) != wanted.sha256:
         raise UnusableReference("its pixels are not those the plan names", _GIVE_AGAIN)
     return image
@@ -164,7 +166,7 @@ def load(path: Path, wanted: ReferenceImage) -> Image:
 def _upright_rgb(data: bytes) -> Image:
     from PIL import Image, ImageOps
 
-    image = _opened(data)
+    image = _opened(data, MAX_PIXELS)
     if image.mode not in _MODES:
         raise UnusableReference(f"its pixels are of the kind {image.mode!r}", _SAVE_AGAIN)
     # An orientation that cannot be read is no orientation; the pixels stay as they are stored.
@@ -195,7 +197,7 @@ def _in_srgb(image: Image) -> Image:
     return image if converted is None else converted
 
 
-def _opened(data: bytes) -> Image:
+def _opened(data: bytes, most_pixels: int) -> Image:
     """The decoded picture, refused by its size before anything is decompressed."""
     from PIL import Image, UnidentifiedImageError
 
@@ -205,7 +207,7 @@ def _opened(data: bytes) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_size(image)
+            _check_size(image, most_pixels)
             if image.format == "PNG":
                 _demand_every_row(data)
             image.load()
@@ -224,12 +226,12 @@ def _opened(data: bytes) -> Image:
     return image
 
 
-def _check_size(image: Image) -> None:
+def _check_size(image: Image, most_pixels: int) -> None:
     width, height = image.size
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+    if max(width, height) > MAX_SIDE or width * height > most_pixels:
         raise UnusableReference(
             f"it has {width} x {height} pixels",
-            f"Give one of {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels at most.",
+            f"Give one of {MAX_SIDE} a side and {most_pixels // 10**6} megapixels at most.",
         )
     if image.format != "JPEG" and getattr(image, "is_animated", False):
         raise UnusableReference("it is an animation", "Give one of its pictures.")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
+from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference
 from studio.imaging.references import MAX_PIXELS, UNUSED_FOR, References, load, pixels_sha256
 from tests.support.records import noise
@@ -211,3 +212,12 @@ def test_more_pixels_than_a_pipeline_can_use_are_not_decoded(references: Referen
     side = int(MAX_PIXELS**0.5) + 1
     with pytest.raises(UnusableReference, match=f"{side} x {side}"):
         references.add(png(side, side, 6, b""))
+
+
+def test_a_larger_one_that_an_earlier_release_kept_is_still_itself(tmp_path: Path) -> None:
+    image = Image.new("RGB", (4200, 4200), "navy")
+    assert image.width * image.height > MAX_PIXELS
+    path = tmp_path / "kept.png"
+    image.save(path)
+    wanted = ReferenceImage(sha256=pixels_sha256(image), width=4200, height=4200)
+    assert load(path, wanted).size == (4200, 4200)
