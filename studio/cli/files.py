@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from studio import __version__
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
 from studio.errors import NewerRecord, StudioError
@@ -122,9 +121,10 @@ def _verify(console: Console, path: Path) -> bool:
 
 def _verdict(console: Console, answer: Verification | ComparisonVerification) -> str:
     if answer.ok:
-        release = answer.written_by if isinstance(answer, Verification) else None
-        other = release is not None and release != __version__
-        return console.paint("holds", "good") + (f" (made by LoRA Studio {release})" * other)
+        other = answer.other_release if isinstance(answer, Verification) else None
+        return console.paint("holds", "good") + (
+            f" (made by LoRA Studio {other})" if other else ""
+        )
     newer = all(finding.code == NewerRecord.code for finding in answer.findings)
     return console.paint("newer" if newer else "changed", "bad")
 

@@ -32,14 +32,14 @@ A field that comes later belongs to a later step; CONTRIBUTING.md says how to ad
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """SHA-256 of nothing, e3b0c44298fc…: some trainers write it into files, and it is no identity."""
 
-
-_HEX_64 = re.compile(r"[0-9a-f]{64}")
+_HEX_64 = r"[0-9a-f]{64}"
+_SLUG = r"[a-z0-9]+(?:[-_.][a-z0-9]+)*"
 MAX_NAME = 255
 """Bytes of one part of a file's name: what every file system takes."""
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=rf"^{_HEX_64}$")]
 """64 lower-case hexadecimal digits, so that it may become a file's name."""
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$", max_length=80)]
+Slug = Annotated[str, Field(pattern=rf"^{_SLUG}$", max_length=80)]
 """A preset's name for machines."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 """A number of things, or of bytes: exact in JSON and in SQLite."""
@@ -47,7 +47,12 @@ Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 def is_sha256(text: str) -> bool:
     """Whether ``text`` is spelt as ``Sha256`` is."""
-    return _HEX_64.fullmatch(text) is not None
+    return re.fullmatch(_HEX_64, text) is not None
+
+
+def is_slug(text: str) -> bool:
+    """Whether ``text`` is spelt as ``Slug`` is, whatever its length."""
+    return re.fullmatch(_SLUG, text) is not None
 
 
 def _inside(name: str) -> str:

@@ -165,6 +165,7 @@ class Notice(Contract):
 
 
 OWN_LIBRARY = "lora-studio"
+"""The library of a plan whose version is the studio's own."""
 
 
 class Library(Contract):

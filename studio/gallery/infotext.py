@@ -46,9 +46,6 @@ SAMPLERS = {
 }
 """diffusers' class → A1111's name; a class that is not here is written as it is."""
 
-STUDIO_LIBRARY = "lora-studio"
-"""The library of a plan whose version is the studio's own."""
-
 AUTOV2 = 10
 
 _MISREAD = re.compile(r"(?i)(negative prompt|steps|template)(?=:)")
@@ -163,10 +160,8 @@ def _resource(source: str, weight: float | None) -> Iterator[dict[str, str | int
 
 def _version(record: RunRecord) -> str:
     """From the plan, not from the code that runs now: a record has one text for ever."""
-    for library in record.plan.libraries:
-        if library.name == STUDIO_LIBRARY:
-            return _quoted(f"LoRA Studio {library.version}")
-    return "LoRA Studio"
+    release = record.plan.release
+    return "LoRA Studio" if release is None else _quoted(f"LoRA Studio {release}")
 
 
 def _visible(text: str) -> str:

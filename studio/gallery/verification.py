@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from studio import __version__
 from studio.contract import audit
 from studio.contract.base import SCHEMA, canonical_json
 from studio.contract.receipt import RunRecord
@@ -67,6 +68,11 @@ class Verification:
     def written_by(self) -> str | None:
         """The release of the studio that made the picture; None where it does not say."""
         return self.record.plan.release if self.record else None
+
+    @property
+    def other_release(self) -> str | None:
+        """``written_by``, where that is known and is not this release."""
+        return None if self.written_by == __version__ else self.written_by
 
 
 def verify(path: Path, kept: Callable[[str], Path] | None = None) -> Verification:
@@ -133,22 +139,22 @@ def examine(data: bytes) -> Verification:
         chunks = png.chunks(data)
         texts = png.texts(chunks)
     except GalleryError as error:
-        return Verification((_broken("structure", "an intact PNG file", error),), None)
+        return Verification((broken("structure", "an intact PNG file", error),), None)
     findings = list(_chunks(chunks, texts))
     try:
         record = record_png.record_of(texts)
     except NewerRecord as error:
-        finding = _broken(error.code, f"schema version {SCHEMA} or lower", error)
+        finding = broken(error.code, f"schema version {SCHEMA} or lower", error)
         return Verification((*findings, finding, *_record_hash(texts)), None)
     except RecordError as error:
-        finding = _broken("record", "a record as the studio writes it", error)
+        finding = broken("record", "a record as the studio writes it", error)
         return Verification((*findings, finding), None)
     findings += _record(record, texts)
     findings += _image(data, record)
     return Verification(tuple(findings), record)
 
 
-def _broken(code: str, expected: str, error: GalleryError) -> Finding:
+def broken(code: str, expected: str, error: GalleryError) -> Finding:
     return Finding(code, error.message, expected, error.message)
 
 
@@ -203,7 +209,7 @@ def _image(data: bytes, record: RunRecord) -> Iterator[Finding]:
     try:
         image = record_png.decode(data)
     except GalleryError as error:
-        yield _broken("structure", "pixels that decode", error)
+        yield broken("structure", "pixels that decode", error)
         return
     said = record.receipt.image
     yield from _compare(

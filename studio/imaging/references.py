@@ -50,6 +50,16 @@ JUST_GIVEN = 600.0
 
 _DECODING = threading.Lock()
 """One picture is decoded at a time: a small file can take hundreds of MB while it is."""
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+"""First column, first row, columns apart, rows apart of an interlaced PNG's seven pictures."""
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 _SAVE_AGAIN = "Save it as a PNG or JPEG file and give that."
 _GIVE_AGAIN = "Give the reference image again."
@@ -157,7 +167,7 @@ def load(path: Path, wanted: ReferenceImage) -> Image:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnusableReference(f"it cannot be read ({reason})", _GIVE_AGAIN) from error
-    image = _opened(data, MAX_KEPT_PIXELS)
+    image = _opened(data)
     if image.mode != "RGB" or pixels_sha256(image) != wanted.sha256:
         raise UnusableReference("its pixels are not those the plan names", _GIVE_AGAIN)
     return image
@@ -166,7 +176,7 @@ def load(path: Path, wanted: ReferenceImage) -> Image:
 def _upright_rgb(data: bytes) -> Image:
     from PIL import Image, ImageOps
 
-    image = _opened(data, MAX_PIXELS)
+    image = _opened(data, incoming=True)
     if image.mode not in _MODES:
         raise UnusableReference(f"its pixels are of the kind {image.mode!r}", _SAVE_AGAIN)
     # An orientation that cannot be read is no orientation; the pixels stay as they are stored.
@@ -197,8 +207,13 @@ def _in_srgb(image: Image) -> Image:
     return image if converted is None else converted
 
 
-def _opened(data: bytes, most_pixels: int) -> Image:
-    """The decoded picture, refused by its size before anything is decompressed."""
+def _opened(data: bytes, incoming: bool = False) -> Image:
+    """The decoded picture, refused by its size before anything is decompressed.
+
+    Args:
+        incoming: a stranger's, with the smaller bound and every row; what is kept is held to
+            its pixels' hash instead.
+    """
     from PIL import Image, UnidentifiedImageError
 
     if len(data) > MAX_FILE:
@@ -207,8 +222,8 @@ def _opened(data: bytes, most_pixels: int) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_size(image, most_pixels)
-            if image.format == "PNG":
+            _check_size(image, MAX_PIXELS if incoming else MAX_KEPT_PIXELS)
+            if incoming and image.format == "PNG":
                 _demand_every_row(data)
             image.load()
     except UnidentifiedImageError as error:
@@ -242,10 +257,8 @@ def _demand_every_row(data: bytes) -> None:
     are missing for black."""
     width, height, depth, colour, *_, interlaced = struct.unpack(">IIBBBBB", data[16:29])
     bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
-    # Adam7: (first column, first row, columns apart, rows apart) of each of its seven pictures.
-    adam7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
     missing = 0
-    for x, y, across, down in (*adam7, (0, 1, 1, 2)) if interlaced else ((0, 0, 1, 1),):
+    for x, y, across, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
         columns, rows = -(-(width - x) // across), -(-(height - y) // down)
         if columns > 0 and rows > 0:
             missing += rows * (1 + -(-columns * bits // 8))

@@ -6,17 +6,16 @@ Unlike a cache it cannot be made again, so a broken file is an error and never r
 """
 
 import json
-import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from studio.contract.base import is_sha256
 from studio.errors import WeightsError
 from studio.storage import atomic
 
 WAIT_SECONDS = 30.0
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Pins:
@@ -39,7 +38,7 @@ class Pins:
         except (OSError, ValueError) as error:
             raise self._broken(str(error)) from error
         if not isinstance(pins, dict) or not all(
-            isinstance(value, str) and _SHA256.fullmatch(value) for value in pins.values()
+            isinstance(value, str) and is_sha256(value) for value in pins.values()
         ):
             raise self._broken("it does not map slugs to SHA-256")
         return pins
@@ -50,7 +49,7 @@ class Pins:
         Raises:
             WeightsError: it is pinned to another hash, or the file cannot be written.
         """
-        if not _SHA256.fullmatch(sha256):
+        if not is_sha256(sha256):
             raise ValueError(f"{sha256!r} is no SHA-256")
         with self._locked():
             pins = self.all()

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from studio.architecture import TRAITS, Architecture
-from studio.contract.base import Contract
+from studio.contract.base import Contract, is_slug
 from studio.presets.air import Air
 from studio.presets.messages import in_words
 from studio.presets.parse import slug_of, trigger_of
@@ -176,7 +176,7 @@ def _follow_air(draft: Draft) -> None:
 def _mend_slug(draft: Draft, taken: set[str]) -> None:
     said = draft.text("slug")
     stem = slug_of(said) if said else slug_of(draft.text("label"))
-    if not stem or ("slug" in draft.entry and _is_slug(said)):
+    if not stem or ("slug" in draft.entry and is_slug(said)):
         return
     slug, number = stem, 2
     while slug in taken:
@@ -184,10 +184,6 @@ def _mend_slug(draft: Draft, taken: set[str]) -> None:
     taken.add(slug)
     why = "a slug is lower-case words" if said else "every preset needs a slug; from its label"
     draft.set("slug", slug, why + (", made unique." if slug != stem else "."))
-
-
-def _is_slug(text: str) -> bool:
-    return re.fullmatch(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*", text) is not None
 
 
 def _say_trigger(draft: Draft) -> None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_v
 from pydantic.types import Strict
 
 from studio.architecture import Architecture
+from studio.contract import base
 from studio.contract.base import Contract, Slug
 from studio.presets.rules import (
     check_air,
@@ -38,12 +39,7 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Sha256 = Annotated[
-    str,
-    BeforeValidator(_lower),
-    Field(pattern=r"^[0-9a-f]{64}$"),
-    AfterValidator(identifies),
-]
+Sha256 = Annotated[base.Sha256, BeforeValidator(_lower), AfterValidator(identifies)]
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=120)]
 Repository = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")

@@ -3,28 +3,16 @@
 import re
 
 _A1111_WEIGHT = re.compile(r"\(([^()]+):\s*(\d+(?:\.\d+)?)\)")
-
-
 _COMPEL_WEIGHT = re.compile(
     r"\)\s*(?:\d+(?:\.\d+)?|[+-]+)|(?<=\w)(?:\+{2,}|-{2,}|[+-](?=$|[\s,.;)]))"
 )
-
-
 _COMPEL_CALL = re.compile(r"\)\s*\.(?:and|blend)\s*\(")
-
-
 _WHOLE_CALL = re.compile(
     r'\((?P<prompts>\s*"(?:[^"\\]|\\.)*"(?:\s*,\s*"(?:[^"\\]|\\.)*")*\s*)\)'
     r"\s*\.(?P<call>and|blend)\s*\((?P<weights>[^()]*)\)"
 )
-
-
 _ZERO_WEIGHT = re.compile(r"\(([^()]*)\)\s*0(?:\.0*)?(?![\d.])")
-
-
 _COMPEL_WITHOUT_EFFECT = re.compile(r"\.swap\s*\(|\bwithLora\s*\(")
-
-
 _LORA_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
 
 

@@ -14,7 +14,7 @@ from studio.gallery import record_png
 from studio.gallery.comparisons import files
 from studio.gallery.gallery import Gallery
 from studio.gallery.reference_store import KeptReferences
-from studio.gallery.verification import Finding, verify
+from studio.gallery.verification import Finding, broken, verify
 from studio.imaging import png
 from studio.imaging.references import FOLDER
 from studio.storage import atomic
@@ -51,10 +51,10 @@ def verify_comparison(path: Path) -> ComparisonVerification:
         record = files.read(place)
     except NewerRecord as error:
         known = f"schema version {SCHEMA} or lower"
-        found = Finding(error.code, error.message, known, error.message)
+        found = broken(error.code, known, error)
         return ComparisonVerification((found,), None)
     except GalleryError as error:
-        found = Finding("comparison", error.message, "the comparison as written", error.message)
+        found = broken("comparison", "the comparison as written", error)
         return ComparisonVerification((found,), None)
     outputs = place.resolve().parent.parent
     findings = list(_sheet(files.sheet_of(place), record))
@@ -76,7 +76,7 @@ def _sheet(path: Path, record: ComparisonRecord) -> Iterator[Finding]:
         yield Finding("sheet", text, "a PNG file", text)
         return
     except GalleryError as error:
-        yield Finding("sheet", error.message, "the contact sheet as written", error.message)
+        yield broken("sheet", "the contact sheet as written", error)
         return
     wanted = canonical_json(record.model_dump(mode="json"))
     if texts.get(files.RECORD_KEY) != wanted:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from studio import __version__
 from studio.architecture import Mode
 from studio.errors import GalleryError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
@@ -163,7 +162,7 @@ class GalleryEvents:
             return {parts.said: grid.said(str(error), bad=True)}
         result = self._workspace.verify(self._gallery.outputs / name)
         if result.ok:
-            by = "" if result.written_by == __version__ else f" by LoRA Studio {result.written_by}"
+            by = f" by LoRA Studio {result.other_release}" if result.other_release else ""
             line = f"Verified: the file, its pixels and its record are as they were made{by}."
             return {parts.said: grid.said(line), parts.contract: grid.contract(record)}
         damage = [finding.text for finding in result.findings]

@@ -6,12 +6,12 @@ computed. All of it comes from a stranger: whoever sends lies is answered about 
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from studio.contract.base import is_sha256
 from studio.errors import HeaderError
 from studio.inspection.header import LENGTH_FIELD, MAX_HEADER
 
@@ -55,7 +55,6 @@ input.addEventListener('change', async () => {
 """.replace("MAX_HEADER", str(MAX_HEADER)).replace("HASHED", str(HASHED))
 """For ``gr.HTML(js_on_load=READ_HEADER)`` with a file input; tells the ``header`` event."""
 
-_HASH = re.compile(r"[0-9a-f]{64}")
 _NAME = 200
 
 
@@ -94,4 +93,4 @@ def chosen(event: gr.EventData) -> ChosenFile:
 
 
 def _digits(value: object) -> str | None:
-    return value if isinstance(value, str) and _HASH.fullmatch(value) else None
+    return value if isinstance(value, str) and is_sha256(value) else None
