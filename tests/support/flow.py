@@ -83,7 +83,7 @@ def flow_plan(
         "scheduler": "FlowMatchEulerDiscreteScheduler", "dtype": "float32", "length": 512,
     } | changed  # fmt: skip
     pipeline = folder.name.partition("-")[0]
-    identity = base_identity(folder, folder.name)
+    identity = base_identity(folder, folder.name.lower())
     architecture = next(
         key for key, traits in TRAITS.items() if pipeline in {p.name for p in traits.pipelines}
     )
