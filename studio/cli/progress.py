@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from studio.cli.console import Console, ExitCode
-from studio.cli.ending import GRACE, end_within
+from studio.cli.console import Console
 from studio.contract.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from studio.contract.plan import RunPlan
 from studio.workspace.workspace import Workspace
@@ -58,9 +57,10 @@ def cancelled_by_ctrl_c(
     """The first Ctrl-C asks the work to stop when it can; the second stops at once."""
     cancel = threading.Event()
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         if cancel.is_set():
-            end_within(GRACE, ExitCode.CANCELLED)
+            if callable(before):  # what the whole command does at a Ctrl-C
+                before(number, frame)
             raise KeyboardInterrupt
         cancel.set()
         console.note(f"\n{said} Ctrl-C again stops at once.")

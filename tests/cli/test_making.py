@@ -4,6 +4,7 @@ import io
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -327,6 +328,8 @@ def test_a_second_ctrl_c_stops_at_once(cli: Cli, tmp_path: Path) -> None:
     assert "Cancelled." not in answer.err
     assert "Traceback" not in answer.err
     assert signal.getsignal(signal.SIGINT) is before
+    # Only a process that is the command's own may be ended; this one is not.
+    assert not any(isinstance(each, threading.Timer) for each in threading.enumerate())
     assert pngs(tmp_path) == []
 
 
