@@ -116,6 +116,12 @@ class PromptRefused(EngineError):
     code = "prompt_refused"
 
 
+class RecallError(StudioError):
+    """A file that does not say how it was made, or says it unreadably."""
+
+    code = "recall"
+
+
 class UnusableReference(StudioError):
     """A reference image that cannot be read, or is not the one the plan names."""
 

@@ -28,8 +28,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from studio.contract.receipt import LoraReceipt, RunRecord
-from studio.gallery.infotext_reader import EXACT_NEGATIVE, EXACT_PROMPT, InfoText, LoraTag, read
 from studio.presets.air import Air
+from studio.recall.infotext import EXACT_NEGATIVE, EXACT_PROMPT, InfoText, LoraTag, read
 
 __all__ = ["InfoText", "LoraTag", "read", "write"]
 

@@ -221,7 +221,7 @@ def _itxt(chunk: Chunk) -> tuple[str, str]:
     fields = rest[2:].split(b"\0", 2)
     if not separator or len(rest) < 2 or len(fields) < 3 or not 0 < len(keyword) < 80:
         raise _bad_text(chunk, "it is malformed")
-    body = fields[2] if rest[0] == 0 else _inflate(chunk, rest[0], rest[1], fields[2])
+    body = fields[2] if rest[0] == 0 else inflate(chunk, rest[0], rest[1], fields[2])
     if len(body) > MAX_TEXT:
         raise _bad_text(chunk, f"it is longer than {MAX_TEXT} bytes")
     try:
@@ -230,7 +230,12 @@ def _itxt(chunk: Chunk) -> tuple[str, str]:
         raise _bad_text(chunk, "it is not UTF-8") from error
 
 
-def _inflate(chunk: Chunk, flag: int, method: int, body: bytes) -> bytes:
+def inflate(chunk: Chunk, flag: int, method: int, body: bytes) -> bytes:
+    """The text that ``body`` is compressed from, at most a byte more than MAX_TEXT.
+
+    Raises:
+        RecordError: for another compression, or none that ends.
+    """
     if (flag, method) != (1, 0):
         raise _bad_text(chunk, "its compression is unknown")
     inflater = zlib.decompressobj()

@@ -12,7 +12,7 @@ from studio.architecture import Mode
 from studio.architecture.schedulers import SCHEDULER_NAMES
 from studio.contract.receipt import RunRecord
 from studio.gallery.infotext import SAMPLERS, write
-from studio.gallery.infotext_reader import read
+from studio.recall.infotext import read
 from tests.support.records import (
     TRAPS,
     base_identity,

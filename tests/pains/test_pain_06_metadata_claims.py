@@ -13,7 +13,7 @@ from PIL import Image
 from studio.architecture import Mode
 from studio.contract.events import Failed
 from studio.gallery.infotext import write
-from studio.gallery.infotext_reader import read
+from studio.recall.infotext import read
 from tests.support import tiny
 from tests.support.studios import Made, TinyStudio
 

@@ -46,6 +46,7 @@ class InfoText:
         prompt: without the ``<lora:…>`` tags at its end.
         parameters: key → value in the order of the text, quotes taken off.
         loras: every tag of the prompt, wherever it stands.
+        hashes: name → hash of the LoRAs, as listed beside the prompt.
         size: (width, height), pixels.
     """
 
@@ -53,14 +54,15 @@ class InfoText:
     negative_prompt: str
     parameters: Mapping[str, str]
     loras: tuple[LoraTag, ...]
+    hashes: Mapping[str, str]
 
     @property
     def steps(self) -> int | None:
-        return _integer(self.parameters.get("Steps"))
+        return integer(self.parameters.get("Steps"))
 
     @property
     def seed(self) -> int | None:
-        return _integer(self.parameters.get("Seed"))
+        return integer(self.parameters.get("Seed"))
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -86,6 +88,7 @@ def read(text: str) -> InfoText:
         negative_prompt=parameters.get(EXACT_NEGATIVE, negative),
         parameters=parameters,
         loras=loras,
+        hashes=hashes,
     )
 
 
@@ -156,7 +159,7 @@ def _json(line: str, start: int) -> tuple[str, int] | None:
     return value if isinstance(value, str) else line[start:end], after.end()
 
 
-def _integer(text: str | None) -> int | None:
+def integer(text: str | None) -> int | None:
     if text is None or len(text) > _MAX_DIGITS or not _INTEGER.fullmatch(text):
         return None
     return int(text)
