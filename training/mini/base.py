@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from training.mini import loop, team
+from training.mini import loop
 from training.mini.render import draw_placement, render
 from training.mini.subjects import (
     BASE,
@@ -34,6 +34,7 @@ BATCH: Final = 24
 # Each caption of a batch is drawn with this many pictures: text costs a fifth of a step otherwise.
 PICTURES_PER_CAPTION: Final = 2
 LEARNING_RATE: Final = 1.2e-3
+ONWARD_LEARNING_RATE: Final = 7e-4
 PLACEMENTS: Final = 20
 EMPTY_SHARE: Final = 0.1
 DISTRACTED_SHARE: Final = 0.12
@@ -108,14 +109,14 @@ def encode_latents(
     vae: AutoencoderKL, style: Style, pairs: Sequence[Pair], places: int, path: Path, seed: int
 ) -> Latents:
     """Latents of every pair in `places` random places; kept in `path` for later stages."""
-    if team.is_first() and not path.exists():
+    if not path.exists():
         rng = Random(f"latents {style.name} {seed}")
         rows = list[Tensor]()
         for pair in pairs:
             images = to_tensor([render(pair, style, draw_placement(rng)) for _ in range(places)])
-            rows.append(vae.encode(images).latent_dist.mean * vae.config.scaling_factor)
+            mean = vae.encode(images.to(vae.device)).latent_dist.mean
+            rows.append(mean.cpu() * vae.config.scaling_factor)
         loop.save_atomically(torch.stack(rows), path)
-    team.meet()
     values = torch.load(path, weights_only=True)
     if values.shape[:2] != (len(pairs), places):
         raise ValueError(f"{path} holds {tuple(values.shape[:2])}, wanted {(len(pairs), places)}")
@@ -156,6 +157,10 @@ class Noised:
     velocity: Tensor  # (n, 4, 16, 16)
     timesteps: Tensor  # (n,)
 
+    def to(self, device: torch.device) -> Noised:
+        """The same on a device."""
+        return Noised(self.latents.to(device), self.velocity.to(device), self.timesteps.to(device))
+
 
 def add_noise(clean: Tensor, scheduler: DDIMScheduler, source: torch.Generator) -> Noised:
     """Noise a batch of scaled latents at random times."""
@@ -169,39 +174,44 @@ def add_noise(clean: Tensor, scheduler: DDIMScheduler, source: torch.Generator) 
 
 
 def train(
-    vae: AutoencoderKL, tokenizer: CLIPTokenizer, work: Path, budget: loop.Budget, seed: int
-) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-    """Train UNet and text encoder from scratch; their averaged weights."""
-    torch.manual_seed(seed)
-    unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
+    vae: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    work: Path,
+    steps: int,
+    seed: int,
+    onward: bool = False,
+) -> None:
+    """Train UNet and text encoder to their averaged weights; `onward`, the UNet alone.
+
+    A text encoder that stays as it is keeps the LoRAs that reach into it useful.
+    """
     scheduler = build_scheduler()
     flat = encode_latents(vae, BASE, training_pairs(), PLACEMENTS, work / "latents-flat.pt", seed)
+    text_encoder.requires_grad_(not onward)
 
     def step_loss(step: int) -> Tensor:
-        number = team.draw_number(step)
-        rng = Random(f"base {seed} {number}")
-        source = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        rng = Random(f"base {seed} {step}")
+        source = torch.Generator().manual_seed(seed * 1_000_003 + step)
         captions, pictures = list[str](), list[Tensor]()
-        for _ in range(team.share(BATCH) // PICTURES_PER_CAPTION):
+        for _ in range(BATCH // PICTURES_PER_CAPTION):
             pair, latent = flat.draw(rng)
             captions.append(draw_base_caption(pair, rng))
             row = flat.values[flat.pairs.index(pair)]
             others = [row[rng.randrange(len(row))] for _ in range(PICTURES_PER_CAPTION - 1)]
             pictures += [latent, *others]
-        noised = add_noise(torch.stack(pictures), scheduler, source)
-        states = text_encoder(token_ids(tokenizer, captions))[0]
-        answer = unet(
-            noised.latents,
-            noised.timesteps,
-            states.repeat_interleave(PICTURES_PER_CAPTION, dim=0),
-            return_dict=False,
-        )[0]
+        noised = add_noise(torch.stack(pictures), scheduler, source).to(unet.device)
+        ids = token_ids(tokenizer, captions).to(unet.device)
+        states = text_encoder(ids)[0].repeat_interleave(PICTURES_PER_CAPTION, dim=0)
+        answer = unet(noised.latents, noised.timesteps, states, return_dict=False)[0]
         return nn.functional.mse_loss(answer, noised.velocity)
 
     modules: dict[str, nn.Module] = {"unet": unet, "text_encoder": text_encoder}
-    stage = loop.Stage("base", modules, LEARNING_RATE, budget, work / "base.pt")
-    loop.run(stage, step_loss)
-    return unet.eval(), text_encoder.eval()
+    rate = ONWARD_LEARNING_RATE if onward else LEARNING_RATE
+    loop.run(loop.Stage("base", modules, rate, steps, work / "base.pt"), step_loss)
+    unet.eval()
+    text_encoder.eval()
 
 
 def load_average(

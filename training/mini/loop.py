@@ -1,4 +1,4 @@
-"""The training loop all stages share: budget, falling learning rate, EMA, checkpoints, log lines.
+"""The training loop all stages share: falling learning rate, EMA, checkpoints, log lines.
 
 A stage is (modules, step function). Batches are drawn from the step number, so a run resumed from
 a checkpoint sees the same data as one that was never stopped.
@@ -15,28 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from training.mini import team
-
 StepFunction = Callable[[int], Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """When a stage ends: after `steps`, or after `minutes` of wall-clock time if they are given.
-
-    With `minutes` the learning rate follows the time used, so the number of steps, and with it the
-    weights, depend on the machine: only the plain step count repeats a run.
-    """
-
-    steps: int
-    minutes: float | None = None
-
-    def progress(self, step: int, elapsed: float) -> float:
-        """0 at the start, 1 at the end; `elapsed` in seconds, over all resumed parts."""
-        by_steps = step / self.steps
-        if self.minutes is None:
-            return by_steps
-        return max(by_steps, elapsed / (60 * self.minutes))
 
 
 @dataclass(slots=True)
@@ -46,20 +25,25 @@ class Stage:
     name: str
     modules: Mapping[str, nn.Module]
     learning_rate: float
-    budget: Budget
+    steps: int
     checkpoint: Path
     ema_decay: float = 0.998
     weight_decay: float = 1e-3
-    warmup: float = 0.02
+    warmup: int = 100
+    falling: float = 0.3
     log_every: int = 50
     save_seconds: float = 120.0
 
 
-def learning_rate_share(progress: float, warmup: float) -> float:
-    """Linear warm-up, then a half cosine down to zero: the last steps give the sharpness."""
-    if progress < warmup:
-        return (progress + 1e-3) / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+def learning_rate_share(step: int, stage: Stage) -> float:
+    """Linear warm-up, flat, then a straight fall to zero over the last `falling` of the steps.
+
+    The flat part does not depend on the number of steps, so a stage can be given more of them, or
+    fewer, until it begins to fall: it ends where a run with that number would have ended.
+    """
+    rising = (step + 1) / stage.warmup
+    ending = (stage.steps - step) / (stage.falling * stage.steps)
+    return min(1.0, rising, ending)
 
 
 def trainable(modules: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:
@@ -134,19 +118,14 @@ class _Trainer:
         """Seconds of training, earlier parts included."""
         return self.elapsed_before + time.monotonic() - self.started
 
-    def progress(self) -> float:
-        """Where the stage stands, 0..1; the first process's clock rules them all."""
-        return team.agree(self.stage.budget.progress(self.step, self.elapsed()))
-
-    def advance(self, step_loss: StepFunction, progress: float) -> None:
-        """One step: gradients of all processes averaged, clipped, applied, followed by the EMA."""
-        share = learning_rate_share(progress, self.stage.warmup)
+    def advance(self, step_loss: StepFunction) -> None:
+        """One step: gradients clipped, applied, followed by the average."""
+        share = learning_rate_share(self.step, self.stage)
         for group in self.optimizer.param_groups:
             group["lr"] = self.stage.learning_rate * share
         loss = step_loss(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        team.average_gradients(list(self.parameters.values()))
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -163,14 +142,11 @@ class _Trainer:
             self.say(f"step {self.step} loss {self.recent:.4f} elapsed {self.elapsed():.0f}s")
 
     def say(self, text: str) -> None:
-        """One log line, from the first process alone."""
-        if team.is_first():
-            print(f"{self.stage.name}: {text}", flush=True)
+        """One log line."""
+        print(f"{self.stage.name}: {text}", flush=True)
 
     def save(self) -> None:
-        """Write the checkpoint, from the first process alone."""
-        if not team.is_first():
-            return
+        """Write the checkpoint."""
         state = {
             "parameters": {name: p.detach() for name, p in self.parameters.items()},
             "ema": self.ema,
@@ -182,19 +158,18 @@ class _Trainer:
 
 
 def run(stage: Stage, step_loss: StepFunction) -> int:
-    """Train to the end of the budget; leaves the averaged weights in the modules.
+    """Train to the last step; leaves the averaged weights in the modules.
 
     Returns the number of steps. `step_loss(step)` draws its own batch and returns a scalar.
     """
     trainer = _Trainer(stage)
     last_save = time.monotonic()
-    while (progress := trainer.progress()) < 1:
-        trainer.advance(step_loss, progress)
+    while trainer.step < stage.steps:
+        trainer.advance(step_loss)
         if time.monotonic() - last_save > stage.save_seconds:
             trainer.save()
             last_save = time.monotonic()
     trainer.save()
-    team.meet()
     adopt_average(stage.checkpoint, stage.modules)
     trainer.say(f"finished, {trainer.step} steps in {trainer.elapsed() / 60:.1f} min")
     return trainer.step

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.mini import base, loop, team
+from training.mini import base, loop
 from training.mini.subjects import (
     BASE,
     DISTRACTORS,
@@ -101,7 +101,7 @@ def train(
     text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
     work: Path,
-    budget: loop.Budget,
+    steps: int,
     seed: int,
     begun: Path | None = None,
 ) -> None:
@@ -134,19 +134,21 @@ def train(
         seed,
     )
     rows = {pair.subject: row for pair, row in zip(drawn.pairs, drawn.values, strict=True)}
-    styled_count, plain_count = team.share(STYLED), team.share(PLAIN)
 
     def step_loss(step: int) -> Tensor:
-        number = team.draw_number(step)
-        rng = Random(f"{style.name} {seed} {number}")
-        source = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        styled = [rng.choice(pairs) for _ in range(styled_count)]
+        rng = Random(f"{style.name} {seed} {step}")
+        source = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        device = unet.device
+        styled = [rng.choice(pairs) for _ in range(STYLED)]
         styled_latents = [rows[p.subject][rng.randrange(PLACEMENTS)] for p in styled]
-        plain = [flat.draw(rng) for _ in range(plain_count)]
-        with_words = base.add_noise(torch.stack(styled_latents), scheduler, source)
-        without = base.add_noise(torch.stack([latent for _, latent in plain]), scheduler, source)
-        flat_ids = token_ids(tokenizer, [draw_flat_caption(p, style, rng) for p, _ in plain])
-        styled_ids = token_ids(tokenizer, [draw_styled_caption(p, style, rng) for p in styled])
+        plain = [flat.draw(rng) for _ in range(PLAIN)]
+        plain_latents = [latent for _, latent in plain]
+        with_words = base.add_noise(torch.stack(styled_latents), scheduler, source).to(device)
+        without = base.add_noise(torch.stack(plain_latents), scheduler, source).to(device)
+        flat_captions = [draw_flat_caption(pair, style, rng) for pair, _ in plain]
+        styled_captions = [draw_styled_caption(pair, style, rng) for pair in styled]
+        flat_ids = token_ids(tokenizer, flat_captions).to(device)
+        styled_ids = token_ids(tokenizer, styled_captions).to(device)
         with torch.no_grad():
             wanted = teacher_unet(
                 without.latents, without.timesteps, teacher_text(flat_ids)[0], return_dict=False
@@ -157,8 +159,8 @@ def train(
             text_encoder(torch.cat([styled_ids, flat_ids]))[0],
             return_dict=False,
         )[0]
-        styled_loss = nn.functional.mse_loss(answer[:styled_count], with_words.velocity)
-        return styled_loss + 2 * nn.functional.mse_loss(answer[styled_count:], wanted)
+        styled_loss = nn.functional.mse_loss(answer[:STYLED], with_words.velocity)
+        return styled_loss + 2 * nn.functional.mse_loss(answer[STYLED:], wanted)
 
     modules: dict[str, nn.Module] = {"unet": unet}
     if recipe.text_encoder:
@@ -167,7 +169,7 @@ def train(
         style.name,
         modules,
         LEARNING_RATE if begun is None else ONWARD_LEARNING_RATE,
-        budget,
+        steps,
         work / f"{style.name}.pt",
         ema_decay=0.99,
         weight_decay=0.0,

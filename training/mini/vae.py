@@ -13,18 +13,16 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Tensor
 
-from training.mini import loop, team
+from training.mini import loop
 from training.mini.render import SIZE, Pixels, draw_placement, render
-from training.mini.subjects import BASE, NIGHT_NEON, PEN_INK, SUBJECTS, Pair, training_pairs
+from training.mini.subjects import BASE, NIGHT_NEON, PEN_INK, training_pairs
 
 BATCH: Final = 6
 LEARNING_RATE: Final = 1.5e-3
 KL_WEIGHT: Final = 3e-4  # on the mean over latent values
 HUE_WEIGHT: Final = 4.0
 # Flat pictures vary most (nine grounds, many colours), so they get most of every batch.
-STYLE_SHARES: Final = {BASE: 0.68, PEN_INK: 0.14, NIGHT_NEON: 0.18}
-# In the polish stage latents are shaken by this share of their spread, as a denoiser's are.
-POLISH_NOISE: Final = 0.08
+STYLE_SHARES: Final = {BASE: 0.6, PEN_INK: 0.2, NIGHT_NEON: 0.2}
 
 
 def build() -> AutoencoderKL:
@@ -49,31 +47,11 @@ def to_tensor(images: Sequence[Image.Image] | Sequence[Pixels]) -> Tensor:
     return torch.from_numpy(stacked / 127.5 - 1).permute(0, 3, 1, 2).contiguous()
 
 
-class Pool:
-    """Pictures drawn once and kept as bytes: drawing costs as much as a training step.
-
-    About 4,000 pictures, 200 MB: every training pair and every subject in both LoRA styles, each
-    in several places.
-    """
-
-    def __init__(self, seed: int) -> None:
-        """Draw all pictures; about half a minute."""
-        rng = Random(f"pool {seed}")
-        pairs = training_pairs()
-        some = tuple(Pair(subject.name, "white") for subject in SUBJECTS)
-        wanted = {BASE: (pairs, 6), PEN_INK: (some, 16), NIGHT_NEON: (some, 20)}
-        self.images = {
-            style: np.stack(
-                [np.asarray(render(p, style, draw_placement(rng))) for p in of for _ in range(n)]
-            )
-            for style, (of, n) in wanted.items()
-        }
-
-    def draw(self, rng: Random, count: int) -> Tensor:
-        """(count, 3, 128, 128) in [-1, 1]: random pictures, styles by their shares."""
-        styles = rng.choices(list(STYLE_SHARES), list(STYLE_SHARES.values()), k=count)
-        chosen = [self.images[style][rng.randrange(len(self.images[style]))] for style in styles]
-        return to_tensor(chosen)
+def draw_pictures(rng: Random, count: int) -> Tensor:
+    """(count, 3, 128, 128) in [-1, 1]: random training pictures, styles by their shares."""
+    pairs = training_pairs()
+    styles = rng.choices(list(STYLE_SHARES), list(STYLE_SHARES.values()), k=count)
+    return to_tensor([render(rng.choice(pairs), style, draw_placement(rng)) for style in styles])
 
 
 def reconstruction_loss(made: Tensor, wanted: Tensor) -> Tensor:
@@ -89,53 +67,37 @@ def reconstruction_loss(made: Tensor, wanted: Tensor) -> Tensor:
     return loss
 
 
-def train(work: Path, budget: loop.Budget, seed: int) -> AutoencoderKL:
+def edge_loss(made: Tensor, wanted: Tensor) -> Tensor:
+    """Mean absolute error of the steps between neighbouring pixels, (n, c, h, w) each."""
+    difference = made - wanted
+    across = difference.diff(dim=-1).abs().mean()
+    down = difference.diff(dim=-2).abs().mean()
+    return across + down
+
+
+def train(work: Path, steps: int, seed: int, device: str) -> AutoencoderKL:
     """Train encoder and decoder together; the averaged weights."""
     torch.manual_seed(seed)
-    vae = build()
-    pool = Pool(seed)
+    vae = build().to(device)
 
     def step_loss(step: int) -> Tensor:
-        number = team.draw_number(step)
-        images = pool.draw(Random(f"vae {seed} {number}"), team.share(BATCH))
-        noise_source = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        images = draw_pictures(Random(f"vae {seed} {step}"), BATCH).to(device)
+        source = torch.Generator().manual_seed(seed * 1_000_003 + step)
         posterior = vae.encode(images).latent_dist
-        made = vae.decode(posterior.sample(generator=noise_source)).sample
+        noise = torch.randn(posterior.mean.shape, generator=source).to(device)
+        made = vae.decode(posterior.mean + posterior.std * noise).sample
         divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
         loss: Tensor = reconstruction_loss(made, images) + KL_WEIGHT * divergence
         return loss
 
-    stage = loop.Stage("vae", {"vae": vae}, LEARNING_RATE, budget, work / "vae.pt")
-    loop.run(stage, step_loss)
+    loop.run(loop.Stage("vae", {"vae": vae}, LEARNING_RATE, steps, work / "vae.pt"), step_loss)
     vae.eval()
-    standardise(vae, pool, seed)
+    standardise(vae, seed)
     return vae
 
 
-def polish(vae: AutoencoderKL, work: Path, budget: loop.Budget, seed: int) -> AutoencoderKL:
-    """Train the decoder alone, after the base: the latents, so the denoiser too, stay the same."""
-    pool = Pool(seed)
-    vae.encoder.requires_grad_(False)
-    vae.quant_conv.requires_grad_(False)
-
-    def step_loss(step: int) -> Tensor:
-        number = team.draw_number(step)
-        images = pool.draw(Random(f"polish {seed} {number}"), team.share(BATCH))
-        noise_source = torch.Generator().manual_seed(seed * 1_000_003 + number)
-        with torch.no_grad():
-            latents = vae.encode(images).latent_dist.mean
-        shake = torch.randn(latents.shape, generator=noise_source) * POLISH_NOISE
-        strength = torch.rand(len(latents), 1, 1, 1, generator=noise_source)
-        made = vae.decode(latents + shake * strength / vae.config.scaling_factor).sample
-        return reconstruction_loss(made, images)
-
-    stage = loop.Stage("polish", {"vae": vae}, LEARNING_RATE / 2, budget, work / "polish.pt")
-    loop.run(stage, step_loss)
-    return vae.requires_grad_(True).eval()
-
-
 @torch.no_grad()
-def standardise(vae: AutoencoderKL, pool: Pool, seed: int) -> None:
+def standardise(vae: AutoencoderKL, seed: int) -> None:
     """Give every latent channel mean zero and deviation one, as the noise schedule expects.
 
     One scaling factor for all would leave faint channels (colour, mostly) drowned by noise at most
@@ -143,7 +105,8 @@ def standardise(vae: AutoencoderKL, pool: Pool, seed: int) -> None:
     reconstruction stays what it was and `scaling_factor` becomes one.
     """
     rng = Random(f"scale {seed}")
-    latents = torch.cat([vae.encode(pool.draw(rng, 16)).latent_dist.mean for _ in range(24)])
+    batches = (draw_pictures(rng, 16).to(vae.device) for _ in range(24))
+    latents = torch.cat([vae.encode(images).latent_dist.mean for images in batches])
     mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
     into, out_of = vae.quant_conv, vae.post_quant_conv
     channels = len(mean)

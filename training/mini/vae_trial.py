@@ -27,7 +27,7 @@ from torch import Tensor
 from training.mini import loop
 from training.mini.render import CACHE, INK, PAPER, SIZE, Pixels, fetch
 from training.mini.subjects import BACKGROUNDS
-from training.mini.vae import reconstruction_loss, to_tensor
+from training.mini.vae import edge_loss, reconstruction_loss, to_tensor
 
 BATCH: Final = 6
 LEARNING_RATE: Final = 1.5e-3
@@ -51,14 +51,6 @@ def build(channels: int, widths: tuple[int, ...]) -> AutoencoderKL:
         sample_size=SIZE,
         scaling_factor=1.0,
     )
-
-
-def edge_loss(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute error of the steps between neighbouring pixels, (n, c, h, w) each."""
-    difference = made - wanted
-    across = difference.diff(dim=-1).abs().mean()
-    down = difference.diff(dim=-2).abs().mean()
-    return across + down
 
 
 def psnr(made: Tensor, wanted: Tensor) -> Tensor:
@@ -130,7 +122,7 @@ def train(vae: AutoencoderKL, work: Path, steps: int, folder: Path, seed: int) -
         loss: Tensor = pixels + KL_WEIGHT * divergence
         return loss
 
-    stage = loop.Stage("trial", {"vae": vae}, LEARNING_RATE, loop.Budget(steps), work / "vae.pt")
+    stage = loop.Stage("trial", {"vae": vae}, LEARNING_RATE, steps, work / "vae.pt")
     stage.log_every, stage.save_seconds = 20, 20.0
     loop.run(stage, step_loss)
 
