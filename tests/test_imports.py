@@ -43,6 +43,17 @@ def test_the_app_file_needs_no_torch(tmp_path: Path) -> None:
     assert loaded_after("app", tmp_path).isdisjoint(TORCH_AND_FRIENDS)
 
 
+def test_the_studio_can_be_imported_where_there_are_no_posix_locks() -> None:
+    hidden = (
+        "import sys; sys.modules['fcntl'] = None; "
+        "import pkgutil, importlib, studio; "
+        "[importlib.import_module(m.name) for m in pkgutil.walk_packages(studio.__path__,"
+        " 'studio.') if not m.name.startswith(('studio.engine', 'studio.__main__'))]"
+    )
+    done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 def test_pure_modules_read_no_environment(tmp_path: Path) -> None:
     assert "dotenv" not in loaded_after("studio.resolve", tmp_path)
 

@@ -10,7 +10,7 @@ from studio.architecture import Architecture
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace, parse_number, parse_text
 from studio.errors import PresetsError
-from studio.library.local_presets import entry_of
+from studio.library.preset_files import entry_of
 from studio.presets import LoraPreset, TriggerRule
 from studio.presets.model_card import differences
 from studio.presets.suggest import Suggestion

@@ -4,10 +4,9 @@ Each operation opens a connection of its own under a shared file lock, so thread
 and processes need not know of one another; replacing a broken index takes the lock alone.
 """
 
-import fcntl
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from studio.architecture import Mode
 from studio.errors import GalleryError
 from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Picture, Row, Stamp
 from studio.storage import atomic
+from studio.storage.lock import lock, lock_shared
 
 INDEX_SCHEMA = 4
 ABSENT = "there was none"
@@ -93,7 +93,7 @@ class PictureIndex:
         Raises:
             GalleryError: when none can be made.
         """
-        with self._locked(fcntl.LOCK_EX):
+        with self._locked(lock):
             problem = self._problem()
             if problem is not None:
                 self._make_anew()
@@ -152,13 +152,13 @@ class PictureIndex:
     def references_of(self, name: str) -> list[str]:
         """SHA-256 of the reference images a picture was made from."""
         sql = "SELECT sha256 FROM picture_references WHERE name = ?"
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+        with self._locked(lock_shared), self._connect() as db:
             return [str(sha256) for (sha256,) in db.execute(sql, (name,))]
 
     def uses_reference(self, sha256: str) -> bool:
         """Whether any picture was made from this reference image."""
         sql = "SELECT 1 FROM picture_references WHERE sha256 = ? LIMIT 1"
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+        with self._locked(lock_shared), self._connect() as db:
             return db.execute(sql, (sha256,)).fetchone() is not None
 
     def page(self, wanted: Filter, limit: int, after: Cursor | None) -> list[Picture]:
@@ -226,17 +226,17 @@ class PictureIndex:
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
         """A connection while no other process makes the index anew."""
-        with self._locked(fcntl.LOCK_SH), self._connect() as db:
+        with self._locked(lock_shared), self._connect() as db:
             yield db
 
     @contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
+    def _locked(self, take: Callable[[int], None]) -> Iterator[None]:
         try:
-            lock = self.path.with_name(f".{self.path.name}.lock").open("a")
+            stream = self.path.with_name(f".{self.path.name}.lock").open("a")
         except OSError as error:
             raise atomic.storage_error(error, self.root) from error
-        with lock:
-            fcntl.flock(lock, kind)
+        with stream:
+            take(stream.fileno())
             yield
 
     @contextmanager

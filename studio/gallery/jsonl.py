@@ -4,7 +4,6 @@ A process that is killed while it appends leaves a last line without its end. Su
 it never counts, and the next one takes its place.
 """
 
-import fcntl
 import logging
 import os
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from studio.storage import atomic
+from studio.storage.lock import lock
 
 _log = logging.getLogger("studio.gallery.jsonl")
 
@@ -51,7 +51,7 @@ def append(path: Path, line: str) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         with os.fdopen(descriptor, "a+b") as stream:
             # A line that another writer has half written must not be taken for a torn one.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor)
             _drop_torn(path, stream)
             stream.write(line.encode("utf-8") + b"\n")
             stream.flush()

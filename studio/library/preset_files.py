@@ -1,15 +1,33 @@
-"""Reads folders of preset files. Effect: the disk, nothing else."""
+"""Preset files: folders of them, read; and ``presets/local.yaml``, the one the studio writes.
+
+There, entries are put in, replaced and taken out as a whole; the file is replaced in one step.
+Files that people write are never touched.
+"""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from studio.presets import Catalog
-from studio.presets.parse import ParsedPresets, PresetProblem, merge, parse
+from filelock import FileLock, Timeout
+
+from studio.errors import PresetsError
+from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets.parse import KINDS, ParsedPresets, PresetProblem, merge, parse
+from studio.presets.yaml_text import write_yaml
+from studio.storage import atomic
+
+Preset = ModelPreset | LoraPreset
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 MAX_BYTES = 64 * 2**20
 """Largest preset file that is read; 10,000 LoRAs take about 5 MB."""
+WAIT_SECONDS = 10.0
+_HEADER = """\
+# The studio's own presets: added and edited in the Models tab and with `studio presets add`.
+# An entry here goes over one of the same slug elsewhere. Comments are not kept.
+"""
 
 
 def load(
@@ -70,3 +88,86 @@ def _unreadable(path: Path, message: str) -> ParsedPresets:
         way_out="Make it readable UTF-8 text, or take it out of the presets.",
     )
     return ParsedPresets((), (), (problem,), str(path))
+
+
+class LocalPresets:
+    """The file at ``path``, there or not; safe for several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def put(self, preset: Preset) -> None:
+        """Add an entry, or replace the one of the same slug.
+
+        Raises:
+            PresetsError: the file has problems, or cannot be written.
+        """
+        part = "models" if isinstance(preset, ModelPreset) else "loras"
+        with self._locked():
+            whole = self._without(preset.slug)
+            whole[part].append(entry_of(preset))
+            self._write(whole)
+
+    def remove(self, slug: str) -> None:
+        """Take an entry out.
+
+        Raises:
+            PresetsError: it is not there, the file has problems, or cannot be written.
+        """
+        with self._locked():
+            before = self._entries()
+            whole = self._without(slug)
+            if whole == before:
+                raise PresetsError(
+                    f"{slug} is not in {self.path.name}, so the studio does not remove it.",
+                    "Edit the file that holds it.",
+                )
+            self._write(whole)
+
+    def _entries(self) -> dict[str, list[Any]]:
+        """What the file holds.
+
+        Raises:
+            PresetsError: something in it would be lost by writing it anew.
+        """
+        if not self.path.exists():
+            return {part: [] for part in KINDS}
+        parsed = read(self.path)
+        if parsed.problems:
+            raise PresetsError(
+                f"{self.path.name} has a problem: {parsed.problems[0].describe()}",
+                "Mend it first; the studio writes nothing over it.",
+            )
+        value = parsed.located.value if parsed.located else None
+        held = value if isinstance(value, dict) else {}
+        return {part: list(held.get(part) or []) for part in KINDS}
+
+    def _without(self, slug: str) -> dict[str, list[Any]]:
+        return {
+            part: [entry for entry in entries if entry.get("slug") != slug]
+            for part, entries in self._entries().items()
+        }
+
+    def _write(self, whole: dict[str, list[Any]]) -> None:
+        text = _HEADER + write_yaml({part: entries for part, entries in whole.items() if entries})
+        atomic.overwrite(self.path, text.encode("utf-8"))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Writers take turns."""
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), WAIT_SECONDS)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with lock:
+                yield
+        except (OSError, Timeout) as error:
+            raise PresetsError(
+                f"{self.path} cannot be written: {error}.",
+                "Let the studio write there, or set LOCAL_PRESETS to another file.",
+            ) from error
+
+
+def entry_of(preset: Preset) -> dict[str, Any]:
+    """The entry as a person would write it: nothing that the schema knows by itself."""
+    entry = preset.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return {name: entry[name] for name in type(preset).model_fields if name in entry}

@@ -5,23 +5,16 @@ A warm scan lists the folders and asks the cache once; only new or changed files
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from studio.errors import HeaderError, WeightsError
 from studio.library.files import read_inspection
 from studio.library.folder import INDEX
-from studio.library.hash_cache import HashCache, Stamp, key_of, stamp_of
+from studio.library.state import Stamp, State, key_of, stamp_of
 
-WAIT_SECONDS = 30.0
 SUFFIX = ".safetensors"
-_TABLE = """CREATE TABLE IF NOT EXISTS verdicts_1 (
-    path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode TEXT,
-    verdict TEXT NOT NULL) WITHOUT ROWID"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +47,7 @@ Progress = Callable[[int, int], None]
 """(files read, files to read), after each."""
 
 
-def scan(
-    root: Path, state: Path, hashes: HashCache, progress: Progress | None = None
-) -> tuple[Held, ...]:
+def scan(root: Path, state: State, progress: Progress | None = None) -> tuple[Held, ...]:
     """Every safetensors file below ``root`` that is not part of a base model's folder.
 
     Hidden names are left out, and so are links that lead out of ``root``.
@@ -78,9 +69,10 @@ def scan(
         if progress is not None:
             progress(count, len(fresh))
     if fresh:
-        rows = [(keys[name], *stamp, verdicts[name]) for name, stamp in fresh]
-        _remember(state, rows)
-    sums = hashes.all()
+        state.remember_headers(
+            (keys[name], stamp, json.dumps(asdict(verdicts[name]))) for name, stamp in fresh
+        )
+    sums = state.hashes()
     return tuple(
         Held(
             path=relative,
@@ -135,70 +127,21 @@ def _verdict(path: Path) -> Verdict:
     return Verdict(inspection.kind, inspection.architecture, inspection.variant, inspection.format)
 
 
-def _remembered(state: Path) -> Mapping[str, tuple[Stamp, Verdict]]:
-    query = "SELECT path, size, mtime_ns, ctime_ns, inode, verdict FROM verdicts_1"
-    rows = _ask(state, lambda db: db.execute(query).fetchall())
+def _remembered(state: State) -> Mapping[str, tuple[Stamp, Verdict]]:
     verdicts: dict[str, Verdict] = {}  # a few dozen texts stand for thousands of files
     found = {}
-    for path, size, mtime, ctime, inode, text in rows:
+    for path, (stamp, text) in state.headers().items():
         verdict = verdicts.get(text)
         if verdict is None:
             verdict = verdicts[text] = Verdict(**json.loads(text))
-        found[path] = ((size, mtime, ctime, inode), verdict)
+        found[path] = (stamp, verdict)
     return found
 
 
-def _remember(state: Path, rows: Sequence[tuple[Any, ...]]) -> None:
-    spelled = [(*row[:-1], json.dumps(asdict(row[-1]))) for row in rows]
-
-    def write(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-        db.execute("BEGIN")
-        db.executemany("REPLACE INTO verdicts_1 VALUES (?, ?, ?, ?, ?, ?)", spelled)
-        db.execute("COMMIT")
-        return []
-
-    _ask(state, write)
-
-
-def forget_absent(root: Path, state: Path, present: Sequence[str]) -> int:
+def forget_absent(root: Path, state: State, present: Sequence[str]) -> int:
     """Drop what is remembered of files below ``root`` that are gone; how many."""
     there = {key_of(Path(root, relative)) for relative in present}
     below = f"{key_of(root)}{os.sep}"
-    gone = [(path,) for path in _remembered(state) if path.startswith(below) and path not in there]
-
-    def delete(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-        db.executemany("DELETE FROM verdicts_1 WHERE path = ?", gone)
-        return []
-
-    _ask(state, delete)
+    gone = [path for path in state.headers() if path.startswith(below) and path not in there]
+    state.forget_headers(gone)
     return len(gone)
-
-
-def _ask(
-    state: Path, action: Callable[[sqlite3.Connection], list[tuple[Any, ...]]]
-) -> list[tuple[Any, ...]]:
-    """Ask the cache; a broken one is thrown away, for it can be made again."""
-    path = state / "verdicts.sqlite"
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        try:
-            return _once(path, action)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            return _once(path, action)
-    except (OSError, sqlite3.DatabaseError) as error:
-        raise WeightsError(
-            f"The cache of what files are, {path}, cannot be used: {error}.",
-            "Let the studio write there, or set STATE_DIR to another folder.",
-            path,
-        ) from error
-
-
-def _once(
-    path: Path, action: Callable[[sqlite3.Connection], list[tuple[Any, ...]]]
-) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path, WAIT_SECONDS, isolation_level=None)) as db:
-        db.execute(_TABLE)
-        return action(db)

@@ -20,13 +20,13 @@ from studio.errors import (
 )
 from studio.library.check import Holdings
 from studio.library.downloads import DownloadEvent, DownloadPlan, Downloads, Fetched, HubName
-from studio.library.local_presets import LocalPresets, Preset
-from studio.library.preset_files import load
+from studio.library.downloads.downloads import Facts
+from studio.library.preset_files import LocalPresets, Preset, load
 from studio.library.previews import preview
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset
 from studio.presets.model_card import Published
-from studio.presets.origin import origin_of
+from studio.presets.origin import memory_key, origin_of
 from studio.presets.parse import PresetProblem
 from studio.presets.suggest import Suggestion, suggest_lora, suggest_model
 from studio.settings import BUILT_IN_PRESETS, Settings
@@ -132,17 +132,22 @@ class Stock:
         Raises:
             PresetsError, DownloadError, WeightsError, HeaderError: by their kinds.
         """
+        return self._suggest(text, changes)[0]
+
+    def _suggest(self, text: str, changes: Mapping[str, Any]) -> tuple[Suggestion, Facts | None]:
+        """The suggestion, and what the site said of a LoRA's files."""
         path = Path(text).expanduser()
         if text.lower().endswith(".safetensors") and path.is_file():
-            return self.suggest_file(path, changes)
+            return self.suggest_file(path, changes), None
         source = self.downloads.parse(text)
         if isinstance(source, HubName) and source.file is None:
             index = self.downloads.model_index(source)
             if index is not None:
                 published, content = index
                 name = source.repository
-                return suggest_model(published, content, name, self._slugs(), changes)
-        published, files = self.downloads.look_up(source)
+                return suggest_model(published, content, name, self._slugs(), changes), None
+        facts = self.downloads.look_up(source)
+        published, files, _ = facts
         place: dict[str, Any] = {"sha256": files[0].sha256}
         if isinstance(source, HubName):
             place["source"] = {"huggingface": source.repository, "file": files[0].name}
@@ -154,7 +159,7 @@ class Stock:
         if preset.path is None:
             own = self.downloads.place(published, preset.base_architecture, self._is_taken)
             preset = preset.model_copy(update={"path": own})
-        return replace(found, preset=preset)
+        return replace(found, preset=preset), facts
 
     def suggest_file(self, path: Path, changes: Mapping[str, Any]) -> Suggestion:
         """A preset for a LoRA that lies under MODEL_BASE_PATH.
@@ -249,7 +254,7 @@ class Stock:
         return plan
 
     def _plan(self, preset: Preset) -> DownloadPlan:
-        named = preset.path or self._store.settled(preset)
+        named = preset.path or self._store.state.places().get(memory_key(preset))
         target: str | None = named
         if target is None and not isinstance(preset, LoraPreset):
             target = f"models/{preset.slug}"
@@ -269,7 +274,7 @@ class Stock:
             return True
         origin = origin_of(preset) if preset is not None else None
         own = preset.slug if preset is not None else None
-        for key, settled in self._store.settled_places().items():
+        for key, settled in self._store.state.places().items():
             slug, _, of = key.partition(" ")
             if settled == place and slug != own and of != origin:
                 return True
@@ -345,8 +350,9 @@ class Stock:
         for preset in presets:
             if self.can_fetch(preset) and self.downloads.source_of(preset) == source:
                 return self.plan_download(preset.slug)
-        new = self.suggest(text, {}).preset
-        plan = self.downloads.plan_download(new, new.path, None, self._is_taken)
+        suggestion, facts = self._suggest(text, {})
+        new = suggestion.preset
+        plan = self.downloads.plan_download(new, new.path, None, self._is_taken, facts)
         return plan.model_copy(update={"slug": None})
 
     def fetch(self, plan: DownloadPlan, cancel: threading.Event) -> Iterator[DownloadEvent]:
@@ -370,7 +376,7 @@ class Stock:
     def _settle(self, slug: str, target: str) -> None:
         preset = self.preset(slug)
         if preset.path is None and isinstance(preset, LoraPreset):
-            self._store.settle(preset, target)
+            self._store.state.settle(memory_key(preset), target)
 
 
 def _said(entry: Mapping[str, Any]) -> dict[str, Any]:

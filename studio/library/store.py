@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TypeVar
 from studio.contract.identity import FileIdentity
 from studio.errors import HeaderError, WeightsError
 from studio.inspection import LoraInspection
-from studio.library.adopt import adopt
 from studio.library.checkpoint import (
     built_in_layout,
     checkpoint_tensors,
@@ -18,7 +18,14 @@ from studio.library.checkpoint import (
     layout_files,
     refuse_single_file,
 )
-from studio.library.files import Progress, describe_file, hash_file, read_inspection, unreadable
+from studio.library.files import (
+    Progress,
+    adopt,
+    describe_file,
+    hash_file,
+    read_inspection,
+    unreadable,
+)
 from studio.library.folder import (
     INDEX,
     component_tensors,
@@ -26,10 +33,8 @@ from studio.library.folder import (
     ignores_guidance,
     loaded_files,
 )
-from studio.library.hash_cache import HashCache, Stamp, stamp_of
-from studio.library.pins import Pins, pinned, slug_of
-from studio.library.places import Places
 from studio.library.scan import Held, forget_absent, scan
+from studio.library.state import RACY_NS, Stamp, State, pinned, slug_of, stamp_of
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import Published, beside, read_published
 from studio.presets.origin import memory_key, origin_of
@@ -53,24 +58,22 @@ class WeightStore:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._cache = HashCache(settings.state / "hashes.sqlite")
-        self._pins = Pins(settings.state / "pins.json")
-        self._places = Places(settings.state / "places.json")
+        self.state = State(settings.state)
         self._lock = threading.Lock()
         self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
 
     def locate(self, preset: Preset) -> Path:
         """Where a preset's weights belong, there or not."""
-        return Path(self._place(preset))
+        return Path(self._place(preset, self.state.places))
 
-    def _place(self, preset: Preset) -> str:
+    def _place(self, preset: Preset, places: Callable[[], Mapping[str, str]]) -> str:
         """The same as text: pathlib would take most of the time for 10,000 presets."""
         if preset.source is not None and preset.source.embedded is not None:
             return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
         if preset.path is not None:
             relative = preset.path
-        elif place := self._places.of(memory_key(preset)):
+        elif place := places().get(memory_key(preset)):
             relative = place
         elif isinstance(preset, LoraPreset):
             relative = f"loras/{preset.base_architecture.value}/{preset.slug}.safetensors"
@@ -93,8 +96,9 @@ class WeightStore:
         """
         listings: dict[str, dict[str, bool]] = {}
         found = {}
+        places = self.state.places()
         for preset in presets:
-            folder, name = os.path.split(self._place(preset))
+            folder, name = os.path.split(self._place(preset, lambda: places))
             names = listings.get(folder)
             if names is None:
                 names = listings[folder] = _listing(folder)
@@ -213,7 +217,7 @@ class WeightStore:
 
     def _refuse_reuse(self, preset: LoraPreset, path: Path, sha256: str) -> None:
         """The file of the preset's former origin is no file of its new one."""
-        pins, key = self._pins.all(), memory_key(preset)
+        pins, key = self.state.pins(), memory_key(preset)
         if sha256 in (preset.sha256, pinned(pins, key)):
             return
         for other, pin in pins.items():
@@ -247,39 +251,26 @@ class WeightStore:
 
     def scan(self, progress: Callable[[int, int], None] | None = None) -> tuple[Held, ...]:
         """Every LoRA and other file under MODEL_BASE_PATH; see ``scan.scan``."""
-        settings = self._settings
-        return scan(settings.model_base_path, settings.state, self._cache, progress)
+        return scan(self._settings.model_base_path, self.state, progress)
 
     def forget_absent(self, present: Sequence[Held]) -> int:
         """Drop what is remembered of files that are gone; how many."""
         names = [held.path for held in present]
-        return forget_absent(self._settings.model_base_path, self._settings.state, names)
+        return forget_absent(self._settings.model_base_path, self.state, names)
 
     def rehash(self, preset: Preset) -> None:
         """Read a preset's files again when they are asked for next, whatever is remembered."""
         path = self.locate(preset)
         files = [path] if not path.is_dir() else [p for p in path.rglob("*") if p.is_file()]
-        self._cache.forget(files)
+        self.state.forget_hashes(files)
 
     def adopt(self, temporary: Path, target: Path) -> None:
-        """See ``adoption.adopt``."""
+        """See ``files.adopt``."""
         adopt(temporary, target)
 
     def inspect(self, path: Path) -> LoraInspection:
         """See ``files.read_inspection``."""
         return read_inspection(path)
-
-    def settled(self, preset: Preset) -> str | None:
-        """Where the weights of a preset without a path were put, if they were."""
-        return self._places.of(memory_key(preset))
-
-    def settled_places(self) -> Mapping[str, str]:
-        """``memory_key`` → where weights were put; of presets that are gone as well."""
-        return self._places.all()
-
-    def settle(self, preset: Preset, place: str) -> None:
-        """Remember where the weights of a preset without a path were put."""
-        self._places.put(memory_key(preset), place)
 
     def _identity(self, path: Path, name: str) -> FileIdentity:
         return FileIdentity(name=name, sha256=self.sha256(path), size=_stamp(path)[0])
@@ -308,7 +299,7 @@ class WeightStore:
             turn = self._turns[path]
         with turn:  # two threads never hash one file at the same time
             stamp = _stamp(path)
-            known = self._cache.get(path, stamp)
+            known = self.state.sha256(path, stamp)
             if known is not None:
                 return known
             sha256 = hash_file(path, progress=progress).sha256
@@ -316,8 +307,22 @@ class WeightStore:
                 raise WeightsError(
                     f"{path.name} changed while it was read.", "Try again when it is whole.", path
                 )
-            self._cache.put(path, stamp, sha256)
+            self.state.remember_hash(path, stamp, sha256)
             return sha256
+
+    def keep(self, hashes: Mapping[Path, str]) -> None:
+        """Remember the hashes of files that were just written and are whole, so that nobody
+        reads them again; waits until each can be told from its next version.
+
+        Raises:
+            WeightsError: a file cannot be read, or the state cannot be written.
+        """
+        stamps = {path: _stamp(path) for path in hashes}
+        newest = max((max(stamp[1:3]) for stamp in stamps.values()), default=0)
+        time.sleep(max(0, newest + RACY_NS - time.time_ns()) / 1e9)
+        for path, stamp in stamps.items():
+            if _stamp(path) == stamp:
+                self.state.remember_hash(path, stamp, hashes[path])
 
     def verify(self, path: Path, sha256: str, size: int) -> None:
         """Check, right before a run, that a file is still the one a plan names.
@@ -340,27 +345,11 @@ class WeightStore:
             path,
         )
 
-    def pin(self, key: str, sha256: str) -> None:
-        """Remember what a preset without a hash was first used with; see ``Pins.add``."""
-        self._pins.add(key, sha256)
-
-    def check_pin(self, key: str, sha256: str) -> None:
-        """Refuse another file than the one a preset was first used with; see ``Pins.check``."""
-        self._pins.check(key, sha256)
-
-    def pins(self) -> dict[str, str]:
-        """``memory_key`` → pinned SHA-256; see ``Pins.all``."""
-        return self._pins.all()
-
     def pins_of(self, presets: Iterable[Preset]) -> dict[str, str]:
         """Slug → the SHA-256 that these presets, with the origins they name, are pinned to."""
-        pins = self._pins.all()
+        pins = self.state.pins()
         found = ((preset.slug, pinned(pins, memory_key(preset))) for preset in presets)
         return {slug: sha256 for slug, sha256 in found if sha256 is not None}
-
-    def repin(self, slug: str) -> str:
-        """Forget a pin, so that the next use pins anew; returns it. See ``Pins.remove``."""
-        return self._pins.remove(slug)
 
 
 def _stamp(path: Path) -> Stamp:

@@ -122,6 +122,8 @@ def overwrite(target: Path, data: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make names in ``folder`` survive a power failure."""
+    if os.name != "posix":
+        return  # elsewhere a folder cannot be opened
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

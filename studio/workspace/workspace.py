@@ -222,7 +222,7 @@ class Workspace:
         Raises:
             WeightsError: the preset is not pinned.
         """
-        forgotten = self._store.repin(slug)
+        forgotten = self._store.state.unpin(slug)
         return Repinned(slug=slug, forgotten=forgotten)
 
     def _preset(self, slug: str) -> ModelPreset | LoraPreset:
@@ -324,15 +324,15 @@ class Workspace:
         for each in job.plan.references:
             load_reference(job.reference_paths[each.sha256], each)
         for identity in self._pinnable(job.plan):
-            self._store.check_pin(memory_key(self._preset(identity.slug)), identity.sha256)
+            self._store.state.check_pin(memory_key(self._preset(identity.slug)), identity.sha256)
 
     def _pin(self, plan: RunPlan) -> None:
         """Pin what made a picture: a file that the engine refuses is never pinned."""
-        pinned = self._store.pins()
+        pinned = self._store.state.pins()
         for identity in self._pinnable(plan):
             key = memory_key(self._preset(identity.slug))
             if pinned.get(key) != identity.sha256:
-                self._store.pin(key, identity.sha256)
+                self._store.state.pin(key, identity.sha256)
 
     def _pinnable(self, plan: RunPlan) -> list[BaseIdentity | LoraUse]:
         """What of the plan has no hash in its preset."""

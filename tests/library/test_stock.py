@@ -1,5 +1,6 @@
 """The studio's own presets, what a run may fetch, and what a look-up keeps."""
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,8 +11,7 @@ import pytest
 from studio.contract.violations import OriginConflict, PromptEmpty, WeightsMissing
 from studio.errors import PlaceTaken, PresetsError, SourceUnknown, StorageFault, StudioError
 from studio.library.downloads import DownloadPlan, Fetched
-from studio.library.local_presets import LocalPresets
-from studio.library.preset_files import load, read
+from studio.library.preset_files import LocalPresets, load, read
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.library.transfers import Transfers
@@ -207,13 +207,31 @@ def test_a_pin_is_for_the_origin_that_it_was_made_with(settings: Settings) -> No
     store = WeightStore(settings)
     first, edited = preset(path="x.safetensors"), preset(8, path="x.safetensors")
     sha256 = store.sha256(place)
-    store.pin(memory_key(first), sha256)
+    store.state.pin(memory_key(first), sha256)
     assert store.inventory([], [first]).pins == {"ink": sha256}
     inventory = store.inventory([], [edited])
     assert inventory.pins == {}
     assert "first used as urn:air:sd1:lora:civitai:1000@7" in inventory.unusable["ink"].reason
-    store.repin("ink")
+    store.state.unpin("ink")
     assert "ink" in store.inventory([], [edited]).loras
+
+
+def test_what_was_hashed_while_it_came_is_not_read_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = stocked(settings)
+    list(stock.fetch(stock.plan_download("ink"), threading.Event()))
+    read: list[Path] = []
+    monkeypatch.setattr("studio.library.store.hash_file", lambda path, **_: read.append(path))
+    found = WeightStore(settings).inventory([], [stock.preset("ink")]).loras["ink"]
+    assert found.file.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert read == []
+
+
+def test_a_link_is_looked_up_once(settings: Settings, site: Site) -> None:
+    plan = stocked(settings, preset(8)).wanted(f"{site.url}/models/1000?modelVersionId=7")
+    assert plan.files[0].sha256 == hashlib.sha256(DATA).hexdigest()
+    assert len(site.seen) == 2
 
 
 def test_two_models_may_publish_one_name(settings: Settings, site: Site) -> None:

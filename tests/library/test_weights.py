@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import logging
 import multiprocessing
 import os
 import shutil
@@ -21,11 +20,10 @@ from safetensors.torch import save, save_file
 
 from studio.engine.tiny import build_tiny
 from studio.errors import HeaderError, WeightsError
-from studio.library import adopt as adoption
-from studio.library import hash_cache
+from studio.library import files as adoption
+from studio.library import state
 from studio.library import store as weights
-from studio.library.adopt import adopt
-from studio.library.files import Hashes, describe_file
+from studio.library.files import Hashes, adopt, describe_file
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.resolve.inventory import Inventory
@@ -405,7 +403,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return real(path, *arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(weights, "hash_file", counting)
-    monkeypatch.setattr(hash_cache, "RACY_NS", 0)
+    monkeypatch.setattr(state, "RACY_NS", 0)
     return seen
 
 
@@ -434,17 +432,16 @@ def test_a_changed_file_with_its_old_time_is_noticed(store: WeightStore, tmp_pat
 
 
 def test_a_fresh_file_is_not_remembered(
-    store: WeightStore, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: WeightStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "a", b"one")
-    monkeypatch.setattr(hash_cache, "RACY_NS", 10**15)
-    stamp = hash_cache.stamp_of(path.stat())
+    monkeypatch.setattr(state, "RACY_NS", 10**15)
+    stamp = state.stamp_of(path.stat())
     store.sha256(path)
-    cache = hash_cache.HashCache(settings.state / "hashes.sqlite")
-    assert cache.get(path, stamp) is None
-    monkeypatch.setattr(hash_cache, "RACY_NS", 0)
+    assert store.state.sha256(path, stamp) is None
+    monkeypatch.setattr(state, "RACY_NS", 0)
     store.sha256(path)
-    assert cache.get(path, stamp) == hashlib.sha256(b"one").hexdigest()
+    assert store.state.sha256(path, stamp) == hashlib.sha256(b"one").hexdigest()
 
 
 def test_progress(store: WeightStore, tmp_path: Path) -> None:
@@ -468,17 +465,23 @@ def test_a_file_that_changes_under_the_hash(store: WeightStore, tmp_path: Path) 
         store.sha256(path, grow)
 
 
-def test_a_broken_cache_is_rebuilt_and_said_so(
-    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture, reads: list[Path]
-) -> None:
+def test_a_broken_state_is_an_error_and_stays(settings: Settings, tmp_path: Path) -> None:
     path = write(tmp_path / "a", b"one")
-    database = write(settings.state / "hashes.sqlite", b"no database at all" * 100)
-    with caplog.at_level(logging.WARNING):
-        assert WeightStore(settings).sha256(path) == hashlib.sha256(b"one").hexdigest()
-    assert "broken" in caplog.text
-    assert database.with_name("hashes.sqlite.broken").read_bytes().startswith(b"no database")
-    WeightStore(settings).sha256(path)
-    assert len(reads) == 1
+    database = write(settings.state / "state.sqlite", b"no database at all" * 100)
+    store = WeightStore(settings)
+    for action in (lambda: store.sha256(path), store.state.pins, lambda: store.state.pin("x", A)):
+        with pytest.raises(WeightsError) as raised:
+            action()
+        assert raised.value.path == database
+    assert database.read_bytes().startswith(b"no database")
+
+
+def test_a_state_of_a_newer_studio_is_left_alone(settings: Settings) -> None:
+    settings.state.mkdir()
+    with closing(sqlite3.connect(settings.state / "state.sqlite")) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(WeightsError, match="newer"):
+        WeightStore(settings).state.pin("ink", A)
 
 
 def test_a_state_folder_that_cannot_be_written(settings: Settings) -> None:
@@ -499,15 +502,15 @@ def _hash_all(state: Path, paths: Sequence[Path]) -> list[str]:
 def test_threads_and_processes_share_the_cache(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"f{n}", bytes([n])) for n in range(12)]
     expected = [hashlib.sha256(bytes([n])).hexdigest() for n in range(12)]
-    state = tmp_path / "state"
+    folder = tmp_path / "state"
     with ThreadPoolExecutor(4) as threads:
-        answers = [threads.submit(_hash_all, state, paths) for _ in range(8)]
+        answers = [threads.submit(_hash_all, folder, paths) for _ in range(8)]
         assert all(answer.result() == expected for answer in answers)
     with multiprocessing.get_context("fork").Pool(2) as processes:
-        jobs = [processes.apply_async(_hash_all, (state, paths)) for _ in range(4)]
+        jobs = [processes.apply_async(_hash_all, (folder, paths)) for _ in range(4)]
         assert all(job.get(60) == expected for job in jobs)
-    with closing(sqlite3.connect(state / "hashes.sqlite")) as database:
-        assert database.execute("SELECT count(*) FROM hashes_1").fetchone() == (12,)
+    with closing(sqlite3.connect(folder / "state.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM hashes").fetchone() == (12,)
 
 
 def test_one_file_is_not_hashed_by_two_threads_at_once(
@@ -550,24 +553,66 @@ A, B = "a" * 64, "b" * 64
 
 
 def test_pins(store: WeightStore, settings: Settings) -> None:
-    assert store.pins() == {}
-    store.check_pin("ink", B)
-    store.pin("ink", A)
-    store.pin("ink", A)
-    store.check_pin("ink", A)
-    assert WeightStore(settings).pins() == {"ink": A}
+    assert store.state.pins() == {}
+    store.state.check_pin("ink", B)
+    store.state.pin("ink", A)
+    store.state.pin("ink", A)
+    store.state.check_pin("ink", A)
+    assert WeightStore(settings).state.pins() == {"ink": A}
     with pytest.raises(WeightsError, match="repin ink"):
-        store.pin("ink", B)
+        store.state.pin("ink", B)
     with pytest.raises(WeightsError, match="repin ink"):
-        store.check_pin("ink", B)
-    assert store.pins() == {"ink": A}
-    assert store.repin("ink") == A
+        store.state.check_pin("ink", B)
+    assert store.state.pins() == {"ink": A}
+    assert store.state.unpin("ink") == A
     with pytest.raises(WeightsError, match="not pinned"):
-        store.repin("ink")
-    store.pin("ink", B)
+        store.state.unpin("ink")
+    store.state.pin("ink", B)
     assert inventory_of(store, lora_preset()).pins == {"ink": B}
     with pytest.raises(ValueError, match="no SHA-256"):
-        store.pin("other", "short")
+        store.state.pin("other", "short")
+
+
+BEFORE = Path(__file__).parents[1] / "data/state_0"
+"""The state as releases before the one file wrote it: hashes of four files, pins, a place."""
+
+
+@pytest.fixture
+def before(settings: Settings) -> Path:
+    return Path(shutil.copytree(BEFORE, settings.state))
+
+
+def test_what_an_earlier_release_knew_is_taken_over(before: Path, settings: Settings) -> None:
+    with closing(sqlite3.connect(before / "hashes.sqlite")) as database:
+        rows = database.execute("SELECT path, sha256 FROM hashes_1").fetchall()
+    known = WeightStore(settings).state
+    assert {path: value for path, (_, value) in known.hashes().items()} == dict(rows)
+    assert len(rows) == 4
+    assert known.pins() == json.loads((before / "pins.json").read_text())
+    assert known.places() == json.loads((before / "places.json").read_text())
+
+
+def test_nothing_that_an_earlier_release_hashed_is_hashed_again(
+    before: Path, settings: Settings, tmp_path: Path, reads: list[Path]
+) -> None:
+    path = write(tmp_path / "a", b"one")
+    row = (state.key_of(path), *state.stamp_of(path.stat()), A)
+    with closing(sqlite3.connect(before / "hashes.sqlite")) as database:
+        database.execute("INSERT INTO hashes_1 VALUES (?, ?, ?, ?, ?, ?)", row)
+        database.commit()
+    assert WeightStore(settings).sha256(path) == A
+    assert reads == []
+
+
+def test_a_broken_hash_cache_of_an_earlier_release_costs_no_pin(
+    before: Path, settings: Settings
+) -> None:
+    write(before / "hashes.sqlite", b"no database at all" * 100)
+    write(before / "places.json", b"[")
+    known = WeightStore(settings).state
+    assert known.hashes() == {}
+    assert known.places() == {}
+    assert len(known.pins()) == 2
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"ink": 1}', b'{"ink": "x"}', b"\xff"])
@@ -575,18 +620,21 @@ def test_broken_pins_are_never_forgotten(
     store: WeightStore, settings: Settings, content: bytes
 ) -> None:
     path = write(settings.state / "pins.json", content)
-    for action in (store.pins, lambda: store.pin("ink", A), lambda: store.repin("ink")):
+    known = store.state
+    for action in (known.pins, lambda: known.pin("ink", A), lambda: known.unpin("ink")):
         with pytest.raises(WeightsError, match="cannot be read"):
             action()
     with pytest.raises(WeightsError, match="cannot be read"):
         inventory_of(store)
     assert path.read_bytes() == content
+    path.write_text(json.dumps({"ink": A}))
+    assert known.pins() == {"ink": A}
 
 
 def _pin_many(state: Path, start: int) -> None:
     store = WeightStore(Settings(model_base_path=state, outputs=state, state=state))
     for number in range(start, start + 5):
-        store.pin(f"p{number}", A)
+        store.state.pin(f"p{number}", A)
 
 
 def test_no_pin_is_lost_between_writers(tmp_path: Path) -> None:
@@ -595,8 +643,8 @@ def test_no_pin_is_lost_between_writers(tmp_path: Path) -> None:
         for job in jobs:
             job.get(60)
     store = WeightStore(Settings(model_base_path=tmp_path, outputs=tmp_path, state=tmp_path))
-    assert store.pins().keys() == {f"p{n}" for n in range(20)}
-    assert {path.name for path in tmp_path.iterdir()} == {"pins.json", "pins.lock"}
+    assert store.state.pins().keys() == {f"p{n}" for n in range(20)}
+    assert {path.name for path in tmp_path.iterdir()} == {"state.sqlite"}
 
 
 # ---- adopt

@@ -75,13 +75,6 @@ def test_a_second_scan_opens_only_what_changed(
     assert opened == ["two.safetensors"]
 
 
-def test_a_broken_cache_is_made_again(settings: Settings) -> None:
-    (settings.model_base_path / "x.safetensors").write_bytes(lora_bytes(20_000))
-    found(settings)
-    (settings.state / "verdicts.sqlite").write_bytes(b"not a database" * 100)
-    assert found(settings) == {"x.safetensors": "lora"}
-
-
 def test_a_preview_is_small_and_a_hostile_one_is_none(settings: Settings) -> None:
     from PIL import Image
 

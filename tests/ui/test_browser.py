@@ -285,7 +285,7 @@ def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("name", ["index.sqlite", ".state/hashes.sqlite", str(ROOT / "app.py")])
+@pytest.mark.parametrize("name", ["index.sqlite", ".state/state.sqlite", str(ROOT / "app.py")])
 def test_files_of_the_studio_are_not_served(server: Server, name: str, open_page: Open) -> None:
     page = open_page()
     path = server.outputs / name

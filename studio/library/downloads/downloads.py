@@ -26,6 +26,8 @@ Preset = ModelPreset | LoraPreset
 Source = CivitaiName | HubName
 Taken = Callable[[str, str | None], bool]
 """Whether a path below MODEL_BASE_PATH belongs to something else than this SHA-256."""
+Facts = tuple[Published, tuple[RemoteFile, ...], tuple[str, ...]]
+"""What a site says: of the weights, of their files, and sentences worth saying."""
 
 
 class Downloads:
@@ -85,12 +87,14 @@ class Downloads:
         target: str | None,
         expected_sha256: str | None,
         taken: Taken = lambda _place, _sha256: False,
+        facts: Facts | None = None,
     ) -> DownloadPlan:
         """What fetching a preset's weights means; asks for metadata and nothing else.
 
         Args:
             target: its place below MODEL_BASE_PATH; None where the published name decides.
             expected_sha256: the preset's own or the pinned hash.
+            facts: the metadata, where it was asked for a moment ago.
 
         Raises:
             DownloadError: by its kind.
@@ -98,7 +102,8 @@ class Downloads:
         source = self.source_of(preset)
         kind = kind_of(preset)
         variant = preset.variant if isinstance(preset, ModelPreset) else None
-        published, files, notes = self._ask(source, kind, variant)
+        facts = facts or self._ask(source, kind, variant)
+        published, files, notes = facts
         architecture = preset.base_architecture
         place = target or self.place(published, architecture, taken)
         plan = DownloadPlan(
@@ -119,14 +124,13 @@ class Downloads:
         if (plan.size or 0) > self._settings.max_download:
             raise TooLarge(plan.label, plan.size or 0, self._settings.max_download)
 
-    def look_up(self, source: Source) -> tuple[Published, tuple[RemoteFile, ...]]:
+    def look_up(self, source: Source) -> Facts:
         """The facts of a LoRA that no preset names yet.
 
         Raises:
             DownloadError: by its kind.
         """
-        published, files, _ = self._ask(source, "lora")
-        return published, files
+        return self._ask(source, "lora")
 
     def model_index(self, source: HubName) -> tuple[Published, dict[str, Any]] | None:
         """A base model's card and its ``model_index.json``; None where it is no such model.
@@ -164,9 +168,7 @@ class Downloads:
             return place
         return f"{folder}/{Path(plain).stem}-{published.version[:12]}.safetensors"
 
-    def _ask(
-        self, source: Source, kind: Kind, variant: str | None = None
-    ) -> tuple[Published, tuple[RemoteFile, ...], tuple[str, ...]]:
+    def _ask(self, source: Source, kind: Kind, variant: str | None = None) -> Facts:
         if isinstance(source, CivitaiName):
             if kind != "lora":
                 raise SourceUnknown(
@@ -210,7 +212,7 @@ class Downloads:
             return hub.cached(published.model_id, file.name, published.version)
 
         if plan.kind == "model":
-            return FetchFolder(plan, self._root, transfer, cached).run()
+            return FetchFolder(plan, self._root, self._shelf, transfer, cached).run()
         return Fetch(plan, self._root, self._shelf, transfer, cached).run()
 
     def _transfer(self, site: CivitAI | Hub, judge: Judge, cancel: threading.Event) -> Transfer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,9 @@ class Shelf(Protocol):
 
     def sha256(self, path: Path) -> str:
         """Of a whole file, remembered while it does not change."""
+
+    def keep(self, hashes: Mapping[Path, str]) -> None:
+        """Remember the hashes of files that were just written and are whole."""
 
 
 Cached = Callable[[RemoteFile], Path | None]
@@ -187,6 +190,7 @@ class Fetch:
                 beside(self.target).unlink(missing_ok=True)
             raise
         part.forget()
+        self.shelf.keep({self.target: part.hash.hexdigest()})
         return Fetched(self.plan, self.target, notes=(note,) if note else ())
 
 

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from studio.errors import DownloadError, PlaceTaken
 from studio.library.downloads.events import DownloadEvent, Fetched, Stopped, Waiting
-from studio.library.downloads.fetching import LOOK_AGAIN, Cached, check_room, fill, reread
+from studio.library.downloads.fetching import (
+    LOOK_AGAIN,
+    Cached,
+    Shelf,
+    check_room,
+    fill,
+    reread,
+)
 from studio.library.downloads.meter import Meter
 from studio.library.downloads.part import PART, Part, lock, part_of
 from studio.library.downloads.plan import DownloadPlan, RemoteFile
@@ -33,6 +40,7 @@ class FetchFolder:
 
     plan: DownloadPlan
     root: Path
+    shelf: Shelf
     transfer: Transfer
     cached: Cached
 
@@ -74,8 +82,10 @@ class FetchFolder:
                 self.staging.rmdir()
                 yield Fetched(self.plan, self.target, already=True)
                 return
-            yield from self._fill()
+            hashes: dict[str, str] = {}
+            yield from self._fill(hashes)
             note = self._adopt()
+            self.shelf.keep({self.target / name: sha256 for name, sha256 in hashes.items()})
         except Cancelled:
             yield Stopped(self._kept())
             return
@@ -98,7 +108,8 @@ class FetchFolder:
             "Move it away, or give the preset another path.",
         )
 
-    def _fill(self) -> Iterator[DownloadEvent]:
+    def _fill(self, hashes: dict[str, str]) -> Iterator[DownloadEvent]:
+        """Fetch what is missing; the SHA-256 of what came goes into ``hashes``."""
         done = self._done()
         waiting = [file for file in self.plan.files if not self._is_done(file, done)]
         start = sum(file.size or 0 for file in self.plan.files if file not in waiting)
@@ -118,6 +129,7 @@ class FetchFolder:
                         yield event
                 part.path.replace(path)
                 part.forget()
+                hashes[file.name] = part.hash.hexdigest()
             start += path.stat().st_size
             done[file.name] = identity(file)
             self._note(done)

@@ -1,8 +1,7 @@
 """A file while it comes: locked by whoever fetches it, kept for the next time, resumed.
 
 The part lies beside its target, ``.NAME.lora-studio.part``, so that it is on the same disk and
-becomes the target by one renaming. It is its own lock file: ``flock`` is freed by any end of a
-process.
+becomes the target by one renaming. It is its own lock file.
 """
 
 from __future__ import annotations
@@ -10,16 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from studio.errors import DownloadError
-
-if sys.platform != "win32":
-    import fcntl
+from studio.storage.lock import try_lock
 
 BLOCK = 2**20
 PART = ".lora-studio.part"
@@ -48,13 +44,11 @@ def lock(path: Path, folder: bool = False) -> int | None:
     has it. Closing it gives the lock back.
 
     Raises:
-        DownloadError: this system has no ``flock``.
+        DownloadError: on a system that has no such locks on folders.
         OSError: the disk does not take it.
     """
-    if sys.platform == "win32":
-        raise DownloadError(
-            "Downloads need a system with flock: Linux or macOS.", "Put the file there by hand."
-        )
+    if os.name != "posix":
+        raise DownloadError("Downloads need Linux or macOS.", "Put the file in its place by hand.")
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         if folder:
@@ -64,9 +58,7 @@ def lock(path: Path, folder: bool = False) -> int | None:
             descriptor = os.open(path, flags, 0o666)
         except FileNotFoundError:
             continue  # its owner finished between our two looks
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             os.close(descriptor)
             return None
         # Whoever had the lock before may have given the file its final name meanwhile.

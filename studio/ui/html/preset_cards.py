@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 
 from studio.architecture import TRAITS
-from studio.library.local_presets import Preset
+from studio.library.preset_files import Preset
 from studio.library.transfers import Transfer
 from studio.presets import LoraPreset
 from studio.ui.html import icons, preset_tables

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.library.local_presets import entry_of
+from studio.library.preset_files import entry_of
 from studio.library.stock import Missing
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import differences

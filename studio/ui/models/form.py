@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import TRAITS, Architecture
-from studio.library.local_presets import Preset, entry_of
+from studio.library.preset_files import Preset, entry_of
 from studio.presets import LoraPreset, TriggerRule
 from studio.presets.rules import pipelines_of
 from studio.presets.suggest import checked

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from studio.inspection import LoraInspection
-from studio.library.adopt import adopt
 from studio.library.downloads import DownloadEvent, DownloadPlan, Downloads
-from studio.library.files import hash_file, read_inspection
+from studio.library.files import adopt, hash_file, read_inspection
 from studio.presets import LoraPreset
 from studio.settings import Settings
 from tests.support.sites import KEY, Site, serving
@@ -31,6 +30,10 @@ class Shelf:
 
     def sha256(self, path: Path) -> str:
         return hash_file(path).sha256
+
+    def keep(self, hashes: Mapping[Path, str]) -> None:
+        for path, sha256 in hashes.items():
+            assert hash_file(path).sha256 == sha256
 
 
 def lora_bytes(size: int = 200_000, width: int = 768) -> bytes:

@@ -394,7 +394,7 @@ def test_hostile_names_stay_inside(downloads: Downloads, site: Site, settings: S
         ("x" * 400 + ".safetensors", "x" * 180),
     ):
         site.versions["7"]["files"][0]["name"] = name
-        published, _ = downloads.look_up(downloads.parse("urn:air:sd1:lora:civitai:1000@7"))
+        published, *_ = downloads.look_up(downloads.parse("urn:air:sd1:lora:civitai:1000@7"))
         from studio.architecture import Architecture
 
         found = downloads.place(published, Architecture.SD15, lambda _place, _sha256: False)

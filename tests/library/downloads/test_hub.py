@@ -250,7 +250,7 @@ def test_fact_14_which_file_is_asked_for_where_there_are_several(
     site.repositories[lora_repository]["other.safetensors"] = LORA
     with pytest.raises(errors.SourceUnknown, match=r"2 \.safetensors files"):
         downloads.look_up(downloads.parse(lora_repository))
-    published, _ = downloads.look_up(downloads.parse(f"{lora_repository}/other.safetensors"))
+    published, *_ = downloads.look_up(downloads.parse(f"{lora_repository}/other.safetensors"))
     assert published.file_name == "other.safetensors"
     with pytest.raises(errors.NotThere, match="no file"):
         downloads.look_up(downloads.parse(f"{lora_repository}/none.safetensors"))
