@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from studio.imaging.references import MAX_FILE
-from studio.ui import theme
+from studio.ui import assets, theme
 from studio.ui.page import build
 from studio.workspace.workspace import Workspace
 
@@ -24,8 +24,8 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         "server_port": settings.port or None,
         "share": settings.share,
         "theme": theme.theme(),
-        "css_paths": list(theme.STYLES),
-        "favicon_path": theme.FAVICON,
+        "css_paths": list(assets.STYLES),
+        "favicon_path": assets.FAVICON,
         "footer_links": [],
         "allowed_paths": [str(outputs)],
         "blocked_paths": [str(settings.state), *_index_files(outputs)],

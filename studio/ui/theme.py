@@ -4,23 +4,7 @@ Gradio's variables are set once from the palette that ``style.css`` defines, so 
 and dark have one source; the style sheet holds the colours, this the roles.
 """
 
-from pathlib import Path
-
 import gradio as gr
-
-STYLES = tuple(
-    Path(__file__).with_name(name)
-    for name in (
-        "style.css",
-        "fields.css",
-        "sheet.css",
-        "library.css",
-        "inspection.css",
-        "compare.css",
-        "models.css",
-    )
-)
-FAVICON = Path(__file__).with_name("favicon.svg")
 
 _ROLES = {
     "body_background_fill": "var(--ls-page)",

@@ -8,7 +8,7 @@ from studio.architecture import Mode
 from studio.comparison.axes import ComparisonPlan, Question
 from studio.comparison.plan import plan_comparison
 from studio.contract.violations import AxisValueRefused
-from studio.ui.compare import form
+from studio.ui.compare.form import Asked
 from tests.resolve.test_resolve import with_loras
 from tests.support.comparison_plans import answer
 
@@ -26,9 +26,10 @@ def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field:
         "column_values": "",
         "row_values": "",
         "hold": True,
+        "fresh": False,
         field: f"{number}, 2",
     }
-    wanted = form.read(values, with_loras("plain", mode=Mode.LORA))
+    wanted = Asked(**values).of(with_loras("plain", mode=Mode.LORA))
     found = plan_comparison(wanted, answer)
     assert not isinstance(found, ComparisonPlan)
     (violation,) = found

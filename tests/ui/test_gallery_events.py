@@ -12,8 +12,9 @@ import pytest
 from studio.comparison.review import Judgement
 from studio.errors import GalleryError
 from studio.settings import Settings
-from studio.ui.gallery.events import NO_DELETING, GalleryEvents
-from studio.ui.gallery.review import ReviewEvents
+from studio.ui.gallery.events import GalleryEvents
+from studio.ui.gallery.layout import Asked
+from studio.ui.gallery.review import NO_DELETING, ReviewEvents
 from studio.ui.studio.live import unchanged
 
 
@@ -46,13 +47,9 @@ def events(may_delete: bool = True) -> GalleryEvents:
 
 
 def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:
-    filters = ("", "", "", "")
-    answers = (
-        events().enter(*filters, ""),
-        events().first(*filters),
-        events().older(*filters, ()),
-        events().newer(*filters, ()),
-    )
+    asked = Asked("", "", "", "", (), "")
+    page = events()
+    answers = [each(asked) for each in (page.enter, page.first, page.older, page.newer)]
     for answer in answers:
         assert "The index cannot be read." in answer["grid"]
 
@@ -69,9 +66,9 @@ def test_a_handler_that_changes_nothing_is_taken_by_gradio() -> None:
 
 
 def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
-    asked = ("a.png", "", "", "", "", ())
-    assert NO_DELETING in events(may_delete=False).delete(*asked)["said"]
-    assert "The index cannot be read." in events().delete(*asked)["said"]
+    asked = Asked("", "", "", "", (), "a.png")
+    assert NO_DELETING in events(may_delete=False).delete(asked)["said"]
+    assert "The index cannot be read." in events().delete(asked)["said"]
 
 
 def test_a_decision_on_no_picture_is_said_to_be_lost() -> None:

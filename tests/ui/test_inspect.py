@@ -19,7 +19,7 @@ from studio.inspection.header import MAX_HEADER
 from studio.resolve.inventory import Unusable
 from studio.settings import Settings
 from studio.ui.html import inspection as inspection_html
-from studio.ui.models.browser_header import chosen
+from studio.ui.models.inspect import chosen
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
 from tests.support.headers import entries, framed
@@ -133,7 +133,7 @@ def test_what_no_base_can_take_is_shown_first() -> None:
     asks = {"unet.r": 4, "unet.lora_alpha": 4, "unet.init_lora_weights": "olora"}
     data = lora_bytes({"lora_adapter_metadata": json.dumps(asks), "ss_v2": "True"})
     markup = inspection_html.card(describe_header("a", data, len(data), None, None))
-    problem = "Its header asks for init_lora_weights=&#x27;olora&#x27; in the unet."
+    problem = "Its header asks for init_lora_weights=&#39;olora&#39; in the unet."
     assert 0 < markup.index(problem) < markup.index("The file claims Stable Diffusion 2 (ss_v2)")
 
 

@@ -140,8 +140,8 @@ def cells_of(plan: RunPlan) -> dict[str, str]:
 
 
 def test_only_markup_passes_unescaped() -> None:
-    assert tag("p", "<b>", Html("<i>"), class_='"') == '<p class="&quot;">&lt;b&gt;<i></p>'
-    assert esc("'") == "&#x27;"
+    assert tag("p", "<b>", Html("<i>"), class_='"') == '<p class="&#34;">&lt;b&gt;<i></p>'
+    assert esc("'") == "&#39;"
 
 
 def test_trigger_words_carry_their_lora_once() -> None:

@@ -20,8 +20,7 @@ from studio.comparison.record import KIND_LABELS, CellRecord, blank_cells, done,
 from studio.contract.request import GenerationRequest
 from studio.contract.violations import Violation
 from studio.errors import StudioError
-from studio.ui.compare import form as compare_panel
-from studio.ui.compare.form import ComparePanel
+from studio.ui.compare.form import KIND_HELP, Asked, ComparePanel
 from studio.ui.compare.layout import CompareStage
 from studio.ui.compare.viewer import CompareLook
 from studio.ui.html import comparison as compare_html
@@ -58,11 +57,11 @@ class CompareEvents:
         self.parts = parts
         self.look = CompareLook(workspace, parts, may_delete)
 
-    def refresh(self, request_values: form.Values, values: form.Values, page: str) -> Updates:
+    def refresh(self, request_values: form.Values, asked: Asked, page: str) -> Updates:
         """After any edit: the cells and their cost, or everything in the way."""
-        panel, kind = self.panel, Question(values["kind"])
+        panel, kind = self.panel, Question(asked.kind)
         updates: Updates = {
-            panel.hint: compare_panel.KIND_HELP[kind],
+            panel.hint: KIND_HELP[kind],
             panel.sweep: gr.Column(visible=kind in (Question.STRENGTHS, Question.SEEDS_STRENGTHS)),
             panel.duel: gr.Column(visible=kind is Question.LORA_AGAINST_LORA),
             panel.grid: gr.Column(visible=kind is Question.GRID),
@@ -72,18 +71,18 @@ class CompareEvents:
         request = form.read(request_values, self._workspace.catalog)
         updates |= {
             panel.request: self._asked(request),
-            panel.other: self._others(request, values["other"]),
+            panel.other: self._others(request, asked.other),
         }
         try:
-            outcome = self._plan(request, values)
+            outcome = self._plan(request, asked)
             bar = self._bar(outcome)
         except StudioError as error:
             outcome, bar = (), compare_html.trouble(str(error))
         ready = isinstance(outcome, ComparisonPlan) and not self._sessions.is_running(page)
         return updates | {panel.bar: bar, panel.compare: gr.Button(interactive=ready)}
 
-    def _plan(self, request: GenerationRequest, values: form.Values) -> Outcome:
-        return self._comparing.plan(compare_panel.read(values, request))
+    def _plan(self, request: GenerationRequest, asked: Asked) -> Outcome:
+        return self._comparing.plan(asked.of(request))
 
     def _asked(self, request: GenerationRequest) -> Html:
         """The request that every cell starts from, in two lines."""
@@ -123,14 +122,12 @@ class CompareEvents:
 
     # The run
 
-    def run(
-        self, request_values: form.Values, values: form.Values, page: str
-    ) -> Iterator[Updates]:
+    def run(self, request_values: form.Values, asked: Asked, page: str) -> Iterator[Updates]:
         """Make the cells, showing each as it comes, and then the verdict."""
         request = form.read(request_values, self._workspace.catalog)
-        outcome = self._plan(request, values)
+        outcome = self._plan(request, asked)
         if not isinstance(outcome, ComparisonPlan):
-            yield self.refresh(request_values, values, page)
+            yield self.refresh(request_values, asked, page)
             return
         started = self._sessions.start(page, comparing=True)
         if started is None:
@@ -138,7 +135,7 @@ class CompareEvents:
             return
         session, cancel = started
         try:
-            events = self._comparing.run(outcome, session, cancel, bool(values["fresh"]))
+            events = self._comparing.run(outcome, session, cancel, asked.fresh)
             yield from self._watch(outcome, events)
         except StudioError as error:
             yield {self.parts.seal: compare_html.trouble(str(error)), self.parts.progress: EMPTY}
@@ -195,8 +192,8 @@ class CompareEvents:
         cells[event.cell] = changed
         return replace(shown, cells=cells)
 
-    def after_run(self, request_values: form.Values, values: form.Values, page: str) -> Updates:
-        return self.refresh(request_values, values, page) | {
+    def after_run(self, request_values: form.Values, asked: Asked, page: str) -> Updates:
+        return self.refresh(request_values, asked, page) | {
             self.parts.notice: EMPTY,
             self.panel.cancel: gr.Button(interactive=False),
         }

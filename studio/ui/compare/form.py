@@ -1,7 +1,6 @@
 """The left side of the Compare tab: the question, and what varies."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
@@ -29,12 +28,46 @@ KIND_HELP = {
     Question.GRID: "Any two things that vary.",
 }
 
-Values = Mapping[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the panel's fields say, as the browser sent it."""
+
+    kind: str
+    seeds: float | None
+    strengths: str
+    other: str | None
+    columns: str
+    column_values: str
+    rows: str
+    row_values: str
+    hold: bool
+    fresh: bool
+
+    def of(self, request: GenerationRequest) -> ComparisonRequest:
+        """The comparison of ``request``; its count of seeds takes the place of pictures."""
+        seeds = 1 if self.seeds is None else int(self.seeds)
+        return compose(
+            Question(self.kind),
+            request.model_copy(update={"count": seeds}),
+            values=parse_values(AxisName.STRENGTH, self.strengths or ""),
+            other=self.other or "",
+            rows=_axis(self.rows, self.row_values),
+            columns=_axis(self.columns, self.column_values),
+            hold=self.hold,
+        )
+
+
+def _axis(name: str, text: str) -> Axis | None:
+    if not name:
+        return None
+    axis = AxisName(name)
+    return Axis(name=axis, values=parse_values(axis, text or ""))
 
 
 @dataclass(frozen=True, slots=True)
 class ComparePanel:
-    """The components; those above ``hint`` say the comparison, the rest is shown."""
+    """The components; those that ``Asked`` names say the comparison, the rest is shown."""
 
     kind: gr.Radio
     seeds: gr.Number
@@ -56,46 +89,14 @@ class ComparePanel:
     compare: gr.Button
     cancel: gr.Button
 
-    def fields(self) -> dict[str, Any]:
-        names = self.__slots__[: self.__slots__.index("request")]
-        return {name: getattr(self, name) for name in names}
-
     def inputs(self) -> list[Any]:
-        return list(self.fields().values())
-
-    def values(self, sent: Sequence[Any]) -> dict[str, Any]:
-        return dict(zip(self.fields(), sent, strict=True))
+        """What ``Asked`` holds, in its order."""
+        return [getattr(self, each.name) for each in fields(Asked)]
 
     def shown(self) -> list[Any]:
         """What refreshing may change."""
         names = ("seeds", "other", "request", "hint", "sweep", "duel", "grid", "bar", "compare")
         return [self.kind, *(getattr(self, name) for name in names), self.cancel]
-
-
-def read(values: Values, request: GenerationRequest) -> ComparisonRequest:
-    """What the panel says about ``request``; its count of seeds takes the place of pictures."""
-    seeds = 1 if values["seeds"] is None else int(values["seeds"])
-    kind = Question(values["kind"])
-    return compose(
-        kind,
-        request.model_copy(update={"count": seeds}),
-        values=parse_values(AxisName.STRENGTH, _text(values, "strengths")),
-        other=values["other"] or "",
-        rows=_axis(values["rows"], _text(values, "row_values")),
-        columns=_axis(values["columns"], _text(values, "column_values")),
-        hold=bool(values["hold"]),
-    )
-
-
-def _text(values: Values, name: str) -> str:
-    return values[name] or ""
-
-
-def _axis(name: str, text: str) -> Axis | None:
-    if not name:
-        return None
-    axis = AxisName(name)
-    return Axis(name=axis, values=parse_values(axis, text))
 
 
 def build() -> ComparePanel:

@@ -5,12 +5,10 @@ from typing import Any
 
 import gradio as gr
 
+from studio.ui.assets import KEEP_OPEN, PICK, ZOOM
 from studio.ui.gallery import review as review_panel
 from studio.ui.gallery.review import ReviewParts
 from studio.ui.html import comparison as compare_html
-from studio.ui.js.pick import PICK
-from studio.ui.js.zoom import ZOOM
-from studio.ui.studio.tab import KEEP_OPEN
 
 VIEWS = (("Slider", "slider"), ("Side by side", "sides"), ("Difference", "difference"))
 

@@ -1,18 +1,20 @@
 """The Compare tab: what varies on the left; verdict, cells and a closer look on the right."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from studio.comparison.axes import Question
+from studio.ui.assets import picked
 from studio.ui.compare import blind_vote, layout
 from studio.ui.compare import form as compare_panel
 from studio.ui.compare.blind_vote import BlindParts, CompareBlind
 from studio.ui.compare.events import CompareEvents
-from studio.ui.js.pick import picked
+from studio.ui.compare.form import Asked
 from studio.ui.sessions import Sessions
+from studio.ui.studio import form
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of
 from studio.workspace.workspace import Workspace
@@ -48,10 +50,10 @@ class CompareTab:
         panel = self.events.panel
 
         def ask(request: gr.Request, *sent: Any) -> Updates:
-            values, asked = _split(self, self.studio, sent)
-            asked = {**asked, "kind": Question.BASE_AGAINST_LORA.value}
+            values, asked = _split(self.studio, sent)
+            asked = replace(asked, kind=Question.BASE_AGAINST_LORA.value)
             updates = self.events.refresh(values, asked, page_of(request))
-            return updates | {panel.kind: asked["kind"]}
+            return updates | {panel.kind: asked.kind}
 
         inputs = [*self.studio.inputs, *panel.inputs()]
         filled.then(ask, inputs=inputs, outputs=panel.shown(), **PRIVATE)
@@ -84,11 +86,10 @@ def build(
     return made
 
 
-def _split(made: CompareTab, studio: StudioTab, sent: tuple[Any, ...]) -> tuple[Any, Any]:
+def _split(studio: StudioTab, sent: tuple[Any, ...]) -> tuple[form.Values, Asked]:
     """The values of Studio's form, and of the panel."""
-    form = studio.events.panel.form
     count = len(studio.inputs)
-    return form.values(sent[:count]), made.events.panel.values(sent[count:])
+    return studio.events.panel.form.values(sent[:count]), Asked(*sent[count:])
 
 
 def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs) -> None:
@@ -96,7 +97,7 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
     inputs = [*studio.inputs, *panel.inputs()]
 
     def refresh(request: gr.Request, *sent: Any) -> Updates:
-        return events.refresh(*_split(made, studio, sent), page_of(request))
+        return events.refresh(*_split(studio, sent), page_of(request))
 
     quick = {**PRIVATE, "inputs": inputs, "outputs": panel.shown(), "trigger_mode": "always_last"}
     edited = [panel.kind, panel.other, panel.columns, panel.rows, panel.hold, panel.fresh]
@@ -111,11 +112,11 @@ def _wire_run(made: CompareTab, studio: StudioTab) -> None:
     inputs = [*studio.inputs, *panel.inputs()]
 
     def run(request: gr.Request, *sent: Any) -> Iterator[Updates]:
-        for updates in events.run(*_split(made, studio, sent), page_of(request)):
+        for updates in events.run(*_split(studio, sent), page_of(request)):
             yield made.with_vote(updates)
 
     def after(request: gr.Request, *sent: Any) -> Updates:
-        return events.after_run(*_split(made, studio, sent), page_of(request))
+        return events.after_run(*_split(studio, sent), page_of(request))
 
     def cancel(request: gr.Request) -> Updates:
         return events.cancel(page_of(request))

@@ -15,8 +15,7 @@ from studio.gallery.comparisons.files import sheet_of
 from studio.gallery.comparisons.verification import judged_anew, verify_comparison
 from studio.imaging import difference as measuring
 from studio.ui.compare.layout import CompareStage
-from studio.ui.gallery.events import NO_DELETING
-from studio.ui.gallery.review import ReviewEvents
+from studio.ui.gallery.review import NO_DELETING, ReviewEvents
 from studio.ui.html import comparison as compare_html
 from studio.ui.html import contract as sheet
 from studio.ui.html import format, gallery, icons

@@ -1,29 +1,25 @@
 """What happens in the Gallery tab."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
-from studio.architecture import Mode
 from studio.errors import GalleryError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
-from studio.ui.gallery.review import ReviewEvents
+from studio.ui.gallery.layout import Asked, GalleryParts
+from studio.ui.gallery.review import NO_DELETING, ReviewEvents
 from studio.ui.html import gallery as grid
 from studio.ui.html.tags import EMPTY, Html
 from studio.ui.studio import form
 from studio.ui.studio.live import Updates, unchanged
 from studio.workspace.workspace import Workspace
 
-if TYPE_CHECKING:
-    from studio.ui.gallery.tab import GalleryParts
-
 PAGE = 48
 """Pictures on one page of the grid."""
 FACETS = 100
 """Most entries of a filter list; words find the rest."""
-NO_DELETING = "Pictures cannot be deleted here, because others can open this page too."
 
 
 def is_comparison(name: str) -> bool:
@@ -34,7 +30,7 @@ def is_comparison(name: str) -> bool:
 class GalleryEvents:
     """Handlers over the workspace's gallery; each returns what changes."""
 
-    def __init__(self, workspace: Workspace, parts: "GalleryParts", may_delete: bool) -> None:
+    def __init__(self, workspace: Workspace, parts: GalleryParts, may_delete: bool) -> None:
         self._workspace = workspace
         self._gallery = workspace.gallery
         self._parts = parts
@@ -43,7 +39,7 @@ class GalleryEvents:
 
     # The grid
 
-    def enter(self, base: str, lora: str, mode: str, words: str, opened: str) -> Updates:
+    def enter(self, asked: Asked) -> Updates:
         """The tab is shown: the filters' choices and, unless a picture is open, the newest."""
         try:
             facets = self._gallery.facets()
@@ -54,21 +50,22 @@ class GalleryEvents:
             self._parts.lora: _choices(facets.loras),
             self._parts.mode: _choices(facets.modes),
         }
-        return updates if opened else updates | self.first(base, lora, mode, words)
+        return updates if asked.opened else updates | self.first(asked)
 
-    def first(self, base: str, lora: str, mode: str, words: str) -> Updates:
-        return self._page(_filter(base, lora, mode, words), ())
+    def first(self, asked: Asked) -> Updates:
+        return self._page(asked.wanted, ())
 
-    def older(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
-        wanted = _filter(base, lora, mode, words)
+    def older(self, asked: Asked) -> Updates:
         try:
-            shown = self._items(wanted, PAGE, pages)
+            shown = self._items(asked.wanted, PAGE, asked.pages)
         except GalleryError as error:
             return self._trouble(error)
-        return self._page(wanted, (*pages, shown[-1])) if shown else unchanged()
+        if not shown:
+            return unchanged()
+        return self._page(asked.wanted, (*asked.pages, shown[-1]))
 
-    def newer(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
-        return self._page(_filter(base, lora, mode, words), tuple(pages)[:-1])
+    def newer(self, asked: Asked) -> Updates:
+        return self._page(asked.wanted, tuple(asked.pages)[:-1])
 
     def _page(self, wanted: Filter, pages: tuple[Item, ...]) -> Updates:
         """The page after the last picture of ``pages``; one more is asked to know of others."""
@@ -79,7 +76,7 @@ class GalleryEvents:
             thumbs = [self._thumb(each) for each in found[:PAGE]]
         except GalleryError as error:
             return self._trouble(error)
-        empty = grid.nothing(filtered=wanted != _filter("", "", "", ""))
+        empty = grid.nothing(filtered=wanted != Filter())
         return {
             parts.grid: grid.grid(thumbs) if thumbs else empty,
             parts.count: grid.counted(len(thumbs), total),
@@ -143,7 +140,7 @@ class GalleryEvents:
             **self.review.show(name),
         }
 
-    def back(self, base: str, lora: str, mode: str, words: str, pages: Sequence[Item]) -> Updates:
+    def back(self, asked: Asked) -> Updates:
         parts = self._parts
         closed: Updates = {
             parts.list_view: gr.Column(visible=True),
@@ -151,11 +148,11 @@ class GalleryEvents:
             parts.opened: "",
             **self.review.show(""),
         }
-        return closed | self._page(_filter(base, lora, mode, words), tuple(pages))
+        return closed | self._page(asked.wanted, tuple(asked.pages))
 
-    def verify(self, name: str) -> Updates:
+    def verify(self, asked: Asked) -> Updates:
         """Read the file again and compare it with its record, hash by hash."""
-        parts = self._parts
+        parts, name = self._parts, asked.opened
         try:
             record = self._gallery.read(name)
         except GalleryError as error:
@@ -171,31 +168,23 @@ class GalleryEvents:
             parts.contract: grid.contract(record, damage),
         }
 
-    def ask(self) -> Updates:
+    def ask(self, _asked: Asked) -> Updates:
         parts = self._parts
         return {parts.actions: gr.Row(visible=False), parts.confirm: gr.Row(visible=True)}
 
-    def keep(self) -> Updates:
+    def keep(self, _asked: Asked) -> Updates:
         parts = self._parts
         return {parts.actions: gr.Row(visible=True), parts.confirm: gr.Row(visible=False)}
 
-    def delete(
-        self,
-        name: str,
-        base: str,
-        lora: str,
-        mode: str,
-        words: str,
-        pages: Sequence[Item],
-    ) -> Updates:
+    def delete(self, asked: Asked) -> Updates:
         # A hidden button stops nobody: its event can be sent without it.
         if not self._may_delete:
-            return self.keep() | {self._parts.said: grid.said(NO_DELETING, bad=True)}
+            return self.keep(asked) | {self._parts.said: grid.said(NO_DELETING, bad=True)}
         try:
-            self._gallery.delete(name)
+            self._gallery.delete(asked.opened)
         except GalleryError as error:
-            return self.keep() | {self._parts.said: grid.said(str(error), bad=True)}
-        return self.keep() | self.back(base, lora, mode, words, pages)
+            return self.keep(asked) | {self._parts.said: grid.said(str(error), bad=True)}
+        return self.keep(asked) | self.back(asked)
 
     def settings_of(self, name: str) -> tuple[dict[str, Any] | None, str]:
         """The form's values for a picture, or why there are none."""
@@ -208,12 +197,6 @@ class GalleryEvents:
             missing = f"The base {record.plan.base.label!r} is not in the presets any more."
             return None, f"{missing} Add its preset, and start again."
         return form.write(record.plan, record.receipt.image.seed, catalog), ""
-
-
-def _filter(base: str, lora: str, mode: str, words: str) -> Filter:
-    return Filter(
-        base=base or None, lora=lora or None, mode=Mode(mode) if mode else None, words=words or ""
-    )
 
 
 def _choices(facets: Sequence[Facet]) -> gr.Dropdown:

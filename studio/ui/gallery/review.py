@@ -28,6 +28,7 @@ _SAID = {
     Judgement.NOTE: "Note",
     Judgement.SCORE: "Score",
 }
+NO_DELETING = "Pictures cannot be deleted here, because others can open this page too."
 _TORN = "The last decision was cut off while it was written. It does not count."
 
 

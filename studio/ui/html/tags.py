@@ -5,26 +5,19 @@ values of type ``Html`` pass as they are, and only this package makes those.
 """
 
 from collections.abc import Iterable
-from html import escape
 
+from markupsafe import Markup, escape
 
-class Html(str):
-    """Text that is markup already."""
-
-    __slots__ = ()
-
-
+Html = Markup
+"""Text that is markup already."""
+esc = escape
+"""``value`` as markup: escaped, unless it is markup."""
 EMPTY = Html("")
 _VOID = frozenset({"img", "input", "br", "hr"})
 
 
-def esc(value: object) -> Html:
-    """``value`` as markup: escaped, unless it is markup."""
-    return value if isinstance(value, Html) else Html(escape(str(value), quote=True))
-
-
 def join(parts: Iterable[object], glue: object = "") -> Html:
-    return Html(esc(glue).join(esc(part) for part in parts))
+    return esc(glue).join(map(esc, parts))
 
 
 def tag(name: str, *children: object, **attributes: object) -> Html:
@@ -39,7 +32,7 @@ def _attribute(key: str, value: object) -> str:
     if value is None or value is False:
         return ""
     name = key.rstrip("_").replace("_", "-")
-    return f" {name}" if value is True else f' {name}="{escape(str(value), quote=True)}"'
+    return f" {name}" if value is True else f' {name}="{esc(str(value))}"'
 
 
 def div(class_: str, *children: object, **attributes: object) -> Html:

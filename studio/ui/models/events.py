@@ -1,35 +1,25 @@
 """What happens in the Models tab."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.library.preset_files import entry_of
 from studio.library.stock import Missing
 from studio.presets import LoraPreset, ModelPreset
-from studio.presets.model_card import differences
-from studio.presets.suggest import Suggestion
 from studio.settings import BUILT_IN_PRESETS
 from studio.ui.html import download as download_html
-from studio.ui.html import icons, preset_cards, preset_tables
-from studio.ui.html.tags import EMPTY, Html, div, esc, join, span, tag
+from studio.ui.html import preset_cards, preset_tables
+from studio.ui.html.tags import EMPTY, Html, div, esc, join
 from studio.ui.models import filter, inspect
-from studio.ui.models import form as preset_form
 from studio.ui.models.filter import Wanted
+from studio.ui.models.layout import Asked, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
 
-if TYPE_CHECKING:
-    from studio.ui.models.tab import ModelsParts
-
 Preset = ModelPreset | LoraPreset
-Editing = tuple[str, str]
-"""(``loras`` or ``models``, the slug that is edited; empty for a new one)."""
-KINDS: dict[str, type[Preset]] = {"loras": LoraPreset, "models": ModelPreset}
 
 
 class ModelsEvents:
@@ -40,43 +30,46 @@ class ModelsEvents:
     """
 
     def __init__(
-        self, workspace: Workspace, inspector: Inspector, parts: "ModelsParts", may_change: bool
+        self, workspace: Workspace, inspector: Inspector, parts: ModelsParts, may_change: bool
     ) -> None:
         self._workspace = workspace
         self._inspector = inspector
         self._parts = parts
-        self._may_change = may_change
+        self.may_change = may_change
 
-    def _unchanged(self) -> Updates:
+    def unchanged(self) -> Updates:
         """Nothing changes; gradio takes no empty answer."""
         return {self._parts.seen: gr.skip()}
 
     # The list
 
-    def enter(self, wanted: Wanted, view: str, chosen: str) -> Updates:
+    def enter(self, asked: Asked) -> Updates:
         """The tab is shown: the filters' choices and the list."""
         catalog = self._workspace.catalog
         families = [("All", ""), *filter.architectures(catalog)]
         themes = [("All", ""), *((name, name) for name in filter.all_themes(catalog))]
         parts = self._parts
         going = self._workspace.transfers.are_going()
-        return self.show(wanted, view, chosen) | {
+        return self._show(asked.wanted(), asked) | {
             parts.architecture: gr.Dropdown(choices=families),
             parts.theme: gr.Dropdown(choices=themes),
             parts.problems: preset_tables.problems(self._workspace.problems),
             parts.timer: gr.Timer(active=going),
         }
 
-    def show(self, wanted: Wanted, view: str, chosen: str) -> Updates:
+    def turn(self, asked: Asked, page: int) -> Updates:
+        return self._show(asked.wanted(page), asked)
+
+    def _show(self, wanted: Wanted, asked: Asked) -> Updates:
         """The presets that are wanted, as a table or as cards."""
-        parts = self._parts
+        parts, chosen = self._parts, asked.chosen
         try:
             present = self._workspace.present()
         except StudioError as error:
             return {parts.rows: preset_tables.failed(str(error))}
         found = filter.find(self._workspace.catalog, present, wanted)
         transfers = self._workspace.transfers.all()
-        if view == "cards":
+        if asked.view == "cards":
             preview = self._workspace.stock.preview
             models = preset_tables.titled(
                 "Models",
@@ -105,14 +98,15 @@ class ModelsEvents:
 
     # One preset
 
-    def pick(self, slug: str, wanted: Wanted, view: str) -> Updates:
+    def pick(self, slug: str, asked: Asked) -> Updates:
         """A row is opened."""
-        return self.show(wanted, view, slug) | self.open(slug)
+        asked = replace(asked, chosen=slug)
+        return self._show(asked.wanted(), asked) | self.open(slug)
 
     def open(self, slug: str) -> Updates:
         """Its details and what can be done with it; the form closes."""
         parts = self._parts
-        preset = self._preset(slug)
+        preset = self.preset(slug)
         if preset is None:
             return {
                 parts.details: gr.HTML(preset_tables.nothing_picked(), visible=True),
@@ -127,7 +121,7 @@ class ModelsEvents:
             parts.details: gr.HTML(self._details(preset, there), visible=True),
             parts.transfer: self._transfer(preset, fetchable),
             parts.timer: gr.Timer(active=self._is_busy(slug)),
-            parts.actions: gr.Row(visible=self._may_change),
+            parts.actions: gr.Row(visible=self.may_change),
             parts.download: gr.Button(visible=fetchable and not going),
             parts.cancel: gr.Button(visible=going),
             parts.remove: gr.Button(visible=local),
@@ -143,7 +137,7 @@ class ModelsEvents:
         stock, slug = self._workspace.stock, preset.slug
         state = self._workspace.transfers.all().get(slug)
         settings = self._workspace.settings
-        asks = self._may_change and settings.runs_may_fetch
+        asks = self.may_change and settings.runs_may_fetch
         if state is not None or not fetchable or not asks:
             return download_html.transfer(state)
         stock.ask_soon([slug])
@@ -175,7 +169,7 @@ class ModelsEvents:
             return esc(f"the studio's own, in {name}")
         return esc(f"the studio's own, in {name}; it goes over the one in {Path(hidden).name}")
 
-    def _preset(self, slug: str) -> Preset | None:
+    def preset(self, slug: str) -> Preset | None:
         catalog = self._workspace.catalog
         return catalog.models.get(slug) or catalog.loras.get(slug)
 
@@ -184,8 +178,8 @@ class ModelsEvents:
     def download(self, slug: str) -> Updates:
         """Begin; the timer shows how it goes."""
         parts = self._parts
-        if not self._may_change or self._preset(slug) is None:
-            return self._unchanged()
+        if not self.may_change or self.preset(slug) is None:
+            return self.unchanged()
         self._workspace.transfers.start(slug)
         return {
             parts.timer: gr.Timer(active=True),
@@ -194,22 +188,22 @@ class ModelsEvents:
             parts.transfer: download_html.transfer(self._workspace.transfers.all().get(slug)),
         }
 
-    def cancel(self, slug: str) -> Updates:
+    def cancel(self, asked: Asked) -> Updates:
         """Ask it to stop; its own last word says that it did."""
-        if self._may_change:
-            self._workspace.transfers.cancel(slug)
-        return self._unchanged()
+        if self.may_change:
+            self._workspace.transfers.cancel(asked.chosen)
+        return self.unchanged()
 
-    def tick(self, wanted: Wanted, view: str, chosen: str, seen: str) -> Updates:
+    def tick(self, asked: Asked) -> Updates:
         """A look at the downloads; the list is drawn anew only when something moved."""
-        parts = self._parts
+        parts, chosen = self._parts, asked.chosen
         transfers = self._workspace.transfers.all()
         now = " ".join(
             f"{slug}:{state.is_going}:{int((state.share or 0) * 10)}"
             for slug, state in sorted(transfers.items())
         )
         state = transfers.get(chosen)
-        preset = self._preset(chosen)
+        preset = self.preset(chosen)
         fetchable = (
             preset is not None
             and self._workspace.stock.can_fetch(preset)
@@ -220,9 +214,9 @@ class ModelsEvents:
             parts.seen: now,
             parts.timer: gr.Timer(active=self._is_busy(chosen)),
         }
-        if now == seen:
+        if now == asked.seen:
             return updates
-        updates |= self.show(wanted, view, chosen)
+        updates |= self._show(asked.wanted(), asked)
         if state is not None and not state.is_going:
             opened = self.open(chosen)
             del opened[parts.form_view]
@@ -232,135 +226,6 @@ class ModelsEvents:
     def _is_going(self, slug: str) -> bool:
         state = self._workspace.transfers.all().get(slug)
         return state is not None and state.is_going
-
-    # Adding and editing
-
-    def add(self) -> Updates:
-        """An empty form that begins with a link."""
-        parts = self._parts
-        return {
-            parts.form_view: gr.Column(visible=True),
-            parts.source_row: gr.Row(visible=True),
-            parts.fields: gr.Column(visible=False),
-            parts.source: "",
-            parts.said: EMPTY,
-            parts.details: gr.HTML(visible=False),
-            parts.actions: gr.Row(visible=False),
-            parts.editing: ("loras", ""),
-        }
-
-    def look_up(self, text: str) -> Updates:
-        """Everything that is known of a link, an AIR, a repository or a file, prefilled."""
-        parts = self._parts
-        if not self._may_change:
-            return self._unchanged()
-        try:
-            suggestion = self._workspace.stock.suggest(text.strip(), {})
-        except StudioError as error:
-            return {
-                parts.said: download_html.failed(error),
-                parts.fields: gr.Column(visible=False),
-            }
-        return self._fill(suggestion.preset, "") | {parts.said: _prefilled(suggestion)}
-
-    def edit(self, slug: str) -> Updates:
-        """The form with a preset's own values."""
-        parts = self._parts
-        preset = self._preset(slug)
-        if preset is None or not self._may_change:
-            return self._unchanged()
-        name = self._workspace.settings.local_presets.name
-        line = f"Saving changes its entry in {name}."
-        if slug not in self._workspace.catalog.local:
-            line = (
-                f"Saving makes an entry in {name} that goes over this one; its file stays as is."
-            )
-        return self._fill(preset, slug) | {
-            parts.form_view: gr.Column(visible=True),
-            parts.source_row: gr.Row(visible=False),
-            parts.details: gr.HTML(visible=False),
-            parts.actions: gr.Row(visible=False),
-            parts.said: tag("p", line, class_="ls-dim"),
-        }
-
-    def _fill(self, preset: Preset, slug: str) -> Updates:
-        parts = self._parts
-        is_lora = isinstance(preset, LoraPreset)
-        shown = preset_form.values_of(preset)
-        form = parts.form
-        updates: Updates = {form.fields[name]: value for name, value in shown.items()}
-        updates |= {group: gr.Column(visible=is_lora) for group in form.lora}
-        updates |= {group: gr.Column(visible=not is_lora) for group in form.model}
-        return updates | {
-            parts.fields: gr.Column(visible=True),
-            parts.editing: ("loras" if is_lora else "models", slug),
-            parts.before: entry_of(preset),
-        }
-
-    def save(
-        self, sent: Sequence[Any], editing: Editing, before: dict[str, Any], fetch: bool
-    ) -> Updates:
-        """Check the form, write the entry, and open the preset."""
-        parts = self._parts
-        if not self._may_change:
-            return self._unchanged()
-        part, old = editing
-        stock = self._workspace.stock
-        try:
-            preset = preset_form.read(parts.form, sent, KINDS[part], before)
-            if preset.slug != old and self._preset(preset.slug) is not None:
-                return {parts.said: _taken(preset.slug)}
-            stock.put(preset)
-            if old and preset.slug != old and old in self._workspace.catalog.local:
-                stock.remove(old)
-        except StudioError as error:
-            return {parts.said: download_html.failed(error)}
-        updates = self.open(preset.slug)
-        return updates | self.download(preset.slug) if fetch else updates
-
-    def close(self, chosen: str) -> Updates:
-        """Back to what was open."""
-        return {self._parts.form_view: gr.Column(visible=False)} | self.open(chosen)
-
-    def ask_remove(self) -> Updates:
-        return {self._parts.confirm: gr.Row(visible=True)}
-
-    def keep(self) -> Updates:
-        return {self._parts.confirm: gr.Row(visible=False)}
-
-    def remove(self, slug: str) -> Updates:
-        """Take it out of the studio's own file; its weights stay."""
-        parts = self._parts
-        if not self._may_change:
-            return self._unchanged()
-        try:
-            self._workspace.stock.remove(slug)
-        except StudioError as error:
-            return {parts.transfer: download_html.failed(error)}
-        updates = self.open(slug)  # the entry that it went over, if there is one
-        return updates | {parts.confirm: gr.Row(visible=False), parts.transfer: EMPTY}
-
-
-def _prefilled(suggestion: Suggestion) -> Html:
-    """Who said what, and where preset and publisher would differ."""
-    by: dict[str, list[str]] = {}
-    for field, who in suggestion.said_by.items():
-        by.setdefault(who, []).append(field.replace("_", " "))
-    lines = [f"From {who}: {', '.join(fields)}." for who, fields in by.items()]
-    preset, published = suggestion.preset, suggestion.published
-    if published is not None and isinstance(preset, LoraPreset):
-        lines += [
-            f"{what}: {own!r} here, {theirs!r} at the publisher."
-            for what, own, theirs in differences(
-                published, preset.prompt, preset.settings.strength
-            )
-        ]
-    return tag("ul", *(tag("li", line) for line in lines), class_="ls-prefilled")
-
-
-def _taken(slug: str) -> Html:
-    text = f"There is a preset {slug!r} already. Give this one another slug."
-    return tag("p", icons.ALERT, span("", text), class_="ls-said ls-problem")
 
 
 def _place(path: Path, base: Path) -> str:

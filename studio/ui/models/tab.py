@@ -1,73 +1,19 @@
 """The Models tab: every preset, its weights, their download, and the studio's own presets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import gradio as gr
 
-from studio.ui.html import preset_tables
-from studio.ui.js.pick import PICK, picked
-from studio.ui.models import filter, inspect
-from studio.ui.models import form as preset_form
+from studio.ui.assets import picked
+from studio.ui.models import layout
+from studio.ui.models.editing import PresetEditing
 from studio.ui.models.events import ModelsEvents
-from studio.ui.models.filter import Wanted
-from studio.ui.models.form import PresetForm
+from studio.ui.models.layout import Asked, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
-
-EVERY = 0.7
-"""Seconds between two looks at a download that goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelsParts:
-    """The tab's components; ``chosen``, ``page``, ``seen``, ``editing``, ``before`` are states."""
-
-    problems: gr.HTML
-    words: gr.Textbox
-    architecture: gr.Dropdown
-    theme: gr.Dropdown
-    weights: gr.Dropdown
-    view: gr.Radio
-    new: gr.Button
-    rows: gr.HTML
-    pager: gr.Row
-    previous: gr.Button
-    pages: gr.HTML
-    next: gr.Button
-    details: gr.HTML
-    actions: gr.Row
-    download: gr.Button
-    cancel: gr.Button
-    edit: gr.Button
-    remove: gr.Button
-    confirm: gr.Row
-    really: gr.Button
-    keep: gr.Button
-    transfer: gr.HTML
-    form_view: gr.Column
-    source_row: gr.Row
-    source: gr.Textbox
-    look_up: gr.Button
-    said: gr.HTML
-    fields: gr.Column
-    form: PresetForm
-    save: gr.Button
-    save_and_fetch: gr.Button
-    close: gr.Button
-    chosen: gr.State
-    page: gr.State
-    seen: gr.State
-    editing: gr.State
-    before: gr.State
-    timer: gr.Timer
-
-    def outputs(self) -> list[Any]:
-        """Everything a handler may change."""
-        own = [getattr(self, each.name) for each in fields(self) if each.name != "form"]
-        return [*own, *self.form.inputs(), *self.form.lora, *self.form.model]
 
 
 def build(workspace: Workspace, tab: gr.Tab, public: bool) -> None:
@@ -77,205 +23,67 @@ def build(workspace: Workspace, tab: gr.Tab, public: bool) -> None:
         public: strangers can open the page: they may look, and change nothing.
     """
     inspector = Inspector(workspace)
-    parts = _laid_out(workspace, inspector, public)
-    _wire(parts, ModelsEvents(workspace, inspector, parts, not public), tab)
-
-
-def _laid_out(workspace: Workspace, inspector: Inspector, public: bool) -> ModelsParts:
-    named: dict[str, Any] = {
-        "chosen": gr.State(""),
-        "page": gr.State(0),
-        "seen": gr.State(""),
-        "editing": gr.State(("loras", "")),
-        "before": gr.State({}),
-        "timer": gr.Timer(EVERY, active=False),
-    }
-    with gr.Column(elem_classes="ls-library"):
-        named["problems"] = gr.HTML(
-            preset_tables.problems(workspace.problems), apply_default_css=False
-        )
-        named |= _filters(workspace, public)
-        with gr.Row(elem_classes="ls-detail"):
-            with gr.Column(scale=7, min_width=300):
-                named["rows"] = gr.HTML(
-                    "", js_on_load=PICK, apply_default_css=False, elem_id="catalogue"
-                )
-                named |= _pager()
-            with gr.Column(scale=5, min_width=300, elem_classes="ls-aside-column"):
-                named |= _form()
-                named["details"] = gr.HTML(
-                    preset_tables.nothing_picked(), apply_default_css=False, elem_id="preset"
-                )
-                named |= _actions()
-                inspect.build(inspector, public)
-    return ModelsParts(**named)
-
-
-def _filters(workspace: Workspace, public: bool) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    with gr.Row(elem_classes="ls-filters ls-models-filters"):
-        named["words"] = gr.Textbox(label="Find", placeholder="words", min_width=120)
-        for name, label, choices in (
-            ("architecture", "Architecture", filter.architectures(workspace.catalog)),
-            ("theme", "Theme", [(name, name) for name in filter.all_themes(workspace.catalog)]),
-            ("weights", "Weights", list(filter.WEIGHTS[1:])),
-        ):
-            named[name] = gr.Dropdown(
-                [("All", ""), *choices], value="", label=label, interactive=True, min_width=100
-            )
-        named["view"] = gr.Radio(
-            [("Table", "table"), ("Cards", "cards")],
-            value="table",
-            label="View",
-            elem_classes="ls-segments",
-            min_width=120,
-        )
-        named["new"] = gr.Button(
-            "Add a preset", visible=not public, scale=0, min_width=120, elem_id="add-preset"
-        )
-    return named
-
-
-def _pager() -> dict[str, Any]:
-    with gr.Row(visible=False, elem_classes="ls-paging") as pager:
-        previous = gr.Button("Previous", size="sm", scale=0, min_width=90)
-        pages = gr.HTML("", apply_default_css=False, elem_classes="ls-origin")
-        following = gr.Button("Next", size="sm", scale=0, min_width=90)
-    return {"pager": pager, "previous": previous, "pages": pages, "next": following}
-
-
-def _actions() -> dict[str, Any]:
-    with gr.Row(visible=False, elem_classes="ls-preset-actions") as actions:
-        download = gr.Button(
-            "Download", variant="primary", size="sm", min_width=96, elem_id="download"
-        )
-        cancel = gr.Button(
-            "Cancel download", visible=False, size="sm", min_width=96, elem_id="cancel-download"
-        )
-        edit = gr.Button("Edit preset", size="sm", min_width=90)
-        remove = gr.Button("Remove preset", visible=False, size="sm", min_width=90)
-    with gr.Row(visible=False, elem_classes="ls-confirm") as confirm:
-        gr.HTML("Its entry goes; its weights stay.", apply_default_css=False)
-        really = gr.Button("Remove it", variant="stop", size="sm", scale=0, min_width=90)
-        keep = gr.Button("Keep it", size="sm", scale=0, min_width=80)
-    transfer = gr.HTML("", apply_default_css=False, elem_id="transfer")
-    return {
-        "actions": actions,
-        "download": download,
-        "cancel": cancel,
-        "edit": edit,
-        "remove": remove,
-        "confirm": confirm,
-        "really": really,
-        "keep": keep,
-        "transfer": transfer,
-    }
-
-
-def _form() -> dict[str, Any]:
-    with gr.Column(visible=False, elem_classes="ls-preset-form", elem_id="preset-form") as view:
-        with gr.Row(elem_classes="ls-named") as source_row:
-            source = gr.Textbox(
-                label="Link, AIR, repository or file",
-                placeholder="https://civitai.com/models/…?modelVersionId=…",
-                scale=4,
-                max_lines=1,
-                max_length=500,
-            )
-            look_up = gr.Button("Look it up", min_width=100, scale=0)
-        said = gr.HTML("", apply_default_css=False)
-        with gr.Column(visible=False, elem_classes="ls-preset-fields") as columns:
-            form = preset_form.build()
-            with gr.Row(elem_classes="ls-tight"):
-                save = gr.Button("Save preset", variant="primary", size="sm", min_width=90)
-                save_and_fetch = gr.Button("Save and download", size="sm", min_width=110)
-        close = gr.Button("Close", size="sm", elem_classes="ls-quiet")
-    return {
-        "form_view": view,
-        "source_row": source_row,
-        "source": source,
-        "look_up": look_up,
-        "said": said,
-        "fields": columns,
-        "form": form,
-        "save": save,
-        "save_and_fetch": save_and_fetch,
-        "close": close,
-    }
-
-
-def _wire(parts: ModelsParts, events: ModelsEvents, tab: gr.Tab) -> None:
-    narrowing = [parts.words, parts.architecture, parts.theme, parts.weights]
-    paged = [*narrowing, parts.page, parts.view, parts.chosen]
+    parts = layout.build(workspace, inspector, public)
+    events = ModelsEvents(workspace, inspector, parts, not public)
     quiet: dict[str, Any] = {
+        "inputs": parts.inputs(),
         "outputs": parts.outputs(),
         "queue": False,
         "show_progress": "hidden",
         "api_visibility": "private",
     }
-    _wire_list(parts, events, tab, paged, quiet)
-    _wire_preset(parts, events, paged, quiet)
+    _wire_list(parts, events, tab, quiet)
+    _wire_preset(parts, PresetEditing(workspace, parts, events), events, quiet)
+
+
+_SAID = len(fields(Asked))
+
+
+def _asking(handler: Callable[[Asked], Updates]) -> Callable[..., Updates]:
+    """``handler`` as gradio calls it, for ``ModelsParts.inputs``."""
+
+    def called(*sent: Any) -> Updates:
+        return handler(Asked(*sent[:_SAID]))
+
+    return called
 
 
 def _wire_list(
-    parts: ModelsParts, events: ModelsEvents, tab: gr.Tab, paged: list[Any], quiet: dict[str, Any]
+    parts: ModelsParts, events: ModelsEvents, tab: gr.Tab, quiet: dict[str, Any]
 ) -> None:
-    def enter(*sent: Any) -> Updates:
-        return events.enter(_wanted(sent), sent[5], sent[6])
-
-    def narrow(*sent: Any) -> Updates:
-        return events.show(_wanted(sent, -int(sent[4])), sent[5], sent[6])
-
-    def turn(step: int) -> Callable[..., Updates]:
-        def turned(*sent: Any) -> Updates:
-            return events.show(_wanted(sent, step), sent[5], sent[6])
-
-        return turned
-
     def pick(event: gr.EventData, *sent: Any) -> Updates:
-        return events.pick(picked(event), _wanted(sent), sent[5])
+        return events.pick(picked(event), Asked(*sent[:_SAID]))
 
     last = {**quiet, "trigger_mode": "always_last"}
-    tab.select(enter, inputs=paged, **last)
+    tab.select(_asking(events.enter), **last)
     filters = [parts.architecture.input, parts.theme.input, parts.weights.input]
-    gr.on([parts.words.change, parts.view.input, *filters], narrow, inputs=paged, **last)
-    parts.previous.click(turn(-1), inputs=paged, **quiet)
-    parts.next.click(turn(1), inputs=paged, **quiet)
-    parts.rows.pick(pick, inputs=paged, **quiet)
+    narrowed = [parts.words.change, parts.view.input, *filters]
+    gr.on(narrowed, _asking(lambda asked: events.turn(asked, 0)), **last)
+    parts.previous.click(_asking(lambda asked: events.turn(asked, asked.page - 1)), **quiet)
+    parts.next.click(_asking(lambda asked: events.turn(asked, asked.page + 1)), **quiet)
+    parts.rows.pick(pick, **quiet)
+    parts.timer.tick(_asking(events.tick), **quiet)
+    parts.download.click(_asking(lambda asked: events.download(asked.chosen)), **quiet)
+    parts.cancel.click(_asking(events.cancel), **quiet)
 
 
 def _wire_preset(
-    parts: ModelsParts, events: ModelsEvents, paged: list[Any], quiet: dict[str, Any]
+    parts: ModelsParts, editing: PresetEditing, events: ModelsEvents, quiet: dict[str, Any]
 ) -> None:
-    def tick(seen: str, *sent: Any) -> Updates:
-        return events.tick(_wanted(sent), sent[5], sent[6], seen)
-
-    def again(*sent: Any) -> Updates:
-        return events.enter(_wanted(sent), sent[5], sent[6])
-
     def save(fetch: bool) -> Callable[..., Updates]:
-        def saved(editing: Any, before: dict[str, Any], *sent: Any) -> Updates:
-            return events.save(sent, tuple(editing), before, fetch)
+        def saved(*sent: Any) -> Updates:
+            return editing.save(Asked(*sent[:_SAID]), sent[_SAID:], fetch)
 
         return saved
 
-    parts.timer.tick(tick, inputs=[parts.seen, *paged], **quiet)
-    parts.download.click(events.download, inputs=parts.chosen, **quiet)
-    parts.cancel.click(events.cancel, inputs=parts.chosen, **quiet)
-    parts.new.click(events.add, **quiet)
-    gr.on([parts.look_up.click, parts.source.submit], events.look_up, inputs=parts.source, **quiet)
-    parts.edit.click(events.edit, inputs=parts.chosen, **quiet)
-    parts.close.click(events.close, inputs=parts.chosen, **quiet)
-    parts.remove.click(events.ask_remove, **quiet)
-    parts.keep.click(events.keep, **quiet)
-    removed = parts.really.click(events.remove, inputs=parts.chosen, **quiet)
-    removed.then(again, inputs=paged, **quiet)
-    form = [parts.editing, parts.before, *parts.form.inputs()]
+    parts.new.click(_asking(editing.add), **quiet)
+    gr.on([parts.look_up.click, parts.source.submit], _asking(editing.look_up), **quiet)
+    parts.edit.click(_asking(editing.edit), **quiet)
+    parts.close.click(_asking(editing.close), **quiet)
+    parts.remove.click(_asking(editing.ask_remove), **quiet)
+    parts.keep.click(_asking(editing.keep), **quiet)
+    changed = [parts.really.click(_asking(editing.remove), **quiet)]
     for button, fetch in ((parts.save, False), (parts.save_and_fetch, True)):
-        saved = button.click(save(fetch), inputs=form, **quiet)
-        saved.then(again, inputs=paged, **quiet)
-
-
-def _wanted(sent: tuple[Any, ...], step: int = 0) -> Wanted:
-    words, architecture, theme, weights, page = sent[:5]
-    return Wanted(words or "", architecture or "", theme or "", weights or "", int(page) + step)
+        changed.append(button.click(save(fetch), **quiet))
+    for each in changed:
+        each.then(_asking(events.enter), **quiet)

@@ -9,27 +9,13 @@ import gradio as gr
 from studio.contract.placement import Dtype
 from studio.contract.request import PromptEncoder
 from studio.presets import MAX_STRENGTH
+from studio.ui.assets import TIE
 from studio.ui.html.plan import ENCODER_NAMES
 from studio.ui.studio import references as reference_field
 from studio.ui.studio.form import MAX_LORAS, Form
 from studio.ui.studio.references import ReferenceField
 from studio.ui.studio.shown import Shown
 from studio.ui.studio.start import Start
-
-TIE = """
-const field = element.closest('.ls-field');
-const tie = () => {
-  const wrong = element.querySelector('.ls-problem') !== null;
-  element.id = element.id || `hint-${Math.random().toString(36).slice(2)}`;
-  for (const input of field ? field.querySelectorAll('input, textarea') : []) {
-    input.setAttribute('aria-describedby', element.id);
-    input.setAttribute('aria-invalid', String(wrong));
-  }
-};
-watch('value', tie);
-tie();
-"""
-"""What stands beside an input is read with it, and that it is wrong is told."""
 
 REMOVE = "ls-quiet ls-remove"
 PLACEHOLDERS = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.ui.assets import KEEP_OPEN
 from studio.ui.html import contract as sheet
 from studio.ui.html import picture as stage
 from studio.ui.sessions import Sessions
@@ -15,19 +16,6 @@ from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.live import Updates
 from studio.ui.studio.start import Start
 from studio.workspace.workspace import Workspace
-
-KEEP_OPEN = """
-const opened = new Set();
-element.addEventListener('toggle', (event) => {
-  const key = event.target.dataset.keep;
-  if (key) event.target.open ? opened.add(key) : opened.delete(key);
-}, true);
-watch('value', () => element.querySelectorAll('details[data-keep]').forEach((one) => {
-  one.open = opened.has(one.dataset.keep);
-}));
-"""
-"""A sheet that is drawn anew keeps what the reader had opened."""
-
 
 ASK_AGAIN = 0.7
 """Seconds between two looks at what a site says about missing weights."""

@@ -1,6 +1,4 @@
-"""Two pictures that zoom as one."""
-
-ZOOM = """
+// Both pictures of a pair move and grow as one: wheel, drag, buttons and keys.
 const view = {scale: 1, x: 0, y: 0};
 let from = null;
 const images = () => element.querySelectorAll('.ls-lens img');
@@ -59,5 +57,3 @@ element.addEventListener('keydown', (event) => {
   event.preventDefault();
 });
 watch('value', show);
-"""
-"""Both pictures of a pair move and grow as one: wheel, drag, buttons and keys."""

@@ -1,0 +1,39 @@
+"""The page's style sheets, scripts and mark: files, read once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+STATIC = Path(__file__).with_name("static")
+STYLES = tuple(
+    STATIC / f"{name}.css" for name in ("style", "fields", "sheet", "library", "compare", "models")
+)
+FAVICON = STATIC / "favicon.svg"
+
+
+def script(name: str, **constants: int) -> str:
+    """The JavaScript of ``static/name.js``, for ``gr.HTML(js_on_load=…)``.
+
+    Args:
+        constants: what the script calls by these names.
+    """
+    given = "".join(f"const {key} = {json.dumps(value)};\n" for key, value in constants.items())
+    return given + (STATIC / f"{name}.js").read_text(encoding="utf-8")
+
+
+PICK = script("pick")
+"""A click on ``data-pick`` inside the component is its ``pick`` event."""
+
+
+def picked(event: gr.EventData) -> str:
+    """The key of what was clicked; a page can send anything, so it is only a text."""
+    data: Any = event._data
+    key = data.get("key") if isinstance(data, dict) else None
+    return key if isinstance(key, str) else ""
+
+
+KEEP_OPEN = script("keep_open")
+ZOOM = script("zoom")
+TIE = script("tie")

@@ -1,0 +1,153 @@
+"""The Gallery tab's components, and what the browser says of them."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from studio.architecture import Mode
+from studio.gallery import Filter, Item
+from studio.ui.assets import KEEP_OPEN, PICK
+from studio.ui.gallery import review as review_panel
+from studio.ui.gallery.review import ReviewParts
+
+ALL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the browser sends with every event of the tab.
+
+    Attributes:
+        pages: the last item of each page before the one that is shown.
+        opened: the picture that is shown, empty for the grid.
+    """
+
+    base: str
+    lora: str
+    mode: str
+    words: str
+    pages: tuple[Item, ...]
+    opened: str
+
+    @property
+    def wanted(self) -> Filter:
+        return Filter(
+            base=self.base or None,
+            lora=self.lora or None,
+            mode=Mode(self.mode) if self.mode else None,
+            words=self.words or "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryParts:
+    """The tab's components; ``pages`` holds where each page of the grid began."""
+
+    base: gr.Dropdown
+    lora: gr.Dropdown
+    mode: gr.Dropdown
+    words: gr.Textbox
+    count: gr.HTML
+    list_view: gr.Column
+    grid: gr.HTML
+    newer: gr.Button
+    older: gr.Button
+    pages: gr.State
+    picture_view: gr.Column
+    picture: gr.HTML
+    contract: gr.HTML
+    said: gr.HTML
+    actions: gr.Row
+    confirm: gr.Row
+    review: ReviewParts
+    opened: gr.State
+
+    def inputs(self) -> list[Any]:
+        """What ``Asked`` holds, in its order."""
+        return [getattr(self, each.name) for each in fields(Asked)]
+
+    def all(self) -> list[Any]:
+        own = [getattr(self, name) for name in self.__slots__ if name != "review"]
+        return [*own, *self.review.all()]
+
+
+@dataclass(frozen=True, slots=True)
+class Buttons:
+    """What is pressed over an opened picture."""
+
+    back: gr.Button
+    use: gr.Button
+    against: gr.Button
+    verify: gr.Button
+    delete: gr.Button
+    really: gr.Button
+    keep: gr.Button
+
+
+def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
+    """Lay the tab out inside the current column."""
+    with gr.Column(elem_classes="ls-library") as list_view:
+        with gr.Row(elem_classes="ls-filters"):
+            base = _filter("Base")
+            lora = _filter("LoRA")
+            mode = _filter("Mode")
+            words = gr.Textbox(
+                label="Find", placeholder="words in prompts, names or seed", min_width=160
+            )
+            count = gr.HTML("", apply_default_css=False, elem_classes="ls-count")
+        thumbs = gr.HTML(
+            "", js_on_load=PICK, apply_default_css=False, elem_id="gallery", min_height=200
+        )
+        with gr.Row(elem_classes="ls-paging"):
+            newer = gr.Button("Newer", size="sm", visible=False, min_width=90, scale=0)
+            older = gr.Button("Older", size="sm", visible=False, min_width=90, scale=0)
+    with gr.Column(visible=False, elem_classes="ls-library", elem_id="opened") as picture_view:
+        back = gr.Button("Back to all pictures", size="sm", elem_classes="ls-quiet ls-back")
+        with gr.Row(elem_classes="ls-detail"):
+            with gr.Column(scale=6, min_width=300, elem_classes="ls-left"):
+                picture = gr.HTML("", apply_default_css=False)
+                with gr.Row(elem_classes="ls-tight") as actions:
+                    use = gr.Button("Use these settings", variant="primary", scale=2)
+                    # As wide as its words, and wrapped as a whole where there is no room.
+                    against = gr.Button("Compare with base", min_width=190, scale=2)
+                    verify = gr.Button("Verify", min_width=90)
+                    delete = gr.Button("Delete", min_width=90, visible=may_delete)
+                with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
+                    gr.HTML(
+                        "Delete this picture and its record? They cannot be brought back.",
+                        apply_default_css=False,
+                    )
+                    keep = gr.Button("Keep it", size="sm", min_width=90, scale=0)
+                    really = gr.Button(
+                        "Delete picture", size="sm", variant="stop", min_width=120, scale=0
+                    )
+                said = gr.HTML("", apply_default_css=False)
+            with gr.Column(scale=6, min_width=300):
+                contract = gr.HTML("", js_on_load=KEEP_OPEN, apply_default_css=False)
+                review = review_panel.build("review")
+    parts = GalleryParts(
+        base=base,
+        lora=lora,
+        mode=mode,
+        words=words,
+        count=count,
+        list_view=list_view,
+        grid=thumbs,
+        newer=newer,
+        older=older,
+        pages=gr.State(()),
+        picture_view=picture_view,
+        picture=picture,
+        contract=contract,
+        said=said,
+        actions=actions,
+        confirm=confirm,
+        review=review,
+        opened=gr.State(""),
+    )
+    return parts, Buttons(back, use, against, verify, delete, really, keep)
+
+
+def _filter(label: str) -> gr.Dropdown:
+    return gr.Dropdown([("All", ALL)], value=ALL, label=label, interactive=True, min_width=140)
