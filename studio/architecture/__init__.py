@@ -1,22 +1,26 @@
 """The model families, their pipelines, and what is true of every model of either."""
 
-from studio.architecture.names import Architecture, GuidanceKind, Mode
-from studio.architecture.pipelines import Chat, PipelineTraits, SequenceLength, Wrapped
-from studio.architecture.traits import (
+from studio.architecture.families import (
+    LABELS,
     PIPELINES,
     TRAITS,
-    TextEncoder,
-    Traits,
-    clip_skip_in_words,
+    architecture_called,
+    architecture_of,
+    family_called,
     pipeline_traits,
     traits_of,
 )
+from studio.architecture.family import Family, TextEncoder, Traits, clip_skip_in_words
+from studio.architecture.names import Architecture, GuidanceKind, Mode
+from studio.architecture.pipelines import Chat, PipelineTraits, SequenceLength, Wrapped
 
 __all__ = [
+    "LABELS",
     "PIPELINES",
     "TRAITS",
     "Architecture",
     "Chat",
+    "Family",
     "GuidanceKind",
     "Mode",
     "PipelineTraits",
@@ -24,7 +28,10 @@ __all__ = [
     "TextEncoder",
     "Traits",
     "Wrapped",
+    "architecture_called",
+    "architecture_of",
     "clip_skip_in_words",
+    "family_called",
     "pipeline_traits",
     "traits_of",
 ]

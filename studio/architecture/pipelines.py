@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from studio.architecture.names import GuidanceKind, Mode
 
-_LORA_MODES = frozenset({Mode.BASE, Mode.LORA, Mode.LORA_WITH_TRIGGER, Mode.TRIGGER_ONLY})
-_ALL_MODES = _LORA_MODES | {Mode.REFERENCE_EDIT}
-_EDIT_ALONE = frozenset({Mode.REFERENCE_EDIT})
+LORA_MODES = frozenset({Mode.BASE, Mode.LORA, Mode.LORA_WITH_TRIGGER, Mode.TRIGGER_ONLY})
+ALL_MODES = LORA_MODES | {Mode.REFERENCE_EDIT}
+EDIT_ALONE = frozenset({Mode.REFERENCE_EDIT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,98 +76,3 @@ class PipelineTraits:
     max_references: int = 0
     reference_sizes: tuple[tuple[int, int], ...] = ()
     least_steps: int = 1
-
-
-_QWEN_AFTER = "<|im_end|>\n<|im_start|>assistant\n"
-FLUX2_SYSTEM_MESSAGE = (
-    "You are an AI that reasons about image descriptions. You give structured responses focusing "
-    "on object relationships, object\nattribution and actions without speculation."
-)
-"""diffusers.pipelines.flux2.system_messages.SYSTEM_MESSAGE."""
-
-STABLE_DIFFUSION = PipelineTraits(
-    "StableDiffusionPipeline", GuidanceKind.CFG, negative_prompt=True, modes=_LORA_MODES
-)
-SDXL = PipelineTraits(
-    "StableDiffusionXLPipeline", GuidanceKind.CFG, negative_prompt=True, modes=_LORA_MODES
-)
-FLUX = PipelineTraits(
-    "FluxPipeline",
-    GuidanceKind.DISTILLED,
-    negative_prompt=True,
-    modes=_LORA_MODES,
-    true_cfg=True,
-    sequence=SequenceLength(512, 512),
-)
-_KONTEXT_SIZES = (
-    (672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248),
-    (880, 1184), (944, 1104), (1024, 1024), (1104, 944), (1184, 880), (1248, 832),
-    (1328, 800), (1392, 752), (1456, 720), (1504, 688), (1568, 672),
-)  # fmt: skip
-"""diffusers' PREFERRED_KONTEXT_RESOLUTIONS: what Kontext was trained with."""
-
-FLUX_KONTEXT = PipelineTraits(
-    "FluxKontextPipeline",
-    GuidanceKind.DISTILLED,
-    negative_prompt=True,
-    modes=_ALL_MODES,
-    true_cfg=True,
-    sequence=SequenceLength(512, 512),
-    max_references=1,
-    reference_sizes=_KONTEXT_SIZES,
-)
-FLUX2 = PipelineTraits(
-    "Flux2Pipeline",
-    GuidanceKind.DISTILLED,
-    negative_prompt=False,
-    modes=_ALL_MODES,
-    sequence=SequenceLength(512, 512),
-    frame=Chat(system=FLUX2_SYSTEM_MESSAGE, answer=False),
-    max_references=4,
-)
-FLUX2_KLEIN = PipelineTraits(
-    "Flux2KleinPipeline",
-    GuidanceKind.CFG,
-    negative_prompt=False,
-    modes=_ALL_MODES,
-    sequence=SequenceLength(512, 512),
-    frame=Chat(thinking=False),
-    max_references=4,
-)
-QWEN_IMAGE = PipelineTraits(
-    "QwenImagePipeline",
-    GuidanceKind.TRUE_CFG,
-    negative_prompt=True,
-    modes=_LORA_MODES,
-    sequence=SequenceLength(512, 1024),
-    frame=Wrapped(_QWEN_AFTER),
-    least_steps=2,
-)
-QWEN_IMAGE_EDIT = PipelineTraits(
-    "QwenImageEditPipeline",
-    GuidanceKind.TRUE_CFG,
-    negative_prompt=True,
-    modes=_EDIT_ALONE,
-    sequence=SequenceLength(512, 1024),
-    frame=Wrapped(_QWEN_AFTER),
-    least_steps=2,
-    max_references=1,
-)
-QWEN_IMAGE_EDIT_PLUS = PipelineTraits(
-    "QwenImageEditPlusPipeline",
-    GuidanceKind.TRUE_CFG,
-    negative_prompt=True,
-    modes=_EDIT_ALONE,
-    sequence=SequenceLength(512, 1024),
-    frame=Wrapped(_QWEN_AFTER),
-    least_steps=2,
-    max_references=3,
-)
-ZIMAGE = PipelineTraits(
-    "ZImagePipeline",
-    GuidanceKind.CFG_FROM_ZERO,
-    negative_prompt=True,
-    modes=_LORA_MODES,
-    sequence=SequenceLength(512, 512),
-    frame=Chat(thinking=True),
-)

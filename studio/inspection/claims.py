@@ -2,9 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from studio.architecture import LABELS, family_called
+from studio.architecture.families import BY_NAME
+from studio.architecture.fingerprint import UNKNOWN
 from studio.contract.base import is_empty_hash
 from studio.inspection.header import ADAPTER_METADATA
 
@@ -38,6 +42,8 @@ PREFIXES = ("modelspec.", "ss_", "sshs_")
 MAX_CLAIMS = 120
 """Keys that are shown, the important ones first; kohya-ss writes some 80."""
 
+_FAMILY_KEYS = ("modelspec.architecture", "ss_base_model_version")
+"""Of kohya-ss, musubi and ai-toolkit, and of the SAI model spec."""
 MAX_TEXT = 300
 MAX_JSON = 256 * 1024
 """Characters of metadata that are read as JSON; a hostile text costs some 20 times its
@@ -180,3 +186,81 @@ def stray_settings(metadata: Mapping[str, str], components: Iterable[str]) -> tu
     return tuple(
         key for key in everything if key not in used and key.partition(".")[0] not in elsewhere
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one key of the metadata says; ``variant`` is None where it says none."""
+
+    key: str
+    architecture: str
+    variant: str | None = None
+
+
+def claimed(metadata: Mapping[str, str]) -> tuple[Claim, ...]:
+    """Every claim that names a known family.
+
+    It never decides: ai-toolkit writes ``sd_1.5`` for whatever it was not told. It is held
+    against the tensors, and each one that contradicts them is said.
+    """
+    texts = {key: metadata.get(key, "").lower()[:MAX_TEXT] for key in _FAMILY_KEYS}
+    found = [claim for key, text in texts.items() if (claim := _claim(key, text))]
+    if metadata.get("ss_v2", "").lower() == "true":
+        found.append(Claim("ss_v2", "sd2"))
+    return tuple(found)
+
+
+def _claim(key: str, text: str) -> Claim | None:
+    family = family_called(text)
+    if family is None:
+        return None
+    found = (name for pattern, name in family.variants if re.search(pattern, text))
+    return Claim(key, family.name, next(found, None))
+
+
+def conflicts(
+    architecture: str,
+    variant: str | None,
+    open_to: Sequence[str],
+    metadata: Mapping[str, str],
+) -> tuple[str, ...]:
+    """A sentence for each claim that the tensors' verdict contradicts."""
+    if architecture == UNKNOWN and not open_to:
+        return ()
+    sentences = []
+    for claim in claimed(metadata):
+        if claim.architecture == architecture:
+            says, found = claim.variant, variant
+            alike = says in (found, *BY_NAME[architecture].alike.get(found or "", ()))
+            if says is None or found is None or alike:
+                continue
+            said, told = (f"{LABELS[architecture]} {name}" for name in (says, found))
+        elif claim.architecture in open_to:
+            continue
+        else:
+            said, told = LABELS[claim.architecture], _told(architecture, open_to)
+        sentences.append(f"The file claims {said} ({claim.key}); its tensors say {told}.")
+    return tuple(sentences)
+
+
+def _told(architecture: str, open_to: Sequence[str]) -> str:
+    if architecture != UNKNOWN:
+        return LABELS[architecture]
+    return listed([LABELS[name] for name in open_to], "or")
+
+
+def unproven(open_to: Sequence[str], metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Which of the families that the layers leave open the file claims to be."""
+    return tuple(
+        f"The file claims {LABELS[claim.architecture]} ({claim.key}); nothing proves it."
+        for claim in claimed(metadata)
+        if claim.architecture in open_to
+    )
+
+
+def listed(items: Sequence[object], word: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    texts = [str(item) for item in items]
+    if len(texts) < 2:
+        return "".join(texts)
+    return f"{', '.join(texts[:-1])} {word} {texts[-1]}"

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from studio.architecture import LABELS
+from studio.architecture.layer_names import Slot
 from studio.inspection.decompositions import TENSORS, Decomposition, widths
-from studio.inspection.families import LABELS
 from studio.inspection.lora import LoraInspection
 from studio.inspection.lora_module import LoraModule
-from studio.inspection.places import Places, Shapes, component_of
-from studio.inspection.slot import Placement, Slot
+from studio.inspection.places import Placement, Places, Shapes, component_of
 from studio.inspection.verdict import UNKNOWN
 
 NAMED = 3

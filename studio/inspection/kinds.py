@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from studio.architecture.families import FAMILIES, RULES, TEXT_RULES
 from studio.inspection.decompositions import Shape, widths
-from studio.inspection.fingerprints import RULES, TEXT_RULES
 from studio.inspection.verdict import UNKNOWN, Measure, judge
 
 _PREFIX = re.compile(r"^(?:model\.)?(?:diffusion_model|transformer|unet|control_model)\.")
@@ -38,7 +38,6 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 """(kind, how a tensor's name begins, evidence) of files whose widths tell nothing."""
-_EMBEDDING_WIDTHS = {768: "sd15", 1024: "sd2", 128: "mini"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,6 @@ def _embedding(shapes: Mapping[str, Shape]) -> Kind | None:
     if not reads or max(reads) > 8192 or min(reads) < 32:
         return None
     sentence = f"It holds vectors of {' and '.join(map(str, reads))} features for single tokens."
-    architecture = "sdxl" if reads == [768, 1280] else UNKNOWN
-    if len(reads) == 1:
-        architecture = _EMBEDDING_WIDTHS.get(reads[0], UNKNOWN)
+    found = (family.name for family in FAMILIES if family.embedding == tuple(reads))
+    architecture = next(found, UNKNOWN)
     return Kind("embedding", architecture, None, (sentence,))

@@ -7,20 +7,18 @@ from typing import Self
 
 from pydantic import Field
 
+from studio.architecture import LABELS
+from studio.architecture.families import BY_NAME, RULES, TEXT_RULES
 from studio.contract.base import Contract
 from studio.inspection.adapter_config import with_alphas
-from studio.inspection.claimed import conflicts, unproven
-from studio.inspection.claims import claims, trigger_hints
+from studio.inspection.claims import claims, conflicts, listed, trigger_hints, unproven
 from studio.inspection.decompositions import TENSORS, Decomposition
-from studio.inspection.families import LABELS, UNDECIDABLE, UNETS
-from studio.inspection.fingerprints import RULES, TEXT_RULES
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.kinds import Kind, kind_of
 from studio.inspection.lora_module import LoraModule, measure
 from studio.inspection.lora_tensors import DENOISER, Layer, group
 from studio.inspection.problems import problems
 from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
-from studio.inspection.words import listed
 
 __all__ = ["LoraInspection", "LoraModule", "inspect"]
 
@@ -96,7 +94,7 @@ def inspect(
         verdict.sentence,
         *_undecided(verdict, header.metadata),
         *_text_encoder_evidence(named),
-        *UNDECIDABLE.get((verdict.architecture, verdict.variant), ()),
+        *_undecidable(verdict),
         *_style_evidence([layer for layer, _ in modules]),
     )
     return LoraInspection(
@@ -140,6 +138,13 @@ def _undecided(verdict: Verdict, metadata: Mapping[str, str]) -> tuple[str, ...]
     return (sentence, *unproven(verdict.open_to, metadata))
 
 
+def _undecidable(verdict: Verdict) -> tuple[str, ...]:
+    """What the family's layers can never tell."""
+    family = BY_NAME.get(verdict.architecture)
+    sentence = family.undecidable.get(verdict.variant) if family else None
+    return (sentence,) if sentence else ()
+
+
 def _measures(modules: Sequence[LoraModule]) -> list[Measure]:
     return [
         Measure(_flat(module.name), module.in_features, module.out_features)
@@ -174,11 +179,9 @@ def _flat(name: str) -> str:
 def _settled(module: LoraModule, verdict: Verdict) -> LoraModule:
     """The module with its component's name in the family's pipeline."""
     component = module.component
-    families = verdict.families
-    if component == DENOISER and families and families <= UNETS:
-        component = "unet"
-    elif component == DENOISER and families and not families & UNETS:
-        component = "transformer"
+    denoisers = {BY_NAME[name].denoiser for name in verdict.families}
+    if component == DENOISER and len(denoisers) == 1:
+        (component,) = denoisers
     elif verdict.architecture == "flux1" and component == "text_encoder_3":
         component = "text_encoder_2"  # others number T5 as SD3 does; Flux's pipeline has two
     if component == module.component:

@@ -12,32 +12,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from studio.architecture import Architecture
+from studio.architecture import TRAITS, Architecture
 
 Shape = tuple[int, ...]
 
 _CLAIM = "modelspec.prediction_type"
-
-_UNET = "model.diffusion_model."
-_VAE = "first_stage_model."
-_CLIP = "text_model.embeddings.position_embedding.weight"
-_SDXL_CLIP = "conditioner.embedders.0.transformer."
-_SDXL_OPENCLIP = "conditioner.embedders.1.model."
-
-_PARTS: Mapping[Architecture, Mapping[str, tuple[str, str]]] = {
-    Architecture.SD15: {
-        "unet": (_UNET, "input_blocks.0.0.weight"),
-        "vae": (_VAE, "decoder.conv_in.weight"),
-        "text_encoder": ("cond_stage_model.transformer.", _CLIP),
-    },
-    Architecture.SDXL: {
-        "unet": (_UNET, "input_blocks.0.0.weight"),
-        "vae": (_VAE, "decoder.conv_in.weight"),
-        "text_encoder": (_SDXL_CLIP, _CLIP),
-        "text_encoder_2": (_SDXL_OPENCLIP, "positional_embedding"),
-    },
-}
-"""Architecture → component → (prefix of its tensors, a tensor it cannot be without)."""
 
 _EDGES = {
     "time_embed.0": "time_embedding.linear_1",
@@ -100,7 +79,14 @@ def training(names: Iterable[str], metadata: Mapping[str, str]) -> Training:
 
 def single_file_architectures() -> tuple[Architecture, ...]:
     """Those whose base may be one checkpoint file."""
-    return tuple(_PARTS)
+    return tuple(name for name, traits in TRAITS.items() if traits.checkpoint)
+
+
+def _parts(architecture: Architecture) -> Mapping[str, tuple[str, str]]:
+    parts = TRAITS[architecture].checkpoint
+    if not parts:
+        raise KeyError(architecture)
+    return parts
 
 
 def component_of(name: str, architecture: Architecture) -> str | None:
@@ -109,7 +95,7 @@ def component_of(name: str, architecture: Architecture) -> str | None:
     Raises:
         KeyError: the architecture has no such checkpoints.
     """
-    parts = _PARTS[architecture].items()
+    parts = _parts(architecture).items()
     return next((part for part, (prefix, _) in parts if name.startswith(prefix)), None)
 
 
@@ -120,7 +106,7 @@ def missing_parts(names: Iterable[str], architecture: Architecture) -> tuple[str
         KeyError: the architecture has no such checkpoints.
     """
     there = frozenset(names)
-    parts = _PARTS[architecture].items()
+    parts = _parts(architecture).items()
     return tuple(part for part, (prefix, mark) in parts if prefix + mark not in there)
 
 
@@ -135,11 +121,12 @@ def diffusers_shapes(
     Raises:
         KeyError: the architecture has no such checkpoints.
     """
-    found: dict[str, dict[str, Shape]] = {part: {} for part in _PARTS[architecture]}
+    parts = _parts(architecture)
+    found: dict[str, dict[str, Shape]] = {part: {} for part in parts}
     for name, shape in shapes.items():
         part = component_of(name, architecture)
         if part is not None:
-            bare = name.removeprefix(_PARTS[architecture][part][0])
+            bare = name.removeprefix(parts[part][0])
             found[part].update(_renamed(part, bare, shape, layers_per_block))
     return found
 

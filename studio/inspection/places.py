@@ -1,17 +1,33 @@
 """A base's modules by every name that a LoRA file may call them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from studio.inspection.layouts import aliases
-from studio.inspection.slot import Slot
+from studio.architecture.families import FAMILIES
+from studio.architecture.layer_names import Alias, Slot
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+_LAYER_NAMES = tuple(dict.fromkeys(names for family in FAMILIES for names in family.layer_names))
 _DENOISERS = ("unet", "transformer")
 _TABLE = re.compile(r"(?:^|\.)(?:\w*embeddings?|embed_tokens|shared|relative_attention_bias)\Z")
 """Lookup tables: matrices of two dimensions that multiply nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A layer of a file with its place in a base.
+
+    Attributes:
+        layer: ``component.name`` as the inspection of the file has it.
+        component: of the base.
+        slots: one; or several, where the file fuses what the base has apart (``qkv``).
+    """
+
+    layer: str
+    component: str
+    slots: tuple[Slot, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,16 @@ class Places:
         """Where a layer goes that the file spells ``name``; empty if nowhere."""
         known = plain(name)
         return self.dotted.get(known) or (() if "." in name else self.flat.get(known, ()))
+
+
+def aliases(modules: Shapes) -> Iterator[Alias]:
+    """Every name by which tools call the layers of a component, beside diffusers' own.
+
+    Args:
+        modules: module name → shape of its weight, of one component.
+    """
+    for names in _LAYER_NAMES:
+        yield from names(modules)
 
 
 def _flattened(dotted: Mapping[str, tuple[Slot, ...]]) -> dict[str, tuple[Slot, ...]]:

@@ -1,30 +1,12 @@
 """What a weight file's publisher says of it; kept beside the file, never mixed with presets."""
 
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from studio.architecture import Architecture
+from studio.architecture import Architecture, family_called
 from studio.contract.base import Contract
-
-_BASE_MODELS: tuple[tuple[str, str], ...] = (
-    (r"flux[. _-]?2", "flux2"),
-    (r"flux", "flux1"),
-    (r"(?:sdxl|sd xl|pony|illustrious|noobai)", "sdxl"),
-    (r"stable-diffusion-xl", "sdxl"),
-    (r"(?:sd|stable-diffusion-v?)[ _-]?1", "sd15"),
-    (r"(?:sd|stable-diffusion-v?)[ _-]?2", "sd2"),
-    (r"(?:sd|stable-diffusion-v?)[ _-]?3", "sd3"),
-    (r"qwen", "qwen"),
-    (r"z[ _-]?image", "zimage"),
-    (r"chroma", "chroma"),
-    (r"lumina", "lumina2"),
-    (r"wan\b", "wan"),
-)
-"""CivitAI's ``baseModel`` ("SD 1.5", "SDXL 1.0", "Flux.2 Klein 9B", "ZImageTurbo") and the
-repository names of Hugging Face's ``base_model`` → family; the first that fits."""
 
 
 class Published(Contract):
@@ -73,8 +55,8 @@ class Published(Contract):
 
 def family_of(base_model: str | None) -> str | None:
     """``sd15`` for "SD 1.5", ``flux2`` for "Flux.2 Klein 9B"; None where it says nothing."""
-    text = (base_model or "").rsplit("/", 1)[-1].strip().lower()
-    return next((family for pattern, family in _BASE_MODELS if re.match(pattern, text)), None)
+    family = family_called((base_model or "").rsplit("/", 1)[-1])
+    return family.name if family else None
 
 
 def read_published(text: str | bytes) -> Published | None:

@@ -3,29 +3,13 @@
 import re
 from dataclasses import dataclass, field
 
-from studio.architecture import TRAITS, Architecture
+from studio.architecture import TRAITS, Architecture, architecture_called, architecture_of
 from studio.contract.base import Contract, is_slug
 from studio.presets.air import Air
 from studio.presets.messages import in_words
 from studio.presets.parse import slug_of, trigger_of
-from studio.presets.rules import architecture_of, says_flux2
+from studio.presets.rules import says_flux2
 from studio.presets.schema import TriggerRule
-
-_NAMES = {
-    "sd1": Architecture.SD15,
-    "sd1.5": Architecture.SD15,
-    "sd-1.5": Architecture.SD15,
-    "pony": Architecture.SDXL,
-    "illustrious": Architecture.SDXL,
-    "flux": Architecture.FLUX1,
-    "flux.1": Architecture.FLUX1,
-    "flux.2": Architecture.FLUX2,
-    "qwen-image": Architecture.QWEN,
-    "z-image": Architecture.ZIMAGE,
-    "zimageturbo": Architecture.ZIMAGE,
-    "zimagebase": Architecture.ZIMAGE,
-}
-"""Other people's words for our architectures."""
 
 _AUTO = frozenset({"AutoPipelineForText2Image", "DiffusionPipeline"})
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -116,8 +100,7 @@ def _drop_empty(draft: Draft) -> None:
 
 def _mend_architecture(draft: Draft) -> None:
     said = draft.text("base_architecture")
-    known = {architecture.value: architecture for architecture in Architecture} | _NAMES
-    meant = known.get(said.strip().lower())
+    meant = architecture_called(said)
     if meant is not None and meant.value != said:
         draft.set("base_architecture", meant.value, "this is the studio's word for it.")
 

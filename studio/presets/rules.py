@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from pydantic_core import PydanticCustomError
 
-from studio.architecture import TRAITS, Architecture
+from studio.architecture import TRAITS, Architecture, architecture_of
 from studio.contract.base import is_empty_hash
 from studio.presets.air import LORA_TYPES, Air
 
@@ -118,11 +118,6 @@ def check_flux2(architecture: Architecture, *names: str | None) -> None:
             "of its own here: LoRAs of one do not fit the other.",
             "Set base_architecture: flux2, or run `studio presets import` on the file.",
         )
-
-
-def architecture_of(ecosystem: str) -> Architecture | None:
-    """The architecture whose LoRAs an AIR ecosystem holds."""
-    return next((a for a in Architecture if ecosystem in TRAITS[a].ecosystems), None)
 
 
 def check_air(architecture: Architecture, text: str) -> None:

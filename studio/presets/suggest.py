@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from studio.architecture import TRAITS, Architecture
+from studio.architecture import TRAITS, Architecture, architecture_of
 from studio.errors import PresetsError
 from studio.inspection import LoraInspection
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
@@ -14,7 +14,7 @@ from studio.presets.air import Air
 from studio.presets.messages import Preset, sentences
 from studio.presets.model_card import Published
 from studio.presets.parse import slug_of, trigger_of
-from studio.presets.rules import architecture_of, pipelines_of
+from studio.presets.rules import pipelines_of
 
 MAX_LABEL = 120
 

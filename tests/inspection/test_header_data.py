@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from studio.architecture import LABELS
+from studio.architecture.families import BY_NAME
 from studio.inspection import LoraInspection, inspect
-from studio.inspection.families import LABELS, UNETS
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.lora_tensors import split_part
 from tests.support.header_data import FOLDER, Sample, expanded, folded, samples, written
@@ -62,7 +63,7 @@ def test_each_family_in_each_format(sample: Sample) -> None:
     assert found.architecture == sample.architecture
     assert sample.format == "lokr" or found.ranks == (8,)
     assert len(found.modules) == len({split_part(name)[1] for name in sample.shapes})
-    denoiser = {"unet"} if sample.architecture in UNETS else {"transformer"}
+    denoiser = {BY_NAME[sample.architecture].denoiser}
     assert set(found.components) == denoiser | ENCODERS.get((sample.family, sample.format), set())
     if sample.variant is not None and sample.architecture != "sd3":
         assert found.variant == sample.variant

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from studio.architecture import LABELS
 from studio.contract.base import EMPTY_SHA256, canonical_json
 from studio.inspection import LoraInspection, inspect
 from studio.inspection.claims import MAX_CLAIMS, MAX_TEXT, hash_conflicts
-from studio.inspection.families import LABELS
 from studio.inspection.header import parse
 from tests.support.full_size import MODELS, UNETS, layers_of, weights_of
 from tests.support.headers import Shapes, header, lora, only

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from studio.architecture import Architecture
+from studio.architecture.families import BY_NAME
 from studio.inspection import inspect
-from studio.inspection.families import UNETS
 from studio.inspection.fit import check_fit
 from tests.support.full_size import weights_of
 from tests.support.header_data import Sample, samples
@@ -28,7 +28,7 @@ VALID = [sample for sample in samples() if sample.architecture in OURS & MODELS.
 @pytest.mark.parametrize("sample", VALID, ids=lambda each: f"{each.family}-{each.format}")
 def test_every_format_fits_the_full_sized_base(sample: Sample) -> None:
     """What tools write for a family has its place in it, layer by layer."""
-    component = "unet" if sample.architecture in UNETS else "transformer"
+    component = BY_NAME[sample.architecture].denoiser
     models = {component: MODELS[sample.family], **ENCODERS.get(sample.architecture, {})}
     base = {part: weights_of(model) for part, model in models.items()}
     found = check_fit(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from studio.architecture.layer_names import Rows
 from studio.engine.lora.deltas import (
     Delta,
     Factor,
@@ -25,7 +26,6 @@ from studio.engine.lora.dora import Decomposed, ratios
 from studio.engine.lora.match import Target
 from studio.engine.lora.read import LoraLayer
 from studio.errors import LoraRefused
-from studio.inspection.slot import Rows
 
 _WAY_OUT = "Use another file of this LoRA."
 

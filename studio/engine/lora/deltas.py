@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from studio.inspection.slot import Rows
+from studio.architecture.layer_names import Rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from studio.architecture.layer_names import Rows
 from studio.engine.base.components import components_of
 from studio.engine.base.folder import Pipeline
 from studio.engine.lora.deltas import shape_of
 from studio.engine.lora.read import LoraFile, LoraLayer
 from studio.errors import LoraRefused
 from studio.inspection.fit import Fit, check_fit
-from studio.inspection.slot import Rows
 
 _WAY_OUT = "Choose a LoRA made for this base, or the base this LoRA was made for."
 _NOT_THE_BASE = (".base_layer", ".lora_")

@@ -6,10 +6,10 @@ import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from studio.architecture import LABELS
 from studio.errors import HeaderError, Offline, SizeWrong, UnexpectedAnswer
 from studio.inspection import LoraInspection, inspect
 from studio.inspection.description import describe, unread_alphas
-from studio.inspection.families import LABELS
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.verdict import UNKNOWN
 from studio.library.downloads.addresses import shown

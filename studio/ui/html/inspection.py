@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from studio.architecture import LABELS
 from studio.inspection.decompositions import TENSORS, Decomposition
-from studio.inspection.families import LABELS
 from studio.resolve.inventory import Unusable
 from studio.ui.html import format as words
 from studio.ui.html import icons

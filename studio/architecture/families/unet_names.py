@@ -1,4 +1,5 @@
-"""U-Nets as Stability AI names their blocks (``input_blocks``, ``output_blocks``).
+"""U-Nets as Stability AI names their blocks (``input_blocks``, ``output_blocks``), and CLIP as
+the first diffusers LoRAs named its attention.
 
 Block numbers count resnets and samplers through all levels, so they follow from how many the
 base has of each (diffusers' ``_maybe_map_sgm_blocks_to_diffusers``).
@@ -7,8 +8,7 @@ base has of each (diffusers' ``_maybe_map_sgm_blocks_to_diffusers``).
 import re
 from collections.abc import Iterator
 
-from studio.inspection.layouts.layout import Alias, Shapes
-from studio.inspection.slot import Slot
+from studio.architecture.layer_names import Alias, Shapes, Slot
 
 _SINGLE = {
     "conv_in": "input_blocks.0.0",
@@ -26,6 +26,7 @@ _RESNET = {
 }
 _MIDDLE = {"resnets.0": "0", "attentions.0": "1", "resnets.1": "2"}
 _BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|\w+samplers)\.(\d+)\.(.+)")
+_ATTENTION = re.compile(r"\.self_attn\.(q|k|v|out)_proj\Z")
 _MID = re.compile(r"mid_block\.((?:resnets|attentions)\.\d)\.(.+)")
 
 
@@ -96,3 +97,11 @@ def _inner(kind: str, rest: str) -> str:
     if kind.startswith("resnets"):
         return _RESNET.get(rest, rest)
     return "op" if kind == "downsamplers" else rest
+
+
+def old_attention(modules: Shapes) -> Iterator[Alias]:
+    """``self_attn.to_q`` beside ``self_attn.q_proj``, and so on, in CLIP text encoders."""
+    for name in modules:
+        match = _ATTENTION.search(name)
+        if match:
+            yield f"{name[: match.start()]}.self_attn.to_{match[1]}", (Slot(name),)

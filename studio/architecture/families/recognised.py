@@ -1,36 +1,35 @@
-"""Families that no engine here runs and whose layers resemble those of one that does.
+"""Families that no engine here runs, recognised so that they are refused by name.
 
-They are told first, by the layers that only they have, so that they are refused by name. The
-widths are those of the model classes of diffusers 0.42 at full size; Anima's names are those
-of kohya-ss sd-scripts (docs/anima_train_network.md) and of NVIDIA's Cosmos-Predict 2.
+The layers of most resemble those of a family that runs, so they are told first, by the layers
+that only they have. The widths are those of the model classes of diffusers 0.42 at full size;
+Anima's names are those of kohya-ss sd-scripts (docs/anima_train_network.md) and of NVIDIA's
+Cosmos-Predict 2.
 """
 
-from studio.inspection.verdict import Rule, widths_of
+from studio.architecture.family import Family
+from studio.architecture.fingerprint import Rule, widths_of
 
-_UNET = r"^(?:down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)_"
+FAMILIES = (
+    Family(
+        name="sd3", label="Stable Diffusion 3", called=r"(?:sd[-_ ]?v?|stable-diffusion-v?[-_ ]?)3"
+    ),
+    Family(
+        name="wan",
+        label="Wan",
+        called=r"wan(?![a-z])",
+        variants=((r"14b", "14b"), (r"1[._]3b", "1.3b"), (r"5b", "5b")),
+    ),
+    Family(name="lumina2", label="Lumina 2", called=r"lumina"),
+    Family(name="hunyuanvideo", label="HunyuanVideo", called=r"hunyuan[-_ ]?video"),
+    Family(name="auraflow", label="AuraFlow", called=r"aura[-_ ]?flow"),
+    Family(name="krea2", label="Krea 2", called=r"krea[-_ ]?2"),
+    Family(name="anima", label="Anima", called=r"anima(?![a-z])"),
+)
+
 _DOUBLE = r"^transformer_blocks_(\d+)_"
 _SINGLE = r"^single_transformer_blocks_(\d+)_"
 
-STRANGERS: tuple[Rule, ...] = (
-    # U-Nets.
-    Rule(
-        (),
-        r"_(?:temporal_transformer_blocks|temporal_res_block|motion_modules|temp_attentions)_",
-        "It changes layers over time, as in Stable Video Diffusion and AnimateDiff.",
-    ),
-    Rule(
-        ("sdxl-refiner",),
-        _UNET + r".*attn2_to_[kv]$",
-        "Cross-attention reads {reads} features, as in SDXL's refiner.",
-        reads=widths_of(1280),
-    ),
-    Rule(
-        ("sdxl-refiner",),
-        _UNET + r".*(?:attn1_to_[qkv]|attn2_to_q)$",
-        "Attention reads {reads} features, as in SDXL's refiner.",
-        reads=widths_of(384, 768, 1536),
-    ),
-    # Two streams and single blocks, as FLUX.1 has them.
+LOOKALIKES: tuple[Rule, ...] = (
     Rule(
         ("hunyuanvideo",),
         r"^double_blocks_\d+_(?:img|txt)_(?:mlp_fc[12]|mod_linear)$"
@@ -80,7 +79,6 @@ STRANGERS: tuple[Rule, ...] = (
         "Single blocks of {reads} features are gated, as in Ovis-Image.",
         pairs=frozenset({(3072, 24576)}),
     ),
-    # One stream.
     Rule(
         ("krea2",),
         r"^text_fusion_|" + _DOUBLE + r"(?:attn_to_gate|ff_(?:gate|up|down))$"
@@ -113,5 +111,22 @@ STRANGERS: tuple[Rule, ...] = (
         r"^llm_adapter_|^blocks_\d+_(?:(?:self|cross)_attn_(?:[qkv]_proj|output_proj)"
         r"|mlp_layer[12]|adaln_modulation_\w+)$",
         "The blocks are named as in Anima, which is built on Cosmos-Predict 2.",
+    ),
+)
+
+ONE_STREAM: tuple[Rule, ...] = (
+    Rule(
+        ("lumina2",),
+        r"^(?:layers|noise_refiner|context_refiner)_\d+_(?:attention|attn|feed_forward)_",
+        "Layers are {reads} features wide, as in Lumina 2.",
+        reads=widths_of(2304, 9216),
+    ),
+    Rule(
+        ("wan",),
+        r"^blocks_(\d+)_(?:(?:self|cross)_attn_(?:[qkvo]|[kv]_img)"
+        r"|attn[12]_(?:to_[qkv]|to_out_0|add_[kv]_proj)|ffn_0|ffn_net_0_proj)$",
+        "Blocks are {reads} features wide, as in Wan.",
+        reads=widths_of(1536, 3072, 5120),
+        variants=((1536, "1.3b"), (3072, "5b"), (5120, "14b")),
     ),
 )

@@ -1,17 +1,35 @@
-"""How a model's authors name its layers, beside how diffusers names them."""
+"""How tools and a model's authors name its layers, beside how diffusers names them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from studio.inspection.slot import Slot
+Rows = tuple[tuple[int, int], ...]
+"""Ranges of a layer's output rows, end excluded, in the order in which the module has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One module of the base that a layer of a file changes.
+
+    Attributes:
+        module: as the base's weights spell it.
+        rows: of the layer's output, which are the module's; empty means all, as they are.
+    """
+
+    module: str
+    rows: Rows = ()
+
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Module name → the shape of its weight."""
 
 Alias = tuple[str, tuple[Slot, ...]]
 """Another name of a layer, and the modules it stands for."""
+
+LayerNames = Callable[[Shapes], Iterator[Alias]]
+"""The modules that a component of a base has → their other names; none for another family's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,196 @@
+"""Stable Diffusion 1.5, 2 and XL, SDXL's refiner, and the studio's own Mini: U-Nets.
+
+They are told apart by what attention reads, and by how deep it is. Checkpoints in one file
+have the names of CompVis' latent-diffusion (SD 1.x) and Stability's generative-models (SDXL).
+"""
+
+from studio.architecture.families.unet_names import old_attention, stability_blocks
+from studio.architecture.family import Family, Traits, clip
+from studio.architecture.fingerprint import Rule, widths_of
+from studio.architecture.names import Architecture, GuidanceKind
+from studio.architecture.pipelines import LORA_MODES, PipelineTraits
+
+_PIPELINE = PipelineTraits(
+    "StableDiffusionPipeline", GuidanceKind.CFG, negative_prompt=True, modes=LORA_MODES
+)
+_XL_PIPELINE = PipelineTraits(
+    "StableDiffusionXLPipeline", GuidanceKind.CFG, negative_prompt=True, modes=LORA_MODES
+)
+
+_NAMES = (stability_blocks, old_attention)
+_UNET_PART = ("model.diffusion_model.", "input_blocks.0.0.weight")
+_VAE_PART = ("first_stage_model.", "decoder.conv_in.weight")
+_CLIP = "text_model.embeddings.position_embedding.weight"
+
+MINI = Traits(
+    name=Architecture.MINI,
+    label="Mini",
+    called=r"mini(?![a-z-])",
+    denoiser="unet",
+    embedding=(128,),
+    layer_names=_NAMES,
+    pipelines=(_PIPELINE,),
+    text_encoders=(clip("text_encoder", 3),),
+    clip_skip=1,
+    compel=True,
+    size_multiple=32,
+    flow_matching=False,
+)
+SD15 = Traits(
+    name=Architecture.SD15,
+    label="Stable Diffusion 1.5",
+    called=r"(?:sd[-_ ]?v?|stable-diffusion-v?[-_ ]?)1",
+    words=("sd1", "sd1.5", "sd-1.5"),
+    ecosystems=("sd1", "sd15"),
+    denoiser="unet",
+    embedding=(768,),
+    layer_names=_NAMES,
+    checkpoint={
+        "unet": _UNET_PART,
+        "vae": _VAE_PART,
+        "text_encoder": ("cond_stage_model.transformer.", _CLIP),
+    },
+    pipelines=(_PIPELINE,),
+    text_encoders=(clip("text_encoder", 12),),
+    clip_skip=1,
+    compel=True,
+    size_multiple=8,
+    flow_matching=False,
+)
+SD2 = Family(
+    name="sd2",
+    label="Stable Diffusion 2",
+    called=r"(?:sd[-_ ]?v?|stable-diffusion-v?[-_ ]?)2",
+    denoiser="unet",
+    embedding=(1024,),
+)
+SDXL = Traits(
+    name=Architecture.SDXL,
+    label="SDXL",
+    called=r"(?:sdxl|sd xl|stable-diffusion-xl)(?!(?:-v1)?[-_ ]?refiner)"
+    r"|pony|illustrious|noobai",
+    words=("pony", "illustrious"),
+    ecosystems=("sdxl", "sdxldistilled", "pony", "illustrious", "noobai"),
+    denoiser="unet",
+    undecidable={None: "SDXL, Pony or Illustrious: not decidable, they share every layer."},
+    embedding=(768, 1280),
+    layer_names=_NAMES,
+    checkpoint={
+        "unet": _UNET_PART,
+        "vae": _VAE_PART,
+        "text_encoder": ("conditioner.embedders.0.transformer.", _CLIP),
+        "text_encoder_2": ("conditioner.embedders.1.model.", "positional_embedding"),
+    },
+    pipelines=(_XL_PIPELINE,),
+    text_encoders=(clip("text_encoder", 12), clip("text_encoder_2", 32, pooled=True)),
+    clip_skip=2,
+    compel=True,
+    size_multiple=8,
+    flow_matching=False,
+)
+REFINER = Family(
+    name="sdxl-refiner",
+    label="SDXL's refiner",
+    called=r"(?:sdxl|sd xl|stable-diffusion-xl)(?:-v1)?[-_ ]?refiner",
+    denoiser="unet",
+)
+
+_UNET = r"^(?:down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)_"
+_CROSS = _UNET + r".*attn2_to_[kv]$"
+_SELF = _UNET + r".*(?:attn1_to_[qkv]|attn2_to_q)$"
+_CROSS_SAYS = "Cross-attention reads {reads} features, as in "
+
+LOOKALIKES: tuple[Rule, ...] = (
+    Rule(
+        (),
+        r"_(?:temporal_transformer_blocks|temporal_res_block|motion_modules|temp_attentions)_",
+        "It changes layers over time, as in Stable Video Diffusion and AnimateDiff.",
+    ),
+    Rule(
+        ("sdxl-refiner",),
+        _UNET + r".*attn2_to_[kv]$",
+        "Cross-attention reads {reads} features, as in SDXL's refiner.",
+        reads=widths_of(1280),
+    ),
+    Rule(
+        ("sdxl-refiner",),
+        _UNET + r".*(?:attn1_to_[qkv]|attn2_to_q)$",
+        "Attention reads {reads} features, as in SDXL's refiner.",
+        reads=widths_of(384, 768, 1536),
+    ),
+)
+
+RULES: tuple[Rule, ...] = (
+    Rule(("mini",), _CROSS, _CROSS_SAYS + "Mini.", reads=widths_of(128)),
+    Rule(("sd15",), _CROSS, _CROSS_SAYS + "Stable Diffusion 1.5.", reads=widths_of(768)),
+    Rule(("sd2",), _CROSS, _CROSS_SAYS + "Stable Diffusion 2.", reads=widths_of(1024)),
+    Rule(("sdxl",), _CROSS, _CROSS_SAYS + "SDXL.", reads=widths_of(2048)),
+    Rule((), _CROSS, "Cross-attention reads {reads} features, as in no family known here."),
+    Rule(
+        ("sdxl",),
+        _UNET + r".*transformer_blocks_[2-9]_.*",
+        "Attention is more than two blocks deep at {reads} features, which only SDXL's is.",
+        reads=widths_of(640, 1280, 2048, 2560, 5120),
+    ),
+    Rule(
+        ("sdxl",),
+        r"^(?:up_blocks_0_attentions|output_blocks_[012]_1)_.*attn1_to_[qkv]$",
+        "The deepest up block has attention of {reads} features, which only SDXL's has.",
+        reads=widths_of(1280),
+    ),
+    Rule(
+        ("sd15", "sd2"),
+        r"^(?:down_blocks_0|up_blocks_3)_attentions_.*attn[12]_to_q$",
+        "Attention starts at {reads} features, as in Stable Diffusion 1.5 and 2.",
+        reads=widths_of(320),
+    ),
+    Rule(("mini",), _SELF, "Attention reads {reads} features, as in Mini.", widths_of(64, 128)),
+    Rule(
+        ("sd15", "sd2", "sdxl"),
+        _SELF,
+        "Attention reads {reads} features, as in several U-Nets.",
+        reads=widths_of(320, 640, 1280),
+    ),
+    Rule(
+        ("mini", "sd15", "sd2", "sdxl", "sdxl-refiner"),
+        _UNET,
+        "The layers are named as in a U-Net, and none of them tells which.",
+    ),
+)
+"""What cross-attention reads is the width of the text encoders."""
+
+_TEXT = r"(?:text_model_)?encoder_layers_\d+_(?:self_attn_\w+|mlp_fc1)$"
+
+TEXT_RULES: tuple[Rule, ...] = (
+    Rule(
+        ("mini",),
+        r"^(?:lora_te1?_|text_encoder_|)" + _TEXT,
+        "The text encoder is {reads} wide, as in Mini.",
+        reads=widths_of(128),
+    ),
+    Rule(
+        ("sdxl", "sd3"),
+        r"^(?:lora_te2_|text_encoder_2_)" + _TEXT,
+        "The second text encoder is {reads} wide, as in SDXL and Stable Diffusion 3.",
+        reads=widths_of(1280),
+    ),
+    Rule(
+        ("sd15",),
+        r"^lora_te_" + _TEXT,
+        "There is one text encoder, {reads} wide, as in Stable Diffusion 1.5.",
+        reads=widths_of(768),
+    ),
+    Rule(
+        ("sd2",),
+        r"^(?:lora_te_|text_encoder_)" + _TEXT,
+        "The text encoder is {reads} wide, as in Stable Diffusion 2.",
+        reads=widths_of(1024),
+    ),
+    Rule(
+        ("sd15", "sdxl", "sd3", "flux1"),
+        r"^(?:lora_te1_|text_encoder_|)" + _TEXT,
+        "The text encoder is {reads} wide, as the first one of several families is.",
+        reads=widths_of(768),
+    ),
+)
+"""For files that change no denoiser; a name starts with the prefix the file gives it."""

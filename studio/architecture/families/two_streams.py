@@ -1,0 +1,108 @@
+"""How transformers with two streams are told apart where they have the same layers.
+
+FLUX.1 and FLUX.2 differ in their single blocks' widths (7 and 5 times the hidden width against
+9 and 4), which follows from the layers that each fuses into one; Qwen-Image and Stable
+Diffusion 3 have no single blocks. Attention alone leaves much open.
+"""
+
+from studio.architecture.fingerprint import Rule, widths_of
+
+DOUBLE = r"^transformer_blocks_(\d+)_"
+SINGLE = r"^single_transformer_blocks_(\d+)_"
+BFL_MLP = r"^double_blocks_(\d+)_(?:img|txt)_mlp_[02]$"
+KLEIN = ((3072, "klein-4b"), (4096, "klein-9b"), (6144, "dev"))
+"""FLUX.2's hidden width → variant."""
+FLUX1_ALIKE = ("flux1", "chroma", "hunyuanvideo")
+"""They have the same blocks; FLUX.1, by far the commonest, is taken and the others are named."""
+_DOUBLE_ATTN = DOUBLE + r"attn_(?:to_[qkv]|add_[qkv]_proj|to_out_0|to_add_out)$"
+_BFL_ATTN = r"^double_blocks_(\d+)_(?:(?:img|txt)_attn_(?:qkv|proj)|processor_.*_lora\d)$"
+
+ATTENTION: tuple[Rule, ...] = (
+    Rule(
+        ("flux2",),
+        _BFL_ATTN,
+        "Double blocks are {reads} features wide, as in FLUX.2.",
+        reads=widths_of(4096, 6144),
+        blocks=(0, 7),
+        variants=KLEIN,
+    ),
+    Rule(
+        FLUX1_ALIKE,
+        _BFL_ATTN,
+        "There are more than five double blocks of {reads} features, as in FLUX.1.",
+        reads=widths_of(3072),
+        blocks=(5, 18),
+        prefer="flux1",
+    ),
+    Rule(
+        ("flux1", "flux2", "chroma", "hunyuanvideo"),
+        _BFL_ATTN,
+        "Double blocks are {reads} features wide, as in FLUX.1 and FLUX.2 Klein 4B.",
+        reads=widths_of(3072),
+        blocks=(0, 4),
+    ),
+    Rule(
+        ("sd3",),
+        r"^joint_blocks_(\d+)_(?:x_block|context_block)_",
+        "It has joint blocks, as in Stable Diffusion 3.",
+    ),
+    Rule(
+        ("sd3",),
+        _DOUBLE_ATTN,
+        "Blocks with two streams are {reads} features wide, as in Stable Diffusion 3.",
+        reads=widths_of(1536, 2432),
+        never=r"^single_transformer_blocks_",
+    ),
+    Rule(
+        ("qwen",),
+        _DOUBLE_ATTN,
+        "There are more than 20 blocks of {reads} features, as in Qwen-Image.",
+        reads=widths_of(3072),
+        blocks=(20, 59),
+        never=r"^single_",
+    ),
+    Rule(
+        ("hunyuanvideo", "qwen"),
+        _DOUBLE_ATTN,
+        "There are 20 blocks of {reads} features, as in HunyuanVideo and Qwen-Image.",
+        reads=widths_of(3072),
+        blocks=(19, 19),
+    ),
+    Rule(
+        ("flux1", "chroma", "hunyuanvideo", "qwen"),
+        _DOUBLE_ATTN,
+        "Blocks of {reads} features, as in FLUX.1 and Qwen-Image.",
+        reads=widths_of(3072),
+        blocks=(5, 18),
+    ),
+    Rule(
+        ("flux1", "flux2", "chroma", "hunyuanvideo", "qwen"),
+        _DOUBLE_ATTN,
+        "Blocks of {reads} features, as in FLUX.1, FLUX.2 Klein 4B and Qwen-Image.",
+        reads=widths_of(3072),
+        blocks=(0, 4),
+    ),
+    Rule(
+        ("flux2",),
+        DOUBLE + r"attn_(?:add_[qkv]_proj|to_add_out)$",
+        "Blocks with two streams are {reads} features wide, as in FLUX.2.",
+        reads=widths_of(4096, 6144),
+        blocks=(0, 7),
+        variants=KLEIN,
+    ),
+    Rule(
+        ("qwen",),
+        _DOUBLE_ATTN,
+        "There are more than eight blocks of {reads} features, as in Qwen-Image 2.1.",
+        reads=widths_of(4096),
+        blocks=(8, 31),
+        variants=((4096, "2.1"),),
+    ),
+    Rule(
+        ("flux2", "qwen"),
+        _DOUBLE_ATTN,
+        "Blocks of {reads} features, as in FLUX.2 Klein 9B and Qwen-Image 2.1.",
+        reads=widths_of(4096),
+        blocks=(0, 7),
+    ),
+)
