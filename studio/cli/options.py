@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -21,6 +21,7 @@ from studio.contract.request import (
     Overrides,
     PromptEncoder,
 )
+from studio.contract.settings import SETTINGS, Kind, Setting
 from studio.settings import Settings
 from studio.workspace.workspace import Workspace
 
@@ -126,35 +127,8 @@ class RequestOptions:
         ),
     ] = None
     seed: Annotated[int | None, typer.Option(help="Drawn at random when not given.")] = None
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None
-    guidance_scale: Annotated[
-        float | None, typer.Option(parser=parse_number, metavar="NUMBER", help="Guidance (CFG).")
-    ] = None
-    true_cfg_scale: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_number, metavar="NUMBER", help="FLUX.1's second guidance; 1 is off."
-        ),
-    ] = None
-    clip_skip: Annotated[
-        int | None, typer.Option(help="1 is CLIP's last layer, 2 the one before.")
-    ] = None
-    width: Annotated[int | None, typer.Option(help="Pixels.")] = None
-    height: Annotated[int | None, typer.Option(help="Pixels.")] = None
-    scheduler: Annotated[
-        str | None,
-        typer.Option(parser=parse_text, metavar="NAME", help="Such as EulerDiscreteScheduler."),
-    ] = None
-    precision: Annotated[
-        Dtype | None,
-        typer.Option(
-            help="What the base is computed in. DTYPE, else the preset, else what suits weights "
-            "and memory, when not given."
-        ),
-    ] = None
-    max_sequence_length: Annotated[
-        int | None, typer.Option(help="Tokens that T5, Qwen or Mistral read.")
-    ] = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Name → what was given; each is an option of its own."""
     count: Annotated[int, typer.Option(help="Images; each takes the next seed.")] = 1
     prompt_encoder: Annotated[
         PromptEncoder | None,
@@ -185,17 +159,7 @@ class RequestOptions:
             negative_prompt=self.negative_prompt,
             loras=self._loras(),
             references=tuple(workspace.add_reference(path) for path in self.reference or ()),
-            settings=Overrides(
-                steps=self.steps,
-                guidance_scale=self.guidance_scale,
-                true_cfg_scale=self.true_cfg_scale,
-                clip_skip=self.clip_skip,
-                width=self.width,
-                height=self.height,
-                scheduler=self.scheduler,
-                precision=self.precision,
-                max_sequence_length=self.max_sequence_length,
-            ),
+            settings=Overrides.model_validate(self.settings),
             prompt_encoder=self.prompt_encoder,
             allow_cut=self.allow_cut,
             seed=_random_seed() if self.seed is None else self.seed,
@@ -234,16 +198,33 @@ def takes_options(
     def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(function)
         def spelled_out(**values: Any) -> None:
-            function(kind(**values))
+            settings = {setting.name: values.pop(setting.name) for setting in SETTINGS}
+            function(kind(**values, settings=settings))
 
-        signature = inspect.signature(kind)
-        spelled_out.__dict__["__signature__"] = signature.replace(return_annotation=None)
-        spelled_out.__annotations__ = {
-            name: parameter.annotation for name, parameter in signature.parameters.items()
-        }
+        parameters = list(inspect.signature(kind).parameters.values())
+        at = next(n for n, each in enumerate(parameters) if each.name == "settings")
+        parameters[at : at + 1] = [_option(setting) for setting in SETTINGS]
+        spelled_out.__dict__["__signature__"] = inspect.Signature(parameters)
+        spelled_out.__annotations__ = {each.name: each.annotation for each in parameters}
         return spelled_out
 
     return decorate
+
+
+def _option(setting: Setting) -> inspect.Parameter:
+    """A setting as the parameter of a command."""
+    types: dict[Kind, Any] = {Kind.INT: int, Kind.FLOAT: float, Kind.DTYPE: Dtype}
+    parsed: dict[Kind, dict[str, Any]] = {
+        Kind.FLOAT: {"parser": parse_number, "metavar": "NUMBER"},
+        Kind.SCHEDULER: {"parser": parse_text, "metavar": "NAME"},
+    }
+    option = typer.Option(help=setting.help, **parsed.get(setting.kind, {}))
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[types.get(setting.kind, str) | None, option],
+    )
 
 
 takes_request_options = takes_options(RequestOptions)

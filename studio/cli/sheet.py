@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 
-from studio.architecture import clip_skip_in_words, pipeline_traits
+from studio.architecture import pipeline_traits
 from studio.cli.console import Console
 from studio.contract.events import Finished
-from studio.contract.plan import (
-    FloatSetting,
-    IntSetting,
-    Origin,
-    PlanSettings,
-    RunPlan,
-    TextSetting,
-)
+from studio.contract.plan import IntSetting, Origin, Precision, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, TokenLedger
 from studio.contract.receipt import LoraReceipt, Receipt
+from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
 
 ORIGINS = {
     Origin.USER: "you",
@@ -59,43 +53,29 @@ def show_plan(console: Console, plan: RunPlan) -> None:
 
 def _settings(plan: RunPlan) -> list[tuple[str, str]]:
     values = plan.settings
-    rows = [
-        ("Steps", _said(values.steps)),
-        ("Guidance", _guidance(plan)),
-        ("Size", _size(values.width, values.height)),
-        ("Precision", _precision(values)),
-        ("Scheduler", _said(values.scheduler)),
-        ("Encoder", plan.prompt_encoder.value),
-        ("Seed", _seeds(plan)),
-    ]
+    rows = []
+    for setting in SETTINGS:
+        value = getattr(values, setting.name)
+        if setting.name == "width":
+            rows.append(("Size", _size(values.width, values.height)))
+        elif value is not None and setting.name != "height":
+            rows.append((setting.short, _with_note(plan, setting, value)))
+    if values.precision is None:
+        rows.append((BY_NAME["precision"].short, values.dtype))
+    rows += [("Encoder", plan.prompt_encoder.value), ("Seed", _seeds(plan))]
     if plan.placement is not None:
         rows.append(("Offload", f"{plan.placement.offload.value}: {plan.placement.reason}"))
-    rows.append(("Decoding", plan.decoding))
-    if values.max_sequence_length is not None:
-        rows.insert(2, ("Sequence", f"{_said(values.max_sequence_length)} tokens at most"))
-    if values.true_cfg_scale is not None:
-        off = "" if values.true_cfg_scale.value > 1 else ", off"
-        rows.insert(2, ("True CFG", f"{_said(values.true_cfg_scale)}{off}"))
-    if values.clip_skip:
-        words = clip_skip_in_words(values.clip_skip.value)
-        rows.insert(2, ("Clip skip", f"{_said(values.clip_skip)}: {words}"))
-    return rows
+    return [*rows, ("Decoding", plan.decoding)]
 
 
-def _guidance(plan: RunPlan) -> str:
-    """The plan's number, and the pipeline's where it counts otherwise."""
-    setting, kind = plan.settings.guidance_scale, pipeline_traits(plan.base.pipeline).guidance
-    theirs = kind.in_pipeline(setting.value)
-    return _said(setting) + ("" if theirs == setting.value else f", {theirs:g} in diffusers")
+def _with_note(plan: RunPlan, setting: Setting, value: Value) -> str:
+    """A value, who said it, and what it means here or why."""
+    note = setting.note(value.value, pipeline_traits(plan.base.pipeline))
+    reason = value.reason if isinstance(value, Precision) else note
+    return f"{_said(value)}: {reason}" if reason else _said(value)
 
 
-def _precision(values: PlanSettings) -> str:
-    """Who said it and why; records of old name it alone."""
-    chosen = values.precision
-    return values.dtype if chosen is None else f"{_said(chosen)}: {chosen.reason}"
-
-
-def _said(setting: IntSetting | FloatSetting | TextSetting) -> str:
+def _said(setting: Value) -> str:
     return f"{setting.value} [{ORIGINS[setting.origin]}]"
 
 

@@ -15,6 +15,7 @@ from studio.architecture import Mode
 from studio.contract.base import Contract, Versioned, fingerprint
 from studio.contract.plan import RunPlan, says_nothing
 from studio.contract.request import GenerationRequest
+from studio.contract.settings import SETTINGS, Kind
 
 MAX_CELLS = 64
 """Cells of one comparison's grid, on all its seeds together; its few controls come on top."""
@@ -44,17 +45,22 @@ class AxisName(StrEnum):
 
     @property
     def label(self) -> str:
-        return _LABELS[self]
+        return SETTING_AXES[self].compared_as if self in SETTING_AXES else _LABELS[self]
 
+
+SETTING_AXES = {
+    name: setting
+    for name in AxisName
+    for setting in SETTINGS
+    if name.value in (setting.name, setting.compared_as)
+}
+"""Axes that vary a setting."""
 
 _LABELS = {
     AxisName.STRENGTH: "strength",
     AxisName.SEED: "seed",
     AxisName.LORA: "LoRA",
-    AxisName.GUIDANCE: "guidance",
-    AxisName.STEPS: "steps",
     AxisName.PROMPT: "prompt",
-    AxisName.CLIP_SKIP: "clip skip",
     AxisName.BASE: "base",
     AxisName.MODE: "mode",
     AxisName.WEIGHTS: "LoRA",
@@ -63,8 +69,8 @@ _LABELS = {
 
 AxisValue = StrictStr | StrictInt | StrictFloat
 
-NUMBERS = frozenset({AxisName.STRENGTH, AxisName.GUIDANCE})
-WHOLE_NUMBERS = frozenset({AxisName.SEED, AxisName.STEPS, AxisName.CLIP_SKIP})
+NUMBERS = {AxisName.STRENGTH} | {n for n, s in SETTING_AXES.items() if s.kind is Kind.FLOAT}
+WHOLE_NUMBERS = {AxisName.SEED} | {n for n, s in SETTING_AXES.items() if s.kind is Kind.INT}
 
 
 class Axis(Contract):

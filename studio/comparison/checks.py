@@ -10,6 +10,7 @@ from studio.comparison.axes import (
     NUMBERS,
     OFF,
     ON,
+    SETTING_AXES,
     WHOLE_NUMBERS,
     Axis,
     AxisName,
@@ -33,16 +34,17 @@ from studio.contract.violations import (
 
 _WANTED = {
     AxisName.STRENGTH: "a strength as a number",
-    AxisName.GUIDANCE: "a guidance scale as a number",
     AxisName.SEED: "a seed as a whole number",
-    AxisName.STEPS: "a number of steps as a whole number",
-    AxisName.CLIP_SKIP: "a clip skip as a whole number",
     AxisName.LORA: "the slug of a LoRA",
     AxisName.BASE: "the slug of a base",
     AxisName.PROMPT: "a prompt",
     AxisName.MODE: f"a mode: {', '.join(Mode)}",
     AxisName.WEIGHTS: f"{OFF} or {ON}",
     AxisName.TRIGGER: f"{OFF} or {ON}",
+    **{
+        name: f"{setting.words} as a {'whole ' if name in WHOLE_NUMBERS else ''}number"
+        for name, setting in SETTING_AXES.items()
+    },
 }
 _SWITCHES = (AxisName.WEIGHTS, AxisName.TRIGGER)
 _OF_THE_LORA = (AxisName.STRENGTH, AxisName.LORA, *_SWITCHES)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from studio.comparison.axes import AxisName, CellPlan, ComparisonPlan, Role
-from studio.comparison.facts import BASE, GUIDANCE, LORA, PROMPT, SEED, STRENGTH, TRIGGER, facts
+from studio.comparison.axes import SETTING_AXES, AxisName, CellPlan, ComparisonPlan, Role
+from studio.comparison.facts import BASE, LORA, PROMPT, SEED, STRENGTH, TRIGGER, facts
 from studio.contract.base import Contract
 from studio.contract.plan import RunPlan
 
@@ -12,14 +12,12 @@ _MEANT: dict[AxisName, frozenset[str]] = {
     AxisName.STRENGTH: frozenset({STRENGTH}),
     AxisName.SEED: frozenset({SEED}),
     AxisName.LORA: frozenset({LORA, STRENGTH, TRIGGER}),
-    AxisName.GUIDANCE: frozenset({GUIDANCE}),
-    AxisName.STEPS: frozenset({"steps"}),
     AxisName.PROMPT: frozenset({PROMPT}),
-    AxisName.CLIP_SKIP: frozenset({"clip skip"}),
     AxisName.BASE: frozenset({BASE}),
     AxisName.MODE: frozenset({LORA, TRIGGER}),
     AxisName.WEIGHTS: frozenset({LORA}),
     AxisName.TRIGGER: frozenset({TRIGGER}),
+    **{name: frozenset({setting.compared_as}) for name, setting in SETTING_AXES.items()},
 }
 
 

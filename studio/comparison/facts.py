@@ -8,12 +8,13 @@ from string import ascii_lowercase, ascii_uppercase
 from studio.architecture import pipeline_traits, traits_of
 from studio.contract.base import canonical_json
 from studio.contract.plan import LoraUse, RunPlan
+from studio.contract.settings import BY_NAME
 from studio.resolve.compel_syntax import compel_words
 
 LORA, STRENGTH, TRIGGER, SEED = "LoRA", "strength", "trigger words", "seed"
-PROMPT, NEGATIVE, BASE, GUIDANCE = "prompt", "negative prompt", "base", "guidance"
+PROMPT, NEGATIVE, BASE = "prompt", "negative prompt", "base"
 PLACEMENT = "placement"
-_SETTING_NAMES = {"guidance_scale": GUIDANCE, "clip_skip": "clip skip"}
+GUIDANCE, TRUE_CFG = (BY_NAME[name].compared_as for name in ("guidance_scale", "true_cfg_scale"))
 _NOT_FACTS = frozenset(
     {"schema_version", "base", "mode", "loras", "triggers", "prompt", "settings", "notices"}
 )
@@ -36,7 +37,9 @@ def facts(plan: RunPlan) -> dict[str, str]:
         NEGATIVE: plan.prompt.negative_text,
     }
     settings = {
-        _SETTING_NAMES.get(name, name.replace("_", " ")): _value(getattr(plan.settings, name))
+        BY_NAME[name].compared_as if name in BY_NAME else name.replace("_", " "): _value(
+            getattr(plan.settings, name)
+        )
         for name in type(plan.settings).model_fields
         if name != "precision"  # who chose the dtype, which is a fact itself
     }
@@ -91,7 +94,7 @@ def _settle_guidance(plan: RunPlan, found: dict[str, str]) -> None:
     if takes.guidance.is_cfg and not _has_cfg(plan):
         found[GUIDANCE] = "off"
     if takes.true_cfg and not _has_true_cfg(plan):
-        found.pop("true cfg scale", None)
+        found.pop(TRUE_CFG, None)
     if not is_guided(plan):
         found.pop(NEGATIVE)
 

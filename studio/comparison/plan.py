@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from studio.architecture import Mode
 from studio.comparison.axes import (
+    NUMBERS,
     ON,
+    SETTING_AXES,
     Axis,
     AxisName,
     AxisValue,
@@ -110,20 +112,20 @@ def _controls(
 
 def apply(name: AxisName, value: AxisValue, request: GenerationRequest) -> GenerationRequest:
     """``request`` with one axis at one value; strength and LoRA mean the first LoRA chosen."""
+    if name in SETTING_AXES:
+        given = float(value) if name in NUMBERS else value
+        settings = request.settings.model_copy(update={SETTING_AXES[name].name: given})
+        return request.model_copy(update={"settings": settings})
     match name:
         case AxisName.STRENGTH | AxisName.LORA:
             return request.model_copy(update={"loras": _first_lora(name, value, request)})
-        case AxisName.GUIDANCE:
-            return _setting(request, "guidance_scale", float(value))
-        case AxisName.STEPS | AxisName.CLIP_SKIP:
-            return _setting(request, name.value, int(value))
         case AxisName.WEIGHTS:
             return _switched(request, value == ON, request.mode.takes_trigger_words)
         case AxisName.TRIGGER:
             return _switched(request, request.mode.applies_loras, value == ON)
         case _:
-            given = Mode(str(value)) if name is AxisName.MODE else value
-            return request.model_copy(update={name.value: given})
+            said = Mode(str(value)) if name is AxisName.MODE else value
+            return request.model_copy(update={name.value: said})
 
 
 def _first_lora(
@@ -149,11 +151,6 @@ def _consented(request: GenerationRequest, consents: frozenset[str]) -> Generati
         for choice in request.loras
     )
     return request.model_copy(update={"loras": loras})
-
-
-def _setting(request: GenerationRequest, name: str, value: float) -> GenerationRequest:
-    settings = request.settings.model_copy(update={name: value})
-    return request.model_copy(update={"settings": settings})
 
 
 def _switched(request: GenerationRequest, weights: bool, words: bool) -> GenerationRequest:

@@ -9,10 +9,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from studio.contract.plan import FloatSetting, IntSetting, LoraUse, RunPlan
+from studio.contract.plan import LoraUse, RunPlan
 from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt, LoraReceipt, Receipt
 from studio.contract.request import PromptEncoder
+from studio.contract.settings import SETTINGS
 
 
 def discrepancies(plan: RunPlan, receipt: Receipt) -> tuple[str, ...]:
@@ -55,22 +56,14 @@ def _base(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
 
 def _settings(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     agreed = plan.settings
-    clip_skip = _value(agreed.clip_skip)
-    yield from _differs("Steps", agreed.steps.value, receipt.steps)
-    yield from _differs("Guidance scale", agreed.guidance_scale.value, receipt.guidance_scale)
-    yield from _differs("True CFG scale", _value(agreed.true_cfg_scale), receipt.true_cfg_scale)
-    length = _value(agreed.max_sequence_length)
-    yield from _differs("Longest sequence", length, receipt.max_sequence_length)
-    yield from _differs("Clip skip", clip_skip, receipt.clip_skip)
-    yield from _differs("Scheduler", agreed.scheduler.value, receipt.scheduler)
+    for setting in SETTINGS:
+        if setting.receipt:
+            planned = getattr(getattr(agreed, setting.name), "value", None)
+            yield from _differs(setting.label, planned, getattr(receipt, setting.name))
     yield from _differs("Dtype", agreed.dtype, receipt.dtype)
     yield from _differs("VAE tiling", agreed.vae_tiling, receipt.vae_tiling)
     placed = None if plan.placement is None else plan.placement.offload
     yield from _differs("Offload", placed, receipt.offload)
-
-
-def _value(setting: IntSetting | FloatSetting | None) -> float | None:
-    return None if setting is None else setting.value
 
 
 def _references(plan: RunPlan, receipt: Receipt) -> Iterator[str]:

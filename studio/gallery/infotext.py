@@ -24,10 +24,11 @@ elsewhere.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from studio.contract.receipt import LoraReceipt, RunRecord
+from studio.contract.receipt import LoraReceipt, Receipt, RunRecord
+from studio.contract.settings import BY_NAME, Kind
 from studio.presets.air import Air
 from studio.recall.infotext import EXACT_NEGATIVE, EXACT_PROMPT, InfoText, LoraTag, read
 
@@ -45,6 +46,9 @@ SAMPLERS = {
     "UniPCMultistepScheduler": "UniPC",
 }
 """diffusers' class → A1111's name; a class that is not here is written as it is."""
+
+_FIRST = ("steps", "scheduler", "guidance_scale", "true_cfg_scale")
+"""Settings that stand before the seed, where tools expect them; the others follow the model."""
 
 AUTOV2 = 10
 
@@ -83,19 +87,12 @@ def _lay_out(
 def _parameters(record: RunRecord) -> Iterator[tuple[str, str]]:
     receipt, image = record.receipt, record.receipt.image
     model_hash = _model_hash(record)
-    yield "Steps", str(receipt.steps)
-    yield "Sampler", _quoted(SAMPLERS.get(receipt.scheduler, receipt.scheduler))
-    yield "CFG scale", _number(receipt.guidance_scale)
-    if receipt.true_cfg_scale is not None:
-        yield "True CFG scale", _number(receipt.true_cfg_scale)
+    yield from _settings(receipt, _FIRST)
     yield "Seed", str(image.seed)
     yield "Size", f"{image.width}x{image.height}"
     yield "Model hash", model_hash
     yield "Model", _quoted(record.plan.base.slug)
-    if receipt.clip_skip is not None:
-        yield "Clip skip", str(receipt.clip_skip)
-    if receipt.max_sequence_length is not None:
-        yield "Max sequence length", str(receipt.max_sequence_length)
+    yield from _settings(receipt, [name for name in BY_NAME if name not in _FIRST])
     yield "Mode", record.plan.mode.value
     if receipt.references:
         yield "References", _quoted(", ".join(value[:AUTOV2] for value in receipt.references))
@@ -111,6 +108,18 @@ def _parameters(record: RunRecord) -> Iterator[tuple[str, str]]:
     resources = list(_resources(record))
     if resources:
         yield "Civitai resources", json.dumps(resources, separators=(",", ":"))
+
+
+def _settings(receipt: Receipt, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What the receipt says of these settings, as other tools name them."""
+    for setting in map(BY_NAME.__getitem__, names):
+        value = getattr(receipt, setting.name) if setting.infotext else None
+        if setting.infotext is None or value is None:
+            continue
+        if setting.kind is Kind.SCHEDULER:
+            yield setting.infotext, _quoted(SAMPLERS.get(value, value))
+        else:
+            yield setting.infotext, _number(value)
 
 
 def _acting(record: RunRecord) -> tuple[LoraReceipt, ...]:

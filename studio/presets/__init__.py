@@ -1,7 +1,6 @@
 """The preset schema and what reads, checks and converts preset files."""
 
 from studio.presets.schema import (
-    MAX_CLIP_SKIP,
     MAX_STRENGTH,
     Catalog,
     LoraPreset,
@@ -13,7 +12,6 @@ from studio.presets.schema import (
 )
 
 __all__ = [
-    "MAX_CLIP_SKIP",
     "MAX_STRENGTH",
     "Catalog",
     "LoraPreset",

@@ -8,11 +8,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from studio.architecture import Architecture
-from studio.presets.rules import clip
-from studio.presets.schema import (
+from studio.contract.settings import (
+    LONGEST_SIDE,
     MAX_CLIP_SKIP,
     MAX_GUIDANCE,
     MAX_STEPS,
+    SHORTEST_SEQUENCE,
+    SHORTEST_SIDE,
+)
+from studio.presets.rules import clip
+from studio.presets.schema import (
     MAX_STRENGTH,
     LoraPreset,
     LoraSettings,
@@ -25,8 +30,8 @@ from studio.presets.schema import (
 _TEXT = "a text"
 _LINE = "one line of 1 to 120 characters"
 _INSIDE = "a relative path without '..' that stays inside its folder"
-_TOKENS = "a whole number from 8 to 4096"
-_SIDE = "a whole number of pixels from 32 to 8192"
+_TOKENS = f"a whole number from {SHORTEST_SEQUENCE} to 4096"
+_SIDE = f"a whole number of pixels from {SHORTEST_SIDE} to {LONGEST_SIDE}"
 _GUIDANCE = f"a number from 0 to {MAX_GUIDANCE:g}"
 
 EXPECTED = {

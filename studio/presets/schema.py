@@ -15,6 +15,14 @@ from pydantic.types import Strict
 from studio.architecture import Architecture
 from studio.contract import base
 from studio.contract.base import Contract, Slug
+from studio.contract.settings import (
+    LONGEST_SIDE,
+    MAX_CLIP_SKIP,
+    MAX_GUIDANCE,
+    MAX_STEPS,
+    SHORTEST_SEQUENCE,
+    SHORTEST_SIDE,
+)
 from studio.presets.rules import (
     check_air,
     check_checkpoint,
@@ -29,9 +37,6 @@ from studio.presets.rules import (
 )
 
 MAX_STRENGTH = 2.0
-MAX_CLIP_SKIP = 12
-MAX_GUIDANCE = 50.0
-MAX_STEPS = 200
 
 
 def _lower(value: object) -> object:
@@ -110,14 +115,14 @@ class ModelSettings(Contract):
 
     steps: Whole | None = Field(default=None, ge=1, le=MAX_STEPS)
     guidance_scale: Number | None = Field(default=None, ge=0, le=MAX_GUIDANCE)
-    default_width: Whole | None = Field(default=None, ge=32, le=8192)
-    default_height: Whole | None = Field(default=None, ge=32, le=8192)
+    default_width: Whole | None = Field(default=None, ge=SHORTEST_SIDE, le=LONGEST_SIDE)
+    default_height: Whole | None = Field(default=None, ge=SHORTEST_SIDE, le=LONGEST_SIDE)
     max_pixels: Whole | None = Field(default=None, ge=1024, le=2**26)
     dtype: str | None = Field(default=None, pattern=r"^(float32|float16|bfloat16)$")
     supports_negative_prompt: StrictBool | None = None
     scheduler: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+Scheduler$")
-    max_sequence_length: Whole | None = Field(default=None, ge=8, le=4096)
-    token_window: Whole | None = Field(default=None, ge=8, le=4096)
+    max_sequence_length: Whole | None = Field(default=None, ge=SHORTEST_SEQUENCE, le=4096)
+    token_window: Whole | None = Field(default=None, ge=SHORTEST_SEQUENCE, le=4096)
     vram_usage: Number | None = Field(default=None, ge=0)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
 from studio.contract.base import fingerprint
@@ -10,6 +11,8 @@ from studio.contract.placement import Dtype
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
+from studio.contract.settings import BY_NAME, Basis, Kind, Setting, Value
+from studio.contract.violations import SettingConflict, SettingMissing
 from studio.inspection.fit import Fit, check_fit
 from studio.inspection.tensor_info import DTYPE_BITS
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
@@ -117,28 +120,70 @@ class Draft:
         """The chosen LoRAs whose weights the mode switches on."""
         return self.chosen if self.request.mode.applies_loras else ()
 
-    @property
-    def true_cfg_scale(self) -> FloatSetting | None:
-        """Off unless the user says otherwise; a preset's guidance is the other argument."""
-        if not self.pipeline.true_cfg:
+    def basis(self, scheduler: str | None = None) -> Basis:
+        """What rules of settings depend on, with this scheduler."""
+        longest = self.model.settings.max_sequence_length
+        return Basis(self.traits, self.pipeline, scheduler, longest)
+
+    def choose(self, setting: Setting) -> Value | SettingConflict | SettingMissing | None:
+        """The user's value, else the LoRAs', else the model's, else its default; never a silent
+        one. None where the base takes none, and where only its folder could tell the scheduler
+        and it is not on disk."""
+        asked = getattr(self.request.settings, setting.name)
+        if not setting.is_taken(self.basis()):
             return None
-        asked = self.request.settings.true_cfg_scale
         if asked is not None:
-            return FloatSetting(value=asked + 0.0, origin=Origin.USER)
-        return FloatSetting(value=1.0, origin=Origin.PIPELINE)
+            return setting.value(asked, Origin.USER)
+        wishes = self.wishes(setting)
+        if len(set(wishes.values())) > 1:
+            listed = (f"{self.label_of(slug)} asks for {v:g}" for slug, v in wishes.items())
+            return SettingConflict(
+                field=setting.field, name=setting.words, values=", ".join(listed)
+            )
+        for slug, wish in wishes.items():
+            return setting.value(wish, Origin.LORA, slug)
+        own = self._of_model(setting)
+        if own is not None:
+            return setting.value(own, Origin.MODEL, self.model.slug)
+        default = setting.default(self.basis())
+        if default is not None:
+            return setting.value(*default)
+        if setting.takes is not None or self._unread(setting):
+            return None
+        return SettingMissing(field=setting.field, name=setting.words, label=self.model.label)
+
+    def wishes(self, setting: Setting) -> dict[str, float]:
+        """Slug → what an applied LoRA's preset asks for."""
+        if not setting.of_lora:
+            return {}
+        asked = (
+            (preset.slug, getattr(preset.settings, setting.name)) for _, preset in self.applied
+        )
+        return {slug: wish for slug, wish in asked if wish is not None}
+
+    def _of_model(self, setting: Setting) -> Any:
+        own = (getattr(self.model.settings, name) for name in setting.of_model)
+        said = next((value for value in own if value is not None), None)
+        base = self.inventory.bases.get(self.model.slug)
+        if said is None and setting.kind is Kind.SCHEDULER and base is not None:
+            return base.classes.get("scheduler")
+        return said
+
+    def _unread(self, setting: Setting) -> bool:
+        """Whether the base's folder would say it, and is not on disk."""
+        return setting.kind is Kind.SCHEDULER and self.model.slug not in self.inventory.bases
 
     @property
-    def sequence_length(self) -> IntSetting | None:
-        """The user's, else the preset's, else the pipeline's own default."""
-        if self.pipeline.sequence is None:
-            return None
-        asked, model = self.request.settings.max_sequence_length, self.model.settings
-        if asked is not None:
-            return IntSetting(value=asked, origin=Origin.USER)
-        said = model.max_sequence_length or model.token_window
-        if said is not None:
-            return IntSetting(value=said, origin=Origin.MODEL, slug=self.model.slug)
-        return IntSetting(value=self.pipeline.sequence.default, origin=Origin.PIPELINE)
+    def true_cfg_scale(self) -> float | None:
+        """None where it is no argument beside the guidance scale."""
+        chosen = self.choose(BY_NAME["true_cfg_scale"])
+        return chosen.value if isinstance(chosen, FloatSetting) else None
+
+    @property
+    def sequence_length(self) -> int | None:
+        """Tokens that the encoder without a fixed window reads; None where there is none."""
+        chosen = self.choose(BY_NAME["max_sequence_length"])
+        return chosen.value if isinstance(chosen, IntSetting) else None
 
     @property
     def may_take_negative(self) -> bool:
@@ -150,7 +195,7 @@ class Draft:
     def takes_negative(self) -> bool:
         """Whether a negative prompt is read: where true CFG has to be on for it, it is."""
         true_cfg = self.true_cfg_scale
-        return self.may_take_negative and (true_cfg is None or true_cfg.value > 1)
+        return self.may_take_negative and (true_cfg is None or true_cfg > 1)
 
     def wanted_triggers(self) -> tuple[Wanted, ...]:
         """The trigger words that belong in the resolved prompt, added where they are absent."""
@@ -207,7 +252,7 @@ class Draft:
         if length is None:
             whole = self.model.settings.token_window or traits.window
         else:
-            whole = traits.window or length.value
+            whole = traits.window or length
         return max(0, (whole or 0) - self.counters[encoder].around)
 
     def label_of(self, slug: str) -> str:

@@ -17,18 +17,17 @@ _FIELD = "settings.guidance_scale"
 def guidance_notices(
     draft: Draft, choices: SettingChoices, prompt: ResolvedPrompt
 ) -> Iterator[Notice]:
-    guidance = choices.guidance_scale
+    guidance = choices.values.get("guidance_scale")
     if not isinstance(guidance, FloatSetting):
         return
     yield from _scale_notices(draft, guidance)
     yield from _side_notices(draft, _cfg_scale(draft, guidance), prompt)
-    yield from _wish_notices(draft, guidance)
 
 
 def _cfg_scale(draft: Draft, guidance: FloatSetting) -> float | None:
     """The scale of the second pass against the negative side; None where there is none."""
     if draft.true_cfg_scale is not None:
-        return draft.true_cfg_scale.value
+        return draft.true_cfg_scale
     if draft.pipeline.guidance.is_cfg and not draft.ignores_guidance:
         return guidance.value
     return None
@@ -67,11 +66,3 @@ def _side_notices(draft: Draft, scale: float | None, prompt: ResolvedPrompt) -> 
             "empty one takes its place."
         )
         yield Notice(code="negative_empty", field="negative_prompt", text=text)
-
-
-def _wish_notices(draft: Draft, guidance: FloatSetting) -> Iterator[Notice]:
-    for _, preset in draft.applied:
-        wish = preset.settings.guidance_scale
-        if wish not in (None, guidance.value):
-            text = f"{preset.label} asks for guidance {wish:g}; you set {guidance.value:g}."
-            yield Notice(code="wish_overridden", field=_FIELD, text=text)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from studio.architecture import Mode
 from studio.contract.placement import Dtype
-from studio.contract.plan import IntSetting, Notice, Origin
+from studio.contract.plan import Notice, Origin
 from studio.contract.prompt import ResolvedPrompt
+from studio.contract.settings import SETTINGS
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft
@@ -35,7 +36,7 @@ def notices(
         *text_notices(draft, prompt),
         *reading_notices(draft, prompt),
         *guidance_notices(draft, choices, prompt),
-        *_clip_skip_notices(draft, choices),
+        *_wish_notices(draft, choices),
         *_precision_notices(draft),
         *_memory_notices(choices, memory),
     )
@@ -125,21 +126,19 @@ def _trigger_notices(draft: Draft) -> Iterator[Notice]:
                 yield Notice(code="foreign_trigger", field="prompt", text=text)
 
 
-def _clip_skip_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
-    clip_skip = choices.clip_skip
-    for _, preset in draft.applied:
-        skip = preset.settings.clip_skip
-        if skip is None:
-            continue
-        if draft.traits.clip_skip is None:
-            text = (
-                f"{preset.label} asks for clip skip {skip}; {draft.traits.label} has none, so it "
-                "is left out."
-            )
-            yield Notice(code="clip_skip_left_out", field="settings.clip_skip", text=text)
-        elif isinstance(clip_skip, IntSetting) and clip_skip.value != skip:
-            text = f"{preset.label} asks for clip skip {skip}; you set {clip_skip.value}."
-            yield Notice(code="wish_overridden", field="settings.clip_skip", text=text)
+def _wish_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
+    """What LoRAs ask for, and the run does not have."""
+    basis = draft.basis(choices.scheduler)
+    for setting in SETTINGS:
+        for slug, wish in draft.wishes(setting).items():
+            asked = f"{draft.label_of(slug)} asks for {setting.words} {wish:g}"
+            value = choices.number(setting.name)
+            if not setting.is_taken(basis):
+                text = f"{asked}; {draft.model.label} has none, so it is left out."
+                yield Notice(code="wish_left_out", field=setting.field, text=text)
+            elif value is not None and value != wish:
+                text = f"{asked}; you set {value:g}."
+                yield Notice(code="wish_overridden", field=setting.field, text=text)
 
 
 def _precision_notices(draft: Draft) -> Iterator[Notice]:
@@ -160,10 +159,10 @@ def _memory_notices(choices: SettingChoices, memory: MemoryRules | None) -> Iter
             "nowhere to offload to, and the weights stay where they are."
         )
         yield Notice(code="offload_without_effect", field="base", text=text)
-    width, height = choices.width, choices.height
-    if not isinstance(width, IntSetting) or not isinstance(height, IntSetting):
+    width, height = choices.number("width"), choices.number("height")
+    if not isinstance(width, int) or not isinstance(height, int):
         return
-    if tiles(memory, width.value, height.value):
+    if tiles(memory, width, height):
         said = "VAE_TILING says so" if memory.vae_tiling else "memory may be short for it whole"
         text = f"A picture of this size is decoded in tiles, because {said}: edges are blended."
         yield Notice(code="vae_tiling", field="settings.width", text=text)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from studio.architecture.schedulers import ALL_SCHEDULER_NAMES, STEP_LIMITS, schedulers_for
-from studio.contract.plan import FloatSetting, IntSetting, TextSetting
+from studio.architecture.schedulers import ALL_SCHEDULER_NAMES, schedulers_for
+from studio.contract.settings import LONGEST_SIDE, SETTINGS, SHORTEST_SIDE
 from studio.contract.violations import (
-    ClipSkipNotSupported,
     DtypeNotSupported,
     GuidanceNotSupported,
     NotAMultiple,
@@ -15,86 +14,53 @@ from studio.contract.violations import (
     UnknownScheduler,
     Violation,
 )
-from studio.presets import MAX_CLIP_SKIP, MAX_STRENGTH
+from studio.presets import MAX_STRENGTH
 from studio.resolve.checks import in_range
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft
 
-MAX_STEPS = 200
-MAX_GUIDANCE = 50.0
-SIZE_RANGE = (32, 8192)
-SHORTEST_SEQUENCE = 8
-
 
 def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:
     """Every setting has one value, within its range, and the base takes it."""
-    yield from choices.problems()
-    yield from _check_taken(draft)
-    if isinstance(choices.steps, IntSetting):
-        named = choices.scheduler.value if isinstance(choices.scheduler, TextSetting) else ""
-        high = STEP_LIMITS.get(named, MAX_STEPS)
-        low = draft.pipeline.least_steps
-        yield from in_range("settings.steps", "steps", choices.steps.value, low, high)
-    if isinstance(choices.guidance_scale, FloatSetting):
-        value = choices.guidance_scale.value
-        yield from in_range("settings.guidance_scale", "guidance scale", value, 0, MAX_GUIDANCE)
-        # A number that the transformer would only not read is told in a notice; here it would
-        # promise a second pass that there is not.
-        if draft.ignores_guidance and draft.pipeline.guidance.is_cfg and value > 1:
-            yield GuidanceNotSupported(label=draft.model.label, value=value)
-    if choices.true_cfg_scale is not None:
-        value = choices.true_cfg_scale.value
-        yield from in_range("settings.true_cfg_scale", "true CFG scale", value, 1, MAX_GUIDANCE)
-    if isinstance(choices.clip_skip, IntSetting):
-        layers = [encoder.layers for encoder in draft.traits.text_encoders if encoder.layers]
-        high = min(MAX_CLIP_SKIP, *layers)
-        yield from in_range("settings.clip_skip", "clip skip", choices.clip_skip.value, 1, high)
+    yield from choices.problems
+    basis = draft.basis(choices.scheduler)
+    for setting in SETTINGS:
+        if not setting.is_taken(basis):
+            if getattr(draft.request.settings, setting.name) is not None:
+                yield SettingNotSupported(
+                    field=setting.field,
+                    name=setting.words,
+                    label=draft.model.label,
+                    taken_by=setting.taken_by,
+                )
+            continue
+        value = choices.number(setting.name)
+        if value is not None and setting.limits is not None:
+            yield from in_range(setting.field, setting.words, value, *setting.limits(basis))
+    guidance = choices.number("guidance_scale")
+    # A number that the transformer would only not read is told in a notice; here it would
+    # promise a second pass that there is not.
+    unguided = draft.ignores_guidance and draft.pipeline.guidance.is_cfg
+    if unguided and guidance is not None and guidance > 1:
+        yield GuidanceNotSupported(label=draft.model.label, value=guidance)
     for slug, strength in choices.strengths.items():
         field, name = f"loras.{slug}.strength", f"strength of {draft.label_of(slug)}"
         yield from in_range(field, name, strength.value, 0, MAX_STRENGTH)
-    yield from _check_sequence(draft)
     yield from _check_scheduler(draft, choices)
     yield from _check_precision(draft)
 
 
-def _check_taken(draft: Draft) -> Iterator[Violation]:
-    """Nothing is asked for that the base's pipeline has no argument for."""
-    asked, pipeline = draft.request.settings, draft.pipeline
-    if asked.clip_skip is not None and draft.traits.clip_skip is None:
-        yield ClipSkipNotSupported(architecture=draft.traits.label)
-    if asked.true_cfg_scale is not None and not pipeline.true_cfg:
-        yield SettingNotSupported(
-            field="settings.true_cfg_scale", name="true CFG scale", label=draft.model.label
-        )
-    if asked.max_sequence_length is not None and pipeline.sequence is None:
-        yield SettingNotSupported(
-            field="settings.max_sequence_length",
-            name="longest sequence",
-            label=draft.model.label,
-        )
-
-
-def _check_sequence(draft: Draft) -> Iterator[Violation]:
-    """No longer than the pipeline takes, nor than the preset says the model was trained for."""
-    length, sequence = draft.sequence_length, draft.pipeline.sequence
-    if length is None or sequence is None:
-        return
-    most = min(sequence.most, draft.model.settings.max_sequence_length or sequence.most)
-    field = "settings.max_sequence_length"
-    yield from in_range(field, "longest sequence", length.value, SHORTEST_SEQUENCE, most)
-
-
 def _check_scheduler(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:
     chosen = choices.scheduler
-    if not isinstance(chosen, TextSetting):
+    if chosen is None:
         return
     fitting = schedulers_for(draft.traits.flow_matching)
     known = ", ".join(fitting)
-    if chosen.value not in ALL_SCHEDULER_NAMES:
-        yield UnknownScheduler(scheduler=chosen.value, known=known)
-    elif chosen.value not in fitting:
+    if chosen not in ALL_SCHEDULER_NAMES:
+        yield UnknownScheduler(scheduler=chosen, known=known)
+    elif chosen not in fitting:
         yield SchedulerDoesNotFit(
-            scheduler=chosen.value,
+            scheduler=chosen,
             label=draft.model.label,
             architecture=draft.traits.label,
             known=" or ".join(fitting),
@@ -117,19 +83,20 @@ def _check_precision(draft: Draft) -> Iterator[Violation]:
 
 
 def check_size(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:
-    """Width and height are in range, multiples of what the base needs, and not too many."""
-    multiple, sides = draft.traits.size_multiple, []
-    for name, side in (("width", choices.width), ("height", choices.height)):
-        if not isinstance(side, IntSetting):
+    """Width and height are multiples of what the base needs, and not too many pixels."""
+    multiple = draft.traits.size_multiple
+    sides: list[int] = []
+    for name in ("width", "height"):
+        side = choices.number(name)
+        if not isinstance(side, int):
             continue
-        sides.append(side.value)
-        yield from in_range(f"settings.{name}", name, side.value, *SIZE_RANGE)
-        below = side.value // multiple * multiple
-        if SIZE_RANGE[0] <= side.value <= SIZE_RANGE[1] and side.value != below:
+        sides.append(side)
+        below = side // multiple * multiple
+        if SHORTEST_SIDE <= side <= LONGEST_SIDE and side != below:
             yield NotAMultiple(
                 field=f"settings.{name}",
                 name=name,
-                value=side.value,
+                value=side,
                 multiple=multiple,
                 below=below,
                 above=below + multiple,

@@ -7,15 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studio.contract.placement import Placement
-from studio.contract.plan import (
-    FloatSetting,
-    IntSetting,
-    Library,
-    PlanSettings,
-    RunPlan,
-    TextSetting,
-    TriggerUse,
-)
+from studio.contract.plan import Library, PlanSettings, RunPlan, TriggerUse
 from studio.contract.prompt import ResolvedPrompt, TokenCounter
 from studio.contract.request import GenerationRequest
 from studio.contract.violations import UnknownBase, Violation
@@ -145,25 +137,17 @@ def _triggers(draft: Draft, prompt: ResolvedPrompt) -> tuple[TriggerUse, ...]:
 
 
 def _settings(draft: Draft, choices: SettingChoices, memory: MemoryRules | None) -> PlanSettings:
-    steps, guidance, scheduler = choices.steps, choices.guidance_scale, choices.scheduler
-    width, height, clip_skip = choices.width, choices.height, choices.clip_skip
-    # The checks let no violation through; this tells the type checker so.
-    assert isinstance(steps, IntSetting)
-    assert isinstance(guidance, FloatSetting)
-    assert isinstance(scheduler, TextSetting)
-    assert isinstance(width, IntSetting)
-    assert isinstance(height, IntSetting)
-    assert clip_skip is None or isinstance(clip_skip, IntSetting)
-    return PlanSettings(
-        steps=steps,
-        guidance_scale=guidance,
-        true_cfg_scale=choices.true_cfg_scale,
-        clip_skip=clip_skip,
-        width=width,
-        height=height,
-        scheduler=scheduler,
-        max_sequence_length=choices.max_sequence_length,
-        dtype=draft.dtype.value,
-        precision=draft.precision,
-        vae_tiling=memory is not None and tiles(memory, width.value, height.value),
+    width, height = choices.number("width"), choices.number("height")
+    # The checks let nothing through that is missing; this tells the type checker so.
+    assert isinstance(width, int)
+    assert isinstance(height, int)
+    return PlanSettings.model_validate(
+        {
+            **choices.values,
+            # Always written, because it came before fields could be left out.
+            "clip_skip": choices.values.get("clip_skip"),
+            "dtype": draft.dtype.value,
+            "precision": draft.precision,
+            "vae_tiling": memory is not None and tiles(memory, width, height),
+        }
     )

@@ -71,7 +71,7 @@ def test_a_loras_negative_words_wait_for_true_cfg() -> None:
 def test_clip_skip_belongs_to_clip(name: str) -> None:
     asked = Overrides(clip_skip=2)
     if TRAITS[architecture_of(name)].clip_skip is None:
-        assert set(World(name).violations(settings=asked)) == {"clip_skip_not_supported"}
+        assert set(World(name).violations(settings=asked)) == {"setting_not_supported"}
     else:
         skip = World(name).plan(settings=asked).settings.clip_skip
         assert skip is not None

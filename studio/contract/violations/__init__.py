@@ -43,7 +43,6 @@ from studio.contract.violations.files import (
     WeightsUnusable,
 )
 from studio.contract.violations.numbers import (
-    ClipSkipNotSupported,
     DtypeNotSupported,
     GuidanceNotSupported,
     NotAMultiple,
@@ -115,7 +114,6 @@ Violation = Annotated[
     | NegativePromptNotSupported
     | EncoderNotSupported
     | ControlTokenInPrompt
-    | ClipSkipNotSupported
     | SettingNotSupported
     | DtypeNotSupported
     | GuidanceNotSupported
@@ -153,7 +151,6 @@ __all__ = [
     "AxisValueTwice",
     "BracketsTooDeep",
     "CallNotWhole",
-    "ClipSkipNotSupported",
     "ComparisonNeedsLora",
     "ControlTokenInPrompt",
     "DtypeNotSupported",

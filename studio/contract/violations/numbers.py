@@ -5,22 +5,14 @@ from typing import Literal
 from studio.contract.violations.rule import Rule
 
 
-class ClipSkipNotSupported(Rule):
-    FOUND = "{architecture} has no clip skip."
-    EXPECTED = "clip skip left empty"
-    WAY_OUT = "Leave clip skip empty, or choose a base whose text encoder is CLIP."
-    code: Literal["clip_skip_not_supported"] = "clip_skip_not_supported"
-    field: str = "settings.clip_skip"
-    architecture: str
-
-
 class SettingNotSupported(Rule):
     FOUND = "{label} takes no {name}."
     EXPECTED = "{name} left empty"
-    WAY_OUT = "Leave {name} empty, or choose a base that takes it."
+    WAY_OUT = "Leave {name} empty, or choose {taken_by}."
     code: Literal["setting_not_supported"] = "setting_not_supported"
     name: str
     label: str
+    taken_by: str
 
 
 class GuidanceNotSupported(Rule):

@@ -2,21 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from studio.architecture import clip_skip_in_words, pipeline_traits
-from studio.contract.plan import (
-    FloatSetting,
-    IntSetting,
-    LoraUse,
-    PlanSettings,
-    RunPlan,
-    TextSetting,
-)
+from studio.architecture import pipeline_traits
+from studio.contract.plan import IntSetting, LoraUse, Precision, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
+from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
 from studio.ui.html import format, icons
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
-
-Setting = IntSetting | FloatSetting | TextSetting
 
 ENCODER_NAMES = {PromptEncoder.COMPEL: "Compel", PromptEncoder.NATIVE: "Native"}
 
@@ -163,69 +155,47 @@ def _sha(value: str) -> Html:
 
 
 def _settings(plan: RunPlan, seed: int | None) -> Html:
-    settings = plan.settings
-    scheduler = settings.scheduler.value.removesuffix("Scheduler")
-    cells = [
-        _cell("Steps", settings.steps.value, settings.steps),
-        _guidance(plan),
-        *_some(plan),
-        _size(settings.width, settings.height),
+    values = plan.settings
+    cells = []
+    for setting in SETTINGS:
+        value = getattr(values, setting.name)
+        if setting.name == "width":
+            cells.append(_size(values.width, values.height))
+        elif value is not None and setting.name != "height":
+            cells.append(_cell(plan, setting, value))
+    if values.precision is None:
+        cells.append(_fact(BY_NAME["precision"].short, values.dtype, ""))
+    cells += [
         _fact("Pictures", plan.count, ""),
         _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], ""),
         _fact("Seed", plan.seed if seed is None else seed, ""),
-        _cell("Scheduler", scheduler, settings.scheduler),
-        _precision(settings),
         *_memory(plan),
     ]
     return tag("dl", *cells, class_=f"ls-cells ls-cells-{_columns(len(cells))}")
 
 
-def _precision(settings: PlanSettings) -> Html:
-    chosen = settings.precision
-    if chosen is None:
-        return _fact("Precision", settings.dtype, "")
-    return _fact("Precision", chosen.value, format.origin(chosen.origin), chosen.reason)
+def shown(value: Value) -> str:
+    """The value as people read it: numbers short, schedulers without their last word."""
+    bare = value.value
+    return format.number(bare) if isinstance(bare, float) else str(bare).removesuffix("Scheduler")
+
+
+def note(plan: RunPlan, setting: Setting) -> str:
+    """What the setting's value means to the plan's pipeline; empty where it says so itself."""
+    value = getattr(plan.settings, setting.name)
+    traits = pipeline_traits(plan.base.pipeline)
+    return "" if value is None else setting.note(value.value, traits)
+
+
+def _cell(plan: RunPlan, setting: Setting, value: Value) -> Html:
+    title = value.reason if isinstance(value, Precision) else value.slug
+    origin = format.origin(value.origin)
+    return _fact(setting.short, shown(value), origin, title, note(plan, setting))
 
 
 def _columns(cells: int) -> int:
     """Three or four, so that no cell stands alone in its row."""
     return 3 if cells % 4 == 1 else 4
-
-
-def _guidance(plan: RunPlan) -> Html:
-    setting = plan.settings.guidance_scale
-    origin = span("ls-origin", format.origin(setting.origin), title=setting.slug)
-    figure = span("ls-figure", format.number(setting.value))
-    return div(
-        "ls-cell",
-        tag("dt", "Guidance"),
-        tag("dd", figure, origin, pipeline_guidance(plan)),
-    )
-
-
-def pipeline_guidance(plan: RunPlan) -> Html:
-    """The pipeline's own number, where it counts otherwise than the plan."""
-    scale = plan.settings.guidance_scale.value
-    theirs = pipeline_traits(plan.base.pipeline).guidance.in_pipeline(scale)
-    if theirs == scale:
-        return EMPTY
-    return span("ls-origin", f" {format.number(theirs)} in diffusers")
-
-
-def _some(plan: RunPlan) -> list[Html]:
-    """The settings that only some pipelines have."""
-    settings = plan.settings
-    cells = []
-    if settings.true_cfg_scale is not None:
-        value = settings.true_cfg_scale.value
-        shown = format.number(value) if value > 1 else "off"
-        cells.append(_cell("True CFG", shown, settings.true_cfg_scale))
-    if settings.clip_skip is not None:
-        cells.append(_clip_skip(settings.clip_skip))
-    if settings.max_sequence_length is not None:
-        longest = settings.max_sequence_length
-        cells.append(_cell("Sequence", longest.value, longest))
-    return cells
 
 
 def _memory(plan: RunPlan) -> list[Html]:
@@ -237,37 +207,23 @@ def _memory(plan: RunPlan) -> list[Html]:
     return [*cells, _fact("Decoding", plan.decoding, "memory")]
 
 
-def _cell(name: str, value: object, setting: Setting) -> Html:
-    return _fact(name, value, format.origin(setting.origin), setting.slug)
-
-
-def _fact(name: str, value: object, note: str, title: str | None = None) -> Html:
-    return div(
-        "ls-cell",
-        tag("dt", name),
-        tag("dd", span("ls-figure", value), span("ls-origin", note, title=title)),
-    )
+def _fact(name: str, value: object, said: str, title: str | None = None, more: str = "") -> Html:
+    """A cell: its value, who said it, and in ``title`` why or which preset."""
+    origin = span("ls-origin", said, title=title)
+    extra = span("ls-origin", f" {more}") if more else EMPTY
+    return div("ls-cell", tag("dt", name), tag("dd", span("ls-figure", value), origin, extra))
 
 
 def _size(width: IntSetting, height: IntSetting) -> Html:
     value = f"{width.value} × {height.value}"
     if (width.origin, width.slug) == (height.origin, height.slug):
-        return _cell("Size", value, width)
-    note = f"{format.origin(width.origin)} × {format.origin(height.origin)}"
-    return _fact("Size", value, note, f"width: {_said_by(width)}, height: {_said_by(height)}")
+        return _fact("Size", value, format.origin(width.origin), width.slug)
+    both = f"{format.origin(width.origin)} × {format.origin(height.origin)}"
+    return _fact("Size", value, both, f"width: {_said_by(width)}, height: {_said_by(height)}")
 
 
-def _said_by(setting: Setting) -> str:
+def _said_by(setting: Value) -> str:
     return " ".join(part for part in (format.origin(setting.origin), setting.slug) if part)
-
-
-def _clip_skip(setting: IntSetting) -> Html:
-    return _fact(
-        "Clip skip",
-        setting.value,
-        format.origin(setting.origin),
-        clip_skip_in_words(setting.value),
-    )
 
 
 def _ledger(entries: Sequence[TokenLedger]) -> Html:

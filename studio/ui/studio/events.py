@@ -10,6 +10,7 @@ import gradio as gr
 from studio.architecture import Architecture, Mode
 from studio.contract.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from studio.contract.plan import RunPlan
+from studio.contract.settings import SETTINGS
 from studio.errors import StudioError, UnusableReference
 from studio.library.downloads import Stopped
 from studio.library.stock import Missing
@@ -35,16 +36,7 @@ from studio.ui.studio.shown import mode_for, shown
 from studio.ui.studio.start import Start, offers
 from studio.workspace.workspace import Workspace
 
-BLANKS = (
-    "steps",
-    "guidance_scale",
-    "true_cfg_scale",
-    "clip_skip",
-    "max_sequence_length",
-    "width",
-    "height",
-    "seed",
-)
+BLANKS = (*(setting.name for setting in SETTINGS if setting.kind.is_number), "seed")
 """Numbers that may be blank, which is to say the preset's (or, the seed, drawn)."""
 
 

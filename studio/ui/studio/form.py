@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from studio.architecture import Mode
-from studio.contract.plan import FloatSetting, IntSetting, Origin, RunPlan, TextSetting
+from studio.contract.plan import Origin, PlanSettings, RunPlan
 from studio.contract.request import (
     SEED_LIMIT,
     GenerationRequest,
@@ -17,6 +18,7 @@ from studio.contract.request import (
     PromptEncoder,
     ReferenceImage,
 )
+from studio.contract.settings import SETTINGS, Kind, Setting, Value
 from studio.presets import Catalog
 
 MAX_LORAS = 4
@@ -36,6 +38,7 @@ class Form:
         said: those of them whose strength is the user's even where it equals the preset's.
         partials: beside each slider, whether what does not fit may be left out.
         references: the reference images, as JSON-ready objects.
+        settings: each setting's field, by its name.
         drawn: the seed that is used while the seed field is blank.
     """
 
@@ -48,15 +51,7 @@ class Form:
     mode: gr.Radio
     prompt: gr.Textbox
     negative_prompt: gr.Textbox
-    steps: gr.Number
-    guidance_scale: gr.Number
-    true_cfg_scale: gr.Number
-    clip_skip: gr.Number
-    width: gr.Number
-    height: gr.Number
-    scheduler: gr.Dropdown
-    precision: gr.Dropdown
-    max_sequence_length: gr.Number
+    settings: Mapping[str, Component]
     seed: gr.Number
     drawn: gr.State
     count: gr.Number
@@ -65,8 +60,9 @@ class Form:
 
     def fields(self) -> dict[str, Any]:
         """Field name → component; of each row, ``strength_0``, ``partial_0`` and so on."""
-        rows = ("strengths", "partials")
-        named = {name: getattr(self, name) for name in self.__slots__ if name not in rows}
+        several = ("strengths", "partials", "settings")
+        named = {name: getattr(self, name) for name in self.__slots__ if name not in several}
+        named |= self.settings
         named |= {f"strength_{n}": slider for n, slider in enumerate(self.strengths)}
         return named | {f"partial_{n}": box for n, box in enumerate(self.partials)}
 
@@ -98,16 +94,8 @@ def read(values: Values, catalog: Catalog) -> GenerationRequest:
         negative_prompt=values["negative_prompt"] or "",
         loras=_choices(values, catalog) if mode.takes_loras else (),
         references=_references(values) if mode is Mode.REFERENCE_EDIT else (),
-        settings=Overrides(
-            steps=_whole(values["steps"]),
-            guidance_scale=values["guidance_scale"],
-            true_cfg_scale=values["true_cfg_scale"],
-            clip_skip=_whole(values["clip_skip"]),
-            width=_whole(values["width"]),
-            height=_whole(values["height"]),
-            scheduler=values["scheduler"] or None,
-            precision=values["precision"] or None,
-            max_sequence_length=_whole(values["max_sequence_length"]),
+        settings=Overrides.model_validate(
+            {each.name: _typed(each, values[each.name]) for each in SETTINGS}
         ),
         prompt_encoder=_encoder(values["prompt_encoder"]),
         allow_cut=bool(values["allow_cut"]),
@@ -125,8 +113,11 @@ def _encoder(value: str) -> PromptEncoder | None:
     return None if value == PromptEncoder.COMPEL else PromptEncoder(value)
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
+def _typed(setting: Setting, value: Any) -> Any:
+    """What a field holds; a blank one is no override."""
+    if value in (None, ""):
+        return None
+    return int(value) if setting.kind is Kind.INT else value
 
 
 def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
@@ -185,22 +176,13 @@ def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
     """
     numbers = {use.slug: use.strength.value for use in plan.loras}
     slugs = [*numbers, *(use.slug for use in plan.triggers if use.slug not in numbers)]
-    settings = plan.settings
     values: dict[str, Any] = {
         "base": plan.base.slug,
         "said": [use.slug for use in plan.loras if use.strength.origin is Origin.USER],
         "mode": plan.mode.value,
         "prompt": plan.prompt.typed,
         "negative_prompt": plan.prompt.negative_typed,
-        "steps": _given(settings.steps),
-        "guidance_scale": _given(settings.guidance_scale),
-        "true_cfg_scale": _given(settings.true_cfg_scale),
-        "clip_skip": _given(settings.clip_skip),
-        "width": _given(settings.width),
-        "height": _given(settings.height),
-        "scheduler": _given(settings.scheduler) or "",
-        "precision": _given(settings.precision) or "",
-        "max_sequence_length": _given(settings.max_sequence_length),
+        **{each.name: _given(each, plan.settings) for each in SETTINGS},
         "references": tuple(each.model_dump() for each in plan.references),
         "seed": seed,
         "drawn": seed,
@@ -215,8 +197,9 @@ def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
     return with_loras({**values, "chosen": chosen, **consents}, chosen, given)
 
 
-def _given(setting: IntSetting | FloatSetting | TextSetting | None) -> float | str | None:
-    """The value that the user said."""
-    if setting is None or setting.origin is not Origin.USER:
-        return None
-    return setting.value
+def _given(setting: Setting, settings: PlanSettings) -> float | str | None:
+    """The value that the user said; in a list, nothing is an empty text."""
+    value: Value | None = getattr(settings, setting.name)
+    if value is None or value.origin is not Origin.USER:
+        return None if setting.kind.is_number else ""
+    return value.value

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from studio.architecture import Mode, clip_skip_in_words
+from studio.architecture import Mode
 from studio.contract.plan import Precision, RunPlan
+from studio.contract.settings import SETTINGS, Setting, Value
 from studio.contract.violations import Violation
 from studio.presets import Catalog, TriggerRule
 from studio.ui.html import format
-from studio.ui.html.plan import Setting, pipeline_guidance
+from studio.ui.html.plan import note, shown
 from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
 from studio.ui.studio.form import Values
 
@@ -19,15 +20,7 @@ FIELDS = (
     "references",
     "prompt",
     "negative_prompt",
-    "settings.steps",
-    "settings.guidance_scale",
-    "settings.true_cfg_scale",
-    "settings.width",
-    "settings.height",
-    "settings.clip_skip",
-    "settings.scheduler",
-    "settings.precision",
-    "settings.max_sequence_length",
+    *(setting.field for setting in SETTINGS),
     "seed",
     "count",
     "prompt_encoder",
@@ -51,47 +44,22 @@ def of_violations(found: Sequence[Violation], mode: Mode) -> dict[str, Html]:
 
 def of_plan(plan: RunPlan, values: Values) -> dict[str, Html]:
     """Every field's hint while the request holds: effective values with their origin."""
-    settings = plan.settings
-    clip_skip = settings.clip_skip
     texts: dict[str, Html] = dict.fromkeys(FIELDS, EMPTY)
-    texts |= {
+    texts |= {setting.field: _said(plan, setting) for setting in SETTINGS}
+    return texts | {
         "mode": esc(format.MODE_HELP[plan.mode]),
-        "settings.steps": _said(settings.steps),
-        "settings.guidance_scale": _guidance(plan),
-        "settings.true_cfg_scale": _maybe(settings.true_cfg_scale),
-        "settings.max_sequence_length": _maybe(settings.max_sequence_length),
-        "settings.width": _said(settings.width),
-        "settings.height": _said(settings.height),
-        "settings.scheduler": _said(settings.scheduler),
-        "settings.precision": _precision(settings.precision),
-        "settings.clip_skip": (
-            EMPTY
-            if clip_skip is None
-            else join((_said(clip_skip), " · ", clip_skip_in_words(clip_skip.value)))
-        ),
         "seed": _seed(plan.seed, drawn=values["seed"] is None),
     }
-    return texts
 
 
-def _said(setting: Setting) -> Html:
-    value = setting.value
-    shown = format.number(value) if isinstance(value, float) else str(value)
-    return join(
-        (span("ls-figure", shown.removesuffix("Scheduler")), " · ", format.origin(setting.origin))
-    )
-
-
-def _precision(chosen: Precision | None) -> Html:
-    return EMPTY if chosen is None else join((_said(chosen), ": ", chosen.reason))
-
-
-def _maybe(setting: Setting | None) -> Html:
-    return EMPTY if setting is None else _said(setting)
-
-
-def _guidance(plan: RunPlan) -> Html:
-    return join((_said(plan.settings.guidance_scale), pipeline_guidance(plan)))
+def _said(plan: RunPlan, setting: Setting) -> Html:
+    """The effective value, who said it, and what it means or why."""
+    value: Value | None = getattr(plan.settings, setting.name)
+    if value is None:
+        return EMPTY
+    why = value.reason if isinstance(value, Precision) else note(plan, setting)
+    parts = [span("ls-figure", shown(value)), " · ", format.origin(value.origin)]
+    return join([*parts, ": ", why] if why else parts)
 
 
 def _seed(seed: int, drawn: bool) -> Html:

@@ -8,21 +8,19 @@ import gradio as gr
 
 from studio.contract.placement import Dtype
 from studio.contract.request import PromptEncoder
+from studio.contract.settings import BY_NAME, SETTINGS, Kind
 from studio.presets import MAX_STRENGTH
 from studio.ui.assets import TIE
 from studio.ui.html.plan import ENCODER_NAMES
 from studio.ui.studio import references as reference_field
 from studio.ui.studio.form import MAX_LORAS, Form
 from studio.ui.studio.references import ReferenceField
-from studio.ui.studio.shown import Shown
+from studio.ui.studio.shown import SOME_BASES, Shown
 from studio.ui.studio.start import Start
 
 REMOVE = "ls-quiet ls-remove"
-PLACEHOLDERS = {
-    "seed": "new each run",
-    "settings.true_cfg_scale": "1, off",
-    "settings.max_sequence_length": "default",
-}
+COUNTS = {"seed": ("Seed", "new each run"), "count": ("Pictures", "1")}
+"""Numbers that are no settings: label, and what an empty field stands for."""
 
 Hints = dict[str, gr.HTML]
 """A request's field → the line beside it."""
@@ -90,7 +88,7 @@ def build(start: Start) -> RequestPanel:
         negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="negative")
     with gr.Accordion("Settings", open=False, elem_classes="ls-settings") as settings:
         numbers = _numbers(hints, fields, offer)
-        scheduler, precision = _lists(hints, offer)
+        lists = _lists(hints, offer)
         encoder, allow_cut = _ways(hints, fields, offer)
     bar, compact, generate, cancel = _actions()
     form = Form(
@@ -102,13 +100,13 @@ def build(start: Start) -> RequestPanel:
         mode=mode,
         prompt=prompt,
         negative_prompt=negative,
-        scheduler=scheduler,
-        precision=precision,
+        settings={name: (numbers | lists)[name] for name in BY_NAME},
         drawn=gr.State(0),
         said=gr.State(()),
         prompt_encoder=encoder,
         allow_cut=allow_cut,
-        **numbers,
+        seed=numbers["seed"],
+        count=numbers["count"],
     )
     return RequestPanel(
         form=form,
@@ -195,26 +193,28 @@ def _slot(number: int) -> Slot:
 
 
 def _numbers(hints: Hints, fields: Fields, offer: Shown) -> dict[str, gr.Number]:
-    rows = (
-        (("settings.steps", "Steps", 0), ("settings.guidance_scale", "Guidance scale", None)),
-        (("settings.width", "Width", 0), ("settings.height", "Height", 0)),
-        (("seed", "Seed", 0), ("count", "Pictures", 0)),
-    )
+    settings = [setting for setting in SETTINGS if setting.kind.is_number]
+    usual = [setting.name for setting in settings if setting.takes is None]
+    rows = [usual[at : at + 2] for at in range(0, len(usual), 2)]
     numbers: dict[str, gr.Number] = {}
-    some = (
-        ("settings.clip_skip", "Clip skip", 0),
-        ("settings.true_cfg_scale", "True CFG scale", None),
-        ("settings.max_sequence_length", "Longest sequence", 0),
-    )
-    for row in (*rows, some):
+    for row in (
+        *rows,
+        list(COUNTS),
+        [each for each in SOME_BASES if BY_NAME[each].kind.is_number],
+    ):
         with gr.Row(elem_classes="ls-tight"):
-            for field, label, precision in row:
-                with _field(hints, field, fields if row is some else None, offer):
-                    numbers[field.removeprefix("settings.")] = gr.Number(
-                        1 if field == "count" else None,
+            for name in row:
+                setting = BY_NAME.get(name)
+                label, empty = (
+                    COUNTS[name] if setting is None else (setting.label, setting.placeholder)
+                )
+                at = name if setting is None else setting.field
+                with _field(hints, at, fields if name in SOME_BASES else None, offer):
+                    numbers[name] = gr.Number(
+                        1 if name == "count" else None,
                         label=label,
-                        precision=precision,
-                        placeholder=PLACEHOLDERS.get(field, "preset"),
+                        precision=None if setting and setting.kind is Kind.FLOAT else 0,
+                        placeholder=empty,
                         min_width=80,
                     )
     return numbers
@@ -226,25 +226,19 @@ def scheduler_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
     return [("From the preset", ""), *named]
 
 
-def _lists(hints: Hints, offer: Shown) -> tuple[gr.Dropdown, gr.Dropdown]:
+def _lists(hints: Hints, offer: Shown) -> dict[str, gr.Dropdown]:
+    choices = {
+        "scheduler": scheduler_choices(offer.schedulers),
+        "precision": [("Automatic", ""), *((dtype.value, dtype.value) for dtype in Dtype)],
+    }
+    lists: dict[str, gr.Dropdown] = {}
     with gr.Row(elem_classes="ls-tight"):
-        with _field(hints, "settings.scheduler"):
-            scheduler = gr.Dropdown(
-                scheduler_choices(offer.schedulers),
-                value="",
-                label="Scheduler",
-                interactive=True,
-                min_width=80,
-            )
-        with _field(hints, "settings.precision"):
-            precision = gr.Dropdown(
-                [("Automatic", ""), *((dtype.value, dtype.value) for dtype in Dtype)],
-                value="",
-                label="Precision",
-                interactive=True,
-                min_width=80,
-            )
-    return scheduler, precision
+        for name, offered in choices.items():
+            with _field(hints, BY_NAME[name].field):
+                lists[name] = gr.Dropdown(
+                    offered, value="", label=BY_NAME[name].label, interactive=True, min_width=80
+                )
+    return lists
 
 
 def _ways(hints: Hints, fields: Fields, offer: Shown) -> tuple[gr.Radio, gr.Checkbox]:

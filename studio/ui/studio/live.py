@@ -164,7 +164,7 @@ def _offer(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
     }
     modes = [(mode.label, mode.value) for mode in offer.modes]
     updates[panel.form.mode] = gr.Radio(choices=modes, value=values["mode"])
-    updates[panel.form.scheduler] = gr.Dropdown(
+    updates[panel.form.settings["scheduler"]] = gr.Dropdown(
         choices=scheduler_choices(offer.schedulers), value=values["scheduler"] or ""
     )
     return updates

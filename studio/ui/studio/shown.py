@@ -11,6 +11,7 @@ from typing import Any
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
 from studio.architecture.schedulers import schedulers_for
 from studio.contract.request import PromptEncoder
+from studio.contract.settings import BY_NAME, SETTINGS, Basis
 from studio.presets import Catalog, ModelPreset
 
 Values = Mapping[str, Any]
@@ -53,15 +54,10 @@ def shown(values: Values, catalog: Catalog) -> Shown:
     )
 
 
-_FIELDS = (
-    "negative_prompt",
-    "clip_skip",
-    "true_cfg_scale",
-    "max_sequence_length",
-    "references",
-    "prompt_encoder",
-    "allow_cut",
-)
+SOME_BASES = tuple(setting.name for setting in SETTINGS if setting.takes is not None)
+"""Settings that not every base takes."""
+
+_FIELDS = ("negative_prompt", *SOME_BASES, "references", "prompt_encoder", "allow_cut")
 
 
 def _takes(
@@ -69,12 +65,11 @@ def _takes(
 ) -> dict[str, bool]:
     negative = pipeline.negative_prompt and model.settings.supports_negative_prompt is not False
     true_cfg = not pipeline.true_cfg or (values["true_cfg_scale"] or 0) > 1
+    basis = Basis(traits, pipeline, values["scheduler"] or model.settings.scheduler)
     native = not traits.compel or values["prompt_encoder"] == PromptEncoder.NATIVE
     return {
         "negative_prompt": negative and true_cfg,
-        "clip_skip": traits.clip_skip is not None,
-        "true_cfg_scale": pipeline.true_cfg,
-        "max_sequence_length": pipeline.sequence is not None,
+        **{name: BY_NAME[name].is_taken(basis) for name in SOME_BASES},
         "references": values["mode"] == Mode.REFERENCE_EDIT,
         "prompt_encoder": traits.compel,
         "allow_cut": native,

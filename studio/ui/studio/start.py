@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from studio.architecture import TRAITS, Mode
 from studio.contract.request import PromptEncoder
+from studio.contract.settings import SETTINGS
 from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.ui.studio.lora_picker import choose, themes
 from studio.ui.studio.shown import Shown, shown
@@ -61,9 +62,7 @@ def _blank(base: str | None, mode: Mode) -> dict[str, object]:
         "base": base,
         "mode": mode.value,
         "negative_prompt": "",
-        "clip_skip": None,
-        "true_cfg_scale": None,
-        "max_sequence_length": None,
+        **{setting.name: None for setting in SETTINGS},
         "references": (),
         "prompt_encoder": PromptEncoder.COMPEL.value,
         "allow_cut": False,

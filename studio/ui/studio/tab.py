@@ -93,10 +93,8 @@ def _wire_form(tab: StudioTab) -> None:
     def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
-    edited = [form.mode, form.steps, form.guidance_scale, form.true_cfg_scale, form.clip_skip]
-    edited += [form.width, form.height, form.scheduler, form.precision]
-    edited += [form.max_sequence_length]
-    edited += [form.seed, form.count, form.prompt_encoder, form.allow_cut, *form.partials]
+    edited = [form.mode, *form.settings.values(), form.seed, form.count]
+    edited += [form.prompt_encoder, form.allow_cut, *form.partials]
     # A text box tells ``input`` of key presses only, not of words that are pasted or dropped.
     # A slider clamps a typed number when it is left, and tells ``change`` only.
     boxes = (form.prompt, form.negative_prompt, *form.strengths)
