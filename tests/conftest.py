@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,11 +42,9 @@ def tiny_loras(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Engine:
     """An engine on the CPU with nothing resident."""
     from studio.engine import Engine
     from studio.settings import Settings
 
-    made = Engine(Settings(tmp_path, tmp_path, tmp_path, device="cpu"))
-    yield made
-    made.close()
+    return Engine(Settings(tmp_path, tmp_path, tmp_path, device="cpu"))

@@ -1,6 +1,15 @@
 """Where runs are executed; today on this machine, in one queue per device."""
 
+from studio.backends.base import Backend, BackendEvent, BasePlace, ClipReader, Weights
 from studio.backends.local import LocalBackend
-from studio.backends.worker import BackendEvent, Verify
+from studio.engine import Generated
 
-__all__ = ["BackendEvent", "LocalBackend", "Verify"]
+__all__ = [
+    "Backend",
+    "BackendEvent",
+    "BasePlace",
+    "ClipReader",
+    "Generated",
+    "LocalBackend",
+    "Weights",
+]

@@ -1,4 +1,4 @@
-"""Runs on this machine: one device, one queue, sessions take turns."""
+"""Runs on this machine: one device, one thread that touches it, sessions take turns."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
 
-from studio.backends.worker import BackendEvent, Executes, Verify, work
+from studio.backends.base import BackendEvent, ClipReader, Weights
+from studio.backends.worker import work
 from studio.contract.events import Cancelled, Queued
-from studio.engine import Job
-from studio.engine.job import EitherEvent
+from studio.contract.job import Job
+from studio.engine import Engine
 from studio.errors import EngineError
+from studio.resolve.memory import MemoryRules
+from studio.settings import Settings
 
-_END = object()
 _LOOK_AGAIN = 0.1
 """Seconds between two looks at the cancel event of a run."""
 PATIENCE = 1.0
@@ -25,46 +30,49 @@ PATIENCE = 1.0
 @dataclass(slots=True, eq=False)
 class _Ticket:
     job: Job
-    cancel: EitherEvent
-    events: queue.SimpleQueue[BackendEvent | object] = field(default_factory=queue.SimpleQueue)
+    cancel: threading.Event
+    events: queue.SimpleQueue[BackendEvent | None] = field(default_factory=queue.SimpleQueue)
+    """None is the last of them."""
     ahead: int | None = None
 
 
 class LocalBackend:
-    """FIFO within a session, round robin between sessions, one run at a time.
+    """FIFO within a session, round robin between sessions, one run at a time; a ``Backend``.
+
+    The executor lends the device its thread, which ends with the interpreter. Each run that is
+    queued gives it one turn, and whose turn it is is decided when the thread is free.
 
     Args:
         engine: executes a job; one device.
-        verify: checks the job's weights on disk before each run.
+        weights: finds and proves the job's files on this machine.
     """
 
-    def __init__(self, engine: Executes, verify: Verify) -> None:
+    def __init__(self, engine: Engine, weights: Weights) -> None:
         self._engine = engine
-        self._verify = verify
+        self._weights = weights
+        self._device = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
         self._turns: dict[str, deque[_Ticket]] = {}
         self._running: _Ticket | None = None
-        self._closed = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._serve, name="studio-worker", daemon=True)
-        self._thread.start()
+        self._last: Future[None] | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, settings: Settings, weights: Weights) -> Self:
+        """One with an engine of its own; torch comes with the first use."""
+        return cls(Engine(settings), weights)
 
     def run(self, job: Job, cancel: threading.Event) -> Generator[BackendEvent, None, None]:
-        """Queue the job and yield what happens: ``Queued`` whenever its place changes, then
-        the engine's events, and at the end nothing, ``Cancelled`` or ``Failed``.
+        """As ``Backend.run``; a running job stops within a step.
 
-        Setting ``cancel`` or closing the iterator takes a waiting run out of the queue and
-        stops a running one within a step. Where a step takes longer than PATIENCE, the reader
-        hears ``Cancelled`` at once and nothing after it; the device is free once the step ends.
-
-        Raises:
-            EngineError: the backend is closed.
+        Where a step takes longer than PATIENCE, the reader hears ``Cancelled`` at once and
+        nothing after it; the device is free once the step ends.
         """
-        ticket = _Ticket(job, EitherEvent(cancel))
+        ticket = _Ticket(job, cancel)
         self._enqueue(ticket)
         try:
             yield from self._heard(ticket)
         finally:
-            ticket.cancel.set()
+            cancel.set()
             self._withdraw(ticket)
 
     def _heard(self, ticket: _Ticket) -> Iterator[BackendEvent]:
@@ -81,43 +89,52 @@ class LocalBackend:
                     yield Cancelled(ticket.job.run_id)
                     return
                 continue
-            if event is _END:
+            if event is None:
                 return
-            yield event  # type: ignore[misc]  # all but _END are BackendEvents
+            yield event
 
     def queue_length(self) -> int:
-        """Runs waiting or running."""
-        with self._changed:
+        with self._lock:
             return len(self._order()) + (self._running is not None)
 
+    def release(self, session: str) -> None:
+        with self._lock:
+            if self._last is None:
+                self._device.submit(self._engine.release, session)
+
+    def memory_rules(self) -> MemoryRules:
+        return self._engine.memory_rules()
+
+    def describe_device(self) -> str:
+        return self._engine.describe_device()
+
+    def clip_model(self, folder: Path) -> ClipReader:
+        return self._device.submit(self._engine.clip_model, folder).result()
+
+    def warm_up(self) -> None:
+        self._device.submit(self._engine.warm_up).result()
+
     def close(self, patience: float | None = None) -> bool:
-        """Cancel everything, and wait for the run in progress to stop.
-
-        Args:
-            patience: seconds to wait at most; None waits for as long as it takes.
-
-        Returns:
-            whether it has stopped.
-        """
-        with self._changed:
-            self._closed = True
+        with self._lock:
             for ticket in (*self._order(), *filter(None, (self._running,))):
                 ticket.cancel.set()
-            self._changed.notify_all()
-        self._thread.join(patience)
-        return not self._thread.is_alive()
+            if self._last is None:
+                # Waiting runs are not dropped but end at once, cancelled, so that no reader hangs.
+                self._last = self._device.submit(lambda: None)
+                self._device.shutdown(wait=False)
+        return bool(wait((self._last,), patience).done)
 
     def _enqueue(self, ticket: _Ticket) -> None:
-        with self._changed:
-            if self._closed:
+        with self._lock:
+            if self._last is not None:
                 raise EngineError("The studio is closing.", "Start it again.")
             self._turns.setdefault(ticket.job.session, deque()).append(ticket)
             self._tell_places()
-            self._changed.notify_all()
+            self._device.submit(self._serve)
 
     def _withdraw(self, ticket: _Ticket) -> bool:
         """Take a waiting ticket out; False if it is not waiting (any more)."""
-        with self._changed:
+        with self._lock:
             line = self._turns.get(ticket.job.session)
             if line is None or ticket not in line:
                 return False
@@ -140,13 +157,19 @@ class LocalBackend:
                 ticket.ahead = place + busy
                 ticket.events.put(Queued(ticket.job.run_id, ticket.ahead))
 
-    def _take(self) -> _Ticket | None:
-        """Wait for the next ticket; None when the backend closes."""
-        with self._changed:
+    def _serve(self) -> None:
+        """One turn on the device's thread; nothing where the run it was for was taken out."""
+        ticket = self._next()
+        if ticket is None:
+            return
+        work(self._engine, self._weights, ticket.job, ticket.cancel, ticket.events.put)
+        with self._lock:
             self._running = None
             self._tell_places()
-            while not self._turns and not self._closed:
-                self._changed.wait()
+        ticket.events.put(None)
+
+    def _next(self) -> _Ticket | None:
+        with self._lock:
             if not self._turns:
                 return None
             session, line = next(iter(self._turns.items()))
@@ -158,8 +181,3 @@ class LocalBackend:
             self._running = ticket
             self._tell_places()
             return ticket
-
-    def _serve(self) -> None:
-        while (ticket := self._take()) is not None:
-            work(self._engine, self._verify, ticket.job, ticket.cancel, ticket.events.put)
-            ticket.events.put(_END)

@@ -1,4 +1,4 @@
-"""One run from its weights to its pictures: verify → engine → events, and a log of it.
+"""One run from its weights to its pictures: locate → engine → events, and a log of it.
 
 The log (``studio.worker``) has one JSON object per stage and line: run id, mode, base, LoRA
 slugs, plan fingerprint, stage and seconds. Prompts are not in it.
@@ -10,31 +10,21 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
-from studio.engine import EngineEvent, Generated, Job, RunCancelled
+from studio.backends.base import BackendEvent, Weights
+from studio.contract.events import Cancelled, Failed, Loading
+from studio.contract.job import Job
+from studio.engine import Engine, EngineEvent, Generated, LocalJob, RunCancelled
 from studio.errors import StudioError
 
 logger = logging.getLogger("studio.worker")
 
-BackendEvent = Queued | Loading | Progress | Generated | Cancelled | Failed
-"""What a backend gives out; the workspace saves ``Generated`` and makes it ``Finished``."""
-
-Verify = Callable[[Job], None]
-"""Checks the job's files against the plan's SHA-256; raises WeightsError."""
-
-
-class Executes(Protocol):
-    """What a worker needs of an engine."""
-
-    def generate(self, job: Job, cancel: threading.Event) -> Iterator[EngineEvent]: ...
-
 
 def work(
-    engine: Executes,
-    verify: Verify,
+    engine: Engine,
+    weights: Weights,
     job: Job,
     cancel: threading.Event,
     publish: Callable[[BackendEvent], None],
@@ -42,7 +32,7 @@ def work(
     """Execute one job; every outcome is an event and a log line, nothing is raised."""
     start = time.perf_counter()
     try:
-        _execute(engine, verify, job, cancel, publish)
+        _execute(engine, weights, job, cancel, publish)
     except RunCancelled:
         _log(job, "cancelled", time.perf_counter() - start)
         publish(Cancelled(job.run_id))
@@ -61,8 +51,8 @@ def work(
 
 
 def _execute(
-    engine: Executes,
-    verify: Verify,
+    engine: Engine,
+    weights: Weights,
     job: Job,
     cancel: threading.Event,
     publish: Callable[[BackendEvent], None],
@@ -71,12 +61,30 @@ def _execute(
         raise RunCancelled(job.run_id)
     start = time.perf_counter()
     publish(Loading(job.run_id, "Checking the weights"))
-    verify(job)
+    local = _located(job, weights)
     _log(job, "verify", time.perf_counter() - start)
-    for event in engine.generate(job, cancel):
+
+    def tell(event: EngineEvent) -> None:
         if isinstance(event, Generated):
             _log_image(job, event)
         publish(event)
+
+    engine.run(local, cancel, tell)
+
+
+def _located(job: Job, weights: Weights) -> LocalJob:
+    plan = job.plan
+    base = weights.base(plan.base)
+    return LocalJob(
+        run_id=job.run_id,
+        session=job.session,
+        plan=plan,
+        base_path=base.path,
+        lora_paths={use.slug: weights.lora(use) for use in plan.loras},
+        reference_paths={each.sha256: weights.reference(each) for each in plan.references},
+        layout=base.layout,
+        previews=job.previews,
+    )
 
 
 def _log_image(job: Job, made: Generated) -> None:

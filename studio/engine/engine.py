@@ -1,18 +1,15 @@
-"""The engine: one device, one thread that touches it, one run at a time."""
+"""The engine: one device, one run at a time."""
 
 from __future__ import annotations
 
 import importlib
-import queue
 import threading
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from studio.engine.hardware import automatic_budget, is_surely_cpu, main_memory
-from studio.engine.job import EitherEvent, EngineEvent, Job, Publish
-from studio.errors import EngineError, OutOfMemory
+from studio.engine.job import LocalJob, Publish
+from studio.errors import OutOfMemory
 from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
 
@@ -20,58 +17,43 @@ if TYPE_CHECKING:
     from studio.engine.base.manager import Memory, PipelineManager
     from studio.engine.run.clip_scores import ClipModel
 
-Result = TypeVar("Result")
-_END = object()
-
 
 class Engine:
     """Executes plans to the letter. Construction is cheap; torch comes with the first use.
 
-    All work on the device happens in one thread of the engine's own, which is the lock of
-    the device: runs wait for one another, and nothing else touches the pipelines.
+    Whatever touches the pipelines (``run``, ``release``, ``memory``) is called by one thread at
+    a time; ``memory_rules`` and ``describe_device`` only look at the device, at any time.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
         self._manager: PipelineManager | None = None
         self._clip: tuple[Path, ClipModel] | None = None
         self._choosing = threading.Lock()
-        self._runs: set[EitherEvent] = set()
-        self._closed = False
-        self._last: Future[None] | None = None
 
-    def generate(self, job: Job, cancel: threading.Event) -> Generator[EngineEvent, None, None]:
-        """Run the plan, one ``Generated`` per picture; events come while it works.
-
-        Closing the iterator cancels the run and waits for the step in progress.
+    def run(self, job: LocalJob, cancel: threading.Event, publish: Publish) -> None:
+        """Run the plan; ``publish`` gets what happens while it works, one ``Generated`` per
+        picture.
 
         Raises:
             RunCancelled: ``cancel`` was set; the pipeline is clean.
-            StudioError: the run broke, or the engine is closed; else it stays usable.
+            StudioError: the run broke; the engine stays usable.
         """
-        if self._closed:
-            raise EngineError("The engine is closed.", "Start the studio again.")
-        events: queue.SimpleQueue[EngineEvent | object] = queue.SimpleQueue()
-        left = EitherEvent(cancel)
-        self._runs.add(left)
-        future = self._thread.submit(self._run_to_end, job, left, events)
-        finished = False
+        _import_everything()
+        from studio.engine.device import free_memory
+        from studio.engine.run.run import run_job
+
+        manager = self._managed()
         try:
-            while (event := events.get()) is not _END:
-                yield event  # type: ignore[misc]  # all but _END are EngineEvents
-            finished = True
-        finally:
-            if not finished:
-                left.set()
-                future.exception()
-            self._runs.discard(left)
-        future.result()
+            run_job(manager, job, cancel, publish)
+        except OutOfMemory:
+            free_memory(manager.device)
+            raise
 
     def release(self, session: str) -> None:
-        """Free the LoRAs that only ``session`` used, after the run in progress; no waiting."""
-        if not self._closed:
-            self._thread.submit(self._release, session)
+        """Free the LoRAs that only ``session`` used."""
+        if self._manager is not None:
+            self._manager.release(session)
 
     def describe_device(self) -> str:
         """For example ``CPU, 2 threads``; imports torch on first use.
@@ -112,19 +94,15 @@ class Engine:
         )
 
     def memory(self) -> Memory:
-        """What is resident now, in bytes; waits for the run in progress."""
-        return self._call(lambda: self._managed().memory())
+        """What is resident now, in bytes."""
+        return self._managed().memory()
 
     def clip_model(self, folder: Path) -> ClipModel:
-        """The CLIP model in ``folder``, loaded on first use and kept; waits for the run in
-        progress.
+        """The CLIP model in ``folder``, loaded on first use and kept.
 
         Raises:
             WeightsError: the folder holds no whole CLIP model.
         """
-        return self._call(lambda: self._loaded_clip(folder))
-
-    def _loaded_clip(self, folder: Path) -> ClipModel:
         from studio.engine.run.clip_scores import ClipModel
 
         if self._clip is None or self._clip[0] != folder:
@@ -133,32 +111,7 @@ class Engine:
 
     def warm_up(self) -> None:
         """Import what the first run needs; blocks for some seconds."""
-        self._call(_import_everything)
-
-    def close(self, patience: float | None = None) -> bool:
-        """Cancel every run, take no more, and wait until the one in progress has stopped.
-
-        Args:
-            patience: seconds to wait at most; None waits for as long as it takes.
-
-        Returns:
-            whether it has stopped.
-        """
-        for left in tuple(self._runs):
-            left.set()
-        if self._last is None:
-            self._closed = True
-            # Waiting runs are not dropped but end at once, cancelled, so that no reader hangs.
-            self._last = self._thread.submit(lambda: None)
-            self._thread.shutdown(wait=False)
-        stopped = bool(wait((self._last,), patience).done)
-        if stopped:
-            self._thread.shutdown(wait=True)
-        return stopped
-
-    def _call(self, work: Callable[[], Result]) -> Result:
-        future: Future[Result] = self._thread.submit(work)
-        return future.result()
+        _import_everything()
 
     def _managed(self) -> PipelineManager:
         from studio.engine.base.manager import PipelineManager
@@ -170,30 +123,6 @@ class Engine:
                 budget = budget_or_automatic(self._settings.memory_budget, device)
                 self._manager = PipelineManager(device, budget)
             return self._manager
-
-    def _release(self, session: str) -> None:
-        if self._manager is not None:
-            self._manager.release(session)
-
-    def _run_to_end(
-        self, job: Job, cancel: EitherEvent, events: queue.SimpleQueue[EngineEvent | object]
-    ) -> None:
-        try:
-            self._run(job, cancel, events.put)
-        finally:
-            events.put(_END)
-
-    def _run(self, job: Job, cancel: EitherEvent, publish: Publish) -> None:
-        _import_everything()
-        from studio.engine.device import free_memory
-        from studio.engine.run.run import run_job
-
-        manager = self._managed()
-        try:
-            run_job(manager, job, cancel, publish)
-        except OutOfMemory:
-            free_memory(manager.device)
-            raise
 
 
 def _import_everything() -> None:

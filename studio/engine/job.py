@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class LocalJob:
     """One plan to execute, with the places of its weights on this machine.
 
     Attributes:
@@ -57,17 +56,6 @@ class Generated:
 
 class RunCancelled(Exception):
     """A request that was honoured, not an error: the run stopped and the pipeline is clean."""
-
-
-class EitherEvent(threading.Event):
-    """Reads as set when it is set itself, or when ``other`` is."""
-
-    def __init__(self, other: threading.Event) -> None:
-        super().__init__()
-        self._other = other
-
-    def is_set(self) -> bool:
-        return super().is_set() or self._other.is_set()
 
 
 EngineEvent = Loading | Progress | Generated

@@ -10,10 +10,10 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from studio.backends import ClipReader
 from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Role
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import with_scores
@@ -50,9 +50,6 @@ from studio.gallery.sheet import draw
 from studio.imaging import difference
 from studio.imaging.png import pixels_sha256
 from studio.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from studio.engine.run.clip_scores import ClipModel
 
 logger = logging.getLogger("studio.workspace.comparing")
 
@@ -213,7 +210,7 @@ class Comparing:
                     made.cancelled = True
 
     def _keep(
-        self, plan: ComparisonPlan, made: _Made, clip: "ClipModel | None"
+        self, plan: ComparisonPlan, made: _Made, clip: ClipReader | None
     ) -> tuple[Path, ComparisonRecord]:
         images = {index: decode(path.read_bytes()) for index, path in made.paths.items()}
         record = self._record(plan, made, images)

@@ -9,40 +9,35 @@ from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from studio import __version__
 from studio.architecture.schedulers import SCHEDULER_NAMES
-from studio.backends import LocalBackend
+from studio.backends import Backend, ClipReader, Generated, LocalBackend
 from studio.contract.base import Contract
 from studio.contract.events import Event, Failed, Finished
-from studio.contract.plan import OWN_LIBRARY, BaseIdentity, Library, LoraUse, RunPlan
+from studio.contract.job import Job
+from studio.contract.plan import OWN_LIBRARY, Library, RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.receipt import RunRecord
 from studio.contract.request import GenerationRequest, ReferenceImage
 from studio.contract.violations import Violation
-from studio.engine import Engine, Generated, Job
-from studio.engine.job import EitherEvent
 from studio.errors import DeviceError, StudioError, UnusableReference, WeightsError
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
 from studio.imaging.references import References
-from studio.imaging.references import load as load_reference
 from studio.library.preset_files import load
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.library.tokens import Counters
 from studio.library.transfers import Transfers
 from studio.presets import Catalog, LoraPreset, ModelPreset
-from studio.presets.origin import memory_key
 from studio.presets.parse import PresetProblem
 from studio.resolve import Runtime, resolve
 from studio.resolve.inventory import Inventory, LoraWeights, Unusable
 from studio.resolve.memory import MemoryRules
 from studio.settings import BUILT_IN_PRESETS, Settings
-
-if TYPE_CHECKING:
-    from studio.engine.run.clip_scores import ClipModel
+from studio.workspace.weights import LibraryWeights
 
 LIBRARIES = (
     "accelerate",
@@ -75,6 +70,17 @@ class Repinned(Contract):
     forgotten: str
 
 
+class EitherEvent(threading.Event):
+    """Reads as set when it is set itself, or when ``other`` is."""
+
+    def __init__(self, other: threading.Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._other.is_set()
+
+
 class Workspace:
     """Catalog, weights, engine and gallery behind one door.
 
@@ -99,8 +105,8 @@ class Workspace:
         self._store = WeightStore(settings)
         self.stock = Stock(settings, self._store, catalog, problems)
         self.transfers = Transfers(self.stock)
-        self._engine = Engine(settings)
-        self._backend = LocalBackend(self._engine, self._ensure)
+        self._weights = LibraryWeights(self._store, self.stock, self._references)
+        self._backend: Backend = LocalBackend.open(settings, self._weights)
         self._libraries = _libraries()
         self._counters = Counters()
         self._memory: MemoryRules | None = None
@@ -148,7 +154,7 @@ class Workspace:
         """
         if self._memory is None:
             try:
-                self._memory = self._engine.memory_rules()
+                self._memory = self._backend.memory_rules()
             except DeviceError as error:
                 logger.warning("the device cannot be looked at: %s", error)
         return self._memory
@@ -159,14 +165,14 @@ class Workspace:
             self._references.touch(sha256)
         return frozenset(sha256 for sha256 in given if self._references.locate(sha256))
 
-    def clip_model(self) -> "ClipModel | None":
+    def clip_model(self) -> ClipReader | None:
         """The CLIP model that comparisons are scored with, loaded; None where none is set.
 
         Raises:
             WeightsError: its folder holds no whole CLIP model.
         """
         folder = self.settings.clip_model
-        return None if folder is None else self._engine.clip_model(folder)
+        return None if folder is None else self._backend.clip_model(folder)
 
     def add_reference(self, path: Path) -> ReferenceImage:
         """Take a picture to edit in; nothing of its file but what is seen is kept.
@@ -241,7 +247,7 @@ class Workspace:
             waiting = self._running.pop(session, set())
         for cancel in waiting:
             cancel.set()
-        self._engine.release(session)
+        self._backend.release(session)
 
     def run(
         self, plan: RunPlan, session: str, cancel: threading.Event, previews: bool = True
@@ -269,14 +275,14 @@ class Workspace:
         self, run_id: str, session: str, plan: RunPlan, cancel: threading.Event, previews: bool
     ) -> Iterator[Event]:
         try:
-            job = replace(self._job(run_id, session, plan), previews=previews)
+            job = Job(run_id=run_id, session=session, plan=plan, previews=previews)
             used = {each.sha256 for each in plan.references}
             # Closing takes the run out of the queue, or stops it, when a picture cannot be
             # saved or nobody listens any more.
             with self._references.held(used), closing(self._backend.run(job, cancel)) as events:
                 for event in events:
                     if isinstance(event, Generated):
-                        self._pin(plan)
+                        self._weights.pin(plan)
                         yield self._saved(plan, event)
                     else:
                         yield event
@@ -286,58 +292,10 @@ class Workspace:
 
     def _saved(self, plan: RunPlan, made: Generated) -> Finished:
         record = RunRecord.of(plan, made.receipt)
-        path = self.gallery.save(made.image, record, self._reference_paths(plan))
-        return Finished(made.run_id, made.index, made.count, path, record)
-
-    def _job(self, run_id: str, session: str, plan: RunPlan) -> Job:
-        for slug in (plan.base.slug, *(use.slug for use in plan.loras)):
-            if slug not in self.catalog.models and slug not in self.catalog.loras:
-                raise WeightsError(
-                    f"The plan names {slug!r}, which no preset has any more.",
-                    "Resolve the request again.",
-                )
-        return Job(
-            run_id=run_id,
-            session=session,
-            plan=plan,
-            base_path=self.expected_at(plan.base.slug),
-            lora_paths={use.slug: self.expected_at(use.slug) for use in plan.loras},
-            layout=self._store.layout(self.catalog.models[plan.base.slug]),
-            reference_paths=self._reference_paths(plan),
+        path = self.gallery.save(
+            made.image, record, {r.sha256: self._weights.reference(r) for r in plan.references}
         )
-
-    def _reference_paths(self, plan: RunPlan) -> dict[str, Path]:
-        paths: dict[str, Path] = {}
-        for each in plan.references:
-            place = self._references.locate(each.sha256)
-            if place is None:
-                raise UnusableReference("it is not kept here any more", "Give it again.")
-            paths[each.sha256] = place
-        return paths
-
-    def _ensure(self, job: Job) -> None:
-        """The files are still those the plan names, and no run since pinned others."""
-        for file in job.plan.base.files:
-            self._store.verify(job.base_place(file.name), file.sha256, file.size)
-        for use in job.plan.loras:
-            self._store.verify(job.lora_paths[use.slug], use.sha256, use.size)
-        for each in job.plan.references:
-            load_reference(job.reference_paths[each.sha256], each)
-        for identity in self._pinnable(job.plan):
-            self._store.state.check_pin(memory_key(self._preset(identity.slug)), identity.sha256)
-
-    def _pin(self, plan: RunPlan) -> None:
-        """Pin what made a picture: a file that the engine refuses is never pinned."""
-        pinned = self._store.state.pins()
-        for identity in self._pinnable(plan):
-            key = memory_key(self._preset(identity.slug))
-            if pinned.get(key) != identity.sha256:
-                self._store.state.pin(key, identity.sha256)
-
-    def _pinnable(self, plan: RunPlan) -> list[BaseIdentity | LoraUse]:
-        """What of the plan has no hash in its preset."""
-        identities: list[BaseIdentity | LoraUse] = [plan.base, *plan.loras]
-        return [each for each in identities if self._preset(each.slug).sha256 is None]
+        return Finished(made.run_id, made.index, made.count, path, record)
 
     def queue_length(self) -> int:
         """Runs waiting or running on the device."""
@@ -345,7 +303,7 @@ class Workspace:
 
     def describe_device(self) -> str:
         """For example "CPU, 2 threads"; imports torch on first use."""
-        self.device_label = self._engine.describe_device()
+        self.device_label = self._backend.describe_device()
         return self.device_label
 
     def warm_up(self) -> threading.Thread:
@@ -356,7 +314,7 @@ class Workspace:
 
     def _warm(self) -> None:
         try:
-            self._engine.warm_up()
+            self._backend.warm_up()
             self.describe_device()
         except StudioError:
             # The same error comes again, with its way out, when somebody runs something.
@@ -394,7 +352,6 @@ class Workspace:
         for what, close in (
             ("download", self.transfers.close),
             ("run", self._backend.close),
-            ("device", self._engine.close),
         ):
             if not close(max(deadline - time.monotonic(), 0.0)):
                 logger.warning("closing: the %s did not stop within %s s", what, CLOSING)

@@ -11,29 +11,35 @@ from pathlib import Path
 
 import pytest
 
-from studio.backends import BackendEvent, LocalBackend
+from studio.backends import BackendEvent, BasePlace, LocalBackend
 from studio.backends.local import PATIENCE
 from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
-from studio.contract.plan import RunPlan
-from studio.engine import Engine, EngineEvent, Generated, Job, RunCancelled
+from studio.contract.job import Job
+from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
+from studio.contract.request import ReferenceImage
+from studio.engine import Engine, Generated, LocalJob, RunCancelled
+from studio.engine.job import Publish
 from studio.errors import EngineError, OutOfMemory, WeightsError
-from tests.support.plans import make_job, make_plan
+from studio.settings import Settings
+from tests.backends.worker_process import Folder
+from tests.support.plans import make_plan
 
 WAIT = 60.0
 
 
-class Gated:
-    """An executor whose runs last until they are let go, and that does as each run says."""
+class Gated(Engine):
+    """An engine whose runs last until they are let go, and that does as each run says."""
 
     def __init__(self) -> None:
+        super().__init__(Settings(Path(), Path(), Path()))
         self.order: list[str] = []
         self.go = threading.Event()
         self.started = threading.Event()
 
-    def generate(self, job: Job, cancel: threading.Event) -> Iterator[EngineEvent]:
+    def run(self, job: LocalJob, cancel: threading.Event, publish: Publish) -> None:
         self.order.append(job.run_id)
         self.started.set()
-        yield Loading(job.run_id, "Working")
+        publish(Loading(job.run_id, "Working"))
         deadline = time.monotonic() + WAIT
         while not self.go.is_set() and time.monotonic() < deadline:
             if cancel.is_set():
@@ -43,6 +49,19 @@ class Gated:
             raise OutOfMemory("No room.", "Choose less.")
         if "bug" in job.run_id:
             raise ZeroDivisionError("by zero")
+
+
+class Anything:
+    """Weights that are there whatever they are."""
+
+    def base(self, wanted: BaseIdentity) -> BasePlace:
+        return BasePlace(Path(wanted.slug))
+
+    def lora(self, wanted: LoraUse) -> Path:
+        return Path(wanted.slug)
+
+    def reference(self, wanted: ReferenceImage) -> Path:
+        return Path(wanted.sha256)
 
 
 class Reader:
@@ -85,7 +104,7 @@ def gated() -> Gated:
 
 @pytest.fixture
 def backend(gated: Gated) -> Iterator[LocalBackend]:
-    made = LocalBackend(gated, lambda _: None)
+    made = LocalBackend(gated, Anything())
     yield made
     made.close()
 
@@ -93,7 +112,7 @@ def backend(gated: Gated) -> Iterator[LocalBackend]:
 @pytest.fixture
 def job(plan: RunPlan) -> Callable[[str], Job]:
     """``a2`` is run a2 of session a."""
-    return lambda run_id: Job(run_id, run_id[0], plan, Path(), {})
+    return lambda run_id: Job(run_id=run_id, session=run_id[0], plan=plan)
 
 
 def test_sessions_take_turns_and_hear_their_places(
@@ -165,10 +184,11 @@ def test_errors_are_events_and_the_next_run_goes_on(
 
 
 def test_weights_are_verified_before_the_engine(gated: Gated, job: Callable[[str], Job]) -> None:
-    def refuse(_: Job) -> None:
-        raise WeightsError("It changed.", "Fetch it again.")
+    class Changed(Anything):
+        def base(self, wanted: BaseIdentity) -> BasePlace:
+            raise WeightsError("It changed.", "Fetch it again.")
 
-    backend = LocalBackend(gated, refuse)
+    backend = LocalBackend(gated, Changed())
     events = list(backend.run(job("a1"), threading.Event()))
     backend.close()
     assert events[-1] == Failed("a1", "weights", "It changed.", "Fetch it again.")
@@ -193,8 +213,8 @@ def test_a_real_run_from_queue_to_picture_with_its_log(
     tiny_loras: dict[str, Path],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    backend = LocalBackend(engine, lambda _: None)
-    job = make_job(tiny_base, (tiny_loras["plain"], 1.0), run_id="r9")
+    backend = LocalBackend(engine, Folder((tiny_base, tiny_loras["plain"])))
+    job = Job(run_id="r9", session="s", plan=make_plan(tiny_base, (tiny_loras["plain"], 1.0)))
     with caplog.at_level(logging.INFO, "studio.worker"):
         events = list(backend.run(job, threading.Event()))
     backend.close()
@@ -217,22 +237,23 @@ def test_a_real_run_from_queue_to_picture_with_its_log(
     }
 
 
-class Stuck:
-    """An executor that hears nobody until it is let go."""
+class Stuck(Engine):
+    """An engine that hears nobody until it is let go."""
 
     def __init__(self) -> None:
+        super().__init__(Settings(Path(), Path(), Path()))
         self.go = threading.Event()
         self.started = threading.Event()
 
-    def generate(self, job: Job, cancel: threading.Event) -> Iterator[EngineEvent]:
-        yield Loading(job.run_id, "Working")
+    def run(self, job: LocalJob, cancel: threading.Event, publish: Publish) -> None:
+        publish(Loading(job.run_id, "Working"))
         self.started.set()
         self.go.wait(WAIT)
 
 
 def test_a_cancelled_reader_does_not_wait_for_a_stuck_run(job: Callable[[str], Job]) -> None:
     stuck = Stuck()
-    backend = LocalBackend(stuck, lambda _: None)
+    backend = LocalBackend(stuck, Anything())
     first, second = Reader(backend, job("a1")), Reader(backend, job("b1"))
     assert stuck.started.wait(WAIT)
     start = time.monotonic()

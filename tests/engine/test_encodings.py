@@ -35,11 +35,7 @@ def test_arms_that_share_their_words_share_their_reading(
     with_lora = pixels(engine, tiny_base, plain, prompt="a cat")
     assert pixels(engine, tiny_base, prompt="a cat", seed=8) != alone
     assert read == ["a cat"], "the LoRA does not reach the text encoder"
-    fresh = Engine(engine._settings)
-    try:
-        assert pixels(fresh, tiny_base, plain, prompt="a cat") == with_lora
-    finally:
-        fresh.close()
+    assert pixels(Engine(engine._settings), tiny_base, plain, prompt="a cat") == with_lora
     assert read == ["a cat", "a cat"]
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from studio.contract.events import Progress
-from studio.engine import Engine, RunCancelled
+from studio.engine import Engine, EngineEvent, RunCancelled
 from studio.engine.base.folder import Pipeline, from_folder
 from studio.engine.families import family_of
 from studio.engine.run.schedulers import build_scheduler
@@ -25,7 +25,7 @@ from tests.support.flow import (
     save_flow_base,
     save_flow_lora,
 )
-from tests.support.plans import pictures, pixels_of
+from tests.support.plans import events_of, pictures, pixels_of
 
 QWEN, EDIT, PLUS = "QwenImagePipeline", "QwenImageEditPipeline", "QwenImageEditPlusPipeline"
 ZIMAGE, DEV, KLEIN = "ZImagePipeline", "Flux2Pipeline", "Flux2KleinPipeline"
@@ -148,10 +148,13 @@ def test_a_lora_works_and_leaves_no_trace(
     (at_zero,) = pictures(engine, flow_job(folder, (lora, 0.0), guidance=guidance))
     assert at_zero.image.tobytes() == before
     stop = threading.Event()
-    with pytest.raises(RunCancelled):  # noqa: PT012 - the loop is what is cancelled
-        for event in engine.generate(flow_job(folder, (lora, 1.0), guidance=guidance), stop):
-            if isinstance(event, Progress):
-                stop.set()
+
+    def stop_at_a_step(event: EngineEvent) -> None:
+        if isinstance(event, Progress):
+            stop.set()
+
+    with pytest.raises(RunCancelled):
+        engine.run(flow_job(folder, (lora, 1.0), guidance=guidance), stop, stop_at_a_step)
     (after,) = pictures(engine, flow_job(folder, guidance=guidance))
     assert after.image.tobytes() == before
     assert after.receipt.base_proof.fresh
@@ -278,7 +281,7 @@ PACKED = {
 def test_previews_have_the_pictures_shape(
     key: tuple[str, str | None], bases: Bases, engine: Engine
 ) -> None:
-    events = engine.generate(flow_job(bases[key]), threading.Event())
+    events = events_of(engine, flow_job(bases[key]))
     shown = [event.preview for event in events if isinstance(event, Progress) and event.preview]
     assert len(shown) == 1  # after the first of two steps
     assert Image.open(io.BytesIO(shown[0])).size == (128, 85)

@@ -17,15 +17,15 @@ from PIL import Image
 from studio.architecture.schedulers import SCHEDULER_NAMES
 from studio.contract.events import Loading, Progress
 from studio.contract.request import PromptEncoder
-from studio.engine import Engine, Generated, RunCancelled
+from studio.engine import Engine, EngineEvent, Generated, RunCancelled
 from studio.errors import ContractBroken, EngineError, NotFinite, OutOfMemory
 from tests.support import tiny
-from tests.support.plans import make_job, pictures, pixels
+from tests.support.plans import events_of, make_job, pictures, pixels
 
 
 def test_events_come_in_order_with_previews(engine: Engine, tiny_base: Path) -> None:
     job = make_job(tiny_base, steps=4, count=2, run_id="r1")
-    events = list(engine.generate(job, threading.Event()))
+    events = events_of(engine, job)
     kinds = [type(event) for event in events]
     assert kinds == [Loading] * 2 + ([Progress] * 4 + [Generated]) * 2
     steps = [event for event in events if isinstance(event, Progress)]
@@ -56,7 +56,7 @@ def test_the_receipt_is_what_the_picture_is(engine: Engine, tiny_base: Path) -> 
 def test_every_scheduler_runs_the_planned_steps(
     name: str, engine: Engine, tiny_base: Path
 ) -> None:
-    events = list(engine.generate(make_job(tiny_base, scheduler=name, steps=3), threading.Event()))
+    events = events_of(engine, make_job(tiny_base, scheduler=name, steps=3))
     made = events[-1]
     assert isinstance(made, Generated)
     assert (made.receipt.scheduler, made.receipt.steps) == (name, 3)
@@ -82,14 +82,16 @@ def test_cancel_stops_within_a_step_and_leaves_the_pipeline_clean(
     lora = (tiny_loras["text"], 1.0)
     clean = pixels(engine, tiny_base, lora)
     cancel = threading.Event()
-    events = engine.generate(make_job(tiny_base, lora, steps=500), cancel)
-    next(event for event in events if isinstance(event, Progress))
-    cancel.set()
-    late: list[object] = []
+    seen: list[EngineEvent] = []
+
+    def stop_at_the_first_step(event: EngineEvent) -> None:
+        seen.append(event)
+        if isinstance(event, Progress):
+            cancel.set()
+
     with pytest.raises(RunCancelled):
-        late.extend(events)
-    # The engine does not wait for its reader: some steps were done before the event was set.
-    assert len(late) < 490
+        engine.run(make_job(tiny_base, lora, steps=500), cancel, stop_at_the_first_step)
+    assert [type(event) for event in seen if not isinstance(event, Loading)] == [Progress]
     assert pixels(engine, tiny_base, lora) == clean
 
 
@@ -99,25 +101,6 @@ def test_cancel_before_the_start_does_nothing(engine: Engine, tiny_base: Path) -
     with pytest.raises(RunCancelled):
         pictures(engine, make_job(tiny_base), cancel)
     assert engine.memory().bases == ()
-
-
-def test_a_reader_that_leaves_stops_the_run(engine: Engine, tiny_base: Path) -> None:
-    events = engine.generate(make_job(tiny_base, steps=200, count=50), threading.Event())
-    for event in events:
-        if isinstance(event, Progress):
-            break
-    events.close()
-    assert pictures(engine, make_job(tiny_base))
-
-
-def test_closing_cancels_what_runs_and_takes_no_more(engine: Engine, tiny_base: Path) -> None:
-    events = engine.generate(make_job(tiny_base, steps=500), threading.Event())
-    next(event for event in events if isinstance(event, Progress))
-    engine.close()
-    with pytest.raises(RunCancelled):
-        list(events)
-    with pytest.raises(EngineError, match="closed"):
-        pictures(engine, make_job(tiny_base))
 
 
 def test_out_of_memory_is_named_and_survived(engine: Engine, tiny_base: Path) -> None:
@@ -155,10 +138,9 @@ def test_a_blend_of_nothing_is_refused(weights: str, engine: Engine, tiny_base: 
 
 def test_latents_that_overflow_are_refused(engine: Engine, tiny_base: Path) -> None:
     before = pixels(engine, tiny_base)
-    events = engine.generate(make_job(tiny_base, guidance=3e38, steps=3), threading.Event())
-    seen: list[object] = []
+    seen: list[EngineEvent] = []
     with pytest.raises(NotFinite, match="latents"):
-        seen.extend(events)
+        engine.run(make_job(tiny_base, guidance=3e38, steps=3), threading.Event(), seen.append)
     assert not any(isinstance(event, Generated) for event in seen)
     assert pixels(engine, tiny_base) == before
 

@@ -7,7 +7,6 @@ between two kinds of memory is not seen here.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import torch
 
 from studio.contract.identity import FileIdentity
 from studio.contract.placement import Offload, Placement
-from studio.engine import Engine, Job
+from studio.engine import Engine, LocalJob
 from studio.engine.base import manager as pipelines
 from studio.engine.base.load import load_pipeline
 from studio.engine.base.manager import PipelineManager
@@ -33,19 +32,17 @@ HOOKED = [Offload.MODEL, Offload.SEQUENTIAL]
 CPU = torch.device("cpu")
 
 
-def offloaded(offload: Offload, folder: Path, *loras: tuple[Path, float]) -> Job:
+def offloaded(offload: Offload, folder: Path, *loras: tuple[Path, float]) -> LocalJob:
     job = make_job(folder, *loras)
     placement = Placement(device="cpu", offload=offload, reason="The test says so.")
     plan = job.plan.model_copy(update={"placement": placement})
-    return Job(job.run_id, job.session, plan, job.base_path, job.lora_paths)
+    return LocalJob(job.run_id, job.session, plan, job.base_path, job.lora_paths)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("engine")
-    made = Engine(Settings(folder, folder, folder, device="cpu"))
-    yield made
-    made.close()
+    return Engine(Settings(folder, folder, folder, device="cpu"))
 
 
 @pytest.mark.parametrize("offload", HOOKED)
@@ -181,7 +178,6 @@ def test_a_budget_without_room_for_the_lora_is_planned_with_offload_and_runs(
     assert chosen is Offload.MODEL
     (made,) = pictures(engine, offloaded(chosen, tiny_base, lora))
     assert made.receipt.loras
-    engine.close()
 
 
 def test_tiles_change_pixels_so_they_are_the_plans_and_the_next_run_has_none(
@@ -191,7 +187,7 @@ def test_tiles_change_pixels_so_they_are_the_plans_and_the_next_run_has_none(
     whole = make_job(tiny_base, width=64, height=64)
     settings = whole.plan.settings.model_copy(update={"vae_tiling": True})
     plan = whole.plan.model_copy(update={"settings": settings})
-    tiled = Job("r", "s", plan, whole.base_path, {})
+    tiled = LocalJob("r", "s", plan, whole.base_path, {})
     (before,), (pieces,), (after,) = (pictures(shared, job) for job in (whole, tiled, whole))
     assert before.image.tobytes() == after.image.tobytes() != pieces.image.tobytes()
     assert [made.receipt.vae_tiling for made in (before, pieces, after)] == [False, True, False]

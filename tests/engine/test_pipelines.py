@@ -13,7 +13,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from studio.architecture import Architecture
-from studio.engine import Engine, Job
+from studio.engine import Engine, LocalJob
 from studio.engine.base.load import BaseSource, estimate
 from studio.engine.base.manager import PipelineManager
 from studio.engine.device import choose_device, describe, torch_dtype
@@ -112,7 +112,6 @@ def test_loras_count_in_the_budget_and_idle_ones_go_first(
             engine, make_job(tiny_base, (tiny_loras["other"], 1.0), (tiny_loras["plain"], 1.0))
         )
     assert pixels(engine, tiny_base, (tiny_loras["plain"], 1.0)) == before
-    engine.close()
 
 
 def _without_weights(folder: Path) -> None:
@@ -195,7 +194,7 @@ def test_other_architectures_are_named(
     base = job.plan.base.model_copy(update={"architecture": Architecture.FLUX1})
     plan = job.plan.model_copy(update={"base": base})
     with pytest.raises(UnsupportedArchitecture, match=r"FLUX\.1"):
-        pictures(engine, Job("r", "s", plan, tiny_base, {}))
+        pictures(engine, LocalJob("r", "s", plan, tiny_base, {}))
 
 
 def test_float16_on_a_cpu_is_refused_by_name(engine: Engine, tiny_base: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from studio.architecture import Architecture
 from studio.contract.identity import FileIdentity
 from studio.contract.plan import BaseIdentity
-from studio.engine import Engine, Job
+from studio.engine import Engine, LocalJob
 from studio.engine.tiny import build_tiny
 from studio.errors import BaseRefused
 from studio.inspection.original import diffusers_shapes
@@ -44,7 +43,9 @@ def sd_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> 
     )
 
 
-def job_of(checkpoint: Path, layout: Path, tokens_from: Path, *loras: tuple[Path, float]) -> Job:
+def job_of(
+    checkpoint: Path, layout: Path, tokens_from: Path, *loras: tuple[Path, float]
+) -> LocalJob:
     plan = make_plan(tokens_from, *loras)
     names = [checkpoint, *(file for file in layout.rglob("*") if file.is_file())]
     files = tuple(
@@ -61,7 +62,7 @@ def job_of(checkpoint: Path, layout: Path, tokens_from: Path, *loras: tuple[Path
     assert isinstance(base, BaseIdentity)
     changed = plan.model_copy(update={"base": base})
     files_of = {path.stem: path for path, _ in loras}
-    return Job("r", "s", changed, checkpoint, files_of, layout=layout)
+    return LocalJob("r", "s", changed, checkpoint, files_of, layout=layout)
 
 
 def test_the_picture_of_one_file_is_the_picture_of_the_folder(
@@ -114,8 +115,7 @@ def test_a_checkpoint_in_half_precision_counts_as_it_runs(
     source = BaseSource(job.plan.base, path, job.layout)
     size = device_bytes(pipeline, Offload.NONE)
     assert estimate(source, torch.float32).whole == pytest.approx(size, rel=0.02)
-    events = engine.generate(job, threading.Event())
-    assert list(events)
+    assert pictures(engine, job)
     assert engine.memory().used == pytest.approx(size, rel=0.02)
 
 

@@ -24,7 +24,7 @@ from studio.contract.plan import (
 )
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
-from studio.engine import Job
+from studio.engine import LocalJob
 from studio.engine.tiny import build_tiny, save_tiny
 from studio.imaging.references import pixels_sha256
 from studio.library.tokens import load_counter
@@ -122,14 +122,14 @@ def flow_job(
     *loras: tuple[Path, float],
     pictures: tuple[Image.Image, ...] = (),
     **changed: Any,
-) -> Job:
+) -> LocalJob:
     """A job with the reference pictures written beside the base."""
     plan = flow_plan(folder, *loras, pictures=pictures, **changed)
     paths = {}
     for named, picture in zip(plan.references, pictures, strict=True):
         paths[named.sha256] = folder.parent / f"{named.sha256}.png"
         picture.save(paths[named.sha256])
-    return Job("r", "s", plan, folder, {path.stem: path for path, _ in loras}, paths)
+    return LocalJob("r", "s", plan, folder, {path.stem: path for path, _ in loras}, paths)
 
 
 def _use(path: Path, strength: float, architecture: Architecture) -> LoraUse:

@@ -26,7 +26,7 @@ from studio.contract.plan import (
 )
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.contract.request import PromptEncoder
-from studio.engine import Engine, Generated, Job
+from studio.engine import Engine, EngineEvent, Generated, LocalJob
 
 
 def file_sha256(path: Path) -> str:
@@ -134,18 +134,28 @@ def make_plan(
 
 def make_job(
     folder: Path, *loras: tuple[Path, float], session: str = "s", run_id: str = "r", **changed: Any
-) -> Job:
+) -> LocalJob:
     plan = make_plan(folder, *loras, **changed)
-    return Job(run_id, session, plan, folder, {path.stem: path for path, _ in loras})
+    return LocalJob(run_id, session, plan, folder, {path.stem: path for path, _ in loras})
 
 
-def pictures(engine: Engine, job: Job, cancel: threading.Event | None = None) -> list[Generated]:
+def events_of(
+    engine: Engine, job: LocalJob, cancel: threading.Event | None = None
+) -> list[EngineEvent]:
+    """Run a job to its end; what it said."""
+    events: list[EngineEvent] = []
+    engine.run(job, cancel or threading.Event(), events.append)
+    return events
+
+
+def pictures(
+    engine: Engine, job: LocalJob, cancel: threading.Event | None = None
+) -> list[Generated]:
     """Run a job to its end; its pictures."""
-    events = engine.generate(job, cancel or threading.Event())
-    return [event for event in events if isinstance(event, Generated)]
+    return [event for event in events_of(engine, job, cancel) if isinstance(event, Generated)]
 
 
-def pixels_of(engine: Engine, job: Job) -> bytes:
+def pixels_of(engine: Engine, job: LocalJob) -> bytes:
     """RGB bytes of a job's first picture."""
     return pictures(engine, job)[0].image.tobytes()
 

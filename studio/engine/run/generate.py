@@ -24,7 +24,7 @@ from studio.engine.base.offload import placed
 from studio.engine.base.resident import ResidentBase
 from studio.engine.device import named_errors
 from studio.engine.families import Encoded
-from studio.engine.job import Generated, Job, Publish, RunCancelled
+from studio.engine.job import Generated, LocalJob, Publish, RunCancelled
 from studio.engine.lora.switch import LoraSet, receipts
 from studio.engine.run.finite import demand_finite
 from studio.engine.run.noise import recorded_noise
@@ -53,7 +53,7 @@ class Run:
         heard: what the libraries said so far.
     """
 
-    job: Job
+    job: LocalJob
     base: ResidentBase
     loras: LoraSet
     encoded: Encoded

@@ -14,7 +14,7 @@ from studio.contract.plan import RunPlan
 from studio.engine.base.manager import PipelineManager
 from studio.engine.base.resident import ResidentBase
 from studio.engine.device import free_memory
-from studio.engine.job import Job, Publish, RunCancelled
+from studio.engine.job import LocalJob, Publish, RunCancelled
 from studio.engine.lora.load import WantedLora
 from studio.engine.lora.switch import LoraSet, set_loras
 from studio.engine.run.generate import Run, generate_image
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish: Publish) -> None:
+def run_job(
+    manager: PipelineManager, job: LocalJob, cancel: threading.Event, publish: Publish
+) -> None:
     """Execute ``job.plan``; publishes Loading, Progress and one Generated per picture.
 
     Raises:
@@ -46,7 +48,7 @@ def run_job(manager: PipelineManager, job: Job, cancel: threading.Event, publish
 
 @contextmanager
 def resident_base(
-    manager: PipelineManager, job: Job, publish: Publish, seconds: dict[str, float]
+    manager: PipelineManager, job: LocalJob, publish: Publish, seconds: dict[str, float]
 ) -> Iterator[tuple[ResidentBase, list[str]]]:
     """The plan's base, placed as the plan says, and what was said if it was loaded for this; it
     is dropped afterwards if it was spoiled meanwhile.
@@ -71,7 +73,7 @@ def resident_base(
 def prepare(
     manager: PipelineManager,
     base: ResidentBase,
-    job: Job,
+    job: LocalJob,
     references: tuple[Image, ...],
     cancel: threading.Event,
     publish: Publish,
@@ -97,7 +99,7 @@ def prepare(
     return Run(job, base, loras, encoded, references, cancel, publish, seconds, said)
 
 
-def set_for(manager: PipelineManager, base: ResidentBase, job: Job) -> LoraSet:
+def set_for(manager: PipelineManager, base: ResidentBase, job: LocalJob) -> LoraSet:
     wanted = wanted_loras(job.plan, job)
     try:
         return set_loras(base, wanted, manager.make_room)
@@ -109,7 +111,7 @@ def set_for(manager: PipelineManager, base: ResidentBase, job: Job) -> LoraSet:
                 adapter.used = manager.tick()
 
 
-def wanted_loras(plan: RunPlan, job: Job) -> tuple[WantedLora, ...]:
+def wanted_loras(plan: RunPlan, job: LocalJob) -> tuple[WantedLora, ...]:
     """The plan's complete set with its files.
 
     Raises:
@@ -136,7 +138,7 @@ def wanted_loras(plan: RunPlan, job: Job) -> tuple[WantedLora, ...]:
     )
 
 
-def load_references(job: Job) -> tuple[Image, ...]:
+def load_references(job: LocalJob) -> tuple[Image, ...]:
     """The plan's reference images (RGB), in its order.
 
     Raises:
@@ -154,7 +156,7 @@ def load_references(job: Job) -> tuple[Image, ...]:
     return tuple(load(job.reference_paths[each.sha256], each) for each in job.plan.references)
 
 
-def stop_if(cancel: threading.Event, job: Job) -> None:
+def stop_if(cancel: threading.Event, job: LocalJob) -> None:
     if cancel.is_set():
         raise RunCancelled(job.run_id)
 

@@ -1,0 +1,115 @@
+"""What the studio asks of whatever runs its plans, here or elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from studio.comparison.numbers import ClipReading
+from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
+from studio.contract.job import Job
+from studio.contract.plan import BaseIdentity, LoraUse
+from studio.contract.request import ReferenceImage
+from studio.engine import Generated
+from studio.resolve.memory import MemoryRules
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BackendEvent = Queued | Loading | Progress | Generated | Cancelled | Failed
+"""What a backend gives out; the workspace saves ``Generated`` and makes it ``Finished``."""
+
+
+class BasePlace(NamedTuple):
+    """A base's folder, or its one checkpoint file and the folder of its configurations."""
+
+    path: Path
+    layout: Path | None = None
+
+
+class Weights(Protocol):
+    """Where the machine that runs a job keeps what its plan names.
+
+    Every file is found and proven by the SHA-256 in the plan before its place is given.
+
+    Raises:
+        WeightsError, UnusableReference: it is not there, or is another file.
+    """
+
+    def base(self, wanted: BaseIdentity) -> BasePlace: ...
+
+    def lora(self, wanted: LoraUse) -> Path: ...
+
+    def reference(self, wanted: ReferenceImage) -> Path: ...
+
+
+class ClipReader(Protocol):
+    """A CLIP model, loaded."""
+
+    def read(self, images: Sequence[Image], texts: Sequence[str]) -> ClipReading: ...
+
+
+class Backend(Protocol):
+    """Runs jobs one after another on a device; safe for several threads."""
+
+    def run(self, job: Job, cancel: threading.Event) -> Generator[BackendEvent, None, None]:
+        """Queue the job and yield what happens: ``Queued`` whenever its place changes, then
+        ``Loading``, ``Progress`` and ``Generated``, and at the end nothing, ``Cancelled`` or
+        ``Failed``.
+
+        Setting ``cancel`` or closing the iterator takes a waiting run out of the queue and
+        stops a running one. The backend sets it too, when it closes.
+
+        Raises:
+            EngineError: the backend is closed.
+        """
+        ...
+
+    def release(self, session: str) -> None:
+        """Free the LoRAs that only ``session`` used, after the runs before it; no waiting."""
+        ...
+
+    def queue_length(self) -> int:
+        """Runs waiting or running."""
+        ...
+
+    def memory_rules(self) -> MemoryRules:
+        """What memory there is and what the settings ask of it; may import torch.
+
+        Raises:
+            DeviceError: the configured device is not there.
+        """
+        ...
+
+    def describe_device(self) -> str:
+        """For example ``CPU, 2 threads``; may import torch.
+
+        Raises:
+            DeviceError: the configured device is not there.
+        """
+        ...
+
+    def clip_model(self, folder: Path) -> ClipReader:
+        """The CLIP model in ``folder``, loaded on first use and kept; waits for its turn.
+
+        Raises:
+            WeightsError: the folder holds no whole CLIP model.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Import what the first run needs; blocks for some seconds."""
+        ...
+
+    def close(self, patience: float | None = None) -> bool:
+        """Cancel every run, take no more, and wait until the one in progress has stopped.
+
+        Args:
+            patience: seconds to wait at most; None waits for as long as it takes.
+
+        Returns:
+            whether it has stopped.
+        """
+        ...
