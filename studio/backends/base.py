@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from studio.comparison.numbers import ClipReading
-from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
+from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued, Stalled
 from studio.contract.job import Job
 from studio.contract.plan import BaseIdentity, LoraUse
 from studio.contract.request import ReferenceImage
@@ -18,7 +18,7 @@ from studio.resolve.memory import MemoryRules
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BackendEvent = Queued | Loading | Progress | Generated | Cancelled | Failed
+BackendEvent = Queued | Loading | Progress | Stalled | Generated | Cancelled | Failed
 """What a backend gives out; the workspace saves ``Generated`` and makes it ``Finished``."""
 
 
@@ -56,11 +56,12 @@ class Backend(Protocol):
 
     def run(self, job: Job, cancel: threading.Event) -> Generator[BackendEvent, None, None]:
         """Queue the job and yield what happens: ``Queued`` whenever its place changes, then
-        ``Loading``, ``Progress`` and ``Generated``, and at the end nothing, ``Cancelled`` or
-        ``Failed``.
+        ``Loading``, ``Progress`` and ``Generated`` (and ``Stalled`` where none of them comes), and
+        at the end nothing, ``Cancelled`` or ``Failed``.
 
         Setting ``cancel`` or closing the iterator takes a waiting run out of the queue and
-        stops a running one. The backend sets it too, when it closes.
+        stops a running one, at the latest after two seconds for its reader. The backend sets it
+        too, when it closes.
 
         Raises:
             EngineError: the backend is closed.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from studio.backends.base import BackendEvent, ClipReader, Weights
+from studio.backends.watch import LOOK_AGAIN
 from studio.backends.worker import work
 from studio.contract.events import Cancelled, Queued
 from studio.contract.job import Job
@@ -21,9 +22,7 @@ from studio.errors import EngineError
 from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
 
-_LOOK_AGAIN = 0.1
-"""Seconds between two looks at the cancel event of a run."""
-PATIENCE = 1.0
+PATIENCE = 1.5
 """Seconds in which a cancelled run may say itself how it ended; then its reader goes on."""
 
 
@@ -62,10 +61,10 @@ class LocalBackend:
         return cls(Engine(settings), weights)
 
     def run(self, job: Job, cancel: threading.Event) -> Generator[BackendEvent, None, None]:
-        """As ``Backend.run``; a running job stops within a step.
+        """As ``Backend.run``; a running job stops within a step, or is interrupted in it.
 
-        Where a step takes longer than PATIENCE, the reader hears ``Cancelled`` at once and
-        nothing after it; the device is free once the step ends.
+        Where it hears neither, inside a call into C, the reader hears ``Cancelled`` after PATIENCE
+        and nothing after it; the device is free once the call returns.
         """
         ticket = _Ticket(job, cancel)
         self._enqueue(ticket)
@@ -79,7 +78,7 @@ class LocalBackend:
         given_up: float | None = None
         while True:
             try:
-                event = ticket.events.get(timeout=_LOOK_AGAIN)
+                event = ticket.events.get(timeout=LOOK_AGAIN)
             except queue.Empty:
                 if not ticket.cancel.is_set():
                     continue

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 from studio.backends.base import BackendEvent, Weights
+from studio.backends.watch import Watch
 from studio.contract.events import Cancelled, Failed, Loading
 from studio.contract.job import Job
-from studio.engine import Engine, EngineEvent, Generated, LocalJob, RunCancelled
+from studio.engine import Engine, EngineEvent, Generated, Interrupted, LocalJob, RunCancelled
+from studio.engine.job import Publish
 from studio.errors import StudioError
 
 logger = logging.getLogger("studio.worker")
@@ -31,9 +33,12 @@ def work(
 ) -> None:
     """Execute one job; every outcome is an event and a log line, nothing is raised."""
     start = time.perf_counter()
+    watch = Watch(job, cancel, publish)
     try:
-        _execute(engine, weights, job, cancel, publish)
-    except RunCancelled:
+        with watch:
+            _execute(engine, weights, job, cancel, watch.heard)
+    except (RunCancelled, Interrupted):
+        watch.leave()
         _log(job, "cancelled", time.perf_counter() - start)
         publish(Cancelled(job.run_id))
     except StudioError as error:
@@ -55,7 +60,7 @@ def _execute(
     weights: Weights,
     job: Job,
     cancel: threading.Event,
-    publish: Callable[[BackendEvent], None],
+    publish: Publish,
 ) -> None:
     if cancel.is_set():
         raise RunCancelled(job.run_id)

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from studio.cli.console import Console
-from studio.contract.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from studio.contract.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Progress,
+    Queued,
+    Stalled,
+)
 from studio.contract.plan import RunPlan
 from studio.workspace.workspace import Workspace
 
@@ -87,6 +96,8 @@ class Line:
                 self.write(f"{where}Waiting; {ahead} before this one.")
             case Loading(stage=stage):
                 self.write(f"{where}{stage}")
+            case Stalled():
+                self.write(f"{where}{event.line}")
             case Progress() if self._live:
                 self.write(f"{where}{_bar(event)}")
             case Progress(step=1) if not self._live:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.comparison.record import CellError, ComparisonRecord
-from studio.contract.events import Loading, Progress, Queued
+from studio.contract.events import Loading, Progress, Queued, Stalled
 from studio.contract.receipt import RunRecord
 
 
@@ -15,7 +15,7 @@ class CellWorking:
     cell: int
     done: int
     total: int
-    event: Queued | Loading | Progress
+    event: Queued | Loading | Progress | Stalled
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,19 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """Nothing was heard of a stage for so many seconds; the run goes on."""
+
+    run_id: str
+    stage: str
+    seconds: int
+
+    @property
+    def line(self) -> str:
+        return f"{self.stage}: no progress for {self.seconds} s"
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """One image is saved: where, and the record that lies inside it."""
 
@@ -65,4 +78,4 @@ class Failed:
     way_out: str
 
 
-Event = Queued | Loading | Progress | Finished | Cancelled | Failed
+Event = Queued | Loading | Progress | Stalled | Finished | Cancelled | Failed

@@ -37,6 +37,8 @@ class Engine:
 
         Raises:
             RunCancelled: ``cancel`` was set; the pipeline is clean.
+            Interrupted: another thread ended it; what it was in the midst of is dropped, or
+                proven anew before its next use.
             StudioError: the run broke; the engine stays usable.
         """
         _import_everything()

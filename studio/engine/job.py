@@ -54,6 +54,13 @@ class Generated:
     receipt: Receipt
 
 
+class Interrupted(BaseException):
+    """A cancel that a stage did not hear in time, raised in its midst by another thread.
+
+    No ``Exception``, so that no library takes it for a fault of its own and goes on.
+    """
+
+
 class RunCancelled(Exception):
     """A request that was honoured, not an error: the run stopped and the pipeline is clean."""
 

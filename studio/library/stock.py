@@ -19,8 +19,16 @@ from studio.errors import (
     WeightsError,
 )
 from studio.library.check import Holdings
-from studio.library.downloads import DownloadEvent, DownloadPlan, Downloads, Fetched, HubName
+from studio.library.downloads import (
+    DownloadEvent,
+    DownloadPlan,
+    Downloads,
+    Fetched,
+    HubName,
+    Stopped,
+)
 from studio.library.downloads.downloads import Facts
+from studio.library.downloads.transfer import Cancelled, patiently
 from studio.library.preset_files import LocalPresets, Preset, load
 from studio.library.previews import preview
 from studio.library.store import WeightStore
@@ -354,6 +362,19 @@ class Stock:
         new = suggestion.preset
         plan = self.downloads.plan_download(new, new.path, None, self._is_taken, facts)
         return plan.model_copy(update={"slug": None})
+
+    def download(self, slug: str, cancel: threading.Event) -> Iterator[DownloadEvent]:
+        """Ask for a preset's weights and fetch them; ends with Fetched or Stopped.
+
+        Raises:
+            KeyError, StudioError: as ``plan_download`` and ``fetch``.
+        """
+        try:
+            plan = patiently(lambda: self.plan_download(slug), cancel)
+        except Cancelled:
+            yield Stopped(0)
+            return
+        yield from self.fetch(plan, cancel)
 
     def fetch(self, plan: DownloadPlan, cancel: threading.Event) -> Iterator[DownloadEvent]:
         """Carry a plan out; ends with Fetched or Stopped.

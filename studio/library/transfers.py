@@ -110,8 +110,7 @@ class Transfers:
     def _run(self, held: _Running) -> None:
         slug = held.state.slug
         try:
-            plan = self._stock.plan_download(slug)
-            for event in self._stock.fetch(plan, held.cancel):
+            for event in self._stock.download(slug, held.cancel):
                 held.state = replace(held.state, event=event)
         except StudioError as error:
             logger.warning("download of %s failed: %s", slug, error)

@@ -32,7 +32,7 @@ from studio.comparison.events import (
     Compared,
     NothingCompared,
 )
-from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued
+from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest
 from studio.contract.violations import Violation
@@ -87,7 +87,7 @@ class Api:
             with closing(run) as events:
                 for event in events:
                     match event:
-                        case Queued() | Loading() | Progress():
+                        case Queued() | Loading() | Progress() | Stalled():
                             yield {"progress": _progress(event)}
                         case Finished():
                             images.append(_file(event.path))
@@ -221,12 +221,14 @@ def _answered(work: Callable[[], Answers]) -> Answers:
         yield _error(error.code, error.message, error.way_out)
 
 
-def _progress(event: Queued | Loading | Progress) -> Json:
+def _progress(event: Queued | Loading | Progress | Stalled) -> Json:
     match event:
         case Queued():
             return {"ahead": event.ahead}
         case Loading():
             return {"stage": event.stage}
+        case Stalled():
+            return {"stage": event.stage, "stalled": event.seconds}
         case Progress():
             return {
                 "image": event.index + 1,

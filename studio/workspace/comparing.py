@@ -39,7 +39,7 @@ from studio.comparison.record import (
 )
 from studio.comparison.schedule import estimate_seconds, running_order
 from studio.comparison.validity import judge
-from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued
+from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from studio.contract.violations import Violation
@@ -195,7 +195,7 @@ class Comparing:
         run = self._workspace.run(plan.cells[index].plan, session, cancel, previews=False)
         for event in run:
             match event:
-                case Queued() | Loading() | Progress():
+                case Queued() | Loading() | Progress() | Stalled():
                     yield CellWorking(index, made.over, total, event)
                 case Finished():
                     made.paths[index], made.records[index] = event.path, event.record

@@ -5,6 +5,8 @@ import io
 import pytest
 
 from studio.cli.console import Console, command, paints, visible
+from studio.cli.progress import Line
+from studio.contract.events import Stalled
 
 
 class Terminal(io.StringIO):
@@ -59,3 +61,11 @@ def test_what_a_library_prints_is_no_result(
         print("a library prints")
         console.data({"a": 1})
     assert capsys.readouterr() == ('{"a": 1}\n', "a library prints\n")
+
+
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_a_stage_that_does_not_move_is_said(kind: type[io.StringIO]) -> None:
+    err = kind()
+    Line(Console(False, io.StringIO(), err)).show(Stalled("r", "Reading the prompt", 30))
+    assert "Reading the prompt" in err.getvalue()
+    assert "30 s" in err.getvalue()

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from studio.contract.violations import OriginConflict, PromptEmpty, WeightsMissing
 from studio.errors import PlaceTaken, PresetsError, SourceUnknown, StorageFault, StudioError
-from studio.library.downloads import DownloadPlan, Fetched
+from studio.library.downloads import DownloadPlan, Fetched, Stopped
 from studio.library.preset_files import LocalPresets, load, read
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
@@ -360,3 +361,16 @@ def test_a_background_download_that_fails_says_why(settings: Settings, site: Sit
     assert isinstance(error, StudioError)
     assert error.code == "not_there"
     transfers.close()
+
+
+def test_a_site_that_does_not_answer_ends_with_its_cancel(settings: Settings, site: Site) -> None:
+    site.is_mute = True
+    transfers = Transfers(stocked(settings))
+    transfers.start("ink")
+    time.sleep(0.3)
+    start = time.monotonic()
+    transfers.cancel("ink")
+    while transfers.are_going() and time.monotonic() - start < 30:
+        time.sleep(0.05)
+    assert time.monotonic() - start < 6
+    assert transfers.all()["ink"].event == Stopped(0)

@@ -30,6 +30,7 @@ class Stored:
     Attributes:
         breaks: bytes after which each further answer is cut by a reset; then it is whole.
         truncates: the same, but the connection ends as if all had come.
+        silent_after: bytes after which nothing more comes, while the connection stays.
         pace: seconds between two blocks of ``block`` bytes.
         ranges: ``right``, ``ignored`` (200), ``shifted`` (206, other bytes), ``refused`` (416).
         sent: bytes that left, over all answers.
@@ -45,6 +46,7 @@ class Stored:
     ranges: str = "right"
     packed: bool = False
     statuses: list[int] = field(default_factory=list)
+    silent_after: int | None = None
     length: bool = True
     sent: int = 0
 
@@ -88,6 +90,8 @@ class Site:
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.cards: dict[str, dict[str, Any]] = {}
         self.needs_key = False
+        self.is_mute = False
+        self._closing = threading.Event()
 
     @property
     def url(self) -> str:
@@ -97,7 +101,12 @@ class Site:
     def storage_url(self) -> str:
         return _address(self.storage)
 
+    def fall_silent(self) -> None:
+        """Until the test is over."""
+        self._closing.wait(60.0)
+
     def close(self) -> None:
+        self._closing.set()
         for server in (self.api, self.storage):
             server.shutdown()
             server.server_close()
@@ -200,6 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.site.seen.append(Seen(self.host, self.path, headers))
+        if self.site.is_mute:
+            self.site.fall_silent()
         parts = urlsplit(self.path)
         said = self._said(parts.path)
         if said is not None:
@@ -379,6 +390,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _blocks(self, stored: Stored, data: bytes) -> None:
         step = stored.block if stored.pace else max(len(data), 1)
+        if stored.silent_after is not None:
+            self.wfile.write(data[: stored.silent_after])
+            self.wfile.flush()
+            self.site.fall_silent()
         for position in range(0, len(data), step):
             self.wfile.write(data[position : position + step])
             stored.sent += len(data[position : position + step])

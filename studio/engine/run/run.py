@@ -14,7 +14,7 @@ from studio.contract.plan import RunPlan
 from studio.engine.base.manager import PipelineManager
 from studio.engine.base.resident import ResidentBase
 from studio.engine.device import free_memory
-from studio.engine.job import LocalJob, Publish, RunCancelled
+from studio.engine.job import Interrupted, LocalJob, Publish, RunCancelled
 from studio.engine.lora.load import WantedLora
 from studio.engine.lora.switch import LoraSet, set_loras
 from studio.engine.run.generate import Run, generate_image
@@ -64,6 +64,9 @@ def resident_base(
         base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout, offload)
     try:
         yield base, [] if known else list(base.messages)
+    except Interrupted:
+        base.touch()  # wherever it was stopped, the next run proves the base before its picture
+        raise
     finally:
         if base.spoiled is not None:
             manager.drop(base)
@@ -103,6 +106,9 @@ def set_for(manager: PipelineManager, base: ResidentBase, job: LocalJob) -> Lora
     wanted = wanted_loras(job.plan, job)
     try:
         return set_loras(base, wanted, manager.make_room)
+    except Interrupted:
+        base.spoiled = "its LoRAs were half set"
+        raise
     finally:
         for lora in wanted:
             adapter = base.adapters.get(lora.sha256)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from studio.errors import (
     HashWrong,
@@ -31,18 +32,36 @@ if TYPE_CHECKING:
     import requests
 
 CHUNK = 2**14
-"""Bytes taken at once: few, because a slow connection hears a cancel only between two."""
+"""Bytes taken at once."""
+LOOK_AGAIN = 0.1
+"""Seconds between two looks at a cancel while a connection is silent."""
 TRIES = 4
 """Attempts in a row that bring nothing new."""
 MOST_TRIES = 40
 """Attempts in all: a connection that breaks after every few bytes ends somewhere."""
 
+T = TypeVar("T")
 Judge = Callable[["requests.Response"], None]
 """Raises the named error that an answer's status means; nothing for 200, 206 and 416."""
 
 
 class Cancelled(Exception):
-    """Asked to stop; stays inside this package."""
+    """Asked to stop; stays inside the library."""
+
+
+def patiently(work: Callable[[], T], cancel: threading.Event) -> T:
+    """``work()`` in a thread of its own, which is left to its own timeout when ``cancel`` comes.
+
+    Raises:
+        Cancelled, and whatever ``work`` raises.
+    """
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-ask")
+    done = thread.submit(work)
+    thread.shutdown(wait=False)
+    while not wait((done,), LOOK_AGAIN).done:
+        if cancel.is_set():
+            raise Cancelled
+    return done.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +128,7 @@ class Transfer:
             headers = {"Range": f"bytes={part.size}-"}
             if kept is not None and kept.etag:
                 headers["If-Range"] = kept.etag
-            with closing(self.site.open(remote.url, headers)) as answer:
+            with closing(self._opened(remote.url, headers)) as answer:
                 self.judge(answer)
                 if _continues(answer, part.size, remote.size):
                     yield from self._take(remote, part, answer)
@@ -118,7 +137,7 @@ class Transfer:
                     yield from self._take_anew(remote, part, answer)
                     return
         # No part, or one that belongs to nothing, or a range that was answered wrongly.
-        with closing(self.site.open(remote.url)) as answer:
+        with closing(self._opened(remote.url)) as answer:
             self.judge(answer)
             if answer.status_code != 200:
                 raise UnexpectedAnswer(
@@ -126,6 +145,9 @@ class Transfer:
                     "Try again later.",
                 )
             yield from self._take_anew(remote, part, answer)
+
+    def _opened(self, url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
+        return patiently(lambda: self.site.open(url, headers), self.cancel)
 
     def _take_anew(
         self, remote: RemoteFile, part: Part, answer: requests.Response
@@ -167,13 +189,34 @@ class Transfer:
 
         host = shown(answer.url)
         try:
-            for data in answer.iter_content(CHUNK):
-                if self.cancel.is_set():
-                    raise Cancelled
-                yield data
+            with self._ended_by_cancel(answer):
+                for data in answer.iter_content(CHUNK):
+                    if self.cancel.is_set():
+                        raise Cancelled
+                    yield data
         except (requests.RequestException, OSError) as error:
+            if self.cancel.is_set():
+                raise Cancelled from None
             what = f"broke the connection or fell silent ({type(error).__name__})"
             raise StorageFault(host, what) from None
+
+    @contextmanager
+    def _ended_by_cancel(self, answer: requests.Response) -> Iterator[None]:
+        """A cancel ends the reading of a connection that is silent."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(LOOK_AGAIN):
+                if self.cancel.is_set():
+                    with suppress(OSError, RuntimeError):  # it ended by itself meanwhile
+                        answer.raw.shutdown()
+                    return
+
+        threading.Thread(target=look, name="studio-listen", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
 
 def identity(remote: RemoteFile) -> str:

@@ -8,7 +8,7 @@ from studio.comparison.axes import Role
 from studio.comparison.differences import Difference
 from studio.comparison.record import CellRecord, CellState, ComparisonRecord
 from studio.comparison.validity import Validity, Verdict, seal_words
-from studio.contract.events import Loading, Progress, Queued
+from studio.contract.events import Loading, Progress, Queued, Stalled
 from studio.ui.html import format, icons
 from studio.ui.html.picture import file_url
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
@@ -184,7 +184,9 @@ def _picture(shown: Grid, index: int) -> Html:
     return div("ls-arm-picture ls-blank", span("ls-empty", mark))
 
 
-def progress(cell: str, done: int, total: int, event: Queued | Loading | Progress) -> Html:
+def progress(
+    cell: str, done: int, total: int, event: Queued | Loading | Progress | Stalled
+) -> Html:
     """One line over a bar: which cell, how far it is, how far all are."""
     inside = 0.0
     match event:
@@ -192,6 +194,8 @@ def progress(cell: str, done: int, total: int, event: Queued | Loading | Progres
             stage = f"in the queue, {format.plural(ahead, 'run')} ahead" if ahead else "next"
         case Loading(stage=stage):
             pass
+        case Stalled():
+            stage = event.line
         case Progress(step=step, steps=steps):
             stage, inside = f"step {step} of {steps}", step / steps
     share = round(100 * (done + inside) / total)

@@ -8,7 +8,16 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import Architecture, Mode
-from studio.contract.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from studio.contract.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Progress,
+    Queued,
+    Stalled,
+)
 from studio.contract.plan import RunPlan
 from studio.contract.settings import SETTINGS
 from studio.errors import StudioError, UnusableReference
@@ -305,8 +314,7 @@ class StudioEvents:
         }
         for item in outcome.items:
             try:
-                plan = stock.plan_download(item.preset.slug)
-                for event in stock.fetch(plan, cancel):
+                for event in stock.download(item.preset.slug, cancel):
                     if isinstance(event, Stopped):
                         return self._not_fetched(outcome, esc(download_html.line(event)))
                     yield {self.stage: stage.fetching(event, item.preset.label)}
@@ -340,6 +348,8 @@ class StudioEvents:
                     yield {self.stage: stage.queued(event.ahead)}
                 case Loading():
                     yield {self.stage: stage.waiting(event.stage)}
+                case Stalled():
+                    yield {self.stage: stage.waiting(event.line)}
                 case Progress():
                     if event.preview is not None:
                         preview = stage.preview_of(event.preview)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ from tests.support.sites import KEY, Site, Stored
 DATA = lora_bytes(400_000)
 ROOT = Path(__file__).resolve().parents[3]
 PLACE = "loras/ink.safetensors"
+SOON = 6.0
+"""Seconds until a cancel is heard: two are the promise, the others are for a busy machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +120,37 @@ def test_cancel_keeps_the_part_for_the_next_time(
     assert whole(settings)
     assert ranges(site)[-1] == f"bytes={last.kept}-"
     assert site.asked("storage")[-1].headers["if-range"] == '"v1"'
+
+
+def seconds_until_stopped(events: Iterator[DownloadEvent], cancel: threading.Event) -> float:
+    """From a cancel that comes in the silence until the download says that it stopped."""
+    seen: list[DownloadEvent] = []
+    reader = threading.Thread(target=lambda: seen.extend(events))
+    reader.start()
+    time.sleep(0.5)
+    assert reader.is_alive()
+    start = time.monotonic()
+    cancel.set()
+    reader.join(60.0)
+    assert isinstance(seen[-1], Stopped)
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("silent_after", [None, 0, 100_000], ids=["no answer", "head", "body"])
+def test_a_silent_connection_ends_with_its_cancel(
+    downloads: Downloads,
+    site: Site,
+    settings: Settings,
+    fetch: Fetch,
+    silent_after: int | None,
+) -> None:
+    plan, cancel = planned(downloads), threading.Event()
+    only(site).silent_after = silent_after
+    site.is_mute = silent_after is None
+    assert seconds_until_stopped(downloads.fetch(plan, cancel), cancel) < SOON
+    site.is_mute, only(site).silent_after = False, None
+    fetch()
+    assert whole(settings)
 
 
 @pytest.mark.parametrize("behaviour", ["ignored", "shifted", "refused"])
