@@ -43,6 +43,7 @@ class Settings:
         offline: whether nothing at all is fetched or asked.
         local_presets: the studio's own preset file, the only one it writes.
         clip_model: folder of a CLIP model that comparisons are scored with; None for none.
+        mark: whether pictures carry the mark that says a model made them.
     """
 
     model_base_path: Path
@@ -69,6 +70,7 @@ class Settings:
     offline: bool = False
     local_presets: Path = LOCAL_PRESETS
     clip_model: Path | None = None
+    mark: bool = True
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
@@ -118,6 +120,7 @@ class Settings:
             clip_model=_path(values, "CLIP_MODEL", directory, ".")
             if "CLIP_MODEL" in values
             else None,
+            mark=_flag(values, "MARK", "1"),
         )
 
     @property

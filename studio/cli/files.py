@@ -10,11 +10,13 @@ import typer
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
 from studio.errors import NewerRecord, StudioError
+from studio.gallery import Gallery
 from studio.gallery.comparisons.verification import (
     ComparisonVerification,
     is_comparison,
     verify_comparison,
 )
+from studio.gallery.row import INDEX
 from studio.gallery.verification import (
     Verification,
     is_reference,
@@ -109,22 +111,37 @@ def _verify(console: Console, path: Path) -> bool:
     """Pictures by their own record, comparisons with every cell of theirs."""
     answer = _verification(path)
     unseen = isinstance(answer, Verification) and answer.unseen
+    known = _known_by_pixels(answer)
     if console.as_json:
-        console.data(_verification_data(path, answer) | ({"unseen": True} if unseen else {}))
+        more = ({"unseen": True} if unseen else {}) | ({"same_pixels": known} if known else {})
+        console.data(_verification_data(path, answer) | more)
     console.say(f"{_verdict(console, answer)}  {path}")
     for finding in answer.findings:
         console.say(f"  {finding.text}")
+    for each in known:
+        console.say(f"  Its pixels are exactly those of {each}, which has its record.")
     if unseen:
         console.say("  It lies in no gallery, so its reference images were not looked at.")
     return answer.ok
 
 
+def _known_by_pixels(answer: Verification | ComparisonVerification) -> list[str]:
+    """The gallery's pictures with the pixels of a file that carries no record."""
+    if not isinstance(answer, Verification) or answer.record or not answer.pixels_sha256:
+        return []
+    outputs = Settings.from_env(os.environ, Path.cwd()).outputs
+    if not (outputs / INDEX).is_file():
+        return []
+    return [str(each.path) for each in Gallery(outputs).with_pixels(answer.pixels_sha256)]
+
+
 def _verdict(console: Console, answer: Verification | ComparisonVerification) -> str:
     if answer.ok:
-        other = answer.other_release if isinstance(answer, Verification) else None
-        return console.paint("holds", "good") + (
-            f" (made by LoRA Studio {other})" if other else ""
-        )
+        said = []
+        if isinstance(answer, Verification):
+            said += [f"made by LoRA Studio {answer.other_release}"] if answer.other_release else []
+            said += [f"others added {', '.join(answer.additions)}"] if answer.additions else []
+        return console.paint("holds", "good") + (f" ({'; '.join(said)})" if said else "")
     newer = all(finding.code == NewerRecord.code for finding in answer.findings)
     return console.paint("newer" if newer else "changed", "bad")
 
@@ -141,6 +158,8 @@ def _verification_data(
     return {
         "file": str(path),
         "ok": answer.ok,
+        "judged": answer.judged if isinstance(answer, Verification) else None,
+        "additions": list(answer.additions) if isinstance(answer, Verification) else [],
         "written_by": answer.written_by if isinstance(answer, Verification) else None,
         "fingerprint": answer.record.plan_fingerprint if answer.record else None,
         "findings": [asdict(finding) for finding in answer.findings],

@@ -11,9 +11,9 @@ from studio.comparison.differences import Difference, differences, in_one_line
 from studio.comparison.facts import effective
 from studio.comparison.numbers import ClipIdentity, PairNumbers
 from studio.comparison.validity import Validity, name_of
-from studio.contract.base import Contract, Count, Relative, Sha256, Versioned, fingerprint
+from studio.contract.base import Contract, Count, Relative, Sha256, Versioned, added, fingerprint
 from studio.contract.plan import RunPlan, says_nothing
-from studio.contract.receipt import RunRecord
+from studio.contract.receipt import RunRecord, SourceType
 
 MAX_RECORDED = 4 * MAX_CELLS
 """Cells of a record: those of the grid, and its controls."""
@@ -133,6 +133,7 @@ class ComparisonRecord(Versioned):
         uninvited: what differs although no axis asked for it.
         sheet_pixels_sha256: of the contact sheet that lies beside this record.
         clip: the model that the cells' and pairs' CLIP scores were made with, if there are any.
+        source_type: what the contact sheet's XMP says made it; None in a file without it.
     """
 
     finished_at: str
@@ -150,6 +151,7 @@ class ComparisonRecord(Versioned):
     numbers: tuple[PairNumbers, ...]
     sheet_pixels_sha256: Sha256
     clip: ClipIdentity | None = Field(default=None, exclude_if=says_nothing)
+    source_type: SourceType | None = added(since=2)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

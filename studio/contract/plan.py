@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from studio.architecture import PIPELINES, Architecture, Mode
-from studio.contract.base import Contract, Count, Sha256, Slug, Versioned, fingerprint
+from studio.contract.base import Contract, Count, Sha256, Slug, Versioned, added, fingerprint
 from studio.contract.identity import FileIdentity
 from studio.contract.placement import Placement
 from studio.contract.prompt import ResolvedPrompt
@@ -180,6 +180,9 @@ class RunPlan(Versioned):
 
     ``loras`` is sorted by slug, so the order in which they were chosen changes nothing;
     ``references`` stand in the order the pipeline gets them.
+
+    Attributes:
+        unmarked: whether the pictures go without the mark that says a model made them.
     """
 
     base: BaseIdentity
@@ -194,6 +197,7 @@ class RunPlan(Versioned):
     count: Count
     libraries: tuple[Library, ...]
     placement: Placement | None = Field(default=None, exclude_if=says_nothing)
+    unmarked: bool = added(since=2, default=False)
     notices: tuple[Notice, ...]
 
     @property

@@ -1,8 +1,11 @@
 """What really happened: taken from the pipeline, never from the form."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
-from studio.contract.base import Contract, Count, Sha256, Versioned, fingerprint
+from studio.architecture import Mode
+from studio.contract.base import Contract, Count, Sha256, Versioned, added, fingerprint
 from studio.contract.placement import Offload
 from studio.contract.plan import RunPlan, says_nothing
 
@@ -148,12 +151,24 @@ class Receipt(Contract):
     together: Count = Field(default=1, exclude_if=_alone)
 
 
+class SourceType(StrEnum):
+    """Who made a picture, in IPTC's words (its Digital Source Type vocabulary)."""
+
+    GENERATED = "trainedAlgorithmicMedia"
+    EDITED = "compositeWithTrainedAlgorithmicMedia"
+
+
 class RunRecord(Versioned):
-    """Plan and receipt of one image; what the PNG carries."""
+    """Plan and receipt of one image; what the PNG carries.
+
+    Attributes:
+        source_type: what the file's XMP says made the picture; None in a file without it.
+    """
 
     plan_fingerprint: Sha256
     plan: RunPlan
     receipt: Receipt
+    source_type: SourceType | None = added(since=2)
 
     @property
     def fingerprint(self) -> str:
@@ -162,4 +177,11 @@ class RunRecord(Versioned):
 
     @classmethod
     def of(cls, plan: RunPlan, receipt: Receipt) -> "RunRecord":
-        return cls(plan_fingerprint=plan.fingerprint, plan=plan, receipt=receipt)
+        edited = plan.mode is Mode.REFERENCE_EDIT
+        source = SourceType.EDITED if edited else SourceType.GENERATED
+        return cls(
+            plan_fingerprint=plan.fingerprint,
+            plan=plan,
+            receipt=receipt,
+            source_type=None if plan.unmarked else source,
+        )

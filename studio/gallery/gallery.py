@@ -27,7 +27,7 @@ from studio.gallery.comparisons.store import Comparisons, Item
 from studio.gallery.decisions import Decisions
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
 from studio.gallery.reference_store import KeptReferences
-from studio.gallery.row import Facet, Facets, Filter, Picture, Row, Stamp, moment
+from studio.gallery.row import INDEX, Facet, Facets, Filter, Picture, Row, Stamp, moment
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import stamp, walk
 from studio.imaging.references import FOLDER
@@ -75,7 +75,7 @@ class Gallery:
             self.outputs = outputs.resolve(strict=True)
         except OSError as error:
             raise atomic.storage_error(error, outputs) from error
-        self._index = PictureIndex(self.outputs / "index.sqlite", self.outputs)
+        self._index = PictureIndex(self.outputs / INDEX, self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
         self.decisions = Decisions(self.outputs / ".reviews")
         self.comparisons = Comparisons(self.outputs, self._index, self._indexed)
@@ -177,6 +177,10 @@ class Gallery:
     def with_record(self, fingerprint: str) -> list[Picture]:
         """The pictures whose whole record has this fingerprint; copies have the same one."""
         return self._still_there(self._indexed(lambda: self._index.having("record", fingerprint)))
+
+    def with_pixels(self, sha256: str) -> list[Picture]:
+        """The pictures that show exactly these pixels, whatever became of their texts since."""
+        return self._still_there(self._indexed(lambda: self._index.having("pixels", sha256)))
 
     def thumbnail(self, of: Item) -> Path:
         """A small WebP file of a picture or a contact sheet, made when it is asked for first."""

@@ -18,7 +18,7 @@ from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Pictur
 from studio.storage import atomic
 from studio.storage.lock import lock, lock_shared
 
-INDEX_SCHEMA = 4
+INDEX_SCHEMA = 5
 ABSENT = "there was none"
 """Why ``prepare`` made an index in a folder without one; every other reason is a fault."""
 
@@ -40,7 +40,7 @@ _TABLES = f"""
         modified INTEGER NOT NULL, base TEXT NOT NULL, base_label TEXT NOT NULL,
         mode TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
         width INTEGER NOT NULL, height INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-        record TEXT NOT NULL, words TEXT NOT NULL);
+        record TEXT NOT NULL, pixels TEXT NOT NULL, words TEXT NOT NULL);
     CREATE INDEX newest ON pictures (created DESC, name DESC);
     CREATE TABLE picture_loras (
         name TEXT NOT NULL REFERENCES pictures ON DELETE CASCADE,
@@ -48,6 +48,7 @@ _TABLES = f"""
     CREATE INDEX by_lora ON picture_loras (lora);
     CREATE INDEX by_plan ON pictures (fingerprint);
     CREATE INDEX by_record ON pictures (record);
+    CREATE INDEX by_pixels ON pictures (pixels);
     CREATE TABLE comparisons (
         name TEXT PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,
         modified INTEGER NOT NULL, title TEXT NOT NULL, summary TEXT NOT NULL,
@@ -129,7 +130,7 @@ class PictureIndex:
             IndexBroken: as every operation, when there is no sound index.
             GalleryError: when the index cannot be written.
         """
-        marks = ", ".join("?" * 14)
+        marks = ", ".join("?" * 15)
         with self.connection() as db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in remove))
@@ -184,8 +185,10 @@ class PictureIndex:
         with self.connection() as db:
             return [self._picture(row) for row in db.execute(sql, tuple(names))]
 
-    def having(self, column: Literal["fingerprint", "record"], value: str) -> list[Picture]:
-        """The pictures of a plan's or a record's fingerprint, newest first."""
+    def having(
+        self, column: Literal["fingerprint", "record", "pixels"], value: str
+    ) -> list[Picture]:
+        """The pictures of a plan's or a record's fingerprint or of a pixel hash, newest first."""
         sql = f"SELECT {_COLUMNS} FROM pictures p WHERE {column} = ? ORDER BY created DESC"
         with self.connection() as db:
             return [self._picture(row) for row in db.execute(sql, (value,))]

@@ -1,6 +1,6 @@
 """The studio's picture: a PNG that carries the record of how it was made.
 
-Three iTXt chunks stand before the pixels:
+Three iTXt chunks stand before the pixels, after the mark of ``marks`` if the plan wants it:
 
     lora-studio          the RunRecord, canonical JSON
     lora-studio-sha256   SHA-256 of that text's bytes, 64 hexadecimal digits
@@ -21,7 +21,7 @@ from PIL import Image
 from studio.contract.base import canonical_json, parse_written
 from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, RecordError
-from studio.gallery import infotext
+from studio.gallery import infotext, marks
 from studio.imaging import png
 
 RECORD_KEY = "lora-studio"
@@ -47,6 +47,7 @@ def encode(image: Image.Image, record: RunRecord) -> bytes:
     try:
         text = canonical_json(record.model_dump(mode="json"))
         texts = {
+            **marks.of_record(record),
             RECORD_KEY: text,
             HASH_KEY: sha256_of_text(text),
             PARAMETERS_KEY: infotext.write(record),

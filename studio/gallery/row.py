@@ -8,6 +8,8 @@ from studio.architecture import Mode
 from studio.contract.receipt import RunRecord
 from studio.errors import RecordError
 
+INDEX = "index.sqlite"
+"""The index's file in the outputs; with its folder of references it makes a gallery."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -109,7 +111,7 @@ class Row:
             *(name, (moment(record) - EPOCH) // MICROSECOND, *stamp),
             *(plan.base.slug, plan.base.label, plan.mode.value, plan.prompt.typed),
             *(image.seed, image.width, image.height, record.plan_fingerprint),
-            record.fingerprint,
+            *(record.fingerprint, image.pixels_sha256),
             "\n".join((*said, *names, str(image.seed))).casefold(),
         )
         references = dict.fromkeys(each.sha256 for each in plan.references)

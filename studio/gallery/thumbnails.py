@@ -6,6 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from studio.gallery import record_png
+from studio.gallery.marks import XMP_KEY
+from studio.imaging import png
 from studio.storage import atomic
 
 EDGE = 320
@@ -34,10 +36,12 @@ class Thumbnails:
         target, modified = self.path(name), path.stat().st_mtime_ns
         if target.is_file() and target.stat().st_mtime_ns == modified:
             return target
-        image = record_png.decode(path.read_bytes())
+        data = path.read_bytes()
+        image = record_png.decode(data)
         image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        image.save(buffer, format="WEBP", quality=QUALITY)
+        mark = png.texts(png.chunks(data)).get(XMP_KEY, "")
+        image.save(buffer, format="WEBP", quality=QUALITY, xmp=mark.encode("utf-8"))
         atomic.replace(target, buffer.getvalue(), modified)
         return target
 

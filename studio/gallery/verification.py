@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from studio import __version__
 from studio.contract import audit
@@ -18,14 +19,28 @@ from studio.contract.base import SCHEMA, canonical_json
 from studio.contract.receipt import RunRecord
 from studio.contract.request import ReferenceImage
 from studio.errors import GalleryError, NewerRecord, RecordError, UnusableReference
-from studio.gallery import infotext, record_png
+from studio.gallery import infotext, marks, record_png
 from studio.gallery.reference_store import KeptReferences
+from studio.gallery.row import INDEX
 from studio.imaging import png
 from studio.imaging.references import FOLDER, SUFFIX, load
 from studio.storage import atomic
 
 _KINDS = ("IHDR", "iTXt", "IDAT", "IEND")
 _KEYS = {record_png.RECORD_KEY, record_png.HASH_KEY, record_png.PARAMETERS_KEY}
+_HARMLESS = {
+    "caBX": "a C2PA manifest",
+    "tEXt": "a text",
+    "zTXt": "a compressed text",
+    "tIME": "a time of change",
+}
+"""Chunks that other tools add and no viewer shows, with what they are in words."""
+
+Judged = Literal[
+    "whole", "added to", "mark changed", "pixels changed", "record edited", "newer", "damaged"
+]
+_PIXELS = {"size", "pixels"}
+_EDITED = {"record_hash", "record_form", "fingerprint", "receipt", "parameters"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +50,8 @@ class Finding:
     Attributes:
         code: stable: ``file``, ``structure``, ``chunks``, ``record``, ``newer_record`` (a
             later release wrote it, and only its SHA-256 was checked), ``record_hash``,
-            ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels``, ``parameters``
-            or ``reference``.
+            ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels``, ``parameters``,
+            ``mark`` or ``reference``.
         text: what it means, one sentence.
         expected, found: both sides, as text.
     """
@@ -54,15 +69,33 @@ class Verification:
     Attributes:
         record: None where none could be read, and of a reference image, which has none.
         unseen: the picture was made from reference images that nobody looked for.
+        additions: what other tools added without a change to picture or record, in words.
+        pixels_sha256: of what the file shows; None where it does not decode.
     """
 
     findings: tuple[Finding, ...]
     record: RunRecord | None
     unseen: bool = False
+    additions: tuple[str, ...] = ()
+    pixels_sha256: str | None = None
 
     @property
     def ok(self) -> bool:
         return not self.findings
+
+    @property
+    def judged(self) -> Judged:
+        """The findings in two words; the worst of them decides."""
+        codes = {finding.code for finding in self.findings}
+        if not codes:
+            return "added to" if self.additions else "whole"
+        if NewerRecord.code in codes:
+            return "newer"
+        if codes == {"mark"}:
+            return "mark changed"
+        if codes <= _PIXELS:
+            return "pixels changed"
+        return "record edited" if codes <= _EDITED else "damaged"
 
     @property
     def written_by(self) -> str | None:
@@ -101,7 +134,7 @@ def kept_beside(path: Path) -> Callable[[str], Path] | None:
     """``verify``'s ``kept`` for the picture at ``path``, by the gallery it lies in; None where
     it lies in none."""
     outputs = Path(os.path.realpath(path)).parent.parent
-    is_gallery = (outputs / "index.sqlite").is_file() or (outputs / FOLDER).is_dir()
+    is_gallery = (outputs / INDEX).is_file() or (outputs / FOLDER).is_dir()
     return KeptReferences(outputs / FOLDER).path if is_gallery else None
 
 
@@ -148,10 +181,19 @@ def examine(data: bytes) -> Verification:
         return Verification((*findings, finding, *_record_hash(texts)), None)
     except RecordError as error:
         finding = broken("record", "a record as the studio writes it", error)
-        return Verification((*findings, finding), None)
+        return Verification((*findings, finding), None, pixels_sha256=_pixels(data))
     findings += _record(record, texts)
     findings += _image(data, record)
-    return Verification(tuple(findings), record)
+    additions = tuple(_additions(chunks, texts, record))
+    return Verification(tuple(findings), record, False, additions, _pixels(data))
+
+
+def _pixels(data: bytes) -> str | None:
+    """The SHA-256 by which the gallery knows a picture that lost its texts."""
+    try:
+        return png.pixels_sha256(record_png.decode(data))
+    except GalleryError:
+        return None
 
 
 def broken(code: str, expected: str, error: GalleryError) -> Finding:
@@ -160,15 +202,33 @@ def broken(code: str, expected: str, error: GalleryError) -> Finding:
 
 def _chunks(chunks: tuple[png.Chunk, ...], texts: Mapping[str, str]) -> Iterator[Finding]:
     """The file holds what the studio writes: other chunks could change what is seen."""
-    extra = sorted({chunk.kind for chunk in chunks} - set(_KINDS))
+    extra = sorted({chunk.kind for chunk in chunks} - set(_KINDS) - set(_HARMLESS))
     if extra:
         kinds = ", ".join(extra)
         text = f"The file holds chunks that the studio does not write: {kinds}."
         yield Finding("chunks", text, ", ".join(_KINDS), kinds)
-    if texts.keys() != _KEYS:
-        expected, found = ", ".join(sorted(_KEYS)), ", ".join(sorted(texts)) or "none"
-        text = f"The file's texts are {found}; the studio writes {expected}."
-        yield Finding("chunks", text, expected, found)
+    said_twice = [name for name in _plain_keywords(chunks) if name in _KEYS | {marks.XMP_KEY}]
+    if not texts.keys() >= _KEYS or said_twice:
+        expected, found = ", ".join(sorted(_KEYS)), ", ".join(sorted([*texts, *said_twice]))
+        text = f"The file's texts are {found or 'none'}; the studio writes {expected}."
+        yield Finding("chunks", text, expected, found or "none")
+
+
+def _plain_keywords(chunks: tuple[png.Chunk, ...]) -> Iterator[str]:
+    for chunk in chunks:
+        if chunk.kind in ("tEXt", "zTXt"):
+            yield chunk.data.partition(b"\0")[0].decode("latin-1")
+
+
+def _additions(
+    chunks: tuple[png.Chunk, ...], texts: Mapping[str, str], record: RunRecord
+) -> Iterator[str]:
+    """What others added: it changes neither the pixels nor the record."""
+    known = _KEYS if record.source_type is None else _KEYS | {marks.XMP_KEY}
+    for name in sorted(texts.keys() - known):
+        yield f"a text {name!r}"
+    for kind in sorted({chunk.kind for chunk in chunks} & set(_HARMLESS)):
+        yield f"{_HARMLESS[kind]} ({kind})"
 
 
 def _record_hash(texts: Mapping[str, str]) -> Iterator[Finding]:
@@ -195,6 +255,7 @@ def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
         record.plan_fingerprint,
         record.plan.fingerprint,
     )
+    yield from _mark(record, texts)
     for sentence in audit.discrepancies(record.plan, record.receipt):
         yield Finding("receipt", sentence, "what the plan says", sentence)
     yield from _compare(
@@ -202,6 +263,17 @@ def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
         "The text for other tools does not say what the record says.",
         infotext.write(record),
         texts.get(record_png.PARAMETERS_KEY, "none"),
+    )
+
+
+def _mark(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
+    if record.source_type is None:  # an addition, if it is there at all
+        return
+    yield from _compare(
+        "mark",
+        "The mark that says a model made the picture is not the one that was written.",
+        marks.of_record(record).get(marks.XMP_KEY, "none"),
+        texts.get(marks.XMP_KEY, "none"),
     )
 
 

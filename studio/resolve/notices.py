@@ -42,6 +42,16 @@ def notices(
     )
 
 
+def mark_notices(mark: bool) -> Iterator[Notice]:
+    """What the settings leave out of the file itself."""
+    if not mark:
+        text = (
+            "The pictures will carry no mark that says a model made them (MARK is 0). Whether "
+            "that is allowed where you publish them is for you to know."
+        )
+        yield Notice(code="unmarked", field="settings", text=text)
+
+
 def _base_notices(draft: Draft) -> Iterator[Notice]:
     base = draft.inventory.bases[draft.model.slug]
     for component, variants in base.unused.items():

@@ -25,7 +25,7 @@ from studio.resolve.context import Draft
 from studio.resolve.identities import base_identity, check_weights, lora_uses
 from studio.resolve.inventory import Inventory
 from studio.resolve.memory import MemoryRules, place, tiles
-from studio.resolve.notices import notices
+from studio.resolve.notices import mark_notices, notices
 from studio.resolve.number_checks import check_settings, check_size
 from studio.resolve.prompts import resolve_prompt
 from studio.resolve.text_checks import (
@@ -60,12 +60,14 @@ class Runtime:
         counters: base slug → text encoder → token counter, for the bases on disk.
         memory: what there is of it; None where nobody looked, and nothing is said of it.
         device: as the settings name it; what ``auto`` will be is not known here.
+        mark: whether pictures carry the mark that says a model made them.
     """
 
     libraries: tuple[Library, ...]
     counters: Mapping[str, Mapping[str, TokenCounter]] = field(default_factory=dict)
     memory: MemoryRules | None = None
     device: str = "auto"
+    mark: bool = True
 
 
 def resolve(
@@ -113,7 +115,8 @@ def _resolve_for(
         count=request.count,
         libraries=runtime.libraries,
         placement=_placement(draft, runtime.memory),
-        notices=notices(draft, choices, prompt, runtime.memory),
+        unmarked=not runtime.mark,
+        notices=(*notices(draft, choices, prompt, runtime.memory), *mark_notices(runtime.mark)),
     )
 
 

@@ -41,7 +41,7 @@ from studio.comparison.schedule import estimate_seconds, running_order
 from studio.comparison.validity import judge
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
-from studio.contract.receipt import RunRecord
+from studio.contract.receipt import RunRecord, SourceType
 from studio.contract.violations import Violation
 from studio.errors import GalleryError
 from studio.gallery import Filter, Picture
@@ -241,6 +241,7 @@ class Comparing:
             validity=judge(plan, {i: each.receipt for i, each in made.records.items()}),
             numbers=pair_numbers(plan, images),
             sheet_pixels_sha256=UNDRAWN,
+            source_type=SourceType.GENERATED if self._workspace.settings.mark else None,
         )
 
     def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:

@@ -144,7 +144,9 @@ class Workspace:
         inventory, counters = self._with_counters(model, inventory)
         inventory = replace(inventory, references=self._kept_references(request))
         memory = self.memory_rules()
-        runtime = Runtime(self._libraries, counters, memory, self.settings.device)
+        runtime = Runtime(
+            self._libraries, counters, memory, self.settings.device, self.settings.mark
+        )
         return resolve(request, self.catalog, inventory, runtime)
 
     def memory_rules(self) -> MemoryRules | None:

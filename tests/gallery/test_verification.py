@@ -5,16 +5,18 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from studio.architecture import Mode
 from studio.contract.base import canonical_json
 from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, RecordError
-from studio.gallery import infotext, record_png
+from studio.gallery import infotext, marks, record_png
 from studio.gallery.verification import examine, verify
 from studio.imaging import png
 from tests.support.records import flat, noise, records, run_record
@@ -234,11 +236,55 @@ def test_another_text_for_other_tools_is_refused() -> None:
 @pytest.mark.parametrize("key", sorted(TEXTS))
 def test_a_missing_text_is_refused(key: str) -> None:
     texts = {name: text for name, text in TEXTS.items() if name != key}
-    assert "chunks" in codes(png.with_texts(DATA, texts))
+    wanted = "mark" if key == marks.XMP_KEY else "chunks"
+    assert wanted in codes(png.with_texts(DATA, texts))
 
 
-def test_a_text_more_is_refused() -> None:
-    assert codes(png.with_texts(DATA, {**TEXTS, "Comment": "x"})) == ["chunks"]
+def test_what_others_add_beside_picture_and_record_is_named() -> None:
+    comment = png.with_texts(DATA, {**TEXTS, "Comment": "x"})
+    manifest = png.serialize("caBX", b"jumb")
+    found = examine(comment[:33] + manifest + comment[33:])
+    assert (found.ok, found.judged) == (True, "added to")
+    assert [part in " ".join(found.additions) for part in ("'Comment'", "caBX")] == [True, True]
+
+
+@pytest.mark.parametrize("key", sorted(TEXTS))
+def test_a_second_text_of_the_studios_own_names_is_refused(key: str) -> None:
+    other = png.serialize("tEXt", key.encode() + b"\0other")
+    assert codes(DATA[:33] + other + DATA[33:]) == ["chunks"]
+
+
+def test_pictures_of_before_the_mark_may_get_one() -> None:
+    record = RECORD.model_copy(update={"source_type": None})
+    data = record_png.encode(flat(), record)
+    texts = png.texts(png.chunks(data))
+    assert marks.XMP_KEY not in texts
+    assert examine(data).judged == "whole"
+    found = examine(png.with_texts(data, {**texts, marks.XMP_KEY: "<x/>"}))
+    assert (found.judged, found.additions) == ("added to", (f"a text {marks.XMP_KEY!r}",))
+
+
+def test_the_answer_in_two_words() -> None:
+    def judged(**changed: str) -> str:
+        return examine(png.with_texts(DATA, TEXTS | changed)).judged
+
+    assert judged() == "whole"
+    assert judged(**{marks.XMP_KEY: "<x/>"}) == "mark changed"
+    assert judged(**{record_png.PARAMETERS_KEY: "x"}) == "record edited"
+    assert examine(DATA[:-5]).judged == "damaged"
+    other = io.BytesIO()
+    noise().save(other, format="PNG")
+    assert examine(png.with_texts(other.getvalue(), TEXTS)).judged == "pixels changed"
+
+
+@pytest.mark.parametrize("mode", [Mode.BASE, Mode.REFERENCE_EDIT])
+def test_the_mark_is_what_other_tools_read(mode: Mode) -> None:
+    source = RunRecord.of(RECORD.plan.model_copy(update={"mode": mode}), RECORD.receipt)
+    text = marks.of_record(source)[marks.XMP_KEY]
+    assert source.source_type is not None
+    assert f"digitalsourcetype/{source.source_type.value}<" in text
+    assert len(text) < 1024
+    ElementTree.fromstring(text.partition("?>")[2].rpartition("<?")[0])
 
 
 def test_a_chunk_that_changes_how_it_looks_is_refused() -> None:

@@ -1,8 +1,9 @@
 """How the golden files were made: ``python -m tests.golden.make FOLDER``.
 
-FOLDER must be new. It gets ``models``, ``presets``, an ``outputs`` as a gallery leaves it, and
-``fields.json``. Golden files are never made again: they are what earlier releases wrote. A new
-schema step gets a folder of its own beside the others; see CONTRIBUTING.md.
+FOLDER must be new. It gets an ``outputs`` as a gallery leaves it and ``fields.json``; the first
+step also got ``models`` and ``presets``, which the later ones use. Golden files are never made
+again: they are what earlier releases wrote. A new schema step gets a folder of its own beside the
+others; see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ import json
 import shutil
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 
 from studio.architecture import Mode
 from studio.comparison.axes import four_arms
@@ -25,65 +25,11 @@ from studio.comparison.votes import BlindVote
 from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
-from studio.engine.tiny import build_tiny
-from studio.engine.tiny.published import name_processors
 from studio.settings import Settings
 from studio.workspace.comparing import Comparing
 from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
 from tests.golden.fields import all_fields
-from tests.support.tiny import make_lora
-
-STRANGE = "unet.mid_block.attentions.7.transformer_blocks.0.attn1.to_q"
-SIZE = {"steps": 3, "default_width": 64, "default_height": 64, "dtype": "float32"}
-PRESETS = {
-    "models": [
-        {
-            "slug": "golden",
-            "label": "Golden",
-            "path": "base",
-            "pipeline": "StableDiffusionPipeline",
-            "base_architecture": "sd15",
-            "settings": SIZE | {"guidance_scale": 2.0, "scheduler": "DDIMScheduler"},
-        },
-        {
-            "slug": "golden-edit",
-            "label": "Golden edit",
-            "path": "klein",
-            "pipeline": "Flux2KleinPipeline",
-            "base_architecture": "flux2",
-            "settings": SIZE | {"guidance_scale": 1.0},
-        },
-    ],
-    "loras": [
-        {
-            "slug": slug,
-            "label": slug.title(),
-            "base_architecture": "sd15",
-            "path": f"{slug}.safetensors",
-            "prompt": words,
-            "trigger": "required" if words else "none",
-            "settings": {"strength": strength},
-        }
-        for slug, words, strength in (("ink", "goldink", 0.8), ("neon", "", 0.6), ("odd", "", 1.0))
-    ],
-}
-
-
-def weights(models: Path) -> None:
-    """Two tiny bases in half precision, and three LoRAs, of which ``odd`` fits in part."""
-    for name, pipeline in (("base", "StableDiffusionPipeline"), ("klein", "Flux2KleinPipeline")):
-        build_tiny(pipeline).to(torch.float16).save_pretrained(models / name)
-        name_processors(models / name, pipeline)
-    for seed, slug in enumerate(("ink", "neon", "odd"), start=1):
-        path = make_lora(
-            models / "base", models / f"{slug}.safetensors", text_encoder=slug == "ink", seed=seed
-        )
-        tensors = {key: value.half() for key, value in load_file(path).items()}
-        if slug == "odd":
-            tensors[f"{STRANGE}.lora_A.weight"] = torch.ones(4, 32).half()
-            tensors[f"{STRANGE}.lora_B.weight"] = torch.ones(32, 4).half()
-        save_file(tensors, path)
 
 
 def request(mode: Mode, *loras: LoraChoice, **changes: Any) -> GenerationRequest:
@@ -100,6 +46,7 @@ def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]
     mini = {"base": "mini", "settings": Overrides(steps=4), "prompt": "a penguin on yellow"}
     return {
         "base": request(Mode.BASE),
+        "unmarked": request(Mode.BASE),
         "lora_with_trigger": request(Mode.LORA_WITH_TRIGGER, ink),
         "trigger_only": request(Mode.TRIGGER_ONLY, ink),
         "stacked": request(Mode.LORA_WITH_TRIGGER, ink, neon, negative_prompt="a cat"),
@@ -135,18 +82,17 @@ def make(workspace: Workspace, asked: GenerationRequest) -> Finished:
 
 def golden(folder: Path) -> None:
     folder.mkdir()
-    models, presets = folder / "models", folder / "presets"
-    presets.mkdir()
-    weights(models)
-    (presets / "golden.json").write_text(json.dumps(PRESETS, indent=1))
+    first = Path(__file__).parent / "schema_1"
     state = folder / "state"
-    workspace = Workspace.open(
-        Settings(models, folder / "outputs", state, (presets,), device="cpu")
+    settings = Settings(
+        first / "models", folder / "outputs", state, (first / "presets",), device="cpu"
     )
+    workspace = Workspace.open(settings)
     assert not workspace.problems, workspace.problems
     listed = {}
+    unmarked = Workspace.open(replace(settings, mark=False))
     for name, asked in requests(workspace, folder).items():
-        made = make(workspace, asked)
+        made = make(unmarked if name == "unmarked" else workspace, asked)
         listed[name] = {
             "picture": made.path.relative_to(folder / "outputs").as_posix(),
             "record": made.record.fingerprint,
@@ -187,6 +133,7 @@ def golden(folder: Path) -> None:
     (folder / "fields.json").write_text(
         json.dumps(all_fields(), indent=1, ensure_ascii=False) + "\n"
     )
+    unmarked.close()
     workspace.close()
     shutil.rmtree(state)
 

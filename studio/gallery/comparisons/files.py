@@ -13,11 +13,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from studio import __version__
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import BlindVote
 from studio.contract.base import canonical_json, parse_written
 from studio.errors import GalleryError, RecordError
-from studio.gallery import jsonl
+from studio.gallery import jsonl, marks
 from studio.gallery.record_png import sha256_of_text
 from studio.imaging import png
 from studio.storage import atomic
@@ -69,7 +70,10 @@ def write(outputs: Path, record: ComparisonRecord, sheet: Image.Image) -> Path:
     text = canonical_json(record.model_dump(mode="json"))
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG")
-    picture = png.with_texts(buffer.getvalue(), {RECORD_KEY: text, HASH_KEY: sha256_of_text(text)})
+    texts = {RECORD_KEY: text, HASH_KEY: sha256_of_text(text)}
+    if record.source_type is not None:
+        texts = {marks.XMP_KEY: marks.xmp(record.source_type, __version__)} | texts
+    picture = png.with_texts(buffer.getvalue(), texts)
     file = canonical_json({"record": json.loads(text), "sha256": sha256_of_text(text)})
     local = datetime.fromisoformat(record.finished_at).astimezone()
     stem = f"{local:%H%M%S}-{record.plan_fingerprint[:8]}"
