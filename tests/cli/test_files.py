@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from tests.cli.conftest import Cli
@@ -22,6 +23,8 @@ def test_an_intact_picture_holds(cli: Cli, tmp_path: Path) -> None:
         "ok": True,
         "written_by": plan.release,
         "fingerprint": plan.fingerprint,
+        "judged": "whole",
+        "additions": [],
         "findings": [],
     }
 
@@ -146,3 +149,15 @@ def test_a_pickle_is_called_one_and_never_opened(cli: Cli, tmp_path: Path) -> No
         assert "pickle" in answer.json["error"]["message"]
         assert "a pickle can run code" in answer.json["error"]["way_out"]
     assert not (tmp_path / "hacked").exists()
+
+
+def test_a_picture_that_lost_its_texts_is_found_again(cli: Cli, tmp_path: Path) -> None:
+    kept = tmp_path / "outputs" / "2026-11-29" / "one.png"
+    kept.parent.mkdir(parents=True)
+    write_picture(kept)
+    assert cli("gallery", "reindex").code == 0
+    with Image.open(kept) as image:
+        image.save(tmp_path / "stripped.png")
+    answer = cli("verify", tmp_path / "stripped.png", "--json")
+    assert (answer.code, answer.json["judged"]) == (1, "damaged")
+    assert answer.json["same_pixels"] == [str(kept)]
