@@ -121,7 +121,10 @@ class LocalBackend:
                 # Waiting runs are not dropped but end at once, cancelled, so that no reader hangs.
                 self._last = self._device.submit(lambda: None)
                 self._device.shutdown(wait=False)
-        return bool(wait((self._last,), patience).done)
+        stopped = bool(wait((self._last,), patience).done)
+        if stopped:
+            self._device.shutdown(wait=True)  # its thread has nothing left to do but end
+        return stopped
 
     def _enqueue(self, ticket: _Ticket) -> None:
         with self._lock:
