@@ -31,7 +31,7 @@ from studio.contract.identity import FileIdentity
 from studio.contract.plan import BaseIdentity
 from studio.engine.base.manager import PipelineManager
 from studio.engine.base.resident import ResidentBase
-from studio.engine.lora.load import WantedLora
+from studio.engine.lora.inject import WantedLora
 from studio.engine.lora.probe import read_probe
 from studio.engine.lora.switch import set_loras
 from studio.engine.tiny import build_tiny

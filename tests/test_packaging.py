@@ -22,7 +22,7 @@ PACKAGES = {
 """Import name → requirement, where the two differ."""
 
 NOT_IMPORTED = {
-    "accelerate": "diffusers and peft load weights with it",
+    "accelerate": "diffusers loads weights with it",
 }
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -30,7 +30,6 @@ LIBRARIES = (
     "diffusers",
     "gradio",
     "huggingface-hub",
-    "peft",
     "pillow",
     "pydantic",
     "safetensors",

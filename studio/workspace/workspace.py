@@ -43,7 +43,6 @@ LIBRARIES = (
     "accelerate",
     "compel",
     "diffusers",
-    "peft",
     "tokenizers",
     "torch",
     "transformers",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 
 from studio.architecture import Architecture
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import family_of
-from studio.engine.lora.injected import lora_layers, parts_of
 from studio.engine.tiny import build_tiny
 from tests.support.applying import apply, probe
 from tests.support.lora_formats import FORMATS, held, tiny_lora
@@ -78,6 +78,8 @@ def test_the_same_as_diffusers(
 def _align(pipeline: Pipeline) -> None:
     """Move diffusers' weights out of the file's buffer: how far into it a tensor begins decides
     on some processors which kernel reads it, and so the last bit of what it computes."""
-    for _, _, layer in lora_layers(pipeline):
-        for weight in parts_of(layer, "theirs"):
-            weight.data = weight.data.clone()
+    for part in pipeline.components.values():
+        for module in part.modules() if isinstance(part, torch.nn.Module) else ():
+            if isinstance(module, LoraLayer):
+                for weight in (*module.lora_A.parameters(), *module.lora_B.parameters()):
+                    weight.data = weight.data.clone()

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import peft.tuners.lora as peft
 import pytest
 import torch
+from peft import LoraConfig
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from studio.engine.lora import injected
-from studio.engine.lora.build import Built, build
-from studio.engine.lora.deltas import Factor, Operation
+from studio.engine.lora.build import build
+from studio.engine.lora.deltas import Product, Site
 from studio.engine.lora.dora import Decomposed
-from studio.engine.lora.injected import lora_layers
+from studio.engine.lora.inject import inject
 from studio.engine.lora.match import fit_to_base
-from studio.engine.lora.wrapping import enter, wrapped
+from studio.engine.lora.slot import Found, LoraSlot, slots_of, switch_on
+from studio.engine.run.raw import raw_bytes
 from studio.engine.tiny import build_tiny
 from tests.support.applying import NAME, apply, read
 
@@ -182,13 +184,13 @@ def test_every_module_computes_the_plain_formula(write: Writer, tmp_path: Path) 
     generator = torch.Generator().manual_seed(9)
     with apply(pipeline, path, strength=STRENGTH) as targets:
         assert len(targets) == len(expected)
-        for component, name, layer in lora_layers(pipeline):
+        for component, name, layer in slots_of(pipeline):
             assert component == "unet"
-            base = layer.get_base_layer()
+            base = layer.base
             weight = base.weight + STRENGTH * (expected[name] - base.weight)
             found, wanted = outputs(layer, base, weight, generator)
             torch.testing.assert_close(found, wanted, rtol=2e-4, atol=2e-4)
-            inner = layer.lora_A[NAME]
+            inner = layer.delta(NAME)
             if isinstance(inner, Decomposed):
                 matrix = base.weight + inner.matrix()
                 torch.testing.assert_close(matrix, expected[name], rtol=2e-4, atol=2e-4)
@@ -229,11 +231,11 @@ def test_two_kinds_on_one_module_add_up(tmp_path: Path) -> None:
     second, two = whole_file(pipeline.unet, dora_per_output, tmp_path / "b")
     for name, path in (("a", first), ("b", second)):
         layers = build(name, fit_to_base(read(path), pipeline), torch.float32)
-        injected.inject(pipeline, name, layers, torch.device("cpu"))
-    injected.activate(lora_layers(pipeline), {"a": 0.5, "b": 1.0})
+        inject(pipeline, name, layers, torch.device("cpu"))
+    switch_on(slots_of(pipeline), {"a": 0.5, "b": 1.0})
     generator = torch.Generator().manual_seed(9)
-    for _, name, layer in lora_layers(pipeline):
-        base = layer.get_base_layer()
+    for _, name, layer in slots_of(pipeline):
+        base = layer.base
         weight = 0.5 * one[name] + two[name] - 0.5 * base.weight
         found, plain = outputs(layer, base, weight, generator)
         torch.testing.assert_close(found, plain, rtol=2e-4, atol=2e-4)
@@ -279,10 +281,10 @@ def test_each_part_of_a_fused_layer_has_its_rows(write: Writer, tmp_path: Path) 
     path = tmp_path / "fused.safetensors"
     save_file({name: value.contiguous() for name, value in tensors.items()}, path)
     with apply(pipeline, path, strength=STRENGTH):
-        found = {name: layer for _, name, layer in lora_layers(pipeline)}
+        found = {name: layer for _, name, layer in slots_of(pipeline)}
         assert found.keys() == expected.keys()
         for name, layer in found.items():
-            base = layer.get_base_layer()
+            base = layer.base
             weight = base.weight + STRENGTH * (expected[name] - base.weight)
             one, other = outputs(layer, base, weight, generator)
             torch.testing.assert_close(one, other, rtol=2e-4, atol=2e-4)
@@ -324,7 +326,7 @@ def test_a_fused_bias_has_its_rows(write: Writer, tmp_path: Path) -> None:
     with apply(pipeline, path):
         for name, weight, own in parts:
             layer = pipeline.transformer.get_submodule(name)
-            found, plain = outputs(layer, layer.get_base_layer(), weight, generator)
+            found, plain = outputs(layer, layer.base, weight, generator)
             torch.testing.assert_close(found, plain + own, rtol=2e-4, atol=2e-4)
 
 
@@ -357,53 +359,66 @@ def test_a_tucker_core_of_a_linear_and_a_fused_layer(tmp_path: Path) -> None:
     with apply(pipeline, path):
         for name, weight in zip(names, parts, strict=True):
             layer = pipeline.transformer.get_submodule(name)
-            found, plain = outputs(layer, layer.get_base_layer(), weight, generator)
+            found, plain = outputs(layer, layer.base, weight, generator)
             torch.testing.assert_close(found, plain, rtol=2e-4, atol=2e-4)
-
-
-def test_the_wrapper_is_what_peft_would_make() -> None:
-    """It leaves out peft's constructor, so it must set what that sets."""
-    from peft import LoraConfig
-    from peft.tuners.lora import Conv2d, Linear
-
-    for base, theirs in ((nn.Linear(2, 3), Linear), (nn.Conv2d(2, 3, 1), Conv2d)):
-        model = nn.ModuleDict({"layer": base})
-        ours = wrapped(model, "layer")
-        made = theirs(base, "first", config=LoraConfig(), r=1, lora_alpha=1)
-        made.delete_adapter("first")
-        assert isinstance(ours, theirs)
-        assert vars(ours).keys() == vars(made).keys()
-        for name, value in vars(made).items():
-            if not name.startswith("_") and name != "training":
-                assert vars(ours)[name] == value, name
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["linear", "convolution"])
-def test_the_wrapper_computes_what_peft_computes(kind: str, dtype: torch.dtype) -> None:
-    """With none, one and two adapters, of another dtype than the input's too."""
-    from peft.tuners.lora import Conv2d, Linear
-
+def test_a_slot_computes_what_peft_computes(kind: str, dtype: torch.dtype) -> None:
+    """To the bit, with none, one and two LoRAs, of another dtype than the input's too."""
     generator = torch.Generator().manual_seed(1)
     base = nn.Linear(6, 5) if kind == "linear" else nn.Conv2d(6, 5, 3, padding=1)
-    shape = (2, 3, 6) if kind == "linear" else (2, 6, 4, 4)
-    x = torch.randn(shape, generator=generator)
-    model = nn.ModuleDict({"layer": base})
-    layer = wrapped(model, "layer")
-    peft_forward = (Linear if kind == "linear" else Conv2d).forward
+    x = torch.randn((2, 3, 6) if kind == "linear" else (2, 6, 4, 4), generator=generator)
+    theirs = (peft.Linear if kind == "linear" else peft.Conv2d)(
+        base, "one", config=LoraConfig(), r=2, lora_alpha=1.0
+    )
+    theirs.update_layer("two", 3, lora_alpha=1.5, config=LoraConfig())
+    ours, site = LoraSlot(base), Site.of(base)
     for name, rank in (("one", 2), ("two", 3)):
-        down = torch.randn((rank, *base.weight.shape[1:]), generator=generator)
-        up = torch.randn((5, rank, *(1 for _ in base.weight.shape[2:])), generator=generator)
-        operation = Operation.of(base)
-        first = Factor(down.to(dtype), operation)
-        second = Factor(up.to(dtype), operation.of_points)
-        weights = (first.kernel, second.kernel)
-        enter(layer, name, Built("unet", "layer", first, second, rank, 0.5, weights))
+        down = torch.randn((rank, *base.weight.shape[1:]), generator=generator).to(dtype)
+        up = torch.randn((5, rank), generator=generator).to(dtype)
+        ours.deltas[name] = Product(site, down=down, up=site.as_points(up))
+        ours.scales[name] = theirs.scaling[name]
+        for matrix, weight in ((theirs.lora_A, down), (theirs.lora_B, site.as_points(up))):
+            matrix[name].weight.data = weight.clone()
+    assert set(ours.scales.values()) == {0.5}
     plain = base(x)
-    for strengths in ({}, {"one": 0.7}, {"one": 0.7, "two": 1.3}, {"two": 0.0}):
-        injected.activate([("unet", "layer", layer)], strengths)
-        ours = layer(x)
-        assert ours.dtype == torch.float32
-        assert torch.equal(ours, peft_forward(layer, x))
-        changed = any(strengths.values())
-        assert torch.equal(ours, plain) is not changed
+    sets: tuple[dict[str, float], ...] = (
+        {}, {"one": 0.7}, {"one": 0.7, "two": 1.3}, {"two": 1.3, "one": 0.7}, {"two": 0.0},
+    )  # fmt: skip
+    for strengths in sets:
+        theirs.set_adapter(list(strengths))
+        theirs.enable_adapters(bool(strengths))
+        for name, strength in strengths.items():
+            theirs.set_scale(name, strength)
+        switch_on([Found("unet", "layer", ours)], strengths)
+        found = ours(x)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, theirs(x))
+        assert torch.equal(found, plain) is not any(strengths.values())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_slot_answers_for_its_base(bias: bool) -> None:
+    """Models ask their layers for a weight, to know its dtype."""
+    base = nn.Linear(2, 3, bias=bias)
+    slot = LoraSlot(base.eval())
+    assert slot.weight is base.weight
+    assert slot.bias is base.bias
+    assert (slot.in_features, slot.out_features) == (2, 3)
+    assert not slot.training
+
+
+def test_strength_zero_is_the_base_to_the_bit() -> None:
+    """Even where what it would add is no number, and where a sum would turn a negative zero."""
+    base = nn.Linear(2, 2)
+    slot = LoraSlot(base)
+    site = Site.of(base)
+    slot.deltas["lora"] = Product(site, down=torch.ones(1, 2), up=torch.full((2, 1), torch.inf))
+    slot.scales["lora"] = 1.0
+    with torch.no_grad():
+        base.weight.zero_()
+        base.bias.fill_(-0.0)
+        switch_on([Found("unet", "layer", slot)], {"lora": 0.0})
+        assert raw_bytes(slot(-torch.ones(1, 2))) == raw_bytes(base(-torch.ones(1, 2)))

@@ -11,8 +11,8 @@ import torch
 
 from studio.engine import Engine
 from studio.engine.base.resident import ResidentBase
-from studio.engine.lora import injected, load, switch
-from studio.engine.lora.load import WantedLora
+from studio.engine.lora import inject, switch
+from studio.engine.lora.inject import WantedLora
 from studio.engine.lora.switch import receipts, set_loras
 from studio.errors import LoraRefused, OutOfMemory
 from tests.support.plans import file_sha256, make_job, pictures, pixels
@@ -64,9 +64,9 @@ def test_a_base_that_a_failed_lora_touched_is_proven_or_dropped(
         raise MemoryError("planted")
 
     with monkeypatch.context() as planted:
-        planted.setattr(injected, "check_weights", lambda *_: ("planted",))
+        planted.setattr(inject, "check_weights", lambda *_: ("planted",))
         if not proven:
-            planted.setattr(load, "read_probe", broken)
+            planted.setattr(inject, "read_probe", broken)
         with pytest.raises(LoraRefused, match="planted") as caught:
             pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0)))
     notes = getattr(caught.value, "__notes__", [])
@@ -87,4 +87,4 @@ def test_the_receipts_strength_is_what_the_modules_hold(
     found = set_loras(base, (wanted,), manager.make_room)
     assert receipts(base, found)[0].strength == 0.7
     claimed = replace(found, wanted=(replace(wanted, strength=0.9),))
-    assert switch.receipts(base, claimed)[0].strength == pytest.approx(0.7)
+    assert switch.receipts(base, claimed)[0].strength == 0.7

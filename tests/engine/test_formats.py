@@ -14,7 +14,7 @@ from torch import Tensor
 from studio.architecture import Architecture
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import FAMILIES, Family, family_of
-from studio.engine.lora import injected
+from studio.engine.lora.slot import slots_of
 from studio.engine.tiny import TINY, build_tiny
 from tests.support.applying import apply, probe
 from tests.support.lora_formats import FORMATS, TinyLora, held, tiny_lora
@@ -102,7 +102,7 @@ def test_strength_zero_and_removal_are_the_base(
     with apply(pipeline, written, strength=0.0):
         off = probe(family, pipeline)
     removed = probe(family, pipeline)
-    assert not list(injected.lora_layers(pipeline))
+    assert not list(slots_of(pipeline))
     for one, two, three in zip(base, off, removed, strict=True):
         assert torch.equal(one, two)
         assert torch.equal(one, three)

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from studio.architecture import Architecture
 from studio.engine import Engine
+from studio.engine.base.folder import Pipeline
 from studio.engine.base.resident import ResidentBase
 from studio.engine.families import family_of
-from studio.engine.lora.injected import differences, lora_layers, read_active
+from studio.engine.lora.slot import Place, Setting, differences, read_switched, slots_of
 from studio.engine.lora.switch import receipts, set_loras
 from studio.engine.tiny import build_tiny
 from studio.errors import ContractBroken, LoraRefused, WeightsError
@@ -149,7 +150,7 @@ def _wrapped(engine: Engine) -> list[str]:
     """Modules of the resident pipelines that carry a LoRA layer."""
     manager = engine._manager
     assert manager is not None
-    return [name for base in manager._bases.values() for _, name, _ in lora_layers(base.pipeline)]
+    return [name for base in manager._bases.values() for _, name, _ in slots_of(base.pipeline)]
 
 
 @pytest.mark.parametrize("prefix", ["", "diffusion_model.", "base_model.model."])
@@ -245,9 +246,9 @@ def test_fact_11_mixed_alphas_of_sdxl_are_applied_in_all_three_parts(tmp_path: P
     mixed = formats["kohya"].write(lora, tmp_path / "mixed.safetensors")
     plain = formats["diffusers without metadata"].write(baked, tmp_path / "baked.safetensors")
     with apply(pipeline, mixed):
-        found = read_active(lora_layers(pipeline))
+        found = read_switched(slots_of(pipeline))
         ours = probe(family, pipeline)
-    assert {(part, name): scale for (part, name, _), scale in found.items()} == {
+    assert {(part, name): setting.effective for (part, name, _), setting in found.items()} == {
         (part, name): layer.scale
         for part, layers in lora.items()
         for name, layer in layers.items()
@@ -344,7 +345,7 @@ def test_fact_03_no_adapters_name_is_part_of_anothers(
     for wanted in (((long, 1.0),), ((short, 1.0), (long, 1.0))):
         (made,) = pictures(engine, make_job(tiny_base, *wanted))
         assert made.receipt.warnings == ()
-    names = {name for *_, layer in lora_layers(_base(engine).pipeline) for name in layer.lora_A}
+    names = {name for *_, slot in slots_of(_base(engine).pipeline) for name in slot.deltas}
     assert len(names) == 2
     assert len({len(name) for name in names}) == 1
 
@@ -370,16 +371,15 @@ def test_fact_14_a_lora_that_stays_on_is_noticed(
     assert engine._manager is not None
     off = set_loras(base, (), engine._manager.make_room)
     assert receipts(base, off) == ()
-    *_, (_, module, layer) = lora_layers(base.pipeline)
-    layer.set_adapter(list(layer.lora_A))
-    layer.enable_adapters(True)
+    *_, (_, module, slot) = slots_of(base.pipeline)
+    slot.strengths = dict.fromkeys(slot.deltas, 1.0)
     with pytest.raises(ContractBroken, match=f"{module} has a LoRA too many"):
         receipts(base, off)
 
 
 def test_fact_14_a_place_that_is_not_there_is_noticed() -> None:
     """Weights for a component that the pipeline has not are accepted without a word."""
-    (line,) = differences({}, {("text_encoder_9", "layer", "a"): 1.0})
+    (line,) = differences({}, {Place("text_encoder_9", "layer", "a"): Setting(1.0, 1.0)})
     assert line == "text_encoder_9.layer has no LoRA."
 
 
@@ -396,16 +396,20 @@ def test_fact_15_a_file_that_does_not_fit_leaves_no_other_at_work(
     assert pixels(engine, tiny_base) == before != first
 
 
+def fuse(pipeline: Pipeline, times: float = 1.0) -> None:
+    """What diffusers' ``fuse_lora`` does: it writes past torch's version counters."""
+    for *_, slot in slots_of(pipeline):
+        for name in slot.deltas:
+            slot.weight.data += times * slot.scales[name] * slot.delta(name).matrix()
+
+
 def test_fact_16_a_fused_pipeline_is_noticed_and_dropped(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
     """Nobody fuses here; if something did, the base proof would say so."""
     before = pixels(engine, tiny_base)
     pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
-    base = _base(engine)
-    base.pipeline.fuse_lora()
-    base.pipeline.unload_lora_weights()
-    base.adapters.clear()
+    fuse(_base(engine).pipeline)
     with pytest.raises(ContractBroken, match="not bit-identical"):
         pictures(engine, make_job(tiny_base))
     assert engine.memory().bases == ()
@@ -415,14 +419,14 @@ def test_fact_16_a_fused_pipeline_is_noticed_and_dropped(
 def test_fact_16_weights_that_a_fuse_left_behind_are_noticed(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
-    """Unfused, a pipeline says that nothing is merged, and its weights are not what they were."""
+    """Unfused, a pipeline's weights are not quite what they were."""
     before = pixels(engine, tiny_base)
     pixels(engine, tiny_base, (tiny_loras["plain"], 1.0))
-    base = _base(engine)
-    kept = {name: weight.clone() for name, weight in base.pipeline.unet.state_dict().items()}
-    base.pipeline.fuse_lora()
-    base.pipeline.unfuse_lora()
-    now = base.pipeline.unet.state_dict()
+    pipeline = _base(engine).pipeline
+    kept = {name: weight.clone() for name, weight in pipeline.unet.state_dict().items()}
+    fuse(pipeline)
+    fuse(pipeline, -1.0)
+    now = pipeline.unet.state_dict()
     assert any(not torch.equal(now[name], weight) for name, weight in kept.items())
     with pytest.raises(ContractBroken, match="not bit-identical"):
         pictures(engine, make_job(tiny_base))
@@ -463,7 +467,7 @@ def test_not_atomic_2_and_3_offload_hooks_stay_as_they_are(
     with pytest.raises(LoraRefused, match="not finite"):
         pictures(engine, make_job(tiny_base, (bad, 1.0)))
     assert base.pipeline.unet._hf_hook is hook
-    assert not list(lora_layers(base.pipeline))
+    assert not list(slots_of(base.pipeline))
     assert not hasattr(base.pipeline.unet, "peft_config")
     assert pixels(engine, tiny_base, (tiny_loras["text"], 1.0)) != before
     assert base.pipeline.unet._hf_hook is hook

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from studio.architecture import Architecture
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import family_of
-from studio.engine.lora import injected
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.probe import read_probe, relative_change
+from studio.engine.lora.slot import slots_of
 from studio.engine.tiny import build_tiny
 from studio.errors import LoraRefused
 from tests.support.applying import NAME, apply, probe, read
@@ -57,8 +57,8 @@ def modules(pipeline: Pipeline, path: Path) -> set[str]:
     with apply(pipeline, path):
         return {
             f"{component}.{name}"
-            for component, name, layer in injected.lora_layers(pipeline)
-            if NAME in layer.lora_A
+            for component, name, slot in slots_of(pipeline)
+            if NAME in slot.deltas
         }
 
 
@@ -68,7 +68,7 @@ def refused(
     """The gate refuses the file with this evidence, and wraps nothing."""
     with pytest.raises(LoraRefused, match=evidence):
         fit_to_base(read(path), pipeline, architecture)
-    assert not list(injected.lora_layers(pipeline))
+    assert not list(slots_of(pipeline))
 
 
 def shapes(models: Iterable[nn.Module]) -> list[torch.Size]:
@@ -150,9 +150,7 @@ def test_fact_06_flux_alpha_counts_beside_lora_down(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "transformer.transformer_blocks.0.attn.to_q.lora_down.weight" in load_file(spelled)
     with apply(flux(), spelled):
-        scales = {
-            layer.scaling[NAME] for _, _, layer in injected.lora_layers(flux()) if layer.lora_A
-        }
+        scales = {slot.scales[NAME] for _, _, slot in slots_of(flux())}
     assert scales == {0.5}
 
 
@@ -182,7 +180,7 @@ def test_fact_06_flux_biases_are_applied(tmp_path: Path) -> None:
     x = torch.zeros(1, flux().transformer.x_embedder.in_features)
     with apply(flux(), other, strength=0.5), torch.no_grad():
         layer = flux().transformer.x_embedder
-        torch.testing.assert_close(layer(x) - layer.get_base_layer()(x), 0.5 * torch.ones(1, rows))
+        torch.testing.assert_close(layer(x) - layer.base(x), 0.5 * torch.ones(1, rows))
 
 
 def test_fact_06_flux_prefix_that_nobody_writes_is_refused(tmp_path: Path) -> None:

@@ -141,8 +141,8 @@ def test_a_refused_lora_leaves_the_others_as_they_were(
 def test_a_hundred_switches_do_not_grow_anything(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
-    from studio.engine.lora.injected import lora_layers
-    from studio.engine.lora.load import WantedLora
+    from studio.engine.lora.inject import WantedLora
+    from studio.engine.lora.slot import slots_of
     from studio.engine.lora.switch import set_loras
 
     jobs = [make_job(tiny_base, (tiny_loras[name], 1.0)) for name in ("plain", "text")]
@@ -154,8 +154,8 @@ def test_a_hundred_switches_do_not_grow_anything(
 
     def size() -> tuple[int, int, int]:
         weights = sum(1 for _ in base.pipeline.unet.parameters())
-        layers = list(lora_layers(base.pipeline))
-        return weights, len(layers), sum(len(layer.lora_A) for *_, layer in layers)
+        slots = list(slots_of(base.pipeline))
+        return weights, len(slots), sum(len(slot.deltas) for *_, slot in slots)
 
     before = size()
     wanted = [
@@ -204,17 +204,17 @@ def test_a_load_that_writes_into_the_base_is_measured_and_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The proof is carried over a load only while no weight of the base was written."""
-    from studio.engine.lora import injected
+    from studio.engine.lora import inject
 
     before = pixels(engine, tiny_base)
-    real = injected.inject
+    real = inject.inject
 
     def writing(pipeline: Any, *given: Any) -> int:
         size = real(pipeline, *given)
         pipeline.unet.conv_in.weight.detach()[0, 0, 0, 0] += 1
         return size
 
-    monkeypatch.setattr(injected, "inject", writing)
+    monkeypatch.setattr(inject, "inject", writing)
     with pytest.raises(ContractBroken, match="not bit-identical"):
         pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0)))
     assert engine.memory().bases == ()

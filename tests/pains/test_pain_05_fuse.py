@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from studio.engine import Engine
-from studio.engine.lora.injected import lora_layers
+from studio.engine.lora.slot import slots_of
 from tests.support.plans import make_job, pictures
 
 
@@ -20,11 +20,9 @@ def test_nothing_is_ever_fused(
     before = {name: weight.clone() for name, weight in unet.state_dict().items()}
     for name in ("plain", "text"):
         pictures(engine, make_job(tiny_base, (tiny_loras[name], 1.0)))
-    layers = list(lora_layers(base.pipeline))
-    assert layers
-    assert not any(layer.merged for _, _, layer in layers)
+    assert list(slots_of(base.pipeline))
     now = dict(unet.named_parameters())
     for name, weight in before.items():
         module, _, part = name.rpartition(".")
-        wrapped = f"{module}.base_layer.{part}"
+        wrapped = f"{module}.base.{part}"
         assert (now[wrapped] if wrapped in now else now[name]).equal(weight)

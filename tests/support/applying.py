@@ -12,10 +12,11 @@ from torch import Tensor
 
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import Family
-from studio.engine.lora import injected
 from studio.engine.lora.build import build
+from studio.engine.lora.inject import check_weights, inject, remove
 from studio.engine.lora.match import Target, fit_to_base
 from studio.engine.lora.read import LoraFile, read_lora
+from studio.engine.lora.slot import slots_of, switch_on
 
 NAME = "applied"
 
@@ -31,13 +32,13 @@ def apply(
     """The file's layers at work while the block runs; yields where they went."""
     targets = fit_to_base(read(path), pipeline)
     layers = build(path.stem, targets, dtype)
-    injected.inject(pipeline, NAME, layers, torch.device("cpu"))
+    inject(pipeline, NAME, layers, torch.device("cpu"))
     try:
-        assert injected.check_weights(pipeline, NAME, layers) == ()
-        injected.activate(injected.lora_layers(pipeline), {NAME: strength})
+        assert check_weights(pipeline, NAME, layers) == ()
+        switch_on(slots_of(pipeline), {NAME: strength})
         yield targets
     finally:
-        injected.remove(pipeline, NAME)
+        remove(pipeline, NAME)
 
 
 @torch.no_grad()

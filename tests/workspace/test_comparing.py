@@ -42,7 +42,7 @@ from studio.comparison.votes import BlindVote, prepare
 from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice
-from studio.engine.lora import injected
+from studio.engine.lora.slot import slots_of
 from studio.engine.run import run as engine_run
 from studio.engine.run.clip_scores import ClipModel
 from studio.errors import GalleryError, WeightsError
@@ -453,9 +453,9 @@ def test_an_adapter_made_inert_after_its_check_is_caught(
 
     def sabotage(base: Any, wanted: Any, make_room: Any) -> Any:
         answer = real(base, wanted, make_room)
-        for _, _, layer in injected.lora_layers(base.pipeline):
-            for matrix in layer.lora_B.values():
-                matrix.weight.data.zero_()
+        for _, _, slot in slots_of(base.pipeline):
+            for weight in slot.deltas.parameters():
+                weight.data.zero_()
         return answer
 
     monkeypatch.setattr(engine_run, "set_loras", sabotage)

@@ -1,4 +1,4 @@
-"""What diffusers, transformers and peft say while they work, as plain words.
+"""What diffusers and transformers say while they work, as plain words.
 
 They report most problems as a warning and go on; here a warning is part of the evidence.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from studio.engine.base.redact import Places, plain
 
-LIBRARIES = ("diffusers", "transformers", "peft")
+LIBRARIES = ("diffusers", "transformers")
 _OURS = frozenset({*LIBRARIES, "accelerate", "compel", "torch", "safetensors", "engine"})
 
 

@@ -19,7 +19,7 @@ from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
 from studio.engine.device import free_memory, named_errors, torch_dtype
 from studio.engine.families import family_of
 from studio.engine.hardware import automatic_budget, main_memory
-from studio.engine.lora.injected import remove
+from studio.engine.lora.inject import remove
 from studio.engine.lora.probe import read_probe
 from studio.engine.lora.state import survey
 from studio.errors import BaseRefused, OutOfMemory

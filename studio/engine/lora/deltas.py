@@ -1,63 +1,88 @@
-"""What a LoRA layer adds to a module's output, for decompositions that peft's layer has not.
+"""What a LoRA adds to a module's output, ΔW·x before its scale: one class for a decomposition.
 
-Each is a module x ↦ ΔW·x without scale, of the kind that peft's LoRA layer takes as its
-``lora_A`` (with an identity, or a bias, as ``lora_B``): it then adds ``ΔW·x`` times the
-effective scale, switches it, and removes it like any other. Formulas from LyCORIS
-(``lycoris/functional``); ``matrix`` gives ΔW itself, (out, in) or (out, in, height, width),
-in float32.
+Formulas from LyCORIS (``lycoris/functional``). How each is stored and measured is in its
+counterpart in ``studio.inspection.decompositions``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from studio.architecture.layer_names import Rows
+from studio.inspection.decompositions import Decomposition
+
+
+class Parts(Protocol):
+    """The tensors of a layer of a file by the part they play (``down``, ``hada_w1_a``, …)."""
+
+    def __contains__(self, part: object) -> bool: ...
+
+    def __getitem__(self, part: str) -> Tensor:
+        """As it is computed with; the same tensor each time."""
+        ...
+
+    def stored(self, part: str) -> Tensor:
+        """As the file has it, in float32."""
+        ...
+
+    def cast(self, tensor: Tensor) -> Tensor:
+        """To the dtype that is computed with."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """What a base's module does with its weight.
+class Site:
+    """A module of the base, as far as a ΔW must know it.
 
     Attributes:
+        shape: of its weight.
         convolution: keyword arguments of ``conv2d``; None for a linear layer.
+        rows: of the layer's output, which are this module's; empty means all.
     """
 
+    shape: tuple[int, ...]
     convolution: Mapping[str, Any] | None = None
+    rows: Rows = ()
 
     @classmethod
-    def of(cls, module: nn.Module) -> Operation:
+    def of(cls, module: nn.Module, rows: Rows = ()) -> Self:
         if not isinstance(module, nn.Conv2d):
-            return cls()
-        return cls(
-            {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
-        )
+            return cls(shape_of(module), None, rows)
+        names = ("stride", "padding", "dilation")
+        return cls(shape_of(module), {name: getattr(module, name) for name in names}, rows)
 
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """What the module does with its weight."""
         if self.convolution is None:
             return functional.linear(x, weight, bias)
         return functional.conv2d(x, weight, bias, **self.convolution)
 
-    @property
-    def of_points(self) -> Operation:
+    def on_points(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The same on each point of the output by itself: what follows a first factor."""
-        return Operation() if self.convolution is None else Operation({})
+        if self.convolution is None:
+            return functional.linear(x, weight, bias)
+        return functional.conv2d(x, weight, bias)
+
+    def as_points(self, matrix: Tensor) -> Tensor:
+        """A matrix as a weight for ``on_points``."""
+        return matrix if self.convolution is None else matrix[:, :, None, None]
 
     def by_channel(self, vector: Tensor) -> Tensor:
         """One number per channel, shaped to multiply an input or an output."""
         return vector if self.convolution is None else vector[:, None, None]
 
-    def take(self, output: Tensor, rows: Rows) -> Tensor:
-        """Those rows of an output, in their order."""
-        if not rows:
-            return output
-        axis = -1 if self.convolution is None else 1
-        return torch.cat([output.narrow(axis, a, b - a) for a, b in rows], axis)
+    def own(self, tensor: Tensor, axis: int = 0) -> Tensor:
+        """This module's rows along an axis, in its order; the tensor itself if all of them."""
+        if not self.rows:
+            return tensor
+        return torch.cat([tensor.narrow(axis, a, b - a) for a, b in self.rows], axis)
 
 
 def shape_of(layer: nn.Module) -> tuple[int, ...]:
@@ -65,113 +90,106 @@ def shape_of(layer: nn.Module) -> tuple[int, ...]:
     return tuple(layer.get_parameter("weight").shape)
 
 
-def rows_of(tensor: Tensor, rows: Rows) -> Tensor:
-    """Those rows of a matrix, in their order; the tensor itself if all of them."""
-    return torch.cat([tensor[start:end] for start, end in rows]) if rows else tensor
+class Delta(nn.Module, ABC):
+    """x ↦ ΔW·x (+ bias) for one module.
 
-
-def _frozen(tensor: Tensor) -> nn.Parameter:
-    return nn.Parameter(tensor, requires_grad=False)
-
-
-def _unflatten(tensor: Tensor, axis: int, sizes: tuple[int, ...]) -> Tensor:
-    split: Tensor = tensor.unflatten(axis, sizes)  # type: ignore[no-untyped-call]
-    return split
-
-
-class Delta(nn.Module):
-    """Base of all: peft casts a layer's input to the dtype of ``weight``."""
-
-    @property
-    def weight(self) -> Tensor:
-        return next(self.parameters())
-
-    def matrix(self) -> Tensor:
-        raise NotImplementedError
-
-
-class Factor(Delta):
-    """One of peft's two matrices, with its bias if it has one.
-
-    It computes what the linear or convolution layer computes that peft would put here; made
-    from its weight, where theirs draw one that is then replaced.
+    Args:
+        bias: (out,), added to the output.
+        weights: by name; all in one dtype, to which an input is to be cast.
     """
 
-    def __init__(self, matrix: Tensor, operation: Operation, bias: Tensor | None = None) -> None:
+    bias: Tensor | None
+
+    def __init__(self, site: Site, bias: Tensor | None = None, **weights: Tensor) -> None:
         super().__init__()
-        self.kernel = _frozen(matrix)
-        self.bias = None if bias is None else _frozen(bias)
-        self._operation = operation
+        self.site = site
+        self.dtype = next(iter(weights.values())).dtype
+        self.names = tuple(weights)
+        for name, weight in weights.items():
+            self.register_parameter(name, nn.Parameter(weight, requires_grad=False))
+        frozen = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        self.register_parameter("bias", frozen)
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
+
+    def _with_bias(self, change: Tensor) -> Tensor:
+        return change if self.bias is None else change + self.site.by_channel(self.bias)
+
+    @abstractmethod
+    def matrix(self) -> Tensor:
+        """ΔW in float32: (out, in) or (out, in, height, width)."""
 
     @property
-    def weight(self) -> Tensor:
-        return self.kernel
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._operation(x, self.kernel, self.bias)
-
-    def matrix(self) -> Tensor:
-        return self.kernel.float()
+    def acts(self) -> bool:
+        """Whether it can change anything: a product does only if no factor is zero."""
+        factors = (self._parameters[name] for name in self.names)
+        return self.bias is not None or all(
+            bool(part.any()) for part in factors if part is not None
+        )
 
 
 class Product(Delta):
     """up·down, or with a Tucker core up·(mid * down) (LoCon's ``lora_mid``).
 
-    Args:
-        down: (rank, in) or (rank, in, height, width); 1 by 1 where there is a core.
-        up: (out, rank).
-        mid: (rank, rank, height, width).
+    ``down`` is (rank, in) or (rank, in, height, width), ``up`` (out, rank) or (out, rank, 1, 1),
+    ``mid`` (rank, rank, height, width), where ``down`` is 1 by 1.
     """
 
-    def __init__(
-        self, down: Tensor, up: Tensor, operation: Operation, mid: Tensor | None = None
-    ) -> None:
-        super().__init__()
-        self.down, self.up = _frozen(down), _frozen(up)
-        self.mid = None if mid is None else _frozen(mid)
-        self._operation = operation
+    down: Tensor
+    up: Tensor
+
+    @classmethod
+    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Product:
+        up, down = site.own(parts["up"].flatten(1)), parts["down"]
+        if "mid" not in parts:
+            down = down.reshape(down.shape[0], *site.shape[1:])
+        elif site.convolution is None:
+            up, down = up @ parts["mid"].flatten(1), down.flatten(1)
+        else:
+            up, down = site.as_points(up), site.as_points(down.flatten(1))
+            return cls(site, bias, down=down, up=up, mid=parts["mid"])
+        return cls(site, bias, down=down, up=site.as_points(up).contiguous())
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.mid is not None:
-            inner = self._operation(functional.conv2d(x, self.down), self.mid)
+        mid = self._parameters.get("mid")
+        if mid is None:
+            inner = self.site(x, self.down)
         else:
-            inner = self._operation(x, self.down)
-        if self._operation.convolution is None:
-            return functional.linear(inner, self.up)
-        return functional.conv2d(inner, self.up[:, :, None, None])
+            inner = self.site(functional.conv2d(x, self.down), mid)
+        return self.site.on_points(inner, self.up, self.bias)
 
     def matrix(self) -> Tensor:
-        down, up = self.down.float(), self.up.float()
-        if self.mid is None:
+        down, up, mid = self.down.float(), self.up.float().flatten(1), self._parameters.get("mid")
+        if mid is None:
             return (up @ down.flatten(1)).view(up.shape[0], *down.shape[1:])
-        return torch.einsum("or,rskl,si->oikl", up, self.mid.float(), down.flatten(1))
+        return torch.einsum("or,rskl,si->oikl", up, mid.float(), down.flatten(1))
 
 
 class Hadamard(Delta):
     """LoHa: (w1_a·w1_b) ∘ (w2_a·w2_b), each (out, rank)·(rank, in·kernel).
 
     With cores t1, t2 of (rank, rank, height, width) the factors a are (rank, out).
-
-    Args:
-        shape: of the weight that it changes.
     """
 
-    def __init__(
-        self, parts: Mapping[str, Tensor], shape: tuple[int, ...], operation: Operation
-    ) -> None:
-        super().__init__()
-        self.parts = nn.ParameterDict({name: _frozen(part) for name, part in parts.items()})
-        self._shape = shape
-        self._operation = operation
+    @classmethod
+    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Hadamard:
+        names = [name for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
+                 if f"hada_{name}" in parts]  # fmt: skip
+        weights = {name: parts[f"hada_{name}"] for name in names}
+        axis = 1 if "t1" in weights else 0  # beside a core the outputs come second
+        for name in ("w1_a", "w2_a"):
+            weights[name] = site.own(weights[name], axis)
+        return cls(site, bias, **weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._operation(x, self._product(x.dtype))
+        return self._with_bias(self.site(x, self._product(x.dtype)))
 
     def matrix(self) -> Tensor:
         return self._product(torch.float32)
 
     def _product(self, dtype: torch.dtype) -> Tensor:
-        part = {name: value.to(dtype) for name, value in self.parts.items()}
+        part = {name: self.get_parameter(name).to(dtype) for name in self.names}
         if "t1" in part:
             core = "rskl,si,ro->oikl"
             first = torch.einsum(core, part["t1"], part["w1_b"], part["w1_a"])
@@ -179,64 +197,80 @@ class Hadamard(Delta):
             product = first * second
         else:
             product = (part["w1_a"] @ part["w1_b"]) * (part["w2_a"] @ part["w2_b"])
-        return product.view(self._shape)
+        return product.view(self.site.shape)
 
 
 class Kronecker(Delta):
     """LoKr: left ⊗ right, applied factor by factor: the product is never built.
 
-    Args:
-        left: (out₁, in₁); right: (out₂, in₂) or (out₂, in₂, height, width).
-        rows: of the out₁·out₂ rows, which this module has.
+    ``left`` is (out₁, in₁), ``right`` (out₂, in₂) or (out₂, in₂, height, width).
     """
 
-    def __init__(self, left: Tensor, right: Tensor, operation: Operation, rows: Rows = ()) -> None:
-        super().__init__()
-        self.left, self.right = _frozen(left), _frozen(right)
-        self._operation = operation
-        self._rows = rows
+    left: Tensor
+    right: Tensor
+
+    @classmethod
+    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Kronecker:
+        left, right = cls._factor(parts, "w1").flatten(1), cls._factor(parts, "w2").flatten(1)
+        if site.convolution is not None:
+            right = right.reshape(right.shape[0], site.shape[1] // left.shape[1], *site.shape[2:])
+        return cls(site, bias, left=left, right=right)
+
+    @staticmethod
+    def _factor(parts: Parts, which: str) -> Tensor:
+        """Whole; or made in float32, and only then cast."""
+        if f"lokr_{which}" in parts:
+            return parts[f"lokr_{which}"]
+        a, b = parts.stored(f"lokr_{which}_a"), parts.stored(f"lokr_{which}_b")
+        if which == "w1" or "lokr_t2" not in parts:
+            return parts.cast(a @ b)
+        return parts.cast(torch.einsum("rskl,ro,si->oikl", parts.stored("lokr_t2"), a, b))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._operation.take(self._product(x), self._rows)
+        axis = -1 if self.site.convolution is None else 1
+        return self._with_bias(self.site.own(self._product(x), axis))
 
     def _product(self, x: Tensor) -> Tensor:
         first = self.left.shape[1]
-        if self._operation.convolution is None:
-            inner = self._operation(_unflatten(x, -1, (first, -1)), self.right)
+        if self.site.convolution is None:
+            inner = self.site(_unflatten(x, -1, (first, -1)), self.right)
             return torch.einsum("oi,...ip->...op", self.left, inner).flatten(-2)
         batch = x.shape[0]
         split = _unflatten(x, 1, (first, -1)).flatten(0, 1)
-        inner = _unflatten(self._operation(split, self.right), 0, (batch, first))
+        inner = _unflatten(self.site(split, self.right), 0, (batch, first))
         return torch.einsum("oi,bi...->bo...", self.left, inner).flatten(1, 2)
 
     def matrix(self) -> Tensor:
         left, right = self.left.float(), self.right.float()
         left = left.view(*left.shape, *(1 for _ in right.shape[2:]))
-        return rows_of(torch.kron(left, right), self._rows)
+        return self.site.own(torch.kron(left, right))
+
+
+def _unflatten(tensor: Tensor, axis: int, sizes: tuple[int, ...]) -> Tensor:
+    split: Tensor = tensor.unflatten(axis, sizes)  # type: ignore[no-untyped-call]
+    return split
 
 
 class Full(Delta):
     """A whole difference ΔW."""
 
-    def __init__(self, difference: Tensor, operation: Operation) -> None:
-        super().__init__()
-        self.difference = _frozen(difference)
-        self._operation = operation
+    difference: Tensor
+
+    @classmethod
+    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Full:
+        return cls(site, bias, difference=site.own(parts["diff"]).reshape(site.shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._operation(x, self.difference)
+        return self._with_bias(self.site(x, self.difference))
 
     def matrix(self) -> Tensor:
         return self.difference.float()
 
 
-class Shift(nn.Module):
-    """Adds a bias (out,) to what a ``Delta`` gives."""
-
-    def __init__(self, bias: Tensor, operation: Operation) -> None:
-        super().__init__()
-        self.bias = _frozen(bias)
-        self._operation = operation
-
-    def forward(self, change: Tensor) -> Tensor:
-        return change + self._operation.by_channel(self.bias)
+BUILDERS: Mapping[Decomposition, Callable[[Parts, Site, Tensor | None], Delta]] = {
+    Decomposition.LORA: Product.build,
+    Decomposition.LOHA: Hadamard.build,
+    Decomposition.LOKR: Kronecker.build,
+    Decomposition.FULL: Full.build,
+}
+"""Every decomposition but that of norms, which the gate refuses (``inspection.fit``)."""

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from studio.engine.base.offload import kept_weight
-from studio.engine.lora.deltas import Delta, Operation
+from studio.engine.lora.deltas import Delta
 
 _SMALLEST = torch.finfo(torch.float32).eps
 
 
 class Decomposed(Delta):
-    """x ↦ (W' − W)·x for one module.
+    """x ↦ (W' − W)·x (+ bias) for one module.
 
     Args:
-        inner: ΔW.
+        inner: ΔW, without a bias.
         scale: s, alpha / rank.
         ratio: m / ‖W + s·ΔW‖, one number per output or per input, in float32: it is close
             to 1, and what counts is how far it is from it.
@@ -30,30 +30,38 @@ class Decomposed(Delta):
         base: the base's own layer; looked at, never owned.
     """
 
+    ratio: Tensor
+
     def __init__(
-        self, inner: Delta, scale: float, ratio: Tensor, per_input: bool, base: nn.Module
+        self,
+        inner: Delta,
+        scale: float,
+        ratio: Tensor,
+        per_input: bool,
+        base: nn.Module,
+        bias: Tensor | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(inner.site, bias, ratio=ratio)
         self.inner = inner
-        self.ratio = nn.Parameter(ratio, requires_grad=False)
+        self.dtype = inner.dtype
         self._scale = scale
         self._per_input = per_input
         self._base = (base,)  # in a tuple: as an attribute it would be registered as a part
-        self._operation = Operation.of(base)
 
     @property
-    def weight(self) -> Tensor:
-        return self.inner.weight
+    def acts(self) -> bool:
+        """It may: magnitudes of their own change the weight even where ΔW is nothing."""
+        return True
 
     def forward(self, x: Tensor) -> Tensor:
         weight = weight_of(self._base[0]).to(x.device)
-        ratio = self._operation.by_channel(self.ratio).to(x.dtype)
-        change = self._operation.by_channel(self.ratio - 1).to(x.dtype)
+        ratio = self.site.by_channel(self.ratio).to(x.dtype)
+        change = self.site.by_channel(self.ratio - 1).to(x.dtype)
         if self._per_input:
-            changed: Tensor = self.inner(x * ratio) * self._scale
-            return changed + self._operation(x * change, weight)
+            changed = self.inner(x * ratio) * self._scale
+            return self._with_bias(changed + self.site(x * change, weight))
         changed = self.inner(x) * self._scale
-        return changed * ratio + self._operation(x, weight) * change
+        return self._with_bias(changed * ratio + self.site(x, weight) * change)
 
     def matrix(self) -> Tensor:
         weight = weight_of(self._base[0]).float()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from studio.architecture.layer_names import Rows
@@ -13,11 +12,11 @@ from studio.engine.base.components import components_of
 from studio.engine.base.folder import Pipeline
 from studio.engine.lora.deltas import shape_of
 from studio.engine.lora.read import LoraFile, LoraLayer
+from studio.engine.lora.slot import is_slot, modules_of
 from studio.errors import LoraRefused
 from studio.inspection.fit import Fit, check_fit
 
 _WAY_OUT = "Choose a LoRA made for this base, or the base this LoRA was made for."
-_NOT_THE_BASE = (".base_layer", ".lora_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Target:
     Attributes:
         module: the module's real name inside its component.
         rows: of the layer's output, which are this module's; empty means all.
-        base: the module itself, LoRA wrappers looked through.
+        base: the module itself, slots looked through.
     """
 
     component: str
@@ -42,15 +41,13 @@ class Target:
 
 
 def base_modules(component: nn.Module) -> dict[str, nn.Module]:
-    """Every linear and convolution layer of the base by name, LoRA wrappers looked through.
+    """Every linear and convolution layer of the base by name, slots looked through.
 
     Subclasses are left out: they compute otherwise (quantised ones, for example).
     """
     found: dict[str, nn.Module] = {}
-    for name, module in component.named_modules():
-        if any(mark in f".{name}" for mark in _NOT_THE_BASE):
-            continue
-        layer = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
+    for name, module in modules_of(component):
+        layer = module.base if is_slot(module) else module
         plain_convolution = type(layer) is nn.Conv2d and layer.groups == 1
         if type(layer) is nn.Linear or plain_convolution:
             found[name] = layer

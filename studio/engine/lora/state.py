@@ -1,8 +1,7 @@
 """What a pipeline's output depends on, as short digests: equal digests, equal state.
 
-Tensors are known by address and version counter, which every write in place raises; ``.data``
-writes escape the counter, but the only code that makes them is peft's merge, and merged
-adapters are listed here.
+Tensors are known by address and version counter, which every write in place raises. A write
+through ``.data`` escapes the counter, and no code here makes one.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from studio.engine.base.components import components_of
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import kept_weight
-from studio.engine.lora.injected import Layer, is_lora_layer, lora_layers, modules_of, parts_of
+from studio.engine.lora.slot import Found, LoraSlot, is_slot, modules_of, slots_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,54 +23,58 @@ class Survey:
     """One look through a pipeline, which costs most of a switch.
 
     Attributes:
-        base: changes when a weight of the denoiser or a text encoder is replaced or written,
-            or a LoRA is merged into one. LoRAs that come, go or are switched do not change it.
-        layers: every LoRA layer; the same ones until a LoRA comes or goes.
+        base: changes when a weight of the denoiser or a text encoder is replaced or written.
+            LoRAs that come, go or are switched do not change it.
+        slots: every one; the same until a LoRA comes or goes.
     """
 
     base: str
-    layers: tuple[Layer, ...]
+    slots: tuple[Found, ...]
 
 
 def survey(pipeline: Pipeline) -> Survey:
-    """The base's state and its LoRA layers, as the modules are now."""
-    layers: list[Layer] = []
+    """The base's state and its slots, as the modules are now."""
+    slots: list[Found] = []
     known: list[tuple[int, int]] = []
     for component, model in components_of(pipeline).items():
         for name, module in modules_of(model):
-            if is_lora_layer(module):
-                layers.append((component, name, module))
-                known += _known(_own(module.get_base_layer()))
+            if is_slot(module):
+                slots.append(Found(component, name, module))
+                known += _known(_own(module.base))
             else:
                 known += _known(_own(module))
-    merged = [tuple(layer.merged_adapters) for _, _, layer in layers]
-    return Survey(_digest(known, [each for each in merged if each]), tuple(layers))
+    return Survey(_digest(known), tuple(slots))
 
 
-def lora_state(layers: Iterable[Layer]) -> str:
+def lora_state(slots: Iterable[Found]) -> str:
     """Changes when another set of LoRAs is at work, at other scales or with other weights.
 
     Args:
-        layers: all of a pipeline's.
+        slots: all of a pipeline's.
     """
-    at_work = [
-        (component, module, name, layer.scaling[name], *_known(parts_of(layer, name)))
-        for component, module, layer in layers
-        if not layer.disable_adapters
-        for name in layer.active_adapters
-        if name in layer.lora_A._modules
-    ]
-    return _digest(at_work)
+    return _digest(
+        (component, module, name, strength * slot.scales[name], *_known(_weights(slot, name)))
+        for component, module, slot in slots
+        for name, strength in slot.strengths.items()
+    )
 
 
 def adapter_state(pipeline: Pipeline, names: frozenset[str]) -> str:
-    """Changes when a weight or the place of one of these adapters does."""
+    """Changes when a weight or the place of one of these LoRAs does."""
     return _digest(
-        (component, module, name, *_known(parts_of(layer, name)))
-        for component, module, layer in lora_layers(pipeline)
-        for name in layer.lora_A
+        (component, module, name, *_known(_weights(slot, name)))
+        for component, module, slot in slots_of(pipeline)
+        for name in slot.scales
         if name in names
     )
+
+
+def _weights(slot: LoraSlot, name: str) -> Iterable[Tensor]:
+    """As ``parameters``, which takes its time even where there is nothing inside."""
+    delta = slot.delta(name)
+    if delta._modules:
+        return delta.parameters()
+    return (weight for weight in delta._parameters.values() if weight is not None)
 
 
 def _own(module: nn.Module) -> Iterator[Tensor]:
@@ -85,8 +88,5 @@ def _known(tensors: Iterable[Tensor]) -> list[tuple[int, int]]:
     return [(tensor.data_ptr(), tensor._version) for tensor in tensors]
 
 
-def _digest(*parts: Iterable[object]) -> str:
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(repr(list(part)).encode())
-    return total.hexdigest()
+def _digest(parts: Iterable[object]) -> str:
+    return hashlib.sha256(repr(list(parts)).encode()).hexdigest()

@@ -6,7 +6,6 @@ module, the base without them is proven to be itself, and their effect is measur
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +14,17 @@ import torch
 from studio.contract.receipt import BaseProof, ComponentReceipt, LoraReceipt
 from studio.engine.base.resident import Adapter, Proof, ResidentBase
 from studio.engine.device import named_errors
-from studio.engine.lora import injected
-from studio.engine.lora.load import MakeRoom, WantedLora, admit
+from studio.engine.lora.inject import MakeRoom, WantedLora, admit
 from studio.engine.lora.probe import read_probe, relative_change
+from studio.engine.lora.slot import (
+    Found,
+    Place,
+    Setting,
+    differences,
+    read_switched,
+    slots_of,
+    switch_on,
+)
 from studio.engine.lora.state import Survey, lora_state, survey
 from studio.errors import ContractBroken, LoraRefused
 
@@ -27,14 +34,14 @@ class LoraSet:
     """The set as it is switched on, with what was measured of it.
 
     Attributes:
-        scales: where which adapter must work, with its effective scale.
+        settings: where which LoRA must be on, and how.
         resident: SHA-256 of the LoRAs that were in memory before this run.
         effect: of the whole set; None if it is empty.
         alone: SHA-256 → the effect of that LoRA by itself, where there are several.
     """
 
     wanted: tuple[WantedLora, ...]
-    scales: Mapping[injected.Place, float]
+    settings: Mapping[Place, Setting]
     resident: frozenset[str]
     proof: BaseProof
     effect: float | None
@@ -60,20 +67,19 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
         elif base.adapters[lora.sha256].waived != lora.waived:
             text = "It is in memory with another waiver than this plan's."
             raise LoraRefused(lora.slug, (text,), "Resolve the request again.")
-    scales = _scales(base, wanted)
     found = survey(base.pipeline)
     done = False
     try:
         with named_errors(base.device, "the probe"):
             proof = _prove_base(base, wanted, found)
-            alone = _alone(base, wanted, found.layers)
-            _switch(base, wanted, scales, found.layers)
-            effect = _effect(base, wanted, found.layers) if wanted else None
+            alone = _alone(base, wanted, found.slots)
+            _switch(base, wanted, found.slots)
+            effect = _effect(base, wanted, found.slots) if wanted else None
         done = True
     finally:
         if not done:
-            injected.activate(found.layers, {})
-    return LoraSet(tuple(wanted), scales, resident, proof, effect, alone)
+            switch_on(found.slots, {})
+    return LoraSet(tuple(wanted), _settings(base, wanted), resident, proof, effect, alone)
 
 
 def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
@@ -82,8 +88,8 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
     Raises:
         ContractBroken: a module holds another LoRA or another scale than was set.
     """
-    found = injected.read_active(injected.lora_layers(base.pipeline))
-    _demand(found, loras.scales)
+    found = read_switched(slots_of(base.pipeline))
+    _demand(found, loras.settings)
     lines = []
     for lora in sorted(loras.wanted, key=lambda lora: lora.slug):
         adapter = base.adapters[lora.sha256]
@@ -101,28 +107,19 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
     return tuple(lines)
 
 
-def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[injected.Place, float]) -> float:
-    """What the modules' scales are of the file's: the wanted strength where each is its product
-    (to the rounding of one multiplication), else the number that is farthest from it."""
-    held = [
-        found[component, module, adapter.name] / scale
-        for (component, module), scale in adapter.scales.items()
-        if scale
-    ]
-    farthest = max(held, key=lambda value: abs(value - lora.strength), default=lora.strength)
-    exact = math.isclose(farthest, lora.strength, rel_tol=1e-12)
-    return lora.strength if exact else farthest
+def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[Place, Setting]) -> float:
+    """The one that the modules hold: the wanted one, else the one that is farthest from it."""
+    held = [setting.strength for place, setting in found.items() if place.lora == adapter.name]
+    return max(held, key=lambda value: abs(value - lora.strength))
 
 
-def _components(
-    adapter: Adapter, found: Mapping[injected.Place, float]
-) -> tuple[ComponentReceipt, ...]:
+def _components(adapter: Adapter, found: Mapping[Place, Setting]) -> tuple[ComponentReceipt, ...]:
     lines = []
     for component in sorted({component for component, _ in adapter.scales}):
         at_work = [
-            scale
-            for (c, _, name), scale in found.items()
-            if (c, name) == (component, adapter.name)
+            setting.effective
+            for place, setting in found.items()
+            if (place.component, place.lora) == (component, adapter.name)
         ]
         lines.append(
             ComponentReceipt(
@@ -143,18 +140,18 @@ def _refuse_twice(wanted: Sequence[WantedLora]) -> None:
             raise LoraRefused(lora.slug, (text,), "Choose it once, with the strength you want.")
 
 
-def _scales(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[injected.Place, float]:
-    scales = {}
+def _settings(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[Place, Setting]:
+    settings = {}
     for lora in wanted:
         adapter = base.adapters[lora.sha256]
         for (component, module), scale in adapter.scales.items():
-            scales[component, module, adapter.name] = lora.strength * scale
-    return scales
+            settings[Place(component, module, adapter.name)] = Setting(lora.strength, scale)
+    return settings
 
 
-def _demand(found: Mapping[injected.Place, float], wanted: Mapping[injected.Place, float]) -> None:
-    if not injected.same(found, wanted):
-        wrong = injected.differences(found, wanted)
+def _demand(found: Mapping[Place, Setting], wanted: Mapping[Place, Setting]) -> None:
+    if found != wanted:
+        wrong = differences(found, wanted)
         raise ContractBroken(
             f"The LoRAs at work are not the plan's: {' '.join(wrong[:3])}",
             "Run it again; report it if it happens twice.",
@@ -175,10 +172,10 @@ def _prove_base(base: ResidentBase, wanted: Sequence[WantedLora], found: Survey)
     proof = base.proof
     fresh = proof is None or proof.state != found.base
     if proof is not None and not wanted:
-        fresh = fresh or proof.touched or bool(injected.read_active(found.layers))
+        fresh = fresh or proof.touched or bool(read_switched(found.slots))
     if fresh:
         base.proof = None
-        injected.activate(found.layers, {})
+        switch_on(found.slots, {})
         digest = read_probe(base.family, base.pipeline).digest
         if digest != base.loaded.digest:
             base.spoiled = "its output without LoRAs has changed"
@@ -192,23 +189,16 @@ def _prove_base(base: ResidentBase, wanted: Sequence[WantedLora], found: Survey)
     return BaseProof(loaded=base.loaded.digest, now=proof.digest, fresh=fresh)
 
 
-def _switch(
-    base: ResidentBase,
-    wanted: Sequence[WantedLora],
-    scales: Mapping[injected.Place, float],
-    layers: Sequence[injected.Layer],
-) -> None:
-    """Make the set the active one, unless it is, and read it back."""
-    if injected.same(injected.read_active(layers), scales):
-        return
-    base.touch()
-    strengths = {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
-    injected.activate(layers, strengths)
-    _demand(injected.read_active(layers), scales)
+def _switch(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Found]) -> None:
+    """Have exactly these LoRAs on, added up in this order, and read it back."""
+    if wanted:
+        base.touch()
+    switch_on(slots, {base.adapters[lora.sha256].name: lora.strength for lora in wanted})
+    _demand(read_switched(slots), _settings(base, wanted))
 
 
 def _alone(
-    base: ResidentBase, wanted: Sequence[WantedLora], layers: Sequence[injected.Layer]
+    base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Found]
 ) -> dict[str, float]:
     """The effect of each LoRA that is on, by itself: beside another, one that changes nothing
     would not be seen. A single one is its set.
@@ -221,21 +211,19 @@ def _alone(
     found = {}
     for lora in wanted:
         if lora.strength:
-            _switch(base, (lora,), _scales(base, (lora,)), layers)
-            found[lora.sha256] = _effect(base, (lora,), layers)
+            _switch(base, (lora,), slots)
+            found[lora.sha256] = _effect(base, (lora,), slots)
     return found
 
 
-def _effect(
-    base: ResidentBase, wanted: Sequence[WantedLora], layers: Sequence[injected.Layer]
-) -> float:
+def _effect(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Found]) -> float:
     """What the set changes in the probe's output, measured once for each state.
 
     Raises:
         LoraRefused: nothing, or it makes numbers that are not finite.
     """
     assert base.proof is not None  # made or found good in this same call
-    state = (base.proof.state, lora_state(layers))
+    state = (base.proof.state, lora_state(slots))
     known = base.effects.get(state)
     if known is not None:
         return known

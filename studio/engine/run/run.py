@@ -15,7 +15,7 @@ from studio.engine.base.manager import PipelineManager
 from studio.engine.base.resident import ResidentBase
 from studio.engine.device import free_memory
 from studio.engine.job import Interrupted, LocalJob, Publish, RunCancelled
-from studio.engine.lora.load import WantedLora
+from studio.engine.lora.inject import WantedLora
 from studio.engine.lora.switch import LoraSet, set_loras
 from studio.engine.run.generate import Run, generate_image
 from studio.engine.run.vae import set_decoding

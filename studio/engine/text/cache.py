@@ -58,13 +58,13 @@ def encode_once(
 
 def _key(base: ResidentBase, loras: LoraSet, plan: RunPlan) -> str:
     """Changes with the words, what shapes their reading, and every weight they pass."""
-    read_by_lora = any(component != base.denoiser for component, _, _ in loras.scales)
+    read_by_lora = any(place.component != base.denoiser for place in loras.settings)
     settings = plan.settings.model_dump(mode="json", exclude=set(_NOT_READ))
     found = survey(base.pipeline)
     return fingerprint(
         {
             "state": found.base,
-            "loras": lora_state(found.layers) if read_by_lora else "",
+            "loras": lora_state(found.slots) if read_by_lora else "",
             "texts": [plan.prompt.text, plan.prompt.negative_text],
             "encoder": plan.prompt_encoder.value,
             "mode": plan.mode.value if plan.references else "",

@@ -1,4 +1,4 @@
-"""How a LoRA file becomes resident: gate, build, inject, check; and what if one fails."""
+"""How a LoRA file becomes resident: read, match, build, inject, check; and what if one fails."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.engine.base.library_logs import listen
+import torch
+
+from studio.engine.base.components import components_of
+from studio.engine.base.folder import Pipeline
 from studio.engine.base.resident import Adapter, ResidentBase
 from studio.engine.device import named_errors
-from studio.engine.lora import injected
 from studio.engine.lora.build import Built, build
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.probe import read_probe
 from studio.engine.lora.read import read_lora
+from studio.engine.lora.slot import LoraSlot, replace_module, slot_at, slots_of, switch_on
 from studio.engine.lora.state import adapter_state
 from studio.errors import LoraRefused, StudioError
 
@@ -80,14 +83,9 @@ def _bytes(layers: Sequence[Built]) -> int:
 def _inject(base: ResidentBase, lora: WantedLora, name: str, layers: Sequence[Built]) -> int:
     others = frozenset(adapter.name for adapter in base.adapters.values())
     before = adapter_state(base.pipeline, others)
-    with (
-        named_errors(base.device, f"the LoRA {lora.slug}"),
-        listen(base.places) as heard,
-    ):
-        size = injected.inject(base.pipeline, name, layers, base.device)
-    problems = list(injected.check_weights(base.pipeline, name, layers))
-    # The libraries have no reason to speak here, so whatever they say is a finding.
-    problems += [f"The libraries said: {text[:300]}" for text in heard]
+    with named_errors(base.device, f"the LoRA {lora.slug}"):
+        size = inject(base.pipeline, name, layers, base.device)
+    problems = list(check_weights(base.pipeline, name, layers))
     if adapter_state(base.pipeline, others) != before:
         problems.append("Loading it changed another resident LoRA.")
     if problems:
@@ -103,11 +101,73 @@ def _roll_back(base: ResidentBase, name: str, error: BaseException) -> None:
     wrong here is noted on ``error``, which is the one to tell."""
     try:
         with named_errors(base.device, "taking the LoRA out again"):
-            injected.remove(base.pipeline, name)
-            injected.activate(injected.lora_layers(base.pipeline), {})
+            remove(base.pipeline, name)
+            switch_on(slots_of(base.pipeline), {})
             digest = read_probe(base.family, base.pipeline).digest
     except (StudioError, RuntimeError, ValueError, LookupError) as further:
         error.add_note(f"Taking the LoRA out again failed too: {further}")
         return
     if digest == base.loaded.digest:
         base.spoiled = None
+
+
+def inject(pipeline: Pipeline, name: str, layers: Sequence[Built], device: torch.device) -> int:
+    """Put ``layers`` into slots for the base's modules as the LoRA ``name``, switched off.
+
+    Nothing of the pipeline is touched until all weights are on the device; then only
+    attributes are set.
+
+    Returns:
+        Bytes of the LoRA's weights.
+    """
+    moved: dict[int, torch.Tensor] = {}
+    for built in layers:
+        for weight in built.delta.parameters():
+            known = weight.data_ptr()
+            # Parts of a fused layer share a tensor, and go on sharing it.
+            if known not in moved:
+                moved[known] = weight.data.to(device, copy=True)
+            weight.data = moved[known]
+    models = components_of(pipeline)
+    for built in layers:
+        slot = slot_at(models[built.component], built.module)
+        slot.deltas[name] = built.delta
+        slot.scales[name] = built.scale
+    return sum(weight.nbytes for weight in moved.values())
+
+
+def check_weights(pipeline: Pipeline, name: str, layers: Sequence[Built]) -> tuple[str, ...]:
+    """Compare what is injected as ``name`` with what was built: places, weights, scale."""
+    found = {(c, m): slot for c, m, slot in slots_of(pipeline) if name in slot.deltas}
+    wanted = {(built.component, built.module): built for built in layers}
+    lines = [f"{c}.{m} was not injected." for c, m in sorted(wanted.keys() - found.keys())]
+    lines += [f"{c}.{m} was injected too." for c, m in sorted(found.keys() - wanted.keys())]
+    for place in sorted(wanted.keys() & found.keys()):
+        problem = _compare(found[place], name, wanted[place])
+        if problem:
+            lines.append(f"{place[0]}.{place[1]}: {problem}")
+    return tuple(lines)
+
+
+def _compare(slot: LoraSlot, name: str, built: Built) -> str:
+    parts = tuple(slot.delta(name).parameters())
+    if len(parts) != len(built.weights):
+        return f"it has {len(parts)} tensors, not {len(built.weights)}."
+    for part, expected in zip(parts, built.weights, strict=True):
+        if part.shape != expected.shape or not torch.equal(part.detach().cpu(), expected):
+            return "its weights are not the file's."
+    if slot.scales[name] != built.scale:
+        return f"its scale is {slot.scales[name]:g}, the file says {built.scale:g}."
+    return ""
+
+
+def remove(pipeline: Pipeline, name: str) -> None:
+    """Take the LoRA out, wherever it is; a module without any more gets its place back."""
+    models = components_of(pipeline)
+    for component, module, slot in list(slots_of(pipeline)):
+        if name in slot.deltas:
+            del slot.deltas[name]
+        slot.scales.pop(name, None)
+        slot.strengths.pop(name, None)
+        if not slot.deltas:
+            replace_module(models[component], module, slot.base)
