@@ -22,6 +22,10 @@ FOLDER_WAY_OUT = "Fetch the base model again, in diffusers layout with safetenso
 # The only libraries a folder may name: anything else would be code from the folder.
 _TRUSTED = ("diffusers", "transformers", "stable_diffusion")
 _OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
+MAP = "latent_rgb.json"
+"""Beside ``model_index.json``, if at all: ``{"latent_rgb": rows}``, one of three numbers
+for each channel of the latents and one more that is added, to colours from 0 to 1. No picture
+depends on it, so it is no part of the base's identity."""
 
 
 def from_folder(
@@ -90,3 +94,28 @@ def _refuse_quantised(path: Path, index: Mapping[str, Any]) -> None:
                 "be proven on packed weights.",
                 "Use the model's own weights; a smaller dtype or offload saves memory too.",
             )
+
+
+def read_map(base: Path) -> torch.Tensor | None:
+    """(channels + 1, 3), as who trained the base fitted it; None where it has none.
+
+    Raises:
+        BaseRefused: there is one, and it cannot be read.
+    """
+    path = base / MAP
+    if not path.is_file():
+        return None
+    try:
+        rows = torch.tensor(json.loads(path.read_bytes())["latent_rgb"], dtype=torch.float32)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _no_map() from error
+    if rows.dim() != 2 or rows.shape[1] != 3 or not rows.isfinite().all():
+        raise _no_map()
+    return rows
+
+
+def _no_map() -> BaseRefused:
+    return BaseRefused(
+        f"{MAP} in the base's folder is no map from latents to colours.",
+        "Fetch the base again, or remove that file: the studio then fits a map of its own.",
+    )

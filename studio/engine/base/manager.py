@@ -13,6 +13,7 @@ import torch
 from studio.architecture import traits_of
 from studio.contract.placement import Offload
 from studio.contract.plan import BaseIdentity
+from studio.engine.base.folder import read_map
 from studio.engine.base.load import BaseSource, estimate, load_pipeline
 from studio.engine.base.offload import device_bytes, place_pipeline
 from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
@@ -115,6 +116,7 @@ class PipelineManager:
             messages=heard,
             places=dict(source.places),
             proof=Proof(survey(pipeline).base, reading.digest),
+            preview=read_map(source.path),
         )
 
     def used(self) -> int:

@@ -80,7 +80,8 @@ class ResidentBase:
         effects: (state of the base, of the LoRAs at work) → measured effect; the latest ones.
         encodings: prompts as they were read lately (see ``encodings``).
         spoiled: why this pipeline must not be used again; None while it may.
-        preview: (latent channels + 1, 3) map from latents to RGB, fitted on first use.
+        preview: (latent channels + 1, 3) map from latents to RGB: the base's own, or fitted on
+            first use.
     """
 
     key: BaseKey

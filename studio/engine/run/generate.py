@@ -28,7 +28,7 @@ from studio.engine.job import Generated, LocalJob, Publish, RunCancelled
 from studio.engine.lora.switch import LoraSet, receipts
 from studio.engine.run.finite import demand_finite
 from studio.engine.run.noise import recorded_noise
-from studio.engine.run.preview import preview_png
+from studio.engine.run.preview import heading, preview_png
 from studio.engine.run.schedulers import build_scheduler
 from studio.engine.run.steps import Steps
 from studio.engine.run.vae import is_tiling, kept_dtype
@@ -202,7 +202,6 @@ def callback_for(
     def on_step_end(
         pipeline: Any, step: int, timestep: Any, tensors: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        del timestep
         steps.calls += 1
         steps.ended = time.perf_counter()
         if run.cancel.is_set():
@@ -214,7 +213,11 @@ def callback_for(
         done = -(-(step + 1) * planned // total)
         every = max(1, total // PREVIEWS)
         shows = run.job.previews and (step + 1) % every == 0 and step + 1 < total
-        preview = preview_png(run.base, tensors["latents"], plan.settings) if shows else None
+        preview, latents = None, tensors["latents"]
+        if shows:
+            clean = heading(pipeline.scheduler, timestep, steps.latents, latents)
+            preview = preview_png(run.base, clean, plan.settings)
+        steps.latents = latents
         run.publish(Progress(run.job.run_id, index, plan.count, done, planned, preview))
         return {}
 

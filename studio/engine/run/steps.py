@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from studio.engine.run.schedulers import Scheduler
@@ -19,11 +20,13 @@ class Steps:
         calls: of the pipeline's callback, one a timestep.
         denoised: calls of the denoiser.
         ended: when the last callback came (monotonic).
+        latents: as the last callback left them.
     """
 
     calls: int = 0
     denoised: int = 0
     ended: float = 0.0
+    latents: torch.Tensor | None = None
 
     @property
     def passes(self) -> int:
