@@ -13,13 +13,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from studio.engine.lora.build import build
+from studio.engine.lora.build import Decomposed, build
 from studio.engine.lora.deltas import Product, Site
-from studio.engine.lora.dora import Decomposed
 from studio.engine.lora.inject import inject
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.slot import Found, LoraSlot, slots_of, switch_on
-from studio.engine.run.raw import raw_bytes
+from studio.engine.run.numbers import raw_bytes
 from studio.engine.tiny import build_tiny
 from tests.support.applying import NAME, apply, read
 

@@ -87,7 +87,7 @@ def test_a_written_weight_is_noticed_where_it_is_kept(
     tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
     """Between calls the modules' own weights have no storage that could be looked at."""
-    from studio.engine.lora.state import survey
+    from studio.engine.lora.prove import survey
 
     manager = PipelineManager(CPU, 10**12)
     base = manager.acquire(

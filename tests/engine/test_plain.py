@@ -11,7 +11,7 @@ import torch
 
 from studio.contract.receipt import RunRecord
 from studio.engine import Engine
-from studio.engine.base.redact import plain
+from studio.engine.base.library_logs import plain
 from studio.errors import BaseRefused
 from tests.support import tiny
 from tests.support.plans import make_job, pictures

@@ -111,7 +111,7 @@ def test_a_swap_looks_into_no_more_than_the_loras_at_work(
     loras: tuple[Path, list[WantedLora]], manager: PipelineManager
 ) -> None:
     """What a swap goes through does not grow with the LoRAs in memory."""
-    from studio.engine.base.components import components_of
+    from studio.engine.base.folder import components_of
 
     folder, wanted = loras
     base = acquired(manager, folder)

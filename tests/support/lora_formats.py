@@ -17,8 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from studio.architecture import Architecture
-from studio.engine.base.components import components_of
-from studio.engine.base.folder import Pipeline
+from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.lora.match import base_modules
 from tests.support.lora_names import (
     Namer,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from studio.engine.base.processors import halves
 from studio.errors import BaseRefused
@@ -21,6 +22,7 @@ Pipeline = Any
 FOLDER_WAY_OUT = "Fetch the base model again, in diffusers layout with safetensors weights."
 # The only libraries a folder may name: anything else would be code from the folder.
 _TRUSTED = ("diffusers", "transformers", "stable_diffusion")
+_DENOISERS = ("unet", "transformer")
 _OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
 MAP = "latent_rgb.json"
 """Beside ``model_index.json``, if at all: ``{"latent_rgb": rows}``, one of three numbers
@@ -64,6 +66,15 @@ def from_folder(
     )
     loaded.register_modules(**processors)
     return loaded
+
+
+def components_of(pipeline: Pipeline) -> dict[str, nn.Module]:
+    """The parts of a pipeline that LoRAs can change: denoiser and every text encoder, by name."""
+    return {
+        name: part
+        for name, part in pipeline.components.items()
+        if isinstance(part, nn.Module) and (name in _DENOISERS or name.startswith("text_encoder"))
+    }
 
 
 def read_index(path: Path, pipeline: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What diffusers and transformers say while they work, as plain words.
+"""What diffusers and transformers say while they work, as plain words that are fit for a record.
 
 They report most problems as a warning and go on; here a warning is part of the evidence.
 """
@@ -6,12 +6,19 @@ They report most problems as a warning and go on; here a warning is part of the 
 from __future__ import annotations
 
 import logging
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from studio.engine.base.redact import Places, plain
+Places = Mapping[Path, str]
+"""Folder or file → the name that a record gives it."""
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_NAME = r"""[^\s/'"`,:;()<>\[\]]+"""
+# Two levels at least, and not the path inside an address of the web.
+_ABSOLUTE = re.compile(rf"(?<![\w./…-])(?:file://)?(?:/{_NAME})+/({_NAME})")
 
 LIBRARIES = ("diffusers", "transformers")
 _OURS = frozenset({*LIBRARIES, "accelerate", "compel", "torch", "safetensors", "engine"})
@@ -77,3 +84,25 @@ def quiet_progress_bars() -> None:
 
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
+
+
+def plain(text: str, places: Places) -> str:
+    """``text`` without terminal colours; known places by name, other paths by their end."""
+    text = _ESCAPES.sub("", text)
+    for place, name in _longest_first(places):
+        text = re.sub(rf"{re.escape(place)}(?![\w-])", name.replace("\\", r"\\"), text)
+    return _ABSOLUTE.sub(r"…/\1", text)
+
+
+def _longest_first(places: Places) -> list[tuple[str, str]]:
+    """Every spelling of every place, and of the folders above it, which become ``…``.
+
+    Folders right under the root say nothing of anybody, and their names may be plain words.
+    """
+    names: dict[str, str] = {}
+    for place, name in places.items():
+        for spelling in (place.absolute(), place.resolve()):
+            above = [folder for folder in spelling.parents if len(folder.parts) > 2]
+            names.update((str(folder), "…") for folder in above if str(folder) not in names)
+            names[str(spelling)] = name
+    return sorted(names.items(), key=lambda item: -len(item[0]))

@@ -14,8 +14,7 @@ from safetensors import SafetensorError, safe_open
 from studio.contract.placement import Offload
 from studio.contract.plan import BaseIdentity
 from studio.engine.base.folder import FOLDER_WAY_OUT, Pipeline, from_folder
-from studio.engine.base.library_logs import listen, quiet_progress_bars
-from studio.engine.base.redact import plain
+from studio.engine.base.library_logs import listen, plain, quiet_progress_bars
 from studio.engine.base.single_file import from_single_file
 from studio.errors import BaseRefused
 from studio.inspection.original import component_of

@@ -22,7 +22,7 @@ from studio.engine.families import family_of
 from studio.engine.hardware import automatic_budget, main_memory
 from studio.engine.lora.inject import remove
 from studio.engine.lora.probe import read_probe
-from studio.engine.lora.state import survey
+from studio.engine.lora.prove import survey
 from studio.errors import BaseRefused, OutOfMemory
 
 

@@ -21,7 +21,7 @@ from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.framed import sequence_length, texts_of
-from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.lora.probe import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.engine.text.clip import probe_ids
 from studio.engine.text.windows import tokens_read
 

@@ -24,7 +24,7 @@ from studio.engine.families.framed import (
     sequence_length,
     texts_of,
 )
-from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.lora.probe import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken, UnusableReference
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from studio.engine.families.framed import (
     texts_of,
 )
 from studio.engine.families.qwen_pictures import pictures_seen, reference_argument
-from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.lora.probe import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken
 
 if TYPE_CHECKING:

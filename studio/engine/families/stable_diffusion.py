@@ -13,7 +13,7 @@ from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
-from studio.engine.lora.probing import TIMESTEP, fixed_noise
+from studio.engine.lora.probe import TIMESTEP, fixed_noise
 from studio.engine.text.clip import ClipReader, probe_ids
 
 if TYPE_CHECKING:

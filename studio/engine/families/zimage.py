@@ -22,7 +22,7 @@ from studio.engine.families.framed import (
     sequence_length,
     texts_of,
 )
-from studio.engine.lora.probing import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
+from studio.engine.lora.probe import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.engine.text.chats import render_chat
 from studio.errors import ContractBroken
 

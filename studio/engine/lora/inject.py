@@ -8,16 +8,15 @@ from pathlib import Path
 
 import torch
 
-from studio.engine.base.components import components_of
-from studio.engine.base.folder import Pipeline
+from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.base.resident import Adapter, ResidentBase
 from studio.engine.device import named_errors
 from studio.engine.lora.build import Built, build
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.probe import read_probe
+from studio.engine.lora.prove import adapter_state
 from studio.engine.lora.read import read_lora
 from studio.engine.lora.slot import LoraSlot, replace_module, slot_at, slots_of, switch_on
-from studio.engine.lora.state import adapter_state
 from studio.errors import LoraRefused, StudioError
 
 MakeRoom = Callable[[int, ResidentBase, frozenset[str]], None]

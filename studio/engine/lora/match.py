@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from studio.architecture.layer_names import Rows
-from studio.engine.base.components import components_of
-from studio.engine.base.folder import Pipeline
+from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.lora.deltas import shape_of
 from studio.engine.lora.read import LoraFile, LoraLayer
 from studio.engine.lora.slot import is_slot, modules_of

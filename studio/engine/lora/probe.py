@@ -11,12 +11,23 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from studio.engine.base.folder import Pipeline
-from studio.engine.families import Family
-from studio.engine.run.raw import raw_bytes
+from studio.engine.base.offload import device_of
+from studio.engine.run.numbers import raw_bytes
+
+if TYPE_CHECKING:
+    from studio.engine.families import Family
+
+TOKENS = 16
+TIMESTEP = 500
+TRAINED_STEPS = 1000
+"""Flow-matching models read the timestep as its share of them."""
+SEED = 20_240_501
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +59,14 @@ def relative_change(with_loras: Reading, without: Reading) -> float:
     """
     change = (with_loras.output.double() - without.output.double()).norm()
     return float(change / without.output.double().norm())
+
+
+def fixed_noise(shape: tuple[int, ...], model: nn.Module) -> torch.Tensor:
+    """The same normal noise each time, on the device and in the dtype of ``model``."""
+    noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(SEED))
+    return noise.to(device_of(model), next(model.parameters()).dtype)
+
+
+def fixed_words(count: int, vocabulary: int) -> list[int]:
+    """Arbitrary token ids below ``vocabulary``, the same each time."""
+    return [(101 + 7919 * index) % vocabulary for index in range(count)]

@@ -10,8 +10,7 @@ from typing import NamedTuple, TypeGuard, cast
 
 from torch import Tensor, nn
 
-from studio.engine.base.components import components_of
-from studio.engine.base.folder import Pipeline
+from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.lora.deltas import Delta
 
 

@@ -16,6 +16,7 @@ from studio.engine.base.resident import Adapter, Proof, ResidentBase
 from studio.engine.device import named_errors
 from studio.engine.lora.inject import MakeRoom, WantedLora, admit
 from studio.engine.lora.probe import read_probe, relative_change
+from studio.engine.lora.prove import Survey, lora_state, survey
 from studio.engine.lora.slot import (
     Found,
     Place,
@@ -25,7 +26,6 @@ from studio.engine.lora.slot import (
     slots_of,
     switch_on,
 )
-from studio.engine.lora.state import Survey, lora_state, survey
 from studio.errors import ContractBroken, LoraRefused
 
 

@@ -26,8 +26,8 @@ from studio.engine.device import named_errors
 from studio.engine.families import Encoded
 from studio.engine.job import Generated, LocalJob, Publish, RunCancelled
 from studio.engine.lora.switch import LoraSet, receipts
-from studio.engine.run.finite import demand_finite
 from studio.engine.run.noise import recorded_noise
+from studio.engine.run.numbers import demand_finite
 from studio.engine.run.preview import heading, preview_png
 from studio.engine.run.schedulers import build_scheduler
 from studio.engine.run.steps import Steps

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from studio.engine.base.folder import Pipeline
-from studio.engine.run.raw import raw_bytes
+from studio.engine.run.numbers import raw_bytes
 from studio.errors import ContractBroken
 
 

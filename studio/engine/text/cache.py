@@ -12,7 +12,7 @@ from studio.engine.base.library_logs import listen
 from studio.engine.base.resident import ResidentBase
 from studio.engine.device import named_errors
 from studio.engine.families import Encoded
-from studio.engine.lora.state import lora_state, survey
+from studio.engine.lora.prove import lora_state, survey
 from studio.engine.lora.switch import LoraSet
 from studio.engine.text.encode import encode
 

@@ -20,7 +20,7 @@ from studio.architecture import TextEncoder
 from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt
 from studio.engine.base.offload import device_of
-from studio.engine.lora.probing import TOKENS, fixed_words
+from studio.engine.lora.probe import TOKENS, fixed_words
 from studio.errors import ContractBroken
 
 Texts = tuple[str, str | None]

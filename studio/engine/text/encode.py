@@ -10,7 +10,7 @@ import torch
 from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import Encoded, Family
-from studio.engine.run.finite import demand_finite
+from studio.engine.run.numbers import demand_finite
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from studio.engine.base.components import components_of
-from studio.engine.base.folder import Pipeline
+from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.base.offload import kept_weight
 from studio.engine.lora.slot import Found, LoraSlot, is_slot, modules_of, slots_of
 
