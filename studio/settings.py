@@ -39,6 +39,8 @@ class Settings:
         download_hosts: more hosts that the sites' downloads may lead to.
         auto_download: whether a run fetches the weights it misses; None where nobody said.
         on_space: whether this is a Hugging Face Space.
+        public: whether the page is for strangers, where somebody said so.
+        hosts: more names under which a page that is not public is asked, without ports.
         max_download: bytes of the largest file that is fetched.
         offline: whether nothing at all is fetched or asked.
         local_presets: the studio's own preset file, the only one it writes.
@@ -66,6 +68,8 @@ class Settings:
     hf_endpoint: str = "https://huggingface.co"
     auto_download: bool | None = None
     on_space: bool = False
+    public: bool | None = None
+    hosts: tuple[str, ...] = ()
     max_download: int = 64_000_000_000
     offline: bool = False
     local_presets: Path = LOCAL_PRESETS
@@ -106,14 +110,13 @@ class Settings:
             civitai_api_key=values.get("CIVITAI_API_KEY"),
             hf_token=values.get("HF_TOKEN"),
             civitai_url=_site(values, "CIVITAI_BASE_URL", "https://civitai.com"),
-            download_hosts=tuple(
-                host.strip()
-                for host in values.get("DOWNLOAD_HOSTS", "").split(",")
-                if host.strip()
-            ),
+            download_hosts=_listed(values, "DOWNLOAD_HOSTS"),
             hf_endpoint=_site(values, "HF_ENDPOINT", "https://huggingface.co"),
             auto_download=_flag(values, "AUTO_DOWNLOAD") if "AUTO_DOWNLOAD" in values else None,
             on_space=bool(values.get("SPACE_ID")),
+            public=_flag(values, "PUBLIC") if "PUBLIC" in values else None,
+            # A Space is told its own name.
+            hosts=_listed(values, "HOSTS") + _listed(values, "SPACE_HOST"),
             max_download=_gigabytes(values, "MAX_DOWNLOAD_GB") or 64_000_000_000,
             offline=_flag(values, "HF_HUB_OFFLINE"),
             local_presets=_path(values, "LOCAL_PRESETS", directory, str(LOCAL_PRESETS)),
@@ -123,9 +126,19 @@ class Settings:
             mark=_flag(values, "MARK", "1"),
         )
 
+    def __post_init__(self) -> None:
+        if self.share and self.public is False:
+            raise SettingsError(
+                "SHARE opens the page to strangers, and PUBLIC=0 says that it is yours alone.",
+                "Set one of them to the other's value.",
+            )
+
     @property
     def is_public(self) -> bool:
-        """Whether strangers can open the page: over a link, on a Space, or from the network."""
+        """Whether strangers can open the page: over a link, on a Space, or from the network,
+        unless PUBLIC says it."""
+        if self.public is not None:
+            return self.public
         return self.share or self.on_space or not _is_loopback(self.host)
 
     @property
@@ -175,6 +188,11 @@ def _flag(values: Mapping[str, str], name: str, default: str = "0") -> bool:
     if raw in ("0", "false", "no", "off"):
         return False
     raise SettingsError(f"{name} is {raw!r}.", "Set it to 1 or 0.")
+
+
+def _listed(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """What stands between commas, in small letters."""
+    return tuple(part.strip().lower() for part in values.get(name, "").split(",") if part.strip())
 
 
 def _is_auto(values: Mapping[str, str], name: str) -> bool:

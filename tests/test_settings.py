@@ -95,6 +95,16 @@ def test_a_run_fetches_what_it_misses_unless_it_is_a_space(tmp_path: Path) -> No
     assert not Settings.from_env({"AUTO_DOWNLOAD": "0"}, tmp_path).runs_may_fetch
 
 
+def test_public_is_what_is_said(tmp_path: Path) -> None:
+    assert Settings.from_env({"PUBLIC": "1"}, tmp_path).is_public
+    own = {"PUBLIC": "0", "HOST": "0.0.0.0", "HOSTS": "Studio.home, b", "SPACE_HOST": "x.hf.space"}
+    settings = Settings.from_env(own, tmp_path)
+    assert not settings.is_public
+    assert settings.hosts == ("studio.home", "b", "x.hf.space")
+    with pytest.raises(SettingsError, match="PUBLIC"):
+        Settings.from_env({"PUBLIC": "0", "SHARE": "1"}, tmp_path)
+
+
 def test_the_sites_are_asked_over_https_but_on_this_machine(tmp_path: Path) -> None:
     settings = Settings.from_env({"CIVITAI_BASE_URL": "http://127.0.0.1:9000/"}, tmp_path)
     assert settings.civitai_url == "http://127.0.0.1:9000"

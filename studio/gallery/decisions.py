@@ -12,6 +12,9 @@ from studio.errors import RecordError
 from studio.gallery import jsonl
 from studio.storage import atomic
 
+EXPORTED = ("decisions.jsonl", "decisions.csv")
+"""All decisions together, as the page writes them for whoever asks."""
+
 _SUFFIX = ".jsonl"
 _WAY_OUT = "Correct or remove the file; the pictures are untouched."
 

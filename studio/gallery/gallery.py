@@ -21,10 +21,10 @@ from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError
 from studio.gallery import record_png
-from studio.gallery.comparisons.files import SHEET_SUFFIX, sheet_of
+from studio.gallery.comparisons.files import JSON_SUFFIX, SHEET_SUFFIX, sheet_of
 from studio.gallery.comparisons.index import StoredComparison
 from studio.gallery.comparisons.store import Comparisons, Item
-from studio.gallery.decisions import Decisions
+from studio.gallery.decisions import EXPORTED, Decisions
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.row import INDEX, Facet, Facets, Filter, Picture, Row, Stamp, moment
@@ -190,6 +190,30 @@ class Gallery:
             return self._thumbnails.make(of.name, of.path)
         except OSError as error:
             raise atomic.storage_error(error, self.outputs) from error
+
+    def serves(self, path: Path) -> bool:
+        """Whether a browser may have the file at ``path``: a picture or a comparison that the
+        index knows, a thumbnail of one, a reference image of a picture, or the decisions as they
+        were exported. Whatever else lies in the outputs is not the gallery's to give."""
+        if not path.is_relative_to(self.outputs) or not path.is_file() or path.resolve() != path:
+            return False
+        place = path.relative_to(self.outputs)
+        match place.parts:
+            case (".thumbs", *_):
+                item = place.relative_to(".thumbs")
+                return any(self._knows(item.with_suffix(end)) for end in (SUFFIX, ".json"))
+            case (".reviews", name):
+                return name in EXPORTED
+            case (folder, _) if folder == FOLDER:
+                return place.suffix == SUFFIX and self._uses(place.stem)
+        return self._knows(place)
+
+    def _knows(self, place: Path) -> bool:
+        name = place.as_posix()
+        if self._is_picture(name):
+            return bool(self._indexed(lambda: self._index.named([name])))
+        known = name.endswith((SHEET_SUFFIX, JSON_SUFFIX))
+        return known and self.comparisons.has(str(place.with_suffix(".json")))
 
     def delete(self, path: Path | str) -> None:
         """Remove a picture, its thumbnail, its row, the decisions on it, and the references it

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import api
+from studio.ui import api, uploads
 from studio.ui.compare import tab as compare_tab
 from studio.ui.gallery import tab as gallery_tab
 from studio.ui.html import format as words
@@ -22,18 +22,15 @@ TITLE = "LoRA Studio"
 TABS = ("studio", "compare", "gallery", "models")
 HEARTBEAT = 3.0
 """Seconds between two looks at the device and its queue."""
-CACHE = (3600, 24 * 3600)
-"""How often gradio's cache is cleaned, and from which age on: seconds."""
 
 
 def build(workspace: Workspace) -> gr.Blocks:
     """The page over ``workspace``; theme and style are given to ``launch``."""
+    uploads.folder()
     sessions = Sessions(workspace)
     warming = WarmUp(workspace)
     may_delete = not workspace.settings.is_public
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
-    ) as demo:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         # First, because gradio gives the second of two functions of one name another one.
         api.build(workspace)
         with gr.Row(elem_classes="ls-header"):

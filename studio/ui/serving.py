@@ -1,13 +1,15 @@
 """How the page is served: address, look, and which files a browser may fetch."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from studio.imaging.references import MAX_FILE
-from studio.ui import assets, theme
+from studio.ui import assets, theme, uploads
+from studio.ui.gate import Gate
 from studio.ui.page import build
+from studio.ui.uploads import Uploads
 from studio.workspace.workspace import Workspace
 
 MAX_PAGES = 200
@@ -16,10 +18,19 @@ used longest ago starts over. Its own number is 10,000, and nothing is freed bef
 
 
 def launch_options(workspace: Workspace) -> dict[str, Any]:
-    """Arguments for ``Blocks.launch``. Pictures are served, the studio's own files are not."""
+    """Arguments for ``Blocks.launch``. The pictures of the gallery are served, and nothing else
+    that lies beside them."""
     settings = workspace.settings
-    outputs = settings.outputs
+    # Files of a static path are given as they lie there; others would be copied each time.
+    gr.set_static_paths([settings.outputs])
+    gate = Middleware(
+        Gate,
+        settings=settings,
+        serves=workspace.gallery.serves,
+        uploads=Uploads(uploads.folder()),
+    )
     return {
+        "app_kwargs": {"middleware": [gate]},
         "server_name": settings.host,
         "server_port": settings.port or None,
         "share": settings.share,
@@ -27,8 +38,6 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         "css_paths": list(assets.STYLES),
         "favicon_path": assets.FAVICON,
         "footer_links": [],
-        "allowed_paths": [str(outputs)],
-        "blocked_paths": [str(settings.state), *_index_files(outputs)],
         "show_error": True,
         "ssr_mode": False,
         "run_history": False,
@@ -38,11 +47,6 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         "max_file_size": MAX_FILE,
         "state_session_capacity": MAX_PAGES,
     }
-
-
-def _index_files(outputs: Path) -> list[str]:
-    """The gallery's index and what SQLite keeps beside it."""
-    return [str(outputs / f"index.sqlite{suffix}") for suffix in ("", "-wal", "-shm")]
 
 
 def launch(workspace: Workspace, **options: Any) -> gr.Blocks:

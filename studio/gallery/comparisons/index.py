@@ -96,6 +96,11 @@ class ComparisonIndex:
             rows = db.execute("SELECT name, size, modified FROM comparisons")
             return {name: (size, modified) for name, size, modified in rows}
 
+    def has(self, name: str) -> bool:
+        with self._index.connection() as db:
+            found = db.execute("SELECT 1 FROM comparisons WHERE name = ?", (name,))
+            return found.fetchone() is not None
+
     def page(
         self, wanted: Filter, limit: int, after: Cursor | None
     ) -> list[tuple[str, StoredComparison | None]]:

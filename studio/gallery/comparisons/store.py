@@ -173,6 +173,10 @@ class Comparisons:
         if rows or gone:
             self._index.change(add=rows, remove=gone)
 
+    def has(self, name: str) -> bool:
+        """Whether the index has a comparison whose record has this name."""
+        return self._indexed(lambda: self._index.has(name))
+
     def inside(self, name: Path | str) -> Path:
         """``name`` as a comparison that really lies in the outputs, without links on the way.
 

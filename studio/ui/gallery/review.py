@@ -8,6 +8,7 @@ import gradio as gr
 
 from studio.comparison.review import PERSON, Decision, Judgement, as_csv, as_jsonl
 from studio.errors import StudioError
+from studio.gallery.decisions import EXPORTED
 from studio.storage import atomic
 from studio.ui.html import format, icons
 from studio.ui.html.picture import file_url
@@ -113,8 +114,8 @@ class ReviewEvents:
             judged = list(self._reviewing.judged())
             torn = list(self._reviewing.all_torn())
             links = []
-            for name, text in (("jsonl", as_jsonl(judged)), ("csv", as_csv(judged))):
-                path = folder / f"decisions.{name}"
+            for name, text in zip(EXPORTED, (as_jsonl(judged), as_csv(judged)), strict=True):
+                path = folder / name
                 atomic.replace(path, text.encode("utf-8"), 0)
                 links.append(_link(file_url(path), path.name))
         except (StudioError, OSError) as error:

@@ -170,6 +170,8 @@ class StudioEvents:
                 held.append(self._workspace.add_reference(Path(path)).model_dump())
             except UnusableReference as error:
                 refused.append(span("ls-problem", str(error), role="alert"))
+            finally:
+                Path(path).unlink(missing_ok=True)
         return self._with_references(values, held, page, join(refused))
 
     def clear_references(self, values: Values, page: str) -> Updates:

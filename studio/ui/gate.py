@@ -1,0 +1,283 @@
+"""The door before gradio: who may ask, what may be sent, and which files are given.
+
+A browser lends its user's reach to every page that is open in it. So a studio that is its owner's
+alone answers only to its own names (a foreign name that leads to this machine is how other pages
+get past a browser's rules), and no page of another site may send, show or frame what is here.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from studio.errors import StudioError
+from studio.imaging.references import MAX_FILE
+from studio.inspection.header import MAX_HEADER
+from studio.settings import Settings
+from studio.ui.uploads import Uploads
+
+MAX_UPLOAD = 4 * MAX_FILE + 2**16
+"""Bytes of one upload: the most reference images that any pipeline takes."""
+MAX_EVENT = MAX_HEADER * 4 // 3 + 2**21
+"""Bytes of an event of the page: a weight file's header in base64, and its other fields."""
+MAX_CALL = 2**21
+"""Bytes of a call of an endpoint."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip")
+_FILE = re.compile(r"/gradio_api/file[=/](.*)", re.DOTALL)
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SEALED = {
+    "X-Frame-Options": "SAMEORIGIN",
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Exception):
+    """A request that goes no further: its HTTP status, why, and the way out."""
+
+    status: int
+    reason: str
+    way_out: str
+
+
+class Gate:
+    """An ASGI application before ``app``.
+
+    Args:
+        serves: whether a file, as its absolute path, may be given to a browser.
+        uploads: where what browsers send is kept until it is taken in.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, serves: Callable[[Path], bool], uploads: Uploads
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._serves = serves
+        self._uploads = uploads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            send = self._sealing(send)
+            try:
+                receive = await self._admitted(scope, receive)
+            except Refused as refused:
+                answer = PlainTextResponse(
+                    f"{refused.reason} {refused.way_out}\n", status_code=refused.status
+                )
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
+        headers = Headers(scope=scope)
+        check_name(headers, self._settings)
+        check_site(scope["method"], headers, self._settings)
+        asked = _FILE.search(scope["path"])
+        if asked is not None:
+            await anyio.to_thread.run_sync(self._check_file, asked[1])
+        if scope["method"] in _SAFE:
+            return receive
+        if scope["path"].rstrip("/").endswith("/upload"):
+            visitor = _visitor(scope, headers) if self._settings.is_public else None
+            size = _length(headers)
+            if not await anyio.to_thread.run_sync(self._uploads.admit, visitor, size):
+                raise Refused(429, "Too much was sent here lately.", "Try again in a while.")
+            return receive
+        most = MAX_CALL if "/gradio_api/call/" in scope["path"] else MAX_EVENT
+        body = await _whole(receive, most)
+        await anyio.to_thread.run_sync(self._check_sent, body)
+        return _again(body, receive)
+
+    def _check_file(self, name: str) -> None:
+        path = Path(name)
+        try:
+            given = path.is_absolute() and os.path.normpath(name) == name and self._serves(path)
+        except (OSError, ValueError):  # too long for a name, or with a NUL in it
+            given = False
+        except StudioError as error:
+            raise Refused(503, error.message, error.way_out) from error
+        if not given:
+            raise Refused(
+                403,
+                "This is no picture of the gallery.",
+                "Files are given by their place in it, and nothing else is.",
+            )
+
+    def _check_sent(self, body: bytes) -> None:
+        """A file that is named in a call is one that was uploaded: gradio would fetch an address
+        for whoever names one."""
+        try:
+            sent = json.loads(body)
+        except ValueError:
+            return  # gradio says what it is not
+        except RecursionError as error:
+            raise Refused(400, "The JSON is nested too deeply.", "Send it flat.") from error
+        for path in _files_in(sent):
+            if not self._uploads.has(path):
+                raise Refused(
+                    403, "A file is named that was not uploaded here.", "Upload it first."
+                )
+
+    def _sealing(self, send: Send) -> Send:
+        if self._settings.on_space:
+            return send  # a Space is shown in a frame of its site
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_SEALED)
+            await send(message)
+
+        return sealed
+
+
+def check_name(headers: Headers, settings: Settings) -> None:
+    """Whether a studio that is not public is asked under a name of its own, and directly.
+
+    Raises:
+        Refused: it is not.
+    """
+    if settings.is_public:
+        return
+    names = [headers.get("host", "")]
+    if settings.public is None and any(name in headers for name in _FORWARDED):
+        raise Refused(
+            403,
+            "This studio is its owner's alone, and somebody forwards requests to it.",
+            "If strangers may come, set PUBLIC=1. If it stays yours, set PUBLIC=0, and HOSTS to "
+            "the names it is asked under.",
+        )
+    if "x-forwarded-host" in headers:
+        names.append(headers["x-forwarded-host"])
+    for name in names:
+        if not _is_own(name, settings):
+            raise Refused(
+                403,
+                f"This studio does not answer to {name[:80]!r}.",
+                "Open it under the address that it printed, or name this one in HOSTS.",
+            )
+
+
+def _is_own(name: str, settings: Settings) -> bool:
+    try:
+        host = urlsplit(f"//{name}").hostname or ""
+    except ValueError:
+        return False
+    if host in _LOOPBACK | {settings.host.strip("[]").lower(), *settings.hosts}:
+        return True
+    return _is_everywhere(settings.host) and _address(host) is not None
+
+
+def _is_everywhere(host: str) -> bool:
+    """Whether it listens on every address; an address, unlike a name, leads to nobody else."""
+    address = _address(host)
+    return address is not None and ip_address(address).is_unspecified
+
+
+def _address(host: str) -> str | None:
+    try:
+        return str(ip_address(host.strip("[]")))
+    except ValueError:
+        return None
+
+
+def check_site(method: str, headers: Headers, settings: Settings) -> None:
+    """Whether a request comes from a page of the studio, or from no page at all; a link that is
+    followed is no request of the page it stood on.
+
+    Raises:
+        Refused: another site's page sends it.
+    """
+    if method in _SAFE and (settings.on_space or _is_navigation(headers)):
+        return
+    site = headers.get("sec-fetch-site")
+    if site is None:  # no browser, an old one, or one that does not trust plain http
+        origin = headers.get("origin")
+        own = {headers.get("host"), headers.get("x-forwarded-host")}
+        foreign = origin is not None and urlsplit(origin).netloc not in own
+    else:
+        foreign = site not in ("same-origin", "none")
+    if foreign:
+        raise Refused(
+            403, "A page of another site asked for this.", "Open the studio itself and ask there."
+        )
+
+
+def _is_navigation(headers: Headers) -> bool:
+    wanted = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
+    return wanted == ("navigate", "document")
+
+
+def _visitor(scope: Scope, headers: Headers) -> str:
+    """Who sends it: what the nearest proxy says, else the other end of the connection."""
+    forwarded = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    return forwarded or str((scope.get("client") or ("",))[0])
+
+
+def _length(headers: Headers) -> int:
+    said = headers.get("content-length", "")
+    if not said.isascii() or not said.isdecimal():
+        raise Refused(411, "The upload does not say how large it is.", "Send Content-Length.")
+    if int(said) > MAX_UPLOAD:
+        raise Refused(
+            413,
+            f"The upload has {int(said):,} bytes.",
+            f"Send at most {MAX_UPLOAD // 2**20} MiB at once.",
+        )
+    return int(said)
+
+
+async def _whole(receive: Receive, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b"".join(parts)  # whoever sent it has left
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise Refused(413, "The request is too large.", f"Send at most {most:,} bytes.")
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """``body``, then whatever comes after it."""
+    first = True
+
+    async def received() -> Message:
+        nonlocal first
+        if first:
+            first = False
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return received
+
+
+def _files_in(sent: Any) -> Iterator[str]:
+    """The paths of everything that gradio would take for a file."""
+    waiting = [sent]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            if "path" in each and "meta" in each:
+                yield str(each["path"])
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
