@@ -237,8 +237,16 @@ class LoraPreset(Contract):
 
 
 def split_phrases(prompt: str) -> tuple[str, ...]:
-    """The comma-separated parts of ``prompt``, blanks collapsed, without empty ones."""
-    return tuple(part for raw in prompt.split(",") if (part := " ".join(raw.split())))
+    """The comma-separated parts of ``prompt`` as the characters they stand for, blanks collapsed,
+    without empty ones."""
+    parts = (" ".join(as_characters(raw).split()) for raw in re.split("[,，]", prompt))
+    return tuple(part for part in parts if part)
+
+
+def as_characters(text: str) -> str:
+    """``text`` without the backslashes that say, in other tools and in Compel, that a bracket, a
+    quote or a sign is meant as one: ``artist \\(series\\)`` is *artist (series)*."""
+    return re.sub(r"\\([()\[\]{}<>\"+:|-])", r"\1", text)
 
 
 class Catalog:

@@ -4,14 +4,15 @@ import re
 
 _A1111_WEIGHT = re.compile(r"\(([^()]+):\s*(\d+(?:\.\d+)?)\)")
 _COMPEL_WEIGHT = re.compile(
-    r"\)\s*(?:\d+(?:\.\d+)?|[+-]+)|(?<=\w)(?:\+{2,}|-{2,}|[+-](?=$|[\s,.;)]))"
+    r"(?<!\\)(?:\)|(?<=[^\s(,])\")(?:\d+(?:\.\d+)?|\++|-+)"
+    r"|(?<=\w)(?:\+{2,}|-{2,}|[+-](?=$|[\s,.;)]))"
 )
 _COMPEL_CALL = re.compile(r"\)\s*\.(?:and|blend)\s*\(")
 _WHOLE_CALL = re.compile(
     r'\((?P<prompts>\s*"(?:[^"\\]|\\.)*"(?:\s*,\s*"(?:[^"\\]|\\.)*")*\s*)\)'
     r"\s*\.(?P<call>and|blend)\s*\((?P<weights>[^()]*)\)"
 )
-_ZERO_WEIGHT = re.compile(r"\(([^()]*)\)\s*0(?:\.0*)?(?![\d.])")
+_ZERO_WEIGHT = re.compile(r"\(((?:\\.|[^()\\])*)\)0(?:\.0*)?(?![\d.])")
 _COMPEL_WITHOUT_EFFECT = re.compile(r"\.swap\s*\(|\bwithLora\s*\(")
 _LORA_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
 
@@ -45,8 +46,36 @@ def compel_words(text: str) -> str:
     Equal to ``text`` exactly where the text has no syntax. With ``.blend()`` and ``.and()``
     the encoder reads each prompt on its own, which one text cannot say.
     """
-    bare = _COMPEL_WEIGHT.sub(lambda match: ")" if match.group().startswith(")") else "", text)
-    return re.sub(r'\\([()"])', r"\1", _without_pairs(bare))
+    return re.sub(r'\\([()"])', r"\1", _without_pairs(_without_weights(text)))
+
+
+def _without_weights(text: str) -> str:
+    return _COMPEL_WEIGHT.sub(
+        lambda match: match.group()[0] if match.group()[0] in ')"' else "", text
+    )
+
+
+def loses_marks(text: str) -> bool:
+    """Whether Compel takes a pair of brackets or quotes off that gives nothing a weight."""
+    if _COMPEL_CALL.search(text):
+        return False
+    used = re.sub(_COMPEL_WEIGHT, lambda match: "\0" * len(match.group()), text)
+    # A bracket whose partner carried a weight has none any more, and stays.
+    return _without_pairs(used) != used
+
+
+def as_compel_reads(text: str) -> str | None:
+    """How Compel is told to read ``text`` as its characters; None where it cannot be.
+
+    It knows an escape for brackets and quotes alone. A sign after a word is a weight, but for a
+    blank between them, which CLIP's tokenizer does not see: it splits letters from signs anyway.
+    """
+    if re.search(r'\\[()"]', text):
+        return None  # Compel takes the backslash off, however many there are
+    escaped = re.sub(r'[()"]', r"\\\g<0>", text)
+    spelled = re.sub(r"(?<=[^\W_])(?=(?:[+-][+-]|[+-](?=[\s,.=]|$)))", " ", escaped)
+    weighted = re.search(r"(?<=[^\s+-])(?:[+-][+-]|[+-](?=[\s,.=]|$))", spelled)
+    return None if weighted else spelled
 
 
 def _without_pairs(text: str) -> str:

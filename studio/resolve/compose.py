@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from studio.contract.prompt import PartKind, PromptPart, kept_text
+from studio.presets.schema import as_characters
+from studio.resolve.compel_syntax import as_compel_reads, most_open_brackets
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ def merge_wanted(wanted: Sequence[tuple[str, str]]) -> tuple[Wanted, ...]:
 
 
 def find_phrases(text: str, wanted: Sequence[Wanted]) -> tuple[Occurrence, ...]:
-    """Where the phrases stand in ``text``: whole words, any case, longest first, no overlap."""
+    """Where the phrases stand in ``text``, with or without a backslash before their brackets and
+    signs: whole words, any case, longest first, no overlap."""
     found: list[Occurrence] = []
     taken = bytearray(len(text))
     for item in sorted(wanted, key=lambda item: -len(item.phrase)):
@@ -47,41 +50,67 @@ def find_phrases(text: str, wanted: Sequence[Wanted]) -> tuple[Occurrence, ...]:
 
 
 def _phrase_pattern(phrase: str) -> re.Pattern[str]:
-    words = r"\s+".join(re.escape(word) for word in phrase.split())
+    words = r"\s+".join("".join(map(_spellings, word)) for word in phrase.split())
     return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
 
 
+def _spellings(character: str) -> str:
+    """A pattern for ``character`` as people and Compel write it."""
+    blank = " ?" if character in "+-" else ""
+    return (
+        blank
+        + (r"\\?" if as_characters(f"\\{character}") == character else "")
+        + re.escape(character)
+    )
+
+
+def spell(characters: str, compel: bool) -> str:
+    """How an encoder is told to read ``characters`` as such. What cannot be told stands as it is;
+    the plan refuses it."""
+    return (as_compel_reads(characters) or characters) if compel else characters
+
+
 def compose(
-    typed: str, wanted: Sequence[Wanted], kind: PartKind, welcome: Sequence[Wanted] = ()
+    typed: str,
+    wanted: Sequence[Wanted],
+    kind: PartKind,
+    welcome: Sequence[Wanted] = (),
+    compel: bool = False,
 ) -> tuple[PromptPart, ...]:
     """The typed text with the wanted phrases marked where they stand, the others appended.
 
-    A phrase that is there already is neither moved nor repeated: its place can matter.
+    A phrase that is there already is neither moved nor repeated: its place can matter. It is
+    written as the encoder reads it as its characters, however it was typed.
 
     Args:
         welcome: phrases that are marked where they stand, and not appended.
+        compel: whether Compel reads the text.
     """
     text = typed.strip()
-    found = find_phrases(text, [*wanted, *welcome])
     parts: list[PromptPart] = []
-    position = 0
-    for occurrence in found:
+    position, present = 0, set()
+    for occurrence in find_phrases(text, [*wanted, *welcome]):
+        before, words = text[: occurrence.start], text[occurrence.start : occurrence.end]
+        spelled = spell(as_characters(words), compel)
+        if compel and len(spelled.split()) > len(words.split()) and most_open_brackets(before):
+            continue  # a sign by itself is none of Compel's inside its brackets
         if occurrence.start > position:
             parts.append(PromptPart(text=text[position : occurrence.start], kind=PartKind.TYPED))
-        words = text[occurrence.start : occurrence.end]
-        parts.append(PromptPart(text=words, kind=kind, slugs=occurrence.slugs))
+        parts.append(PromptPart(text=spelled, kind=kind, slugs=occurrence.slugs))
         position = occurrence.end
+        present.add(occurrence.phrase)
     if position < len(text):
         parts.append(PromptPart(text=text[position:], kind=PartKind.TYPED))
-    present = {occurrence.phrase for occurrence in found}
     for item in wanted:
         if item.phrase not in present:
-            parts.extend(_appended(parts, item, kind))
+            parts.extend(_appended(parts, item, kind, compel))
     return tuple(parts)
 
 
-def _appended(before: Sequence[PromptPart], item: Wanted, kind: PartKind) -> list[PromptPart]:
-    part = PromptPart(text=item.phrase, kind=kind, slugs=item.slugs)
+def _appended(
+    before: Sequence[PromptPart], item: Wanted, kind: PartKind, compel: bool
+) -> list[PromptPart]:
+    part = PromptPart(text=spell(item.phrase, compel), kind=kind, slugs=item.slugs)
     if not before:
         return [part]
     glue = " " if before[-1].text.rstrip().endswith(",") else ", "

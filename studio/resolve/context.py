@@ -16,6 +16,7 @@ from studio.contract.violations import SettingConflict, SettingMissing
 from studio.inspection.fit import Fit, check_fit
 from studio.inspection.tensor_info import DTYPE_BITS
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
+from studio.presets.schema import split_phrases
 from studio.resolve.compose import Wanted, merge_wanted
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights
 from studio.resolve.memory import MemoryRules, StoredWeights, computed_dtypes
@@ -223,10 +224,9 @@ class Draft:
         if not self.takes_negative:
             return ()
         terms = [
-            (" ".join(term.split()), preset.slug)
+            (term, preset.slug)
             for _, preset in self.applied
-            for term in preset.negative_prompt.split(",")
-            if term.strip()
+            for term in split_phrases(preset.negative_prompt)
         ]
         return merge_wanted(terms)
 

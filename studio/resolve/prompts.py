@@ -27,8 +27,10 @@ def resolve_prompt(draft: Draft) -> tuple[ResolvedPrompt, tuple[Violation, ...]]
     request = draft.request
     negative = request.negative_prompt if draft.takes_negative else ""
     wanted = draft.wanted_triggers()
-    parts = compose(request.prompt, wanted, PartKind.TRIGGER, draft.marked_triggers())
-    negative_parts = compose(negative, draft.wanted_negatives(), PartKind.NEGATIVE)
+    marked, compel = draft.marked_triggers(), draft.compel
+    parts = compose(request.prompt, wanted, PartKind.TRIGGER, marked, compel)
+    negatives = draft.wanted_negatives()
+    negative_parts = compose(negative, negatives, PartKind.NEGATIVE, compel=compel)
     found: tuple[Violation, ...] = ()
     full = {Side.PROMPT: kept_text(parts), Side.NEGATIVE: kept_text(negative_parts)}
     if not draft.compel:

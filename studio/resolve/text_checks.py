@@ -1,5 +1,6 @@
 """The rules of the prompt and the negative prompt, and of the trigger words in them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -26,6 +27,7 @@ from studio.presets import TriggerRule
 from studio.resolve.choices import SettingChoices
 from studio.resolve.compel_parser import refusal
 from studio.resolve.compel_syntax import (
+    as_compel_reads,
     dropped_by_call,
     has_compel_call,
     has_compel_syntax,
@@ -91,6 +93,7 @@ def check_compel(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Violation]:
     """Compel reads the resolved texts, LoRAs' own words among them, in bounded time."""
     if not draft.compel:
         return
+    yield from _unspeakable(draft)
     for field, text in (("prompt", prompt.text), ("negative_prompt", prompt.negative_text)):
         depth = most_open_brackets(text)
         if depth > MAX_OPEN_BRACKETS:
@@ -99,6 +102,31 @@ def check_compel(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Violation]:
             yield TextTooLarge(field=field, length=len(text), limit=MAX_WEIGHTED_TEXT)
         elif dropped_by_call(text) is None and (reason := refusal(text)):
             yield TextUnparsable(field=field, reason=reason)
+
+
+def _unspeakable(draft: Draft) -> Iterator[TriggerMissing]:
+    """Words of LoRAs that Compel cannot be told to read as their characters."""
+    sides = zip(
+        _sides(draft.request), (draft.wanted_triggers(), draft.wanted_negatives()), strict=True
+    )
+    for (field, typed), wanted in sides:
+        open_quote = len(re.findall(r'(?<!\\)"', typed)) % 2
+        for item in wanted:
+            reason = "Compel reads signs in it as its own, and has no way to write them"
+            remedy = "Choose the native prompt encoder."
+            if '"' in item.phrase and open_quote:
+                reason, remedy = "a quote is open before it", "Close the quote."
+            elif as_compel_reads(item.phrase) is not None:
+                continue
+            slug = item.slugs[0]
+            yield TriggerMissing(
+                field=field,
+                slug=slug,
+                label=draft.label_of(slug),
+                phrase=item.phrase,
+                reason=reason,
+                remedy=remedy,
+            )
 
 
 def check_triggers(draft: Draft, _: SettingChoices) -> Iterator[Violation]:

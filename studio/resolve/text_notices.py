@@ -1,11 +1,11 @@
 """What becomes of the words: weights that are none, words that are cut, names that do nothing."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from studio.contract.plan import Notice
-from studio.contract.prompt import ResolvedPrompt, Side, TokenLedger
-from studio.resolve.compel_syntax import a1111_weights, compel_words, has_compel_weights
+from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
+from studio.resolve.compel_syntax import a1111_weights, has_compel_weights, loses_marks
 from studio.resolve.context import Draft
 
 EMBEDDING_NAMES = (
@@ -22,8 +22,8 @@ _FIELDS = {Side.PROMPT: "prompt", Side.NEGATIVE: "negative_prompt"}
 
 def text_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
     describe = _compel_sentences if draft.compel else _native_sentences
-    for side, text in ((Side.PROMPT, prompt.text), (Side.NEGATIVE, prompt.negative_text)):
-        for sentence in describe(text):
+    for side, parts in ((Side.PROMPT, prompt.parts), (Side.NEGATIVE, prompt.negative_parts)):
+        for sentence in describe(_typed(parts)):
             yield Notice(code="weight_as_text", field=_FIELDS[side], text=sentence)
     summaries = {each.component for each in draft.traits.text_encoders if each.summary}
     for entry in prompt.ledger:
@@ -32,6 +32,13 @@ def text_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
     for side, text in ((Side.PROMPT, prompt.text), (Side.NEGATIVE, prompt.negative_text)):
         yield from _embedding_notices(side, text)
     yield from _negative_left_out(draft)
+
+
+def _typed(parts: Sequence[PromptPart]) -> str:
+    """What is kept, with a word that means nothing for each of the LoRAs' own, whose marks are
+    no syntax."""
+    own = (PartKind.TRIGGER, PartKind.NEGATIVE)
+    return "".join("x" if part.kind in own else part.text for part in parts if not part.cut)
 
 
 def _cut(entry: TokenLedger) -> Notice:
@@ -58,7 +65,7 @@ def _compel_sentences(text: str) -> Iterator[str]:
             f"{found} sets no weight: Compel takes the brackets off and encodes the number as "
             f"plain words. Compel writes it {wanted}."
         )
-    if not weights and not has_compel_weights(text) and compel_words(text) != text:
+    if not weights and loses_marks(text):
         yield (
             "Compel takes brackets and quotes for its own and leaves them out; "
             "a backslash before one keeps it."

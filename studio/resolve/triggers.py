@@ -4,6 +4,7 @@ import re
 
 from studio.architecture import Architecture
 from studio.presets import Catalog
+from studio.presets.schema import as_characters
 from studio.resolve.compose import Wanted, find_phrases
 
 
@@ -15,14 +16,14 @@ def base_prompt_triggers(
     Looked up by first word, so that the cost follows the prompt and not the catalogue.
     """
     index = catalog.required_phrases(architecture)
-    flat = " ".join(prompt.lower().split())
+    flat = " ".join(as_characters(prompt).lower().split()).replace(" +", "+").replace(" -", "-")
     words = set(re.findall(r"\w+", flat))
     # Thousands of phrases can share a first word; only those that stand there are matched.
     candidates = [
         Wanted(phrase, (slug,))
         for word in words & index.keys()
         for phrase, slug in index[word].items()
-        if phrase in flat
+        if phrase.replace(" +", "+").replace(" -", "-") in flat
     ]
     found = find_phrases(prompt, candidates)
     return tuple(dict.fromkeys((item.phrase, item.slugs[0]) for item in found))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from studio.contract.plan import RunPlan
 from studio.contract.request import PromptEncoder
 from studio.contract.violations import Violation
-from studio.resolve import resolve
+from studio.resolve import compel_parser, resolve
 from studio.resolve.compel_parser import refusal
 from studio.resolve.compel_syntax import most_open_brackets
 from studio.resolve.text_checks import MAX_OPEN_BRACKETS
@@ -116,6 +116,30 @@ def test_what_is_not_refused_compel_itself_reads(text: str) -> None:
         start = time.perf_counter()
         assert PromptParser().parse_conjunction(text).prompts
         assert time.perf_counter() - start < SECONDS
+
+
+WORDS = ("a red cat", "photo. ", " ", " ", ", ", "black-and-white", "(", "(", ")", ")1.2", ")++ ")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from([*PIECES, *WORDS, *WORDS]), max_size=30).map("".join),
+)
+@example("(, )")
+@example("((a b)1.2 c)++, (d)")
+@example("( a (b)1.2c )")
+@example("(a)99.9999 (b)100")
+@example("a.swap(b c, d)")
+def test_what_is_left_out_changes_no_verdict(text: str) -> None:
+    if most_open_brackets(text) <= MAX_OPEN_BRACKETS:
+        whole = compel_parser._refusal.__wrapped__(text)
+        assert (refusal(text) is None) == (whole is None)
+
+
+def test_plain_words_and_closed_weights_cost_nothing() -> None:
+    text = "(a red cat)1.2, ((masterpiece)), (sky (blue)1.1)++, on the mat. " * 70
+    assert compel_parser._skeleton(text.strip()) == "x"
+    assert compel_parser._skeleton("((a cat, " * 3) == "((x ((x ((x "
 
 
 @settings(max_examples=200, deadline=None)
