@@ -53,9 +53,9 @@ def found(answer: RunPlan | tuple[Violation, ...]) -> dict[str, str]:
     ],
 )
 def test_what_took_for_ever_is_read_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(text)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 @pytest.mark.parametrize("side", ["prompt", "negative_prompt"])
