@@ -1,5 +1,6 @@
 """The environment and .env, read once into a frozen value."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +26,9 @@ class Settings:
 
     Attributes:
         model_base_path: what preset paths are relative to; the guide's MODEL_BASE_PATH.
+        more_folders: the other folders of the library, after the first in MODEL_BASE_PATH.
+        whole_library: whether all below them is looked through, not only the folders where
+            weights are kept by custom: somebody chose them.
         outputs: pictures and their index.
         state: hash cache and pins.
         preset_dirs: folders of presets read after the built-in ones.
@@ -75,6 +79,8 @@ class Settings:
     local_presets: Path = LOCAL_PRESETS
     clip_model: Path | None = None
     mark: bool = True
+    more_folders: tuple[Path, ...] = ()
+    whole_library: bool = True
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
@@ -88,8 +94,11 @@ class Settings:
             key: value for key, value in environ.items() if value
         }
         outputs = _path(values, "OUTPUTS", directory, "outputs")
+        folders = _folders(values.get("MODEL_BASE_PATH", "."), directory)
         return cls(
-            model_base_path=_path(values, "MODEL_BASE_PATH", directory, "."),
+            model_base_path=folders[0],
+            more_folders=folders[1:],
+            whole_library="MODEL_BASE_PATH" in values,
             outputs=outputs,
             state=_path(values, "STATE_DIR", directory, str(outputs / ".state")),
             preset_dirs=tuple(
@@ -134,6 +143,11 @@ class Settings:
             )
 
     @property
+    def library_folders(self) -> tuple[Path, ...]:
+        """Where weights lie; what is fetched goes into the first."""
+        return (self.model_base_path, *self.more_folders)
+
+    @property
     def is_public(self) -> bool:
         """Whether strangers can open the page: over a link, on a Space, or from the network,
         unless PUBLIC says it."""
@@ -158,6 +172,12 @@ def _is_loopback(host: str) -> bool:
 
 def _path(values: Mapping[str, str], name: str, directory: Path, default: str) -> Path:
     return (directory / Path(values.get(name, default)).expanduser()).resolve()
+
+
+def _folders(text: str, directory: Path) -> tuple[Path, ...]:
+    """Separated as the system separates paths; always one at least."""
+    parts = [part for part in text.split(os.pathsep) if part] or ["."]
+    return tuple(dict.fromkeys((directory / Path(part).expanduser()).resolve() for part in parts))
 
 
 def _port(values: Mapping[str, str]) -> int:

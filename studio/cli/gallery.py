@@ -54,7 +54,10 @@ def list_pictures(
     A comparison stands for the pictures made for it. With --json, "pictures" has those too,
     and "comparisons" the comparisons.
     """
-    with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
+    with (
+        command(as_json) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
         wanted = Filter(base=base, lora=lora, mode=mode, words=words)
         gallery = workspace.gallery
         if as_json:
@@ -123,7 +126,10 @@ def _row(item: Picture | StoredComparison) -> tuple[str, ...]:
 @app.command()
 def reindex(output_dir: OutputDir = None, as_json: Json = False) -> None:
     """Rebuild the index from the PNG files alone."""
-    with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
+    with (
+        command(as_json) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
         done = workspace.gallery.reindex()
         if as_json:
             unreadable = [

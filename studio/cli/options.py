@@ -81,8 +81,16 @@ def workspace_settings(presets: list[Path] | None, output_dir: Path | None) -> S
     return dataclasses.replace(settings, preset_dirs=settings.preset_dirs + added)
 
 
-def open_workspace(presets: list[Path] | None = None, output_dir: Path | None = None) -> Workspace:
-    return Workspace.open(workspace_settings(presets, output_dir))
+def open_workspace(
+    presets: list[Path] | None = None, output_dir: Path | None = None, library: bool = True
+) -> Workspace:
+    """Args:
+    library: look at its files, so that they can be named.
+    """
+    workspace = Workspace.open(workspace_settings(presets, output_dir))
+    if library:
+        workspace.stock.catalogue.refresh()
+    return workspace
 
 
 def _random_seed() -> int:

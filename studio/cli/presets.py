@@ -91,8 +91,12 @@ def list_presets(
         if as_json:
             console.data(
                 {
-                    "models": [_data(model, there[model.slug]) for model in models],
-                    "loras": [_data(lora, there[lora.slug]) for lora in loras],
+                    part: [
+                        _data(each, there[each.slug])
+                        | {"said_by": workspace.catalog.derived.get(each.slug)}
+                        for each in each_kind
+                    ]
+                    for part, each_kind in (("models", models), ("loras", loras))
                 }
             )
         _show(console, "Models", [_model_row(model, there[model.slug]) for model in models])

@@ -47,7 +47,10 @@ def decide(
     """Decide on one picture; the decision is bound to its whole record."""
     if judgement is Judgement.SCORE:
         raise typer.BadParameter("Scores are imported: studio review import FILE.")
-    with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
+    with (
+        command(as_json) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
         made = Reviewing(workspace.gallery).decide(picture.resolve(), judgement, note, by)
         if as_json:
             console.data(made.model_dump(mode="json"))
@@ -67,7 +70,10 @@ def export(
         Format.JSONL: as_jsonl,
         Format.CSV: as_csv,
     }
-    with command(as_json=False) as console, closing(open_workspace(None, output_dir)) as workspace:
+    with (
+        command(as_json=False) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
         reviewing = Reviewing(workspace.gallery)
         text = writers[form](list(reviewing.judged()))
         for name in reviewing.all_torn():
@@ -98,7 +104,10 @@ def take(
     \b
     {"record_fingerprint": "FINGERPRINT", "critic": "sharpness 2", "score": 0.81, "note": "crisp"}
     """
-    with command(as_json) as console, closing(open_workspace(None, output_dir)) as workspace:
+    with (
+        command(as_json) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
         imported = Reviewing(workspace.gallery).take_scores(_read(scores))
         if as_json:
             refused = [{"line": each.line, "reason": each.reason} for each in imported.refused]

@@ -10,7 +10,8 @@ from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace
 from studio.cli.progress import Line
 from studio.errors import StudioError
-from studio.library.check import Checked, Holding
+from studio.library.catalogue import Holding
+from studio.library.check import Checked
 from studio.library.downloads import in_bytes
 from studio.workspace.workspace import Workspace
 
@@ -43,7 +44,7 @@ def scan(
 
     Ends with 1 when a file cannot be read or looked up.
     """
-    with command(as_json) as console, closing(open_workspace(presets)) as workspace:
+    with command(as_json) as console, closing(open_workspace(presets, None, False)) as workspace:
         rows = _scan(console, workspace)
         shown = [row for row in rows if everything or row.held.verdict.kind in ("lora", "")]
         if hashes or look_up:
@@ -62,9 +63,8 @@ def scan(
 def _scan(console: Console, workspace: Workspace) -> tuple[Holding, ...]:
     line = Line(console)
     try:
-        return workspace.stock.holdings.scan(
-            workspace.catalog,
-            lambda done, count: line.write(f"Reading file {done} of {count}", passing=True),
+        return workspace.stock.catalogue.refresh(
+            lambda done, count: line.write(f"Reading file {done} of {count}", passing=True)
         )
     finally:
         line.end()
@@ -111,19 +111,24 @@ def _show(console: Console, rows: list[Holding], total: int, found: dict[str, st
 
 def _row(row: Holding, found: str | None) -> tuple[str, ...]:
     verdict = row.held.verdict
-    what = verdict.problem or " ".join(
+    reason = row.entry.reason if row.entry is not None else ""
+    what = reason or " ".join(
         part for part in (verdict.architecture, verdict.variant, verdict.format) if part
     )
-    if not verdict.problem and verdict.kind != "lora":
-        what = f"{verdict.kind}, no LoRA"
-    named = ", ".join(row.presets) or (found or "no preset")
+    own = row.entry.slug if row.entry is not None and not reason else ""
+    named = ", ".join(row.presets) or found or own or "not usable"
     return (row.held.path, what, in_bytes(row.held.size), named)
 
 
 def _data(row: Holding, found: str | None) -> dict[str, Any]:
     held = row.held
     data = {"path": held.path, "size": held.size, "sha256": held.sha256}
-    return {**data, **asdict(held.verdict), "presets": list(row.presets), "found": found}
+    entry = row.entry
+    own = {
+        "slug": entry.slug if entry is not None and entry.preset is not None else None,
+        "reason": entry.reason if entry is not None else "",
+    }
+    return {**data, **asdict(held.verdict), "presets": list(row.presets), "found": found, **own}
 
 
 @app.command()
@@ -168,7 +173,7 @@ def named(workspace: Workspace, slug: str) -> Any:
 @app.command()
 def prune(yes: Yes = False, as_json: Json = False) -> None:
     """Clear unfinished downloads, and facts whose weights are gone. Weights are never deleted."""
-    with command(as_json) as console, closing(open_workspace()) as workspace:
+    with command(as_json) as console, closing(open_workspace(None, None, False)) as workspace:
         found = workspace.stock.holdings.leftovers()
         gone = workspace.stock.holdings.prune(found) if yes else ()
         root = workspace.settings.model_base_path

@@ -1,30 +1,20 @@
-"""The files that lie under MODEL_BASE_PATH, against the presets that name them."""
+"""Files of the library, hashed, looked up, checked against their presets, and cleared."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from studio.errors import StudioError
+from studio.library.catalogue import Holding
 from studio.library.downloads import Downloads
 from studio.library.downloads.leftovers import Leftover, leftovers, remove
 from studio.library.downloads.sidecar import write_beside
-from studio.library.scan import Held
 from studio.library.store import WeightStore
-from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import Published
 from studio.resolve.context import base_hash
 from studio.settings import Settings
 
 Preset = ModelPreset | LoraPreset
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A file and the presets it belongs to, by its place or by its SHA-256."""
-
-    held: Held
-    presets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +34,12 @@ class Checked:
 
 
 class Holdings:
-    """Scans, checks and clears what is there."""
+    """Checks and clears what is there."""
 
     def __init__(self, settings: Settings, store: WeightStore, downloads: Downloads) -> None:
         self._settings = settings
         self._store = store
         self._downloads = downloads
-
-    def scan(
-        self, catalog: Catalog, progress: Callable[[int, int], None] | None = None
-    ) -> tuple[Holding, ...]:
-        """Every file with its presets; hashes nothing that was not hashed before.
-
-        Raises:
-            WeightsError: the studio's own state cannot be used.
-        """
-        by_place: Mapping[Path, list[str]] = defaultdict(list)
-        by_sha256: Mapping[str, list[str]] = defaultdict(list)
-        presets: Sequence[Preset] = [*catalog.loras.values(), *catalog.models.values()]
-        pins = self._store.pins_of(presets)
-        for preset in presets:
-            by_place[self._store.locate(preset)].append(preset.slug)
-            sha256 = preset.sha256 or pins.get(preset.slug)
-            if sha256 is not None:
-                by_sha256[sha256].append(preset.slug)
-        root = self._settings.model_base_path
-        found = []
-        for held in self._store.scan(progress):
-            slugs = by_place.get(root / held.path, []) + by_sha256.get(held.sha256 or "", [])
-            found.append(Holding(held, tuple(dict.fromkeys(slugs))))
-        return tuple(found)
 
     def hash(self, holding: Holding) -> str:
         """SHA-256 of a file, remembered.
@@ -81,7 +47,7 @@ class Holdings:
         Raises:
             WeightsError: it cannot be read.
         """
-        return self._store.sha256(self._settings.model_base_path / holding.held.path)
+        return self._store.sha256(holding.held.place)
 
     def look_up(self, holding: Holding) -> Published | None:
         """What CivitAI knows of the file by its hash; kept beside it.
@@ -89,7 +55,7 @@ class Holdings:
         Raises:
             StudioError: by its kind.
         """
-        path = self._settings.model_base_path / holding.held.path
+        path = holding.held.place
         sha256 = self._store.sha256(path)
         known = self._store.published(path, sha256)
         if known is not None:
@@ -125,7 +91,7 @@ class Holdings:
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """What may go: unfinished downloads, and facts whose weights are gone."""
-        return tuple(leftovers(self._settings.model_base_path))
+        return tuple(each for root in self._settings.library_folders for each in leftovers(root))
 
     def prune(self, found: Sequence[Leftover]) -> tuple[Leftover, ...]:
         """Delete these and forget files that are gone; what was really deleted.

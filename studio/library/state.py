@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from studio.presets.rules import inside
 
 T = TypeVar("T")
 
-SCHEMA = 1
+SCHEMA = 2
 WAIT_SECONDS = 30.0
 RACY_NS = 100_000_000
 """A file that changed this shortly before it was hashed could change again within the same
@@ -37,12 +38,33 @@ _TABLES = (
     "CREATE TABLE pins (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE places (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
+_SLUGS = (
+    "CREATE TABLE slugs (slug TEXT PRIMARY KEY, path TEXT NOT NULL, size INTEGER,"
+    " mtime_ns INTEGER, inode TEXT, sha256 TEXT) WITHOUT ROWID"
+)
 _BEFORE = ("hashes.sqlite", "pins.json", "places.json")
 """What earlier releases wrote. It is taken over once and left as it is."""
 
 Stamp = tuple[int, int, int, str]
 """Size, mtime and ctime in nanoseconds, device and inode. The ctime, which no program can set,
 catches a file that was written in place and given its old mtime back."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlugOf:
+    """Which file of the library has a slug, and what it is known by when it moves.
+
+    Attributes:
+        path: as ``key_of`` spells it.
+        sha256: where it is known.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: str
+    sha256: str | None
+
 
 Stamped = Mapping[str, tuple[Stamp, str]]
 """Path, as ``key_of`` spells it → (stamp, what is remembered)."""
@@ -186,6 +208,19 @@ class State:
         row = (key, inside(place))
         self._write(lambda db: db.execute("REPLACE INTO places VALUES (?, ?)", row))
 
+    # The slugs of files that no preset names
+
+    def slugs(self) -> dict[str, SlugOf]:
+        """Slug → the file that has it; files that are gone keep theirs."""
+        rows = self._read("SELECT slug, path, size, mtime_ns, inode, sha256 FROM slugs")
+        return {str(row[0]): SlugOf(*row[1:]) for row in rows}
+
+    def put_slugs(self, slugs: Mapping[str, SlugOf]) -> None:
+        """Add these, or replace them."""
+        rows = [(slug, *astuple(file)) for slug, file in slugs.items()]
+        query = "REPLACE INTO slugs VALUES (?, ?, ?, ?, ?, ?)"
+        self._write(lambda db: db.executemany(query, rows))
+
     # SQLite
 
     def _stamped(self, table: str) -> Stamped:
@@ -243,6 +278,12 @@ class State:
                 "Use that one, or set STATE_DIR to another folder.",
                 self._path,
             )
+        if version == 0:
+            self._take_over(db)
+        db.execute(_SLUGS)
+        db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _take_over(self, db: sqlite3.Connection) -> None:
         for table in _TABLES:
             db.execute(table)
         pins = _pins_before(self._folder / "pins.json")
@@ -251,7 +292,6 @@ class State:
         db.executemany("INSERT INTO places VALUES (?, ?)", places.items())
         rows = _hashes_before(self._folder / "hashes.sqlite")
         db.executemany("INSERT INTO hashes VALUES (?, ?, ?, ?, ?, ?)", rows)
-        db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def is_racy(stamp: Stamp) -> bool:

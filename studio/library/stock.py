@@ -18,6 +18,7 @@ from studio.errors import (
     StudioError,
     WeightsError,
 )
+from studio.library.catalogue import Catalogue
 from studio.library.check import Holdings
 from studio.library.downloads import (
     DownloadEvent,
@@ -29,7 +30,7 @@ from studio.library.downloads import (
 )
 from studio.library.downloads.downloads import Facts
 from studio.library.downloads.transfer import Cancelled, patiently
-from studio.library.preset_files import LocalPresets, Preset, load
+from studio.library.preset_files import LocalPresets, Preset
 from studio.library.previews import preview
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset
@@ -37,7 +38,7 @@ from studio.presets.model_card import Published
 from studio.presets.origin import memory_key, origin_of
 from studio.presets.parse import PresetProblem
 from studio.presets.suggest import Suggestion, suggest_lora, suggest_model
-from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.settings import Settings
 
 ASK_AGAIN = 60.0
 """Seconds after which a look-up that failed is made again, where it is still wanted."""
@@ -59,8 +60,7 @@ class Stock:
     """The catalog and the store behind it; safe for several threads.
 
     Attributes:
-        catalog: replaced as a whole when the studio's own presets change.
-        problems: what is wrong in the preset files.
+        catalogue: the presets, and the files of the library that none names.
     """
 
     def __init__(
@@ -70,8 +70,7 @@ class Stock:
         catalog: Catalog,
         problems: tuple[PresetProblem, ...] = (),
     ) -> None:
-        self.catalog = catalog
-        self.problems = problems
+        self.catalogue = Catalogue(settings, store, catalog, problems)
         self.local = LocalPresets(settings.local_presets)
         self.downloads = Downloads(settings, store)
         self.holdings = Holdings(settings, store, self.downloads)
@@ -82,7 +81,17 @@ class Stock:
         self._asking: set[str] = set()
         self._lock = threading.Lock()
 
-    # Presets
+    # Presets and files
+
+    @property
+    def catalog(self) -> Catalog:
+        """What a request can name; replaced as a whole when presets or files change."""
+        return self.catalogue.catalog
+
+    @property
+    def problems(self) -> tuple[PresetProblem, ...]:
+        """What is wrong in the preset files."""
+        return self.catalogue.problems
 
     def preset(self, slug: str) -> Preset:
         """By its slug.
@@ -95,17 +104,12 @@ class Stock:
     def put(self, preset: Preset) -> None:
         """Add a preset to the studio's own file, or replace it there; see ``LocalPresets``."""
         self.local.put(preset)
-        self.reload()
+        self.catalogue.reload()
 
     def remove(self, slug: str) -> None:
         """Take a preset out of the studio's own file; see ``LocalPresets``."""
         self.local.remove(slug)
-        self.reload()
-
-    def reload(self) -> None:
-        """Read the preset files again."""
-        dirs = (BUILT_IN_PRESETS, *self._settings.preset_dirs)
-        self.catalog, self.problems = load(dirs, self._settings.local_presets)
+        self.catalogue.reload()
 
     def published(self, slug: str) -> Published | None:
         """What the publisher says, where that lies beside the weights.

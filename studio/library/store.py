@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,11 +54,17 @@ REMEMBERED = 256
 
 
 class WeightStore:
-    """The weights under MODEL_BASE_PATH and the embedded ones; safe for several threads."""
+    """The weights under MODEL_BASE_PATH and the embedded ones; safe for several threads.
+
+    Attributes:
+        state: what is remembered of them.
+        library: slug → the file of the library that no preset names; replaced as a whole.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.state = State(settings.state)
+        self.library: Mapping[str, Held] = {}
         self._lock = threading.Lock()
         self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
@@ -71,6 +77,9 @@ class WeightStore:
         """The same as text: pathlib would take most of the time for 10,000 presets."""
         if preset.source is not None and preset.source.embedded is not None:
             return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
+        held = self.library.get(preset.slug)
+        if held is not None and held.path == preset.path:
+            return os.path.join(held.root, held.path)  # noqa: PTH118
         if preset.path is not None:
             relative = preset.path
         elif place := places().get(memory_key(preset)):
@@ -79,7 +88,19 @@ class WeightStore:
             relative = f"loras/{preset.base_architecture.value}/{preset.slug}.safetensors"
         else:
             relative = f"models/{preset.slug}"
-        return os.path.join(self._settings.model_base_path, relative)  # noqa: PTH118
+        first, *others = (
+            os.path.join(root, relative)  # noqa: PTH118
+            for root in self._settings.library_folders
+        )
+        if not others or os.path.lexists(first):
+            return first
+        return next((each for each in others if os.path.lexists(each)), first)
+
+    def places_of(self, presets: Iterable[Preset]) -> Iterator[tuple[Preset, str]]:
+        """Each with where its weights belong: one question for thousands."""
+        places = self.state.places()
+        for preset in presets:
+            yield preset, self._place(preset, lambda: places)
 
     def layout(self, preset: ModelPreset) -> Path | None:
         """Where the configurations of a single-file base lie, there or not; None for a folder."""
@@ -151,7 +172,10 @@ class WeightStore:
 
     def _root(self, preset: Preset) -> Path:
         embedded = preset.source is not None and preset.source.embedded is not None
-        return BUILT_IN_PRESETS if embedded else self._settings.model_base_path
+        if embedded:
+            return BUILT_IN_PRESETS
+        place, folders = self.locate(preset), self._settings.library_folders
+        return next((root for root in folders if place.is_relative_to(root)), folders[0])
 
     def _base(self, preset: ModelPreset, path: Path) -> BaseWeights:
         layout = self.layout(preset)
@@ -250,13 +274,12 @@ class WeightStore:
         return facts
 
     def scan(self, progress: Callable[[int, int], None] | None = None) -> tuple[Held, ...]:
-        """Every LoRA and other file under MODEL_BASE_PATH; see ``scan.scan``."""
-        return scan(self._settings.model_base_path, self.state, progress)
+        """Every file of the library; see ``scan.scan``."""
+        return scan(self._settings, self.state, progress)
 
     def forget_absent(self, present: Sequence[Held]) -> int:
         """Drop what is remembered of files that are gone; how many."""
-        names = [held.path for held in present]
-        return forget_absent(self._settings.model_base_path, self.state, names)
+        return forget_absent(self.state, present)
 
     def rehash(self, preset: Preset) -> None:
         """Read a preset's files again when they are asked for next, whatever is remembered."""

@@ -258,6 +258,7 @@ class Catalog:
     Attributes:
         local: slugs of the studio's own file, the only entries that it edits.
         overrides: local slug → where the entry stands that it takes the place of.
+        derived: slugs that no preset has, of files of the library → field → who said it.
 
     Raises:
         ValueError: when two presets have one slug.
@@ -269,9 +270,11 @@ class Catalog:
         loras: tuple[LoraPreset, ...],
         local: frozenset[str] = frozenset(),
         overrides: Mapping[str, str] | None = None,
+        derived: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.local = local
         self.overrides: Mapping[str, str] = overrides or {}
+        self.derived: Mapping[str, Mapping[str, str]] = derived or {}
         self.models = {model.slug: model for model in models}
         self.loras = {lora.slug: lora for lora in loras}
         if len(self.models.keys() | self.loras.keys()) != len(models) + len(loras):

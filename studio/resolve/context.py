@@ -145,7 +145,10 @@ class Draft:
             return setting.value(wish, Origin.LORA, slug)
         own = self._of_model(setting)
         if own is not None:
-            return setting.value(own, Origin.MODEL, self.model.slug)
+            # Of a file that no preset names, the numbers are those of its diffusers class.
+            derived = self.model.slug in self.catalog.derived
+            origin = Origin.PIPELINE if derived else Origin.MODEL
+            return setting.value(own, origin, self.model.slug)
         default = setting.default(self.basis())
         if default is not None:
             return setting.value(*default)

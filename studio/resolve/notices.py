@@ -118,6 +118,14 @@ def _conflict_notices(draft: Draft) -> Iterator[Notice]:
 
 def _trigger_notices(draft: Draft) -> Iterator[Notice]:
     mode = draft.request.mode
+    for _, preset in draft.chosen if mode.takes_trigger_words else ():
+        who = draft.catalog.derived.get(preset.slug, {}).get("prompt")
+        if who is not None:
+            text = (
+                f"The trigger words of {preset.label} ({preset.prompt}) are said by {who}; no "
+                "preset names the file."
+            )
+            yield Notice(code="trigger_by_file", field=f"loras.{preset.slug}", text=text)
     if mode is Mode.LORA:
         for _, preset in draft.applied:
             if preset.trigger is TriggerRule.REQUIRED:

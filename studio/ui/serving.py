@@ -51,6 +51,7 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
 
 def launch(workspace: Workspace, **options: Any) -> gr.Blocks:
     """Build the page and serve it; ``options`` go to gradio's ``launch`` over our own."""
+    workspace.stock.catalogue.start()
     demo = build(workspace)
     demo.launch(**{**launch_options(workspace), **options})
     return demo

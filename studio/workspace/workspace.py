@@ -351,6 +351,7 @@ class Workspace:
         for session in sessions:
             self.close_session(session)
         for what, close in (
+            ("library", self.stock.catalogue.close),
             ("download", self.transfers.close),
             ("run", self._backend.close),
         ):

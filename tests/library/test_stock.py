@@ -132,7 +132,7 @@ def test_a_look_up_is_made_once_and_anew_when_the_preset_changes(
     assert stock.plan_download("ink") is first
     assert stock.known("ink") is first
     assert len(site.seen) == asked
-    stock.catalog = Catalog((), (preset(label="Another"),))
+    stock.catalogue.catalog = Catalog((), (preset(label="Another"),))
     assert stock.known("ink") is None
     assert stock.plan_download("ink").label == "Another"
 

@@ -30,6 +30,7 @@ def test_loras_everywhere_but_in_models_and_hidden_places(
     (root / ".cache").mkdir()
     (root / ".cache/z.safetensors").write_bytes(data)
     (root / "base").symlink_to(tiny_base)
+    (root / "old.ckpt").write_bytes(b"\x80\x02")
     (root / "model/unet").mkdir(parents=True)
     (root / "model/model_index.json").write_text("{}")
     (root / "model/unet/w.safetensors").write_bytes(data)
@@ -38,6 +39,8 @@ def test_loras_everywhere_but_in_models_and_hidden_places(
         "x.safetensors": "lora",
         "a/b/Y.SAFETENSORS": "lora",
         "cut.safetensors": "broken",
+        "model": "model",
+        "old.ckpt": "pickle",
     }
 
 

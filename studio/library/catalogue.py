@@ -1,0 +1,221 @@
+"""What a request can name: every preset, and every file of the library that no preset names."""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from studio.errors import StudioError
+from studio.library.entries import Entry, Preset, derive, given, name_files
+from studio.library.preset_files import SUFFIXES, load
+from studio.library.scan import Held, Progress
+from studio.library.state import key_of
+from studio.library.store import WeightStore
+from studio.presets import Catalog, LoraPreset
+from studio.presets.parse import PresetProblem
+from studio.settings import BUILT_IN_PRESETS, Settings
+
+LOOK_AGAIN = 20.0
+"""Seconds between two looks at the folders, and no less than ten times what a look takes."""
+logger = logging.getLogger("studio.library.catalogue")
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A file of the library.
+
+    Attributes:
+        presets: those that name it, by its place or by its SHA-256.
+        entry: what is derived from it, where none does.
+    """
+
+    held: Held
+    presets: tuple[str, ...]
+    entry: Entry | None
+
+
+class Catalogue:
+    """Presets and files, looked at when asked and, once started, again and again.
+
+    Safe for several threads. Nothing is scanned before ``refresh`` or ``start``.
+
+    Attributes:
+        catalog: replaced as a whole when presets or files change.
+        problems: what is wrong in the preset files.
+        holdings: every file of the library as it was last seen.
+        trouble: why the last look failed; None where it did not.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: WeightStore,
+        catalog: Catalog,
+        problems: tuple[PresetProblem, ...],
+    ) -> None:
+        self.catalog = catalog
+        self.problems = problems
+        self.holdings: tuple[Holding, ...] = ()
+        self.trouble: StudioError | None = None
+        self._settings = settings
+        self._store = store
+        self._presets = catalog
+        self._stamps = self._look_at_presets()
+        self._held: tuple[Held, ...] | None = None
+        self._entries: dict[str, Entry] = {}
+        self._turn = threading.RLock()
+        self._wake = threading.Event()
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def reload(self) -> None:
+        """Read the preset files again."""
+        with self._turn:
+            self._stamps = self._look_at_presets()
+            dirs = (BUILT_IN_PRESETS, *self._settings.preset_dirs)
+            self._presets, self.problems = load(dirs, self._settings.local_presets)
+            self._join(self._held)
+
+    def refresh(self, progress: Progress | None = None) -> tuple[Holding, ...]:
+        """Look at the files again, and at preset files that somebody else changed.
+
+        Raises:
+            WeightsError: the studio's own state cannot be used.
+        """
+        with self._turn:
+            held = self._store.scan(progress)
+            if self._look_at_presets() != self._stamps:
+                self._held = held
+                self.reload()
+            elif held != self._held:
+                self._join(held)
+            return self.holdings
+
+    def start(self, every: float = LOOK_AGAIN) -> None:
+        """Look in the background, at once and again and again, until ``close``."""
+        with self._turn:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._watch, args=(every,), name="studio-library", daemon=True
+                )
+                self._thread.start()
+
+    def look_soon(self) -> None:
+        """Have the background look again now."""
+        self._wake.set()
+
+    def close(self, patience: float | None = None) -> bool:
+        """End the looking; whether it has ended within ``patience`` seconds."""
+        self._end.set()
+        self._wake.set()
+        thread = self._thread
+        if thread is None:
+            return True
+        thread.join(patience)
+        return not thread.is_alive()
+
+    def _watch(self, every: float) -> None:
+        while not self._end.is_set():
+            self._wake.clear()
+            began = time.monotonic()
+            try:
+                self.refresh(self._until_closed)
+                self.trouble = None
+            except _Closed:
+                return
+            except StudioError as error:
+                if str(error) != str(self.trouble):
+                    logger.warning("the library cannot be looked at: %s", error)
+                self.trouble = error
+            except Exception:  # the thread's boundary: said, and tried again
+                logger.exception("looking at the library met an unexpected error")
+            self._wake.wait(max(every, 10 * (time.monotonic() - began)))
+
+    def _until_closed(self, _done: int, _count: int) -> None:
+        if self._end.is_set():
+            raise _Closed
+
+    def _look_at_presets(self) -> dict[str, tuple[int, int]]:
+        """Preset file → when it was changed, and its size."""
+        found = {}
+        files = [self._settings.local_presets]
+        for folder in (BUILT_IN_PRESETS, *self._settings.preset_dirs):
+            if folder.is_dir():
+                files += [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+        for path in files:
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            found[str(path)] = (status.st_mtime_ns, status.st_size)
+        return found
+
+    def _join(self, held: tuple[Held, ...] | None) -> None:
+        """The catalogue anew: the presets, and entries for the files that none of them names."""
+        self._held = held
+        if held is None:
+            self.catalog = self._presets
+            return
+        named = self._named(held)
+        free = [each for each in held if not named[each.name]]
+        taken = self._presets.models.keys() | self._presets.loras.keys()
+        known = self._store.state.slugs()
+        slugs = name_files(free, known, taken)
+        now = given(slugs, free)
+        changed = {slug: file for slug, file in now.items() if known.get(slug) != file}
+        if changed:
+            self._store.state.put_slugs(changed)
+        entries = {}
+        for each in free:
+            key = key_of(each.name)
+            entry = self._entries.get(key)
+            if entry is None or entry.held != each or entry.slug != slugs[key]:
+                entry = derive(each, slugs[key])
+            entries[key] = entry
+        self._entries = entries
+        self.holdings = tuple(
+            Holding(each, named[each.name], entries.get(key_of(each.name))) for each in held
+        )
+        usable = {entry.slug: entry for entry in entries.values() if entry.preset is not None}
+        self._store.library = {slug: entry.held for slug, entry in usable.items()}
+        self.catalog = _with(self._presets, usable)
+
+    def _named(self, held: Sequence[Held]) -> dict[str, tuple[str, ...]]:
+        """Whole path → the presets that name the file there."""
+        by_place: Mapping[str, list[str]] = defaultdict(list)
+        by_sha256: Mapping[str, list[str]] = defaultdict(list)
+        presets: list[Preset] = [*self._presets.loras.values(), *self._presets.models.values()]
+        pins = self._store.pins_of(presets)
+        for preset, place in self._store.places_of(presets):
+            by_place[place].append(preset.slug)
+            sha256 = preset.sha256 or pins.get(preset.slug)
+            if sha256 is not None:
+                by_sha256[sha256].append(preset.slug)
+        return {
+            each.name: tuple(
+                dict.fromkeys(
+                    (*by_place.get(each.name, ()), *by_sha256.get(each.sha256 or "", ()))
+                )
+            )
+            for each in held
+        }
+
+
+class _Closed(Exception):
+    """The studio closes while the library is looked at."""
+
+
+def _with(presets: Catalog, entries: Mapping[str, Entry]) -> Catalog:
+    derived = [entry.preset for entry in entries.values() if entry.preset is not None]
+    return Catalog(
+        (
+            *presets.models.values(),
+            *(each for each in derived if not isinstance(each, LoraPreset)),
+        ),
+        (*presets.loras.values(), *(each for each in derived if isinstance(each, LoraPreset))),
+        presets.local,
+        presets.overrides,
+        {slug: entry.said_by for slug, entry in entries.items()},
+    )
