@@ -8,7 +8,7 @@ from string import ascii_lowercase, ascii_uppercase
 from studio.architecture import pipeline_traits, traits_of
 from studio.contract.base import canonical_json
 from studio.contract.plan import LoraUse, RunPlan
-from studio.contract.settings import BY_NAME
+from studio.contract.settings import BY_NAME, SETTINGS
 from studio.resolve.compel_syntax import compel_words
 
 LORA, STRENGTH, TRIGGER, SEED = "LoRA", "strength", "trigger words", "seed"
@@ -81,6 +81,9 @@ def effective(plan: RunPlan) -> Mapping[str, str]:
     found[LORA] = canonical_json(active)
     found[PROMPT] = reading(plan, plan.prompt.text)
     found[NEGATIVE] = reading(plan, plan.prompt.negative_text)
+    for setting in SETTINGS:
+        if setting.unsaid is not None and getattr(plan.settings, setting.name) is None:
+            found[setting.compared_as] = _number(setting.unsaid)
     for name in (STRENGTH, TRIGGER, PLACEMENT, "libraries", "count"):
         found.pop(name, None)
     _settle_guidance(plan, found)

@@ -141,6 +141,7 @@ class PlanSettings(Contract):
         dtype: what the base is computed in; who said it stands in ``precision``.
         precision: the same with its origin; None in records written before it was asked for.
         vae_tiling: whether a large picture is decoded in tiles, which changes pixels.
+        eta: noise that the scheduler adds in each step, 0 to 1; None is none.
     """
 
     steps: IntSetting
@@ -154,6 +155,7 @@ class PlanSettings(Contract):
     dtype: str
     precision: Precision | None = Field(default=None, exclude_if=says_nothing)
     vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
+    eta: FloatSetting | None = added(since=2)
 
 
 class Notice(Contract):

@@ -120,6 +120,7 @@ class Receipt(Contract):
         references: SHA-256 of the reference images the pipeline was given, in its order.
         offload: as the pipeline was placed; None in records written before plans said it.
         vae_tiling: as the VAE was set.
+        eta: as the scheduler was given it in every step; None where the plan says none.
         together: pictures that were denoised in one call with this one, itself counted. Above 1
             only in records of earlier releases, whose pixels may differ from a single call's by
             rounding.
@@ -142,6 +143,7 @@ class Receipt(Contract):
     references: tuple[Sha256, ...] = Field(default=(), exclude_if=says_nothing)
     offload: Offload | None = Field(default=None, exclude_if=says_nothing)
     vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
+    eta: float | None = added(since=2)
     effect: float | None
     base_proof: BaseProof
     encoding: tuple[EncodingReceipt, ...]

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from studio.architecture import Mode
-from studio.contract.base import Contract, Count, Sha256
+from studio.contract.base import Contract, Count, Sha256, added
 from studio.contract.placement import Dtype
 
 SEED_LIMIT = 2**32
@@ -64,6 +64,7 @@ class Overrides(Contract):
     height: int | None = None
     scheduler: str | None = None
     max_sequence_length: int | None = None
+    eta: float | None = added(since=2)
     # Left out where nobody said it, so that what was written before it was there stays equal.
     precision: Dtype | None = Field(default=None, exclude_if=lambda value: value is None)
 

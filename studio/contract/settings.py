@@ -19,6 +19,9 @@ MAX_CLIP_SKIP = 12
 SHORTEST_SIDE, LONGEST_SIDE = 32, 8192
 """Pixels of an image's side."""
 SHORTEST_SEQUENCE = 8
+ETA_SCHEDULERS = ("DDIMScheduler",)
+"""Those of the studio's schedulers whose ``step`` has an ``eta`` (diffusers 0.42); the pipelines
+that run them hand it over, and drop it in silence for any other."""
 
 Value = IntSetting | FloatSetting | TextSetting
 Limits = tuple[float, float]
@@ -152,6 +155,12 @@ def _usual_sequence(basis: Basis) -> tuple[float, Origin] | None:
     return None if takes is None else (takes.default, Origin.PIPELINE)
 
 
+def _takes_eta(basis: Basis) -> bool:
+    if basis.scheduler is None:
+        return not basis.traits.flow_matching
+    return basis.scheduler in ETA_SCHEDULERS
+
+
 SETTINGS = (
     Setting(
         name="steps",
@@ -215,6 +224,19 @@ SETTINGS = (
         default=_usual_sequence,
         placeholder="default",
         infotext="Max sequence length",
+    ),
+    Setting(
+        name="eta",
+        kind=Kind.FLOAT,
+        label="Eta",
+        short="Eta",
+        help="Noise that DDIM adds in each step, of the seed; 0, the usual, adds none.",
+        limits=lambda _: (0, 1),
+        takes=_takes_eta,
+        taken_by=f"the scheduler {' or '.join(ETA_SCHEDULERS)}",
+        placeholder="0, none",
+        infotext="Eta DDIM",
+        unsaid=0.0,
     ),
     Setting(
         name="width",

@@ -128,6 +128,16 @@ def test_values_that_give_one_run_are_named(
     assert (violation.field, violation.describe()) == (f"comparison.{field}", said)
 
 
+def test_an_eta_of_0_is_none() -> None:
+    """Schedulers that take one take 0 where nothing is said."""
+    plan, zero = (
+        plan_of(ask(settings=Overrides(eta=eta, scheduler="DDIMScheduler"))) for eta in (None, 0.0)
+    )
+    noisy = plan_of(ask(settings=Overrides(eta=0.5, scheduler="DDIMScheduler")))
+    assert facts(plan)["eta"] == "none" != facts(zero)["eta"]
+    assert effective(plan) == effective(zero) != effective(noisy)
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

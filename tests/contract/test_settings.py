@@ -38,8 +38,10 @@ def test_every_setting_of_a_plan_is_in_the_table() -> None:
 def test_the_names_in_kept_comparisons_stay() -> None:
     """Verdicts that are stored name facts and axes."""
     names = [setting.compared_as for setting in SETTINGS]
-    assert names[:5] == ["steps", "guidance", "true cfg scale", "clip skip", "max sequence length"]
-    assert names[5:9] == ["width", "height", "scheduler", "precision"]
+    assert set(names) >= {
+        *("steps", "guidance", "true cfg scale", "clip skip", "max sequence length"),
+        *("width", "height", "scheduler", "precision", "eta"),
+    }
     assert len(set(names)) == len(names)
     labels = [AxisName(name).label for name in ("guidance", "steps", "clip_skip")]
     assert labels == ["guidance", "steps", "clip skip"]

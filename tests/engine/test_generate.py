@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 from PIL import Image
 
 from studio.architecture.schedulers import SCHEDULER_NAMES
 from studio.contract.events import Loading, Progress
+from studio.contract.plan import FloatSetting, Origin
 from studio.contract.request import PromptEncoder
-from studio.engine import Engine, EngineEvent, Generated, RunCancelled
+from studio.engine import Engine, EngineEvent, Generated, LocalJob, RunCancelled
 from studio.errors import ContractBroken, EngineError, NotFinite, OutOfMemory
 from tests.support import tiny
-from tests.support.plans import events_of, make_job, pictures, pixels
+from tests.support.plans import events_of, make_job, pictures, pixels, pixels_of
 
 
 def test_events_come_in_order_with_previews(engine: Engine, tiny_base: Path) -> None:
@@ -68,6 +69,49 @@ def test_every_scheduler_runs_the_planned_steps(
 def test_a_scheduler_outside_the_list_is_refused(engine: Engine, tiny_base: Path) -> None:
     with pytest.raises(EngineError, match="no scheduler 'FlaxDDIMScheduler'"):
         pictures(engine, make_job(tiny_base, scheduler="FlaxDDIMScheduler"))
+
+
+def noisy(job: LocalJob, eta: float) -> LocalJob:
+    """``job`` with an eta that the user said."""
+    said = FloatSetting(value=eta, origin=Origin.USER)
+    settings = job.plan.settings.model_copy(update={"eta": said})
+    return replace(job, plan=job.plan.model_copy(update={"settings": settings}))
+
+
+def test_eta_adds_the_seeds_noise_as_the_bare_pipeline_does(
+    engine: Engine, tiny_base: Path
+) -> None:
+    job = make_job(tiny_base, scheduler="DDIMScheduler", steps=4)
+    plain = pixels_of(engine, job)
+    (first,), (again,) = (pictures(engine, noisy(job, 0.5)) for _ in range(2))
+    assert first.receipt.eta == 0.5
+    assert first.image.tobytes() == again.image.tobytes() != plain
+    (without,) = pictures(engine, noisy(job, 0.0))
+    assert (without.receipt.eta, without.image.tobytes()) == (0.0, plain)
+    bare = StableDiffusionPipeline.from_pretrained(tiny_base, dtype=torch.float32)
+    bare.scheduler = DDIMScheduler.from_config(bare.scheduler.config)
+    bare.set_progress_bar_config(disable=True)
+    settings = job.plan.settings
+    theirs = bare(
+        prompt=job.plan.prompt.text,
+        width=settings.width.value,
+        height=settings.height.value,
+        num_inference_steps=4,
+        guidance_scale=settings.guidance_scale.value,
+        eta=0.5,
+        generator=torch.Generator("cpu").manual_seed(job.plan.seed),
+    ).images[0]
+    assert theirs.tobytes() == first.image.tobytes()
+    assert pixels_of(engine, job) == plain
+
+
+def test_an_eta_that_the_scheduler_would_drop_breaks_the_contract(
+    engine: Engine, tiny_base: Path
+) -> None:
+    """No plan has one; the pipeline would ignore it in silence."""
+    job = make_job(tiny_base, scheduler="EulerDiscreteScheduler")
+    with pytest.raises(ContractBroken, match="eta"):
+        pictures(engine, noisy(job, 0.5))
 
 
 def test_schedulers_leave_nothing_behind(engine: Engine, tiny_base: Path) -> None:

@@ -64,6 +64,7 @@ def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]
         "native_cut": request(
             Mode.BASE, prompt="a cat, " * 60, prompt_encoder="native", allow_cut=True
         ),
+        "eta": request(Mode.BASE, settings=Overrides(eta=0.5)),
         "edit": request(
             Mode.REFERENCE_EDIT, base="golden-edit", prompt="make it red", references=(edited,)
         ),
@@ -105,7 +106,9 @@ def golden(folder: Path) -> None:
     line = {"record_fingerprint": listed["base"]["record"], "critic": "golden-critic 1.0"}
     reviewing.take_scores(json.dumps(line | {"score": 0.25, "note": "dull"}) + "\n")
     comparing = Comparing(workspace)
-    wanted = four_arms(request(Mode.LORA_WITH_TRIGGER, LoraChoice(slug="ink")))
+    ink = LoraChoice(slug="ink")
+    noisy = Overrides(eta=0.25)
+    wanted = four_arms(request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy))
     plan = comparing.plan(wanted)
     assert not isinstance(plan, tuple), [item.describe() for item in plan]
     *_, done = comparing.run(plan, workspace.open_session(), threading.Event())

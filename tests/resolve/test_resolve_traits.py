@@ -1,10 +1,13 @@
 """Resolving for every pipeline class: what it takes is accepted, what it would drop is named."""
 
 import dataclasses
+import inspect
 
+import diffusers
 import pytest
 
 from studio.architecture import PIPELINES, TRAITS
+from studio.architecture.schedulers import schedulers_for
 from studio.contract.plan import Origin, RunPlan
 from studio.contract.prompt import Side
 from studio.contract.request import Overrides, PromptEncoder
@@ -65,6 +68,27 @@ def test_a_loras_negative_words_wait_for_true_cfg() -> None:
     assert "true CFG is off" in world.notices(mode="lora")["negative_left_out"]
     on = world.plan(mode="lora", settings=Overrides(true_cfg_scale=2.0))
     assert on.prompt.negative_text == "colour"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_eta_belongs_to_the_schedulers_that_take_it(name: str) -> None:
+    flow = TRAITS[architecture_of(name)].flow_matching
+    for scheduler in schedulers_for(flow):
+        asked = Overrides(eta=0.5, scheduler=scheduler)
+        parameters = inspect.signature(getattr(diffusers, scheduler).step).parameters
+        if "eta" in parameters:
+            eta = World(name).plan(settings=asked).settings.eta
+            assert eta is not None
+            assert (eta.value, eta.origin) == (0.5, Origin.USER)
+            assert World(name).plan(settings=Overrides(scheduler=scheduler)).settings.eta is None
+        else:
+            (wrong,) = World(name).violations(settings=asked).values()
+            assert (wrong.code, wrong.field) == ("setting_not_supported", "settings.eta")
+
+
+def test_eta_is_0_to_1() -> None:
+    asked = Overrides(eta=1.5, scheduler="DDIMScheduler")
+    assert World(SD).violations(settings=asked)["out_of_range"].field == "settings.eta"
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,6 +7,7 @@ import pytest
 from studio.architecture import Architecture, Mode
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.contract.request import LoraChoice
+from studio.contract.settings import SETTINGS
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
 from studio.ui.html import format
 from studio.ui.studio import form
@@ -62,15 +63,7 @@ BLANK: dict[str, Any] = {
     "mode": "base",
     "prompt": "a rocket",
     "negative_prompt": "",
-    "steps": None,
-    "guidance_scale": None,
-    "true_cfg_scale": None,
-    "clip_skip": None,
-    "width": None,
-    "height": None,
-    "scheduler": "",
-    "precision": "",
-    "max_sequence_length": None,
+    **{each.name: None if each.kind.is_number else "" for each in SETTINGS},
     "seed": None,
     "drawn": 41,
     "count": 1,

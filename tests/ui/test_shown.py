@@ -41,6 +41,7 @@ def test_a_blank_form_shows_what_the_class_takes(name: str) -> None:
     assert fields["clip_skip"] is (traits.clip_skip is not None)
     assert fields["true_cfg_scale"] is pipeline.true_cfg
     assert fields["max_sequence_length"] is (pipeline.sequence is not None)
+    assert fields["eta"] is not traits.flow_matching
     assert fields["prompt_encoder"] is traits.compel
     assert fields["allow_cut"] is not traits.compel
     assert not fields["references"]
@@ -53,11 +54,18 @@ def test_a_blank_form_shows_what_the_class_takes(name: str) -> None:
         ("clip_skip", 2),
         ("true_cfg_scale", 1.5),
         ("max_sequence_length", 64),
+        ("eta", 0.5),
     ],
 )
 @pytest.mark.parametrize("name", PIPELINE_NAMES)
 def test_what_holds_something_stays(name: str, field: str, value: object) -> None:
     assert seen(name, **{field: value})[field]
+
+
+def test_eta_goes_with_a_scheduler_that_has_none() -> None:
+    name = "StableDiffusionPipeline"
+    assert seen(name, scheduler="DDIMScheduler")["eta"]
+    assert not seen(name, scheduler="EulerDiscreteScheduler")["eta"]
 
 
 def test_true_cfg_brings_the_negative_prompt() -> None:

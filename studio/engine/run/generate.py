@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -49,6 +51,7 @@ class Run:
     Attributes:
         references: the reference images, in the plan's order.
         given: the arguments of the pipeline's last call.
+        etas: what the scheduler's steps of the last picture were given as ``eta``.
         seconds: of the stages before the first picture: load, loras, encode.
         heard: what the libraries said so far.
     """
@@ -63,6 +66,7 @@ class Run:
     seconds: dict[str, float]
     heard: list[str] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
+    etas: set[float] = field(default_factory=set)
 
 
 def generate_image(run: Run, index: int) -> Generated:
@@ -132,6 +136,7 @@ def receipt_of(
         references=tuple(reference_sha256(image) for image in run.references),
         offload=None if run.job.plan.placement is None else placed(pipeline),
         vae_tiling=is_tiling(pipeline),
+        eta=_eta_used(run),
         effect=run.loras.effect,
         base_proof=run.loras.proof,
         encoding=run.encoded.receipts,
@@ -157,11 +162,46 @@ def _true_cfg_used(run: Run, passes: int) -> float | None:
     return given
 
 
+def _eta_used(run: Run) -> float | None:
+    """What the scheduler's every step was given as ``eta``, where the plan has one."""
+    if run.job.plan.settings.eta is None:
+        return None
+    if len(run.etas) != 1:
+        raise ContractBroken(
+            f"As eta, the scheduler's steps were given {sorted(run.etas) or 'nothing'}.",
+            "The picture is not kept; report it with the plan's fingerprint.",
+        )
+    return next(iter(run.etas))
+
+
+@contextmanager
+def _listening_for_eta(run: Run) -> Iterator[None]:
+    """Note the ``eta`` of each step: pipelines drop it where a scheduler has none."""
+    scheduler, step = run.base.pipeline.scheduler, run.base.pipeline.scheduler.step
+    run.etas.clear()
+
+    @functools.wraps(step)  # pipelines look at the signature
+    def noting(*given: Any, **named: Any) -> Any:
+        if "eta" in named:
+            run.etas.add(float(named["eta"]))
+        return step(*given, **named)
+
+    scheduler.step = noting
+    try:
+        yield
+    finally:
+        del scheduler.step
+
+
 def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> Image:
     plan, pipeline = run.job.plan, run.base.pipeline
     run.given = run.base.family.arguments(plan, run.references)
+    eta = plan.settings.eta
+    if eta is not None:
+        run.given["eta"] = eta.value
+    listening = nullcontext() if eta is None else _listening_for_eta(run)
     try:
-        with steps.counting(getattr(pipeline, run.base.denoiser)):
+        with steps.counting(getattr(pipeline, run.base.denoiser)), listening:
             output = pipeline(
                 **run.encoded.arguments,
                 **run.given,
