@@ -20,3 +20,12 @@ def origin_of(preset: ModelPreset | LoraPreset) -> str:
 def memory_key(preset: ModelPreset | LoraPreset) -> str:
     """Slug and origin, with a blank between them that no slug has."""
     return f"{preset.slug} {origin_of(preset)}".strip()
+
+
+def replaced(preset: ModelPreset | LoraPreset, sha256: str) -> str | None:
+    """What the weights of that hash are called that ``preset`` had before; None if it has them, or
+    pins none."""
+    if preset.sha256 in (None, sha256):
+        return None
+    names = {hash_: name for name, hash_ in preset.earlier.items()}
+    return names.get(sha256, f"other weights of {preset.label} ({sha256[:12]}…)")

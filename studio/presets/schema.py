@@ -99,10 +99,6 @@ class Source(Contract):
         return f"huggingface:{self.huggingface}" + (f"/{self.file}" if self.file else "")
 
 
-def _repository(source: Source | None) -> str | None:
-    return source.huggingface if source is not None else None
-
-
 class ModelSettings(Contract):
     """Defaults and limits of a base model; None is "not known".
 
@@ -133,6 +129,8 @@ class ModelPreset(Contract):
         variant: of the folder's weights, for example ``fp16``; None is the plain ones.
         config: for a checkpoint, the folder (diffusers layout) of its configurations and
             tokenizers; None is the studio's own of the architecture.
+        earlier: name → SHA-256 of weights that this slug had before, for pictures made with them.
+        knows, reads: all that a small base can draw, and the other words it understands.
     """
 
     slug: Slug
@@ -146,6 +144,9 @@ class ModelPreset(Contract):
     variant: Variant | None = None
     config: RelativePath | None = None
     sha256: Sha256 | None = None
+    earlier: Mapping[Line, Sha256] = {}
+    knows: tuple[Line, ...] = ()
+    reads: tuple[Line, ...] = ()
     notes: str = ""
 
     @model_validator(mode="after")
@@ -153,9 +154,8 @@ class ModelPreset(Contract):
         check_place("path", (self.path, self.source))
         check_no_pickle(self.path)
         check_checkpoint(self.single_file, self.variant, self.config)
-        check_flux2(
-            self.base_architecture, self.slug, self.label, self.path, _repository(self.source)
-        )
+        repository = self.source.huggingface if self.source is not None else None
+        check_flux2(self.base_architecture, self.slug, self.label, self.path, repository)
         check_pipeline(self.base_architecture, self.pipeline)
         return self
 
@@ -188,6 +188,7 @@ class LoraPreset(Contract):
     source: Source | None = None
     revision: Line | None = None
     sha256: Sha256 | None = None
+    earlier: Mapping[Line, Sha256] = {}
     trigger: TriggerRule
     notes: str = ""
 
@@ -200,9 +201,8 @@ class LoraPreset(Contract):
         self._check_trigger()
         if self.air is not None:
             check_air(self.base_architecture, self.air)
-        check_flux2(
-            self.base_architecture, self.slug, self.label, self.path, _repository(self.source)
-        )
+        repository = self.source.huggingface if self.source is not None else None
+        check_flux2(self.base_architecture, self.slug, self.label, self.path, repository)
         return self
 
     @staticmethod

@@ -17,6 +17,9 @@ EMBEDDING_NAMES = (
 )
 """Textual inversions that published presets name in negative prompts (fact, not a rule)."""
 
+UNKNOWN_NAMED = 5
+"""How many words that a base does not know are named in one sentence."""
+
 _FIELDS = {Side.PROMPT: "prompt", Side.NEGATIVE: "negative_prompt"}
 
 
@@ -32,6 +35,7 @@ def text_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
     for side, text in ((Side.PROMPT, prompt.text), (Side.NEGATIVE, prompt.negative_text)):
         yield from _embedding_notices(side, text)
     yield from _negative_left_out(draft)
+    yield from _unknown_words(draft)
 
 
 def _typed(parts: Sequence[PromptPart]) -> str:
@@ -96,3 +100,26 @@ def _negative_left_out(draft: Draft) -> Iterator[Notice]:
         if preset.negative_prompt:
             text = f"{preset.label} brings a negative prompt; {why}, so it is left out."
             yield Notice(code="negative_left_out", field="negative_prompt", text=text)
+
+
+def _unknown_words(draft: Draft) -> Iterator[Notice]:
+    """What a base that knows few things will not draw."""
+    model = draft.model
+    if not model.knows:
+        return
+    triggers = (phrase for _, preset in draft.chosen for phrase in preset.trigger_phrases)
+    known = {word for text in (*model.knows, *model.reads, *triggers) for word in _words_of(text)}
+    unknown = [f"“{word}”" for word in _words_of(draft.request.prompt) if word not in known]
+    if not unknown:
+        return
+    more = len(unknown) - UNKNOWN_NAMED
+    named = unknown[:UNKNOWN_NAMED] + ([f"{more} more"] if more > 0 else [])
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    are = "is" if len(unknown) == 1 else "are"
+    text = f"{model.label} draws {len(model.knows)} things; {listed} {are} not among them."
+    yield Notice(code="words_unknown", field="prompt", text=text)
+
+
+def _words_of(text: str) -> tuple[str, ...]:
+    """The words, lower case, each once."""
+    return tuple(dict.fromkeys(re.findall(r"[^\W\d_]+", text.lower())))

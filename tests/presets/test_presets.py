@@ -11,6 +11,7 @@ from studio.architecture import Architecture
 from studio.library.preset_files import load
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.presets.messages import EXPECTED
+from studio.presets.origin import replaced
 from studio.presets.parse import PresetProblem, parse
 from studio.presets.yaml_text import write_yaml
 from studio.settings import BUILT_IN_PRESETS
@@ -71,6 +72,27 @@ def test_trigger_words_of_the_mini_are_those_it_was_trained_with() -> None:
     catalog, _ = load([BUILT_IN_PRESETS])
     for style in (subjects.PEN_INK, subjects.NIGHT_NEON):
         assert catalog.loras[style.name].prompt == style.trigger
+
+
+def test_the_mini_says_all_that_it_was_trained_to_draw() -> None:
+    catalog, _ = load([BUILT_IN_PRESETS])
+    mini = catalog.models["mini"]
+    assert list(mini.knows) == [subject.name for subject in subjects.SUBJECTS]
+    plain = {
+        word for pair in subjects.all_pairs() for word in subjects.plain_caption(pair).split()
+    }
+    assert plain <= {*mini.knows, *mini.reads}
+
+
+def test_weights_that_a_preset_had_before_have_a_name() -> None:
+    now, before, other = ("a" * 64, "b" * 64, "c" * 64)
+    text = write_yaml({"loras": [lora(sha256=now, earlier={"Ink 1": before})]})
+    (preset,) = parse(text, "p.yaml").loras
+    assert replaced(preset, now) is None
+    assert replaced(preset, before) == "Ink 1"
+    assert other[:12] in str(replaced(preset, other))
+    (unpinned,) = parse(write_yaml({"loras": [lora()]}), "p.yaml").loras
+    assert replaced(unpinned, other) is None
 
 
 @pytest.mark.parametrize("word", ["photo", "sketch", "monochrome", "realism", "white background"])

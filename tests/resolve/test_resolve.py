@@ -552,3 +552,28 @@ def test_violations_say_what_was_found_expected_and_the_way_out() -> None:
         assert data["way_out"].endswith(".")
         assert data["expected"]
         assert data["code"] == item.code
+
+
+def words_unknown(prompt: str, **more: Any) -> list[str]:
+    knowing = MINI.model_copy(
+        update={"knows": ("fox", "hot dog"), "reads": ("a", "on", "red"), **more}
+    )
+    catalog = Catalog((knowing,), tuple(CATALOG.loras.values()))
+    request = with_loras("ink").model_copy(update={"prompt": prompt})
+    plan = resolve(request, catalog, inventory(), RUNTIME)
+    assert isinstance(plan, RunPlan), [item.describe() for item in plan]
+    return [notice.text for notice in plan.notices if notice.code == "words_unknown"]
+
+
+def test_a_base_that_knows_few_things_says_which_words_are_not_among_them() -> None:
+    assert words_unknown(f"a Fox on a red hot dog, {CATALOG.loras['ink'].prompt}") == []
+    (text,) = words_unknown("a cat on a chair")
+    assert "2 things" in text
+    assert re.findall("“(.*?)”", text) == ["cat", "chair"]
+    (text,) = words_unknown("one two three four five six seven")
+    assert re.findall("“(.*?)”", text) == ["one", "two", "three", "four", "five"]
+    assert "2 more" in text
+
+
+def test_of_a_base_that_says_nothing_every_word_may_mean_something() -> None:
+    assert words_unknown("a cat on a chair", knows=()) == []

@@ -5,9 +5,12 @@ from typing import Any
 
 import gradio as gr
 
+from studio.contract.plan import RunPlan
 from studio.errors import GalleryError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
+from studio.presets import LoraPreset, ModelPreset
+from studio.presets.origin import replaced
 from studio.ui.gallery.layout import Asked, GalleryParts
 from studio.ui.gallery.review import NO_DELETING, ReviewEvents
 from studio.ui.html import gallery as grid
@@ -133,12 +136,24 @@ class GalleryEvents:
             parts.picture_view: gr.Column(visible=True),
             parts.picture: grid.opened(path, record),
             parts.contract: grid.contract(record),
-            parts.said: EMPTY,
+            parts.said: self._replaced(record.plan),
             parts.actions: gr.Row(visible=True),
             parts.confirm: gr.Row(visible=False),
             parts.opened: name,
             **self.review.show(name),
         }
+
+    def _replaced(self, plan: RunPlan) -> Html:
+        """Which weights a picture was made with that its presets have no more."""
+        catalog = self._workspace.catalog
+        used = [(plan.base.slug, plan.base.sha256), *((u.slug, u.sha256) for u in plan.loras)]
+        presets: dict[str, ModelPreset | LoraPreset] = {**catalog.models, **catalog.loras}
+        found = (replaced(presets[slug], sha256) for slug, sha256 in used if slug in presets)
+        names = [name for name in found if name is not None]
+        if not names:
+            return EMPTY
+        made = f"Made with {' and '.join(names)}, which the presets no longer name"
+        return grid.said(f"{made}: the same settings give another picture now.")
 
     def back(self, asked: Asked) -> Updates:
         parts = self._parts
