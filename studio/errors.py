@@ -51,6 +51,24 @@ class EngineError(StudioError):
     code = "engine"
 
 
+class QueueFull(StudioError):
+    """As many runs wait as there may be."""
+
+    code = "queue_full"
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        super().__init__(f"This run was not queued: {reason}.", way_out)
+
+
+class NoSuchRun(StudioError):
+    """A run that is not among its owner's, or not in the state that was meant."""
+
+    code = "no_such_run"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"There is no such run of yours any more: {run_id!r:.40}.", "Look again.")
+
+
 class LoraRefused(EngineError):
     """A LoRA did not pass the gate: ``evidence`` says where, in sentences."""
 
@@ -136,6 +154,18 @@ class GalleryError(StudioError):
     """A picture or the index cannot be read or written."""
 
     code = "gallery"
+
+
+class LockHeld(GalleryError):
+    """Another process, perhaps one that was stopped, does not give a lock back."""
+
+    code = "lock_held"
+
+    def __init__(self, path: Path, seconds: int) -> None:
+        super().__init__(
+            f"Another process has held {path.name} for {seconds} seconds.",
+            "End the other studio on this folder, then try again.",
+        )
 
 
 class RecordError(GalleryError):

@@ -233,13 +233,14 @@ class PictureIndex:
             yield db
 
     @contextmanager
-    def _locked(self, take: Callable[[int], None]) -> Iterator[None]:
+    def _locked(self, take: Callable[[int, Path], None]) -> Iterator[None]:
+        held = self.path.with_name(f".{self.path.name}.lock")
         try:
-            stream = self.path.with_name(f".{self.path.name}.lock").open("a")
+            stream = held.open("a")
         except OSError as error:
             raise atomic.storage_error(error, self.root) from error
         with stream:
-            take(stream.fileno())
+            take(stream.fileno(), held)
             yield
 
     @contextmanager

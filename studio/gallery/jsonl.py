@@ -51,7 +51,7 @@ def append(path: Path, line: str) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         with os.fdopen(descriptor, "a+b") as stream:
             # A line that another writer has half written must not be taken for a torn one.
-            lock(descriptor)
+            lock(descriptor, path)
             _drop_torn(path, stream)
             stream.write(line.encode("utf-8") + b"\n")
             stream.flush()

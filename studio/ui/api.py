@@ -3,12 +3,12 @@
 Each takes and gives plain JSON: the same requests, plans and records as everywhere. What stands
 in the way comes as ``violations``, what broke as ``error``; neither is an exception. Those that
 run something say how far they are (``progress``) until their answer, which is the last thing they
-give; a client that leaves, or cancels its job, ends the run within a step.
+give; a client that leaves, or cancels its job, ends the run. Clients take turns, and each has so
+many runs at most; one too many is answered with the error ``queue_full``.
 """
 
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,12 @@ from studio.contract.request import GenerationRequest
 from studio.contract.violations import Violation
 from studio.errors import StudioError
 from studio.gallery.comparisons.files import sheet_of
+from studio.ui.clients import client_of, is_heard
 from studio.ui.html.picture import file_url
 from studio.ui.studio.form import draw_seed
 from studio.workspace.comparing import Comparing
+from studio.workspace.line import Said
+from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 
 Json = dict[str, Any]
@@ -51,10 +54,11 @@ _AGAIN = "Ask again; pictures that were finished are in the gallery."
 
 
 class Api:
-    """The endpoints over one workspace; each call that runs something is a session of its own."""
+    """The endpoints over one workspace; what they run ends with its reader."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, runs: Runs) -> None:
         self._workspace = workspace
+        self._runs = runs
         self._comparing = Comparing(workspace)
 
     def plan(self, request: Json) -> Json:
@@ -69,12 +73,12 @@ class Api:
         else:
             yield _refused(agreed)
 
-    def generate(self, request: Json) -> Answers:
+    def generate(self, request: Json, client: gr.Request) -> Answers:
         """Make the images of a request: ``progress``, then ``images`` (files) and their
         ``records``."""
-        yield from _answered(partial(self._generate, request))
+        yield from _answered(partial(self._generate, request, client))
 
-    def _generate(self, request: Json) -> Answers:
+    def _generate(self, request: Json, client: gr.Request) -> Answers:
         agreed = self._workspace.plan(read_request(request))
         if not isinstance(agreed, RunPlan):
             yield _refused(agreed)
@@ -82,26 +86,37 @@ class Api:
         images: list[Json] = []
         records: list[Json] = []
         answer: Json = {"images": images, "records": records}
-        with self._session() as session:
-            run = self._workspace.run(agreed, session, threading.Event())
-            with closing(run) as events:
-                for event in events:
-                    match event:
-                        case Queued() | Loading() | Progress() | Stalled():
-                            yield {"progress": _progress(event)}
-                        case Finished():
-                            images.append(_file(event.path))
-                            records.append(event.record.model_dump(mode="json"))
-                        case Failed():
-                            answer |= _error(event.code, event.message, event.way_out)
-                        case Cancelled():
-                            answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
+        with closing(self._attended(agreed, client)) as events:
+            for event in events:
+                match event:
+                    case Queued() | Loading() | Progress() | Stalled():
+                        yield {"progress": _progress(event)}
+                    case Finished():
+                        images.append(_file(event.path))
+                        records.append(event.record.model_dump(mode="json"))
+                    case Failed():
+                        answer |= _error(event.code, event.message, event.way_out)
+                    case Cancelled():
+                        answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
         yield answer
+
+    def _attended(
+        self, plan: RunPlan | ComparisonPlan, client: gr.Request, fresh: bool = False
+    ) -> Generator[Said, None, None]:
+        settings = self._workspace.settings
+        name = client_of(client, settings)
+        with closing(self._runs.attended(f"api {name}", plan, name, fresh)) as events:
+            for event in events:
+                if settings.is_public and not is_heard(client):
+                    yield Cancelled("")
+                    return
+                yield event
 
     def compare(
         self,
         kind: str,
         request: Json,
+        client: gr.Request,
         strengths: list[float] = list(STRENGTHS),  # noqa: B006  # gradio reads it, nobody writes it
         against: str = "",
         rows: Json | None = None,
@@ -113,7 +128,7 @@ class Api:
         ``sheet`` and ``images``."""
         axes = (rows, columns)
         asked = partial(self._asked, kind, request, strengths, against, axes, hold)
-        yield from _answered(partial(self._compare, asked, fresh))
+        yield from _answered(partial(self._compare, asked, client, fresh))
 
     def _asked(
         self,
@@ -137,31 +152,33 @@ class Api:
             hold=hold,
         )
 
-    def _compare(self, asked: Callable[[], ComparisonRequest], fresh: bool) -> Answers:
+    def _compare(
+        self, asked: Callable[[], ComparisonRequest], client: gr.Request, fresh: bool
+    ) -> Answers:
         if not isinstance(fresh, bool):
             raise ValueError(f"fresh is {fresh!r}, and must be true or false")
         agreed = self._comparing.plan(asked())
         if isinstance(agreed, ComparisonPlan):
-            yield from self._run(agreed, fresh)
+            yield from self._run(agreed, client, fresh)
         else:
             yield _refused(agreed)
 
-    def _run(self, agreed: ComparisonPlan, fresh: bool) -> Answers:
+    def _run(self, agreed: ComparisonPlan, client: gr.Request, fresh: bool) -> Answers:
         answer: Json = {"record": None, "sheet": None, "images": []}
-        with self._session() as session:
-            run = self._comparing.run(agreed, session, threading.Event(), fresh)
-            with closing(run) as events:
-                for event in events:
-                    match event:
-                        case CellWorking() | CellDone():
-                            yield {"progress": _cell_progress(agreed, event)}
-                        case CellFailed():
-                            failed = event.error
-                            answer |= _error(failed.code, failed.message, failed.way_out)
-                        case Compared():
-                            answer |= self._compared(event)
-                        case NothingCompared(cancelled=True):
-                            answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
+        with closing(self._attended(agreed, client, fresh)) as events:
+            for event in events:
+                match event:
+                    case CellWorking() | CellDone():
+                        yield {"progress": _cell_progress(agreed, event)}
+                    case CellFailed():
+                        failed = event.error
+                        answer |= _error(failed.code, failed.message, failed.way_out)
+                    case Failed():
+                        answer |= _error(event.code, event.message, event.way_out)
+                    case Compared():
+                        answer |= self._compared(event)
+                    case Cancelled() | NothingCompared(cancelled=True):
+                        answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
         yield answer
 
     def _compared(self, event: Compared) -> Json:
@@ -177,21 +194,12 @@ class Api:
             "images": [_file(outputs / name) if name else None for name in pictures],
         }
 
-    @contextmanager
-    def _session(self) -> Generator[str, None, None]:
-        """A session for one call; what it runs is cancelled when it ends early."""
-        session = self._workspace.open_session()
-        try:
-            yield session
-        finally:
-            self._workspace.close_session(session)
 
-
-def build(workspace: Workspace) -> None:
+def build(workspace: Workspace, runs: Runs) -> None:
     """Name the endpoints; call inside the page."""
-    api = Api(workspace)
+    api = Api(workspace, runs)
     for endpoint in (api.plan, api.generate, api.compare):
-        # The workspace has the queue of the device.
+        # The workspace has the queue of the device; a plan waits for nobody.
         gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
 
 

@@ -8,7 +8,7 @@ get past a browser's rules), and no page of another site may send, show or frame
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -92,9 +92,10 @@ class Gate:
         if scope["method"] in _SAFE:
             return receive
         if scope["path"].rstrip("/").endswith("/upload"):
-            visitor = _visitor(scope, headers) if self._settings.is_public else None
+            host = str((scope.get("client") or ("",))[0])
+            sender = visitor(host, headers) if self._settings.is_public else None
             size = _length(headers)
-            if not await anyio.to_thread.run_sync(self._uploads.admit, visitor, size):
+            if not await anyio.to_thread.run_sync(self._uploads.admit, sender, size):
                 raise Refused(429, "Too much was sent here lately.", "Try again in a while.")
             return receive
         most = MAX_CALL if "/gradio_api/call/" in scope["path"] else MAX_EVENT
@@ -221,10 +222,9 @@ def _is_navigation(headers: Headers) -> bool:
     return wanted == ("navigate", "document")
 
 
-def _visitor(scope: Scope, headers: Headers) -> str:
-    """Who sends it: what the nearest proxy says, else the other end of the connection."""
-    forwarded = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return forwarded or str((scope.get("client") or ("",))[0])
+def visitor(host: str, headers: Mapping[str, str]) -> str:
+    """Who sends it: what the nearest proxy says, else ``host``, the connection's other end."""
+    return headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or host
 
 
 def _length(headers: Headers) -> int:

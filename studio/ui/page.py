@@ -16,6 +16,7 @@ from studio.ui.studio import tab as studio_tab
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of, quick
 from studio.ui.warm_up import WarmUp
+from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 
 TITLE = "LoRA Studio"
@@ -32,7 +33,7 @@ def build(workspace: Workspace) -> gr.Blocks:
     may_delete = not workspace.settings.is_public
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         # First, because gradio gives the second of two functions of one name another one.
-        api.build(workspace)
+        api.build(workspace, Runs(workspace))
         with gr.Row(elem_classes="ls-header"):
             gr.HTML(_name(), apply_default_css=False, elem_classes="ls-name")
             status = gr.HTML(

@@ -10,11 +10,16 @@ from studio.ui import assets, theme, uploads
 from studio.ui.gate import Gate
 from studio.ui.page import build
 from studio.ui.uploads import Uploads
+from studio.workspace.line import limits_of
 from studio.workspace.workspace import Workspace
 
 MAX_PAGES = 200
 """Pages whose components gradio remembers, at about 768 KiB each; beyond them the page that was
 used longest ago starts over. Its own number is 10,000, and nothing is freed before that."""
+
+
+THREADS = 40
+"""For everything that is quick; each run that is listened to takes one more."""
 
 
 def launch_options(workspace: Workspace) -> dict[str, Any]:
@@ -46,6 +51,7 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         "mcp_server": False,
         "max_file_size": MAX_FILE,
         "state_session_capacity": MAX_PAGES,
+        "max_threads": limits_of(settings).in_all + THREADS,
     }
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
@@ -111,6 +111,7 @@ class Workspace:
         self._memory: MemoryRules | None = None
         self._running: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
+        self._before_close: list[Callable[[], None]] = []
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -339,6 +340,10 @@ class Workspace:
         ours = path.resolve().is_relative_to(self.gallery.outputs)
         return verify(path, self.gallery.reference if ours else None)
 
+    def before_close(self, close: Callable[[], None]) -> None:
+        """Call ``close`` first when the studio closes: it stands on this workspace."""
+        self._before_close.append(close)
+
     def close(self) -> None:
         """Cancel what runs and what is fetched, and give the device back.
 
@@ -346,6 +351,8 @@ class Workspace:
         the process can end.
         """
         deadline = time.monotonic() + CLOSING
+        for before in self._before_close:
+            before()
         with self._lock:
             sessions = list(self._running)
         for session in sessions:

@@ -1,0 +1,164 @@
+"""An owner's runs as values: what stands in its line, and how far each is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from studio.comparison.axes import ComparisonPlan
+from studio.comparison.events import CellWorking, Compared, ComparisonEvent, NothingCompared
+from studio.contract.events import Cancelled, Event, Failed, Loading, Progress, Queued, Stalled
+from studio.contract.plan import RunPlan
+from studio.errors import NoSuchRun, QueueFull
+from studio.settings import Settings
+
+Said = Event | ComparisonEvent
+Passing = Queued | Loading | Progress | Stalled | CellWorking
+"""What only tells how far a run is: of it, the latest is kept."""
+Work = Callable[[str, threading.Event], Generator[Said, None, None]]
+"""Runs in a workspace session until its end, or until the event is set."""
+
+KEPT = 50
+"""Entries of a line that are over and can be looked at; the oldest go."""
+
+
+class RunState(Enum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (RunState.WAITING, RunState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be asked for at once.
+
+    Attributes:
+        per_client: entries of each client that run or wait.
+        in_all: of everybody.
+        alone: seconds after which the runs of an owner who is gone are cancelled; None for never.
+    """
+
+    per_client: int = 200
+    in_all: int = 200
+    alone: float | None = None
+
+
+STRANGERS = Limits(per_client=3, in_all=60, alone=60.0)
+"""On a page that everybody can open."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    return STRANGERS if settings.is_public else Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An entry as it stands.
+
+    Attributes:
+        ahead: entries of its own line that come before it.
+        latest: how far it is; None where it has said nothing yet.
+        results: everything else it said, in order: pictures, cells, how it ended.
+    """
+
+    run_id: str
+    plan: RunPlan | ComparisonPlan
+    state: RunState
+    ahead: int
+    latest: Passing | None
+    results: tuple[Said, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    run_id: str
+    plan: RunPlan | ComparisonPlan
+    client: str
+    work: Work
+    state: RunState = RunState.WAITING
+    latest: Passing | None = None
+    results: list[Said] = field(default_factory=list)
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    session: str | None = None
+    heard: float = 0.0
+    entries: list[Entry] = field(default_factory=list)
+    serving: bool = False
+
+    @property
+    def live(self) -> list[Entry]:
+        return [entry for entry in self.entries if not entry.state.is_over]
+
+    def standing(self, entry: Entry) -> Standing:
+        return Standing(
+            entry.run_id,
+            entry.plan,
+            entry.state,
+            self.ahead_of(entry),
+            entry.latest,
+            tuple(entry.results),
+        )
+
+    def ahead_of(self, entry: Entry) -> int:
+        """Entries that come before it; 0 where it does not wait."""
+        return self.live.index(entry) if entry.state is RunState.WAITING else 0
+
+    def move(self, entry: Entry, ahead: int) -> None:
+        """Put a waiting entry behind so many waiting ones."""
+        self.entries.remove(entry)
+        first = sum(each.state is not RunState.WAITING for each in self.entries)
+        self.entries.insert(first + max(ahead, 0), entry)
+
+    def forget_old(self) -> None:
+        over = [entry for entry in self.entries if entry.state.is_over]
+        for entry in over[: max(len(over) - KEPT, 0)]:
+            self.entries.remove(entry)
+
+
+def ended_by(event: Said, before: RunState) -> RunState:
+    """How an entry that said ``event`` has ended, if that was its last word."""
+    match event:
+        case Failed():
+            return RunState.FAILED
+        case Cancelled() | Compared(cancelled=True) | NothingCompared(cancelled=True):
+            return RunState.CANCELLED
+        case NothingCompared():
+            return RunState.FAILED
+        case _:
+            return before
+
+
+def find(lines: Mapping[str, Line], owner: str, run_id: str) -> tuple[Line, Entry]:
+    """
+    Raises:
+        NoSuchRun: the owner has none of this name.
+    """
+    if owner in lines:
+        for entry in lines[owner].entries:
+            if entry.run_id == run_id:
+                return lines[owner], entry
+    raise NoSuchRun(run_id)
+
+
+def demand_room(lines: Iterable[Line], client: str, limits: Limits) -> None:
+    """
+    Raises:
+        QueueFull: the client, or everybody together, has as many entries as there may be.
+    """
+    clients = [each.client for line in lines for each in line.live]
+    own = clients.count(client)
+    if own >= limits.per_client:
+        raise QueueFull(f"{own} of yours run or wait", "Cancel one, or wait for one.")
+    if len(clients) >= limits.in_all:
+        raise QueueFull(f"{len(clients)} others run or wait", "Try again in a while.")

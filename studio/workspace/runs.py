@@ -1,0 +1,304 @@
+"""Runs that belong to the studio: whoever asked may leave, come back and find them.
+
+Each owner has a line of entries, which run one after another; the lines take turns on the
+device. An owner is whoever knows its key: a page keeps a secret in its browser, so that a reload
+or another tab finds the same line.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import partial
+
+from studio.comparison.axes import ComparisonPlan
+from studio.contract.events import Cancelled, Failed, Queued
+from studio.contract.plan import RunPlan
+from studio.errors import NoSuchRun, StudioError
+from studio.workspace.comparing import Comparing
+from studio.workspace.line import (
+    Entry,
+    Limits,
+    Line,
+    Passing,
+    RunState,
+    Said,
+    Standing,
+    Work,
+    demand_room,
+    ended_by,
+    find,
+    limits_of,
+)
+from studio.workspace.workspace import Workspace
+
+logger = logging.getLogger("studio.workspace.runs")
+
+LISTENS = 1.0
+"""Seconds between two signs of whoever watches."""
+REST = 600.0
+"""Seconds after which the LoRAs that only an idle line used are let go."""
+IDLE = 24 * 3600.0
+"""Seconds after which a line where nothing runs or waits is forgotten, unless it is asked for."""
+
+
+class Runs:
+    """The lines of all owners; safe for several threads.
+
+    Args:
+        limits: those of ``STRANGERS`` where strangers can ask.
+    """
+
+    def __init__(self, workspace: Workspace, limits: Limits | None = None) -> None:
+        self._workspace = workspace
+        self._comparing = Comparing(workspace)
+        self.limits = limits or limits_of(workspace.settings)
+        self._lines: dict[str, Line] = {}
+        self._changed = threading.Condition()
+        self._closed = threading.Event()
+        workspace.before_close(self.close)
+        threading.Thread(target=self._look_after, name="studio-runs", daemon=True).start()
+
+    def submit(
+        self,
+        owner: str,
+        plan: RunPlan | ComparisonPlan,
+        client: str = "",
+        previews: bool = True,
+        fresh: bool = False,
+    ) -> str:
+        """Put a run or a comparison at the end of the owner's line; returns its name.
+
+        Args:
+            client: who is counted, where one may have several owners' keys; the owner if empty.
+            previews: of a run; ``fresh``: of a comparison, as ``Comparing.run``.
+
+        Raises:
+            QueueFull: the client, or everybody together, has as many entries as there may be.
+        """
+        work: Work
+        if isinstance(plan, RunPlan):
+            work = partial(self._workspace.run, plan, previews=previews)
+        else:
+            work = partial(self._comparing.run, plan, fresh=fresh)
+        entry = Entry(uuid.uuid4().hex[:12], plan, client or owner, work)
+        with self._changed:
+            if self._closed.is_set():
+                raise StudioError("The studio is closing.", "Start it again.")
+            demand_room(self._lines.values(), entry.client, self.limits)
+            line = self._lines.setdefault(owner, Line())
+            line.heard = time.monotonic()
+            line.entries.append(entry)
+            line.forget_old()
+            if not line.serving:
+                line.serving = True
+                threading.Thread(target=self._serve, args=(line,), daemon=True).start()
+            self._changed.notify_all()
+        return entry.run_id
+
+    def of(self, owner: str) -> tuple[Standing, ...]:
+        """The owner's entries: what is over, what runs, what waits, in their order."""
+        with self._changed:
+            line = self._lines.get(owner)
+            if line is None:
+                return ()
+            line.heard = time.monotonic()
+            return tuple(line.standing(each) for each in line.entries)
+
+    def watch(self, owner: str, run_id: str) -> Iterator[Said]:
+        """What an entry has said so far, its latest word, and then what it says until its end.
+
+        Leaving changes nothing. A slow reader misses steps, and no result.
+
+        Raises:
+            NoSuchRun
+        """
+        told, latest, ahead = 0, None, None
+        with self._changed:
+            line, entry = find(self._lines, owner, run_id)
+        while True:
+            with self._changed:
+                line.heard = time.monotonic()
+                fresh: list[Said] = entry.results[told:]
+                told += len(fresh)
+                if entry.latest is not None and entry.latest is not latest:
+                    latest = entry.latest
+                    fresh.append(latest)
+                if entry.state is RunState.WAITING and ahead != line.ahead_of(entry):
+                    ahead = line.ahead_of(entry)
+                    fresh.append(Queued(run_id, ahead))
+                if not fresh and not entry.state.is_over:
+                    self._changed.wait(LISTENS)
+                    continue
+                over = entry.state.is_over
+            yield from fresh
+            if over and told == len(entry.results):
+                return
+
+    def attended(
+        self, owner: str, plan: RunPlan | ComparisonPlan, client: str = "", fresh: bool = False
+    ) -> Generator[Said, None, None]:
+        """A run that belongs to its reader: it ends when the iterator is closed, and is not found
+        again.
+
+        Raises:
+            QueueFull
+        """
+        run_id = self.submit(owner, plan, client, previews=False, fresh=fresh)
+        try:
+            yield from self.watch(owner, run_id)
+        finally:
+            self._drop(owner, run_id)
+
+    def cancel(self, owner: str, run_id: str) -> bool:
+        """Stop an entry, or take it out where it waits; False where it was over.
+
+        Raises:
+            NoSuchRun
+        """
+        with self._changed:
+            _, entry = find(self._lines, owner, run_id)
+            return self._cancel(entry)
+
+    def move(self, owner: str, run_id: str, ahead: int) -> None:
+        """Put a waiting entry behind so many waiting ones of its line; what runs is not counted.
+
+        Raises:
+            NoSuchRun: it does not wait.
+        """
+        with self._changed:
+            line, entry = find(self._lines, owner, run_id)
+            if entry.state is not RunState.WAITING:
+                raise NoSuchRun(run_id)
+            line.move(entry, ahead)
+            self._changed.notify_all()
+
+    def forget(self, owner: str, run_id: str) -> None:
+        """Drop an entry that is over from its line; its pictures stay in the gallery.
+
+        Raises:
+            NoSuchRun: it is not over.
+        """
+        with self._changed:
+            line, entry = find(self._lines, owner, run_id)
+            if not entry.state.is_over:
+                raise NoSuchRun(run_id)
+            line.entries.remove(entry)
+            self._changed.notify_all()
+
+    def leave(self, owner: str) -> None:
+        """The owner is gone for good: cancel its line."""
+        with self._changed:
+            line = self._lines.pop(owner, None)
+            for entry in line.entries if line else ():
+                self._cancel(entry)
+            self._changed.notify_all()
+        if line is not None and line.session is not None:
+            self._workspace.close_session(line.session)
+
+    def close(self) -> None:
+        """Cancel everything; no more is taken."""
+        self._closed.set()
+        for owner in list(self._lines):
+            self.leave(owner)
+
+    def _drop(self, owner: str, run_id: str) -> None:
+        with self._changed:
+            try:
+                line, entry = find(self._lines, owner, run_id)
+            except NoSuchRun:
+                return  # its line was left meanwhile
+            self._cancel(entry)
+            line.entries.remove(entry)
+            is_last = not line.entries
+        if is_last:
+            self.leave(owner)
+
+    # The lines; all of these under the condition
+
+    def _cancel(self, entry: Entry) -> bool:
+        if entry.state.is_over:
+            return False
+        entry.cancel.set()
+        if entry.state is RunState.WAITING:
+            entry.state = RunState.CANCELLED
+            entry.results.append(Cancelled(entry.run_id))
+        self._changed.notify_all()
+        return True
+
+    # The threads
+
+    def _serve(self, line: Line) -> None:
+        """A line's entries one after another, until none waits."""
+        while (entry := self._next(line)) is not None:
+            ended = self._carry_out(line, entry)
+            with self._changed:
+                entry.state = ended
+                entry.latest = None
+                self._changed.notify_all()
+
+    def _next(self, line: Line) -> Entry | None:
+        with self._changed:
+            waiting = (each for each in line.entries if each.state is RunState.WAITING)
+            entry = next(waiting, None)
+            if entry is None:
+                line.serving = False
+            else:
+                entry.state = RunState.RUNNING
+            self._changed.notify_all()
+            return entry
+
+    def _carry_out(self, line: Line, entry: Entry) -> RunState:
+        ended = RunState.DONE
+        if entry.cancel.is_set():  # between its turn and its start
+            self._note(entry, Cancelled(entry.run_id))
+            return RunState.CANCELLED
+        try:
+            with closing(entry.work(self._session(line), entry.cancel)) as events:
+                for event in events:
+                    self._note(entry, event)
+                    ended = ended_by(event, ended)
+        except StudioError as error:
+            logger.warning("run %s failed: %s", entry.run_id, error)
+            self._note(entry, Failed(entry.run_id, error.code, error.message, error.way_out))
+            return RunState.FAILED
+        except Exception as error:
+            # The thread's boundary: the entries after it go on. What it was stands in the log.
+            logger.exception("Run %s met an unexpected error.", entry.run_id)
+            text = f"The run met an error the studio does not know: {type(error).__name__}."
+            self._note(entry, Failed(entry.run_id, "unexpected", text, "Report it with the log."))
+            return RunState.FAILED
+        return ended
+
+    def _note(self, entry: Entry, event: Said) -> None:
+        with self._changed:
+            if isinstance(event, Passing):
+                entry.latest = event
+            else:
+                entry.latest = None
+                entry.results.append(event)
+            self._changed.notify_all()
+
+    def _look_after(self) -> None:
+        alone = IDLE if self.limits.alone is None else self.limits.alone
+        while not self._closed.wait(min(LISTENS, alone)):
+            now = time.monotonic()
+            with self._changed:
+                silent = [(o, line) for o, line in self._lines.items() if now - line.heard > alone]
+                gone = [o for o, line in silent if self.limits.alone is not None or not line.live]
+                idle = [e for e in self._lines.values() if now - e.heard > REST and not e.live]
+                sessions = [line.session for line in idle if line.session is not None]
+                for line in idle:
+                    line.session = None
+            for owner in gone:
+                self.leave(owner)
+            for session in sessions:
+                self._workspace.close_session(session)
+
+    def _session(self, line: Line) -> str:
+        with self._changed:
+            if line.session is None:
+                line.session = self._workspace.open_session()
+            return line.session
