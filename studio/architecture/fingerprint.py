@@ -32,7 +32,9 @@ class Rule:
         never: no layer's name has this.
         needs: some layer's name has this.
         variants: the first matching layer's ``reads`` → variant.
-        prefer: of several architectures, the one to take all the same; the evidence says so.
+        prefer: of several architectures, the one to take all the same, where the file changes
+            every one of its blocks; the others are named beside it.
+        depth: (pattern with a block number, how many blocks ``prefer`` has of them).
     """
 
     architectures: tuple[str, ...]
@@ -46,6 +48,7 @@ class Rule:
     needs: str | None = None
     variants: tuple[tuple[int, str], ...] = ()
     prefer: str = UNKNOWN
+    depth: tuple[tuple[str, int], ...] = ()
 
     def allows(self, layer: Measure) -> bool:
         """Whether the widths of one matching layer agree with the rule."""

@@ -45,6 +45,7 @@ MAX_CLAIMS = 120
 _FAMILY_KEYS = ("modelspec.architecture", "ss_base_model_version")
 """Of kohya-ss, musubi and ai-toolkit, and of the SAI model spec."""
 MAX_TEXT = 300
+_MAX_CLAIM = 60
 MAX_JSON = 256 * 1024
 """Characters of metadata that are read as JSON; a hostile text costs some 20 times its
 length."""
@@ -224,10 +225,15 @@ def conflicts(
     open_to: Sequence[str],
     metadata: Mapping[str, str],
 ) -> tuple[str, ...]:
-    """A sentence for each claim that the tensors' verdict contradicts."""
+    """A sentence for each claim that the tensors' verdict contradicts, or that is not known."""
     if architecture == UNKNOWN and not open_to:
         return ()
-    sentences = []
+    told = _told(architecture, open_to)
+    sentences = [
+        f"The file claims {text!r} ({key}), which is no family known here; its tensors say {told}."
+        for key in _FAMILY_KEYS
+        if (text := shorten(metadata.get(key, ""))[:_MAX_CLAIM]) and not _claim(key, text.lower())
+    ]
     for claim in claimed(metadata):
         if claim.architecture == architecture:
             says, found = claim.variant, variant

@@ -29,7 +29,7 @@ def judge(rules: Sequence[Rule], layers: Sequence[Measure]) -> Verdict | None:
     for rule in rules:
         found = _matching(rule, layers)
         if found:
-            return _verdict(rule, found)
+            return _verdict(rule, found, layers)
     return None
 
 
@@ -60,7 +60,7 @@ def _any(pattern: str, layers: Sequence[Measure]) -> bool:
     return any(re.search(pattern, layer.name) for layer in layers)
 
 
-def _verdict(rule: Rule, found: Sequence[Measure]) -> Verdict:
+def _verdict(rule: Rule, found: Sequence[Measure], layers: Sequence[Measure]) -> Verdict:
     sentence = rule.says.format(
         reads=_spread(found, lambda layer: layer.reads),
         gives=_spread(found, lambda layer: layer.gives),
@@ -68,8 +68,18 @@ def _verdict(rule: Rule, found: Sequence[Measure]) -> Verdict:
     variant = dict(rule.variants).get(found[0].reads)
     if len(rule.architectures) == 1:
         return Verdict(rule.architectures[0], variant, sentence)
-    preferred = rule.prefer != UNKNOWN
-    return Verdict(rule.prefer, variant if preferred else None, sentence, rule.architectures)
+    if rule.prefer == UNKNOWN or not _whole(rule, layers):
+        return Verdict(UNKNOWN, None, sentence, rule.architectures)
+    return Verdict(rule.prefer, variant, sentence, rule.architectures)
+
+
+def _whole(rule: Rule, layers: Sequence[Measure]) -> bool:
+    """Whether there is a layer of every block that the preferred architecture has."""
+    for pattern, blocks in rule.depth:
+        found = (re.match(pattern, layer.name) for layer in layers)
+        if {int(match[1]) for match in found if match} != set(range(blocks)):
+            return False
+    return True
 
 
 def _spread(found: Sequence[Measure], width: Callable[[Measure], int]) -> str:

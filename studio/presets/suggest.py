@@ -127,8 +127,9 @@ def _from_file(inspection: LoraInspection, path: str, said: dict[str, tuple[Any,
     name = path.rsplit("/", 1)[-1].removesuffix(".safetensors")
     claimed = inspection.claims.get("modelspec.title")
     said["label"] = ((claimed or name)[:MAX_LABEL], "the file")
-    if inspection.architecture in set(Architecture):
-        said["base_architecture"] = (inspection.architecture, "the file")
+    told = {inspection.architecture, *inspection.candidates}.intersection(Architecture)
+    if len(told) == 1:  # of the families it may be, the one that the studio runs
+        said["base_architecture"] = (told.pop(), "the file")
     phrase = inspection.claims.get("modelspec.trigger_phrase")
     if phrase:
         said["prompt"] = (phrase, "the file")

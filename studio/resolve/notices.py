@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from studio.architecture import Mode
+from studio.architecture import LABELS, Mode
 from studio.contract.placement import Dtype
 from studio.contract.plan import Notice, Origin
 from studio.contract.prompt import ResolvedPrompt
@@ -111,8 +111,15 @@ def _pin_notices(draft: Draft) -> Iterator[Notice]:
 
 def _conflict_notices(draft: Draft) -> Iterator[Notice]:
     for _, preset in draft.applied:
-        for sentence in draft.inventory.loras[preset.slug].inspection.conflicts:
-            field = f"loras.{preset.slug}"
+        inspection, field = draft.inventory.loras[preset.slug].inspection, f"loras.{preset.slug}"
+        if len(inspection.candidates) > 1:
+            choices = ", ".join(LABELS[name] for name in inspection.candidates)
+            text = (
+                f"The layers of {preset.label} are those of several families ({choices}), and do "
+                f"not tell which it was made for. It is used as one for {draft.traits.label}."
+            )
+            yield Notice(code="family_undecided", field=field, text=text)
+        for sentence in inspection.conflicts:
             yield Notice(code="claim_conflict", field=field, text=f"{preset.label}: {sentence}")
 
 

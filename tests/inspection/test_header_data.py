@@ -19,6 +19,11 @@ from tests.support.headers import Shapes, header
 
 SAMPLES = samples()
 NAMES = [f"{sample.family}-{sample.format}" for sample in SAMPLES]
+CLASSES_ALONE = {
+    "bria", "cosmos", "flux3", "hunyuanimage", "hunyuanvideo15", "kolors", "longcat", "motif",
+    "ovis",
+}  # fmt: skip
+"""Families that test_model_classes.py alone shows."""
 COMMONEST = {"chroma": "flux1", "hunyuanvideo": "flux1", "auraflow": "flux1"}
 """Families whose blocks are another's too: that one may be named, and they beside it."""
 
@@ -29,7 +34,7 @@ def test_the_data_are_what_the_model_classes_give(name: str) -> None:
 
 
 def test_the_data_cover_every_family_and_format() -> None:
-    assert {sample.architecture for sample in SAMPLES} == set(LABELS)
+    assert {sample.architecture for sample in SAMPLES} == set(LABELS) - CLASSES_ALONE
     formats = {"diffusers", "peft", "bare", "kohya", "comfyui", "lokr", "loha", "dora"}
     for family in {sample.family for sample in SAMPLES}:
         assert formats <= {sample.format for sample in SAMPLES if sample.family == family}
@@ -56,7 +61,7 @@ def test_each_family_in_each_format(sample: Sample) -> None:
     assert found.kind == "lora"
     assert found.format == sample.format
     assert found.unaccounted == ()
-    assert found.candidates in ((), ("flux1", "chroma", "hunyuanvideo"))
+    assert found.candidates == ()
     if sample.format == "xlabs":
         assert found.architecture == "flux1"
         return

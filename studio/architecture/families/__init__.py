@@ -30,6 +30,7 @@ FAMILIES: tuple[Family, ...] = (
     zimage.ZIMAGE,
     stable_diffusion.SD2,
     stable_diffusion.REFINER,
+    stable_diffusion.KOLORS,
     flux1.CHROMA,
     *recognised.FAMILIES,
 )

@@ -5,7 +5,14 @@ checkpoints (``single_file_utils.py``): there the two halves of the last layer's
 change places.
 """
 
-from studio.architecture.families.two_streams import BFL_MLP, DOUBLE, FLUX1_ALIKE, SINGLE
+from studio.architecture.families.two_streams import (
+    BFL_MLP,
+    DOUBLE,
+    FLUX1_ALIKE,
+    FLUX1_DEPTH,
+    MODULATED,
+    SINGLE,
+)
 from studio.architecture.family import Family, TextEncoder, Traits, clip
 from studio.architecture.fingerprint import Rule, squares, widths_of
 from studio.architecture.layer_names import Layout, same
@@ -96,7 +103,7 @@ _KONTEXT = PipelineTraits(
 FLUX1 = Traits(
     name=Architecture.FLUX1,
     label="FLUX.1",
-    called=r"flux(?![._ -]?2)",
+    called=r"flux(?![._ -]?[23])",
     words=("flux", "flux.1"),
     ecosystems=("flux1", "fluxkrea", "flux1kontext"),
     variants=((r"schnell", "schnell"), (r"kontext", "kontext"), (r"dev|krea", "dev")),
@@ -121,9 +128,10 @@ _FLUX1_MODULATION = (
     r"|vector_in_(?:in|out)_layer)$"
 )
 _MODULATION = (
-    r"^(?:transformer_blocks_\d+_norm1(?:_context)?_linear|single_transformer_blocks_\d+_norm_linear"
-    r"|time_text_embed_text_embedder_linear_[12])$"
+    r"^transformer_blocks_\d+_norm1(?:_context)?_linear$"
+    r"|^single_transformer_blocks_\d+_norm_linear$"
 )
+_TEXT = r"^time_text_embed_text_embedder_linear_[12]$"
 _FLUX1_ENTRY = r"^(?:x|context)_embedder$"
 _GUIDANCE_SAYS = (
     "It changes the guidance input, which FLUX.1 dev and Kontext have and schnell has not."
@@ -136,6 +144,12 @@ RULES: tuple[Rule, ...] = (
         ("chroma",),
         r"^distilled_guidance_layer_",
         "It has a distilled guidance layer, which only Chroma has.",
+    ),
+    Rule(
+        ("flux1",),
+        r"^(?:double|single)_blocks_\d+_processor_(?:qkv|proj)",
+        "Attention processors of {reads} features are changed, as XLabs does in FLUX.1.",
+        reads=widths_of(3072),
     ),
     Rule(
         ("flux1",),
@@ -159,6 +173,7 @@ RULES: tuple[Rule, ...] = (
         gives=widths_of(3072),
         variants=_DEV,
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
     Rule(
         ("flux1",),
@@ -169,19 +184,29 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("flux1",),
-        _MODULATION,
-        _MODULATION_SAYS,
-        reads=widths_of(3072, 768),
-        gives=widths_of(3072, 9216, 18432),
+        _TEXT,
+        "It embeds the text's summary as FLUX.1 does.",
+        reads=widths_of(768, 3072),
+        gives=widths_of(3072),
         needs=_FLUX1_ENTRY,
     ),
     Rule(
         ("flux1", "hunyuanvideo"),
+        _TEXT,
+        "It embeds the text's summary as FLUX.1 and HunyuanVideo do.",
+        reads=widths_of(768, 3072),
+        gives=widths_of(3072),
+        prefer="flux1",
+        depth=FLUX1_DEPTH,
+    ),
+    Rule(
+        MODULATED,
         _MODULATION,
         _MODULATION_SAYS,
-        reads=widths_of(3072, 768),
-        gives=widths_of(3072, 9216, 18432),
+        reads=widths_of(3072),
+        gives=widths_of(9216, 18432),
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
     Rule(
         FLUX1_ALIKE,
@@ -190,6 +215,7 @@ RULES: tuple[Rule, ...] = (
         pairs=squares((3072,), 1, 7),
         blocks=(0, 37),
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
     Rule(
         FLUX1_ALIKE,
@@ -197,6 +223,7 @@ RULES: tuple[Rule, ...] = (
         "Single blocks read {reads} features and give {gives} (5 to 1), as in FLUX.1.",
         pairs=squares((3072,), 5, 1),
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
     Rule(
         FLUX1_ALIKE,
@@ -206,14 +233,16 @@ RULES: tuple[Rule, ...] = (
         blocks=(0, 37),
         needs=DOUBLE + "|" + SINGLE + "proj_",
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
     Rule(
-        (*FLUX1_ALIKE, "auraflow"),
+        (*FLUX1_ALIKE, "auraflow", "flux3"),
         SINGLE + r"attn_to_[qkv]$",
         "Single blocks of {reads} features have separate attention layers, as in FLUX.1.",
         pairs=squares((3072,), 1, 1),
         blocks=(0, 37),
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
     Rule(
         FLUX1_ALIKE,
@@ -222,5 +251,6 @@ RULES: tuple[Rule, ...] = (
         pairs=squares((3072,), 1, 4) | squares((3072,), 4, 1),
         blocks=(0, 18),
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
 )

@@ -20,7 +20,23 @@ FAMILIES = (
         variants=((r"14b", "14b"), (r"1[._]3b", "1.3b"), (r"5b", "5b")),
     ),
     Family(name="lumina2", label="Lumina 2", called=r"lumina"),
-    Family(name="hunyuanvideo", label="HunyuanVideo", called=r"hunyuan[-_ ]?video"),
+    Family(
+        name="hunyuanvideo",
+        label="HunyuanVideo",
+        called=r"hunyuan[-_ ]?video(?![-_ ]?1[._]?5)|framepack",
+    ),
+    Family(
+        name="hunyuanvideo15",
+        label="HunyuanVideo 1.5",
+        called=r"hunyuan[-_ ]?video[-_ ]?1[._]?5",
+    ),
+    Family(name="hunyuanimage", label="HunyuanImage", called=r"hunyuan[-_ ]?image"),
+    Family(name="motif", label="Motif-Video", called=r"motif"),
+    Family(name="bria", label="Bria", called=r"bria|fibo"),
+    Family(name="longcat", label="LongCat-Image", called=r"longcat[-_ ]?image"),
+    Family(name="ovis", label="Ovis-Image", called=r"ovis[-_ ]?image"),
+    Family(name="cosmos", label="Cosmos-Predict 2", called=r"cosmos"),
+    Family(name="flux3", label="FLUX.3", called=r"flux[._ -]?3"),
     Family(name="auraflow", label="AuraFlow", called=r"aura[-_ ]?flow"),
     Family(name="krea2", label="Krea 2", called=r"krea[-_ ]?2"),
     Family(name="anima", label="Anima", called=r"anima(?![a-z])"),
@@ -29,26 +45,39 @@ FAMILIES = (
 _DOUBLE = r"^transformer_blocks_(\d+)_"
 _SINGLE = r"^single_transformer_blocks_(\d+)_"
 
+_COSMOS = (
+    r"^blocks_\d+_(?:(?:self|cross)_attn_(?:[qkv]_proj|output_proj)"
+    r"|mlp_layer[12]|adaln_modulation_\w+)$"
+)
+_HUNYUAN = (
+    r"^double_blocks_\d+_(?:img|txt)_(?:mlp_fc[12]|mod_linear)$"
+    r"|^single_blocks_\d+_modulation_linear$"
+    r"|^(?:context_embedder|txt_in)_(?:token_refiner|individual_token_refiner)_"
+)
+
+
+def _hunyuan(name: str, label: str, width: int) -> Rule:
+    says = f"The blocks are named as in {label}, and are {width} features wide."
+    return Rule((name,), _HUNYUAN, says, reads=widths_of(width, 4 * width))
+
+
 LOOKALIKES: tuple[Rule, ...] = (
+    _hunyuan("hunyuanvideo", "HunyuanVideo", 3072),
+    _hunyuan("hunyuanvideo15", "HunyuanVideo 1.5", 2048),
+    _hunyuan("hunyuanimage", "HunyuanImage", 3584),
+    Rule((), _HUNYUAN, "The blocks are named as in HunyuanVideo, and are {reads} features wide."),
     Rule(
-        ("hunyuanvideo",),
-        r"^double_blocks_\d+_(?:img|txt)_(?:mlp_fc[12]|mod_linear)$"
-        r"|^single_blocks_\d+_modulation_linear$"
-        r"|^(?:context_embedder|txt_in)_(?:token_refiner|individual_token_refiner)_",
-        "The blocks are named as in HunyuanVideo.",
-    ),
-    Rule(
-        ("hunyuanvideo",),
+        ("hunyuanvideo", "motif"),
         r"^single_(?:transformer_)?blocks_(\d+)_(?:attn_to_[qkv]|norm_linear|proj_mlp|linear1)$",
-        "There are more than 38 single blocks of {reads} features, as in HunyuanVideo.",
+        "There are over 38 single blocks of {reads} features, as in HunyuanVideo and Motif-Video.",
         reads=widths_of(3072),
         blocks=(38, 39),
     ),
     Rule(
-        ("hunyuanvideo",),
+        ("hunyuanvideo", "motif"),
         r"^(?:double_blocks|transformer_blocks)_(\d+)_"
         r"(?:(?:img|txt)_attn_(?:qkv|proj)|ff(?:_context)?_net_0_proj|norm1(?:_context)?_linear)$",
-        "There are more than 19 double blocks of {reads} features, as in HunyuanVideo.",
+        "There are over 19 double blocks of {reads} features, as in HunyuanVideo and Motif-Video.",
         reads=widths_of(3072),
         blocks=(19, 19),
     ),
@@ -58,25 +87,44 @@ LOOKALIKES: tuple[Rule, ...] = (
         "The blocks are named as in AuraFlow.",
     ),
     Rule(
-        (),
+        ("flux3",),
         r"^(?:txt_)?mode_blocks_|^early_stream_modulations_|" + _SINGLE + r"ff_linear_(?:in|out)$",
         "The blocks are named as in FLUX.3.",
     ),
     Rule(
-        ("auraflow",),
+        ("auraflow", "flux3"),
         _SINGLE + r"attn_to_out_0$",
-        "Single blocks of {reads} features have an output layer of their own, as in AuraFlow.",
+        "Single blocks of {reads} features have an output layer, as in AuraFlow and FLUX.3.",
         reads=widths_of(3072),
     ),
     Rule(
-        (),
-        r"^time_embed_timestep_embedder_|^caption_projection_\d+_linear$",
-        "It embeds the time as Bria and LongCat-Image do, whose blocks are FLUX.1's.",
+        ("bria",),
+        r"^caption_projection_\d+_linear$",
+        "It projects captions of {reads} features for each block, as Bria's FIBO does.",
+        pairs=frozenset({(2048, 1536)}),
     ),
     Rule(
-        (),
-        _SINGLE + r"proj_mlp$",
-        "Single blocks of {reads} features are gated, as in Ovis-Image.",
+        ("longcat",),
+        r"^context_embedder$",
+        "The text is {reads} features wide, as in LongCat-Image.",
+        pairs=frozenset({(3584, 3072)}),
+    ),
+    Rule(
+        ("ovis",),
+        r"^context_embedder$",
+        "The text is {reads} features wide, as in Ovis-Image.",
+        pairs=frozenset({(2048, 3072)}),
+    ),
+    Rule(
+        ("bria", "longcat"),
+        r"^time_embed_timestep_embedder_",
+        "It embeds the time as Bria and LongCat-Image do, whose blocks are FLUX.1's.",
+        gives=widths_of(3072),
+    ),
+    Rule(
+        ("ovis",),
+        _SINGLE + r"proj_mlp$|" + _DOUBLE + r"ff(?:_context)?_net_0_proj$",
+        "Blocks of {reads} features are gated, as in Ovis-Image.",
         pairs=frozenset({(3072, 24576)}),
     ),
     Rule(
@@ -106,11 +154,17 @@ LOOKALIKES: tuple[Rule, ...] = (
         blocks=(0, 7),
         never=r"^single_transformer_blocks_|_add_[qkv]_proj$|_to_add_out$|_ff_",
     ),
+    Rule(("anima",), r"^llm_adapter_", "It adapts a language model, as Anima does."),
     Rule(
         ("anima",),
-        r"^llm_adapter_|^blocks_\d+_(?:(?:self|cross)_attn_(?:[qkv]_proj|output_proj)"
-        r"|mlp_layer[12]|adaln_modulation_\w+)$",
+        _COSMOS,
         "The blocks are named as in Anima, which is built on Cosmos-Predict 2.",
+        reads=widths_of(2048, 8192, 1024, 256),
+    ),
+    Rule(
+        ("cosmos",),
+        _COSMOS,
+        "Blocks of {reads} features are named as in Cosmos-Predict 2.",
     ),
 )
 

@@ -72,7 +72,10 @@ SDXL = Traits(
     words=("pony", "illustrious"),
     ecosystems=("sdxl", "sdxldistilled", "pony", "illustrious", "noobai"),
     denoiser="unet",
-    undecidable={None: "SDXL, Pony or Illustrious: not decidable, they share every layer."},
+    undecidable={
+        None: "SDXL, Pony or Illustrious: not decidable, they share every layer; Kolors shares "
+        "all but its projection."
+    },
     embedding=(768, 1280),
     layer_names=_NAMES,
     checkpoint={
@@ -94,13 +97,26 @@ REFINER = Family(
     called=r"(?:sdxl|sd xl|stable-diffusion-xl)(?:-v1)?[-_ ]?refiner",
     denoiser="unet",
 )
+KOLORS = Family(name="kolors", label="Kolors", called=r"kolors", denoiser="unet")
 
 _UNET = r"^(?:down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)_"
 _CROSS = _UNET + r".*attn2_to_[kv]$"
 _SELF = _UNET + r".*(?:attn1_to_[qkv]|attn2_to_q)$"
+
+
+def _pairs(reads: int, *gives: int) -> frozenset[tuple[int, int]]:
+    return frozenset((reads, width) for width in gives)
+
+
 _CROSS_SAYS = "Cross-attention reads {reads} features, as in "
 
 LOOKALIKES: tuple[Rule, ...] = (
+    Rule(
+        ("kolors",),
+        r"^encoder_hid_proj$",
+        "It projects a text encoder of {reads} features, as Kolors does.",
+        pairs=frozenset({(4096, 2048)}),
+    ),
     Rule(
         (),
         r"_(?:temporal_transformer_blocks|temporal_res_block|motion_modules|temp_attentions)_",
@@ -110,7 +126,7 @@ LOOKALIKES: tuple[Rule, ...] = (
         ("sdxl-refiner",),
         _UNET + r".*attn2_to_[kv]$",
         "Cross-attention reads {reads} features, as in SDXL's refiner.",
-        reads=widths_of(1280),
+        pairs=_pairs(1280, 768, 1536),
     ),
     Rule(
         ("sdxl-refiner",),
@@ -121,10 +137,14 @@ LOOKALIKES: tuple[Rule, ...] = (
 )
 
 RULES: tuple[Rule, ...] = (
-    Rule(("mini",), _CROSS, _CROSS_SAYS + "Mini.", reads=widths_of(128)),
-    Rule(("sd15",), _CROSS, _CROSS_SAYS + "Stable Diffusion 1.5.", reads=widths_of(768)),
-    Rule(("sd2",), _CROSS, _CROSS_SAYS + "Stable Diffusion 2.", reads=widths_of(1024)),
-    Rule(("sdxl",), _CROSS, _CROSS_SAYS + "SDXL.", reads=widths_of(2048)),
+    Rule(("mini",), _CROSS, _CROSS_SAYS + "Mini.", pairs=_pairs(128, 64, 128)),
+    Rule(
+        ("sd15",), _CROSS, _CROSS_SAYS + "Stable Diffusion 1.5.", pairs=_pairs(768, 320, 640, 1280)
+    ),
+    Rule(
+        ("sd2",), _CROSS, _CROSS_SAYS + "Stable Diffusion 2.", pairs=_pairs(1024, 320, 640, 1280)
+    ),
+    Rule(("sdxl",), _CROSS, _CROSS_SAYS + "SDXL.", pairs=_pairs(2048, 320, 640, 1280)),
     Rule((), _CROSS, "Cross-attention reads {reads} features, as in no family known here."),
     Rule(
         ("sdxl",),
@@ -137,6 +157,7 @@ RULES: tuple[Rule, ...] = (
         r"^(?:up_blocks_0_attentions|output_blocks_[012]_1)_.*attn1_to_[qkv]$",
         "The deepest up block has attention of {reads} features, which only SDXL's has.",
         reads=widths_of(1280),
+        gives=widths_of(1280),
     ),
     Rule(
         ("sd15", "sd2"),

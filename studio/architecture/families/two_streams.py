@@ -12,8 +12,15 @@ SINGLE = r"^single_transformer_blocks_(\d+)_"
 BFL_MLP = r"^double_blocks_(\d+)_(?:img|txt)_mlp_[02]$"
 KLEIN = ((3072, "klein-4b"), (4096, "klein-9b"), (6144, "dev"))
 """FLUX.2's hidden width → variant."""
-FLUX1_ALIKE = ("flux1", "chroma", "hunyuanvideo")
-"""They have the same blocks; FLUX.1, by far the commonest, is taken and the others are named."""
+MODULATED = ("flux1", "hunyuanvideo", "motif", "bria", "longcat", "ovis")
+"""They have FLUX.1's blocks, each with its own modulation."""
+FLUX1_ALIKE = ("flux1", "chroma", *MODULATED[1:])
+"""They have the same blocks; FLUX.1, by far the commonest, is taken where a file changes all of
+its blocks, and the others are named."""
+FLUX1_DEPTH = (
+    (r"(?:double|transformer)_blocks_(\d+)_", 19),
+    (r"single_(?:transformer_)?blocks_(\d+)_", 38),
+)
 _DOUBLE_ATTN = DOUBLE + r"attn_(?:to_[qkv]|add_[qkv]_proj|to_out_0|to_add_out)$"
 _BFL_ATTN = r"^double_blocks_(\d+)_(?:(?:img|txt)_attn_(?:qkv|proj)|processor_.*_lora\d)$"
 
@@ -33,9 +40,10 @@ ATTENTION: tuple[Rule, ...] = (
         reads=widths_of(3072),
         blocks=(5, 18),
         prefer="flux1",
+        depth=FLUX1_DEPTH,
     ),
     Rule(
-        ("flux1", "flux2", "chroma", "hunyuanvideo"),
+        ("flux2", *FLUX1_ALIKE),
         _BFL_ATTN,
         "Double blocks are {reads} features wide, as in FLUX.1 and FLUX.2 Klein 4B.",
         reads=widths_of(3072),
@@ -62,21 +70,21 @@ ATTENTION: tuple[Rule, ...] = (
         never=r"^single_",
     ),
     Rule(
-        ("hunyuanvideo", "qwen"),
+        ("hunyuanvideo", "motif", "qwen"),
         _DOUBLE_ATTN,
-        "There are 20 blocks of {reads} features, as in HunyuanVideo and Qwen-Image.",
+        "There are 20 blocks of {reads} features, as in HunyuanVideo, Motif-Video and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(19, 19),
     ),
     Rule(
-        ("flux1", "chroma", "hunyuanvideo", "qwen"),
+        (*FLUX1_ALIKE, "qwen"),
         _DOUBLE_ATTN,
         "Blocks of {reads} features, as in FLUX.1 and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(5, 18),
     ),
     Rule(
-        ("flux1", "flux2", "chroma", "hunyuanvideo", "qwen"),
+        ("flux2", *FLUX1_ALIKE, "qwen"),
         _DOUBLE_ATTN,
         "Blocks of {reads} features, as in FLUX.1, FLUX.2 Klein 4B and Qwen-Image.",
         reads=widths_of(3072),
