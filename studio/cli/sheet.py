@@ -134,6 +134,8 @@ def _proof(receipt: Receipt) -> str:
 
 
 def _effect(receipt: Receipt) -> list[tuple[str, str]]:
+    if receipt.layer_effect is not None:
+        return [("Effect", f"{receipt.layer_effect:.1%} of what the base gives at its layers")]
     if receipt.effect is None:
         return []
     return [("Effect", f"{receipt.effect:.1%} of one denoiser call")]

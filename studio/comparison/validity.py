@@ -136,8 +136,7 @@ def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
 def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:
     """LoRAs that are on have a measured effect: together and, where several are, each alone.
 
-    It is of the denoiser's output, which the text encoders' goes into: a LoRA of the encoders
-    alone has one too. Records from before each was measured say only that of all together.
+    Records from before each was measured say only that of all together.
     """
     for index, receipt in sorted(receipts.items()):
         on = {
@@ -145,11 +144,11 @@ def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[
             for use in plan.cells[index].plan.loras
             if use.strength.value and any(use.modules.values())
         }
-        if on and not receipt.effect:
+        if on and not (receipt.effect or receipt.layer_effect):
             text = f"The receipt of {_quoted(plan, index)} shows no effect of its LoRAs together."
             yield Reason(code="no_effect", text=text, cells=(index,))
         for lora in receipt.loras:
-            if lora.slug in on and lora.effect == 0:
+            if lora.slug in on and 0 in (lora.effect, lora.layer_effect):
                 text = (
                     f"The receipt of {_quoted(plan, index)} shows no effect of “{on[lora.slug]}” "
                     "by itself."

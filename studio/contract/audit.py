@@ -127,15 +127,17 @@ def _lora(use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
 def _effect(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     """The measured effect: there when a LoRA is applied, and not nothing where one is on.
 
-    The probe's denoiser call reads what the text encoders make of its words, so a LoRA that
-    changes them alone has an effect too; one at strength 0 has none.
+    Of a LoRA that changes the text encoders alone it is that of one denoiser call, which reads
+    what they make of the probe's words; at strength 0 it is none.
     """
     del plan
-    effect = receipt.effect
+    effect = receipt.effect if receipt.layer_effect is None else receipt.layer_effect
     if effect is None:
         if receipt.loras:
             yield "Effect: LoRAs were applied, but their effect was not measured."
         return
+    if receipt.effect is not None and receipt.layer_effect is not None:
+        yield "Effect: it was measured in two ways, and a run has one."
     if not receipt.loras:
         yield f"Effect: no LoRA was applied, but an effect of {effect} was measured."
     if not math.isfinite(effect):
@@ -150,9 +152,10 @@ def _effects_alone(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     """Each LoRA's own effect, where several were on."""
     del plan
     for lora in receipt.loras:
-        if lora.effect is not None and not (math.isfinite(lora.effect) and lora.effect >= 0):
-            yield f"LoRA {lora.slug}, effect: {lora.effect} is no measurement."
-        if lora.effect == 0 and _is_on(lora):
+        effect = lora.effect if lora.layer_effect is None else lora.layer_effect
+        if effect is not None and not (math.isfinite(effect) and effect >= 0):
+            yield f"LoRA {lora.slug}, effect: {effect} is no measurement."
+        if effect == 0 and _is_on(lora):
             yield f"LoRA {lora.slug}, effect: by itself it changes nothing."
 
 

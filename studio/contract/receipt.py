@@ -34,8 +34,9 @@ class LoraReceipt(Contract):
         strength: as set on the pipeline.
         resident: whether it was in memory already when this run began.
         waived: what of the file was left out, as the plan says.
-        effect: of this LoRA alone at its strength, measured as the run's; None where it is the
-            only one or its strength is 0, and in records written before it was asked for.
+        effect, layer_effect: of this LoRA alone at its strength, measured as the run's; None
+            where it is the only one or its strength is 0, and in records written before it was
+            asked for.
     """
 
     slug: str
@@ -45,6 +46,7 @@ class LoraReceipt(Contract):
     components: tuple[ComponentReceipt, ...]
     waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
     effect: float | None = Field(default=None, exclude_if=says_nothing)
+    layer_effect: float | None = added(since=2)
 
 
 class BaseProof(Contract):
@@ -114,7 +116,12 @@ class Receipt(Contract):
 
     Attributes:
         effect: relative change of one denoiser call on the fixed probe,
-            ``|with - without| / |without|``; None when no LoRA was on.
+            ``|with - without| / |without|``: of LoRAs that change the text encoders alone, and in
+            earlier records of all; None when no LoRA was on.
+        layer_effect: what the LoRAs add to the outputs of the layers that they change, as a share
+            of what the base gives there, on inputs from its probe: ``|added| / |base's|``
+            (Euclidean norms over these layers). Linear in the strength of one LoRA. None where
+            ``effect`` is measured, and when no LoRA was on.
         true_cfg_scale: as given to the pipeline's call; None where it has no such argument.
         max_sequence_length: as the text encoder was given it; None where it takes none.
         references: SHA-256 of the reference images the pipeline was given, in its order.
@@ -145,6 +152,7 @@ class Receipt(Contract):
     vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
     eta: float | None = added(since=2)
     effect: float | None
+    layer_effect: float | None = added(since=2)
     base_proof: BaseProof
     encoding: tuple[EncodingReceipt, ...]
     warnings: tuple[str, ...]

@@ -53,7 +53,7 @@ def test_from_plan_to_a_picture_that_verifies(cli: Cli, tmp_path: Path) -> None:
     (lora,) = value["record"]["receipt"]["loras"]
     assert lora["sha256"] == plan.json["loras"][0]["sha256"]
     assert all(part["applied"] == part["targeted"] > 0 for part in lora["components"])
-    assert value["record"]["receipt"]["effect"] > 0
+    assert value["record"]["receipt"]["layer_effect"] > 0
     held = cli("verify", *images, "--json")
     assert held.code == 0, held.out
     flip_a_byte(images[0])

@@ -260,7 +260,7 @@ def test_generate_for_people(cli: Cli, tmp_path: Path) -> None:
     applied = re.search(r"ink at 0\.7: unet (\d+) of (\d+) modules", answer.out)
     assert applied
     assert int(applied[1]) == int(applied[2]) > 0
-    assert re.search(r"Effect +\d+\.\d% of one denoiser call", answer.out)
+    assert re.search(r"Effect +\d+\.\d% of what the base gives at its layers", answer.out)
     assert "proven: no weight of it was written since it was last measured" in answer.out
     assert "Loading Tiny" in answer.err
     assert "Loading Tiny" not in answer.out

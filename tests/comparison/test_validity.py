@@ -69,9 +69,12 @@ def test_a_second_base_that_changed_is_named_too() -> None:
     assert "“Second Mini”" in reason.text
 
 
-def test_a_lora_without_effect_is_named() -> None:
-    without = SOUND[1].model_copy(update={"effect": 0.0})
+@pytest.mark.parametrize("other", [None, 0.0])
+def test_a_lora_without_effect_is_named(other: float | None) -> None:
+    without = SOUND[1].model_copy(update={"effect": 0.0, "layer_effect": other})
     assert codes({**SOUND, 1: without}) == {"no_effect"}
+    layers = SOUND[1].model_copy(update={"effect": other, "layer_effect": 0.2})
+    assert judge(FOUR, {**SOUND, 1: layers}).verdict is Verdict.VALID
 
 
 @pytest.mark.parametrize("effect", [0.0, None])
@@ -89,12 +92,13 @@ def test_a_lora_of_the_text_encoder_alone_without_effect_is_named(effect: float 
     assert (reason.code, reason.cells) == ("no_effect", (1,))
 
 
-def test_one_lora_of_several_without_effect_is_named() -> None:
+@pytest.mark.parametrize("measured", ["effect", "layer_effect"])
+def test_one_lora_of_several_without_effect_is_named(measured: str) -> None:
     plan = compared(base_against_lora(with_loras("ink", "plain")))
     receipts = sound_receipts(plan)
     assert judge(plan, receipts).verdict is Verdict.VALID
     first, second = receipts[1].loras
-    idle = (first, second.model_copy(update={"effect": 0.0}))
+    idle = (first, second.model_copy(update={measured: 0.0}))
     receipts[1] = receipts[1].model_copy(update={"loras": idle})
     (reason,) = judge(plan, receipts).reasons
     assert (reason.code, reason.cells) == ("no_effect", (1,))

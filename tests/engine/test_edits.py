@@ -60,8 +60,8 @@ def test_edits_with_loras_leave_the_base_as_it_was(
     before, with_lora = edit(), edit(("ink", 1.0))
     (applied,) = with_lora.record.receipt.loras
     assert {part.component for part in applied.components} == set(row.parts)
-    assert with_lora.record.receipt.effect is not None
-    assert with_lora.record.receipt.effect > 0
+    assert with_lora.record.receipt.layer_effect is not None
+    assert with_lora.record.receipt.layer_effect > 0
     assert with_lora.pixels != before.pixels
     both = edit(("ink", 1.0), ("neon", 0.5))
     assert [lora.slug for lora in both.record.receipt.loras] == ["ink", "neon"]

@@ -140,8 +140,8 @@ def test_a_lora_works_and_leaves_no_trace(
     folder, lora = bases[key], loras[key[0]]
     before = pixels_of(engine, flow_job(folder, guidance=guidance))
     (with_lora,) = pictures(engine, flow_job(folder, (lora, 1.0), guidance=guidance))
-    assert with_lora.receipt.effect is not None
-    assert with_lora.receipt.effect > 0
+    assert with_lora.receipt.layer_effect is not None
+    assert with_lora.receipt.layer_effect > 0
     assert with_lora.receipt.base_proof.holds
     assert with_lora.image.tobytes() != before
     assert {part.component for part in with_lora.receipt.loras[0].components} == {"transformer"}

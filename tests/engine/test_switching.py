@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from studio.engine import Engine
 from studio.errors import ContractBroken, LoraRefused
@@ -24,14 +25,14 @@ def test_base_before_is_base_after(
     assert after.receipt.base_proof.holds
     assert after.receipt.base_proof.fresh
     assert after.receipt.loras == ()
-    assert after.receipt.effect is None
+    assert (after.receipt.effect, after.receipt.layer_effect) == (None, None)
 
 
 def test_strength_zero_equals_base(
     engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
 ) -> None:
     (made,) = pictures(engine, make_job(tiny_base, (tiny_loras["text"], 0.0)))
-    assert made.receipt.effect == 0
+    assert (made.receipt.effect, made.receipt.layer_effect) == (None, 0)
     assert made.receipt.loras[0].components[0].scale_max == 0
     assert made.image.tobytes() == pixels(engine, tiny_base)
 
@@ -77,9 +78,10 @@ def test_a_strength_is_set_again_without_a_load(
     (weak,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 0.2)))
     (strong,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.4)))
     assert strong.receipt.loras[0].resident
-    assert weak.receipt.effect is not None
-    assert strong.receipt.effect is not None
-    assert strong.receipt.effect > weak.receipt.effect > 0
+    assert weak.receipt.layer_effect is not None
+    assert strong.receipt.layer_effect is not None
+    assert weak.receipt.layer_effect > 0
+    assert strong.receipt.layer_effect == pytest.approx(7 * weak.receipt.layer_effect)
     assert strong.receipt.loras[0].components[0].scale_max == pytest.approx(1.4)
 
 
@@ -89,7 +91,7 @@ def test_an_unchanged_set_carries_its_measurement_over(
     lora = (tiny_loras["plain"], 1.0)
     first, second = (pictures(engine, make_job(tiny_base, lora))[0].receipt for _ in range(2))
     assert (first.base_proof.fresh, second.base_proof.fresh) == (False, False)
-    assert first.effect == second.effect
+    assert first.layer_effect == second.layer_effect is not None
     assert engine._manager is not None
     (base,) = engine._manager._bases.values()
     base.pipeline.unet.conv_in.bias.detach().add_(0)
@@ -222,24 +224,68 @@ def test_a_load_that_writes_into_the_base_is_measured_and_dropped(
     assert pixels(engine, tiny_base) == before
 
 
-def test_an_effect_is_measured_once_for_each_state(
+def test_a_new_strength_costs_nothing(
     engine: Engine,
     tiny_base: Path,
     tiny_loras: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And it outlives the coming and going of other LoRAs, which it does not depend on."""
-    from studio.engine.lora import switch as adapters
+    """Of a LoRA that changes the denoiser: it is measured once, without a call of the model."""
+    from studio.engine.lora import prove, switch
 
-    measured: list[float] = []
-    change = adapters.relative_change
+    calls: list[str] = []
 
-    def counting(*readings: Any) -> float:
-        measured.append(change(*readings))
-        return measured[-1]
+    def counting(name: str, real: Any) -> Any:
+        def counted(*given: Any) -> Any:
+            calls.append(name)
+            return real(*given)
 
-    monkeypatch.setattr(adapters, "relative_change", counting)
-    for name, strength in (("plain", 1.0), ("plain", 0.5), ("text", 1.0), ("plain", 1.0)):
+        return counted
+
+    monkeypatch.setattr(switch, "measure", counting("measure", switch.measure))
+    for module in (switch, prove):
+        monkeypatch.setattr(module, "read_probe", counting("probe", module.read_probe))
+    effects = []
+    for name, strength in (("plain", 1.0), ("plain", 0.5), ("text", 1.0), ("plain", -1.0)):
         (made,) = pictures(engine, make_job(tiny_base, (tiny_loras[name], strength)))
-    assert len(measured) == 3
-    assert made.receipt.effect == measured[0] != measured[1]
+        effects.append(made.receipt.layer_effect)
+    assert calls == ["measure", "measure"]
+    assert effects[0] == effects[3] == pytest.approx(2 * (effects[1] or 0))
+    pictures(engine, make_job(tiny_base))
+    assert calls[2:] == ["probe"], "the base that LoRAs are compared with is proven anew"
+
+
+@torch.no_grad()
+def test_the_effect_of_several_is_that_of_their_sum(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path]
+) -> None:
+    """By the definition: every LoRA layer's output against its base's, at the sampled inputs."""
+    from studio.engine.lora.slot import slots_of
+
+    chosen = {"plain": 0.7, "text": -1.3}
+    (made,) = pictures(
+        engine, make_job(tiny_base, *((tiny_loras[name], s) for name, s in chosen.items()))
+    )
+    assert engine._manager is not None
+    (base,) = engine._manager._bases.values()
+    added = given = 0.0
+    for component, module, slot in slots_of(base.pipeline):
+        sample = base.samples[component, module]
+        torch.testing.assert_close(slot.base(sample.inputs), sample.outputs)
+        added += float((slot(sample.inputs) - sample.outputs).double().square().sum())
+        given += float(sample.outputs.double().square().sum())
+    assert made.receipt.layer_effect == pytest.approx((added / given) ** 0.5, rel=1e-4)
+    assert len(base.samples) > 66
+
+
+def test_loras_that_cancel_one_another_are_refused(
+    engine: Engine, tiny_base: Path, tiny_loras: dict[str, Path], tmp_path: Path
+) -> None:
+    against = tiny.rewrite(
+        tiny_loras["plain"],
+        tmp_path / "against.safetensors",
+        lambda t: {key: -value if "lora_B" in key else value for key, value in t.items()},
+    )
+    with pytest.raises(LoraRefused, match="changes nothing") as caught:
+        pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0), (against, 1.0)))
+    assert set(caught.value.slug.split(", ")) == {"plain", "against"}

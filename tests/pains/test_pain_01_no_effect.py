@@ -17,9 +17,9 @@ def test_the_effect_is_measured_before_the_picture(
 ) -> None:
     (weak,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 0.1)))
     (strong,) = pictures(engine, make_job(tiny_base, (tiny_loras["plain"], 1.0)))
-    assert weak.receipt.effect is not None
-    assert strong.receipt.effect is not None
-    assert 0 < weak.receipt.effect < strong.receipt.effect
+    assert weak.receipt.layer_effect is not None
+    assert strong.receipt.layer_effect is not None
+    assert 0 < weak.receipt.layer_effect < strong.receipt.layer_effect
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-30])
@@ -48,7 +48,7 @@ def test_each_of_several_loras_has_its_own_effect(
     }
     off = (tiny_loras["other"], 0.0)
     (both,) = pictures(engine, make_job(tiny_base, *sets.values(), off))
-    found = {lora.slug: lora.effect for lora in both.receipt.loras}
-    assert found == {"other": None} | {name: each.effect for name, each in alone.items()}
-    assert both.receipt.effect not in found.values()
-    assert all(lora.effect is None for each in alone.values() for lora in each.loras)
+    found = {lora.slug: lora.layer_effect for lora in both.receipt.loras}
+    assert found == {"other": None} | {name: each.layer_effect for name, each in alone.items()}
+    assert both.receipt.layer_effect not in found.values()
+    assert all(lora.layer_effect is None for each in alone.values() for lora in each.loras)

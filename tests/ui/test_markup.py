@@ -184,6 +184,14 @@ def test_a_proven_record_says_its_receipt() -> None:
     assert "38 of 38 modules · scale 0.40 · effect 25 % · base proven · 1.7 s" in markup
 
 
+def test_an_effect_at_the_layers_says_what_it_is_a_share_of() -> None:
+    record = run_record()
+    receipt = record.receipt.model_copy(update={"effect": None, "layer_effect": 0.5})
+    markup = contract.of_record(record.model_copy(update={"receipt": receipt}))
+    assert "effect 50 %" in markup
+    assert "measured against what the base gives there" in markup
+
+
 def test_a_base_without_lora_says_so() -> None:
     markup = contract.of_record(run_record(loras=()))
     assert "no LoRA applied · base proven" in markup

@@ -20,6 +20,7 @@ from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
 from studio.engine.device import free_memory, named_errors, torch_dtype
 from studio.engine.families import family_of
 from studio.engine.hardware import automatic_budget, main_memory
+from studio.engine.lora.effect import sampling
 from studio.engine.lora.inject import remove
 from studio.engine.lora.probe import read_probe
 from studio.engine.lora.prove import survey
@@ -94,7 +95,8 @@ class PipelineManager:
             whole = device_bytes(pipeline, Offload.NONE)
             size = device_bytes(pipeline, offload)
             place_pipeline(pipeline, self.device, offload)
-            reading = read_probe(family, pipeline)
+            with sampling(pipeline) as samples:
+                reading = read_probe(family, pipeline)
         if not reading.finite:
             raise BaseRefused(
                 f"The base {identity.label} computes no finite numbers in {key[1]}.",
@@ -113,6 +115,7 @@ class PipelineManager:
             host=0 if offload is Offload.NONE else whole,
             scheduler=pipeline.scheduler,
             loaded=reading,
+            samples=samples,
             messages=heard,
             places=dict(source.places),
             proof=Proof(survey(pipeline).base, reading.digest),
@@ -196,6 +199,7 @@ class PipelineManager:
         base.adapters.clear()
         base.scheduler = base.preview = base.proof = None
         base.encodings.clear()
+        base.samples = {}
 
     def drop_adapter(self, base: ResidentBase, sha256: str) -> Adapter:
         """Take one LoRA out of a base."""

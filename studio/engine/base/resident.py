@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -13,10 +13,11 @@ from studio.architecture import Architecture
 from studio.contract.placement import Offload
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import Encoded, Family
+from studio.engine.lora.effect import Measured, Sample
 from studio.engine.lora.probe import Reading
 
-EFFECTS = 512
-"""Measured effects that are kept per base; each is of one set at its strengths."""
+KEPT = 512
+"""Measurements of each kind that are kept per base."""
 
 
 @dataclass(slots=True)
@@ -77,7 +78,10 @@ class ResidentBase:
         adapters: resident LoRAs by the SHA-256 of their file.
         proof: the latest one, the first of which is the reading at its loading; None while a
             new one is made.
-        effects: (state of the base, of the LoRAs at work) → measured effect; the latest ones.
+        samples: inputs and outputs of its layers from that reading, by (component, module).
+        measured: state of some LoRAs → what they add to the samples; the latest ones.
+        effects: (state of the base, of the LoRAs at work) → change of the probe's output, where
+            the samples do not tell; the latest ones.
         encodings: prompts as they were read lately (see ``encodings``).
         spoiled: why this pipeline must not be used again; None while it may.
         preview: (latent channels + 1, 3) map from latents to RGB: the base's own, or fitted on
@@ -100,17 +104,13 @@ class ResidentBase:
     places: dict[Path, str] = field(default_factory=dict)
     adapters: dict[str, Adapter] = field(default_factory=dict)
     proof: Proof | None = None
+    samples: Mapping[tuple[str, str], Sample] = field(default_factory=dict, repr=False)
+    measured: dict[str, Measured] = field(default_factory=dict, repr=False)
     effects: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
     encodings: dict[str, Encoded] = field(default_factory=dict, repr=False)
     spoiled: str | None = None
     preview: torch.Tensor | None = None
     used: int = 0
-
-    def remember_effect(self, state: tuple[str, str], effect: float) -> None:
-        """Keep a measurement; the oldest goes when there are EFFECTS of them."""
-        if len(self.effects) >= EFFECTS:
-            self.effects.pop(next(iter(self.effects)))
-        self.effects[state] = effect
 
     def touch(self) -> None:
         """Say that a LoRA comes, goes or is switched on: the next base run is proven anew."""
@@ -121,3 +121,14 @@ class ResidentBase:
     def total(self) -> int:
         """Bytes of the base and all its LoRAs."""
         return self.size + sum(adapter.size for adapter in self.adapters.values())
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+    """Keep a measurement; the oldest goes when there are KEPT of them."""
+    if len(known) >= KEPT:
+        known.pop(next(iter(known)))
+    known[key] = value

@@ -14,7 +14,7 @@ from studio.engine.device import named_errors
 from studio.engine.lora.build import Built, build
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.probe import read_probe
-from studio.engine.lora.prove import adapter_state
+from studio.engine.lora.prove import resident_state
 from studio.engine.lora.read import read_lora
 from studio.engine.lora.slot import LoraSlot, replace_module, slot_at, slots_of, switch_on
 from studio.errors import LoraRefused, StudioError
@@ -80,12 +80,12 @@ def _bytes(layers: Sequence[Built]) -> int:
 
 
 def _inject(base: ResidentBase, lora: WantedLora, name: str, layers: Sequence[Built]) -> int:
-    others = frozenset(adapter.name for adapter in base.adapters.values())
-    before = adapter_state(base.pipeline, others)
+    others = [adapter.name for adapter in base.adapters.values()]
+    before = resident_state(slots_of(base.pipeline), others)
     with named_errors(base.device, f"the LoRA {lora.slug}"):
         size = inject(base.pipeline, name, layers, base.device)
     problems = list(check_weights(base.pipeline, name, layers))
-    if adapter_state(base.pipeline, others) != before:
+    if resident_state(slots_of(base.pipeline), others) != before:
         problems.append("Loading it changed another resident LoRA.")
     if problems:
         shown = problems[:3]

@@ -1,4 +1,4 @@
-"""What a pipeline's output depends on, as short digests: equal digests, equal state.
+"""Whether a base is still itself: what its output depends on, as short digests, and the proof.
 
 Tensors are known by address and version counter, which every write in place raises. A write
 through ``.data`` escapes the counter, and no code here makes one.
@@ -7,14 +7,18 @@ through ``.data`` escapes the counter, and no code here makes one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from studio.contract.receipt import BaseProof
 from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.base.offload import kept_weight
-from studio.engine.lora.slot import Found, LoraSlot, is_slot, modules_of, slots_of
+from studio.engine.base.resident import Proof, ResidentBase
+from studio.engine.lora.probe import read_probe
+from studio.engine.lora.slot import Found, LoraSlot, is_slot, modules_of, read_switched, switch_on
+from studio.errors import ContractBroken
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,18 @@ def lora_state(slots: Iterable[Found]) -> str:
     )
 
 
-def adapter_state(pipeline: Pipeline, names: frozenset[str]) -> str:
-    """Changes when a weight or the place of one of these LoRAs does."""
+def resident_state(slots: Iterable[Found], names: Collection[str]) -> str:
+    """Changes when a weight, a scale or the place of one of these LoRAs does; strengths do not
+    matter.
+
+    Args:
+        slots: all of a pipeline's.
+    """
     return _digest(
-        (component, module, name, *_known(_weights(slot, name)))
-        for component, module, slot in slots_of(pipeline)
-        for name in slot.scales
-        if name in names
+        (component, module, name, slot.scales[name], *_known(_weights(slot, name)))
+        for component, module, slot in slots
+        for name in names
+        if name in slot.scales
     )
 
 
@@ -89,3 +98,37 @@ def _known(tensors: Iterable[Tensor]) -> list[tuple[int, int]]:
 
 def _digest(parts: Iterable[object]) -> str:
     return hashlib.sha256(repr(list(parts)).encode()).hexdigest()
+
+
+def prove_base(base: ResidentBase, found: Survey, is_arm: bool) -> BaseProof:
+    """With every LoRA off, the base computes what it did when it was loaded, to the bit.
+
+    Measured with one call of the probe, or carried over: LoRAs are put around the base's
+    modules and never fused, so a proof holds while no weight of the base is replaced or
+    written.
+
+    Args:
+        is_arm: the run is without LoRAs, the arm that others are compared with: it carries over
+            no proof that is older than a LoRA's coming, going or being switched on.
+
+    Raises:
+        ContractBroken: it does not; ``base.spoiled`` is set.
+    """
+    proof = base.proof
+    fresh = proof is None or proof.state != found.base
+    if proof is not None and is_arm:
+        fresh = fresh or proof.touched or bool(read_switched(found.slots))
+    if fresh:
+        base.proof = None
+        switch_on(found.slots, {})
+        digest = read_probe(base.family, base.pipeline).digest
+        if digest != base.loaded.digest:
+            base.spoiled = "its output without LoRAs has changed"
+            raise ContractBroken(
+                f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
+                "The base was dropped from memory; run it again and it is loaded anew.",
+            )
+        # Looked through anew: offloading moves weights with every call.
+        proof = base.proof = Proof(survey(base.pipeline).base, digest)
+    assert proof is not None
+    return BaseProof(loaded=base.loaded.digest, now=proof.digest, fresh=fresh)

@@ -6,17 +6,19 @@ module, the base without them is proven to be itself, and their effect is measur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from studio.contract.receipt import BaseProof, ComponentReceipt, LoraReceipt
-from studio.engine.base.resident import Adapter, Proof, ResidentBase
+from studio.engine.base.resident import Adapter, ResidentBase, remember
 from studio.engine.device import named_errors
+from studio.engine.lora.effect import Measured, measure
 from studio.engine.lora.inject import MakeRoom, WantedLora, admit
 from studio.engine.lora.probe import read_probe, relative_change
-from studio.engine.lora.prove import Survey, lora_state, survey
+from studio.engine.lora.prove import lora_state, prove_base, resident_state, survey
 from studio.engine.lora.slot import (
     Found,
     Place,
@@ -30,13 +32,27 @@ from studio.errors import ContractBroken, LoraRefused
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What LoRAs change, measured in one of two ways; the other is None.
+
+    Attributes:
+        layers: |what they add| / |what the base gives| over the layers that they change.
+        whole: the change of one denoiser call on the probe: of LoRAs that change the text
+            encoders alone, whose words the denoiser reads.
+    """
+
+    layers: float | None = None
+    whole: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LoraSet:
     """The set as it is switched on, with what was measured of it.
 
     Attributes:
         settings: where which LoRA must be on, and how.
         resident: SHA-256 of the LoRAs that were in memory before this run.
-        effect: of the whole set; None if it is empty.
+        effect: of the whole set; nothing if it is empty.
         alone: SHA-256 → the effect of that LoRA by itself, where there are several.
     """
 
@@ -44,8 +60,8 @@ class LoraSet:
     settings: Mapping[Place, Setting]
     resident: frozenset[str]
     proof: BaseProof
-    effect: float | None
-    alone: Mapping[str, float]
+    effect: Effect
+    alone: Mapping[str, Effect]
 
 
 @torch.no_grad()
@@ -71,15 +87,18 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
     done = False
     try:
         with named_errors(base.device, "the probe"):
-            proof = _prove_base(base, wanted, found)
-            alone = _alone(base, wanted, found.slots)
+            proof = prove_base(base, found, is_arm=not wanted)
+            on = [lora for lora in wanted if lora.strength]
+            # Beside another LoRA, one that changes nothing would not be seen.
+            alone = {lora.sha256: _effect(base, [lora], on, found.slots) for lora in on}
+            effect = _effect(base, on, on, found.slots) if wanted else Effect()
             _switch(base, wanted, found.slots)
-            effect = _effect(base, wanted, found.slots) if wanted else None
         done = True
     finally:
         if not done:
             switch_on(found.slots, {})
-    return LoraSet(tuple(wanted), _settings(base, wanted), resident, proof, effect, alone)
+    several = alone if len(wanted) > 1 else {}
+    return LoraSet(tuple(wanted), _settings(base, wanted), resident, proof, effect, several)
 
 
 def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
@@ -93,6 +112,7 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
     lines = []
     for lora in sorted(loras.wanted, key=lambda lora: lora.slug):
         adapter = base.adapters[lora.sha256]
+        alone = loras.alone.get(lora.sha256, Effect())
         lines.append(
             LoraReceipt(
                 slug=lora.slug,
@@ -101,7 +121,8 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
                 resident=lora.sha256 in loras.resident,
                 components=_components(adapter, found),
                 waived=tuple(sorted(adapter.waived)),
-                effect=loras.alone.get(lora.sha256),
+                effect=alone.whole,
+                layer_effect=alone.layers,
             )
         )
     return tuple(lines)
@@ -158,37 +179,6 @@ def _demand(found: Mapping[Place, Setting], wanted: Mapping[Place, Setting]) -> 
         )
 
 
-def _prove_base(base: ResidentBase, wanted: Sequence[WantedLora], found: Survey) -> BaseProof:
-    """With every LoRA off, the base computes what it did when it was loaded, to the bit.
-
-    Measured with one call of the probe, or carried over: LoRAs are put around the base's
-    modules and never fused, so a proof holds while no weight of the base is replaced or
-    written. A run without LoRAs is the arm that others are compared with: it carries over no
-    proof that is older than a LoRA's coming, going or being switched on.
-
-    Raises:
-        ContractBroken: it does not; ``base.spoiled`` is set.
-    """
-    proof = base.proof
-    fresh = proof is None or proof.state != found.base
-    if proof is not None and not wanted:
-        fresh = fresh or proof.touched or bool(read_switched(found.slots))
-    if fresh:
-        base.proof = None
-        switch_on(found.slots, {})
-        digest = read_probe(base.family, base.pipeline).digest
-        if digest != base.loaded.digest:
-            base.spoiled = "its output without LoRAs has changed"
-            raise ContractBroken(
-                f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
-                "The base was dropped from memory; run it again and it is loaded anew.",
-            )
-        # Looked through anew: offloading moves weights with every call.
-        proof = base.proof = Proof(survey(base.pipeline).base, digest)
-    assert proof is not None
-    return BaseProof(loaded=base.loaded.digest, now=proof.digest, fresh=fresh)
-
-
 def _switch(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Found]) -> None:
     """Have exactly these LoRAs on, added up in this order, and read it back."""
     if wanted:
@@ -197,47 +187,69 @@ def _switch(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Fo
     _demand(read_switched(slots), _settings(base, wanted))
 
 
-def _alone(
-    base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Found]
-) -> dict[str, float]:
-    """The effect of each LoRA that is on, by itself: beside another, one that changes nothing
-    would not be seen. A single one is its set.
+def _effect(
+    base: ResidentBase,
+    loras: Sequence[WantedLora],
+    beside: Sequence[WantedLora],
+    slots: Sequence[Found],
+) -> Effect:
+    """Of ``loras``, none of them at strength 0, together.
+
+    Args:
+        beside: all that are on.
 
     Raises:
-        LoraRefused: one changes nothing, or makes numbers that are not finite.
+        LoraRefused: they change nothing, or make numbers that are not finite.
     """
-    if len(wanted) < 2:
-        return {}
-    found = {}
-    for lora in wanted:
-        if lora.strength:
-            _switch(base, (lora,), slots)
-            found[lora.sha256] = _effect(base, (lora,), slots)
-    return found
+    if not loras:
+        return Effect(layers=0.0)
+    strengths = {base.adapters[lora.sha256].name: lora.strength for lora in loras}
+    slugs = ", ".join(lora.slug for lora in loras)
+    if any(_has_sample(base, lora, base.denoiser) for lora in loras):
+        sampled = [lora for lora in beside if _has_sample(base, lora)]
+        measured = _measured(
+            base, sorted(base.adapters[lora.sha256].name for lora in sampled), slots
+        )
+        kept = {name: value for name, value in strengths.items() if name in measured.largest}
+        effect = Effect(layers=measured.effect(kept) if measured.finite else math.nan)
+    else:
+        effect = Effect(whole=_whole_effect(base, loras, slots))
+    value = effect.layers if effect.whole is None else effect.whole
+    assert value is not None
+    if not math.isfinite(value):
+        text = "With it the model computes numbers that are not finite."
+        raise LoraRefused(slugs, (text,), "Lower its strength, or use another dtype.")
+    if value == 0:
+        text = "It is loaded in full, and at this strength it changes nothing."
+        raise LoraRefused(slugs, (text,), "Raise its strength, or leave it out.")
+    return effect
 
 
-def _effect(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Found]) -> float:
-    """What the set changes in the probe's output, measured once for each state.
+def _has_sample(base: ResidentBase, lora: WantedLora, component: str | None = None) -> bool:
+    """Whether it changes a layer (of a component) of which there is a sample."""
+    return any(
+        place in base.samples and component in (None, place[0])
+        for place in base.adapters[lora.sha256].scales
+    )
 
-    Raises:
-        LoraRefused: nothing, or it makes numbers that are not finite.
-    """
+
+def _measured(base: ResidentBase, names: Sequence[str], slots: Sequence[Found]) -> Measured:
+    """What these add at the samples; the same for all strengths, and so kept."""
+    state = resident_state(slots, names)
+    if state not in base.measured:
+        remember(base.measured, state, measure(slots, base.samples, names))
+    return base.measured[state]
+
+
+def _whole_effect(
+    base: ResidentBase, loras: Sequence[WantedLora], slots: Sequence[Found]
+) -> float:
+    """What they change in the probe's output, measured once for each state."""
+    _switch(base, loras, slots)
     assert base.proof is not None  # made or found good in this same call
     state = (base.proof.state, lora_state(slots))
-    known = base.effects.get(state)
-    if known is not None:
-        return known
-    with_loras = read_probe(base.family, base.pipeline)
-    slugs = ", ".join(lora.slug for lora in wanted if lora.strength)
-    if not with_loras.finite:
-        text = "With it the denoiser computes numbers that are not finite."
-        raise LoraRefused(slugs, (text,), "Lower its strength, or use another dtype.")
-    effect = relative_change(with_loras, base.loaded)
-    if effect == 0 and slugs:
-        raise LoraRefused(
-            slugs,
-            ("It is loaded in full, and at this strength it changes nothing.",),
-            "Raise its strength, or leave it out.",
-        )
-    base.remember_effect(state, effect)
-    return effect
+    if state not in base.effects:
+        with_loras = read_probe(base.family, base.pipeline)
+        change = relative_change(with_loras, base.loaded) if with_loras.finite else math.nan
+        remember(base.effects, state, change)
+    return base.effects[state]

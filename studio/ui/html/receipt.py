@@ -22,8 +22,9 @@ def _facts(record: RunRecord) -> list[str]:
         facts.append(f"scale {_scale(parts)}")
     else:
         facts.append("no LoRA applied")
-    if receipt.effect is not None:
-        facts.append(f"effect {format.percent(receipt.effect)}")
+    for effect in (receipt.layer_effect, receipt.effect):
+        if effect is not None:
+            facts.append(f"effect {format.percent(effect)}")
     facts.append("base proven" if receipt.base_proof.holds else "base not proven")
     facts.append(format.seconds(receipt.timings.total))
     return facts
@@ -41,15 +42,17 @@ def receipt_body(record: RunRecord) -> Html:
     receipt = record.receipt
     labels = {use.slug: use.label for use in record.plan.loras}
     rows = [_lora_row(lora, labels.get(lora.slug, lora.slug)) for lora in receipt.loras]
-    if receipt.effect is not None:
-        rows.append(
-            _row(
-                "Effect",
-                True,
-                span("ls-figure", format.percent(receipt.effect)),
-                span("ls-origin", "change of one denoiser call on a fixed probe"),
-            )
-        )
+    for effect, meaning in (
+        (
+            receipt.layer_effect,
+            "what the LoRAs add to the outputs of their layers, measured against what the base "
+            "gives there on fixed inputs",
+        ),
+        (receipt.effect, "change of one denoiser call on a fixed probe"),
+    ):
+        if effect is not None:
+            figure = span("ls-figure", format.percent(effect))
+            rows.append(_row("Effect", True, figure, span("ls-origin", meaning)))
     rows += [_proof_row(receipt), _encoding_row(receipt), _pixels_row(receipt)]
     return tag(
         "section",
