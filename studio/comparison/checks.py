@@ -61,7 +61,7 @@ def check(wanted: ComparisonRequest) -> Iterator[Violation]:
     yield from _needs_lora(wanted)
     seeds = wanted.request.count
     if seeds < 1:
-        yield OutOfRange(field="count", name="count", value=seeds, low=1, high=MAX_CELLS)
+        yield OutOfRange(field="count", name="Seeds", value=seeds, low=1, high=MAX_CELLS)
     count = cells_of(wanted)
     if count > MAX_CELLS:
         yield TooManyCells(count=count, limit=MAX_CELLS)

@@ -1,5 +1,5 @@
 """A request → the plan that will run, or everything that is wrong with it."""
 
-from studio.resolve.resolution import Runtime, resolve
+from studio.resolve.resolution import Provisional, Runtime, provisional, resolve
 
-__all__ = ["Runtime", "resolve"]
+__all__ = ["Provisional", "Runtime", "provisional", "resolve"]

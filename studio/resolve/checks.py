@@ -47,7 +47,7 @@ Check = Callable[[Draft, SettingChoices], Iterator[Violation]]
 def check_request(request: GenerationRequest, catalog: Catalog) -> Iterator[Violation]:
     """What can be said without knowing the base."""
     yield from _check_lora_list(request, catalog)
-    yield from in_range("count", "count", request.count, 1, MAX_COUNT)
+    yield from in_range("count", "Pictures", request.count, 1, MAX_COUNT)
     clamped_count = min(max(request.count, 1), MAX_COUNT)
     yield from in_range("seed", "seed", request.seed, 0, SEED_LIMIT - clamped_count)
 

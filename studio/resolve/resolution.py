@@ -6,12 +6,14 @@ Pure: what it may know of the world is in its arguments, so equal arguments give
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from studio.architecture import Mode
 from studio.contract.placement import Placement
-from studio.contract.plan import Library, PlanSettings, RunPlan, TriggerUse
+from studio.contract.plan import FloatSetting, Library, PlanSettings, RunPlan, TriggerUse
 from studio.contract.prompt import ResolvedPrompt, TokenCounter
-from studio.contract.request import GenerationRequest
+from studio.contract.request import GenerationRequest, PromptEncoder
+from studio.contract.settings import Value
 from studio.contract.violations import UnknownBase, Violation
-from studio.presets import Catalog, ModelPreset
+from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.resolve.checks import (
     Check,
     check_architectures,
@@ -68,6 +70,48 @@ class Runtime:
     memory: MemoryRules | None = None
     device: str = "auto"
     mark: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Provisional:
+    """A request's contract before its weights are there: what presets alone say of it.
+
+    Attributes:
+        loras: the chosen ones with their strengths.
+        values: setting → value; what the weights decide, and what is wrong, is not there.
+    """
+
+    base: ModelPreset
+    mode: Mode
+    loras: tuple[tuple[LoraPreset, FloatSetting], ...]
+    prompt: ResolvedPrompt
+    prompt_encoder: PromptEncoder
+    values: Mapping[str, Value]
+    seed: int
+    count: int
+
+
+def provisional(
+    request: GenerationRequest, catalog: Catalog, inventory: Inventory, runtime: Runtime
+) -> Provisional | None:
+    """What is known of a plan whose weights are missing; None where the base or the text is not
+    even readable."""
+    model = catalog.models.get(request.base)
+    if model is None or tuple(check_text(request)):
+        return None
+    counters = runtime.counters.get(model.slug, {})
+    draft = Draft.of(request, model, catalog, inventory, counters, runtime.memory, runtime.device)
+    choices = choose_settings(draft)
+    return Provisional(
+        base=model,
+        mode=request.mode,
+        loras=tuple((preset, choices.strengths[preset.slug]) for _, preset in draft.chosen),
+        prompt=resolve_prompt(draft)[0],
+        prompt_encoder=draft.encoder,
+        values=choices.values,
+        seed=request.seed,
+        count=request.count,
+    )
 
 
 def resolve(

@@ -34,6 +34,7 @@ def picked(event: gr.EventData) -> str:
     return key if isinstance(key, str) else ""
 
 
+LARGE = script("large")
 KEEP_OPEN = script("keep_open")
 ZOOM = script("zoom")
 TIE = script("tie")

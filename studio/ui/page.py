@@ -108,7 +108,7 @@ def _wire_return(studio: StudioTab, tab: gr.Tab) -> None:
     def entered(request: gr.Request, shown: str, theme: str, words: str, *sent: Any) -> Updates:
         return events.enter(panel.form.values(sent), shown, theme, words, page_of(request))
 
-    inputs = [events.shown, panel.theme, panel.words, *studio.inputs]
+    inputs = [events.result.shown, panel.theme, panel.words, *studio.inputs]
     tab.select(**quick(studio, entered, inputs=inputs))
 
 

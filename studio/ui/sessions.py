@@ -1,9 +1,55 @@
-"""What the server holds for one browser page: a workspace session, and the run it started."""
+"""What the server holds for one browser page: a workspace session, the run it started, and the
+pictures it has made."""
 
 import threading
 from dataclasses import dataclass, field
 
+from studio.contract.plan import RunPlan
+from studio.gallery import Picture
 from studio.workspace.workspace import Workspace
+
+STRIP = 60
+"""Pictures that a page keeps in sight; older ones are in the gallery."""
+
+
+@dataclass(slots=True)
+class Strip:
+    """The pictures a page has made, newest first, and the one on its stage.
+
+    Attributes:
+        running: the plan of the run that goes on.
+        chosen: the reader picked ``looked`` meanwhile, so the run leaves the stage alone.
+    """
+
+    made: tuple[Picture, ...] = ()
+    looked: Picture | None = None
+    running: RunPlan | None = None
+    chosen: bool = False
+
+    def start(self, plan: RunPlan) -> None:
+        self.running, self.chosen = plan, False
+
+    def end(self) -> None:
+        self.running, self.chosen = None, False
+
+    def add(self, picture: Picture) -> None:
+        """A picture was made; it goes on the stage unless the reader looks at another one."""
+        self.made = (picture, *self.made)[:STRIP]
+        if not self.chosen:
+            self.looked = picture
+
+    def look(self, name: str) -> Picture | None:
+        """Put the picture of this name on the stage; None where the page made none."""
+        found = next((each for each in self.made if each.name == name), None)
+        if found is not None:
+            self.looked, self.chosen = found, self.running is not None
+        return found
+
+    def forget(self, name: str) -> None:
+        """It is gone from the gallery."""
+        self.made = tuple(each for each in self.made if each.name != name)
+        if self.looked is not None and self.looked.name == name:
+            self.looked, self.chosen = None, False
 
 
 @dataclass(slots=True)
@@ -11,6 +57,7 @@ class _Page:
     session: str
     cancel: threading.Event | None = field(default=None)
     comparing: bool = False
+    strip: Strip = field(default_factory=Strip)
 
 
 class Sessions:
@@ -30,6 +77,12 @@ class Sessions:
             if page not in self._pages:
                 self._pages[page] = _Page(self._workspace.open_session())
             return self._pages[page].session
+
+    def strip(self, page: str) -> Strip:
+        """The page's pictures; empty where it was closed."""
+        with self._lock:
+            held = self._pages.get(page)
+            return Strip() if held is None else held.strip
 
     def start(self, page: str, comparing: bool = False) -> tuple[str, threading.Event] | None:
         """The session and a cancel event for a new run; None while one is going.

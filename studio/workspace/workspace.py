@@ -33,7 +33,7 @@ from studio.library.tokens import Counters
 from studio.library.transfers import Transfers
 from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.presets.parse import PresetProblem
-from studio.resolve import Runtime, resolve
+from studio.resolve import Provisional, Runtime, provisional, resolve
 from studio.resolve.inventory import Inventory, LoraWeights, Unusable
 from studio.resolve.memory import MemoryRules
 from studio.settings import BUILT_IN_PRESETS, Settings
@@ -136,6 +136,14 @@ class Workspace:
 
     def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
         """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
+        return resolve(request, self.catalog, *self._known(request))
+
+    def provisional(self, request: GenerationRequest) -> Provisional | None:
+        """What is known of its plan while weights are missing."""
+        return provisional(request, self.catalog, *self._known(request))
+
+    def _known(self, request: GenerationRequest) -> tuple[Inventory, Runtime]:
+        """What a plan may know of the world."""
         model = self.catalog.models.get(request.base)
         chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
         inventory = self._store.inventory(
@@ -144,10 +152,9 @@ class Workspace:
         inventory, counters = self._with_counters(model, inventory)
         inventory = replace(inventory, references=self._kept_references(request))
         memory = self.memory_rules()
-        runtime = Runtime(
+        return inventory, Runtime(
             self._libraries, counters, memory, self.settings.device, self.settings.mark
         )
-        return resolve(request, self.catalog, inventory, runtime)
 
     def memory_rules(self) -> MemoryRules | None:
         """What memory there is and what the settings ask of it.

@@ -71,7 +71,7 @@ def test_a_base_picture_leaves_no_lora_chosen(events: StudioEvents, workspace: W
     assert (values["chosen"], list(values["said"])) == ((), [])
     assert rows_shown(events, updates) == [False] * form.MAX_LORAS
     assert not any(values[f"partial_{number}"] for number in range(form.MAX_LORAS))
-    sheet = str(updates[events.sheet])
+    sheet = str(updates[events.result.sheet])
     assert 'data-state="ready"' in sheet
     assert "Night Neon" not in sheet
     # Nothing comes back with a mode that takes LoRAs.
@@ -88,7 +88,7 @@ def test_a_picture_with_one_lora_leaves_that_one(
     )
     values, updates = recalled(events, workspace, wanted)
     assert values["chosen"] == (NEON,)
-    assert "Night Neon" in str(updates[events.sheet])
+    assert "Night Neon" in str(updates[events.result.sheet])
     assert updates[events.panel.slots[0].strength].value == 0.5
     assert rows_shown(events, updates) == [True, False, False, False]
     assert not values["partial_0"]

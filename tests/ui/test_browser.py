@@ -163,7 +163,7 @@ def test_cancel_stops_within_the_run(open_page: Open, server: Server) -> None:
     contract(page, "ready").get_by_text("200").wait_for()
     before = len(server.pictures())
     page.locator("#generate:enabled").click()
-    page.get_by_text(re.compile(r"Step \d+ of 200")).wait_for()
+    page.locator("#picture").get_by_text(re.compile(r"Step \d+ of 200")).wait_for()
     page.locator("#cancel:enabled").click()
     contract(page, "stopped")
     page.locator("#generate:enabled").wait_for()

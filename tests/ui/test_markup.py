@@ -14,7 +14,8 @@ from studio.contract.receipt import BaseProof, RunRecord
 from studio.contract.violations import NotAMultiple, PromptEmpty
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
 from studio.ui.html import contract, gallery, picture, preset_tables
-from studio.ui.html.plan import marked_text, plan_body
+from studio.ui.html.plan import plan_body
+from studio.ui.html.prompt import marked_text
 from studio.ui.html.tags import Html, esc, tag
 from studio.ui.models.filter import PAGE, Wanted, find
 from studio.ui.studio import hints
@@ -226,7 +227,7 @@ def test_each_side_of_the_size_has_its_own_origin() -> None:
 def test_the_precision_is_no_origin_of_the_encoder() -> None:
     text = " ".join(Elements(contract.ready(run_plan())).text)
     assert "Precision float32" in text
-    assert "Encoder Compel Seed" in text
+    assert "Encoder Compel Decoding" in text
 
 
 def test_every_violation_stands_in_the_sheet_and_at_its_field() -> None:

@@ -138,6 +138,10 @@ def test_a_run_shows_what_it_will_fetch_and_fetches_it(page: Page, site: Site) -
     choose(page, "Add a LoRA", "Wash")
     sheet = page.locator("#contract [data-state=fetch]")
     sheet.get_by_text("from CivitAI, version 9, SHA-256").wait_for()
+    known = sheet.locator(".ls-provisional").inner_text()
+    assert "a penguin on a blue background" in known
+    assert "Steps" in known
+    assert "model" in known, "each setting with who said it"
     assert site.asked("storage", "wash") == []
     page.locator("#generate:enabled").click()
     page.locator("#contract [data-state=proven]").wait_for()

@@ -46,6 +46,7 @@ from studio.contract.violations.numbers import (
     DtypeNotSupported,
     GuidanceNotSupported,
     NotAMultiple,
+    NotWhole,
     OutOfRange,
     SchedulerDoesNotFit,
     SettingConflict,
@@ -124,6 +125,7 @@ Violation = Annotated[
     | ReferenceUnsuitable
     | OutOfRange
     | NotAMultiple
+    | NotWhole
     | TooManyPixels
     | SettingMissing
     | SettingConflict
@@ -166,6 +168,7 @@ __all__ = [
     "NegativePromptNotSupported",
     "NoTriggerWords",
     "NotAMultiple",
+    "NotWhole",
     "NothingToCompare",
     "OriginConflict",
     "OutOfRange",

@@ -36,6 +36,17 @@ class OutOfRange(Rule):
     high: int | float
 
 
+class NotWhole(Rule):
+    FOUND = "{name} is {value}, and must be a whole number."
+    EXPECTED = "a whole number"
+    WAY_OUT = "Set it to {below} or {above}."
+    code: Literal["not_whole"] = "not_whole"
+    name: str
+    value: float
+    below: int
+    above: int
+
+
 class NotAMultiple(Rule):
     FOUND = "{name} is {value}, not a multiple of {multiple}."
     EXPECTED = "a multiple of {multiple}"

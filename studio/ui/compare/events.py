@@ -1,6 +1,6 @@
 """What happens on the left of the Compare tab: the plan, and the run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,9 @@ from studio.comparison.events import (
     NothingCompared,
 )
 from studio.comparison.record import KIND_LABELS, CellRecord, blank_cells, done, failed
+from studio.contract.plan import Origin, RunPlan
 from studio.contract.request import GenerationRequest
+from studio.contract.settings import SETTINGS
 from studio.contract.violations import Violation
 from studio.errors import StudioError
 from studio.ui.compare.form import KIND_HELP, Asked, ComparePanel
@@ -28,6 +30,7 @@ from studio.ui.html import format
 from studio.ui.html.tags import EMPTY, Html, div, join, tag
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form
+from studio.ui.studio.hints import problems_at
 from studio.ui.studio.live import Updates
 from studio.ui.studio.lora_picker import CAP
 from studio.ui.studio.start import offers
@@ -68,6 +71,9 @@ class CompareEvents:
         }
         if request_values["base"] is None:
             return updates | {panel.bar: compare_html.trouble("There is no base model.")}
+        broken = (*form.not_whole(request_values), *asked.problems())
+        if broken:
+            return updates | self._refused(broken)
         request = form.read(request_values, self._workspace.catalog)
         updates |= {
             panel.request: self._asked(request),
@@ -75,11 +81,36 @@ class CompareEvents:
         }
         try:
             outcome = self._plan(request, asked)
+            if not isinstance(outcome, ComparisonPlan):
+                return updates | self._refused(outcome)
             bar = self._bar(outcome)
         except StudioError as error:
-            outcome, bar = (), compare_html.trouble(str(error))
-        ready = isinstance(outcome, ComparisonPlan) and not self._sessions.is_running(page)
-        return updates | {panel.bar: bar, panel.compare: gr.Button(interactive=ready)}
+            return updates | self._refused(()) | {panel.bar: compare_html.trouble(str(error))}
+        ready = not self._sessions.is_running(page)
+        return updates | {
+            panel.seeds_hint: EMPTY,
+            panel.bar: bar,
+            panel.compare: gr.Button(interactive=ready),
+        }
+
+    def _refused(self, found: Sequence[Violation]) -> Updates:
+        """Every problem beneath Compare, and that of the seeds beside its field."""
+        problems = (tag("li", item.describe(), data_code=item.code) for item in found)
+        return {
+            self.panel.seeds_hint: problems_at("count", found),
+            self.panel.bar: tag("ul", *problems, class_="ls-compare-problems"),
+            self.panel.compare: gr.Button(interactive=False),
+        }
+
+    def must_hold(self, values: form.Values) -> bool:
+        """Whether a LoRA's own wishes would differ along with it. Where none would, each arm may
+        keep the contract that it has alone, so that a picture of the gallery is one of them."""
+        plan = self._workspace.plan(form.read(values, self._workspace.catalog))
+        if not isinstance(plan, RunPlan):
+            return True
+        said = (getattr(plan.settings, setting.name) for setting in SETTINGS)
+        wishes = any(each is not None and each.origin is Origin.LORA for each in said)
+        return wishes or any(part.slugs for part in plan.prompt.negative_parts)
 
     def _plan(self, request: GenerationRequest, asked: Asked) -> Outcome:
         return self._comparing.plan(asked.of(request))
@@ -106,10 +137,7 @@ class CompareEvents:
         value = chosen if chosen in slugs else (slugs[0] if slugs else None)
         return gr.Dropdown(choices=list(offers(others)), value=value)
 
-    def _bar(self, outcome: Outcome) -> Html:
-        if not isinstance(outcome, ComparisonPlan):
-            problems = (tag("li", item.describe(), data_code=item.code) for item in outcome)
-            return tag("ul", *problems, class_="ls-compare-problems", role="alert")
+    def _bar(self, outcome: ComparisonPlan) -> Html:
         line = forecast_line(self._comparing.forecast(outcome))
         foreign = [side.difference for side in uninvited(outcome)]
         return join((tag("p", f"{summary(outcome)} {line}"), compare_html.not_asked_for(foreign)))
@@ -124,8 +152,9 @@ class CompareEvents:
 
     def run(self, request_values: form.Values, asked: Asked, page: str) -> Iterator[Updates]:
         """Make the cells, showing each as it comes, and then the verdict."""
+        broken = form.not_whole(request_values) or asked.problems()
         request = form.read(request_values, self._workspace.catalog)
-        outcome = self._plan(request, asked)
+        outcome = broken or self._plan(request, asked)
         if not isinstance(outcome, ComparisonPlan):
             yield self.refresh(request_values, asked, page)
             return

@@ -16,6 +16,9 @@ from studio.comparison.axes import (
 )
 from studio.comparison.record import KIND_LABELS
 from studio.contract.request import GenerationRequest
+from studio.contract.violations import Violation
+from studio.ui.assets import TIE
+from studio.ui.studio.form import fraction
 
 NO_AXIS = ""
 _GRID_AXES = tuple(name for name in AxisName if name not in (AxisName.WEIGHTS, AxisName.TRIGGER))
@@ -43,6 +46,11 @@ class Asked:
     row_values: str
     hold: bool
     fresh: bool
+
+    def problems(self) -> tuple[Violation, ...]:
+        """A count of seeds that is no whole number; what else may be wrong, the plan says."""
+        whole = self.seeds is None or self.seeds == int(self.seeds)
+        return () if whole else (fraction("count", "Seeds", self.seeds or 0.0),)
 
     def of(self, request: GenerationRequest) -> ComparisonRequest:
         """The comparison of ``request``; its count of seeds takes the place of pictures."""
@@ -82,6 +90,7 @@ class ComparePanel:
     request: gr.HTML
     edit: gr.Button
     hint: gr.HTML
+    seeds_hint: gr.HTML
     sweep: gr.Column
     duel: gr.Column
     grid: gr.Column
@@ -95,7 +104,18 @@ class ComparePanel:
 
     def shown(self) -> list[Any]:
         """What refreshing may change."""
-        names = ("seeds", "other", "request", "hint", "sweep", "duel", "grid", "bar", "compare")
+        names = (
+            "seeds",
+            "other",
+            "request",
+            "hint",
+            "seeds_hint",
+            "sweep",
+            "duel",
+            "grid",
+            "bar",
+            "compare",
+        )
         return [self.kind, *(getattr(self, name) for name in names), self.cancel]
 
 
@@ -119,7 +139,9 @@ def build() -> ComparePanel:
     with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as grid:
         columns, column_values = _axis_row("Across", AxisName.GUIDANCE, "1.0, 3.0, 5.0")
         rows, row_values = _axis_row("Downwards", None, "")
-    seeds = gr.Number(1, label="Seeds", precision=0, minimum=1, maximum=16, elem_id="seeds")
+    with gr.Column(elem_classes="ls-field", min_width=80):
+        seeds = gr.Number(1, label="Seeds", elem_id="seeds")
+        seeds_hint = gr.HTML("", js_on_load=TIE, apply_default_css=False, elem_classes="ls-hint")
     with gr.Column(elem_classes="ls-options", min_width=80):
         hold = gr.Checkbox(True, label="The same settings in every cell, those of the request")
         fresh = gr.Checkbox(False, label="Make every cell anew, also those in the gallery")
@@ -146,6 +168,7 @@ def build() -> ComparePanel:
         request=request,
         edit=edit,
         hint=hint,
+        seeds_hint=seeds_hint,
         sweep=sweep,
         duel=duel,
         grid=grid,

@@ -45,18 +45,21 @@ class CompareTab:
         return updates if shown is None else updates | self.blind.offered(shown)
 
     def against_base(self, filled: Any) -> None:
-        """Once ``filled`` has put a picture's settings into Studio's form, ask of them what the
-        LoRA did."""
+        """Once ``filled`` has put a picture's settings into Studio's form, ask of that picture
+        what the LoRA did."""
         panel = self.events.panel
 
         def ask(request: gr.Request, *sent: Any) -> Updates:
             values, asked = _split(self.studio, sent)
-            asked = replace(asked, kind=Question.BASE_AGAINST_LORA.value)
+            kind, hold = Question.BASE_AGAINST_LORA.value, self.events.must_hold(values)
+            asked = replace(asked, kind=kind, seeds=1, hold=hold, fresh=False)
             updates = self.events.refresh(values, asked, page_of(request))
-            return updates | {panel.kind: asked.kind}
+            said = {panel.kind: kind, panel.seeds: 1, panel.hold: hold, panel.fresh: False}
+            return updates | said
 
         inputs = [*self.studio.inputs, *panel.inputs()]
-        filled.then(ask, inputs=inputs, outputs=panel.shown(), **PRIVATE)
+        outputs = [*panel.shown(), panel.hold, panel.fresh]
+        filled.then(ask, inputs=inputs, outputs=outputs, **PRIVATE)
 
 
 def build(

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.architecture import Mode
 from studio.contract.plan import RunPlan
 from studio.errors import GalleryError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
@@ -138,6 +139,7 @@ class GalleryEvents:
             parts.contract: grid.contract(record),
             parts.said: self._replaced(record.plan),
             parts.actions: gr.Row(visible=True),
+            parts.against: gr.Button(visible=record.plan.mode is not Mode.BASE),
             parts.confirm: gr.Row(visible=False),
             parts.opened: name,
             **self.review.show(name),

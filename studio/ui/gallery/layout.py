@@ -7,7 +7,7 @@ import gradio as gr
 
 from studio.architecture import Mode
 from studio.gallery import Filter, Item
-from studio.ui.assets import KEEP_OPEN, PICK
+from studio.ui.assets import KEEP_OPEN, LARGE, PICK
 from studio.ui.gallery import review as review_panel
 from studio.ui.gallery.review import ReviewParts
 
@@ -59,6 +59,7 @@ class GalleryParts:
     contract: gr.HTML
     said: gr.HTML
     actions: gr.Row
+    against: gr.Button
     confirm: gr.Row
     review: ReviewParts
     opened: gr.State
@@ -78,7 +79,6 @@ class Buttons:
 
     back: gr.Button
     use: gr.Button
-    against: gr.Button
     verify: gr.Button
     delete: gr.Button
     really: gr.Button
@@ -106,7 +106,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         back = gr.Button("Back to all pictures", size="sm", elem_classes="ls-quiet ls-back")
         with gr.Row(elem_classes="ls-detail"):
             with gr.Column(scale=6, min_width=300, elem_classes="ls-left"):
-                picture = gr.HTML("", apply_default_css=False)
+                picture = gr.HTML("", js_on_load=LARGE, apply_default_css=False)
                 with gr.Row(elem_classes="ls-tight") as actions:
                     use = gr.Button("Use these settings", variant="primary", scale=2)
                     # As wide as its words, and wrapped as a whole where there is no room.
@@ -142,11 +142,12 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         contract=contract,
         said=said,
         actions=actions,
+        against=against,
         confirm=confirm,
         review=review,
         opened=gr.State(""),
     )
-    return parts, Buttons(back, use, against, verify, delete, really, keep)
+    return parts, Buttons(back, use, verify, delete, really, keep)
 
 
 def _filter(label: str) -> gr.Dropdown:

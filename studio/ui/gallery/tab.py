@@ -63,7 +63,7 @@ def _wire_use(
         "outputs": [tabs, parts.said, *studio.outputs],
     }
     buttons.use.click(**quick(studio, use, **given))
-    filled = buttons.against.click(**quick(studio, against, **given))
+    filled = parts.against.click(**quick(studio, against, **given))
     others.compare.against_base(filled)
 
 

@@ -11,9 +11,10 @@ from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from studio.contract.violations import Violation
 from studio.library.stock import Missing
+from studio.resolve import Provisional
 from studio.ui.html import download as download_html
 from studio.ui.html import format, icons
-from studio.ui.html.plan import plan_body
+from studio.ui.html.plan import plan_body, provisional_body
 from studio.ui.html.receipt import receipt_body, receipt_line
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
@@ -54,8 +55,9 @@ def changed(plan: RunPlan) -> Html:
     return _of_plan(State.READY, "Ready to run", plan, line)
 
 
-def violations(found: Sequence[Violation]) -> Html:
-    """Every rule the request breaks, each with its way out."""
+def violations(found: Sequence[Violation], known: Provisional | None = None) -> Html:
+    """Every rule the request breaks, each with its way out; beneath, what is ``known`` of its
+    plan where weights are missing."""
     items = (
         tag(
             "li",
@@ -65,8 +67,12 @@ def violations(found: Sequence[Violation]) -> Html:
         )
         for violation in found
     )
-    body = tag("ol", *items, class_="ls-violations")
+    body = join((tag("ol", *items, class_="ls-violations"), _known(known)))
     return _sheet(State.VIOLATIONS, format.plural(len(found), "violation"), EMPTY, EMPTY, body)
+
+
+def _known(known: Provisional | None) -> Html:
+    return EMPTY if known is None else provisional_body(known)
 
 
 def of_record(record: RunRecord, damage: Sequence[str] = (), full: bool = True) -> Html:
@@ -89,9 +95,25 @@ def of_record(record: RunRecord, damage: Sequence[str] = (), full: bool = True) 
     return _sheet(state, title, _identity(record.plan, seed), line, body)
 
 
-def to_fetch(items: Sequence[Missing], line: Html = EMPTY) -> Html:
-    """What a run fetches before it can be planned; ``line`` where a fetch has ended early."""
-    body = div("ls-fetches", *(download_html.missing(item) for item in items))
+def standing(record: RunRecord) -> str:
+    """The head of its sheet, and whose it is, in one line."""
+    state = "Broken" if discrepancies(record.plan, record.receipt) else "Proven"
+    return f"{state} · plan {format.short_hash(record.plan.fingerprint)}"
+
+
+def compact(line: str, contract: Html, bad: bool = False) -> Html:
+    """A sheet in one line that opens, for narrow screens."""
+    summary = tag("summary", span("ls-problem" if bad else "ls-ok", line))
+    return tag("details", summary, contract, data_keep="compact")
+
+
+def to_fetch(
+    items: Sequence[Missing], known: Provisional | None = None, line: Html = EMPTY
+) -> Html:
+    """What a run fetches before it can be planned, and what is ``known`` of its plan; ``line``
+    where a fetch has ended early."""
+    fetches = div("ls-fetches", *(download_html.missing(item) for item in items))
+    body = join((fetches, _known(known)))
     first = "Its weights are not here yet. Generate fetches them, checks them, then runs."
     said = line or (first if len(items) == 1 else first.replace("Its weights", "Some weights"))
     return _sheet(State.FETCH, "Fetches first", EMPTY, said, body)

@@ -91,7 +91,7 @@ def opened(path: Path, record: RunRecord) -> Html:
         picture(path, record),
         div(
             "ls-under",
-            download_link(path, record),
+            download_link(path),
             tag("code", path.name, class_="ls-file"),
         ),
     )

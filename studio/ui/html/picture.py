@@ -6,8 +6,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from studio.contract.audit import discrepancies
-from studio.contract.events import Finished, Progress
+from studio.contract.events import Progress
+from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
+from studio.gallery import Picture
 from studio.library.downloads import DownloadEvent
 from studio.ui.html import download as download_html
 from studio.ui.html import format, icons
@@ -28,9 +30,18 @@ def idle() -> Html:
 
 def waiting(line: str) -> Html:
     """Before the first step: queue position or a loading stage, of unknown length."""
+    return _stage("busy", _frame(span("ls-empty", icons.RUNNING)), waiting_bar(line))
+
+
+def waiting_bar(line: str) -> Html:
     bar = div("ls-progress ls-unknown", span(""), role="progressbar", aria_label=line)
-    side = join((tag("p", line, class_="ls-stage-line"), bar))
-    return _stage("busy", _frame(span("ls-empty", icons.RUNNING)), side)
+    return join((tag("p", line, class_="ls-stage-line"), bar))
+
+
+def queue_line(ahead: int) -> str:
+    if ahead == 0:
+        return "Next in the queue"
+    return f"In the queue: {format.plural(ahead, 'run')} ahead"
 
 
 def fetching(event: DownloadEvent, label: str) -> Html:
@@ -39,16 +50,17 @@ def fetching(event: DownloadEvent, label: str) -> Html:
     return _stage("busy", _frame(span("ls-empty", icons.RUNNING)), side)
 
 
-def queued(ahead: int) -> Html:
-    if ahead == 0:
-        return waiting("Next in the queue")
-    return waiting(f"In the queue: {format.plural(ahead, 'run')} ahead")
+def progress(event: Progress, preview: Html, left: str) -> Html:
+    """A step is done; ``preview`` is the picture so far, ``left`` how long the rest takes."""
+    which = f"Picture {event.index + 1} of {event.count}" if event.count > 1 else "Denoising"
+    side = join((progress_bar(event, left), tag("p", which, class_="ls-origin")))
+    return _stage("busy", _frame(preview), side)
 
 
-def progress(event: Progress, preview: Html) -> Html:
-    """A step is done; ``preview`` is the picture so far."""
+def progress_bar(event: Progress, left: str) -> Html:
+    """How far the picture is, as a line over a bar."""
     share = round(100 * event.step / event.steps)
-    line = f"Step {event.step} of {event.steps}"
+    line = " · ".join(part for part in (f"Step {event.step} of {event.steps}", left) if part)
     bar = div(
         "ls-progress",
         span("", style=f"width:{share}%"),
@@ -58,15 +70,7 @@ def progress(event: Progress, preview: Html) -> Html:
         aria_valuemin=0,
         aria_valuemax=100,
     )
-    which = f"Picture {event.index + 1} of {event.count}" if event.count > 1 else "Denoising"
-    side = join(
-        (
-            tag("p", line, class_="ls-stage-line"),
-            bar,
-            tag("p", which, class_="ls-origin"),
-        )
-    )
-    return _stage("busy", _frame(preview), side)
+    return join((tag("p", line, class_="ls-stage-line"), bar))
 
 
 def preview_of(png: bytes) -> Html:
@@ -74,50 +78,122 @@ def preview_of(png: bytes) -> Html:
     return tag("img", src=source, alt="The picture so far", class_="ls-preview")
 
 
-def pictures(done: Sequence[Finished]) -> Html:
-    """The pictures of a run; the receipt beside them is the last one's."""
-    last = done[-1].record
-    frames = join(picture(event.path, event.record) for event in done)
-    many = f"ls-many ls-of-{min(len(done), 4)}" if len(done) > 1 else ""
-    download = join(download_link(event.path, event.record, len(done) > 1) for event in done)
-    side = join((receipt_body(last), div("ls-under", download)))
-    return _stage("done", div(f"ls-pictures {many}", frames), side)
+def done(path: Path, record: RunRecord) -> Html:
+    """A picture with what it is of, its receipt, and what can be done with it."""
+    seed = record.receipt.image.seed
+    actions = div(
+        "ls-under",
+        download_link(path),
+        tag("button", f"Reuse seed {seed}", type="button", class_="ls-button", data_pick="seed"),
+        tag("button", "Use its settings", type="button", class_="ls-button", data_pick="use"),
+    )
+    side = join((of_line(record.plan, seed), receipt_body(record)))
+    return _stage("done", div("ls-pictures", picture(path, record), actions), side)
+
+
+def of_line(plan: RunPlan, seed: int) -> Html:
+    """Which plan, prompt and seed a picture is of."""
+    return div(
+        "ls-of",
+        tag("p", plan.prompt.typed, class_="ls-of-prompt"),
+        tag(
+            "p",
+            span("ls-key", "plan "),
+            tag("code", format.short_hash(plan.fingerprint), title=plan.fingerprint),
+            span("ls-key", " seed "),
+            span("ls-figure", seed),
+        ),
+    )
+
+
+def earlier(picture: Picture) -> Html:
+    """Beneath the sheet of another plan: whose the picture is."""
+    return tag(
+        "p",
+        icons.NOTICE,
+        span(
+            "",
+            "The picture below is an earlier one: plan ",
+            tag("code", format.short_hash(picture.fingerprint)),
+            f", seed {picture.seed}.",
+        ),
+        tag("button", "Its contract", type="button", class_="ls-link", data_pick=picture.name),
+        class_="ls-earlier",
+    )
+
+
+def going_on() -> Html:
+    """The reader looks at another picture than the one in the making."""
+    return tag(
+        "p",
+        icons.RUNNING,
+        span("", "A run goes on."),
+        tag("button", "Show it", type="button", class_="ls-link", data_pick=""),
+        class_="ls-going",
+    )
+
+
+def strip(made: Sequence[tuple[Picture, Path]], looked: str) -> Html:
+    """The session's pictures, newest first, each with a small file; one alone needs none."""
+    if len(made) < 2:
+        return EMPTY
+    head = div(
+        "ls-strip-head",
+        span("ls-key", f"This session: {format.plural(len(made), 'picture')}"),
+        tag("button", "Download all", type="button", class_="ls-link", data_download_all=True),
+    )
+    return join((head, div("ls-strip", *(_tile(each, small, looked) for each, small in made))))
+
+
+def _tile(item: Picture, small: Path, looked: str) -> Html:
+    return tag(
+        "button",
+        tag("img", src=file_url(small), alt=""),
+        type="button",
+        data_pick=item.name,
+        data_large=file_url(item.path),
+        data_file=item.path.name,
+        data_caption=f"{item.prompt} · {item.mode.label} · seed {item.seed}",
+        aria_label=f"{item.prompt}, {item.mode.label}, seed {item.seed}",
+        aria_current="true" if item.name == looked else None,
+    )
 
 
 def picture(path: Path, record: RunRecord) -> Html:
     """One picture in its frame, marked where its receipt does not match its plan."""
+    prompt, seed = record.plan.prompt.typed, record.receipt.image.seed
     image = tag(
         "img",
         src=file_url(path),
-        alt=f"Picture of: {record.plan.prompt.typed}",
+        alt=f"Picture of: {prompt}",
         width=record.receipt.image.width,
         height=record.receipt.image.height,
     )
-    link = tag("a", image, href=file_url(path), target="_blank", rel="noopener")
+    link = tag(
+        "a",
+        image,
+        href=file_url(path),
+        data_large=file_url(path),
+        data_caption=f"{prompt} · {record.plan.mode.label} · seed {seed}",
+    )
     if discrepancies(record.plan, record.receipt):
         return tag("figure", link, span("ls-stamp", "Broken"), class_="ls-frame ls-marked")
     return tag("figure", link, class_="ls-frame")
 
 
-def download_link(path: Path, record: RunRecord, with_seed: bool = False) -> Html:
-    said = f"Download, seed {record.receipt.image.seed}" if with_seed else "Download PNG"
+def download_link(path: Path) -> Html:
     return tag(
         "a",
         icons.DOWNLOAD,
-        said,
+        "Download PNG",
         href=file_url(path),
         download=path.name,
         class_="ls-button ls-download",
     )
 
 
-def stopped(done: Sequence[Finished], line: str, bad: bool = False) -> Html:
-    """The run ended early; what was finished before stays in sight."""
-    said = tag("p", line, class_="ls-stage-line ls-alert" if bad else "ls-stage-line")
-    if done:
-        frames = join(picture(event.path, event.record) for event in done)
-        many = f"ls-many ls-of-{min(len(done), 4)}" if len(done) > 1 else ""
-        return _stage("done", div(f"ls-pictures {many}", frames), said)
+def stopped(line: str, bad: bool = False) -> Html:
+    """The run ended early, before its first picture."""
     mark = icons.CROSS if bad else icons.STOPPED
     return _stage("idle", _frame(span("ls-empty", mark, line)), EMPTY)
 

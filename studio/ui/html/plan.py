@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from studio.architecture import pipeline_traits
-from studio.contract.plan import IntSetting, LoraUse, Precision, RunPlan
-from studio.contract.prompt import PartKind, PromptPart, Side, TokenLedger
+from studio.architecture import PipelineTraits, pipeline_traits
+from studio.contract.plan import FloatSetting, IntSetting, LoraUse, RunPlan
+from studio.contract.prompt import Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
+from studio.resolve import Provisional
 from studio.ui.html import format, icons
+from studio.ui.html.prompt import prompts
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
 ENCODER_NAMES = {PromptEncoder.COMPEL: "Compel", PromptEncoder.NATIVE: "Native"}
@@ -17,7 +19,7 @@ def plan_body(plan: RunPlan, seed: int | None = None) -> Html:
     """Everything of a plan; ``seed`` where a picture's own differs from the first one."""
     return join(
         (
-            _prompts(plan),
+            prompts(plan.prompt, _labels(plan)),
             _identities(plan),
             _settings(plan, seed),
             _ledger(plan.prompt.ledger),
@@ -26,62 +28,9 @@ def plan_body(plan: RunPlan, seed: int | None = None) -> Html:
     )
 
 
-def marked_text(parts: Sequence[PromptPart], labels: Mapping[str, str]) -> Html:
-    """The resolved text; a LoRA's words carry its name, cut words are struck through."""
-    return join(_run(run, labels) for run in _runs(parts))
-
-
-def _runs(parts: Sequence[PromptPart]) -> list[list[PromptPart]]:
-    """Neighbours that come from the same LoRAs together, with the glue between them."""
-    runs: list[list[PromptPart]] = []
-    for part in parts:
-        if runs and _continues(runs[-1], part):
-            runs[-1].append(part)
-        else:
-            runs.append([part])
-    return runs
-
-
-def _continues(run: Sequence[PromptPart], part: PromptPart) -> bool:
-    return bool(run[0].slugs) and (part.kind is PartKind.GLUE or part.slugs == run[0].slugs)
-
-
-def _run(run: Sequence[PromptPart], labels: Mapping[str, str]) -> Html:
-    slugs = run[0].slugs
-    if not slugs:
-        return join(_text(part) for part in run)
-    words_of = list(run)
-    trailing = []
-    while words_of[-1].kind is PartKind.GLUE:
-        trailing.append(words_of.pop())
-    names = ", ".join(labels.get(slug, slug) for slug in slugs)
-    marked = tag("mark", *(_text(part) for part in words_of), span("ls-from", names))
-    return join((marked, *(_text(part) for part in trailing)))
-
-
-def _text(part: PromptPart) -> Html:
-    if part.cut:
-        return tag("del", part.text, title="cut: no room in the window")
-    return join((part.text,))
-
-
 def _labels(plan: RunPlan) -> dict[str, str]:
     loras = {use.slug: use.label for use in plan.loras}
     return loras | {use.slug: use.label for use in plan.triggers}
-
-
-def _prompts(plan: RunPlan) -> Html:
-    labels = _labels(plan)
-    prompt = tag("p", marked_text(plan.prompt.parts, labels), class_="ls-prompt")
-    negative = EMPTY
-    if plan.prompt.negative_parts:
-        negative = tag(
-            "p",
-            span("ls-key", "negative"),
-            marked_text(plan.prompt.negative_parts, labels),
-            class_="ls-negative",
-        )
-    return div("ls-prompts", prompt, negative)
 
 
 def _identities(plan: RunPlan) -> Html:
@@ -111,14 +60,13 @@ def _identities(plan: RunPlan) -> Html:
 
 
 def _lora(use: LoraUse) -> Html:
-    value = use.strength.value
-    return _row(
-        "LoRA",
-        span("ls-strong", use.label),
-        span("ls-figure", format.strength(value)),
-        span("ls-origin", f"{format.band(value)} · {format.origin(use.strength.origin)}"),
-        _sha(use.sha256),
-    )
+    name = span("ls-strong", use.label)
+    return _row("LoRA", name, *_strength(use.strength), _sha(use.sha256))
+
+
+def _strength(said: FloatSetting) -> tuple[Html, Html]:
+    origin = f"{format.band(said.value)} · {format.origin(said.origin)}"
+    return span("ls-figure", format.strength(said.value)), span("ls-origin", origin)
 
 
 def _waived(use: LoraUse) -> Html:
@@ -155,23 +103,87 @@ def _sha(value: str) -> Html:
 
 
 def _settings(plan: RunPlan, seed: int | None) -> Html:
-    values = plan.settings
-    cells = []
-    for setting in SETTINGS:
-        value = getattr(values, setting.name)
-        if setting.name == "width":
-            cells.append(_size(values.width, values.height))
-        elif value is not None and setting.name != "height":
-            cells.append(_cell(plan, setting, value))
-    if values.precision is None:
-        cells.append(_fact(BY_NAME["precision"].short, values.dtype, ""))
+    values = {each.name: getattr(plan.settings, each.name) for each in SETTINGS}
+    cells = _cells(values, pipeline_traits(plan.base.pipeline))
     cells += [
         _fact("Pictures", plan.count, ""),
-        _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], ""),
         _fact("Seed", plan.seed if seed is None else seed, ""),
+    ]
+    technical = [
+        _precision(plan),
+        _fact("Encoder", ENCODER_NAMES[plan.prompt_encoder], ""),
         *_memory(plan),
     ]
+    return join((_grid(cells), _technical(technical)))
+
+
+def _cells(values: Mapping[str, Value | None], pipeline: PipelineTraits) -> list[Html]:
+    """A cell for each setting that has a value; the precision stands among the technical ones."""
+    cells = []
+    for setting in SETTINGS:
+        value = values.get(setting.name)
+        width, height = values.get("width"), values.get("height")
+        if value is None or setting.name in ("height", "precision"):
+            continue
+        if isinstance(width, IntSetting) and isinstance(height, IntSetting) and value is width:
+            cells.append(_size(width, height))
+        else:
+            more = setting.note(value.value, pipeline)
+            origin = format.origin(value.origin)
+            cells.append(_fact(setting.short, shown(value), origin, value.slug, more))
+    return cells
+
+
+def _grid(cells: Sequence[Html]) -> Html:
     return tag("dl", *cells, class_=f"ls-cells ls-cells-{_columns(len(cells))}")
+
+
+def _technical(cells: Sequence[Html]) -> Html:
+    """What a newcomer need not know."""
+    return tag(
+        "details",
+        tag("summary", "Technical"),
+        _grid(cells),
+        class_="ls-technical",
+        data_keep="technical",
+    )
+
+
+def _precision(plan: RunPlan) -> Html:
+    chosen = plan.settings.precision
+    if chosen is None:
+        return _fact(BY_NAME["precision"].short, plan.settings.dtype, "")
+    origin = format.origin(chosen.origin)
+    return _fact(BY_NAME["precision"].short, chosen.value, origin, chosen.reason)
+
+
+OPEN = (
+    "Open until the weights are here: their hashes, how many tokens are read, the precision and "
+    "how the run fits into memory, and whether each LoRA's file fits the base."
+)
+
+
+def provisional_body(known: Provisional) -> Html:
+    """A contract as far as presets alone say it, and what stays open."""
+    labels = {preset.slug: preset.label for preset, _ in known.loras}
+    rows = [
+        _row("Mode", span("ls-strong", known.mode.label)),
+        _row("Base", span("ls-strong", known.base.label)),
+        *(
+            _row("LoRA", span("ls-strong", preset.label), *_strength(strength))
+            for preset, strength in known.loras
+            if known.mode.takes_loras
+        ),
+    ]
+    cells = _cells(known.values, pipeline_traits(known.base.pipeline))
+    cells += [_fact("Pictures", known.count, ""), _fact("Seed", known.seed, "")]
+    parts = (
+        prompts(known.prompt, labels),
+        tag("dl", *rows, class_="ls-rows"),
+        _grid(cells),
+        tag("p", OPEN, class_="ls-open"),
+    )
+    return div("ls-provisional", *parts)
 
 
 def shown(value: Value) -> str:
@@ -185,12 +197,6 @@ def note(plan: RunPlan, setting: Setting) -> str:
     value = getattr(plan.settings, setting.name)
     traits = pipeline_traits(plan.base.pipeline)
     return "" if value is None else setting.note(value.value, traits)
-
-
-def _cell(plan: RunPlan, setting: Setting, value: Value) -> Html:
-    title = value.reason if isinstance(value, Precision) else value.slug
-    origin = format.origin(value.origin)
-    return _fact(setting.short, shown(value), origin, title, note(plan, setting))
 
 
 def _columns(cells: int) -> int:

@@ -1,31 +1,15 @@
 """What happens when somebody touches the Studio tab."""
 
-import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from studio.architecture import Architecture, Mode
-from studio.contract.events import (
-    Cancelled,
-    Event,
-    Failed,
-    Finished,
-    Loading,
-    Progress,
-    Queued,
-    Stalled,
-)
-from studio.contract.plan import RunPlan
 from studio.contract.settings import SETTINGS
-from studio.errors import StudioError, UnusableReference
-from studio.library.downloads import Stopped
-from studio.library.stock import Missing
+from studio.errors import UnusableReference
 from studio.presets import TriggerRule
-from studio.ui.html import contract as sheet
-from studio.ui.html import download as download_html
 from studio.ui.html import picture as stage
 from studio.ui.html.tags import EMPTY, Html, esc, join, span
 from studio.ui.sessions import Sessions
@@ -41,6 +25,7 @@ from studio.ui.studio.form import (
 from studio.ui.studio.layout import RequestPanel
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_picker import choose, themes
+from studio.ui.studio.result import Result
 from studio.ui.studio.shown import mode_for, shown
 from studio.ui.studio.start import Start, offers
 from studio.workspace.workspace import Workspace
@@ -54,9 +39,7 @@ class StudioEvents:
 
     Attributes:
         panel: the request's components.
-        sheet, stage: where contract and picture are shown.
-        shown: the state that holds the fingerprint of the plan on the page.
-        asking: looks again while a site is asked about weights that are missing.
+        result: contract, picture and the session's pictures.
     """
 
     def __init__(
@@ -64,18 +47,12 @@ class StudioEvents:
         workspace: Workspace,
         sessions: Sessions,
         panel: RequestPanel,
-        contract: gr.HTML,
-        picture: gr.HTML,
-        shown: gr.State,
-        asking: gr.Timer,
+        result: Result,
     ) -> None:
         self._workspace = workspace
         self._sessions = sessions
         self.panel = panel
-        self.sheet = contract
-        self.stage = picture
-        self.shown = shown
-        self.asking = asking
+        self.result = result
 
     # What the page shows about the form
 
@@ -83,18 +60,25 @@ class StudioEvents:
         """After any edit: resolve, and show the plan or what is wrong."""
         outcome = live.resolve(values, self._workspace)
         updates = live.around_form(self.panel, values, outcome, self._workspace)
-        updates[self.shown] = live.fingerprint(outcome)
+        updates[self.result.shown] = live.fingerprint(outcome)
         updates |= self._ask(outcome)
-        if not self._sessions.is_running(page):
-            updates[self.sheet] = live.sheet_of(outcome)
-            updates[self.panel.generate] = gr.Button(interactive=live.can_run(outcome))
-        return updates
+        if self._sessions.is_running(page):
+            del updates[self.panel.compact]
+            return updates
+        looked = self._sessions.strip(page).looked
+        same = looked is None or looked.fingerprint == live.fingerprint(outcome)
+        return updates | {
+            self.result.sheet: live.sheet_of(outcome),
+            self.result.earlier: EMPTY if same or looked is None else stage.earlier(looked),
+            self.panel.bar: live.bar(outcome, values, looked),
+            self.panel.generate: gr.Button(interactive=live.can_run(outcome)),
+        }
 
     def _ask(self, outcome: live.Outcome) -> Updates:
         """Look up, in the background and once, what a run would fetch; then look again."""
         slugs = outcome.slugs if isinstance(outcome, live.ToFetch) else ()
         self._workspace.stock.ask_soon(slugs)
-        return {self.asking: gr.Timer(active=self._workspace.stock.is_asking(slugs))}
+        return {self.result.asking: gr.Timer(active=self._workspace.stock.is_asking(slugs))}
 
     def start(self, values: Values, page: str) -> Updates:
         """The page has loaded: the LoRA rows, and the first plan."""
@@ -115,7 +99,7 @@ class StudioEvents:
         The sheet stays where the plan is the one it stands for.
         """
         if not values["drawn"]:  # the page is still opening: ``start`` draws it
-            return {self.asking: unchanged()}
+            return {self.result.asking: unchanged()}
         updates = self._lists(values, theme or "", words or "")
         bases = Start.of(self._workspace.catalog).bases
         updates[self.panel.form.base] = gr.Dropdown(choices=list(bases))
@@ -257,147 +241,3 @@ class StudioEvents:
         architecture = self._architecture(values)
         names = themes(self._workspace.catalog, architecture) if architecture else ()
         return gr.Dropdown(choices=[("All themes", ""), *((n, n) for n in names)], value="")
-
-    # The run
-
-    def generate(self, values: Values, shown: str, page: str) -> Iterator[Updates]:
-        """Run exactly the plan that is shown; if the form says another, show that first."""
-        outcome = live.resolve(values, self._workspace)
-        if isinstance(outcome, live.ToFetch) and outcome.may_run:
-            yield from self._fetch_and_run(outcome, values, page)
-            return
-        if not isinstance(outcome, RunPlan):
-            yield self.refresh(values, page)
-            return
-        if outcome.fingerprint != shown:
-            yield self.refresh(values, page) | {self.sheet: sheet.changed(outcome)}
-            return
-        started = self._sessions.start(page)
-        if started is None:
-            return
-        session, cancel = started
-        try:
-            yield from self._watch(outcome, self._workspace.run(outcome, session, cancel))
-        finally:
-            self._sessions.finish(page, cancel)
-
-    def _fetch_and_run(
-        self, outcome: live.ToFetch, values: Values, page: str
-    ) -> Iterator[Updates]:
-        """Fetch what is missing, resolve anew, and run the plan that comes of it."""
-        started = self._sessions.start(page)
-        if started is None:
-            return
-        session, cancel = started
-        try:
-            ended = yield from self._fetch(outcome, cancel)
-            if ended is not None:
-                yield ended
-                return
-            plan = live.resolve(values, self._workspace)
-            if isinstance(plan, RunPlan):
-                yield from self._watch(plan, self._workspace.run(plan, session, cancel))
-            else:
-                idle = {self.stage: stage.idle(), self.panel.cancel: gr.Button(interactive=False)}
-                yield idle | {self.sheet: live.sheet_of(plan)}
-        finally:
-            self._sessions.finish(page, cancel)
-
-    def _fetch(
-        self, outcome: live.ToFetch, cancel: threading.Event
-    ) -> Generator[Updates, None, Updates | None]:
-        """Show each download; what the page ends with where one did not come, else None."""
-        stock = self._workspace.stock
-        yield {
-            self.sheet: sheet.fetching(outcome.items),
-            self.stage: stage.waiting("Asking the site"),
-            self.panel.generate: gr.Button(interactive=False),
-            self.panel.cancel: gr.Button(interactive=True),
-        }
-        for item in outcome.items:
-            try:
-                for event in stock.download(item.preset.slug, cancel):
-                    if isinstance(event, Stopped):
-                        return self._not_fetched(outcome, esc(download_html.line(event)))
-                    yield {self.stage: stage.fetching(event, item.preset.label)}
-            except StudioError as error:
-                return self._not_fetched(outcome, download_html.failed(error))
-        return None
-
-    def _not_fetched(self, outcome: live.ToFetch, line: Html) -> Updates:
-        stock = self._workspace.stock
-        items = [Missing(item.preset, stock.known(item.preset.slug)) for item in outcome.items]
-        if any(isinstance(item.known, StudioError) for item in items):
-            line = EMPTY  # it stands beside what it is about
-        return {
-            self.sheet: sheet.to_fetch(items, line),
-            self.stage: stage.idle(),
-            self.panel.cancel: gr.Button(interactive=False),
-        }
-
-    def _watch(self, plan: RunPlan, events: Iterator[Event]) -> Iterator[Updates]:
-        yield {
-            self.sheet: sheet.running(plan),
-            self.stage: stage.waiting("Starting"),
-            self.panel.generate: gr.Button("Generate", interactive=False),
-            self.panel.cancel: gr.Button(interactive=True),
-        }
-        done: list[Finished] = []
-        preview = EMPTY
-        for event in events:
-            match event:
-                case Queued():
-                    yield {self.stage: stage.queued(event.ahead)}
-                case Loading():
-                    yield {self.stage: stage.waiting(event.stage)}
-                case Stalled():
-                    yield {self.stage: stage.waiting(event.line)}
-                case Progress():
-                    if event.preview is not None:
-                        preview = stage.preview_of(event.preview)
-                    yield {self.stage: stage.progress(event, preview)}
-                case Finished():
-                    done.append(event)
-                    preview = EMPTY
-                case Cancelled() | Failed():
-                    yield self._ended(plan, done, event)
-                    return
-        yield {
-            self.sheet: sheet.of_record(done[-1].record, full=False),
-            self.stage: stage.pictures(done),
-            self.panel.cancel: gr.Button(interactive=False),
-        }
-
-    def _ended(self, plan: RunPlan, done: list[Finished], event: Cancelled | Failed) -> Updates:
-        if isinstance(event, Cancelled):
-            contract = sheet.cancelled(plan)
-            line, bad = "Cancelled", False
-        else:
-            contract = sheet.failed(plan, event.message, event.way_out)
-            line, bad = f"{event.message} {event.way_out}", True
-        return {
-            self.sheet: contract,
-            self.stage: stage.stopped(done, line, bad),
-            self.panel.cancel: gr.Button(interactive=False),
-        }
-
-    def after_run(self, values: Values, page: str) -> Updates:
-        """The next plan: a new seed where the field is blank. The sheet keeps the run's."""
-        if self._sessions.is_running(page):
-            return unchanged()
-        values = {**values, "drawn": draw_seed()}
-        outcome = live.resolve(values, self._workspace)
-        updates = live.around_form(self.panel, values, outcome, self._workspace)
-        ready = live.can_run(outcome)
-        return updates | {
-            self.panel.form.drawn: values["drawn"],
-            self.shown: live.fingerprint(outcome),
-            self.panel.generate: gr.Button(interactive=ready),
-            self.panel.cancel: gr.Button(interactive=False),
-        }
-
-    def cancel(self, page: str) -> Updates:
-        """Ask the run to stop; its own last event says that it did."""
-        if not self._sessions.cancel(page):
-            return unchanged()
-        return {self.panel.cancel: gr.Button(interactive=False)}

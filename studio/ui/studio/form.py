@@ -1,5 +1,6 @@
 """The only mapping between the page's components and a GenerationRequest."""
 
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from studio.contract.request import (
     ReferenceImage,
 )
 from studio.contract.settings import SETTINGS, Kind, Setting, Value
+from studio.contract.violations import NotWhole
 from studio.presets import Catalog
 
 MAX_LORAS = 4
@@ -79,10 +81,15 @@ def draw_seed() -> int:
     return secrets.randbelow(SEED_LIMIT)
 
 
+def is_drawn(seed: float | None) -> bool:
+    """Blank or, as elsewhere, -1: a seed is drawn."""
+    return seed is None or seed == -1
+
+
 def read(values: Values, catalog: Catalog) -> GenerationRequest:
     """The request that the page's values say.
 
-    A blank number is no override. A blank seed is the drawn one. In a mode without LoRAs
+    A blank number is no override. A blank seed, or -1, is the drawn one. In a mode without LoRAs
     the chosen LoRAs are set aside, and the reference images in every mode but the one that
     edits them, which the page says beside each.
     """
@@ -99,9 +106,31 @@ def read(values: Values, catalog: Catalog) -> GenerationRequest:
         ),
         prompt_encoder=_encoder(values["prompt_encoder"]),
         allow_cut=bool(values["allow_cut"]),
-        seed=values["drawn"] if values["seed"] is None else int(values["seed"]),
+        seed=values["drawn"] if is_drawn(values["seed"]) else int(values["seed"]),
         count=1 if values["count"] is None else int(values["count"]),
     )
+
+
+COUNTED = {"seed": "Seed", "count": "Pictures"}
+"""Whole numbers that are no settings, and what the form calls them."""
+
+
+def not_whole(values: Values) -> tuple[NotWhole, ...]:
+    """Whole numbers with a fraction: named here, and never rounded."""
+    fields = {each.name: (each.field, each.label) for each in SETTINGS if each.kind is Kind.INT}
+    fields |= {name: (name, label) for name, label in COUNTED.items()}
+    found = ((field, label, values[name]) for name, (field, label) in fields.items())
+    return tuple(fraction(field, label, value) for field, label, value in found if _broken(value))
+
+
+def _broken(value: float | None) -> bool:
+    return value is not None and value != int(value)
+
+
+def fraction(field: str, label: str, value: float) -> NotWhole:
+    """The violation of a ``value`` that has a fraction."""
+    below = math.floor(value)
+    return NotWhole(field=field, name=label, value=value, below=below, above=below + 1)
 
 
 def _references(values: Values) -> tuple[ReferenceImage, ...]:

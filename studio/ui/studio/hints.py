@@ -11,7 +11,7 @@ from studio.presets import Catalog, TriggerRule
 from studio.ui.html import format
 from studio.ui.html.plan import note, shown
 from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
-from studio.ui.studio.form import Values
+from studio.ui.studio.form import Values, is_drawn
 
 FIELDS = (
     "base",
@@ -48,7 +48,7 @@ def of_plan(plan: RunPlan, values: Values) -> dict[str, Html]:
     texts |= {setting.field: _said(plan, setting) for setting in SETTINGS}
     return texts | {
         "mode": esc(format.MODE_HELP[plan.mode]),
-        "seed": _seed(plan.seed, drawn=values["seed"] is None),
+        "seed": _seed(plan.seed, drawn=is_drawn(values["seed"])),
     }
 
 

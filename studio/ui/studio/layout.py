@@ -8,18 +8,18 @@ import gradio as gr
 
 from studio.contract.placement import Dtype
 from studio.contract.request import PromptEncoder
-from studio.contract.settings import BY_NAME, SETTINGS, Kind
+from studio.contract.settings import BY_NAME, SETTINGS
 from studio.presets import MAX_STRENGTH
-from studio.ui.assets import TIE
+from studio.ui.assets import PICK, TIE
 from studio.ui.html.plan import ENCODER_NAMES
 from studio.ui.studio import references as reference_field
-from studio.ui.studio.form import MAX_LORAS, Form
+from studio.ui.studio.form import COUNTED, MAX_LORAS, Form
 from studio.ui.studio.references import ReferenceField
 from studio.ui.studio.shown import SOME_BASES, Shown
 from studio.ui.studio.start import Start
 
 REMOVE = "ls-quiet ls-remove"
-COUNTS = {"seed": ("Seed", "new each run"), "count": ("Pictures", "1")}
+COUNTS = {"seed": (COUNTED["seed"], "new each run"), "count": (COUNTED["count"], "1")}
 """Numbers that are no settings: label, and what an empty field stands for."""
 
 Hints = dict[str, gr.HTML]
@@ -213,7 +213,6 @@ def _numbers(hints: Hints, fields: Fields, offer: Shown) -> dict[str, gr.Number]
                     numbers[name] = gr.Number(
                         1 if name == "count" else None,
                         label=label,
-                        precision=None if setting and setting.kind is Kind.FLOAT else 0,
                         placeholder=empty,
                         min_width=80,
                     )
@@ -264,5 +263,7 @@ def _actions() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button]:
             cancel = gr.Button(
                 "Cancel", interactive=False, scale=1, min_width=96, elem_id="cancel"
             )
-        bar = gr.HTML("", apply_default_css=False, elem_classes="ls-bar")
+        bar = gr.HTML(
+            "", js_on_load=PICK, apply_default_css=False, elem_classes="ls-bar", elem_id="bar"
+        )
     return bar, compact, generate, cancel

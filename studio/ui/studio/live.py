@@ -9,16 +9,18 @@ import gradio as gr
 from studio.architecture import Mode
 from studio.contract.plan import RunPlan
 from studio.contract.request import ReferenceImage
-from studio.contract.violations import LoraDoesNotFit, Violation
+from studio.contract.violations import LoraDoesNotFit, Violation, WeightsMissing
 from studio.errors import StudioError
+from studio.gallery import Picture
 from studio.library.downloads import DownloadPlan
 from studio.library.stock import Missing
+from studio.resolve import Provisional
 from studio.ui.html import contract as sheet
 from studio.ui.html import format
 from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
 from studio.ui.studio import hints
 from studio.ui.studio import references as reference_field
-from studio.ui.studio.form import MAX_LORAS, Values, read, strengths
+from studio.ui.studio.form import MAX_LORAS, Values, is_drawn, not_whole, read, strengths
 from studio.ui.studio.layout import RequestPanel, scheduler_choices
 from studio.ui.studio.shown import shown
 from studio.workspace.workspace import Workspace
@@ -47,8 +49,8 @@ class Trouble:
 class ToFetch:
     """Nothing but weights is missing, and the run fetches them first."""
 
-    violations: tuple[Violation, ...]
     items: tuple[Missing, ...]
+    known: Provisional | None
 
     @property
     def may_run(self) -> bool:
@@ -61,21 +63,38 @@ class ToFetch:
         return tuple(item.preset.slug for item in self.items)
 
 
-Outcome = RunPlan | ToFetch | tuple[Violation, ...] | Trouble
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Rules are broken; ``known`` is the rest of the plan where weights are missing."""
+
+    violations: tuple[Violation, ...]
+    known: Provisional | None = None
+
+
+Outcome = RunPlan | ToFetch | Refused | Trouble
 
 
 def resolve(values: Values, workspace: Workspace) -> Outcome:
     """What the request comes to, for the page."""
     if values["base"] is None:
         return Trouble("There is no base model in the presets. Add one, and start again.")
+    broken = not_whole(values)
+    if broken:
+        values = {
+            **values,
+            **dict.fromkeys((each.field.removeprefix("settings.") for each in broken), None),
+        }
+    request = read(values, workspace.catalog)
     try:
-        outcome = workspace.plan(read(values, workspace.catalog))
+        outcome = workspace.plan(request)
+        if isinstance(outcome, RunPlan):
+            return Refused(broken) if broken else outcome
+        absent = any(isinstance(each, WeightsMissing) for each in outcome)
+        known = workspace.provisional(request) if absent else None
     except StudioError as error:
         return Trouble(str(error))
-    if isinstance(outcome, RunPlan):
-        return outcome
-    items = workspace.stock.missing(outcome)
-    return ToFetch(outcome, items) if items else outcome
+    items = () if broken else workspace.stock.missing(outcome)
+    return ToFetch(items, known) if items else Refused((*broken, *outcome), known)
 
 
 def can_run(outcome: Outcome) -> bool:
@@ -92,10 +111,10 @@ def sheet_of(outcome: Outcome) -> Html:
     if isinstance(outcome, RunPlan):
         return sheet.ready(outcome)
     if isinstance(outcome, ToFetch):
-        return sheet.to_fetch(outcome.items)
+        return sheet.to_fetch(outcome.items, outcome.known)
     if isinstance(outcome, Trouble):
         return sheet.trouble(outcome.text)
-    return sheet.violations(outcome)
+    return sheet.violations(outcome.violations, outcome.known)
 
 
 def compact(outcome: Outcome) -> Html:
@@ -107,38 +126,44 @@ def compact(outcome: Outcome) -> Html:
     elif isinstance(outcome, Trouble):
         line = "Not ready"
     else:
-        line = format.plural(len(outcome), "violation")
-    style = "ls-ok" if can_run(outcome) else "ls-problem"
-    return tag(
-        "details",
-        tag("summary", span(style, line)),
-        sheet_of(outcome),
-        data_keep="compact",
-    )
+        line = format.plural(len(outcome.violations), "violation")
+    return sheet.compact(line, sheet_of(outcome), bad=not can_run(outcome))
 
 
-def bar(outcome: Outcome) -> Html:
-    """Beneath Generate: which plan it runs."""
+def bar(outcome: Outcome, values: Values, looked: Picture | None) -> Html:
+    """Beneath Generate: which plan it runs, and a button that holds or lets go of the seed.
+
+    Args:
+        looked: the picture on the stage, whose seed can be used again.
+    """
     if isinstance(outcome, ToFetch) and outcome.may_run:
         return esc("Generate fetches what is missing, and then runs.")
     if not isinstance(outcome, RunPlan):
         return esc("Generate waits until the request holds.")
-    pictures = format.plural(outcome.count, "picture")
+    drawn = is_drawn(values["seed"])
+    if not drawn:
+        key, said = "draw", "Draw a new seed"
+    elif looked is None:
+        key, said = "keep", "Keep this seed"
+    else:
+        key, said = "keep", f"Reuse seed {looked.seed}"
     return join(
         (
             "Runs plan ",
             tag("code", format.short_hash(outcome.fingerprint)),
             " · seed ",
             span("ls-figure", outcome.seed),
-            f" · {pictures}",
+            " drawn" if drawn else " held",
+            f" · {format.plural(outcome.count, 'picture')} · ",
+            tag("button", said, type="button", class_="ls-link", data_pick=key),
         )
     )
 
 
 def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Workspace) -> Updates:
-    """Hints, LoRA rows and the bar: all but the sheet, so that a run can keep it."""
+    """Hints, LoRA rows, the line for narrow screens: all but the sheet, which a run may keep."""
     mode = Mode(values["mode"])
-    found = outcome if isinstance(outcome, tuple) else ()
+    found = outcome.violations if isinstance(outcome, Refused) else ()
     texts = (
         hints.of_plan(outcome, values)
         if isinstance(outcome, RunPlan)
@@ -150,7 +175,6 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
     updates |= _slots(panel, values, mode, found, w)
     updates |= _offer(panel, values, w)
     updates[panel.compact] = compact(outcome)
-    updates[panel.bar] = bar(outcome)
     if any(violation.field in _FOLDED for violation in found):
         updates[panel.settings] = gr.Accordion(open=True)
     return updates

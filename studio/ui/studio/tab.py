@@ -7,18 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui.assets import KEEP_OPEN
-from studio.ui.html import contract as sheet
-from studio.ui.html import picture as stage
+from studio.ui.assets import picked
 from studio.ui.sessions import Sessions
-from studio.ui.studio import layout
+from studio.ui.studio import layout, result
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.live import Updates
+from studio.ui.studio.run import RunEvents
+from studio.ui.studio.standing import StageEvents
 from studio.ui.studio.start import Start
 from studio.workspace.workspace import Workspace
-
-ASK_AGAIN = 0.7
-"""Seconds between two looks at what a site says about missing weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +33,13 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
         with gr.Column(scale=5, min_width=320, elem_classes="ls-request"):
             panel = layout.build(Start.of(workspace.catalog))
         with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
-            contract = gr.HTML(
-                sheet.empty(), js_on_load=KEEP_OPEN, apply_default_css=False, elem_id="contract"
-            )
-            picture = gr.HTML(stage.idle(), apply_default_css=False, elem_id="picture")
-    shown = gr.State("")
-    asking = gr.Timer(ASK_AGAIN, active=False)
-    events = StudioEvents(workspace, sessions, panel, contract, picture, shown, asking)
+            shown = result.build()
+    events = StudioEvents(workspace, sessions, panel, shown)
     tab = StudioTab(events, _outputs(events), panel.form.inputs())
     _wire_form(tab)
-    _wire_run(tab)
+    standing = StageEvents(workspace, sessions, events)
+    _wire_run(tab, RunEvents(workspace, sessions, events, standing))
+    _wire_stage(tab, standing)
     return tab
 
 
@@ -54,8 +48,7 @@ def _outputs(events: StudioEvents) -> list[Any]:
     slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
     reference = [panel.reference.files, panel.reference.strip, panel.reference.clear]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
-    run = [panel.compact, panel.generate, panel.cancel, events.sheet, events.stage, events.shown]
-    run.append(events.asking)
+    run = [panel.compact, panel.generate, panel.cancel, *events.result.all()]
     seen = [*panel.hints.values(), *panel.fields.values()]
     return [*panel.form.inputs(), *slots, *reference, *around, *seen, *run]
 
@@ -100,7 +93,7 @@ def _wire_form(tab: StudioTab) -> None:
     boxes = (form.prompt, form.negative_prompt, *form.strengths)
     written = [box.change for box in boxes]
     gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
-    events.asking.tick(**quick(tab, refresh, inputs=inputs))
+    events.result.asking.tick(**quick(tab, refresh, inputs=inputs))
     form.base.input(**quick(tab, base, inputs=inputs))
     _wire_references(tab)
     lists = [panel.add, panel.lora_note]
@@ -136,38 +129,31 @@ def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Upd
     return numbered
 
 
-def _wire_run(tab: StudioTab) -> None:
-    events, panel, inputs = tab.events, tab.events.panel, tab.inputs
-    form = panel.form
+def _wire_run(tab: StudioTab, run: RunEvents) -> None:
+    panel, inputs = tab.events.panel, tab.inputs
+    form, result = panel.form, tab.events.result
 
     def generate(request: gr.Request, shown: str, *sent: Any) -> Iterator[Updates]:
-        yield from events.generate(form.values(sent), shown, page_of(request))
+        yield from run.generate(form.values(sent), shown, page_of(request))
 
     def after(request: gr.Request, *sent: Any) -> Updates:
-        return events.after_run(form.values(sent), page_of(request))
+        return run.after_run(form.values(sent), page_of(request))
 
     def cancel(request: gr.Request) -> Updates:
-        return events.cancel(page_of(request))
+        return run.cancel(page_of(request))
 
-    outputs = [
-        panel.generate,
-        panel.cancel,
-        events.sheet,
-        events.stage,
-        *(part for part in tab.outputs if part not in (panel.generate, panel.cancel)),
-    ]
-    run = gr.on(
+    ran = gr.on(
         [panel.generate.click, form.prompt.submit],
         generate,
-        inputs=[events.shown, *inputs],
-        outputs=list(dict.fromkeys([*outputs, *tab.outputs])),
+        inputs=[result.shown, *inputs],
+        outputs=tab.outputs,
         show_progress="hidden",
         trigger_mode="once",
         # The workspace has the queue of the device and tells each run its place in it.
         concurrency_limit=None,
         api_visibility="private",
     )
-    run.then(**quick(tab, after, inputs=inputs, trigger_mode="multiple"))
+    ran.then(**quick(tab, after, inputs=inputs, trigger_mode="multiple"))
     panel.cancel.click(
         cancel,
         outputs=[panel.cancel],
@@ -175,6 +161,25 @@ def _wire_run(tab: StudioTab) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+
+
+def _wire_stage(tab: StudioTab, standing: StageEvents) -> None:
+    result, panel, inputs = tab.events.result, tab.events.panel, tab.inputs
+    form = panel.form
+
+    def look(request: gr.Request, event: gr.EventData) -> Updates:
+        return standing.look(picked(event), page_of(request))
+
+    def act(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        return standing.act(picked(event), form.values(sent), page_of(request))
+
+    def hold(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        return standing.hold(picked(event), form.values(sent), page_of(request))
+
+    result.strip.pick(**quick(tab, look))
+    result.earlier.pick(**quick(tab, look))
+    result.stage.pick(**quick(tab, act, inputs=inputs))
+    panel.bar.pick(**quick(tab, hold, inputs=inputs))
 
 
 def page_of(request: gr.Request) -> str:

@@ -1,0 +1,250 @@
+"""A run of the Studio tab while it goes."""
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+
+import gradio as gr
+
+from studio.contract.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Progress,
+    Queued,
+    Stalled,
+)
+from studio.contract.plan import RunPlan
+from studio.errors import StudioError
+from studio.gallery import Picture
+from studio.library.downloads import Stopped, in_time
+from studio.library.stock import Missing
+from studio.ui.html import contract as sheet
+from studio.ui.html import download as download_html
+from studio.ui.html import picture as stage
+from studio.ui.html.tags import EMPTY, Html, esc
+from studio.ui.sessions import Sessions, Strip
+from studio.ui.studio import live
+from studio.ui.studio.events import StudioEvents
+from studio.ui.studio.form import Values, draw_seed
+from studio.ui.studio.live import Updates, unchanged
+from studio.ui.studio.standing import StageEvents
+from studio.workspace.workspace import Workspace
+
+
+class Pace:
+    """How long the rest of a run takes, by the steps it has done."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def left(self, event: Progress) -> str:
+        """In words; empty until two steps are known."""
+        done = event.index * event.steps + event.step
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+        start, before = self._first
+        if done == before:
+            return ""
+        rest = event.count * event.steps - done
+        return f"about {in_time((now - start) / (done - before) * rest)} left"
+
+
+class RunEvents:
+    """Handlers of Generate and Cancel; ``standing`` shows what comes of them."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        sessions: Sessions,
+        events: StudioEvents,
+        standing: StageEvents,
+    ) -> None:
+        self._workspace = workspace
+        self._sessions = sessions
+        self._events = events
+        self._standing = standing
+        self._panel = events.panel
+        self._result = events.result
+
+    # The run
+
+    def generate(self, values: Values, shown: str, page: str) -> Iterator[Updates]:
+        """Run exactly the plan that is shown; if the form says another, show that first."""
+        outcome = live.resolve(values, self._workspace)
+        if isinstance(outcome, live.ToFetch) and outcome.may_run:
+            yield from self._fetch_and_run(outcome, values, page)
+            return
+        if not isinstance(outcome, RunPlan):
+            yield self._events.refresh(values, page)
+            return
+        if outcome.fingerprint != shown:
+            refreshed = self._events.refresh(values, page)
+            yield refreshed | {self._result.sheet: sheet.changed(outcome)}
+            return
+        started = self._sessions.start(page)
+        if started is None:
+            return
+        session, cancel = started
+        try:
+            yield from self._watch(outcome, self._workspace.run(outcome, session, cancel), page)
+        finally:
+            self._sessions.finish(page, cancel)
+
+    def _fetch_and_run(
+        self, outcome: live.ToFetch, values: Values, page: str
+    ) -> Iterator[Updates]:
+        """Fetch what is missing, resolve anew, and run the plan that comes of it."""
+        started = self._sessions.start(page)
+        if started is None:
+            return
+        session, cancel = started
+        try:
+            ended = yield from self._fetch(outcome, cancel)
+            if ended is not None:
+                yield ended
+                return
+            plan = live.resolve(values, self._workspace)
+            if isinstance(plan, RunPlan):
+                yield from self._watch(plan, self._workspace.run(plan, session, cancel), page)
+            else:
+                yield self._idle() | {self._result.sheet: live.sheet_of(plan)}
+        finally:
+            self._sessions.finish(page, cancel)
+
+    def _fetch(
+        self, outcome: live.ToFetch, cancel: threading.Event
+    ) -> Generator[Updates, None, Updates | None]:
+        """Show each download; what the page ends with where one did not come, else None."""
+        stock, result = self._workspace.stock, self._result
+        yield {
+            result.sheet: sheet.fetching(outcome.items),
+            result.stage: stage.waiting("Asking the site"),
+            result.earlier: EMPTY,
+            self._panel.generate: gr.Button(interactive=False),
+            self._panel.cancel: gr.Button(interactive=True),
+        }
+        for item in outcome.items:
+            try:
+                for event in stock.download(item.preset.slug, cancel):
+                    if isinstance(event, Stopped):
+                        return self._not_fetched(outcome, esc(download_html.line(event)))
+                    yield {
+                        result.stage: stage.fetching(event, item.preset.label),
+                        self._panel.bar: download_html.progress(event),
+                    }
+            except StudioError as error:
+                return self._not_fetched(outcome, download_html.failed(error))
+        return None
+
+    def _not_fetched(self, outcome: live.ToFetch, line: Html) -> Updates:
+        stock = self._workspace.stock
+        items = [Missing(item.preset, stock.known(item.preset.slug)) for item in outcome.items]
+        if any(isinstance(item.known, StudioError) for item in items):
+            line = EMPTY  # it stands beside what it is about
+        return self._idle() | {self._result.sheet: sheet.to_fetch(items, outcome.known, line)}
+
+    def _idle(self) -> Updates:
+        return {
+            self._result.stage: stage.idle(),
+            self._panel.cancel: gr.Button(interactive=False),
+        }
+
+    def _watch(self, plan: RunPlan, events: Iterator[Event], page: str) -> Iterator[Updates]:
+        strip = self._sessions.strip(page)
+        strip.start(plan)
+        running = sheet.running(plan)
+        yield {
+            self._result.sheet: running,
+            self._result.earlier: EMPTY,
+            self._result.stage: stage.waiting("Starting"),
+            self._panel.compact: sheet.compact("Running", running),
+            self._panel.generate: gr.Button("Generate", interactive=False),
+            self._panel.cancel: gr.Button(interactive=True),
+        }
+        preview, pace, made = EMPTY, Pace(), False
+        try:
+            for event in events:
+                match event:
+                    case Queued():
+                        line = stage.queue_line(event.ahead)
+                        yield self._working(strip, stage.waiting(line), stage.waiting_bar(line))
+                    case Loading():
+                        bar = stage.waiting_bar(event.stage)
+                        yield self._working(strip, stage.waiting(event.stage), bar)
+                    case Stalled():
+                        bar = stage.waiting_bar(event.line)
+                        yield self._working(strip, stage.waiting(event.line), bar)
+                    case Progress():
+                        if event.preview is not None:
+                            preview = stage.preview_of(event.preview)
+                        left = pace.left(event)
+                        bar = stage.progress_bar(event, left)
+                        yield self._working(strip, stage.progress(event, preview, left), bar)
+                    case Finished():
+                        preview, made = EMPTY, True
+                        strip.add(self._row(event))
+                        yield {self._result.strip: self._standing.strip(strip)}
+                    case Cancelled() | Failed():
+                        yield self._ended(plan, strip, event, made)
+                        return
+            yield {self._panel.cancel: gr.Button(interactive=False)} | self._standing.stand(strip)
+        finally:
+            strip.end()
+
+    def _working(self, strip: Strip, drawn: Html, bar: Html) -> Updates:
+        """What a run says while it goes: beneath Generate always, on the stage unless the reader
+        looks at another picture."""
+        updates: Updates = {self._panel.bar: bar}
+        return updates if strip.chosen else updates | {self._result.stage: drawn}
+
+    def _row(self, event: Finished) -> Picture:
+        """The gallery's row of a picture that was just saved."""
+        made = self._workspace.gallery.made_by(event.record.plan)
+        return next(each for each in made if each.path == event.path)
+
+    def _ended(
+        self, plan: RunPlan, strip: Strip, event: Cancelled | Failed, made: bool
+    ) -> Updates:
+        if isinstance(event, Cancelled):
+            contract, line, bad = sheet.cancelled(plan), "Cancelled", False
+        else:
+            contract = sheet.failed(plan, event.message, event.way_out)
+            line, bad = f"{event.message} {event.way_out}", True
+        updates = {
+            self._result.sheet: contract,
+            self._panel.compact: sheet.compact(line, contract, bad),
+            self._panel.cancel: gr.Button(interactive=False),
+        }
+        if strip.looked is None or not (made or strip.chosen):
+            strip.looked = None
+            return updates | {self._result.stage: stage.stopped(line, bad)}
+        shown = self._standing.stand(strip)
+        del shown[self._result.sheet], shown[self._panel.compact]
+        return shown | updates
+
+    def after_run(self, values: Values, page: str) -> Updates:
+        """The next plan: a new seed where the field is blank. The sheet keeps the run's."""
+        if self._sessions.is_running(page):
+            return unchanged()
+        values = {**values, "drawn": draw_seed()}
+        outcome = live.resolve(values, self._workspace)
+        updates = live.around_form(self._panel, values, outcome, self._workspace)
+        del updates[self._panel.compact]  # like the sheet
+        ready = live.can_run(outcome)
+        return updates | {
+            self._panel.bar: live.bar(outcome, values, self._sessions.strip(page).looked),
+            self._panel.form.drawn: values["drawn"],
+            self._result.shown: live.fingerprint(outcome),
+            self._panel.generate: gr.Button(interactive=ready),
+            self._panel.cancel: gr.Button(interactive=False),
+        }
+
+    def cancel(self, page: str) -> Updates:
+        """Ask the run to stop; its own last event says that it did."""
+        if not self._sessions.cancel(page):
+            return unchanged()
+        return {self._panel.cancel: gr.Button(interactive=False)}

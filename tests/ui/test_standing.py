@@ -1,0 +1,139 @@
+"""A picture stands with its own contract: after edits, among others, in large, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.ui.conftest import PATIENCE, Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open = Callable[..., "Page"]
+
+
+def quick(page: Page, steps: int = 2) -> None:
+    """Few steps, so that a picture costs little."""
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Steps").fill(str(steps))
+    page.locator("#contract .ls-cell", has_text="Steps").get_by_text("you").wait_for()
+
+
+def generate(page: Page) -> str:
+    """The plan of the picture that was made."""
+    page.locator("#generate:enabled").click()
+    page.locator("#contract [data-state=proven]").wait_for(timeout=PATIENCE)
+    page.locator("#generate:enabled").wait_for()
+    return plan_of(page, "#contract header")
+
+
+def plan_of(page: Page, where: str) -> str:
+    return str(page.locator(f"{where} code").first.get_attribute("title"))
+
+
+def seed_of(page: Page) -> str:
+    return page.locator("#picture .ls-of .ls-figure").inner_text()
+
+
+def test_after_an_edit_the_picture_keeps_its_own_contract(open_page: Open) -> None:
+    page = open_page(1366, 768)
+    quick(page)
+    first = generate(page)
+    box = page.locator("#picture .ls-frame").bounding_box()
+    assert box is not None
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 768, "the whole picture is in sight"
+    seed = seed_of(page)
+
+    page.get_by_label("Prompt", exact=True).fill("a castle on a pink background")
+    page.locator("#earlier .ls-earlier").wait_for()
+    page.locator("#contract [data-state=ready]").get_by_text("castle").wait_for()
+    assert plan_of(page, "#picture .ls-of") == first != plan_of(page, "#contract header")
+    assert "penguin" in page.locator("#picture .ls-of").inner_text()
+
+    page.get_by_role("button", name="Its contract").click()
+    page.locator("#contract [data-state=proven]").wait_for()
+    assert plan_of(page, "#contract header") == first
+    page.locator("#earlier .ls-earlier").wait_for(state="detached")
+
+    page.locator("#bar").get_by_role("button", name=f"Reuse seed {seed}").click()
+    page.locator("#bar", has_text=f"seed {seed} held").wait_for()
+    page.locator("#contract [data-state=ready]").get_by_text("castle").wait_for()
+    second = generate(page)
+    assert second != first
+    assert seed_of(page) == seed, "only the prompt differs"
+
+    tiles = page.locator("#strip [data-pick]")
+    assert tiles.count() == 2
+    tiles.nth(1).click()
+    page.locator(f"#picture .ls-of code[title='{first}']").wait_for()
+    assert plan_of(page, "#contract header") == first
+    page.locator("#picture a[data-large]").click()
+    large = page.get_by_role("dialog", name="The picture in large")
+    large.get_by_text("penguin").wait_for()
+    page.keyboard.press("ArrowLeft")
+    large.get_by_text("castle").wait_for()
+    page.keyboard.press("Escape")
+    large.wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.matches('#picture a[data-large]')")
+    page.locator("#bar").get_by_role("button", name="Draw a new seed").click()
+    page.locator("#bar", has_text="drawn").wait_for()
+
+
+def test_several_pictures_each_keep_their_receipt(open_page: Open, server: Server) -> None:
+    page = open_page()
+    quick(page, 20)
+    page.get_by_label("Pictures").fill("2")
+    page.locator("#bar", has_text="2 pictures").wait_for()
+    before = len(server.pictures())
+    page.locator("#generate:enabled").click()
+    page.locator("#bar", has_text="left").wait_for()
+    page.locator("#contract [data-state=proven]").wait_for(timeout=PATIENCE)
+    tiles = page.locator("#strip [data-pick]")
+    assert tiles.count() == 2
+    last = page.locator("#picture .ls-receipt").inner_text()
+    seed = int(seed_of(page))
+    tiles.nth(1).click()
+    page.locator("#picture .ls-of", has_text=str(seed - 1)).wait_for()
+    assert page.locator("#picture .ls-receipt").inner_text() != last
+    downloads: list[str] = []
+    page.on("download", lambda each: downloads.append(each.suggested_filename))
+    page.get_by_role("button", name="Download all").click()
+    page.wait_for_timeout(1500)
+    assert set(downloads) == {path.name for path in server.pictures()[before:]}
+
+
+def test_a_fraction_is_named_and_minus_one_is_drawn(open_page: Open) -> None:
+    page = open_page()
+    quick(page)
+    page.get_by_label("Seed", exact=True).fill("2.5")
+    page.locator("#contract [data-code=not_whole]").wait_for()
+    assert page.locator("#generate").is_disabled()
+    page.get_by_label("Seed", exact=True).fill("-1")
+    page.locator("#bar", has_text="drawn").wait_for()
+
+
+def test_compare_with_base_is_about_that_very_picture(open_page: Open, server: Server) -> None:
+    page = open_page()
+    quick(page)
+    generate(page)
+    name = server.pictures()[-1].name
+    page.get_by_role("tab", name="Gallery").click()
+    page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
+    page.get_by_role("button", name="Compare with base").click()
+    page.locator("#forecast", has_text="3 cells, 1 of them in the gallery already").wait_for()
+    page.locator("#compare:enabled").click()
+    page.locator("#seal [data-verdict=valid]").wait_for(timeout=PATIENCE)
+    reused = page.locator("#cells figure", has_text="from the gallery").locator("img")
+    assert name in str(reused.get_attribute("src"))
+
+    page.get_by_role("tab", name="Studio").click()
+    page.locator("#mode").get_by_text("Base", exact=True).click()
+    page.locator("#contract [data-state=ready]").get_by_text("none", exact=True).first.wait_for()
+    generate(page)
+    page.get_by_role("tab", name="Gallery").click()
+    page.get_by_role("button", name="Back to all pictures").click()
+    page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
+    page.locator("#opened").get_by_role("button", name="Verify").wait_for()
+    assert page.get_by_role("button", name="Compare with base").is_hidden()
