@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.errors import StudioError
-from studio.imaging.references import MAX_FILE
+from studio.imaging.decoding import MAX_FILE
 from studio.inspection.header import MAX_HEADER
 from studio.settings import Settings
 from studio.ui.uploads import Uploads

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from studio.imaging.references import MAX_FILE
+from studio.imaging.decoding import MAX_FILE
 from studio.ui import assets, theme, uploads
 from studio.ui.gate import Gate
 from studio.ui.page import build

@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import struct
 import time
 import zlib
@@ -12,7 +13,9 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference
-from studio.imaging.references import MAX_PIXELS, UNUSED_FOR, References, load, pixels_sha256
+from studio.imaging import decoding
+from studio.imaging.decoding import MAX_PIXELS
+from studio.imaging.references import UNUSED_FOR, References, load, pixels_sha256
 from tests.support.records import noise
 
 ORIENTATION = 0x0112
@@ -159,20 +162,49 @@ def test_only_what_was_never_used_is_forgotten(references: References) -> None:
 def test_beyond_the_quota_the_longest_unused_go_first(
     references: References, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studio.imaging.references.QUOTA", 1)
     monkeypatch.setattr("studio.imaging.references.JUST_GIVEN", 60.0)
-    held, idle, asked = (references.add(data_of(noise(64, 64, n))).sha256 for n in (1, 2, 3))
-    for sha256 in (held, idle, asked):
+    asked, held, idle = (references.add(data_of(noise(64, 64, n))).sha256 for n in (1, 2, 3))
+    sizes = []
+    for age, sha256 in ((0, asked), (80, held), (90, idle)):
         place = references.locate(sha256)
         assert place is not None
-        os.utime(place, (time.time() - 90, time.time() - 90))
-    references.touch(asked)
+        os.utime(place, (time.time() - age, time.time() - age))
+        sizes.append(place.stat().st_size)
+    monkeypatch.setattr("studio.imaging.references.QUOTA", 3 * max(sizes) + 100)
     with references.held([held]):
         new = references.add(data_of(noise(64, 64, 4))).sha256
+        monkeypatch.setattr("studio.imaging.references.QUOTA", 1)
+        with pytest.raises(UnusableReference, match="just handed in"):
+            references.add(data_of(noise(64, 64, 5)))
     kept = [sha256 for sha256 in (held, idle, asked, new) if references.locate(sha256)]
     assert kept == [held, asked, new]
     references.discard_unused()
     assert references.locate(held) is None
+
+
+def test_a_picture_is_decoded_where_there_is_neither_key_nor_endless_memory(
+    references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "sesame")
+    assert "HF_TOKEN" not in decoding._environment()
+    flat = data_of(Image.new("RGBA", (4096, 4096)))
+    assert len(flat) < 100_000
+    monkeypatch.setattr(decoding, "LIMITS", (400 * 2**20, 30))
+    with pytest.raises(UnusableReference, match="bounded memory"):
+        references.add(flat)
+    monkeypatch.undo()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert references.add(flat).width == 4096
+    # The pixels and their file; decoding takes four times as much.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
+
+
+def test_what_kills_its_decoder_is_refused(
+    references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding.sys, "executable", "/bin/false")
+    with pytest.raises(UnusableReference, match="cannot be decoded"):
+        references.add(data_of(noise(64, 64, 1)))
 
 
 def png(width: int, height: int, colour: int, pixels: bytes, interlaced: int = 0) -> bytes:
