@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LISTS := requirements.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fast check format clean
+.PHONY: help run test fast check format audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -30,6 +30,10 @@ check: $(VENV)/.test ## format, lint, types and the import rule
 format: $(VENV)/.test ## write the format, and the fixes that change no meaning
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: $(VENV)/.test ## known advisories against what is installed (asks pypi.org)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --local --skip-editable
 
 clean: ## remove .venv and every cache; pictures in outputs/ stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -116,8 +116,8 @@ class Settings:
             offload=_choice(values, "OFFLOAD", Offload),
             vae_tiling=None if _is_auto(values, "VAE_TILING") else _flag(values, "VAE_TILING"),
             vae_slicing=_flag(values, "VAE_SLICING"),
-            civitai_api_key=values.get("CIVITAI_API_KEY"),
-            hf_token=values.get("HF_TOKEN"),
+            civitai_api_key=_key(values, "CIVITAI_API_KEY"),
+            hf_token=_key(values, "HF_TOKEN"),
             civitai_url=_site(values, "CIVITAI_BASE_URL", "https://civitai.com"),
             download_hosts=_listed(values, "DOWNLOAD_HOSTS"),
             hf_endpoint=_site(values, "HF_ENDPOINT", "https://huggingface.co"),
@@ -208,6 +208,17 @@ def _flag(values: Mapping[str, str], name: str, default: str = "0") -> bool:
     if raw in ("0", "false", "no", "off"):
         return False
     raise SettingsError(f"{name} is {raw!r}.", "Set it to 1 or 0.")
+
+
+def _key(values: Mapping[str, str], name: str) -> str | None:
+    """What can stand in a header; the value is nowhere shown."""
+    key = values.get(name, "").strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise SettingsError(
+            f"{name} holds a blank, a line break or a character that no key has.",
+            "Copy the key again; quotes around it are not part of it.",
+        )
+    return key or None
 
 
 def _listed(values: Mapping[str, str], name: str) -> tuple[str, ...]:

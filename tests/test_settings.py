@@ -141,6 +141,17 @@ def test_keys_never_show(tmp_path: Path) -> None:
     assert "sesame" not in str(settings)
 
 
+@pytest.mark.parametrize("name", ["HF_TOKEN", "CIVITAI_API_KEY"])
+def test_keys_are_stripped_and_checked_and_no_part_is_echoed(tmp_path: Path, name: str) -> None:
+    key = Settings.from_env({name: " sesame-1 \n"}, tmp_path)
+    assert "sesame-1" in (key.hf_token, key.civitai_api_key)
+    for wrong in ("sesame\n1", "sesame 1", "sesamé", "ses\0ame"):
+        with pytest.raises(SettingsError) as caught:
+            Settings.from_env({name: wrong}, tmp_path)
+        assert name in caught.value.message
+        assert "ses" not in caught.value.message + caught.value.way_out
+
+
 def test_a_space_says_where_to_listen(tmp_path: Path) -> None:
     space = {"GRADIO_SERVER_NAME": "0.0.0.0"}
     assert Settings.from_env(space, tmp_path).host == "0.0.0.0"

@@ -21,6 +21,10 @@ from studio.gallery import Gallery
 from studio.gallery.decisions import Decisions
 from studio.gallery.verification import verify
 
+MAX_DECISIONS = 200
+"""On one picture: each is at most a note of 4,000 characters, and anybody may write them on a
+public page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -44,9 +48,14 @@ class Reviewing:
 
         Raises:
             GalleryError: there is no such picture, it or what it was edited from is not as it
-                was, or the decision says nothing.
+                was, the decision says nothing, or there are MAX_DECISIONS already.
         """
         record = self._gallery.read(picture)
+        if len(self._decisions.on(record.fingerprint)) >= MAX_DECISIONS:
+            raise GalleryError(
+                f"There are {MAX_DECISIONS} decisions on this picture already.",
+                "Export them; a copy of the picture made anew takes new ones.",
+            )
         place = self._gallery.outputs / picture
         if damage := self._damage(place):
             raise _refused(place.name, damage)

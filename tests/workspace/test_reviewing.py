@@ -43,6 +43,18 @@ def test_decisions_stand_beside_one_another(gallery: Gallery) -> None:
         reviewing.decide(path, Judgement.NOTE, "  ")
 
 
+def test_there_are_no_endless_decisions_on_a_picture(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.workspace.reviewing.MAX_DECISIONS", 3)
+    path, reviewing = save(gallery), Reviewing(gallery)
+    for number in range(3):
+        reviewing.decide(path, Judgement.NOTE, str(number))
+    with pytest.raises(GalleryError, match="already"):
+        reviewing.decide(path, Judgement.NOTE, "one more")
+    assert len(reviewing.on(path)) == 3
+
+
 def test_a_decision_does_not_pass_to_another_contract(gallery: Gallery) -> None:
     path, reviewing = save(gallery), Reviewing(gallery)
     reviewing.decide(path, Judgement.APPROVE)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import requests
 
 _FIX = "Look at its page in a browser, and try again later."
+_PIECE = 6
+"""Characters of a key that are too many to show."""
 
 
 class CivitAI:
@@ -233,10 +235,16 @@ class CivitAI:
         )
 
     def _quoted(self, told: str) -> str:
-        """The interface's own words; never a key that it might repeat."""
-        key = self.site.key
-        safe = told if key is None or key not in told else ""
+        """The interface's own words; never a key, or a piece of one, that it might repeat."""
+        safe = "" if _repeats(self.site.key, told) else told[:200]
         return f": {safe!r}" if safe else ""
+
+
+def _repeats(key: str | None, told: str) -> bool:
+    if key is None:
+        return False
+    pieces = (key[start : start + _PIECE] for start in range(max(1, len(key) - _PIECE + 1)))
+    return any(piece in told for piece in pieces)
 
 
 def _message(body: Any) -> str:
@@ -244,7 +252,7 @@ def _message(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
     texts = (body.get("message"), body.get("error"))
-    return next((plain(text)[:200] for text in texts if isinstance(text, str) and text), "")
+    return next((plain(text) for text in texts if isinstance(text, str) and text), "")
 
 
 def _read(kind: type[Version], answer: Any) -> Version:

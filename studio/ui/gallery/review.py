@@ -30,6 +30,7 @@ _SAID = {
     Judgement.SCORE: "Score",
 }
 NO_DELETING = "Pictures cannot be deleted here, because others can open this page too."
+_SHOWN = 50
 _TORN = "The last decision was cut off while it was written. It does not count."
 
 
@@ -158,7 +159,11 @@ def decisions(found: Sequence[Decision]) -> Html:
     """Oldest first; the last one of a person is the one that counts, the others stay in sight."""
     if not found:
         return tag("p", "Nobody has decided on this picture yet.", class_="ls-origin")
-    return tag("ul", *(_line(each) for each in found), class_="ls-decisions")
+    shown = tag("ul", *(_line(each) for each in found[-_SHOWN:]), class_="ls-decisions")
+    if len(found) <= _SHOWN:
+        return shown
+    earlier = f"{len(found) - _SHOWN} earlier ones are in the export."
+    return join((tag("p", earlier, class_="ls-origin"), shown))
 
 
 def _line(decision: Decision) -> Html:

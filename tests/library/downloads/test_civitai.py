@@ -404,6 +404,15 @@ def test_hostile_names_stay_inside(downloads: Downloads, site: Site, settings: S
 # ---- secrets
 
 
+@pytest.mark.parametrize("repeated", [KEY[:8], KEY[-8:], "x" * 190 + KEY])
+def test_no_piece_of_a_key_is_quoted(fetch: Fetch, site: Site, repeated: str) -> None:
+    site.answers[DOWNLOAD] = Answer.of(403, {"message": f"your key {repeated} is blocked"})
+    with pytest.raises(errors.DownloadError) as caught:
+        fetch()
+    assert KEY[:6] not in str(caught.value)
+    assert KEY[-6:] not in str(caught.value)
+
+
 def test_no_secret_in_any_text(
     fetch: Fetch, site: Site, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
