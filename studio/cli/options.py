@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -36,8 +37,10 @@ def parse_text(text: str) -> str:
 
 
 def parse_lora(text: str) -> LoraChoice:
-    """``SLUG`` or ``SLUG:STRENGTH``."""
-    slug, colon, strength = parse_text(text).partition(":")
+    """``SLUG`` or ``SLUG:STRENGTH``; a file's path stands for its slug."""
+    slug, colon, strength = parse_text(text).rpartition(":")
+    if not colon or strength.lower().endswith(".safetensors"):
+        slug, colon, strength = text, "", ""
     if not slug or (colon and not strength):
         raise typer.BadParameter(f"{text!r} is not SLUG or SLUG:STRENGTH.")
     return LoraChoice(slug=slug, strength=parse_number(strength) if colon else None)
@@ -93,6 +96,21 @@ def open_workspace(
     return workspace
 
 
+def _slug_of(workspace: Workspace, text: str) -> str:
+    """``text``, or the slug of the file that it names.
+
+    Raises:
+        PresetsError: the file cannot be used.
+    """
+    stock = workspace.stock
+    if text in stock.catalog.models or text in stock.catalog.loras:
+        return text
+    path = stock.file_of(text)
+    if path is None and Path(text).expanduser().is_dir():
+        path = Path(text).expanduser()
+    return text if path is None else stock.catalogue.slug_of_file(path)
+
+
 def _random_seed() -> int:
     return secrets.randbelow(SEED_LIMIT)
 
@@ -101,7 +119,10 @@ def _random_seed() -> int:
 class RequestOptions:
     """What ``plan`` and ``generate`` take; a field is an option of the same name."""
 
-    base: Annotated[str, typer.Option(parser=parse_text, metavar="SLUG", help="The base model.")]
+    base: Annotated[
+        str,
+        typer.Option(parser=parse_text, metavar="SLUG|PATH", help="The base model, or its file."),
+    ]
     mode: Annotated[Mode, typer.Option(help="What the image is made from; never inferred.")]
     prompt: Annotated[
         str, typer.Option(parser=parse_text, metavar="TEXT", help="What the picture shows.")
@@ -113,8 +134,8 @@ class RequestOptions:
         list[LoraChoice] | None,
         typer.Option(
             parser=parse_lora,
-            metavar="SLUG[:STRENGTH]",
-            help="A LoRA, at its preset's strength or yours; repeatable.",
+            metavar="SLUG|PATH[:STRENGTH]",
+            help="A LoRA or its file, at its preset's strength or yours; repeatable.",
         ),
     ] = None
     allow_partial: Annotated[
@@ -160,12 +181,13 @@ class RequestOptions:
             BadParameter: a LoRA may be applied in part that is not chosen.
             UnusableReference: a file is no picture that can be edited.
         """
+        named = partial(_slug_of, workspace)
         return GenerationRequest(
-            base=self.base,
+            base=named(self.base),
             mode=self.mode,
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,
-            loras=self._loras(),
+            loras=self._loras(named),
             references=tuple(workspace.add_reference(path) for path in self.reference or ()),
             settings=Overrides.model_validate(self.settings),
             prompt_encoder=self.prompt_encoder,
@@ -178,16 +200,19 @@ class RequestOptions:
         """LoRAs that take part and are not chosen with ``--lora``."""
         return set()
 
-    def _loras(self) -> tuple[LoraChoice, ...]:
-        partial, chosen = set(self.allow_partial or ()), self.lora or []
-        strange = partial - {choice.slug for choice in chosen} - self._other_loras()
+    def _loras(self, named: Callable[[str], str]) -> tuple[LoraChoice, ...]:
+        consented = {named(each) for each in self.allow_partial or ()}
+        chosen = [
+            choice.model_copy(update={"slug": named(choice.slug)}) for choice in self.lora or ()
+        ]
+        strange = consented - {choice.slug for choice in chosen} - self._other_loras()
         if strange:
             raise typer.BadParameter(
                 f"{min(strange)!r} is not one of the LoRAs that are asked for.",
                 param_hint="--allow-partial",
             )
         return tuple(
-            choice.model_copy(update={"allow_partial": choice.slug in partial})
+            choice.model_copy(update={"allow_partial": choice.slug in consented})
             for choice in chosen
         )
 

@@ -1,6 +1,7 @@
 """``studio presets add`` and ``remove``: the studio's own preset file."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -9,18 +10,19 @@ import typer
 from studio.architecture import Architecture
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace, parse_number, parse_text
-from studio.errors import PresetsError
+from studio.errors import PresetsError, StudioError
 from studio.library.preset_files import entry_of
 from studio.presets import LoraPreset, TriggerRule
 from studio.presets.model_card import differences
 from studio.presets.suggest import Suggestion
+from studio.workspace.workspace import Workspace
 
 What = Annotated[
-    str,
+    list[str],
     typer.Argument(
         parser=parse_text,
-        metavar="WHAT",
-        help="A LoRA's file under MODEL_BASE_PATH, an AIR, a link, or owner/name.",
+        metavar="WHAT...",
+        help="LoRA files under MODEL_BASE_PATH, AIRs, links, or owner/name.",
     ),
 ]
 Text = Annotated[str | None, typer.Option(parser=parse_text, metavar="TEXT")]
@@ -44,10 +46,13 @@ def add(
     presets: PresetDirs = None,
     as_json: Json = False,
 ) -> None:
-    """Make a preset from a file, an AIR, a link or a repository, everything prefilled.
+    """Make presets from files, AIRs, links or repositories, everything prefilled.
 
-    It goes into the studio's own file, presets/local.yaml; other files are never changed.
+    They go into the studio's own file, presets/local.yaml; other files are never changed. Ends
+    with 1 when one of several could not be made; the others are.
     """
+    if len(what) > 1 and (slug or label):
+        raise typer.BadParameter("--slug and --label are for one preset at a time.")
     changes = {
         "slug": slug,
         "label": label,
@@ -59,16 +64,42 @@ def add(
         "notes": notes,
     }
     with command(as_json) as console, closing(open_workspace(presets)) as workspace:
-        suggestion = workspace.stock.suggest(what, changes)
-        _show(console, suggestion)
-        _confirm(console, yes)
-        workspace.stock.put(suggestion.preset)
+        made = list(_suggested(console, workspace, what, changes))
+        if made:
+            _confirm(console, yes)
+            workspace.stock.put(*(suggestion.preset for suggestion in made))
         path = workspace.settings.local_presets
-        if as_json:
-            console.data({"file": str(path), "preset": entry_of(suggestion.preset)})
-        console.say(f"{suggestion.preset.slug} is in {path}.")
-        if not suggestion.is_there:
-            console.say(f"`studio download {suggestion.preset.slug}` fetches its weights.")
+        for suggestion in made:
+            if as_json:
+                console.data({"file": str(path), "preset": entry_of(suggestion.preset)})
+            console.say(f"{suggestion.preset.slug} is in {path}.")
+            if not suggestion.is_there:
+                console.say(f"`studio download {suggestion.preset.slug}` fetches its weights.")
+        if len(made) < len(what):
+            raise Ended(ExitCode.FAILURE)
+
+
+def _suggested(
+    console: Console, workspace: Workspace, what: list[str], changes: dict[str, Any]
+) -> Iterator[Suggestion]:
+    """What can be made of each; of several, the rest is said and passed over."""
+    taken: set[str] = set()
+    for text in what:
+        try:
+            suggestion = workspace.stock.suggest(text, changes)
+            if suggestion.preset.slug in taken:
+                raise PresetsError(
+                    f"The slug {suggestion.preset.slug!r} is that of one before it.",
+                    "Add this one alone, with a --slug of its own.",
+                )
+        except StudioError as error:
+            if len(what) == 1:
+                raise
+            console.complain(f"{text}: {error.message}", error.way_out)
+            continue
+        taken.add(suggestion.preset.slug)
+        _show(console, suggestion)
+        yield suggestion
 
 
 def _show(console: Console, suggestion: Suggestion) -> None:

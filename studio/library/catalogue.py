@@ -1,13 +1,15 @@
 """What a request can name: every preset, and every file of the library that no preset names."""
 
 import logging
+import os
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from studio.errors import StudioError
+from studio.errors import PresetsError, StudioError
 from studio.library.entries import Entry, Preset, derive, given, name_files
 from studio.library.preset_files import SUFFIXES, load
 from studio.library.scan import Held, Progress
@@ -92,6 +94,41 @@ class Catalogue:
             elif held != self._held:
                 self._join(held)
             return self.holdings
+
+    def holding_of(self, path: Path) -> Holding | None:
+        """The file of the library at ``path``, as it was last seen."""
+        names = {os.path.abspath(path), str(path.resolve())}  # noqa: PTH100  # links, too
+        return next((each for each in self.holdings if each.held.name in names), None)
+
+    def slug_of_file(self, path: Path) -> str:
+        """What names the file at ``path``: its preset, or the entry derived from it. A file that
+        lies outside the library is in it from now on, for this process.
+
+        Raises:
+            PresetsError: it is not there, or cannot be used.
+        """
+        if self._held is None:
+            self.refresh()
+        if self.holding_of(path) is None and path.exists():
+            whole = path.absolute()
+            root = Path(*whole.parts[:-1])
+            self._store.more = (*self._store.more, (str(root), whole.name))
+            self.refresh()
+        holding = self.holding_of(path)
+        if holding is None:
+            raise PresetsError(
+                f"{path} is no file that the studio knows to use.",
+                "Name a .safetensors file, or a folder in diffusers layout.",
+            )
+        if holding.presets:
+            return holding.presets[0]
+        entry = holding.entry
+        if entry is None or entry.preset is None:
+            why = "It cannot be used." if entry is None else entry.reason
+            raise PresetsError(
+                f"{path.name}: {why}", "Choose another file, or make a preset of this one."
+            )
+        return entry.slug
 
     def start(self, every: float = LOOK_AGAIN) -> None:
         """Look in the background, at once and again and again, until ``close``."""

@@ -15,6 +15,7 @@ from studio.inspection.verdict import UNKNOWN
 from studio.library.scan import SUFFIX, Held
 from studio.library.state import SlugOf, key_of
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
+from studio.presets.model_card import family_of
 from studio.presets.parse import slug_of
 from studio.presets.rules import pipelines_of
 from studio.presets.suggest import checked
@@ -53,6 +54,8 @@ class Entry:
         preset: what is derived from it; None where it cannot be used.
         said_by: field of the preset → who said it, in words.
         reason: why it cannot be used, in sentences; empty where it can.
+        others: (field, value, who) of what was said and does not count, because somebody else
+            said another value before.
     """
 
     slug: str
@@ -60,6 +63,7 @@ class Entry:
     preset: Preset | None
     said_by: Mapping[str, str]
     reason: str = ""
+    others: tuple[tuple[str, str, str], ...] = ()
 
 
 def name_files(
@@ -173,16 +177,39 @@ def _refused(held: Held, slug: str, reason: str) -> Entry:
 
 def _lora(held: Held, slug: str) -> Entry:
     facts = held.verdict
-    if facts.architecture not in set(Architecture):
+    said = _values(held)
+    if facts.architecture in set(Architecture):
+        said["base_architecture"] = [(facts.architecture, _TENSORS)]
+    else:
+        said["base_architecture"] = [
+            (family, each.who)
+            for each in held.said
+            if (family := family_of(each.base_model)) in facts.candidates
+            and family in set(Architecture)
+        ]
+    if not said["base_architecture"]:
         return _refused(held, slug, _no_family(held))
-    said: dict[str, tuple[Any, str]] = {
-        "label": (facts.title or _stem(held.path), _HEADER if facts.title else _FILE),
-        "base_architecture": (facts.architecture, _TENSORS),
-    }
-    words = facts.trigger or facts.tag
-    if words:
-        said["prompt"] = (words, _HEADER)
     return _checked(LoraPreset, held, slug, said)
+
+
+def _values(held: Held) -> dict[str, list[tuple[Any, str]]]:
+    """Field → what was said of it, and by whom: what a person wrote beside the file, what a site
+    said, the header, the name."""
+    facts = held.verdict
+    said: dict[str, list[tuple[Any, str]]] = {
+        "label": [(each.label, each.who) for each in held.said],
+        "prompt": [(each.prompt, each.who) for each in held.said],
+        "negative_prompt": [(each.negative, each.who) for each in held.said],
+        "notes": [(each.notes, each.who) for each in held.said],
+        "settings": [
+            ({"strength": each.strength}, each.who)
+            for each in held.said
+            if each.strength is not None
+        ],
+    }
+    said["prompt"] += [(facts.trigger, _HEADER), (facts.tag, _HEADER)]
+    said["label"] += [(facts.title, _HEADER), (_stem(held.path), _FILE), (facts.called, _HEADER)]
+    return {field: [each for each in values if each[0]] for field, values in said.items()}
 
 
 def _no_family(held: Held) -> str:
@@ -218,19 +245,22 @@ def _model(held: Held, slug: str) -> Entry:
     side = _SIDE.get(Architecture(architecture), _USUAL_SIDE)
     numbers = {"steps": steps, "guidance_scale": guidance}
     sizes = {"default_width": side, "default_height": side}
-    said: dict[str, tuple[Any, str]] = {
-        "label": (facts.title or _stem(held.path), _HEADER if facts.title else _FILE),
-        "base_architecture": (architecture, _TENSORS),
-        "pipeline": (pipeline, "its index" if facts.kind == "model" else _TENSORS),
-        "settings": (numbers | sizes, _CLASS),
+    values = _values(held)
+    said: dict[str, list[tuple[Any, str]]] = {
+        "label": values["label"],
+        "notes": values["notes"],
+        "base_architecture": [(architecture, _TENSORS)],
+        "pipeline": [(pipeline, "its index" if facts.kind == "model" else _TENSORS)],
+        "settings": [(numbers | sizes, _CLASS)],
     }
     return _checked(ModelPreset, held, slug, said)
 
 
 def _checked(
-    kind: type[Preset], held: Held, slug: str, said: Mapping[str, tuple[Any, str]]
+    kind: type[Preset], held: Held, slug: str, said: Mapping[str, list[tuple[Any, str]]]
 ) -> Entry:
-    entry: dict[str, Any] = {field: value for field, (value, _) in said.items()}
+    """The first that somebody said of each field."""
+    entry: dict[str, Any] = {field: values[0][0] for field, values in said.items() if values}
     entry |= {"slug": slug, "path": held.path, "label": " ".join(entry["label"].split())[:120]}
     if kind is LoraPreset:
         # Nobody said that it does not work without them, so they are never asked for.
@@ -241,4 +271,11 @@ def _checked(
         preset = checked(kind, entry)
     except PresetsError as error:
         return _refused(held, slug, error.message)
-    return Entry(slug, held, preset, {field: who for field, (_, who) in said.items()})
+    who = {field: values[0][1] for field, values in said.items() if values}
+    others = tuple(
+        (field, str(value), other)
+        for field, values in said.items()
+        for value, other in values[1:]
+        if value != values[0][0]
+    )
+    return Entry(slug, held, preset, who, others=others)

@@ -96,16 +96,17 @@ class LocalPresets:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def put(self, preset: Preset) -> None:
-        """Add an entry, or replace the one of the same slug.
+    def put(self, *presets: Preset) -> None:
+        """Add entries, or replace those of the same slugs.
 
         Raises:
             PresetsError: the file has problems, or cannot be written.
         """
-        part = "models" if isinstance(preset, ModelPreset) else "loras"
         with self._locked():
-            whole = self._without(preset.slug)
-            whole[part].append(entry_of(preset))
+            whole = self._without(*(preset.slug for preset in presets))
+            for preset in presets:
+                part = "models" if isinstance(preset, ModelPreset) else "loras"
+                whole[part].append(entry_of(preset))
             self._write(whole)
 
     def remove(self, slug: str) -> None:
@@ -142,9 +143,9 @@ class LocalPresets:
         held = value if isinstance(value, dict) else {}
         return {part: list(held.get(part) or []) for part in KINDS}
 
-    def _without(self, slug: str) -> dict[str, list[Any]]:
+    def _without(self, *slugs: str) -> dict[str, list[Any]]:
         return {
-            part: [entry for entry in entries if entry.get("slug") != slug]
+            part: [entry for entry in entries if entry.get("slug") not in slugs]
             for part, entries in self._entries().items()
         }
 

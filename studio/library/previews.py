@@ -6,7 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-SUFFIXES = (".preview.png", ".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = tuple(
+    f"{part}.{kind}" for part in (".preview", "") for kind in ("png", "jpg", "jpeg", "webp")
+)
 SIDE = 240
 """Pixels of the longer side."""
 MAX_BYTES = 20 * 2**20
@@ -16,7 +18,8 @@ MAX_PIXELS = 50_000_000
 def preview(weights: Path) -> bytes | None:
     """A small JPEG of the picture beside ``weights``; None where there is none that can be read.
 
-    ``NAME.png``, ``.jpg``, ``.jpeg``, ``.webp`` or ``NAME.preview.png``, as other tools have it.
+    ``NAME.png``, ``.jpg``, ``.jpeg`` or ``.webp``, or ``NAME.preview.png`` and so on, as other
+    tools have it.
     """
     stem = weights.stem if weights.suffix.lower() == ".safetensors" else weights.name
     for suffix in SUFFIXES:

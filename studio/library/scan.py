@@ -6,7 +6,7 @@ several threads at a time.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ from pathlib import Path
 from studio.errors import HeaderError, WeightsError
 from studio.library.files import read_inspection
 from studio.library.folder import INDEX, read_object
-from studio.library.state import Stamp, State, key_of, stamp_of
+from studio.library.sidecars import SUFFIXES, Said, read_sidecar
+from studio.library.state import Stamp, Stamped, State, key_of, stamp_of
 from studio.settings import BUILT_IN_PRESETS, Settings
 
 SUFFIX = ".safetensors"
@@ -22,7 +23,7 @@ PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 READERS = 8
 BATCH = 500
 """Headers that are read before what they say is remembered: a scan that is ended goes on."""
-_FORMAT = 2
+_FORMAT = 3
 """Counted up whenever ``Facts`` changes: what was remembered before is read anew."""
 
 KNOWN_FOLDERS = (
@@ -43,7 +44,8 @@ class Facts:
         architecture, variant, format, candidates: as ``LoraInspection``.
         problem: why it cannot be told what it is, or why no base can take it.
         pipeline: of a model, the class that its index names.
-        title, trigger: ``modelspec.title`` and ``modelspec.trigger_phrase``.
+        title, trigger, called: ``modelspec.title``, ``modelspec.trigger_phrase`` and
+            ``ss_output_name``.
         tag: the tag that stands in nearly every caption (``ss_tag_frequency``), if any.
     """
 
@@ -56,6 +58,7 @@ class Facts:
     pipeline: str = ""
     title: str = ""
     trigger: str = ""
+    called: str = ""
     tag: str = ""
 
 
@@ -68,6 +71,7 @@ class Held:
         path: below ``root``, ``/``-separated.
         stamp: of the file; of a model's folder, that of its index.
         sha256: where it is known; a scan hashes nothing.
+        said: by what lies beside it, in the order in which it counts.
     """
 
     root: str
@@ -75,6 +79,7 @@ class Held:
     stamp: Stamp
     verdict: Facts
     sha256: str | None
+    said: tuple[Said, ...] = ()
 
     @property
     def size(self) -> int:
@@ -93,39 +98,81 @@ class Held:
 
 Progress = Callable[[int, int], None]
 """(files read, files to read), after each."""
-Found = tuple[str, str, Stamp, str]
-"""Root, path below it, stamp, and the file that was looked at."""
+Looked = tuple[str, Stamp]
+"""A file that was looked at, by its whole path."""
 
 
-def scan(settings: Settings, state: State, progress: Progress | None = None) -> tuple[Held, ...]:
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """Something that ``scan`` looks at.
+
+    Attributes:
+        path: below ``root``.
+        looked: the file itself, or the index of a model's folder.
+        beside: its sidecars.
+    """
+
+    root: str
+    path: str
+    looked: Looked
+    beside: tuple[Looked, ...] = ()
+
+
+def scan(
+    settings: Settings,
+    state: State,
+    progress: Progress | None = None,
+    more: Sequence[tuple[str, str]] = (),
+) -> tuple[Held, ...]:
     """Every safetensors file, pickle and model's folder of the library.
 
     What lies inside a model's folder is part of it. Hidden names are left out, and so are links
     that lead out of their folder of the library.
 
+    Args:
+        more: (folder, name) of files, or models' folders, that lie elsewhere.
+
     Raises:
         WeightsError: the studio's own state cannot be used.
     """
     found = list(walk(settings))
-    keys = {place: key_of(place) for *_, place in found}
-    known = _remembered(state, keys.values())
-    fresh = [each for each in found if known.get(keys[each[3]], (None,))[0] != each[2]]
+    for root, name in more:
+        found += _one(root, name)
+    files = [looked for each in found for looked in (each.looked, *each.beside)]
+    known = _remembered(state, {key_of(place) for place, _ in files})
+    fresh = [each for each in files if known.get(key_of(each[0]), (None,))[0] != each[1]]
     for start in range(0, len(fresh), BATCH):
-        batch = fresh[start : start + BATCH]
         rows = []
-        with ThreadPoolExecutor(READERS) as readers:
-            facts = readers.map(_look, (place for *_, place in batch))
-            for count, (each, said) in enumerate(zip(batch, facts, strict=True), start + 1):
-                rows.append((keys[each[3]], each[2], _spelled(said)))
-                known[keys[each[3]]] = (each[2], said)
-                if progress is not None:
-                    progress(count, len(fresh))
+        for place, stamp, said in _read(fresh[start : start + BATCH]):
+            rows.append((key_of(place), stamp, _spelled(said)))
+            known[key_of(place)] = (stamp, said)
+            if progress is not None:
+                progress(start + len(rows), len(fresh))
         state.remember_headers(rows)
     sums = state.hashes()
-    return tuple(
-        Held(root, relative, stamp, known[keys[place]][1], _same(sums.get(keys[place]), stamp))
-        for root, relative, stamp, place in found
-    )
+    return tuple(_held(each, known, sums) for each in found)
+
+
+def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Said | None]]:
+    with ThreadPoolExecutor(READERS) as readers:
+        said = readers.map(_look, (place for place, _ in files))
+        for (place, stamp), each in zip(files, said, strict=True):
+            yield place, stamp, each
+
+
+def _held(found: Found, known: Mapping[str, tuple[Stamp, object]], sums: Stamped) -> Held:
+    place, stamp = found.looked
+    facts = known[key_of(place)][1]
+    assert isinstance(facts, Facts)
+    said = (known[key_of(each)][1] for each, _ in found.beside)
+    sha256 = _same(sums.get(key_of(place)), stamp)
+    own = tuple(each for each in said if isinstance(each, Said) and _is_of(each, sha256))
+    return Held(found.root, found.path, stamp, facts, sha256, own)
+
+
+def _is_of(said: Said, sha256: str | None) -> bool:
+    """Whether nothing shows that other bytes are meant."""
+    return not said.sha256 or sha256 is None or said.sha256 == sha256
 
 
 def walk(settings: Settings) -> Iterator[Found]:
@@ -136,6 +183,18 @@ def walk(settings: Settings) -> Iterator[Found]:
         for start in starts:
             found += _walk(str(root), os.path.join(root, start), start)  # noqa: PTH118
         yield from sorted(found)
+
+
+def _one(root: str, name: str) -> Iterator[Found]:
+    place = os.path.join(root, name)  # noqa: PTH118
+    if Path(place).is_dir():
+        yield from _walk(root, place, f"{name}/")
+        return
+    with os.scandir(root) as listed:
+        names = {entry.name: entry for entry in listed}
+    if name in names and name.lower().endswith((SUFFIX, *PICKLES)):
+        looked = (place, stamp_of(names[name].stat()))
+        yield Found(root, name, looked, _beside(name, names))
 
 
 def _same(known: tuple[Stamp, str] | None, stamp: Stamp) -> str | None:
@@ -152,8 +211,9 @@ def _walk(root: str, folder: str, relative: str) -> Iterator[Found]:
     index = next((entry for entry in entries if entry.name == INDEX), None)
     if index is not None:
         if relative and not index.is_symlink() and index.is_file():
-            yield root, relative.rstrip("/"), stamp_of(index.stat()), index.path
+            yield Found(root, relative.rstrip("/"), (index.path, stamp_of(index.stat())))
         return
+    names = {entry.name: entry for entry in entries}
     for entry in entries:
         if _is_left_out(entry):
             continue
@@ -161,9 +221,16 @@ def _walk(root: str, folder: str, relative: str) -> Iterator[Found]:
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(root, entry.path, f"{relative}{entry.name}/")
             elif entry.name.lower().endswith((SUFFIX, *PICKLES)) and _is_inside(entry, root):
-                yield root, f"{relative}{entry.name}", stamp_of(entry.stat()), entry.path
+                looked = (entry.path, stamp_of(entry.stat()))
+                yield Found(root, f"{relative}{entry.name}", looked, _beside(entry.name, names))
         except OSError:
             continue  # it vanished, or is a link to nothing
+
+
+def _beside(name: str, names: Mapping[str, os.DirEntry[str]]) -> tuple[Looked, ...]:
+    stem = name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
+    there = (names.get(stem + suffix) for suffix in SUFFIXES)
+    return tuple((each.path, stamp_of(each.stat())) for each in there if each is not None)
 
 
 def _is_left_out(entry: os.DirEntry[str]) -> bool:
@@ -178,8 +245,10 @@ def _is_inside(entry: os.DirEntry[str], root: str) -> bool:
     return entry.is_file() and Path(entry.path).resolve().is_relative_to(Path(root).resolve())
 
 
-def _look(place: str) -> Facts:
+def _look(place: str) -> Facts | Said | None:
     path = Path(place)
+    if path.name.endswith(SUFFIXES) and path.name != INDEX:
+        return read_sidecar(path)
     if path.suffix.lower() in PICKLES:
         return Facts(kind="pickle")
     try:
@@ -201,23 +270,31 @@ def _look(place: str) -> Facts:
         problem=" ".join(found.problems) or None,
         title=found.claims.get("modelspec.title", ""),
         trigger=trigger,
+        called=found.claims.get("ss_output_name", ""),
         tag=hints[0] if hints else "",
     )
 
 
-def _spelled(facts: Facts) -> str:
-    said = {name: value for name, value in asdict(facts).items() if value}
-    return json.dumps({"as": _FORMAT, **said})
+def _spelled(facts: Facts | Said | None) -> str:
+    said = {} if facts is None else {name: value for name, value in asdict(facts).items() if value}
+    kind = "" if facts is None else type(facts).__name__
+    return json.dumps({"as": _FORMAT, "is": kind, **said})
 
 
-def _remembered(state: State, keys: Iterable[str]) -> dict[str, tuple[Stamp, Facts]]:
-    wanted = set(keys)
-    found = {}
+def _remembered(
+    state: State, wanted: Collection[str]
+) -> dict[str, tuple[Stamp, Facts | Said | None]]:
+    found: dict[str, tuple[Stamp, Facts | Said | None]] = {}
     for path, (stamp, text) in state.headers().items():
         said = json.loads(text) if path in wanted else {}
-        if said.pop("as", None) == _FORMAT:
+        if said.pop("as", None) != _FORMAT:
+            continue
+        kind = said.pop("is")
+        if kind == "Facts":
             said["candidates"] = tuple(said.get("candidates", ()))
             found[path] = (stamp, Facts(**said))
+        else:
+            found[path] = (stamp, Said(**said) if kind else None)
     return found
 
 
@@ -225,6 +302,6 @@ def forget_absent(state: State, present: Sequence[Held]) -> int:
     """Drop what is remembered of files that are gone; how many."""
     there = {key_of(held.name) for held in present}
     there |= {key_of(held.place / INDEX) for held in present if held.verdict.kind == "model"}
-    gone = [path for path in state.headers() if path not in there]
+    gone = [path for path in state.headers() if path not in there and not path.endswith(SUFFIXES)]
     state.forget_headers(gone)
     return len(gone)

@@ -30,6 +30,7 @@ from studio.library.downloads import (
 )
 from studio.library.downloads.downloads import Facts
 from studio.library.downloads.transfer import Cancelled, patiently
+from studio.library.entries import Entry
 from studio.library.preset_files import LocalPresets, Preset
 from studio.library.previews import preview
 from studio.library.store import WeightStore
@@ -101,9 +102,9 @@ class Stock:
         """
         return self.catalog.models.get(slug) or self.catalog.loras[slug]
 
-    def put(self, preset: Preset) -> None:
-        """Add a preset to the studio's own file, or replace it there; see ``LocalPresets``."""
-        self.local.put(preset)
+    def put(self, *presets: Preset) -> None:
+        """Add presets to the studio's own file, or replace them; see ``LocalPresets``."""
+        self.local.put(*presets)
         self.catalogue.reload()
 
     def remove(self, slug: str) -> None:
@@ -148,8 +149,8 @@ class Stock:
 
     def _suggest(self, text: str, changes: Mapping[str, Any]) -> tuple[Suggestion, Facts | None]:
         """The suggestion, and what the site said of a LoRA's files."""
-        path = Path(text).expanduser()
-        if text.lower().endswith(".safetensors") and path.is_file():
+        path = self.file_of(text)
+        if path is not None:
             return self.suggest_file(path, changes), None
         source = self.downloads.parse(text)
         if isinstance(source, HubName) and source.file is None:
@@ -173,6 +174,15 @@ class Stock:
             preset = preset.model_copy(update={"path": own})
         return replace(found, preset=preset), facts
 
+    def file_of(self, text: str) -> Path | None:
+        """The weight file that ``text`` names: from here, or below a folder of the library, as
+        ``studio weights scan`` prints it."""
+        if not text.lower().endswith(".safetensors"):
+            return None
+        path = Path(text).expanduser()
+        places = (path, *(root / path for root in self._settings.library_folders))
+        return next((place for place in places if place.is_file()), None)
+
     def suggest_file(self, path: Path, changes: Mapping[str, Any]) -> Suggestion:
         """A preset for a LoRA that lies under MODEL_BASE_PATH.
 
@@ -180,11 +190,12 @@ class Stock:
             PresetsError: it lies elsewhere, is no LoRA, or nothing says its architecture.
             HeaderError, WeightsError: it cannot be read.
         """
-        root = self._settings.model_base_path.resolve()
         whole = path.resolve()
-        if not whole.is_relative_to(root):
+        roots = [folder.resolve() for folder in self._settings.library_folders]
+        root = next((each for each in roots if whole.is_relative_to(each)), None)
+        if root is None:
             raise PresetsError(
-                f"{path.name} does not lie under MODEL_BASE_PATH ({root}).",
+                f"{path.name} does not lie under MODEL_BASE_PATH ({roots[0]}).",
                 "Move it there, for example into loras/, and name it there.",
             )
         inspection = self._store.inspect(whole)
@@ -201,8 +212,21 @@ class Stock:
         if published is not None and published.source == "huggingface":
             place["source"] = {"huggingface": published.model_id, "file": published.file_name}
             place["revision"] = published.version
-        found = suggest_lora(published, inspection, place, self._slugs(), changes)
+        entry = self._entry_of(path)
+        beside: dict[str, tuple[Any, str]] = {}
+        if entry is not None and entry.preset is not None:
+            place["slug"] = entry.slug
+            whose = {each.who for each in entry.held.said}
+            said = entry.preset.model_dump(mode="json", exclude_none=True)
+            beside = {
+                field: (said[field], who) for field, who in entry.said_by.items() if who in whose
+            }
+        found = suggest_lora(published, inspection, place, self._slugs(), changes, beside)
         return replace(found, is_there=True)
+
+    def _entry_of(self, path: Path) -> Entry | None:
+        holding = self.catalogue.holding_of(path)
+        return None if holding is None else holding.entry
 
     def _slugs(self) -> set[str]:
         return self.catalog.models.keys() | self.catalog.loras.keys()

@@ -59,12 +59,14 @@ class WeightStore:
     Attributes:
         state: what is remembered of them.
         library: slug → the file of the library that no preset names; replaced as a whole.
+        more: (folder, name) of files outside the library that somebody named.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.state = State(settings.state)
         self.library: Mapping[str, Held] = {}
+        self.more: tuple[tuple[str, str], ...] = ()
         self._lock = threading.Lock()
         self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
@@ -174,6 +176,9 @@ class WeightStore:
         embedded = preset.source is not None and preset.source.embedded is not None
         if embedded:
             return BUILT_IN_PRESETS
+        held = self.library.get(preset.slug)
+        if held is not None and held.path == preset.path:
+            return Path(held.root)
         place, folders = self.locate(preset), self._settings.library_folders
         return next((root for root in folders if place.is_relative_to(root)), folders[0])
 
@@ -275,7 +280,7 @@ class WeightStore:
 
     def scan(self, progress: Callable[[int, int], None] | None = None) -> tuple[Held, ...]:
         """Every file of the library; see ``scan.scan``."""
-        return scan(self._settings, self.state, progress)
+        return scan(self._settings, self.state, progress, self.more)
 
     def forget_absent(self, present: Sequence[Held]) -> int:
         """Drop what is remembered of files that are gone; how many."""

@@ -41,12 +41,14 @@ def suggest_lora(
     place: Mapping[str, Any],
     taken: Collection[str],
     changes: Mapping[str, Any],
+    beside: Mapping[str, tuple[Any, str]] | None = None,
 ) -> Suggestion:
     """A LoRA's preset; ``changes`` are the user's own values and go over everything.
 
     Args:
         place: ``air``, ``source``, ``revision``, ``path`` and ``sha256``, as they are known.
         taken: slugs in use.
+        beside: field → (value, who) of what other programs wrote beside the file.
 
     Raises:
         PresetsError: nothing says the architecture, or a value is wrong.
@@ -56,6 +58,7 @@ def suggest_lora(
         _from_file(inspection, str(place.get("path", "")), said)
     if published is not None:
         _from_publisher(published, said)
+    said |= beside or {}
     _from_air(place.get("air"), said)
     if "base_architecture" not in said and not changes.get("base_architecture"):
         where = "the file" if published is None else published.site

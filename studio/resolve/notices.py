@@ -32,6 +32,7 @@ def notices(
         *_waiver_notices(draft),
         *_pin_notices(draft),
         *_conflict_notices(draft),
+        *_said_notices(draft, choices),
         *_trigger_notices(draft),
         *text_notices(draft, prompt),
         *reading_notices(draft, prompt),
@@ -123,16 +124,26 @@ def _conflict_notices(draft: Draft) -> Iterator[Notice]:
             yield Notice(code="claim_conflict", field=field, text=f"{preset.label}: {sentence}")
 
 
+def _said_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
+    """What no preset says of a LoRA, but its file or what lies beside it."""
+    mode = draft.request.mode
+    for _, preset in draft.chosen:
+        said = draft.catalog.derived.get(preset.slug, {})
+        strength = choices.strengths[preset.slug]
+        of_file = strength.origin is Origin.LORA and mode.applies_loras
+        terms = preset.negative_prompt if draft.takes_negative and mode.applies_loras else ""
+        for field, code, what in (
+            ("prompt", "trigger", f"trigger words ({preset.prompt})"),
+            ("settings", "strength", f"strength ({strength.value:g})" if of_file else ""),
+            ("negative_prompt", "negative", f"negative terms ({terms})" if terms else ""),
+        ):
+            if field in said and what and (code != "trigger" or mode.takes_trigger_words):
+                text = f"{preset.label}'s {what}: said by {said[field]}, and by no preset."
+                yield Notice(code=f"{code}_by_file", field=f"loras.{preset.slug}", text=text)
+
+
 def _trigger_notices(draft: Draft) -> Iterator[Notice]:
     mode = draft.request.mode
-    for _, preset in draft.chosen if mode.takes_trigger_words else ():
-        who = draft.catalog.derived.get(preset.slug, {}).get("prompt")
-        if who is not None:
-            text = (
-                f"The trigger words of {preset.label} ({preset.prompt}) are said by {who}; no "
-                "preset names the file."
-            )
-            yield Notice(code="trigger_by_file", field=f"loras.{preset.slug}", text=text)
     if mode is Mode.LORA:
         for _, preset in draft.applied:
             if preset.trigger is TriggerRule.REQUIRED:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from studio.settings import BUILT_IN_PRESETS
 from tests.cli.conftest import Cli
 
 pytestmark = pytest.mark.usefixtures("tiny_studio")
@@ -51,3 +52,46 @@ def test_consent_is_for_a_chosen_lora(cli: Cli) -> None:
 def test_the_encoder_is_compel_where_nobody_says(cli: Cli) -> None:
     answer = cli("plan", *ASK, "--mode", "base")
     assert answer.json["prompt_encoder"] == "compel"
+
+
+def test_a_file_is_named_by_its_path(cli: Cli, tiny_place: Path, tmp_path: Path) -> None:
+    planned = ("plan", "--prompt", "a rocket", "--mode", "lora", "--json")
+    inside = cli(*planned, "--base", tiny_place / "base", "--lora", "ink.safetensors:0.5")
+    assert inside.code == 0, inside.err
+    (use,) = inside.json["loras"]
+    assert (use["slug"], use["strength"]["value"]) == ("ink", 0.5)
+    assert inside.json["base"]["slug"] == "tiny"
+    shipped = BUILT_IN_PRESETS / "mini/loras/pen-ink-mini.safetensors"
+    outside = tmp_path / "My Own.safetensors"
+    outside.write_bytes(shipped.read_bytes()[:-4] + b"\0\0\0\0")
+    found = cli(*planned, "--base", "mini", "--lora", outside)
+    assert found.code == 0, found.err
+    (use,) = found.json["loras"]
+    assert use["slug"] == "my-own"
+    assert use["source"] == "local"
+    (tmp_path / "old.safetensors").write_bytes(b"<html>")
+    broken = cli(*planned, "--base", "mini", "--lora", tmp_path / "old.safetensors")
+    assert broken.code == 1
+    assert broken.json["error"]["code"] == "presets"
+
+
+def test_many_files_become_presets_at_once(
+    cli: Cli, tiny_studio: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = BUILT_IN_PRESETS / "mini/loras/pen-ink-mini.safetensors"
+    monkeypatch.setenv("MODEL_BASE_PATH", str(tmp_path / "mine"))
+    monkeypatch.setenv("LOCAL_PRESETS", str(tmp_path / "local.yaml"))
+    for number in range(2):
+        folder = tmp_path / f"mine/loras/{number}"
+        folder.mkdir(parents=True)
+        (folder / "one.safetensors").write_bytes(shipped.read_bytes()[:-1] + bytes([number]))
+    (tmp_path / "mine/broken.safetensors").write_bytes(b"<html>")
+    names = ("loras/0/one.safetensors", "loras/1/one.safetensors", "broken.safetensors")
+    added = cli("presets", "add", *names, "--yes", "--json")
+    assert added.code == 1
+    made = [line["preset"] for line in added.lines]
+    assert {(each["slug"], each["path"]) for each in made} == {
+        ("one", "loras/0/one.safetensors"),
+        ("one-2", "loras/1/one.safetensors"),
+    }
+    assert "broken.safetensors" in added.err

@@ -165,6 +165,93 @@ def test_a_folder_that_nobody_chose_is_not_looked_through(settings: Settings, ro
     }
 
 
+# ---- sidecars
+
+CARD = {"activation text": "blu3, ink", "preferred weight": 0.8, "negative text": "photo"}
+MANAGER = {
+    "model_name": "Blue Ink",
+    "base_model": "SD 1.5",
+    "usage_tips": '{"strength": 0.6}',
+    "civitai": {"trainedWords": ["theirs"], "model": {"name": "Inner"}},
+}
+HELPER = {"trainedWords": ["helper"], "model": {"name": "From Helper"}, "baseModel": "SD 1.5"}
+
+
+def write_beside(weights: Path, **sidecars: object) -> None:
+    for suffix, said in sidecars.items():
+        ending = {"card": ".json", "manager": ".metadata.json", "helper": ".civitai.info"}[suffix]
+        weights.with_suffix(ending).write_text(json.dumps(said))
+
+
+def test_sidecars_are_read_and_each_value_says_who_said_it(settings: Settings, root: Path) -> None:
+    place = lora_file(root / "x.safetensors", **{"modelspec.trigger_phrase": "header"})
+    write_beside(place, card=CARD, manager=MANAGER, helper=HELPER)
+    catalogue = opened(settings)
+    (holding,) = catalogue.refresh()
+    preset, entry = catalogue.catalog.loras["x"], holding.entry
+    assert entry is not None
+    assert (preset.label, preset.prompt) == ("Blue Ink", "blu3, ink")
+    assert (preset.settings.strength, preset.negative_prompt) == (0.8, "photo")
+    assert entry.said_by == {
+        "label": "LoRA Manager's .metadata.json",
+        "prompt": "A1111's .json",
+        "negative_prompt": "A1111's .json",
+        "settings": "A1111's .json",
+        "base_architecture": "the file's tensors",
+    }
+    assert ("prompt", "header", "the file's metadata") in entry.others
+    assert ("prompt", "theirs", "LoRA Manager's .metadata.json") in entry.others
+    assert ("label", "From Helper", "CivitAI Helper's .civitai.info") in entry.others
+
+
+def test_a_sidecar_that_comes_or_changes_is_noticed(settings: Settings, root: Path) -> None:
+    place = lora_file(root / "x.safetensors")
+    catalogue = opened(settings)
+    catalogue.refresh()
+    write_beside(place, helper=HELPER)
+    catalogue.refresh()
+    assert catalogue.catalog.loras["x"].prompt == "helper"
+    write_beside(place, helper=HELPER | {"trainedWords": ["another one"]})
+    catalogue.refresh()
+    assert catalogue.catalog.loras["x"].prompt == "another one"
+    assert opened(settings).refresh() == catalogue.holdings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"activation text": 7, "preferred weight": "much", "notes": ["x"]}',
+        '{"activation text": "", "preferred weight": 1e999}',
+        '{"activation text": "\u0000\u202e", "preferred weight": -3}',
+        '{"preferred weight": true}',
+        "nothing",
+    ],
+)
+def test_a_hostile_sidecar_says_nothing(settings: Settings, root: Path, text: str) -> None:
+    place = lora_file(root / "x.safetensors")
+    place.with_suffix(".json").write_text(text)
+    catalogue = opened(settings)
+    catalogue.refresh()
+    preset = catalogue.catalog.loras["x"]
+    assert (preset.prompt, preset.settings.strength, preset.notes) == ("", None, "")
+
+
+def test_a_sidecar_about_other_bytes_counts_for_nothing(
+    settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RACY_NS", 0)
+    place = lora_file(root / "x.safetensors")
+    write_beside(place, manager=MANAGER | {"sha256": "A" * 64})
+    store = WeightStore(settings)
+    catalogue = Catalogue(settings, store, Catalog((), ()), ())
+    catalogue.refresh()
+    assert catalogue.catalog.loras["x"].prompt == "theirs"
+    store.sha256(place)
+    catalogue.refresh()
+    assert catalogue.catalog.loras["x"].prompt == ""
+
+
 # ---- slugs
 
 
@@ -300,14 +387,18 @@ def test_a_run_with_a_lora_file_is_pinned_recorded_and_verified(
     studio: TinyStudio, tmp_path: Path
 ) -> None:
     path = tmp_path / "models/loras/Free One.safetensors"
+    write_beside(path, card=CARD | {"activation text": ""})
+    studio.workspace.stock.catalogue.refresh()
     request = studio.request(
-        ("free-one", 0.7), mode=Mode.LORA_WITH_TRIGGER, base="mini", steps=2, width=64, height=64
+        ("free-one", None), mode=Mode.LORA_WITH_TRIGGER, base="mini", steps=2, width=64, height=64
     )
     plan = studio.plan(request)
     assert plan.prompt.text.endswith("blu3")
-    (notice,) = [each for each in plan.notices if each.code == "trigger_by_file"]
-    assert "blu3" in notice.text
-    assert "the file's metadata" in notice.text
+    said = {each.code: each.text for each in plan.notices if each.code.endswith("_by_file")}
+    assert said.keys() == {"trigger_by_file", "strength_by_file", "negative_by_file"}
+    assert "the file's metadata" in said["trigger_by_file"]
+    assert "A1111's .json" in said["strength_by_file"]
+    assert plan.loras[0].strength.value == 0.8
     last = studio.events(plan)[-1]
     assert isinstance(last, Finished)
     assert studio.workspace.verify(last.path).ok

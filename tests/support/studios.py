@@ -108,7 +108,7 @@ class TinyStudio:
         return cls(workspace, pipeline, models / "base")
 
     def request(
-        self, *loras: tuple[str, float], mode: Mode = Mode.BASE, **changes: Any
+        self, *loras: tuple[str, float | None], mode: Mode = Mode.BASE, **changes: Any
     ) -> GenerationRequest:
         """Seed 7, encoded natively; ``changes`` to the request or to its ``Overrides``."""
         settings = {name: changes.pop(name) for name in Overrides.model_fields & changes.keys()}

@@ -1,0 +1,152 @@
+"""What other programs wrote beside a weight file: each value with who said it.
+
+Read, never written: ``NAME.civitai.info`` (CivitAI Helper), ``NAME.metadata.json``
+(ComfyUI-LoRA-Manager) and ``NAME.json`` (A1111's card of a LoRA, or this studio's own facts).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.presets.model_card import read_published
+from studio.presets.schema import MAX_STRENGTH, split_phrases
+from studio.storage.atomic import read_file
+
+SUFFIXES = (".json", ".metadata.json", ".civitai.info")
+"""After the weights' name, what a person writes before what a site was asked for."""
+MAX_BYTES = 2**21
+MAX_TEXT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one sidecar says; empty texts and None are not said.
+
+    Attributes:
+        who: in words.
+        prompt, negative: trigger words and negative terms, comma-separated.
+        base_model: in the publisher's own words.
+        sha256: of the file that is meant.
+    """
+
+    who: str
+    label: str = ""
+    prompt: str = ""
+    negative: str = ""
+    strength: float | None = None
+    notes: str = ""
+    base_model: str = ""
+    sha256: str = ""
+
+
+def read_sidecar(path: Path) -> Said | None:
+    """What it says; None where it cannot be read, or is of no kind known here."""
+    try:
+        data = read_file(path, MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            return None
+        said = json.loads(data)
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    if path.name.endswith(".civitai.info"):
+        return _version(said, "CivitAI Helper's .civitai.info")
+    if path.name.endswith(".metadata.json"):
+        return _manager(said)
+    if said.get("made_by") == "lora-studio":
+        return _own(data)
+    return _card(said)
+
+
+def _version(said: Mapping[str, Any], who: str) -> Said:
+    """A version as CivitAI's interface gives it."""
+    model, words = said.get("model"), said.get("trainedWords")
+    return Said(
+        who=who,
+        label=_text(model.get("name")) if isinstance(model, dict) else "",
+        prompt=_words(words),
+        base_model=_text(said.get("baseModel")),
+        sha256=_sha256_of(said.get("files")),
+    )
+
+
+def _manager(said: Mapping[str, Any]) -> Said:
+    """ComfyUI-LoRA-Manager's: its own fields over those of the CivitAI answer it keeps."""
+    who = "LoRA Manager's .metadata.json"
+    version, tips = said.get("civitai"), said.get("usage_tips")
+    inner = _version(version if isinstance(version, dict) else {}, who)
+    try:
+        tips = json.loads(tips) if isinstance(tips, str) else tips
+    except (ValueError, RecursionError):
+        tips = None
+    return Said(
+        who=who,
+        label=_text(said.get("model_name")) or inner.label,
+        prompt=inner.prompt,
+        strength=_strength(tips.get("strength")) if isinstance(tips, dict) else None,
+        notes=_text(said.get("notes")),
+        base_model=_text(said.get("base_model")) or inner.base_model,
+        sha256=_text(said.get("sha256")).lower(),
+    )
+
+
+def _card(said: Mapping[str, Any]) -> Said | None:
+    """A1111's card of a LoRA; None where it has none of its fields."""
+    keys = ("activation text", "preferred weight", "negative text", "sd version", "notes")
+    if not any(key in said for key in keys):
+        return None
+    return Said(
+        who="A1111's .json",
+        prompt=_words(said.get("activation text")),
+        negative=_words(said.get("negative text")),
+        # A1111 writes 0 where nobody chose a weight.
+        strength=_strength(said.get("preferred weight")) or None,
+        notes=_text(said.get("notes")),
+        base_model=_text(said.get("sd version")),
+    )
+
+
+def _own(data: bytes) -> Said | None:
+    published = read_published(data)
+    if published is None:
+        return None
+    return Said(
+        who=published.site,
+        label=_text(published.model_name),
+        prompt=_words(published.trained_words),
+        strength=_strength(published.recommended_strength),
+        base_model=_text(published.base_model),
+        sha256=published.sha256 or "",
+    )
+
+
+def _text(value: object) -> str:
+    """One printable line."""
+    if not isinstance(value, str):
+        return ""
+    line = "".join(char if char.isprintable() else " " for char in value[: 4 * MAX_TEXT])
+    return " ".join(line.split())[:MAX_TEXT]
+
+
+def _words(value: object) -> str:
+    """Trigger words, a text or a list of them; each phrase once."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    phrases = [phrase for part in parts[:64] for phrase in split_phrases(_text(part))]
+    return ", ".join(dict.fromkeys(phrases))[:MAX_TEXT]
+
+
+def _strength(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= MAX_STRENGTH else None
+
+
+def _sha256_of(files: object) -> str:
+    """Of the one file of a version that has several, nobody knows which is meant."""
+    if not isinstance(files, list) or len(files) != 1 or not isinstance(files[0], dict):
+        return ""
+    hashes = files[0].get("hashes")
+    return _text(hashes.get("SHA256")).lower() if isinstance(hashes, dict) else ""
