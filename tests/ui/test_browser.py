@@ -84,6 +84,21 @@ def assert_record(path: Path, fingerprint: str) -> None:
     assert record.plan.fingerprint.startswith(fingerprint.replace("·", ""))
 
 
+def test_a_click_on_a_thing_puts_it_into_the_prompt(open_page: Open) -> None:
+    page = open_page()
+    contract(page, "ready")
+    page.get_by_label("Prompt", exact=True).fill("a cat on a chair")
+    ready = contract(page, "ready")
+    ready.locator("[data-code=words_unknown]", has_text="“cat” and “chair”").wait_for(
+        state="attached", timeout=PATIENCE
+    )
+    page.get_by_label("Prompt", exact=True).fill("a penguin on a blue background")
+    page.locator("#things summary").click()
+    page.locator("#things").get_by_role("button", name="owl", exact=True).click()
+    ready.get_by_text("an owl on a blue background").first.wait_for(timeout=PATIENCE)
+    assert ready.locator("[data-code=words_unknown]").count() == 0
+
+
 def test_the_list_filters_by_architecture_theme_and_words(open_page: Open) -> None:
     page = open_page()
     note = page.locator(".ls-picker")
@@ -191,7 +206,7 @@ def test_two_pages_do_not_see_each_other(open_page: Open) -> None:
 def test_hostile_texts_are_shown_and_do_nothing(open_page: Open) -> None:
     page = open_page()
     page.get_by_label("Prompt", exact=True).fill(f"{HOSTILE} ${{window.hacked=1}} {{{{x}}}}")
-    contract(page, "ready").get_by_text("onerror").wait_for()
+    contract(page, "ready").get_by_text("onerror").first.wait_for()
     choose(page, "Add a LoRA", HOSTILE)
     contract(page, "violations").get_by_text("onerror").first.wait_for()
     page.locator("#lora-1").get_by_text("onerror").first.wait_for()

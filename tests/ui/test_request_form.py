@@ -10,7 +10,7 @@ from studio.contract.request import LoraChoice
 from studio.contract.settings import SETTINGS
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
 from studio.ui.html import format
-from studio.ui.studio import form
+from studio.ui.studio import form, hints
 from studio.ui.studio.lora_picker import CAP, choose
 from studio.ui.studio.start import Start, offers
 from tests.support.records import lora_use, plan_settings, run_plan
@@ -208,3 +208,26 @@ def test_numbers() -> None:
     assert format.strength(0.125) == "0.125"
     assert format.percent(0.124) == "12 %"
     assert format.percent(0.0123) == "1.2 %"
+
+
+@pytest.mark.parametrize(
+    ("before", "thing", "after"),
+    [
+        ("a penguin on a blue background", "owl", "an owl on a blue background"),
+        ("Penguin on blue", "cherries", "cherries on blue"),
+        ("an owl, phrsink", "cactus", "a cactus, phrsink"),
+        ("a cat on a chair, ", "penguin", "a cat on a chair, a penguin"),
+        ("a penguinish thing", "owl", "a penguinish thing, an owl"),
+        (" ", "owl", "an owl"),
+    ],
+)
+def test_a_thing_takes_the_place_of_the_one_before(before: str, thing: str, after: str) -> None:
+    knowing = MODELS[0].model_copy(update={"knows": ("penguin", "owl", "cactus", "cherries")})
+    assert hints.with_thing(before, thing, knowing) == after
+
+
+def test_only_a_base_that_knows_few_things_lists_them() -> None:
+    assert hints.things(None) == hints.things(MODELS[0]) == ""
+    shown = hints.things(MODELS[0].model_copy(update={"knows": ("fox", "<b>")}))
+    assert shown.count("data-pick") == 2
+    assert "<b>" not in shown

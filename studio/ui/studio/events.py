@@ -13,7 +13,7 @@ from studio.presets import TriggerRule
 from studio.ui.html import picture as stage
 from studio.ui.html.tags import EMPTY, Html, esc, join, span
 from studio.ui.sessions import Sessions
-from studio.ui.studio import live
+from studio.ui.studio import hints, live
 from studio.ui.studio.form import (
     MAX_LORAS,
     Values,
@@ -138,6 +138,12 @@ class StudioEvents:
         updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
         updates |= self.refresh(values, page)
         return self._saying(updates, said)
+
+    def draw(self, base: str | None, prompt: str, thing: str) -> str:
+        """The prompt after one of the things that the base knows was clicked."""
+        model = self._workspace.catalog.models.get(base or "")
+        known = model is not None and thing in model.knows
+        return hints.with_thing(prompt, thing, model) if known and model else prompt
 
     def _saying(self, updates: Updates, said: str) -> Updates:
         """With a sentence beside the mode that tells what changed by itself."""

@@ -1,5 +1,6 @@
 """The small line beside each field: what is wrong there, else what holds and who said it."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from studio.architecture import Mode
 from studio.contract.plan import Precision, RunPlan
 from studio.contract.settings import SETTINGS, Setting, Value
 from studio.contract.violations import Violation
-from studio.presets import Catalog, TriggerRule
+from studio.presets import Catalog, ModelPreset, TriggerRule
 from studio.ui.html import format
 from studio.ui.html.plan import note, shown
 from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
@@ -91,3 +92,27 @@ def _trigger(prompt: str, rule: TriggerRule) -> Html:
         return esc("no trigger words")
     name = "trigger" if rule is TriggerRule.REQUIRED else "optional trigger"
     return join((f"{name} ", tag("q", prompt)))
+
+
+def things(model: ModelPreset | None) -> Html:
+    """Beneath the prompt: what a base that knows few things can draw, each to be clicked."""
+    if model is None or not model.knows:
+        return EMPTY
+    chips = (
+        tag("button", name, type="button", class_="ls-thing", data_pick=name)
+        for name in model.knows
+    )
+    summary = tag("summary", f"{model.label} draws {format.plural(len(model.knows), 'thing')}")
+    return tag("details", summary, *chips, class_="ls-things")
+
+
+def with_thing(prompt: str, thing: str, model: ModelPreset) -> str:
+    """The prompt with ``thing`` in the place of the first that the base knows, else after it."""
+    plural = thing.endswith("s") and not thing.endswith(("ss", "us"))
+    article = "" if plural else "an " if thing[0] in "aeiou" else "a "
+    longest_first = sorted(model.knows, key=len, reverse=True)
+    names = "|".join(re.escape(name) for name in longest_first)
+    found = re.search(rf"\b(?:an? )?(?:{names})\b", prompt, re.IGNORECASE)
+    if found:
+        return prompt[: found.start()] + article + thing + prompt[found.end() :]
+    return f"{prompt.rstrip(' ,')}, {article}{thing}" if prompt.strip() else article + thing

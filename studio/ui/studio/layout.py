@@ -53,6 +53,7 @@ class RequestPanel:
     hints: Hints
     fields: Fields
     reference: ReferenceField
+    things: gr.HTML
     settings: gr.Accordion
     bar: gr.HTML
     compact: gr.HTML
@@ -84,6 +85,7 @@ def build(start: Start) -> RequestPanel:
         reference = reference_field.build()
     with _field(hints, "prompt"):
         prompt = gr.Textbox(start.prompt, label="Prompt", lines=2, max_lines=8, elem_id="prompt")
+        things = gr.HTML("", js_on_load=PICK, apply_default_css=False, elem_id="things")
     with _field(hints, "negative_prompt", fields, offer):
         negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="negative")
     with gr.Accordion("Settings", open=False, elem_classes="ls-settings") as settings:
@@ -118,6 +120,7 @@ def build(start: Start) -> RequestPanel:
         hints=hints,
         fields=fields,
         reference=reference,
+        things=things,
         settings=settings,
         bar=bar,
         compact=compact,

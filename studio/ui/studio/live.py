@@ -175,6 +175,7 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
     updates |= _slots(panel, values, mode, found, w)
     updates |= _offer(panel, values, w)
     updates[panel.compact] = compact(outcome)
+    updates[panel.things] = hints.things(w.catalog.models.get(values["base"]))
     if any(violation.field in _FOLDED for violation in found):
         updates[panel.settings] = gr.Accordion(open=True)
     return updates

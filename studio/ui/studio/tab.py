@@ -48,6 +48,7 @@ def _outputs(events: StudioEvents) -> list[Any]:
     slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
     reference = [panel.reference.files, panel.reference.strip, panel.reference.clear]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
+    around.append(panel.things)
     run = [panel.compact, panel.generate, panel.cancel, *events.result.all()]
     seen = [*panel.hints.values(), *panel.fields.values()]
     return [*panel.form.inputs(), *slots, *reference, *around, *seen, *run]
@@ -86,6 +87,9 @@ def _wire_form(tab: StudioTab) -> None:
     def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
+    def draw(event: gr.EventData, chosen: str | None, prompt: str) -> str:
+        return events.draw(chosen, prompt, picked(event))
+
     edited = [form.mode, *form.settings.values(), form.seed, form.count]
     edited += [form.prompt_encoder, form.allow_cut, *form.partials]
     # A text box tells ``input`` of key presses only, not of words that are pasted or dropped.
@@ -95,6 +99,9 @@ def _wire_form(tab: StudioTab) -> None:
     gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
     events.result.asking.tick(**quick(tab, refresh, inputs=inputs))
     form.base.input(**quick(tab, base, inputs=inputs))
+    # The prompt then tells that it has changed.
+    drawn = {"inputs": [form.base, form.prompt], "outputs": [form.prompt]}
+    panel.things.pick(draw, **drawn, queue=False, show_progress="hidden", api_visibility="private")
     _wire_references(tab)
     lists = [panel.add, panel.lora_note]
     gr.on(
