@@ -11,7 +11,7 @@ from studio.architecture.families import (
     traits_of,
 )
 from studio.architecture.family import Family, TextEncoder, Traits, clip_skip_in_words
-from studio.architecture.names import Architecture, GuidanceKind, Mode
+from studio.architecture.names import Architecture, GuidanceKind, Mode, guides
 from studio.architecture.pipelines import Chat, PipelineTraits, SequenceLength, Wrapped
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "architecture_of",
     "clip_skip_in_words",
     "family_called",
+    "guides",
     "pipeline_traits",
     "traits_of",
 ]

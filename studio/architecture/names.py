@@ -68,6 +68,11 @@ _MODE_LABELS = {
 }
 
 
+def guides(scale: float | None) -> bool:
+    """Whether a scale of classifier-free guidance brings a second pass: only above 1."""
+    return scale is not None and scale > 1
+
+
 class GuidanceKind(StrEnum):
     """What the plan's guidance scale means to the pipeline."""
 

@@ -14,6 +14,7 @@ import typer
 import studio
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, OutputDir, PresetDirs, workspace_settings
+from studio.contract.amounts import in_bytes
 from studio.errors import StudioError
 from studio.library.preset_files import load
 from studio.library.store import WeightStore
@@ -232,13 +233,9 @@ def _section(console: Console, title: str, values: dict[str, Any]) -> None:
 def _worded(value: Any) -> str:
     if isinstance(value, dict):
         state = "writable" if value["writable"] else "not writable"
-        return f"{value['path']} ({state}, {_gigabytes(value['free'])} free)"
+        return f"{value['path']} ({state}, {in_bytes(value['free'], 1)} free)"
     if isinstance(value, bool):
         return "set" if value else "not set"
     if value is None:
         return "not installed"
-    return _gigabytes(value) if isinstance(value, int) and value > 10**6 else str(value)
-
-
-def _gigabytes(amount: int) -> str:
-    return f"{amount / 1e9:.1f} GB"
+    return in_bytes(value, 1) if isinstance(value, int) and value > 10**6 else str(value)

@@ -5,20 +5,10 @@ from collections.abc import Sequence
 from studio.architecture import pipeline_traits
 from studio.cli.console import Console
 from studio.contract.events import Finished
-from studio.contract.plan import IntSetting, Origin, Precision, RunPlan
+from studio.contract.plan import IntSetting, Precision, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, TokenLedger
 from studio.contract.receipt import LoraReceipt, Receipt
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
-
-ORIGINS = {
-    Origin.USER: "you",
-    Origin.LORA: "LoRA",
-    Origin.MODEL: "model",
-    Origin.PIPELINE: "pipeline",
-    Origin.CONVENTION: "convention",
-    Origin.STUDIO: "studio",
-    Origin.AUTOMATIC: "automatic",
-}
 
 
 def show_plan(console: Console, plan: RunPlan) -> None:
@@ -76,7 +66,7 @@ def _with_note(plan: RunPlan, setting: Setting, value: Value) -> str:
 
 
 def _said(setting: Value) -> str:
-    return f"{setting.value} [{ORIGINS[setting.origin]}]"
+    return f"{setting.value} [{setting.origin.words}]"
 
 
 def _size(width: IntSetting, height: IntSetting) -> str:

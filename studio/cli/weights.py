@@ -9,10 +9,10 @@ import typer
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace
 from studio.cli.progress import Line
+from studio.contract.amounts import in_bytes
 from studio.errors import StudioError
 from studio.library.catalogue import Holding
 from studio.library.check import Checked
-from studio.library.downloads import in_bytes
 from studio.workspace.workspace import Workspace
 
 app = typer.Typer(

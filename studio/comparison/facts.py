@@ -94,27 +94,12 @@ def _settle_guidance(plan: RunPlan, found: dict[str, str]) -> None:
     """At 1 and below classifier-free guidance is off, whatever the number, and then nothing
     reads the negative prompt."""
     takes = pipeline_traits(plan.base.pipeline)
-    if takes.guidance.is_cfg and not _has_cfg(plan):
+    if takes.guidance.is_cfg and not plan.has_cfg:
         found[GUIDANCE] = "off"
-    if takes.true_cfg and not _has_true_cfg(plan):
+    if takes.true_cfg and not plan.has_true_cfg:
         found.pop(TRUE_CFG, None)
-    if not is_guided(plan):
+    if not plan.is_guided:
         found.pop(NEGATIVE)
-
-
-def is_guided(plan: RunPlan) -> bool:
-    """Whether each step is computed with and without the prompt."""
-    return _has_cfg(plan) or _has_true_cfg(plan)
-
-
-def _has_cfg(plan: RunPlan) -> bool:
-    kind = pipeline_traits(plan.base.pipeline).guidance
-    return kind.is_cfg and plan.settings.guidance_scale.value > 1
-
-
-def _has_true_cfg(plan: RunPlan) -> bool:
-    scale = plan.settings.true_cfg_scale
-    return scale is not None and scale.value > 1
 
 
 def reading(plan: RunPlan, text: str) -> str:

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from studio.comparison.axes import ComparisonPlan, Role
-from studio.comparison.facts import is_guided
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 
@@ -31,7 +30,7 @@ def pixels(plan: RunPlan) -> int:
 
 def work(plan: RunPlan) -> int:
     """Denoiser work of one picture: step-pixels, times two where guidance takes a second pass."""
-    return plan.settings.steps.value * pixels(plan) * (2 if is_guided(plan) else 1)
+    return plan.settings.steps.value * pixels(plan) * (2 if plan.is_guided else 1)
 
 
 def estimate_seconds(plans: Sequence[RunPlan], past: Iterable[RunRecord]) -> float | None:

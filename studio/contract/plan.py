@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from studio.architecture import PIPELINES, Architecture, Mode
+from studio.architecture import PIPELINES, Architecture, Mode, guides
 from studio.contract.base import Contract, Count, Sha256, Slug, Versioned, added, fingerprint
 from studio.contract.identity import FileIdentity
 from studio.contract.placement import Placement
@@ -37,6 +37,12 @@ class Origin(StrEnum):
     """Whoever runs the studio, in its environment."""
     AUTOMATIC = "automatic"
     """Nobody: it follows from the weights and the memory that are there."""
+
+    @property
+    def words(self) -> str:
+        """Who it is, as it is shown."""
+        named = {Origin.USER: "you", Origin.LORA: "LoRA", Origin.CONVENTION: "default"}
+        return named.get(self, self.value)
 
 
 class IntSetting(Contract):
@@ -206,6 +212,23 @@ class RunPlan(Versioned):
     def release(self) -> str | None:
         """The studio's own version when the plan was made."""
         return next((each.version for each in self.libraries if each.name == OWN_LIBRARY), None)
+
+    @property
+    def has_cfg(self) -> bool:
+        """Whether ``guidance_scale`` brings a second pass against the negative side."""
+        kind = PIPELINES[self.base.pipeline].guidance
+        return kind.is_cfg and guides(self.settings.guidance_scale.value)
+
+    @property
+    def has_true_cfg(self) -> bool:
+        """Whether ``true_cfg_scale`` does."""
+        scale = self.settings.true_cfg_scale
+        return scale is not None and guides(scale.value)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether each step is computed with and without the prompt."""
+        return self.has_cfg or self.has_true_cfg
 
     @property
     def decoding(self) -> str:

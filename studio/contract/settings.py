@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from studio.architecture import PipelineTraits, Traits, clip_skip_in_words
+from studio.architecture import PipelineTraits, Traits, clip_skip_in_words, guides
 from studio.architecture.schedulers import STEP_LIMITS
 from studio.contract.plan import FloatSetting, IntSetting, Origin, TextSetting
 
+MAX_LORAS = 4
+MAX_COUNT = 16
+"""Images of one request."""
+MAX_STRENGTH = 2.0
 MAX_STEPS = 200
 MAX_GUIDANCE = 50.0
 MAX_CLIP_SKIP = 12
@@ -195,7 +199,7 @@ SETTINGS = (
         takes=lambda basis: basis.pipeline.true_cfg,
         default=lambda _: (1.0, Origin.PIPELINE),
         placeholder="1, off",
-        note=lambda value, _: "" if value > 1 else "off",
+        note=lambda value, _: "" if guides(value) else "off",
         infotext="True CFG scale",
     ),
     Setting(

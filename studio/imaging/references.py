@@ -66,7 +66,9 @@ class References:
             OSError: the disk does not take it.
         """
         image = decoding.decode(data)
-        found = ReferenceImage(sha256=pixels_sha256(image), width=image.width, height=image.height)
+        found = ReferenceImage(
+            sha256=reference_sha256(image), width=image.width, height=image.height
+        )
         self.touch(found.sha256)
         if self.locate(found.sha256) is None:
             buffer = io.BytesIO()
@@ -134,7 +136,7 @@ def _name(sha256: str) -> str:
     return f"{sha256}{SUFFIX}"
 
 
-def pixels_sha256(image: Image) -> str:
+def reference_sha256(image: Image) -> str:
     """SHA-256 of ``<width>x<height>``, a line feed, and the RGB bytes, rows from the top."""
     digest = hashlib.sha256(f"{image.width}x{image.height}\n".encode("ascii"))
     digest.update(image.tobytes())
@@ -153,6 +155,6 @@ def load(path: Path, wanted: ReferenceImage) -> Image:
         reason = error.strerror or str(error)
         raise UnusableReference(f"it cannot be read ({reason})", _GIVE_AGAIN) from error
     image = decoding.kept(data)
-    if image.mode != "RGB" or pixels_sha256(image) != wanted.sha256:
+    if image.mode != "RGB" or reference_sha256(image) != wanted.sha256:
         raise UnusableReference("its pixels are not those the plan names", _GIVE_AGAIN)
     return image

@@ -1,7 +1,6 @@
 """The preset schema and what reads, checks and converts preset files."""
 
 from studio.presets.schema import (
-    MAX_STRENGTH,
     Catalog,
     LoraPreset,
     LoraSettings,
@@ -12,7 +11,6 @@ from studio.presets.schema import (
 )
 
 __all__ = [
-    "MAX_STRENGTH",
     "Catalog",
     "LoraPreset",
     "LoraSettings",

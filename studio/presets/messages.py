@@ -13,12 +13,12 @@ from studio.contract.settings import (
     MAX_CLIP_SKIP,
     MAX_GUIDANCE,
     MAX_STEPS,
+    MAX_STRENGTH,
     SHORTEST_SEQUENCE,
     SHORTEST_SIDE,
 )
 from studio.presets.rules import clip
 from studio.presets.schema import (
-    MAX_STRENGTH,
     LoraPreset,
     LoraSettings,
     ModelPreset,

@@ -20,6 +20,7 @@ from studio.contract.settings import (
     MAX_CLIP_SKIP,
     MAX_GUIDANCE,
     MAX_STEPS,
+    MAX_STRENGTH,
     SHORTEST_SEQUENCE,
     SHORTEST_SIDE,
 )
@@ -35,8 +36,6 @@ from studio.presets.rules import (
     inside,
     refuse,
 )
-
-MAX_STRENGTH = 2.0
 
 
 def _lower(value: object) -> object:

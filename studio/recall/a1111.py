@@ -8,7 +8,7 @@ from typing import Any
 from studio.presets.air import LORA_TYPES
 from studio.recall import infotext
 from studio.recall.infotext import InfoText
-from studio.recall.said import MAX_LORAS, Said, SaidWeights, entries, hash_of, number, text, whole
+from studio.recall.said import MOST_LORAS, Said, SaidWeights, entries, hash_of, number, text, whole
 
 _NO_REQUEST = {
     "Denoising strength": "It was made from another picture, or in two passes (denoising strength "
@@ -111,7 +111,7 @@ def _title(resource: Mapping[str, Any]) -> str:
 
 def _resources(listed: str) -> list[Mapping[str, Any]]:
     try:
-        return entries(json.loads(listed))[:MAX_LORAS]
+        return entries(json.loads(listed))[:MOST_LORAS]
     except (ValueError, RecursionError):  # the rest of the text can still be read
         return []
 
@@ -137,7 +137,7 @@ def without_tags(prompt: str) -> tuple[str, list[tuple[str, float]], list[str]]:
                 f"The LoRA {name!r} had settings of its own for the text encoder, blocks or steps "
                 f"({':'.join(more)[:_MAX_SHOWN]}); the request has one strength."
             )
-    return _TAG.sub("", prompt).strip(), list(found.items())[:MAX_LORAS], left
+    return _TAG.sub("", prompt).strip(), list(found.items())[:MOST_LORAS], left
 
 
 def _left(seen: InfoText) -> Iterator[str]:

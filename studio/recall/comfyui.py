@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from studio.errors import RecallError
-from studio.recall.said import MAX_JSON, MAX_LORAS, Said, SaidWeights, mapping, number, text, whole
+from studio.recall.said import (
+    MAX_JSON,
+    MOST_LORAS,
+    Said,
+    SaidWeights,
+    mapping,
+    number,
+    text,
+    whole,
+)
 
 TOOL = "ComfyUI"
 MAX_NODES = 5_000
@@ -72,7 +81,7 @@ def read(written: str) -> Said:
         prompt=positive,
         negative_prompt=negative,
         base=way.base,
-        loras=tuple(way.loras[:MAX_LORAS]),
+        loras=tuple(way.loras[:MOST_LORAS]),
         seed=whole(graph.first((sampler, noise), ("seed", "noise_seed"))),
         steps=whole(graph.first((sampler, sigmas), ("steps",))),
         guidance_scale=cfg if way.guidance is None else way.guidance,

@@ -8,7 +8,7 @@ from typing import Any
 from studio.errors import RecallError
 from studio.recall.said import (
     MAX_JSON,
-    MAX_LORAS,
+    MOST_LORAS,
     Said,
     SaidWeights,
     entries,
@@ -80,7 +80,7 @@ def invokeai(found: Mapping[str, Any]) -> Said:
 
 
 def _invoke_loras(found: Mapping[str, Any]) -> Iterator[SaidWeights]:
-    for each in entries(found.get("loras"))[:MAX_LORAS]:
+    for each in entries(found.get("loras"))[:MOST_LORAS]:
         model = mapping(each.get("model")) or mapping(each.get("lora"))
         weights = _invoke_weights(model, number(each.get("weight")))
         if weights is not None:
@@ -117,7 +117,7 @@ def fooocus(found: Mapping[str, Any]) -> Said:
         prompt=text(found.get("prompt")),
         negative_prompt=text(found.get("negative_prompt")),
         base=SaidWeights(text(found.get("base_model")), hash_of(found.get("base_model_hash"))),
-        loras=tuple(_fooocus_loras(found))[:MAX_LORAS],
+        loras=tuple(_fooocus_loras(found))[:MOST_LORAS],
         seed=whole(found.get("seed")),
         steps=whole(found.get("steps")),
         guidance_scale=number(found.get("guidance_scale")),
@@ -134,7 +134,7 @@ def _fooocus_loras(found: Mapping[str, Any]) -> Iterator[SaidWeights]:
     for each in listed if isinstance(listed, list) else []:
         if isinstance(each, list) and len(each) >= 2 and isinstance(each[0], str):
             yield SaidWeights(each[0], hash_of(each[2:] and each[2]), number(each[1]))
-    for key in sorted(key for key in found if key.startswith("lora_combined_"))[:MAX_LORAS]:
+    for key in sorted(key for key in found if key.startswith("lora_combined_"))[:MOST_LORAS]:
         match = _COMBINED.fullmatch(text(found[key]))
         if match is not None:
             yield SaidWeights(match[1], None, number(match[2]))
@@ -175,7 +175,7 @@ def _swarm_loras(
     said: Mapping[str, Any], hashes: Mapping[tuple[str, str], str | None]
 ) -> Iterator[SaidWeights]:
     names, weights = (_listed(said.get(key)) for key in ("loras", "loraweights"))
-    for place, name in enumerate(names[:MAX_LORAS]):
+    for place, name in enumerate(names[:MOST_LORAS]):
         strength = number(weights[place]) if place < len(weights) else None
         yield SaidWeights(text(name), hashes.get(("loras", _stem(text(name)))), strength)
 

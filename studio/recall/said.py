@@ -7,7 +7,7 @@ from typing import Any
 
 MAX_JSON = 4 * 2**20
 """Characters of the longest JSON text that is read; real graphs stay below 1 MB."""
-MAX_LORAS = 64
+MOST_LORAS = 64
 
 
 @dataclass(frozen=True, slots=True)

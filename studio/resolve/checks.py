@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from studio.architecture import PIPELINES, TRAITS, Mode
 from studio.contract.request import SEED_LIMIT, GenerationRequest
+from studio.contract.settings import MAX_COUNT, MAX_LORAS
 from studio.contract.violations import (
     ArchitectureMismatch,
     ArchitectureNotRunnable,
@@ -32,8 +33,6 @@ from studio.presets import Catalog
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft, mode_names
 
-MAX_LORAS = 4
-MAX_COUNT = 16
 REFERENCE_SIDE = 64
 """Pixels: FLUX.2 refuses a smaller side, and the other editors see nothing in one."""
 REFERENCE_RATIO = 8

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
+from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
 from studio.contract.base import fingerprint
 from studio.contract.placement import Dtype
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
@@ -199,7 +199,7 @@ class Draft:
     def takes_negative(self) -> bool:
         """Whether a negative prompt is read: where true CFG has to be on for it, it is."""
         true_cfg = self.true_cfg_scale
-        return self.may_take_negative and (true_cfg is None or true_cfg > 1)
+        return self.may_take_negative and (true_cfg is None or guides(true_cfg))
 
     def wanted_triggers(self) -> tuple[Wanted, ...]:
         """The trigger words that belong in the resolved prompt, added where they are absent."""

@@ -5,7 +5,7 @@ Where a diffusers pipeline would only warn, or count otherwise, the plan says it
 
 from collections.abc import Iterator
 
-from studio.architecture import GuidanceKind
+from studio.architecture import GuidanceKind, guides
 from studio.contract.plan import FloatSetting, Notice, Origin
 from studio.contract.prompt import ResolvedPrompt
 from studio.resolve.choices import SettingChoices
@@ -36,7 +36,7 @@ def _cfg_scale(draft: Draft, guidance: FloatSetting) -> float | None:
 def _scale_notices(draft: Draft, guidance: FloatSetting) -> Iterator[Notice]:
     label, kind = draft.model.label, draft.pipeline.guidance
     if draft.ignores_guidance:
-        if guidance.value > 1 or guidance.origin is not Origin.MODEL:
+        if guides(guidance.value) or guidance.origin is not Origin.MODEL:
             text = (
                 f"{label} was distilled to need no guidance: {guidance.value:g} changes nothing."
             )
@@ -53,14 +53,14 @@ def _scale_notices(draft: Draft, guidance: FloatSetting) -> Iterator[Notice]:
 
 def _side_notices(draft: Draft, scale: float | None, prompt: ResolvedPrompt) -> Iterator[Notice]:
     negative = prompt.negative_text
-    if negative and (scale is None or scale <= 1):
+    if negative and not guides(scale):
         reason = "Guidance of 1 or less switches guidance off"
         if draft.ignores_guidance:
             reason = f"{draft.model.label} runs without guidance"
         text = f"{reason}, so the negative prompt has no effect."
         yield Notice(code="negative_without_effect", field="negative_prompt", text=text)
     asks = draft.pipeline.true_cfg or draft.pipeline.guidance is GuidanceKind.TRUE_CFG
-    if asks and not negative and scale is not None and scale > 1:
+    if asks and not negative and guides(scale):
         text = (
             f"{draft.traits.label} guides against a negative prompt, and none is given: an "
             "empty one takes its place."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from studio.contract.amounts import in_bytes
 from studio.contract.placement import Dtype, Offload, Placement
 
 DECODED_NUMBERS = 1024
@@ -97,13 +98,13 @@ def automatic_dtype(rules: MemoryRules | None, weights: StoredWeights) -> tuple[
 
 
 def _by_memory(budget: int, whole: int) -> tuple[Dtype, str]:
-    said = f"Its {_gigabytes(whole)} in float32"
+    said = f"Its {_size(whole)} in float32"
     if whole * (1 + LORA_SHARE) <= budget:
-        return Dtype.FLOAT32, f"{said} fit the budget of {_gigabytes(budget)}."
+        return Dtype.FLOAT32, f"{said} fit the budget of {_size(budget)}."
     if whole <= budget:
-        why = f"{said} leave no room for LoRAs in the budget of {_gigabytes(budget)}."
+        why = f"{said} leave no room for LoRAs in the budget of {_size(budget)}."
     else:
-        why = f"{said} exceed the budget of {_gigabytes(budget)}."
+        why = f"{said} exceed the budget of {_size(budget)}."
     return Dtype.BFLOAT16, why
 
 
@@ -128,11 +129,11 @@ def _offload(rules: MemoryRules, sizes: Mapping[str, int], loras: int) -> tuple[
     if rules.offload is not None:
         return rules.offload, f"OFFLOAD is set to {rules.offload}."
     whole, largest = sum(sizes.values()), max(sizes.values(), default=0)
-    budget, beside = _gigabytes(rules.budget), "with the LoRAs chosen"
-    said = f"Its {_gigabytes(whole)} of weights, {beside},"
+    budget, beside = _size(rules.budget), "with the LoRAs chosen"
+    said = f"Its {_size(whole)} of weights, {beside},"
     if whole + loras <= rules.budget:
         return Offload.NONE, f"{said} fit the budget of {budget}."
-    part = f"its largest component, {_gigabytes(largest)}"
+    part = f"its largest component, {_size(largest)}"
     if largest + loras <= rules.budget:
         return Offload.MODEL, f"{said} exceed the budget of {budget}; {part}, does not."
     return Offload.SEQUENTIAL, f"I{part[1:]}, {beside}, exceeds the budget of {budget}."
@@ -144,7 +145,7 @@ def offload_in_words(rules: MemoryRules) -> str:
         return "never: the device computes in main memory"
     if rules.offload is not None:
         return f"{rules.offload}, as OFFLOAD says"
-    budget = _gigabytes(rules.budget)
+    budget = _size(rules.budget)
     return f"by a base's size: none up to {budget}, else whole components, else single layers"
 
 
@@ -161,5 +162,5 @@ def tiles(rules: MemoryRules, width: int, height: int) -> bool:
     return width * height * DECODED_NUMBERS * DECODED_BYTES > rules.memory - rules.budget
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _size(amount: int) -> str:
+    return in_bytes(amount, decimals=1)

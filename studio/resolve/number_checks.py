@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from studio.architecture import guides
 from studio.architecture.schedulers import ALL_SCHEDULER_NAMES, schedulers_for
-from studio.contract.settings import LONGEST_SIDE, SETTINGS, SHORTEST_SIDE
+from studio.contract.settings import LONGEST_SIDE, MAX_STRENGTH, SETTINGS, SHORTEST_SIDE
 from studio.contract.violations import (
     DtypeNotSupported,
     GuidanceNotSupported,
@@ -14,7 +15,6 @@ from studio.contract.violations import (
     UnknownScheduler,
     Violation,
 )
-from studio.presets import MAX_STRENGTH
 from studio.resolve.checks import in_range
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft
@@ -41,7 +41,7 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
     # A number that the transformer would only not read is told in a notice; here it would
     # promise a second pass that there is not.
     unguided = draft.ignores_guidance and draft.pipeline.guidance.is_cfg
-    if unguided and guidance is not None and guidance > 1:
+    if unguided and guidance is not None and guides(guidance):
         yield GuidanceNotSupported(label=draft.model.label, value=guidance)
     for slug, strength in choices.strengths.items():
         field, name = f"loras.{slug}.strength", f"strength of {draft.label_of(slug)}"

@@ -19,7 +19,7 @@ from studio.gallery import Gallery
 from studio.gallery.comparisons.verification import verify_comparison
 from studio.gallery.verification import verify
 from studio.imaging import png
-from studio.imaging.references import pixels_sha256
+from studio.imaging.references import reference_sha256
 from studio.workspace.reviewing import Reviewing
 from tests.support.records import flat, noise, plan_settings, run_plan, run_receipt
 
@@ -34,7 +34,7 @@ def given(folder: Path, seed: int) -> tuple[ReferenceImage, Path]:
     image = noise(64, 64, seed)
     path = folder / f"waiting-{seed}.png"
     image.save(path)
-    return ReferenceImage(sha256=pixels_sha256(image), width=64, height=64), path
+    return ReferenceImage(sha256=reference_sha256(image), width=64, height=64), path
 
 
 def edit(*references: ReferenceImage, seed: int = 1) -> RunRecord:
@@ -175,7 +175,7 @@ def compared(shelf: Gallery, pictures: dict[int, Path]) -> ComparisonRecord:
         cells=tuple(cells),
         validity=Validity(verdict=Verdict.VALID),
         numbers=(),
-        sheet_pixels_sha256=png.pixels_sha256(flat()),
+        sheet_pixels_sha256=png.reference_sha256(flat()),
     )
 
 

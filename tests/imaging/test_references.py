@@ -15,7 +15,7 @@ from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference
 from studio.imaging import decoding
 from studio.imaging.decoding import MAX_PIXELS
-from studio.imaging.references import UNUSED_FOR, References, load, pixels_sha256
+from studio.imaging.references import UNUSED_FOR, References, load, reference_sha256
 from tests.support.records import noise
 
 ORIENTATION = 0x0112
@@ -133,7 +133,7 @@ def test_a_changed_or_lost_reference_is_noticed(references: References) -> None:
     made = references.add(data_of(noise(64, 64)))
     place = references.locate(made.sha256)
     assert place is not None
-    assert pixels_sha256(load(place, made)) == made.sha256
+    assert reference_sha256(load(place, made)) == made.sha256
     noise(64, 64, seed=9).save(place)
     with pytest.raises(UnusableReference, match="not those the plan names"):
         load(place, made)
@@ -145,7 +145,7 @@ def test_a_changed_or_lost_reference_is_noticed(references: References) -> None:
 
 def test_the_same_bytes_in_another_shape_are_another_picture() -> None:
     flat = Image.new("RGB", (64, 96), "red")
-    assert pixels_sha256(flat) != pixels_sha256(Image.new("RGB", (96, 64), "red"))
+    assert reference_sha256(flat) != reference_sha256(Image.new("RGB", (96, 64), "red"))
 
 
 def test_only_what_was_never_used_is_forgotten(references: References) -> None:
@@ -251,5 +251,5 @@ def test_a_larger_one_that_an_earlier_release_kept_is_still_itself(tmp_path: Pat
     assert image.width * image.height > MAX_PIXELS
     path = tmp_path / "kept.png"
     image.save(path)
-    wanted = ReferenceImage(sha256=pixels_sha256(image), width=4200, height=4200)
+    wanted = ReferenceImage(sha256=reference_sha256(image), width=4200, height=4200)
     assert load(path, wanted).size == (4200, 4200)

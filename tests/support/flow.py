@@ -26,7 +26,7 @@ from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, T
 from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.engine import LocalJob
 from studio.engine.tiny import build_tiny, save_tiny
-from studio.imaging.references import pixels_sha256
+from studio.imaging.references import reference_sha256
 from studio.library.tokens import load_counter
 from tests.support.plans import base_identity, file_sha256
 
@@ -94,7 +94,7 @@ def flow_plan(
         mode=mode,
         loras=tuple(sorted((_use(*lora, architecture) for lora in loras), key=lambda u: u.slug)),
         references=tuple(
-            ReferenceImage(sha256=pixels_sha256(each), width=each.width, height=each.height)
+            ReferenceImage(sha256=reference_sha256(each), width=each.width, height=each.height)
             for each in pictures
         ),
         triggers=(),

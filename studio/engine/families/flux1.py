@@ -67,7 +67,7 @@ class Flux1:
         summary_window = int(pipeline.tokenizer_max_length)
         arguments: dict[str, torch.Tensor] = {}
         receipts: list[EncodingReceipt] = []
-        for side, text in texts_of(plan, _reads_negative(plan.settings)):
+        for side, text in texts_of(plan, plan.has_true_cfg):
             prefix = "negative_" if side is Side.NEGATIVE else ""
             pooled, read = _read(pipeline, plan, summary, side, text, summary_window)
             arguments[f"{prefix}pooled_prompt_embeds"] = pooled.pooler_output.to(
@@ -118,11 +118,6 @@ def _kontext(settings: PlanSettings, references: Sequence[Image]) -> dict[str, A
     if references:
         (given["image"],) = references
     return given
-
-
-def _reads_negative(settings: PlanSettings) -> bool:
-    """Whether the pipeline makes a second pass (its ``do_true_cfg``)."""
-    return settings.true_cfg_scale is not None and settings.true_cfg_scale.value > 1
 
 
 def _read(

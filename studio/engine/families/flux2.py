@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studio.architecture import guides
 from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
@@ -115,13 +116,12 @@ def _probe_text(pipeline: Pipeline) -> torch.Tensor:
 def _has_second_pass(pipeline: Pipeline, plan: RunPlan) -> bool:
     """Klein's ``do_classifier_free_guidance``; dev never has one."""
     klein = type(pipeline).__name__ == "Flux2KleinPipeline"
-    guided = plan.settings.guidance_scale.value > 1
-    return klein and guided and not pipeline.config.is_distilled
+    return klein and plan.is_guided and not pipeline.config.is_distilled
 
 
 def _refuse_ignored_guidance(pipeline: Pipeline, plan: RunPlan) -> None:
     scale = plan.settings.guidance_scale.value
-    if scale > 1 and getattr(pipeline.config, "is_distilled", False):
+    if guides(scale) and getattr(pipeline.config, "is_distilled", False):
         raise ContractBroken(
             f"{plan.base.label} is distilled and has no guidance; the plan says {scale:g}.",
             "Set the guidance scale to 1, or choose a base that is not distilled.",

@@ -72,7 +72,7 @@ class QwenImage:
         arguments: dict[str, Any] = {}
         receipts = []
         length = sequence_length(plan)
-        for side, text in texts_of(plan, plan.settings.guidance_scale.value > 1):
+        for side, text in texts_of(plan, plan.is_guided):
             receipts.append(
                 read_framed(plan, pipeline.tokenizer, template.format, text, side, dropped)
             )
@@ -96,7 +96,7 @@ class QwenImage:
         """No pipeline keeps ``true_cfg_scale``; that it was at work shows in the passes."""
         del pipeline
         scale = plan.settings.guidance_scale.value
-        return demand_passes(scale, scale > 1, passes)
+        return demand_passes(scale, plan.is_guided, passes)
 
     def latents_by_place(
         self, pipeline: Pipeline, latents: torch.Tensor, width: int, height: int

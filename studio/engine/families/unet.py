@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studio.architecture import guides
 from studio.contract.plan import RunPlan
 from studio.contract.request import PromptEncoder
 from studio.engine.base.folder import Pipeline
@@ -42,7 +43,7 @@ def is_guided(unet: Any, guidance_scale: float) -> bool:
 
     Above 1, and only there; a UNet that takes the scale as an input never needs a second pass.
     """
-    return guidance_scale > 1 and unet.config.time_cond_proj_dim is None
+    return guides(guidance_scale) and unet.config.time_cond_proj_dim is None
 
 
 def probe_side(unet: Any) -> int:

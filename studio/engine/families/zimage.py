@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from studio.architecture import GuidanceKind
 from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
@@ -33,9 +34,8 @@ _PROBE_SIDE = 8
 """Latents of the probe's rows and columns."""
 
 
-def pipeline_guidance(scale: float) -> float:
-    """The plan's scale as ``ZImagePipeline`` wants it: 0 turns guidance off."""
-    return max(0.0, scale - 1.0)
+_scale = GuidanceKind.CFG_FROM_ZERO.in_pipeline
+"""The plan's scale as ``ZImagePipeline`` counts it."""
 
 
 class ZImage:
@@ -68,8 +68,7 @@ class ZImage:
 
         arguments: dict[str, Any] = {"prompt_embeds": None, "negative_prompt_embeds": None}
         receipts = []
-        guided = pipeline_guidance(plan.settings.guidance_scale.value) > 0
-        for side, text in texts_of(plan, guided):
+        for side, text in texts_of(plan, plan.is_guided):
             receipts.append(read_framed(plan, tokenizer, frame, text, side))
             embeddings, _ = pipeline.encode_prompt(
                 prompt=text, do_classifier_free_guidance=False, max_sequence_length=length
@@ -80,7 +79,7 @@ class ZImage:
     def arguments(self, plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
         del references
         return {
-            "guidance_scale": pipeline_guidance(plan.settings.guidance_scale.value),
+            "guidance_scale": _scale(plan.settings.guidance_scale.value),
             "max_sequence_length": sequence_length(plan),
         }
 
@@ -89,9 +88,9 @@ class ZImage:
         planned = plan.settings.guidance_scale.value
         held = float(pipeline.guidance_scale)
         demand_passes(planned, False, passes)
-        if held != pipeline_guidance(planned):
+        if held != _scale(planned):
             raise ContractBroken(
-                f"The plan's guidance {planned:g} is {pipeline_guidance(planned):g} to the "
+                f"The plan's guidance {planned:g} is {_scale(planned):g} to the "
                 f"pipeline, and it holds {held:g}.",
                 "The picture is not kept; report it with the plan's fingerprint.",
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from studio.architecture import guides
 from studio.contract.audit import discrepancies
 from studio.contract.events import Progress
 from studio.contract.plan import RunPlan
@@ -35,7 +35,8 @@ from studio.engine.run.schedulers import build_scheduler
 from studio.engine.run.steps import Steps
 from studio.engine.run.vae import is_tiling, kept_dtype
 from studio.errors import ContractBroken, PictureWithheld
-from studio.imaging.references import pixels_sha256 as reference_sha256
+from studio.imaging.png import pixels_sha256
+from studio.imaging.references import reference_sha256
 
 PREVIEWS = 6
 """Previews per picture, spread over its steps."""
@@ -155,7 +156,7 @@ def _true_cfg_used(run: Run, passes: int) -> float | None:
     if run.job.plan.settings.true_cfg_scale is None:
         return None
     given = float(run.given["true_cfg_scale"])
-    if passes != (2 if given > 1 else 1):
+    if passes != (2 if guides(given) else 1):
         raise ContractBroken(
             f"With a true CFG scale of {given:g} the denoiser was called {passes} times a step.",
             "The picture is not kept; report it with the plan's fingerprint.",
@@ -282,7 +283,7 @@ def describe_image(image: Image, index: int, seed: int, noise: str) -> ImageRece
         width=image.width,
         height=image.height,
         noise_sha256=noise,
-        pixels_sha256=hashlib.sha256(image.tobytes()).hexdigest(),
+        pixels_sha256=pixels_sha256(image),
     )
 
 

@@ -10,7 +10,7 @@ from studio.library.downloads.events import (
     Waiting,
 )
 from studio.library.downloads.links import CivitaiName, HubName
-from studio.library.downloads.plan import DownloadPlan, RemoteFile, in_bytes, in_time
+from studio.library.downloads.plan import DownloadPlan, RemoteFile
 
 __all__ = [
     "Checking",
@@ -24,6 +24,4 @@ __all__ = [
     "RemoteFile",
     "Stopped",
     "Waiting",
-    "in_bytes",
-    "in_time",
 ]

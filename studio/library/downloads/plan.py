@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from studio.contract.amounts import in_bytes
 from studio.contract.base import Contract
 from studio.presets.model_card import Published
 
@@ -74,24 +75,3 @@ class DownloadPlan(Contract):
         else:
             said.append("no SHA-256 published: it is pinned on first use")
         return ", ".join(said)
-
-
-def in_bytes(amount: int | None) -> str:
-    """ "218 MB", "6.94 GB"; "an unknown amount" for None."""
-    if amount is None:
-        return "an unknown amount"
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if amount >= size:
-            value = amount / size
-            return f"{value:.2f} {unit}" if unit == "GB" else f"{value:.3g} {unit}"
-    return f"{amount} bytes"
-
-
-def in_time(seconds: float) -> str:
-    """ "14 s", "3 min", "2 h 5 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

@@ -17,6 +17,7 @@ from studio.comparison.events import (
     NothingCompared,
 )
 from studio.comparison.record import KIND_LABELS, CellRecord, blank_cells, done, failed
+from studio.contract.amounts import in_time
 from studio.contract.plan import Origin, RunPlan
 from studio.contract.request import GenerationRequest
 from studio.contract.settings import SETTINGS
@@ -239,13 +240,4 @@ def forecast_line(forecast: Forecast) -> str:
         said += f", {forecast.found} of them in the gallery already"
     if forecast.seconds is None:
         return f"{said}. No picture of this base yet to judge the time by."
-    return f"{said}. About {duration(forecast.seconds)}."
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as precise as an estimate is."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
+    return f"{said}. About {in_time(forecast.seconds)}."

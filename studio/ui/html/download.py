@@ -1,5 +1,6 @@
 """A download as markup: its plan before, its progress, and how it ended."""
 
+from studio.contract.amounts import in_bytes, in_time
 from studio.errors import StudioError
 from studio.library.downloads import (
     Checking,
@@ -9,8 +10,6 @@ from studio.library.downloads import (
     Fetching,
     Stopped,
     Waiting,
-    in_bytes,
-    in_time,
 )
 from studio.library.stock import Missing
 from studio.library.transfers import Transfer

@@ -25,16 +25,6 @@ MODE_HELP = {
     ),
 }
 
-_ORIGINS = {
-    Origin.USER: "you",
-    Origin.LORA: "LoRA",
-    Origin.MODEL: "model",
-    Origin.PIPELINE: "pipeline",
-    Origin.CONVENTION: "default",
-    Origin.STUDIO: "studio",
-    Origin.AUTOMATIC: "automatic",
-}
-
 
 def band(strength: float) -> str:
     """The guide's name for a strength."""
@@ -45,7 +35,7 @@ def band(strength: float) -> str:
 
 
 def origin(value: Origin) -> str:
-    return _ORIGINS[value]
+    return value.words
 
 
 def number(value: float) -> str:
@@ -68,14 +58,6 @@ def percent(share: float) -> str:
 
 def seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 0.1 else f"{value:.2f} s"
-
-
-def size(amount: int) -> str:
-    """Bytes as people read them: "218 MB", "6.94 GB"."""
-    for unit, many in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if amount >= many:
-            return f"{amount / many:.3g} {unit}"
-    return plural(amount, "byte")
 
 
 def short_hash(value: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.architecture import LABELS
+from studio.contract.amounts import in_bytes
 from studio.inspection.decompositions import TENSORS, Decomposition
 from studio.resolve.inventory import Unusable
-from studio.ui.html import format as words
 from studio.ui.html import icons
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
@@ -74,7 +74,7 @@ def _file_rows(description: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("SHA-256", _hash(description["sha256"], description["sha256_from"])),
         ("AutoV2", _hash(description["autov2"])),
         ("AutoV3", _hash(description["autov3"])),
-        ("Size", words.size(description["size"])),
+        ("Size", in_bytes(description["size"])),
         ("Layers", parts),
         ("Rank", _numbers(description["ranks"])),
         ("Alpha", _numbers(description["alphas"])),

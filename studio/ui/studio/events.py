@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import Architecture, Mode
-from studio.contract.settings import SETTINGS
+from studio.contract.settings import MAX_LORAS, SETTINGS
 from studio.errors import UnusableReference
 from studio.presets import TriggerRule
 from studio.ui.html import picture as stage
@@ -15,7 +15,6 @@ from studio.ui.html.tags import EMPTY, Html, esc, join, span
 from studio.ui.sessions import Sessions
 from studio.ui.studio import hints, live
 from studio.ui.studio.form import (
-    MAX_LORAS,
     Values,
     draw_seed,
     preset_strength,

@@ -19,11 +19,10 @@ from studio.contract.request import (
     PromptEncoder,
     ReferenceImage,
 )
-from studio.contract.settings import SETTINGS, Kind, Setting, Value
+from studio.contract.settings import MAX_LORAS, SETTINGS, Kind, Setting, Value
 from studio.contract.violations import NotWhole
 from studio.presets import Catalog
 
-MAX_LORAS = 4
 DEFAULT_STRENGTH = 1.0
 """What a LoRA has whose preset says none."""
 

@@ -8,12 +8,11 @@ import gradio as gr
 
 from studio.contract.placement import Dtype
 from studio.contract.request import PromptEncoder
-from studio.contract.settings import BY_NAME, SETTINGS
-from studio.presets import MAX_STRENGTH
+from studio.contract.settings import BY_NAME, MAX_LORAS, MAX_STRENGTH, SETTINGS
 from studio.ui.assets import PICK, TIE
 from studio.ui.html.plan import ENCODER_NAMES
 from studio.ui.studio import references as reference_field
-from studio.ui.studio.form import COUNTED, MAX_LORAS, Form
+from studio.ui.studio.form import COUNTED, Form
 from studio.ui.studio.references import ReferenceField
 from studio.ui.studio.shown import SOME_BASES, Shown
 from studio.ui.studio.start import Start

@@ -9,6 +9,7 @@ import gradio as gr
 from studio.architecture import Mode
 from studio.contract.plan import RunPlan
 from studio.contract.request import ReferenceImage
+from studio.contract.settings import MAX_LORAS
 from studio.contract.violations import LoraDoesNotFit, Violation, WeightsMissing
 from studio.errors import StudioError
 from studio.gallery import Picture
@@ -20,7 +21,7 @@ from studio.ui.html import format
 from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
 from studio.ui.studio import hints
 from studio.ui.studio import references as reference_field
-from studio.ui.studio.form import MAX_LORAS, Values, is_drawn, not_whole, read, strengths
+from studio.ui.studio.form import Values, is_drawn, not_whole, read, strengths
 from studio.ui.studio.layout import RequestPanel, scheduler_choices
 from studio.ui.studio.shown import shown
 from studio.workspace.workspace import Workspace

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 
 import gradio as gr
 
+from studio.contract.amounts import in_time
 from studio.contract.events import (
     Cancelled,
     Event,
@@ -19,7 +20,7 @@ from studio.contract.events import (
 from studio.contract.plan import RunPlan
 from studio.errors import StudioError
 from studio.gallery import Picture
-from studio.library.downloads import Stopped, in_time
+from studio.library.downloads import Stopped
 from studio.library.stock import Missing
 from studio.ui.html import contract as sheet
 from studio.ui.html import download as download_html

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, pipeline_traits
+from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
 from studio.architecture.schedulers import schedulers_for
 from studio.contract.request import PromptEncoder
 from studio.contract.settings import BY_NAME, SETTINGS, Basis
@@ -64,7 +64,7 @@ def _takes(
     values: Values, model: ModelPreset, traits: Traits, pipeline: PipelineTraits
 ) -> dict[str, bool]:
     negative = pipeline.negative_prompt and model.settings.supports_negative_prompt is not False
-    true_cfg = not pipeline.true_cfg or (values["true_cfg_scale"] or 0) > 1
+    true_cfg = not pipeline.true_cfg or guides(values["true_cfg_scale"])
     basis = Basis(traits, pipeline, values["scheduler"] or model.settings.scheduler)
     native = not traits.compel or values["prompt_encoder"] == PromptEncoder.NATIVE
     return {

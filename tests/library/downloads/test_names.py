@@ -3,8 +3,9 @@
 import pytest
 
 from studio.architecture import Architecture
+from studio.contract.amounts import in_bytes, in_time
 from studio.errors import SourceUnknown
-from studio.library.downloads import CivitaiName, HubName, in_bytes, in_time
+from studio.library.downloads import CivitaiName, HubName
 from studio.library.downloads.addresses import Allowed, shown
 from studio.library.downloads.links import parse_source
 from studio.library.downloads.meter import Meter
