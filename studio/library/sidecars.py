@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from studio.contract.settings import MAX_STRENGTH
 from studio.presets.model_card import read_published
-from studio.presets.schema import MAX_STRENGTH, split_phrases
+from studio.presets.schema import split_phrases
 from studio.storage.atomic import read_file
 
 SUFFIXES = (".json", ".metadata.json", ".civitai.info")
