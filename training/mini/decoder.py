@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from training.mini import loop
 from training.mini.vae import draw_pictures, edge_loss, reconstruction_loss
 
-# Of each level, from the full size down: where a drawing is known by heart, not where it is drawn.
-FACTORS: Final = (1, 1, 2, 2)
+# From the full size down: wide where a drawing is known by heart, not where it is drawn.
+WIDTHS: Final = (16, 32, 128, 128)
 BATCH: Final = 6
 LEARNING_RATE: Final = 3e-4  # a higher one undoes what the narrow decoder knows
 EDGE_WEIGHT: Final = 1.0
@@ -28,14 +28,14 @@ SHAKE: Final = 0.3
 
 
 @torch.no_grad()
-def widen(vae: AutoencoderKL, factors: Sequence[int] = FACTORS) -> AutoencoderKL:
-    """A model that answers as `vae` does, with more channels at some of its levels.
+def widen(vae: AutoencoderKL, widths: Sequence[int] = WIDTHS) -> AutoencoderKL:
+    """A model that answers as `vae` does, with `widths` channels: multiples of its own.
 
     Every channel is repeated (Net2WiderNet, Chen, Goodfellow and Shlens 2016) and the weights that
     read it are shared out among its copies at random, so that training tells them apart. Copies
     stay within their norm's group, which keeps its mean and deviation.
     """
-    widths = [f * width for f, width in zip(factors, vae.config.block_out_channels, strict=True)]
+    deepest = widths[-1] // vae.config.block_out_channels[-1]
     wide = AutoencoderKL.from_config(vae.config, block_out_channels=widths)
     wanted = wide.state_dict()
     for name, given in vae.state_dict().items():
@@ -44,7 +44,7 @@ def widen(vae: AutoencoderKL, factors: Sequence[int] = FACTORS) -> AutoencoderKL
         if given.dim() > 1:
             value = _shared_out(value, wanted[name].shape[1] // given.shape[1])
         if ".to_q." in name:  # q.k grows with the width, its divisor with the width's root
-            value = value / factors[-1] ** 0.5
+            value = value / deepest**0.5
         wanted[name].copy_(value)
     return wide
 

@@ -62,10 +62,9 @@ class Job:
                 self.work / "vae"
             )
         elif self.stage == "decoder":
-            whole = (
-                self.shipped_vae() if self.onward else decoder.widen(load_vae(self.work / "vae"))
-            )
-            trained = decoder.train(whole.to(self.device), self.work, self.steps, self.seed)
+            narrow = self.shipped_vae() if self.onward else load_vae(self.work / "vae")
+            wide = decoder.widen(narrow).to(self.device)
+            trained = decoder.train(wide, self.work, self.steps, self.seed)
             trained.save_pretrained(self.work / DECODED)
         elif self.stage == "base":
             self.train_base(tokenizer)
