@@ -36,7 +36,7 @@ class Measured(NamedTuple):
     kernel: tuple[int, int]
 
 
-_ADAPTER = r"(?:\.(?!weight\Z|bias\Z)\w+)?"
+_ADAPTER = r"(?:\.(?!weight\Z|bias\Z)[\w-]+)?"
 """peft's name for an adapter, where it is written out."""
 
 MODIFIERS: Mapping[str, str] = {

@@ -22,10 +22,9 @@ from studio.inspection.tensor_info import TensorInfo, check_layout, shown, tenso
 __all__ = ["MAX_HEADER", "SafetensorsHeader", "TensorInfo", "header_length", "parse"]
 
 LENGTH_FIELD = 8
-MAX_HEADER = 8 * 1024 * 1024
+MAX_HEADER = 32 * 1024 * 1024
 """Bytes. A LoRA of 5,000 tensors needs about 0.7 MB; training metadata that lists every
-caption of a large data set reach a few MB. The library's own cap of 100 MB is far above any
-honest file."""
+caption of a large data set have reached 18 MB. The library's own cap is 100 MB."""
 MAX_TENSORS = 16_384
 """The largest files known (LoHa with every layer of SDXL, single-file checkpoints) hold
 some 5,000."""
@@ -41,6 +40,7 @@ MAX_ADAPTER_METADATA = 256 * 1024
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 # Possessive: one pass and no stack, however long the text is.
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"')
+_SCALAR = re.compile(rb"null|true|false|-?[0-9][0-9.eE+-]{0,60}+")
 _TENSOR = re.compile(rb"\{[^{}]{0,512}\}")
 _UTF8_PIECE = 64 * 1024
 _MAX_NAME = 512
@@ -166,10 +166,15 @@ class _Walk:
             raise HeaderError("__metadata__ is listed twice")
         kept = self._metadata = {}
         room = MAX_METADATA
+        if self._peek() != b"{":
+            start, end = self._value_span()
+            if self._data[start:end] != b"null":
+                raise HeaderError("its __metadata__ is no JSON object")
+            return
         for key in self._entries():
             if key in kept or key in self._left_out:
                 raise HeaderError(f"metadata {shown(key)} is listed twice")
-            start, end = self._string_span()
+            start, end = self._value_span()
             if len(kept) + len(self._left_out) == MAX_KEYS:
                 raise HeaderError(f"its metadata has more than {MAX_KEYS:,} entries")
             if key == ADAPTER_METADATA:
@@ -177,7 +182,7 @@ class _Walk:
             elif end - start > room:
                 self._left_out[key] = end - start
             else:
-                kept[key] = _text(self._data[start:end])
+                kept[key] = _value(self._data[start:end])
                 room -= end - start
 
     def _adapter_metadata(self, start: int, end: int) -> str:
@@ -187,7 +192,7 @@ class _Walk:
                 f"its {ADAPTER_METADATA} takes {end - start:,} bytes, more than the "
                 f"{MAX_ADAPTER_METADATA:,} allowed"
             )
-        return _text(self._data[start:end])
+        return _value(self._data[start:end])
 
     def _entries(self) -> Iterator[str]:
         """The keys of the object that starts here; the caller consumes each value."""
@@ -213,6 +218,26 @@ class _Walk:
         self._at = match.end()
         return match.span()
 
+    def _value_span(self) -> tuple[int, int]:
+        """Of a metadata value: text, as the format has it, or the other JSON that some write."""
+        depth, start = 0, self._space()
+        while True:
+            mark = self._peek()
+            if mark == b'"':
+                self._string_span()
+            elif mark in (b"[", b"{") or (depth and mark in (b"]", b"}", b",", b":")):
+                depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(mark, 0)
+                self._at += 1
+            else:
+                match = _SCALAR.match(self._data, self._at, self._size)
+                if match is None:
+                    raise HeaderError(f"its header is no valid JSON: no value at byte {self._at}")
+                self._at = match.end()
+            if not depth:
+                return start, self._at
+            if self._at - start > MAX_METADATA:
+                raise HeaderError(f"its metadata nest values in more than {MAX_METADATA:,} bytes")
+
     def _peek(self) -> bytes:
         at = self._space()
         return self._data[at : min(at + 1, self._size)]
@@ -228,6 +253,11 @@ class _Walk:
         assert match is not None  # the pattern matches the empty text
         self._at = match.end()
         return self._at
+
+
+def _value(raw: bytes) -> str:
+    """A metadata value as text: a JSON text's own, any other value as it is spelt."""
+    return _text(raw) if raw.startswith(b'"') else raw.decode("utf-8")
 
 
 def _text(raw: bytes) -> str:

@@ -10,7 +10,8 @@ from studio.inspection.verdict import UNKNOWN, Measure, judge
 
 _PREFIX = re.compile(r"^(?:model\.)?(?:diffusion_model|transformer|unet|control_model)\.")
 _CONTROL = re.compile(
-    r"controlnet_|(?:^|\.)zero_convs\.|(?:^|\.)input_hint_block\.|^lora_controlnet$"
+    r"controlnet_|(?:^|\.)zero_convs\.|(?:^|\.)input_hint_block\.|^lora_controlnet$|lllite_"
+    r"|(?:^|\.)control_(?:layers|blocks|noise_refiner|all_x_embedder)\."
 )
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     (
@@ -18,7 +19,11 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
         r"(?:first_stage_model\.|vae\.)?decoder\.(?:conv_in|conv_out|conv1|head)\b",
         "It holds a VAE's decoder and no denoiser.",
     ),
-    ("ip-adapter", r"(?:image_proj|ip_adapter)\.", "It holds an IP-Adapter's layers."),
+    (
+        "ip-adapter",
+        r"(?:image_proj|ip_adapter)\.|.*\.ip_adapter_|ip_adapter_proj_model\.",
+        "It holds an IP-Adapter's layers.",
+    ),
     (
         "upscaler",
         r"(?:params(?:_ema)?\.)?(?:conv_first\.|body\.\d+\.rdb\d\.|model\.1\.sub\.\d+\.)",
@@ -26,9 +31,10 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "text encoder",
-        r"(?:encoder\.block\.\d+\.layer\.0\.SelfAttention\.q"
+        r"(?:(?:visual\.|model\.)*transformer\.resblocks\.\d+\.attn\.in_proj_weight\Z)"
+        r"|(?:encoder\.block\.\d+\.layer\.0\.SelfAttention\.q"
         r"|(?:model\.)?(?:language_model\.)?layers\.\d+\.self_attn\.q_proj)\.weight\Z",
-        "It holds a language model's whole weights, as text encoders are.",
+        "It holds a text encoder's whole weights: a language model's or OpenCLIP's.",
     ),
     (
         "checkpoint",
@@ -38,6 +44,18 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 """(kind, how a tensor's name begins, evidence) of files whose widths tell nothing."""
+
+
+_OFT = "orthogonal matrices (OFT), which turn a layer's weights"
+_ADAPTERS: tuple[tuple[str, str, str], ...] = (
+    ("boft", r"\.boft_[RsP](?:\.|\Z)", "BOFT layers, which turn a layer's weights"),
+    ("oft", r"(?:^|[._])oft_(?:unet|te\d?)_|\.oft_[Rrs](?:\.|\Z)", _OFT),
+    ("diag-oft", r"\.oft_(?:blocks|diag)\Z", _OFT),
+    ("ia3", r"\.on_input\Z|\.ia3_l(?:\.|\Z)", "IA3 vectors, which scale a layer's inputs"),
+    ("glora", r"\.[ab][12]\.weight\Z", "GLoRA matrices, which multiply a layer's own weights"),
+    ("lora list", r"\A\w+:\d+:(?:up|down)\Z", "numbered matrices of the first LoRA trainer"),
+)
+"""(kind, what a tensor's name has, what it holds) of adapters that add no matrix of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,9 @@ def kind_of(shapes: Mapping[str, Shape]) -> Kind:
     embedding = _embedding(shapes)
     if embedding is not None:
         return embedding
+    adapter = _adapter(shapes)
+    if adapter is not None:
+        return adapter
     layers = _weights(shapes)
     if any(_CONTROL.search(name) for name in shapes):
         return _named("controlnet", "It has a ControlNet's layers.", layers)
@@ -68,6 +89,16 @@ def kind_of(shapes: Mapping[str, Shape]) -> Kind:
         if any(re.match(pattern, name) for name in shapes):
             return Kind(kind, UNKNOWN, None, (sentence,))
     return Kind(UNKNOWN, UNKNOWN, None, ("It has no LoRA layers and no known model's.",))
+
+
+def _adapter(shapes: Mapping[str, Shape]) -> Kind | None:
+    for kind, pattern, holds in _ADAPTERS:
+        found = [name for name in shapes if re.search(pattern, name)]
+        if found:
+            whole = kind == "diag-oft" and any(len(shapes[name]) == 4 for name in found)
+            sentence = f"It holds {holds}; the studio applies LoRAs, LoHas, LoKrs and differences."
+            return Kind("boft" if whole else kind, UNKNOWN, None, (sentence,))
+    return None
 
 
 def _named(name: str, sentence: str, layers: Sequence[Measure]) -> Kind:

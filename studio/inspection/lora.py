@@ -12,11 +12,11 @@ from studio.architecture.families import BY_NAME, RULES, TEXT_RULES
 from studio.contract.base import Contract
 from studio.inspection.adapter_config import with_alphas
 from studio.inspection.claims import claims, conflicts, listed, trigger_hints, unproven
-from studio.inspection.decompositions import TENSORS, Decomposition
+from studio.inspection.decompositions import TENSORS, Decomposition, Shape
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.kinds import Kind, kind_of
 from studio.inspection.lora_module import LoraModule, measure
-from studio.inspection.lora_tensors import DENOISER, Layer, group
+from studio.inspection.lora_tensors import DENOISER, Layer, group, wrappers
 from studio.inspection.problems import problems
 from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
 
@@ -30,7 +30,8 @@ class LoraInspection(Contract):
 
     Attributes:
         kind: ``lora``, ``checkpoint``, ``text encoder``, ``controlnet``, ``embedding``,
-            ``vae``, ``ip-adapter``, ``upscaler`` or ``unknown``.
+            ``vae``, ``ip-adapter``, ``upscaler``, an adapter of another kind (``oft``, ``boft``,
+            ``diag-oft``, ``ia3``, ``glora``, ``lora list``) or ``unknown``.
         architecture: ``mini``, ``sd15``, ``sdxl``, … or ``unknown``; every value of
             ``Architecture`` and the families that are only recognised to be refused by name
             (``sd2``, ``sd3``, ``chroma``, ``wan``, ``lumina2``, …; all in ``LABELS``).
@@ -80,13 +81,9 @@ def inspect(
             read them (those that are one finite number); without them those alphas stay None.
     """
     shapes = {name: info.shape for name, info in header.tensors.items()}
-    layers, strays = group(shapes)
-    measured = [(layer, measure(layer)) for layer in layers]
-    modules = [(layer, module) for layer, module in measured if module is not None]
+    modules, unplaced, verdict = _unwrapped(shapes)
     if not modules:
         return _other(header, kind_of(shapes))
-    broken = [name for layer, module in measured if not module for name in layer.tensors.values()]
-    verdict = _judge_lora(modules)
     named = [_settled(module, verdict) for _, module in modules]
     known = with_alphas(named, header.metadata, alphas or {})
     style = _format(modules)
@@ -96,6 +93,7 @@ def inspect(
         *_text_encoder_evidence(named),
         *_undecidable(verdict),
         *_style_evidence([layer for layer, _ in modules]),
+        *_bundled(unplaced),
     )
     return LoraInspection(
         kind="lora",
@@ -115,8 +113,55 @@ def inspect(
         alphas=tuple(sorted({m.alpha for m in known if m.alpha is not None})),
         dtypes=_dtypes(header),
         trigger_hints=trigger_hints(header.metadata),
-        unaccounted=tuple(sorted([*strays, *broken])),
+        unaccounted=unplaced,
     )
+
+
+def _unwrapped(shapes: Mapping[str, Shape]) -> tuple[list[Pair], tuple[str, ...], Verdict]:
+    """The layers, the tensors that belong to none, and the verdict: of the names as they are, or
+    without a wrapper that they share, where only the rest names layers as some family does."""
+    first: tuple[list[Pair], tuple[str, ...], Verdict] | None = None
+    for wrapper in wrappers(shapes):
+        found = _pairs(*group(shapes, wrapper))
+        if first is None:
+            first = found
+        if not found[0] or _names_known(found[0]):
+            return found
+    assert first is not None  # no wrapper comes first
+    return first
+
+
+def _names_known(modules: Sequence[Pair]) -> bool:
+    """Whether a layer is called as in some family, whatever its widths."""
+    denoiser = _measures([module for _, module in modules])
+    return any(
+        re.search(rule.pattern, layer.name)
+        for rules, layers in ((RULES, denoiser), (TEXT_RULES, _text_measures(modules)))
+        for rule in rules
+        for layer in layers
+    )
+
+
+def _pairs(
+    layers: Sequence[Layer], strays: Sequence[str]
+) -> tuple[list[Pair], tuple[str, ...], Verdict]:
+    measured = [(layer, measure(layer)) for layer in layers]
+    modules = [(layer, module) for layer, module in measured if module is not None]
+    broken = [
+        name
+        for layer, module in measured
+        if module is None and layer.tensors.keys() != {"alpha"}  # without weights it does nothing
+        for name in layer.tensors.values()
+    ]
+    return modules, tuple(sorted([*strays, *broken])), _judge_lora(modules)
+
+
+def _bundled(unplaced: Sequence[str]) -> tuple[str, ...]:
+    """The words of embeddings that some sites pack into a LoRA's file."""
+    words = {name.split(".")[1] for name in unplaced if name.startswith("bundle_emb.")}
+    if not words:
+        return ()
+    return (f"It carries embeddings too, which are not loaded: {listed(sorted(words))}.",)
 
 
 def _judge_lora(modules: Sequence[Pair]) -> Verdict:

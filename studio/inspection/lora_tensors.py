@@ -7,8 +7,9 @@ ComfyUI (``diffusion_model.…``), XLabs (``…processor.qkv_lora1.down``), LyCO
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from posixpath import commonprefix
 
 from studio.inspection.decompositions import MODIFIERS, TENSORS, Shape
 
@@ -35,6 +36,8 @@ PREFIXES: tuple[Prefix, ...] = (
     _prefix(r"lora_te2_", "text_encoder_2", "kohya"),
     _prefix(r"lora_te3_", "text_encoder_3", "kohya"),
     _prefix(r"lycoris_", DENOISER, "kohya"),
+    _prefix(r"transformer_(?=(?:single_)?transformer_blocks_\d)", "transformer", "kohya"),
+    _prefix(r"unet_(?=(?:down_blocks|up_blocks|mid_block)_)", "unet", "kohya"),
     _prefix(r"(?:model\.)?diffusion_model\.", DENOISER, "comfyui"),
     _prefix(r"(?:text_encoders\.)?clip_l\.transformer\.", "text_encoder", "comfyui"),
     _prefix(r"(?:text_encoders\.)?clip_g\.transformer\.", "text_encoder_2", "comfyui"),
@@ -57,6 +60,7 @@ _PARTS: Mapping[str, str] = {
     for part, pattern in parts.items()
 }
 _PART = re.compile("(?:" + "|".join(f"(?P<{k}>{v})" for k, v in _PARTS.items()) + r")\Z")
+_WRAPPERS = 8
 _DOTS = 3
 """A part starts at one of the last dots of a name."""
 
@@ -73,7 +77,34 @@ class Layer:
     tensors: dict[str, str] = field(default_factory=dict)
 
 
-def group(shapes: Mapping[str, Shape]) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+Wrapper = tuple[str, str]
+"""What all names of a file begin with, and what all begin with behind their component."""
+_COMPILED = re.compile(r"_orig_mod[._]")
+"""torch.compile's name for what it wraps, wherever it stands."""
+
+
+def wrappers(shapes: Mapping[str, Shape]) -> Iterator[Wrapper]:
+    """What may be a wrapper around a file's names: nothing first, then what all names share.
+
+    DataParallel, SimpleTuner and trainers of their own put a name before every layer. Whether
+    that is so, only the rest can say: it must name layers that are known.
+    """
+    yield "", ""
+    stems = [_COMPILED.sub("", stem) for part, stem in map(split_part, shapes) if part]
+    names = [split_prefix(stem)[1] for stem in stems]
+    yield from ((start, "") for start in _shared(stems))
+    yield from (("", start) for start in _shared(names))
+
+
+def _shared(names: Sequence[str]) -> list[str]:
+    """The beginnings, up to a dot, that all names share, the shortest first."""
+    common = commonprefix(names)
+    return [common[: dot.end()] for dot in re.finditer(r"\.(?!\d)", common)][:_WRAPPERS]
+
+
+def group(
+    shapes: Mapping[str, Shape], wrapper: Wrapper = ("", "")
+) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """The layers of a LoRA file, and the names of tensors that play no part in one."""
     layers: dict[str, Layer] = {}
     strays: list[str] = []
@@ -82,12 +113,13 @@ def group(shapes: Mapping[str, Shape]) -> tuple[tuple[Layer, ...], tuple[str, ..
         if part is None:
             strays.append(tensor)
             continue
+        stem = _COMPILED.sub("", stem).removeprefix(wrapper[0])
         layer = layers.get(stem)
         if layer is None:
             prefix, name = split_prefix(stem)
-            layer = layers[stem] = Layer(
-                prefix.component, name, prefix.style, stem.removesuffix(name)
-            )
+            before = stem.removesuffix(name)
+            name = name.removeprefix(wrapper[1]).rstrip("_")
+            layer = layers[stem] = Layer(prefix.component, name, prefix.style, before)
         if part in layer.shapes:
             strays.append(tensor)
         else:

@@ -187,6 +187,9 @@ def _lora(held: Held, slug: str) -> Entry:
             if (family := family_of(each.base_model)) in facts.candidates
             and family in set(Architecture)
         ]
+        runnable = set(Architecture).intersection(facts.candidates)
+        if len(runnable) == 1:  # of the families it may be, the one that the studio runs
+            said["base_architecture"].append((runnable.pop(), _TENSORS))
     if not said["base_architecture"]:
         return _refused(held, slug, _no_family(held))
     return _checked(LoraPreset, held, slug, said)

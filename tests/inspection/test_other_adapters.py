@@ -1,0 +1,132 @@
+"""A file that is no LoRA is called what it is, and metadata of any JSON are read."""
+
+import json
+
+import pytest
+
+from studio.errors import HeaderError
+from studio.inspection import inspect
+from studio.inspection.header import MAX_HEADER, SafetensorsHeader, parse
+from tests.support.headers import Shapes, entries, framed, header, lora
+
+LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+PEFT = "base_model.model.transformer_blocks.0.attn.to_q"
+KINDS: dict[str, dict[str, Shapes]] = {
+    "oft": {
+        "kohya": {f"{LAYER.replace('lora_', 'oft_')}.oft_blocks": (4, 80, 80)},
+        "peft": {f"{PEFT}.oft_R.weight": (40, 28)},
+        "an older peft": {f"{PEFT}.oft_r.default": (4, 80, 80)},
+    },
+    "diag-oft": {
+        "LyCORIS": {f"{LAYER}.oft_blocks": (4, 80, 80), f"{LAYER}.alpha": ()},
+        "its first form": {f"{LAYER}.oft_diag": (4, 80, 80)},
+    },
+    "boft": {
+        "LyCORIS": {f"{LAYER}.oft_blocks": (2, 4, 80, 80), f"{LAYER}.rescale": (320, 1)},
+        "peft": {f"{PEFT}.boft_R": (1, 4, 4, 4), f"{PEFT}.boft_s": (320, 1)},
+    },
+    "ia3": {
+        "LyCORIS": {f"{LAYER}.weight": (1, 320), f"{LAYER}.on_input": ()},
+        "peft": {f"{PEFT}.ia3_l": (320, 1)},
+    },
+    "glora": {
+        "LyCORIS": {f"{LAYER}.{part}.weight": (4, 4) for part in ("a1", "a2", "b1", "b2")},
+    },
+    "lora list": {
+        "cloneofsimo": {
+            f"{part}:{n}:{side}": (4, 4)
+            for part in ("unet", "text_encoder")
+            for n in range(3)
+            for side in ("up", "down")
+        },
+    },
+    "ip-adapter": {
+        "Tencent": {"image_proj.proj.weight": (4, 4), "ip_adapter.1.to_k_ip.weight": (4, 4)},
+        "XLabs": {
+            "double_blocks.0.processor.ip_adapter_double_stream_k_proj.weight": (3072, 4096),
+            "ip_adapter_proj_model.proj.weight": (4, 4),
+        },
+    },
+    "controlnet": {
+        "Stability's control LoRA": {"lora_controlnet": (), "input_blocks.0.0.weight": (4, 4)},
+        "FLUX": {"controlnet_x_embedder.weight": (3072, 64), "x_embedder.weight": (3072, 64)},
+        "Qwen-Image": {"controlnet_blocks.0.weight": (3072, 3072)},
+        "Z-Image": {"control_layers.0.attention.to_q.weight": (3840, 3840)},
+        "Wan": {"control_blocks.0.after_proj.weight": (4, 4)},
+        "LLLite": {"lllite_unet_input_blocks_1_1_attn1_to_q.down.0.weight": (4, 4)},
+    },
+    "text encoder": {
+        "OpenCLIP": {"transformer.resblocks.0.attn.in_proj_weight": (3072, 1024)},
+        "OpenCLIP's tower": {"visual.transformer.resblocks.0.attn.in_proj_weight": (3072, 1024)},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensors"),
+    [(kind, tensors) for kind, files in KINDS.items() for tensors in files.values()],
+    ids=[f"{kind}, {name}" for kind, files in KINDS.items() for name in files],
+)
+def test_what_it_is(kind: str, tensors: Shapes) -> None:
+    found = inspect(header(tensors))
+    assert found.kind == kind
+    assert found.modules == ()
+    assert found.evidence
+
+
+def test_embeddings_in_a_loras_file_are_named() -> None:
+    tensors = lora({"transformer_blocks.0.attn.to_q": (3072, 3072)}, "transformer.")
+    tensors["bundle_emb.mychar.string_to_param.*"] = (4, 768)
+    found = inspect(header(tensors))
+    assert found.kind == "lora"
+    assert found.unaccounted == ("bundle_emb.mychar.string_to_param.*",)
+    assert "mychar" in found.evidence[-1]
+
+
+def read(metadata: str) -> SafetensorsHeader:
+    """A file of one tensor, its metadata spelt as they are given."""
+    found, size = entries({"a.lora_A.weight": (4, 4)})
+    text = json.dumps(found)
+    data = framed(f'{{"__metadata__": {metadata}, {text[1:]}'.encode())
+    return parse(data, len(data) + size)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1", "1"),
+        ("-2.5e3", "-2.5e3"),
+        ("null", "null"),
+        ("true", "true"),
+        ('{"a": [1, {"b": "]}"}]}', '{"a": [1, {"b": "]}"}]}'),
+        ("[]", "[]"),
+        ('"words"', "words"),
+    ],
+)
+def test_metadata_of_any_json_are_read(value: str, text: str) -> None:
+    assert read(f'{{"n": {value}, "ss_v2": "True"}}').metadata == {"n": text, "ss_v2": "True"}
+
+
+@pytest.mark.parametrize("metadata", ["null", "{}"])
+def test_no_metadata(metadata: str) -> None:
+    assert read(metadata).metadata == {}
+
+
+@pytest.mark.parametrize("metadata", ["1", '"text"', "[]"])
+def test_metadata_that_are_no_object(metadata: str) -> None:
+    with pytest.raises(HeaderError, match="__metadata__ is no JSON object"):
+        read(metadata)
+
+
+@pytest.mark.parametrize("value", ["", "nul", "{", "[1", "}", ",", "NaN", "[" * 2_000_000])
+def test_metadata_that_are_no_json(value: str) -> None:
+    with pytest.raises(HeaderError):
+        read(f'{{"n": {value}}}')
+
+
+def test_eighteen_megabytes_of_tags_are_passed_over() -> None:
+    tags = json.dumps(json.dumps({"10_x": {f"tag {n}": 1 for n in range(1_000_000)}}))
+    assert 18_000_000 < len(tags) < MAX_HEADER
+    found = read(f'{{"ss_tag_frequency": {tags}, "ss_v2": "True"}}')
+    assert found.left_out == {"ss_tag_frequency": len(tags)}
+    assert found.metadata == {"ss_v2": "True"}
