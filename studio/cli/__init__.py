@@ -19,6 +19,7 @@ from studio.cli import (
     making,
     page,
     presets,
+    prompt,
     review,
     weights,
 )
@@ -42,6 +43,7 @@ app.command("plan")(making.plan)
 app.command("generate")(making.generate)
 app.command("compare")(compare.compare)
 app.command("inspect")(files.inspect)
+app.add_typer(prompt.app, name="prompt")
 app.add_typer(presets.app, name="presets")
 app.add_typer(weights.app, name="weights")
 app.command("download")(downloads.download)

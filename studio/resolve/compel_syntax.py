@@ -1,8 +1,7 @@
-"""What Compel's syntax means for a text, and what other tools write in its place."""
+"""What Compel's syntax means for a text."""
 
 import re
 
-_A1111_WEIGHT = re.compile(r"\(([^()]+):\s*(\d+(?:\.\d+)?)\)")
 _COMPEL_WEIGHT = re.compile(
     r"(?<!\\)(?:\)|(?<=[^\s(,])\")(?:\d+(?:\.\d+)?|\++|-+)"
     r"|(?<=\w)(?:\+{2,}|-{2,}|[+-](?=$|[\s,.;)]))"
@@ -14,15 +13,6 @@ _WHOLE_CALL = re.compile(
 )
 _ZERO_WEIGHT = re.compile(r"\(((?:\\.|[^()\\])*)\)0(?:\.0*)?(?![\d.])")
 _COMPEL_WITHOUT_EFFECT = re.compile(r"\.swap\s*\(|\bwithLora\s*\(")
-_LORA_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^>]*>", re.IGNORECASE)
-
-
-def a1111_weights(text: str) -> tuple[tuple[str, str], ...]:
-    """``(word:1.3)`` as A1111 writes it → (as found, as Compel writes it)."""
-    return tuple(
-        (match.group(), f"({match.group(1)}){match.group(2)}")
-        for match in _A1111_WEIGHT.finditer(text)
-    )
 
 
 def has_compel_weights(text: str) -> bool:
@@ -33,11 +23,6 @@ def has_compel_weights(text: str) -> bool:
 def has_compel_call(text: str) -> bool:
     """Whether the text ends its prompts with ``.and()`` or ``.blend()``."""
     return bool(_COMPEL_CALL.search(text))
-
-
-def lora_tags(text: str) -> tuple[str, ...]:
-    """``<lora:name:weight>`` and its kin, which no encoder understands."""
-    return tuple(match.group() for match in _LORA_TAG.finditer(text))
 
 
 def compel_words(text: str) -> str:

@@ -31,13 +31,13 @@ from studio.resolve.compel_syntax import (
     dropped_by_call,
     has_compel_call,
     has_compel_syntax,
-    lora_tags,
     most_open_brackets,
     syntax_without_effect,
     zero_weighted,
 )
 from studio.resolve.compose import find_phrases
 from studio.resolve.context import Draft
+from studio.resolve.foreign import lora_tags
 from studio.resolve.triggers import base_prompt_triggers
 
 MAX_TEXT = 20_000

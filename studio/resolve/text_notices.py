@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from studio.contract.plan import Notice
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
-from studio.resolve.compel_syntax import a1111_weights, has_compel_weights, loses_marks
+from studio.resolve.compel_syntax import has_compel_weights, loses_marks
 from studio.resolve.context import Draft
+from studio.resolve.foreign import a1111_weights, foreign
 
 EMBEDDING_NAMES = (
     "EasyNegative",
@@ -28,6 +29,10 @@ def text_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
     for side, parts in ((Side.PROMPT, prompt.parts), (Side.NEGATIVE, prompt.negative_parts)):
         for sentence in describe(_typed(parts)):
             yield Notice(code="weight_as_text", field=_FIELDS[side], text=sentence)
+        for each, where in foreign(_typed(parts)):
+            ours = f" Here it is written {each.ours}." if each.ours else ""
+            sentence = f"{where} is plain words to the encoder; {each.means}.{ours}"
+            yield Notice(code=f"foreign_{each.kind}", field=_FIELDS[side], text=sentence)
     summaries = {each.component for each in draft.traits.text_encoders if each.summary}
     for entry in prompt.ledger:
         if entry.cut:

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from studio.contract.prompt import PartKind, PromptPart, kept_text
 from studio.resolve.compel_syntax import (
-    a1111_weights,
     compel_words,
     has_compel_call,
     has_compel_weights,
-    lora_tags,
     syntax_without_effect,
 )
 from studio.resolve.compose import Wanted, compose, find_phrases, fit_to_window, merge_wanted
+from studio.resolve.foreign import a1111_weights, lora_tags
 
 INK = (Wanted("phrsink", ("ink",)), Wanted("pen and ink illustration", ("ink",)))
 
