@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class Holding:
 
     Attributes:
         presets: those that name it, by its place or by its SHA-256.
-        entry: what is derived from it, where none does.
+        entry: what is derived from it, where none names its place. A preset that only has the
+            same SHA-256 hides nothing: else a slug would go with the first look at the hash.
     """
 
     held: Held
@@ -120,13 +121,13 @@ class Catalogue:
                 f"{path} is no file that the studio knows to use.",
                 "Name a .safetensors file, or a folder in diffusers layout.",
             )
-        if holding.presets:
-            return holding.presets[0]
         entry = holding.entry
-        if entry is None or entry.preset is None:
-            why = "It cannot be used." if entry is None else entry.reason
+        if entry is None:
+            return holding.presets[0]
+        if entry.preset is None:
             raise PresetsError(
-                f"{path.name}: {why}", "Choose another file, or make a preset of this one."
+                f"{path.name}: {entry.reason}",
+                "Choose another file, or make a preset of this one.",
             )
         return entry.slug
 
@@ -195,8 +196,8 @@ class Catalogue:
         if held is None:
             self.catalog = self._presets
             return
-        named = self._named(held)
-        free = [each for each in held if not named[each.name]]
+        by_place, named = self._named(held)
+        free = [each for each in held if each.name not in by_place]
         taken = self._presets.models.keys() | self._presets.loras.keys()
         known = self._store.state.slugs()
         slugs = name_files(free, known, taken)
@@ -219,8 +220,9 @@ class Catalogue:
         self._store.library = {slug: entry.held for slug, entry in usable.items()}
         self.catalog = _with(self._presets, usable)
 
-    def _named(self, held: Sequence[Held]) -> dict[str, tuple[str, ...]]:
-        """Whole path → the presets that name the file there."""
+    def _named(self, held: Sequence[Held]) -> tuple[Collection[str], dict[str, tuple[str, ...]]]:
+        """The places that presets name, and of each file the presets that name it, by its place
+        or by its SHA-256."""
         by_place: Mapping[str, list[str]] = defaultdict(list)
         by_sha256: Mapping[str, list[str]] = defaultdict(list)
         presets: list[Preset] = [*self._presets.loras.values(), *self._presets.models.values()]
@@ -230,7 +232,7 @@ class Catalogue:
             sha256 = preset.sha256 or pins.get(preset.slug)
             if sha256 is not None:
                 by_sha256[sha256].append(preset.slug)
-        return {
+        return by_place.keys(), {
             each.name: tuple(
                 dict.fromkeys(
                     (*by_place.get(each.name, ()), *by_sha256.get(each.sha256 or "", ()))

@@ -320,6 +320,28 @@ def test_a_preset_goes_over_the_entry_of_its_file(settings: Settings, root: Path
     assert "ink" in catalogue.catalog.derived
 
 
+def test_a_slug_does_not_go_with_the_first_look_at_the_hash(
+    settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RACY_NS", 0)
+    place = lora_file(root / "ink.safetensors")
+    sha256 = hashlib.sha256(place.read_bytes()).hexdigest()
+    preset = LoraPreset(
+        slug="mine",
+        label="Mine",
+        base_architecture="sd15",
+        path="gone.safetensors",
+        trigger="none",
+        sha256=sha256,
+    )
+    store = WeightStore(settings)
+    catalogue = Catalogue(settings, store, Catalog((), (preset,)), ())
+    assert slugs(catalogue) == {"ink.safetensors": "ink"}
+    store.sha256(place)
+    assert slugs(catalogue) == {"ink.safetensors": "ink"}
+    assert by_path(catalogue.holdings)["ink.safetensors"].presets == ("mine",)
+
+
 # ---- while it runs
 
 

@@ -112,7 +112,7 @@ class ModelsEvents:
                 parts.details: gr.HTML(preset_tables.nothing_picked(), visible=True),
                 parts.actions: gr.Row(visible=False),
             }
-        there = self._workspace.present()[slug]
+        there = self._workspace.present().get(slug, False)
         going = self._is_going(slug)
         fetchable = self._workspace.stock.can_fetch(preset) and not there
         local = slug in self._workspace.catalog.local
@@ -161,6 +161,10 @@ class ModelsEvents:
     def _origin(self, slug: str) -> Html:
         """Which file its entry stands in, and what it takes the place of."""
         catalog = self._workspace.catalog
+        derived = catalog.derived.get(slug)
+        if derived is not None:
+            said = "; ".join(f"{field.replace('_', ' ')}: {who}" for field, who in derived.items())
+            return esc(f"no preset, but a file of the library. Who said what: {said}")
         if slug not in catalog.local:
             return EMPTY
         name = self._workspace.settings.local_presets.name
