@@ -7,6 +7,7 @@ diffusers layout, of which the weights are not read. The studio has one for each
 from pathlib import Path
 
 from studio.architecture import TRAITS, Architecture
+from studio.architecture.diffusers_folder import INDEX, OPTIONAL
 from studio.errors import HeaderError, WeightsError
 from studio.inspection.original import (
     Training,
@@ -18,8 +19,6 @@ from studio.inspection.original import (
 )
 from studio.library.files import read_header
 from studio.library.folder import (
-    INDEX,
-    OPTIONAL,
     BaseTensors,
     component_files,
     components_of,

@@ -10,21 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from studio.architecture import PIPELINES, GuidanceKind
+from studio.architecture.diffusers_folder import (
+    INDEX,
+    OPTIONAL,
+    Component,
+    NoWeights,
+    WeightNames,
+    components,
+    is_read,
+    weights_of,
+)
 from studio.errors import HeaderError, WeightsError
 from studio.inspection.tensor_info import TensorInfo
 from studio.library.files import read_header, unreadable
-from studio.library.weight_names import FETCH, stem_of, weight_names
 from studio.resolve.inventory import Shapes
 
-INDEX = "model_index.json"
 MAX_JSON = 16 * 1024 * 1024
 """Bytes; the largest JSON that is read whole, a sharded model's index of tensors."""
-
-OPTIONAL = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
-"""Components a pipeline runs without; where the folder is not there they are not loaded."""
-
-_READ_SUFFIXES = frozenset({".json", ".txt", ".model", ".jinja"})
-_WITHOUT_WEIGHTS = ("Scheduler", "Tokenizer", "Processor", "FeatureExtractor")
+FETCH = "Fetch the model again, in diffusers layout with safetensors weights."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +63,15 @@ def components_of(folder: Path) -> dict[str, str]:
     Raises:
         WeightsError: there is no readable ``model_index.json``.
     """
-    return {name: kind for name, (_, kind) in _entries(folder).items()}
+    return {each.name: each.class_name for each in _components(folder)}
 
 
-def _entries(folder: Path) -> dict[str, tuple[str, str]]:
-    """Component → (library, class name)."""
-    index = read_object(folder / INDEX)
-    found = {}
-    for name, entry in index.items():
-        if name.startswith("_") or not isinstance(entry, list) or len(entry) != 2:
-            continue
-        if not isinstance(entry[1], str) or not name.isidentifier():
-            continue
-        if name in OPTIONAL and not (folder / name).is_dir():
-            continue
-        found[name] = (str(entry[0]), entry[1])
+def _components(folder: Path) -> list[Component]:
+    found = [
+        each
+        for each in components(read_object(folder / INDEX))
+        if each.name not in OPTIONAL or (folder / each.name).is_dir()
+    ]
     if not found:
         raise WeightsError("Its model_index.json names no component.", FETCH, folder)
     return found
@@ -110,15 +107,15 @@ def loaded_files(folder: Path, variant: str | None = None) -> FolderFiles:
             nothing has the variant.
     """
     names, unused, found = [INDEX], {}, False
-    for component, (library, class_name) in _entries(folder).items():
-        place = folder / component
-        names += [f"{component}/{name}" for name in component_files(place)]
-        if not any(kind in class_name for kind in _WITHOUT_WEIGHTS):
-            weights = weight_names(place, stem_of(library), variant, _is_file, read_object)
-            names += [f"{component}/{name}" for name in weights.names]
+    for component in _components(folder):
+        place = folder / component.name
+        names += [f"{component.name}/{name}" for name in component_files(place)]
+        if component.has_weights:
+            weights = _weights(place, component.stem, variant)
+            names += [f"{component.name}/{name}" for name in _weight_files(place, weights)]
             found = found or weights.variant == variant
             if weights.others:
-                unused[component] = weights.others
+                unused[component.name] = weights.others
     if variant is not None and not found:
         raise WeightsError(
             f"No component of {folder.name} has {variant} weights.",
@@ -126,6 +123,78 @@ def loaded_files(folder: Path, variant: str | None = None) -> FolderFiles:
             folder,
         )
     return FolderFiles(tuple(sorted(set(names))), unused)
+
+
+def _weights(folder: Path, stem: str, variant: str | None) -> WeightNames:
+    """Of a component's folder.
+
+    Raises:
+        WeightsError: none, only pickled ones, only other variants, or both whole and in shards.
+    """
+    found = weights_of(stem, [entry.name for entry in folder.iterdir()], variant)
+    if isinstance(found, NoWeights):
+        raise _no_weights(folder, stem, found)
+    if found.whole is not None and found.shards is not None:
+        raise WeightsError(
+            f"{folder.name} has both {found.whole} and {found.shards}: "
+            "which is meant is not said.",
+            "Delete the one that you do not want.",
+            folder,
+        )
+    return found
+
+
+def _weight_files(folder: Path, weights: WeightNames) -> list[str]:
+    """Names of the files, each of which is there.
+
+    Raises:
+        WeightsError: a shard is missing, or what has a file's name is none.
+    """
+    if weights.whole is not None:
+        names = [weights.whole]
+    else:
+        assert weights.shards is not None  # one of both
+        names = [weights.shards, *_shards(folder / weights.shards)]
+    for name in names:
+        if not _is_file(folder / name):
+            raise WeightsError(f"{folder.name}/{name} is missing.", FETCH, folder)
+    return names
+
+
+def _shards(index: Path) -> list[str]:
+    mapping = read_object(index).get("weight_map")
+    if not isinstance(mapping, dict) or not mapping:
+        raise WeightsError(f"{index.name} in {index.parent.name} names no file.", FETCH, index)
+    shards = sorted({str(name) for name in mapping.values()})
+    for shard in shards:
+        if "/" in shard or "\\" in shard or not shard.endswith(".safetensors"):
+            raise WeightsError(
+                f"{index.name} names {shard!r}, which is no file beside it.", FETCH, index
+            )
+    return shards
+
+
+def _no_weights(folder: Path, stem: str, found: NoWeights) -> WeightsError:
+    if found.variants:
+        listed = " and ".join(found.variants)
+        return WeightsError(
+            f"{folder.name} has only {listed} weights, and the preset does not ask for them.",
+            f"Write variant: {found.variants[0]} into the model's preset.",
+            folder,
+        )
+    if found.pickle:
+        return WeightsError(
+            f"{folder.name} has only {found.pickle}, a pickle, which can run code when loaded.",
+            FETCH,
+            folder,
+        )
+    if found.strange:
+        return WeightsError(
+            f"{folder.name} has {found.strange}, not {stem}.safetensors.",
+            "Rename the weights you want to use to the plain name.",
+            folder,
+        )
+    return WeightsError(f"{folder.name} has no weights.", FETCH, folder)
 
 
 def component_tensors(folder: Path, names: tuple[str, ...]) -> BaseTensors:
@@ -168,8 +237,7 @@ def component_files(folder: Path) -> Iterator[str]:
     except OSError as error:
         raise unreadable(folder, error) from error
     for entry in entries:
-        sharded = ".index." in entry.name
-        if entry.suffix in _READ_SUFFIXES and not sharded and _is_file(entry):
+        if is_read(entry.name) and _is_file(entry):
             yield entry.name
 
 

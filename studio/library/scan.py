@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from studio.architecture.diffusers_folder import INDEX
 from studio.errors import HeaderError, WeightsError
 from studio.library.files import read_inspection
-from studio.library.folder import INDEX, read_object
+from studio.library.folder import read_object
 from studio.library.sidecars import SUFFIXES, Said, read_sidecar
 from studio.library.state import Stamp, Stamped, State, key_of, stamp_of
 from studio.settings import BUILT_IN_PRESETS, Settings

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from studio.architecture.diffusers_folder import INDEX
 from studio.contract.identity import FileIdentity
 from studio.errors import HeaderError, WeightsError
 from studio.inspection import LoraInspection
@@ -27,7 +28,6 @@ from studio.library.files import (
     unreadable,
 )
 from studio.library.folder import (
-    INDEX,
     component_tensors,
     components_of,
     ignores_guidance,

@@ -1,7 +1,6 @@
 """An immutable snapshot of the weights that are really there."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,18 +50,6 @@ def base_place(path: Path, layout: Path | None, name: str) -> Path:
     if layout is None:
         return path / name
     return path if name == path.name else layout / name
-
-
-_VARIANT = re.compile(
-    r"(?:.*/)?(?:diffusion_pytorch_model|model)(?:-\d{5}-of-\d{5})?"
-    r"\.(\w+)(?:-\d{5}-of-\d{5})?\.safetensors"
-)
-
-
-def variant_of(names: Iterable[str]) -> str | None:
-    """The variant that a base's weight files are of, by diffusers' way of naming them."""
-    found = (match[1] for name in names if (match := _VARIANT.fullmatch(name)))
-    return next(found, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from studio.architecture.diffusers_folder import OPTIONAL
 from studio.engine.base.processors import halves
 from studio.errors import BaseRefused
 
@@ -23,7 +24,6 @@ FOLDER_WAY_OUT = "Fetch the base model again, in diffusers layout with safetenso
 # The only libraries a folder may name: anything else would be code from the folder.
 _TRUSTED = ("diffusers", "transformers", "stable_diffusion")
 _DENOISERS = ("unet", "transformer")
-_OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
 MAP = "latent_rgb.json"
 """Beside ``model_index.json``, if at all: ``{"latent_rgb": rows}``, one of three numbers
 for each channel of the latents and one more that is added, to colours from 0 to 1. No picture
@@ -49,7 +49,7 @@ def from_folder(
     _refuse_quantised(path, index)
     # A folder without its safety checker has none: diffusers would refuse it otherwise.
     absent: dict[str, Any] = {
-        name: None for name in _OPTIONAL if name in index and not (path / name).is_dir()
+        name: None for name in OPTIONAL if name in index and not (path / name).is_dir()
     }
     if "safety_checker" in absent:
         absent["requires_safety_checker"] = False

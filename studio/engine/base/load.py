@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from studio.architecture.diffusers_folder import variant_of
 from studio.contract.placement import Offload
 from studio.contract.plan import BaseIdentity
 from studio.engine.base.folder import FOLDER_WAY_OUT, Pipeline, from_folder
@@ -18,7 +19,7 @@ from studio.engine.base.library_logs import listen, plain, quiet_progress_bars
 from studio.engine.base.single_file import from_single_file
 from studio.errors import BaseRefused
 from studio.inspection.original import component_of
-from studio.resolve.inventory import base_place, variant_of
+from studio.resolve.inventory import base_place
 
 # What the libraries say when weights are missing; they then go on with random ones.
 _INCOMPLETE = ("newly initialized", "MISSING", "MISMATCH", "size mismatch")

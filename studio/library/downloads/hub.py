@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio import __version__
+from studio.architecture.diffusers_folder import INDEX
 from studio.errors import (
     AccessDenied,
     DownloadError,
@@ -27,7 +28,7 @@ from studio.library.downloads.addresses import HUB_STORAGE, Allowed, shown
 from studio.library.downloads.civitai import retry_after
 from studio.library.downloads.civitai_answers import plain
 from studio.library.downloads.http import Site, read_body
-from studio.library.downloads.hub_layout import INDEX, choose_layout
+from studio.library.downloads.hub_layout import choose_layout
 from studio.library.downloads.links import HubName
 from studio.library.downloads.plan import RemoteFile
 from studio.presets.model_card import Published
