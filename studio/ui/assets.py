@@ -35,6 +35,7 @@ def picked(event: gr.EventData) -> str:
 
 
 LARGE = script("large")
+KEYS = script("keys")
 KEEP_OPEN = script("keep_open")
 ZOOM = script("zoom")
 TIE = script("tie")

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from studio.ui import api, uploads
+from studio.ui.assets import KEYS
 from studio.ui.compare import tab as compare_tab
 from studio.ui.gallery import tab as gallery_tab
 from studio.ui.html import format as words
@@ -35,7 +36,7 @@ def build(workspace: Workspace) -> gr.Blocks:
         # First, because gradio gives the second of two functions of one name another one.
         api.build(workspace, Runs(workspace))
         with gr.Row(elem_classes="ls-header"):
-            gr.HTML(_name(), apply_default_css=False, elem_classes="ls-name")
+            gr.HTML(_name(), js_on_load=KEYS, apply_default_css=False, elem_classes="ls-name")
             status = gr.HTML(
                 _status(workspace, warming), apply_default_css=False, elem_classes="ls-status"
             )

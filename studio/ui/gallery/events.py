@@ -157,6 +157,30 @@ class GalleryEvents:
         made = f"Made with {' and '.join(names)}, which the presets no longer name"
         return grid.said(f"{made}: the same settings give another picture now.")
 
+    def open_newer(self, asked: Asked) -> Updates:
+        """The picture before the one that is open, as far as the page goes back."""
+        return self._turn(asked, -1)
+
+    def open_older(self, asked: Asked) -> Updates:
+        """The picture after the one that is open; beyond the page, the first of the next one."""
+        return self._turn(asked, 1)
+
+    def _turn(self, asked: Asked, by: int) -> Updates:
+        try:
+            shown = self._items(asked.wanted, PAGE, asked.pages)
+            names = [each.name for each in shown if isinstance(each, Picture)]
+            at = names.index(asked.opened) + by if asked.opened in names else -1
+            if 0 <= at < len(names):
+                return self.open(names[at])
+            pages = (*asked.pages, shown[-1]) if by > 0 and shown else ()
+            more = self._items(asked.wanted, PAGE, pages) if pages else []
+        except GalleryError as error:
+            return {self._parts.said: grid.said(str(error), bad=True)}
+        found = next((each for each in more if isinstance(each, Picture)), None)
+        if found is None:
+            return {self._parts.said: grid.said("There is no other picture on this side.")}
+        return self.open(found.name) | {self._parts.pages: pages}
+
     def back(self, asked: Asked) -> Updates:
         parts = self._parts
         closed: Updates = {

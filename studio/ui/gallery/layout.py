@@ -78,6 +78,8 @@ class Buttons:
     """What is pressed over an opened picture."""
 
     back: gr.Button
+    newer: gr.Button
+    older: gr.Button
     use: gr.Button
     verify: gr.Button
     delete: gr.Button
@@ -103,7 +105,14 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
             newer = gr.Button("Newer", size="sm", visible=False, min_width=90, scale=0)
             older = gr.Button("Older", size="sm", visible=False, min_width=90, scale=0)
     with gr.Column(visible=False, elem_classes="ls-library", elem_id="opened") as picture_view:
-        back = gr.Button("Back to all pictures", size="sm", elem_classes="ls-quiet ls-back")
+        with gr.Row(elem_classes="ls-tight ls-turning"):
+            back = gr.Button("Back to all pictures", size="sm", elem_classes="ls-quiet ls-back")
+            newer_one = gr.Button(
+                "Newer picture", size="sm", scale=0, min_width=120, elem_id="newer-picture"
+            )
+            older_one = gr.Button(
+                "Older picture", size="sm", scale=0, min_width=120, elem_id="older-picture"
+            )
         with gr.Row(elem_classes="ls-detail"):
             with gr.Column(scale=6, min_width=300, elem_classes="ls-left"):
                 picture = gr.HTML("", js_on_load=LARGE, apply_default_css=False)
@@ -147,7 +156,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         review=review,
         opened=gr.State(""),
     )
-    return parts, Buttons(back, use, verify, delete, really, keep)
+    return parts, Buttons(back, newer_one, older_one, use, verify, delete, really, keep)
 
 
 def _filter(label: str) -> gr.Dropdown:

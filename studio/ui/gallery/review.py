@@ -58,8 +58,8 @@ def build(elem_id: str) -> ReviewParts:
         shown = gr.HTML("", apply_default_css=False)
         note = gr.Textbox(label="Note on this picture", lines=1, max_lines=4, max_length=4000)
         with gr.Row(elem_classes="ls-tight"):
-            approve = gr.Button("Approve", size="sm", min_width=80)
-            reject = gr.Button("Reject", size="sm", min_width=80)
+            approve = gr.Button("Approve", size="sm", min_width=80, elem_classes="ls-approve")
+            reject = gr.Button("Reject", size="sm", min_width=80, elem_classes="ls-reject")
             add = gr.Button("Add note", size="sm", min_width=80)
             export = gr.Button(
                 "Export decisions", size="sm", min_width=130, elem_classes="ls-quiet"

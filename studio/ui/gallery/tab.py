@@ -108,6 +108,8 @@ def _wire_picture(
     shown = {"inputs": parts.inputs(), "outputs": parts.all(), **private}
     for button, handler in (
         (buttons.back, events.back),
+        (buttons.newer, events.open_newer),
+        (buttons.older, events.open_older),
         (buttons.verify, events.verify),
         (buttons.delete, events.ask),
         (buttons.keep, events.keep),

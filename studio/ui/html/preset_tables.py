@@ -168,6 +168,7 @@ def details(
         "section",
         tag(
             "header",
+            tag("button", "Close", type="button", class_="ls-link", data_close_details=True),
             tag("h3", preset.label),
             span("ls-key", f"{kind} · {TRAITS[preset.base_architecture].label} · "),
             tag("code", preset.slug, class_="ls-dim"),

@@ -56,4 +56,13 @@
     dialog.turn(0);
     dialog.showModal();
   });
+  // On a narrow screen a run comes into sight when it begins and when its picture is there.
+  let before = 'idle';
+  watch('value', () => {
+    const stage = element.querySelector('.ls-stage');
+    const now = stage ? stage.dataset.state : before;
+    const comes = now !== before && (now === 'busy' || now === 'done');
+    before = now;
+    if (comes && innerWidth <= 900) element.scrollIntoView({block: 'start'});
+  });
 }

@@ -7,6 +7,10 @@ const tie = () => {
     input.setAttribute('aria-describedby', element.id);
     input.setAttribute('aria-invalid', String(wrong));
   }
+  // What is wrong with the field one is in must not lie beneath the bar.
+  if (wrong && field && field.contains(document.activeElement)) {
+    element.scrollIntoView({block: 'nearest'});
+  }
 };
 watch('value', tie);
 tie();
