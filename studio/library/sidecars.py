@@ -12,7 +12,7 @@ from typing import Any
 
 from studio.contract.settings import MAX_STRENGTH
 from studio.presets.model_card import read_published
-from studio.presets.schema import split_phrases
+from studio.presets.rules import split_phrases
 from studio.storage.atomic import read_file
 
 SUFFIXES = (".json", ".metadata.json", ".civitai.info")

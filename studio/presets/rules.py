@@ -1,6 +1,7 @@
 """The rules of presets that are more than a range: paths, pipelines, AIRs, FLUX.2.
 
-Each raises a pydantic error that carries its own sentence, field and way out.
+Each raises a pydantic error that carries its own sentence, field and way out. Last, how the
+phrases of a prompt are read.
 """
 
 import re
@@ -142,3 +143,16 @@ def check_air(architecture: Architecture, text: str) -> None:
             f"{architecture.value!r}, which takes {', '.join(fitting) or 'no AIR'}.",
             "Correct whichever is wrong; `studio presets import` follows the air.",
         )
+
+
+def split_phrases(prompt: str) -> tuple[str, ...]:
+    """The comma-separated parts of ``prompt`` as the characters they stand for, blanks collapsed,
+    without empty ones."""
+    parts = (" ".join(as_characters(raw).split()) for raw in re.split("[,，]", prompt))
+    return tuple(part for part in parts if part)
+
+
+def as_characters(text: str) -> str:
+    """``text`` without the backslashes that say, in other tools and in Compel, that a bracket, a
+    quote or a sign is meant as one: ``artist \\(series\\)`` is *artist (series)*."""
+    return re.sub(r"\\([()\[\]{}<>\"+:|-])", r"\1", text)

@@ -35,6 +35,7 @@ from studio.presets.rules import (
     identifies,
     inside,
     refuse,
+    split_phrases,
 )
 
 
@@ -233,19 +234,6 @@ class LoraPreset(Contract):
     def trigger_phrases(self) -> tuple[str, ...]:
         """The comma-separated parts of ``prompt``, in order, without empty ones."""
         return split_phrases(self.prompt)
-
-
-def split_phrases(prompt: str) -> tuple[str, ...]:
-    """The comma-separated parts of ``prompt`` as the characters they stand for, blanks collapsed,
-    without empty ones."""
-    parts = (" ".join(as_characters(raw).split()) for raw in re.split("[,，]", prompt))
-    return tuple(part for part in parts if part)
-
-
-def as_characters(text: str) -> str:
-    """``text`` without the backslashes that say, in other tools and in Compel, that a bracket, a
-    quote or a sign is meant as one: ``artist \\(series\\)`` is *artist (series)*."""
-    return re.sub(r"\\([()\[\]{}<>\"+:|-])", r"\1", text)
 
 
 class Catalog:

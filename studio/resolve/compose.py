@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from studio.contract.prompt import PartKind, PromptPart, kept_text
-from studio.presets.schema import as_characters
+from studio.presets.rules import as_characters
 from studio.resolve.compel_syntax import as_compel_reads, most_open_brackets
 
 

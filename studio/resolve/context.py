@@ -16,7 +16,7 @@ from studio.contract.violations import SettingConflict, SettingMissing
 from studio.inspection.fit import Fit, check_fit
 from studio.inspection.tensor_info import DTYPE_BITS
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
-from studio.presets.schema import split_phrases
+from studio.presets.rules import split_phrases
 from studio.resolve.compose import Wanted, merge_wanted
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights
 from studio.resolve.memory import MemoryRules, StoredWeights, computed_dtypes

@@ -4,7 +4,7 @@ import re
 
 from studio.architecture import Architecture
 from studio.presets import Catalog
-from studio.presets.schema import as_characters
+from studio.presets.rules import as_characters
 from studio.resolve.compose import Wanted, find_phrases
 
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studio.contract.prompt import PartKind, kept_text
-from studio.presets.schema import as_characters, split_phrases
+from studio.presets.rules import as_characters, split_phrases
 from studio.resolve.compel_parser import refusal
 from studio.resolve.compel_syntax import as_compel_reads, compel_words, loses_marks, zero_weighted
 from studio.resolve.compose import Wanted, compose
