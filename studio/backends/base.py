@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from studio.comparison.numbers import ClipReading
@@ -14,6 +15,7 @@ from studio.contract.plan import BaseIdentity, LoraUse
 from studio.contract.request import ReferenceImage
 from studio.engine import Generated
 from studio.resolve.memory import MemoryRules
+from studio.storage.stamps import Stamp
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,10 +25,16 @@ BackendEvent = Queued | Loading | Progress | Stalled | Generated | Cancelled | F
 
 
 class BasePlace(NamedTuple):
-    """A base's folder, or its one checkpoint file and the folder of its configurations."""
+    """A base's folder, or its one checkpoint file and the folder of its configurations.
+
+    Attributes:
+        stamps: file of the identity → its stamp from before it was proven; of those that may be
+            replaced meanwhile.
+    """
 
     path: Path
     layout: Path | None = None
+    stamps: Mapping[str, Stamp] = MappingProxyType({})
 
 
 class Weights(Protocol):

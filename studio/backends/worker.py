@@ -85,6 +85,7 @@ def _located(job: Job, weights: Weights) -> LocalJob:
         session=job.session,
         plan=plan,
         base_path=base.path,
+        base_stamps=base.stamps,
         lora_paths={use.slug: weights.lora(use) for use in plan.loras},
         reference_paths={each.sha256: weights.reference(each) for each in plan.references},
         layout=base.layout,

@@ -11,6 +11,7 @@ from studio.contract.events import Loading, Progress
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import Receipt
 from studio.resolve.inventory import base_place
+from studio.storage.stamps import Stamp
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +27,8 @@ class LocalJob:
         lora_paths: slug → file, for every LoRA of the plan.
         reference_paths: SHA-256 → file, for every reference image of the plan.
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
+        base_stamps: file of the base → its stamp from before it was proven; what is loaded must
+            still have it. Of those that may be replaced meanwhile.
         previews: whether pictures are shown while they are made.
     """
 
@@ -36,6 +39,7 @@ class LocalJob:
     lora_paths: Mapping[str, Path]
     reference_paths: Mapping[str, Path] = field(default_factory=dict)
     layout: Path | None = None
+    base_stamps: Mapping[str, Stamp] = field(default_factory=dict)
     previews: bool = True
 
     def base_place(self, name: str) -> Path:

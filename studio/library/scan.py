@@ -16,8 +16,9 @@ from studio.errors import HeaderError, WeightsError
 from studio.library.files import read_inspection
 from studio.library.folder import read_object
 from studio.library.sidecars import SUFFIXES, Said, read_sidecar
-from studio.library.state import Stamp, Stamped, State, key_of, stamp_of
+from studio.library.state import Stamped, State, key_of
 from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.storage.stamps import Stamp, stamp_of
 
 SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from studio.contract.base import is_sha256
 from studio.errors import WeightsError
 from studio.presets.rules import inside
+from studio.storage.stamps import Stamp
 
 T = TypeVar("T")
 
@@ -45,10 +46,6 @@ _SLUGS = (
 _BEFORE = ("hashes.sqlite", "pins.json", "places.json")
 """What earlier releases wrote. It is taken over once and left as it is."""
 
-Stamp = tuple[int, int, int, str]
-"""Size, mtime and ctime in nanoseconds, device and inode. The ctime, which no program can set,
-catches a file that was written in place and given its old mtime back."""
-
 
 @dataclass(frozen=True, slots=True)
 class SlugOf:
@@ -68,16 +65,6 @@ class SlugOf:
 
 Stamped = Mapping[str, tuple[Stamp, str]]
 """Path, as ``key_of`` spells it → (stamp, what is remembered)."""
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """What changes when a file changes; inodes may exceed SQLite's integers, hence text."""
-    return (
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        f"{status.st_dev}:{status.st_ino}",
-    )
 
 
 def key_of(file: str | os.PathLike[str]) -> str:

@@ -34,12 +34,13 @@ from studio.library.folder import (
     loaded_files,
 )
 from studio.library.scan import Held, forget_absent, scan
-from studio.library.state import RACY_NS, Stamp, State, pinned, slug_of, stamp_of
+from studio.library.state import RACY_NS, State, pinned, slug_of
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import Published, beside, read_published
 from studio.presets.origin import memory_key, origin_of
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights, Unusable
 from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.storage.stamps import Stamp, stamp_of
 
 __all__ = ["WeightStore", "adopt", "describe_file"]
 
@@ -352,16 +353,20 @@ class WeightStore:
             if _stamp(path) == stamp:
                 self.state.remember_hash(path, stamp, hashes[path])
 
-    def verify(self, path: Path, sha256: str, size: int) -> None:
+    def verify(self, path: Path, sha256: str, size: int) -> Stamp:
         """Check, right before a run, that a file is still the one a plan names.
+
+        Returns:
+            the stamp that it had before it was looked at: while it has it, it is that file.
 
         Raises:
             WeightsError: naming what changed.
         """
-        found_size = _stamp(path)[0]
+        stamp = _stamp(path)
+        found_size = stamp[0]
         found = self.sha256(path) if found_size == size else None
         if found == sha256:
-            return
+            return stamp
         what = (
             f"it has {found_size:,} bytes, not {size:,}"
             if found is None

@@ -31,11 +31,15 @@ class LibraryWeights:
         preset = self._stock.catalog.models.get(wanted.slug)
         if preset is None:
             raise _gone(wanted.slug)
-        place = BasePlace(self._store.locate(preset), self._store.layout(preset))
-        for file in wanted.files:
-            self._store.verify(base_place(*place, file.name), file.sha256, file.size)
+        path, layout = self._store.locate(preset), self._store.layout(preset)
+        stamps = {
+            file.name: self._store.verify(
+                base_place(path, layout, file.name), file.sha256, file.size
+            )
+            for file in wanted.files
+        }
         self._check_pin(preset, wanted.sha256)
-        return place
+        return BasePlace(path, layout, stamps)
 
     def lora(self, wanted: LoraUse) -> Path:
         preset = self._stock.catalog.loras.get(wanted.slug)

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load, save
 
 from studio.architecture import Mode
+from studio.backends import BasePlace
 from studio.contract.events import Cancelled, Event, Failed, Finished, Progress
-from studio.contract.plan import RunPlan
+from studio.contract.plan import BaseIdentity, RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.contract.violations import WeightsUnusable
 from studio.errors import WeightsError
@@ -76,6 +78,42 @@ def test_a_file_that_changes_after_the_plan_is_refused_at_the_run(workspace: Wor
     assert isinstance(failed, Failed)
     assert failed.code == "weights"
     assert workspace.gallery.query() == []
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_base_that_is_replaced_between_check_and_load_makes_no_picture(
+    in_place: bool, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it stay in memory under the honest one's name."""
+    plan = planned(workspace, request())
+    expected = finished(run(workspace, plan)).record.receipt
+    manager = workspace._backend._engine._manager  # type: ignore[attr-defined]
+    for base in list(manager._bases.values()):
+        manager.drop(base)
+    unet = workspace.settings.model_base_path / "base/unet/diffusion_pytorch_model.safetensors"
+    honest = unet.read_bytes()
+    other = save({name: weight * 0.5 for name, weight in load(honest).items()}, {"format": "pt"})
+    assert len(other) == len(honest)
+    check = workspace._weights.base
+
+    def check_and_replace(wanted: BaseIdentity) -> BasePlace:
+        place = check(wanted)
+        if not in_place:
+            unet.unlink()
+        unet.write_bytes(other)
+        return place
+
+    with monkeypatch.context() as gap:
+        gap.setattr(workspace._weights, "base", check_and_replace)
+        failed = run(workspace, plan)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.code == "weights"
+    assert "changed while it was loaded" in failed.message
+    assert manager.memory().bases == ()
+    unet.write_bytes(honest)
+    again = finished(run(workspace, plan)).record.receipt
+    assert again.image.pixels_sha256 == expected.image.pixels_sha256
+    assert again.base_proof == expected.base_proof
 
 
 def test_a_hash_is_pinned_on_first_use_and_checked_ever_after(workspace: Workspace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,9 +17,10 @@ from studio.contract.plan import BaseIdentity
 from studio.engine.base.folder import FOLDER_WAY_OUT, Pipeline, from_folder
 from studio.engine.base.library_logs import listen, plain, quiet_progress_bars
 from studio.engine.base.single_file import from_single_file
-from studio.errors import BaseRefused
+from studio.errors import BaseRefused, WeightsError
 from studio.inspection.original import component_of
 from studio.resolve.inventory import base_place
+from studio.storage.stamps import Stamp, stamp_of
 
 # What the libraries say when weights are missing; they then go on with random ones.
 _INCOMPLETE = ("newly initialized", "MISSING", "MISMATCH", "size mismatch")
@@ -36,11 +37,33 @@ class BaseSource:
     Attributes:
         path: its folder (diffusers layout), or its one checkpoint file.
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
+        stamps: file of the identity → its stamp from before it was proven.
     """
 
     identity: BaseIdentity
     path: Path
     layout: Path | None = None
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+
+    def demand_unchanged(self) -> None:
+        """What was proven is what was loaded: to be asked after the last read of a file.
+
+        Raises:
+            WeightsError: naming a file that was replaced, written or removed meanwhile.
+        """
+        for name, stamp in self.stamps.items():
+            place = base_place(self.path, self.layout, name)
+            try:
+                same = stamp_of(place.stat()) == stamp
+            except OSError:
+                same = False
+            if not same:
+                raise WeightsError(
+                    f"{name!r} of {self.identity.label} changed while it was loaded; what was "
+                    "loaded is not kept.",
+                    "Run it again: its files are checked anew.",
+                    place,
+                )
 
     @property
     def places(self) -> Mapping[Path, str]:

@@ -5,6 +5,7 @@ Not thread-safe: the engine calls it from the device's one thread.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from studio.engine.lora.effect import sampling
 from studio.engine.lora.inject import remove
 from studio.engine.lora.probe import read_probe
 from studio.engine.lora.prove import survey
-from studio.errors import BaseRefused, OutOfMemory
+from studio.errors import BaseRefused, OutOfMemory, WeightsError
+from studio.storage.stamps import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,23 @@ class PipelineManager:
         dtype: str,
         layout: Path | None = None,
         offload: Offload = Offload.NONE,
+        stamps: Mapping[str, Stamp] | None = None,
     ) -> ResidentBase:
         """The base, resident and probed; room is made before anything is allocated.
 
         Args:
             path: its folder, or its one checkpoint file, whose configurations are ``layout``.
+            stamps: of its files, from before they were proven.
 
         Raises:
+            WeightsError: a file changed since it was proven; nothing of it stays in memory.
             UnsupportedDtype, UnsupportedArchitecture, BaseRefused, OutOfMemory, DeviceError.
         """
         key = _key(identity, dtype, offload)
         base = self._bases.get(key)
         if base is None:
             wanted = torch_dtype(dtype, self.device)
-            source = BaseSource(identity, path, layout)
+            source = BaseSource(identity, path, layout, stamps or {})
             needs = estimate(source, wanted)
             if offload is not Offload.NONE:
                 self._make_host_room(needs.whole)
@@ -97,6 +102,14 @@ class PipelineManager:
             place_pipeline(pipeline, self.device, offload)
             with sampling(pipeline) as samples:
                 reading = read_probe(family, pipeline)
+        # Not before: weights are read from their files until they are on the device.
+        try:
+            source.demand_unchanged()
+        except WeightsError:
+            del pipeline
+            samples.clear()
+            free_memory(self.device)
+            raise
         if not reading.finite:
             raise BaseRefused(
                 f"The base {identity.label} computes no finite numbers in {key[1]}.",

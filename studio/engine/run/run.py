@@ -61,7 +61,14 @@ def resident_base(
     known = manager.holds(plan.base, plan.settings.dtype, offload)
     publish(Loading(job.run_id, f"{'Found' if known else 'Loading'} {plan.base.label}"))
     with timed(seconds, "load"):
-        base = manager.acquire(plan.base, job.base_path, plan.settings.dtype, job.layout, offload)
+        base = manager.acquire(
+            plan.base,
+            job.base_path,
+            plan.settings.dtype,
+            job.layout,
+            offload,
+            job.base_stamps,
+        )
     try:
         yield base, [] if known else list(base.messages)
     except Interrupted:
