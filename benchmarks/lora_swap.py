@@ -33,7 +33,7 @@ from studio.engine.base.manager import PipelineManager
 from studio.engine.base.resident import ResidentBase
 from studio.engine.lora.inject import WantedLora
 from studio.engine.lora.probe import read_probe
-from studio.engine.lora.switch import set_loras
+from studio.engine.lora.switch import receipts, set_loras
 from studio.engine.tiny import build_tiny
 from studio.library.store import WeightStore
 from studio.settings import BUILT_IN_PRESETS, Settings
@@ -43,7 +43,9 @@ ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 FEED_FORWARD = ("ff.net.0.proj", "ff.net.2")
 TEXT = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 RESIDENT = (2, 8, 32)
-LIMITS = {"swap": 1 / 30, "first_use": 1.3, "strength": 1.0}
+LIMITS = {"swap": 1 / 30, "first_use": 1.3, "strength": 1.0, "four_steps": 1.05}
+SIDE = 256
+"""Pixels of a four-step image's side: small, so that what is not denoising weighs the more."""
 LAYOUT = BUILT_IN_PRESETS / "layouts" / "sd15"
 
 
@@ -180,7 +182,7 @@ def first_uses(bench: Bench) -> Iterator[tuple[str, list[float]]]:
     yield "diffusers, load", theirs
     base = bench.base
     probes = [seconds(lambda: read_probe(base.family, base.pipeline)) for _ in range(bench.rounds)]
-    yield "studio, one call of the probe (a first use makes one)", probes
+    yield "studio, one call of the probe (a base arm makes one)", probes
 
 
 def swaps(bench: Bench) -> Iterator[tuple[str, list[float]]]:
@@ -208,7 +210,7 @@ def strengths(bench: Bench) -> Iterator[tuple[str, list[float]]]:
         [bench.use((path, (0.5, 1.0)[turn % 2])) for turn in range(bench.rounds)],
     )
     yield (
-        "studio, new strength (its effect is measured)",
+        "studio, new strength (its effect is known)",
         [bench.use((path, 0.6 + turn / 100)) for turn in range(bench.rounds)],
     )
     bench.use((path, 1.0))
@@ -218,6 +220,40 @@ def strengths(bench: Bench) -> Iterator[tuple[str, list[float]]]:
 def _base_arm(bench: Bench) -> float:
     bench.use((bench.files[0], 1.0))
     return bench.use()
+
+
+def four_steps(bench: Bench) -> Iterator[tuple[str, list[float]]]:
+    """An image of four unguided steps, each at a strength that was never used; in turns."""
+    path = bench.files[0]
+    bench.plain_reload(path)
+    ours, theirs = [], []
+    for turn in range(bench.rounds):
+        strength = 0.3 + turn / 100
+
+        def studio(strength: float = strength) -> None:
+            loras = [WantedLora(path.stem, sha256_of(path), strength, path)]
+            receipts(bench.base, set_loras(bench.base, loras, bench.manager.make_room))
+            denoise(bench.base.pipeline)
+
+        def plain(strength: float = strength) -> None:
+            bench.plain.set_adapters([path.stem], [strength])
+            denoise(bench.plain)
+
+        for work, times in ((studio, ours), (plain, theirs))[:: 1 if turn % 2 else -1]:
+            times.append(seconds(work))
+    yield "studio, four steps at a new strength", ours
+    yield "diffusers, four steps at a new strength", theirs
+
+
+def denoise(pipeline: Any) -> None:
+    pipeline(
+        "a rocket",
+        num_inference_steps=4,
+        guidance_scale=1.0,
+        width=SIDE,
+        height=SIDE,
+        output_type="latent",
+    )
 
 
 def residents(bench: Bench) -> Iterator[tuple[str, list[float]]]:
@@ -255,6 +291,8 @@ def summary(timings: dict[str, list[float]]) -> dict[str, Any]:
         "swap": median["studio, resident switch"] / median["diffusers, unload and load"],
         "first_use": median["studio, first use"] / median["diffusers, load"],
         "strength": median["studio, strength used before"] / median["studio, resident switch"],
+        "four_steps": median["studio, four steps at a new strength"]
+        / median["diffusers, four steps at a new strength"],
     }
     return {
         "milliseconds": {name: round(1000 * value, 2) for name, value in median.items()},
@@ -284,7 +322,7 @@ def measure(folder: Path, tiny: bool, rounds: int) -> dict[str, Any]:
     bench = Bench(base, manager, made, files, smaller, store, rounds)
     timings: dict[str, list[float]] = {}
     with torch.no_grad():
-        for part in (first_uses, swaps, strengths, modules, residents):
+        for part in (first_uses, swaps, strengths, four_steps, modules, residents):
             timings |= dict(part(bench))
     adapter = base.adapters[sha256_of(files[0])]
     return {
