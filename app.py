@@ -20,6 +20,7 @@ demo = build(workspace)
 
 if __name__ == "__main__":
     end_on_signals()
+    workspace.stock.catalogue.start()
     try:
         demo.launch(**launch_options(workspace))
     finally:

@@ -13,7 +13,6 @@ from studio.errors import PresetsError, StudioError
 from studio.library.entries import Entry, Preset, derive, given, name_files
 from studio.library.preset_files import SUFFIXES, load
 from studio.library.scan import Held, Progress
-from studio.library.state import key_of
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset
 from studio.presets.parse import PresetProblem
@@ -207,14 +206,14 @@ class Catalogue:
             self._store.state.put_slugs(changed)
         entries = {}
         for each in free:
-            key = key_of(each.name)
+            key = each.key
             entry = self._entries.get(key)
             if entry is None or entry.held != each or entry.slug != slugs[key]:
                 entry = derive(each, slugs[key])
             entries[key] = entry
         self._entries = entries
         self.holdings = tuple(
-            Holding(each, named[each.name], entries.get(key_of(each.name))) for each in held
+            Holding(each, named[each.name], entries.get(each.key)) for each in held
         )
         usable = {entry.slug: entry for entry in entries.values() if entry.preset is not None}
         self._store.library = {slug: entry.held for slug, entry in usable.items()}

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from studio.architecture import TRAITS, Architecture
@@ -13,7 +12,7 @@ from studio.inspection.claims import listed
 from studio.inspection.original import single_file_architectures
 from studio.inspection.verdict import UNKNOWN
 from studio.library.scan import SUFFIX, Held
-from studio.library.state import SlugOf, key_of
+from studio.library.state import SlugOf
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
 from studio.presets.model_card import family_of
 from studio.presets.parse import slug_of
@@ -79,7 +78,7 @@ def name_files(
         known: the slugs that were given before.
         taken: those that presets have.
     """
-    files = {key_of(each.name): _known_by(each) for each in held}
+    files = {each.key: _known_by(each) for each in held}
     left = {slug: file for slug, file in known.items() if slug not in taken}
     named = {
         file.path: slug
@@ -89,7 +88,7 @@ def name_files(
     _follow(files, {slug: left[slug] for slug in left.keys() - named.values()}, named)
     used = {*taken, *known}
     for each in held:
-        path = key_of(each.name)
+        path = each.key
         if path not in named:
             named[path] = _free(slug_of(_stem(each.path)) or "file", used)
             used.add(named[path])
@@ -118,12 +117,12 @@ def _follow(
 
 def given(named: Mapping[str, str], held: Iterable[Held]) -> dict[str, SlugOf]:
     """Slug → what the file is known by, to be remembered."""
-    return {named[key_of(each.name)]: _known_by(each) for each in held}
+    return {named[each.key]: _known_by(each) for each in held}
 
 
 def _known_by(held: Held) -> SlugOf:
     size, mtime, _, inode = held.stamp
-    return SlugOf(key_of(held.name), size, mtime, inode, held.sha256)
+    return SlugOf(held.key, size, mtime, inode, held.sha256)
 
 
 def _is_same(one: SlugOf, other: SlugOf) -> bool:
@@ -151,7 +150,7 @@ def _free(slug: str, used: Collection[str]) -> str:
 
 
 def _stem(path: str) -> str:
-    name = PurePosixPath(path).name
+    name = path.rsplit("/", 1)[-1]
     return name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
 
 

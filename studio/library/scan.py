@@ -71,6 +71,7 @@ class Held:
     Attributes:
         root: the folder of the library that it lies under.
         path: below ``root``, ``/``-separated.
+        key: the whole path, as ``key_of`` spells it.
         stamp: of the file; of a model's folder, that of its index.
         sha256: where it is known; a scan hashes nothing.
         said: by what lies beside it, in the order in which it counts.
@@ -78,6 +79,7 @@ class Held:
 
     root: str
     path: str
+    key: str
     stamp: Stamp
     verdict: Facts
     sha256: str | None
@@ -100,8 +102,8 @@ class Held:
 
 Progress = Callable[[int, int], None]
 """(files read, files to read), after each."""
-Looked = tuple[str, Stamp]
-"""A file that was looked at, by its whole path."""
+Looked = tuple[str, str, Stamp]
+"""A file that was looked at: its whole path, the same as ``key_of`` spells it, its stamp."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -141,13 +143,13 @@ def scan(
     for root, name in more:
         found += _one(root, name)
     files = [looked for each in found for looked in (each.looked, *each.beside)]
-    known = _remembered(state, {key_of(place) for place, _ in files})
-    fresh = [each for each in files if known.get(key_of(each[0]), (None,))[0] != each[1]]
+    known = _remembered(state, {key for _, key, _ in files})
+    fresh = [each for each in files if known.get(each[1], (None,))[0] != each[2]]
     for start in range(0, len(fresh), BATCH):
         rows = []
-        for place, stamp, said in _read(fresh[start : start + BATCH]):
-            rows.append((key_of(place), stamp, _spelled(said)))
-            known[key_of(place)] = (stamp, said)
+        for key, stamp, said in _read(fresh[start : start + BATCH]):
+            rows.append((key, stamp, _spelled(said)))
+            known[key] = (stamp, said)
             if progress is not None:
                 progress(start + len(rows), len(fresh))
         state.remember_headers(rows)
@@ -157,19 +159,20 @@ def scan(
 
 def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Said | None]]:
     with ThreadPoolExecutor(READERS) as readers:
-        said = readers.map(_look, (place for place, _ in files))
-        for (place, stamp), each in zip(files, said, strict=True):
-            yield place, stamp, each
+        said = readers.map(_look, (place for place, *_ in files))
+        for (_, key, stamp), each in zip(files, said, strict=True):
+            yield key, stamp, each
 
 
 def _held(found: Found, known: Mapping[str, tuple[Stamp, object]], sums: Stamped) -> Held:
-    place, stamp = found.looked
-    facts = known[key_of(place)][1]
+    place, key, stamp = found.looked
+    facts = known[key][1]
     assert isinstance(facts, Facts)
-    said = (known[key_of(each)][1] for each, _ in found.beside)
-    sha256 = _same(sums.get(key_of(place)), stamp)
+    said = (known[each][1] for _, each, _ in found.beside)
+    sha256 = _same(sums.get(key), stamp)
     own = tuple(each for each in said if isinstance(each, Said) and _is_of(each, sha256))
-    return Held(found.root, found.path, stamp, facts, sha256, own)
+    own_key = key if facts.kind != "model" else key_of(os.path.dirname(place))  # noqa: PTH120
+    return Held(found.root, found.path, own_key, stamp, facts, sha256, own)
 
 
 def _is_of(said: Said, sha256: str | None) -> bool:
@@ -195,8 +198,7 @@ def _one(root: str, name: str) -> Iterator[Found]:
     with os.scandir(root) as listed:
         names = {entry.name: entry for entry in listed}
     if name in names and name.lower().endswith((SUFFIX, *PICKLES)):
-        looked = (place, stamp_of(names[name].stat()))
-        yield Found(root, name, looked, _beside(name, names))
+        yield Found(root, name, _looked(names[name]), _beside(name, names))
 
 
 def _same(known: tuple[Stamp, str] | None, stamp: Stamp) -> str | None:
@@ -213,7 +215,7 @@ def _walk(root: str, folder: str, relative: str) -> Iterator[Found]:
     index = next((entry for entry in entries if entry.name == INDEX), None)
     if index is not None:
         if relative and not index.is_symlink() and index.is_file():
-            yield Found(root, relative.rstrip("/"), (index.path, stamp_of(index.stat())))
+            yield Found(root, relative.rstrip("/"), _looked(index))
         return
     names = {entry.name: entry for entry in entries}
     for entry in entries:
@@ -223,8 +225,8 @@ def _walk(root: str, folder: str, relative: str) -> Iterator[Found]:
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(root, entry.path, f"{relative}{entry.name}/")
             elif entry.name.lower().endswith((SUFFIX, *PICKLES)) and _is_inside(entry, root):
-                looked = (entry.path, stamp_of(entry.stat()))
-                yield Found(root, f"{relative}{entry.name}", looked, _beside(entry.name, names))
+                path = f"{relative}{entry.name}"
+                yield Found(root, path, _looked(entry), _beside(entry.name, names))
         except OSError:
             continue  # it vanished, or is a link to nothing
 
@@ -232,7 +234,11 @@ def _walk(root: str, folder: str, relative: str) -> Iterator[Found]:
 def _beside(name: str, names: Mapping[str, os.DirEntry[str]]) -> tuple[Looked, ...]:
     stem = name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
     there = (names.get(stem + suffix) for suffix in SUFFIXES)
-    return tuple((each.path, stamp_of(each.stat())) for each in there if each is not None)
+    return tuple(_looked(each) for each in there if each is not None)
+
+
+def _looked(entry: os.DirEntry[str]) -> Looked:
+    return entry.path, key_of(entry.path), stamp_of(entry.stat())
 
 
 def _is_left_out(entry: os.DirEntry[str]) -> bool:
@@ -302,7 +308,7 @@ def _remembered(
 
 def forget_absent(state: State, present: Sequence[Held]) -> int:
     """Drop what is remembered of files that are gone; how many."""
-    there = {key_of(held.name) for held in present}
+    there = {held.key for held in present}
     there |= {key_of(held.place / INDEX) for held in present if held.verdict.kind == "model"}
     gone = [path for path in state.headers() if path not in there and not path.endswith(SUFFIXES)]
     state.forget_headers(gone)
