@@ -97,6 +97,13 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("ZImagePipeline", "turbo", "Z-Image-Turbo", _TRANSFORMER, {"guidance_scale": 1.0}),
     Row("ZImagePipeline", "base", "Z-Image", _TRANSFORMER, {"guidance_scale": 5.0}),
+    Row(
+        "StableDiffusion3Pipeline",
+        None,
+        "Stable Diffusion 3 and 3.5",
+        ("transformer", "text_encoder", "text_encoder_2"),
+        {"guidance_scale": 4.0},
+    ),
 )
 
 FORMAT_ROWS = tuple({architecture_of(row.pipeline): row for row in reversed(ROWS)}.values())

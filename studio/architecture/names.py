@@ -13,6 +13,9 @@ class Architecture(StrEnum):
     FLUX2 = "flux2"
     QWEN = "qwen"
     ZIMAGE = "zimage"
+    SD3 = "sd3"
+
+    __since__ = {"sd3": 2}  # noqa: RUF012  # schema steps of later values; see CONTRIBUTING.md
 
 
 class Mode(StrEnum):

@@ -82,10 +82,11 @@ def test_ecosystems_and_words_are_taken_to_the_letter() -> None:
     assert len(set(words)) == len(words)
     assert architecture_of("flux1") is Architecture.FLUX1
     assert architecture_of("zimageturbo") is Architecture.ZIMAGE
-    for near in ("flux", "flux1d", "flux.1", "sdxl1", "SDXL", "qwen2", "zimage", "sd3", ""):
+    for near in ("flux", "flux1d", "flux.1", "sdxl1", "SDXL", "qwen2", "zimage", "sd35", ""):
         assert architecture_of(near) is None
     assert architecture_called(" Pony ") is Architecture.SDXL
-    assert architecture_called("sd3.5") is architecture_called("sdxl 1.0") is None
+    assert architecture_called("sd3.5") is Architecture.SD3
+    assert architecture_called("sd2.1") is architecture_called("sdxl 1.0") is None
 
 
 def test_every_rule_is_of_declared_families() -> None:

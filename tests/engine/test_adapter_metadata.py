@@ -10,7 +10,7 @@ from peft import LoraConfig
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from studio.engine.tiny.sd import stable_diffusion
+from studio.engine.tiny.sd15 import stable_diffusion
 from studio.errors import LoraRefused
 from studio.inspection.header import MAX_METADATA
 from tests.support.applying import read

@@ -16,6 +16,7 @@ from tests.engine.conftest import OpenStudio, TinyBases
 from tests.support.studios import PROMPT
 
 SDXL, FLUX, KONTEXT = "StableDiffusionXLPipeline", "FluxPipeline", "FluxKontextPipeline"
+SD3 = "StableDiffusion3Pipeline"
 Case = tuple[str, str | None, dict[str, Any], dict[str, Any]]
 """Pipeline, variant, what the request says, what diffusers' own call says."""
 
@@ -62,6 +63,20 @@ CASES: dict[str, Case] = {
         "dev",
         {"guidance_scale": 3.5, "dtype": "bfloat16"},
         {"guidance_scale": 3.5, "dtype": torch.bfloat16},
+    ),
+    "sd 3": (SD3, None, {"guidance_scale": 4.0} | NEGATIVE, {"guidance_scale": 4.0} | NEGATIVE),
+    "sd 3 without a negative prompt": (
+        SD3,
+        None,
+        {"guidance_scale": 4.0},
+        {"guidance_scale": 4.0},
+    ),
+    "sd 3 without guidance": (SD3, None, {"guidance_scale": 1.0}, {"guidance_scale": 1.0}),
+    "sd 3 in short, in bfloat16": (
+        SD3,
+        None,
+        {"guidance_scale": 4.0, "max_sequence_length": 64, "dtype": "bfloat16"},
+        {"guidance_scale": 4.0, "max_sequence_length": 64, "dtype": torch.bfloat16},
     ),
     "kontext from text": (
         KONTEXT,

@@ -26,6 +26,7 @@ CLASSES = {
     Architecture.FLUX2: "Flux2KleinPipeline",
     Architecture.QWEN: "QwenImagePipeline",
     Architecture.ZIMAGE: "ZImagePipeline",
+    Architecture.SD3: "StableDiffusion3Pipeline",
 }
 ARCHITECTURES = [a for a, name in CLASSES.items() if a in FAMILIES and name in TINY]
 CASES = [(a, name) for a in ARCHITECTURES for name in FORMATS[a] if name != "diffusers"]

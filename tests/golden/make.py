@@ -1,7 +1,8 @@
 """How the golden files were made: ``python -m tests.golden.make FOLDER``.
 
 FOLDER must be new. It gets an ``outputs`` as a gallery leaves it and ``fields.json``; the first
-step also got ``models`` and ``presets``, which the later ones use. Golden files are never made
+step also got ``models`` and ``presets``, which the later ones use, and each has those of the
+families that came with it. Golden files are never made
 again: they are what earlier releases wrote. A new schema step gets a folder of its own beside the
 others; see CONTRIBUTING.md.
 """
@@ -16,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from studio.architecture import Mode
@@ -25,11 +27,47 @@ from studio.comparison.votes import BlindVote
 from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
+from studio.engine.tiny import build_tiny
+from studio.engine.tiny.lora import save_tiny_lora
 from studio.settings import Settings
 from studio.workspace.comparing import Comparing
 from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
 from tests.golden.fields import all_fields
+
+MODEL: dict[str, Any] = {
+    "slug": "golden-sd3",
+    "label": "Golden SD 3",
+    "path": "sd3",
+    "pipeline": "StableDiffusion3Pipeline",
+    "base_architecture": "sd3",
+    "settings": {
+        "steps": 2,
+        "guidance_scale": 2.0,
+        "default_width": 64,
+        "default_height": 64,
+        "dtype": "float32",
+    },
+}
+
+
+LORA = {
+    "slug": "ink-sd3",
+    "label": "Ink SD 3",
+    "base_architecture": "sd3",
+    "path": "ink-sd3.safetensors",
+    "trigger": "none",
+}
+
+
+def own_models(folder: Path) -> None:
+    """A tiny base, in half precision, and a LoRA of each family that came with this step."""
+    built = build_tiny(MODEL["pipeline"]).to(torch.float16)
+    built.save_pretrained(folder / "models" / "sd3")
+    save_tiny_lora(built, folder / "models" / LORA["path"])
+    (folder / "presets").mkdir()
+    presets = json.dumps({"models": [MODEL], "loras": [LORA]}, indent=1)
+    (folder / "presets" / "golden.json").write_text(presets)
 
 
 def request(mode: Mode, *loras: LoraChoice, **changes: Any) -> GenerationRequest:
@@ -47,6 +85,9 @@ def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]
     return {
         "base": request(Mode.BASE),
         "unmarked": request(Mode.BASE),
+        "sd3": request(
+            Mode.LORA, LoraChoice(slug="ink-sd3"), base="golden-sd3", negative_prompt="a cat"
+        ),
         "lora_with_trigger": request(Mode.LORA_WITH_TRIGGER, ink),
         "trigger_only": request(Mode.TRIGGER_ONLY, ink),
         "stacked": request(Mode.LORA_WITH_TRIGGER, ink, neon, negative_prompt="a cat"),
@@ -84,9 +125,15 @@ def make(workspace: Workspace, asked: GenerationRequest) -> Finished:
 def golden(folder: Path) -> None:
     folder.mkdir()
     first = Path(__file__).parent / "schema_1"
+    own_models(folder)
     state = folder / "state"
     settings = Settings(
-        first / "models", folder / "outputs", state, (first / "presets",), device="cpu"
+        first / "models",
+        folder / "outputs",
+        state,
+        (first / "presets", folder / "presets"),
+        more_folders=(folder / "models",),
+        device="cpu",
     )
     workspace = Workspace.open(settings)
     assert not workspace.problems, workspace.problems

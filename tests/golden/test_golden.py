@@ -85,7 +85,10 @@ def opened(
             HERE / "schema_1" / "models",
             folder / "outputs",
             folder / "state",
-            (HERE / "schema_1" / "presets",),
+            tuple(
+                path for path in (HERE / "schema_1" / "presets", step / "presets") if path.exists()
+            ),
+            more_folders=tuple(path for path in (step / "models",) if path.exists()),
             device="cpu",
         )
     )

@@ -152,7 +152,7 @@ def test_nulls_say_nothing() -> None:
         ({"strength": 1.0}, "strength", "It belongs to settings.strength."),
         ({"thème": "x"}, "thème", "Did you mean 'theme'?"),
         ({"a.b": 1}, "a.b", "Known here"),
-        ({"base_architecture": "sd3"}, "base_architecture", "sdxl"),
+        ({"base_architecture": "sd2"}, "base_architecture", "sdxl"),
         ({"base_architecture": None}, "base_architecture", "missing"),
         ({"label": 2024}, "label", "quotes"),
         ({"label": "two\nlines"}, "label", "one line"),

@@ -18,7 +18,8 @@ FLOW = [name for name in ALL if TRAITS[architecture_of(name)].flow_matching]
 SD, SDXL = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
 FLUX, KLEIN, ZIMAGE = "FluxPipeline", "Flux2KleinPipeline", "ZImagePipeline"
 QWEN = "QwenImagePipeline"
-READ_NEGATIVE = {SD, SDXL, QWEN, "QwenImageEditPipeline", "QwenImageEditPlusPipeline", ZIMAGE}
+SD3 = "StableDiffusion3Pipeline"
+READ_NEGATIVE = {SD, SDXL, SD3, QWEN, ZIMAGE, "QwenImageEditPipeline", "QwenImageEditPlusPipeline"}
 
 
 @pytest.fixture(autouse=True)

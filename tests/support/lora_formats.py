@@ -25,6 +25,7 @@ from tests.support.lora_names import (
     flux1_by_authors,
     flux1_by_xlabs,
     flux2_by_authors,
+    sd3_by_authors,
     unet_by_authors,
     zimage_by_authors,
 )
@@ -55,7 +56,8 @@ TinyLora = Mapping[str, Mapping[str, TinyLayer]]
 """Component → module in diffusers → its layer."""
 
 _FUSED = re.compile(
-    r"(.*\.attn\.)(?:to_[qkv]|(add)_[qkv]_proj)|(.*\.attention\.)to_[qkv]|(single_.*\.)proj_mlp"
+    r"(.*\.attn\.|transformer_blocks\.\d+\.attn2\.)(?:to_[qkv]|(add)_[qkv]_proj)"
+    r"|(.*\.attention\.)to_[qkv]|(single_.*\.)proj_mlp"
 )
 
 
@@ -172,8 +174,15 @@ class Format:
         return tensors
 
 
-_SWAPPED = ("final_layer.adaLN_modulation.1", "norm_out.linear")
-"""FLUX's authors have the halves (shift, scale) of this layer in the other order."""
+_SWAPPED = {
+    ("final_layer.adaLN_modulation.1", "norm_out.linear"),
+    (
+        "joint_blocks.1.context_block.adaLN_modulation.1",
+        "transformer_blocks.1.norm1_context.linear",
+    ),
+}
+"""The authors of FLUX and SD 3 have the halves (shift, scale) of these layers in the other order;
+the second is the last block's in a tiny SD 3."""
 
 
 def _joined(layers: Sequence[TinyLayer], called: tuple[str, ...]) -> TinyLayer:
@@ -181,7 +190,7 @@ def _joined(layers: Sequence[TinyLayer], called: tuple[str, ...]) -> TinyLayer:
     first = layers[0]
     up = torch.cat([layer.up for layer in layers])
     weight = torch.cat([layer.weight for layer in layers])
-    if called == _SWAPPED:
+    if called in _SWAPPED:
         up, weight = up.roll(len(up) // 2, 0), weight.roll(len(up) // 2, 0)
     return TinyLayer(first.down, up, first.alpha, weight)
 
@@ -321,6 +330,7 @@ FORMATS: Mapping[Architecture, Mapping[str, Format]] = {
     | _authored(flux1_by_authors)
     | {"XLabs": Format("", flux1_by_xlabs, xlabs)},
     Architecture.FLUX2: _common("transformer", {}) | _authored(flux2_by_authors),
+    Architecture.SD3: _common("transformer", _TE12) | _authored(sd3_by_authors),
     Architecture.QWEN: _common("transformer", {}),
     Architecture.ZIMAGE: _common("transformer", {}) | _authored(zimage_by_authors),
 }

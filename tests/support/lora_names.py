@@ -1,7 +1,7 @@
 """How tools name a model's layers in their files, written down beside diffusers' names.
 
 Written from the tools' own files, apart from the tables that the studio reads with
-(``studio.inspection.layouts``), so that reading what is written here proves something.
+(``studio.architecture.families``), so that reading what is written here proves something.
 """
 
 from __future__ import annotations
@@ -90,6 +90,48 @@ _ZIMAGE = (
     ("final_layer.adaLN_modulation.1", "", ("all_final_layer.2-1.adaLN_modulation.1",)),
 )
 
+_SD3 = (
+    (
+        "joint_blocks.{n}.x_block.attn.qkv",
+        "transformer_blocks.{n}.attn.",
+        ("to_q", "to_k", "to_v"),
+    ),
+    (
+        "joint_blocks.{n}.context_block.attn.qkv",
+        "transformer_blocks.{n}.attn.",
+        ("add_q_proj", "add_k_proj", "add_v_proj"),
+    ),
+    (
+        "joint_blocks.{n}.x_block.attn2.qkv",
+        "transformer_blocks.{n}.attn2.",
+        ("to_q", "to_k", "to_v"),
+    ),
+    ("joint_blocks.{n}.x_block.attn.proj", "transformer_blocks.{n}.attn.", ("to_out.0",)),
+    ("joint_blocks.{n}.context_block.attn.proj", "transformer_blocks.{n}.attn.", ("to_add_out",)),
+    ("joint_blocks.{n}.x_block.attn2.proj", "transformer_blocks.{n}.attn2.", ("to_out.0",)),
+    ("joint_blocks.{n}.x_block.mlp.fc1", "transformer_blocks.{n}.ff.net.", ("0.proj",)),
+    ("joint_blocks.{n}.x_block.mlp.fc2", "transformer_blocks.{n}.ff.net.", ("2",)),
+    (
+        "joint_blocks.{n}.context_block.mlp.fc1",
+        "transformer_blocks.{n}.ff_context.net.",
+        ("0.proj",),
+    ),
+    ("joint_blocks.{n}.context_block.mlp.fc2", "transformer_blocks.{n}.ff_context.net.", ("2",)),
+    ("joint_blocks.{n}.x_block.adaLN_modulation.1", "transformer_blocks.{n}.", ("norm1.linear",)),
+    (
+        "joint_blocks.{n}.context_block.adaLN_modulation.1",
+        "transformer_blocks.{n}.",
+        ("norm1_context.linear",),
+    ),
+    ("x_embedder.proj", "", ("pos_embed.proj",)),
+    ("t_embedder.mlp.0", "time_text_embed.timestep_embedder.", ("linear_1",)),
+    ("t_embedder.mlp.2", "time_text_embed.timestep_embedder.", ("linear_2",)),
+    ("y_embedder.mlp.0", "time_text_embed.text_embedder.", ("linear_1",)),
+    ("y_embedder.mlp.2", "time_text_embed.text_embedder.", ("linear_2",)),
+    ("final_layer.linear", "", ("proj_out",)),
+    ("final_layer.adaLN_modulation.1", "", ("norm_out.linear",)),
+)
+
 Table = Sequence[tuple[str, str, tuple[str, ...]]]
 Namer = Callable[[Sequence[str]], Fused]
 """Layers by diffusers' names → the same by a tool's, fused where the tool fuses."""
@@ -125,6 +167,7 @@ def _numbers(names: set[str], prefix: str) -> list[int]:
 flux1_by_authors = _by(_FLUX1)
 flux2_by_authors = _by(_FLUX2)
 flux1_by_xlabs = _by(_XLABS)
+sd3_by_authors = _by(_SD3, keeps_others=True)
 zimage_by_authors = _by(_ZIMAGE, keeps_others=True)
 
 

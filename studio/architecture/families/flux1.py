@@ -42,7 +42,7 @@ BFL_ATTENTION = (
 )
 
 _NAMES = Layout(
-    marker="time_text_embed.text_embedder.linear_1",
+    marker="single_transformer_blocks.0.proj_mlp",
     names=(
         *BFL_ATTENTION,
         same("double_blocks.#.img_mlp.0", DOUBLE_BLOCK + "ff.net.0.proj"),

@@ -11,9 +11,6 @@ from studio.architecture.fingerprint import Rule, widths_of
 
 FAMILIES = (
     Family(
-        name="sd3", label="Stable Diffusion 3", called=r"(?:sd[-_ ]?v?|stable-diffusion-v?[-_ ]?)3"
-    ),
-    Family(
         name="wan",
         label="Wan",
         called=r"wan(?![a-z])",

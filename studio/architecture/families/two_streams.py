@@ -21,13 +21,13 @@ FLUX1_DEPTH = (
     (r"(?:double|transformer)_blocks_(\d+)_", 19),
     (r"single_(?:transformer_)?blocks_(\d+)_", 38),
 )
-_DOUBLE_ATTN = DOUBLE + r"attn_(?:to_[qkv]|add_[qkv]_proj|to_out_0|to_add_out)$"
-_BFL_ATTN = r"^double_blocks_(\d+)_(?:(?:img|txt)_attn_(?:qkv|proj)|processor_.*_lora\d)$"
+DOUBLE_ATTENTION = DOUBLE + r"attn_(?:to_[qkv]|add_[qkv]_proj|to_out_0|to_add_out)$"
+_BFL = r"^double_blocks_(\d+)_(?:(?:img|txt)_attn_(?:qkv|proj)|processor_.*_lora\d)$"
 
-ATTENTION: tuple[Rule, ...] = (
+BFL_ATTENTION: tuple[Rule, ...] = (
     Rule(
         ("flux2",),
-        _BFL_ATTN,
+        _BFL,
         "Double blocks are {reads} features wide, as in FLUX.2.",
         reads=widths_of(4096, 6144),
         blocks=(0, 7),
@@ -35,7 +35,7 @@ ATTENTION: tuple[Rule, ...] = (
     ),
     Rule(
         FLUX1_ALIKE,
-        _BFL_ATTN,
+        _BFL,
         "There are more than five double blocks of {reads} features, as in FLUX.1.",
         reads=widths_of(3072),
         blocks=(5, 18),
@@ -44,26 +44,18 @@ ATTENTION: tuple[Rule, ...] = (
     ),
     Rule(
         ("flux2", *FLUX1_ALIKE),
-        _BFL_ATTN,
+        _BFL,
         "Double blocks are {reads} features wide, as in FLUX.1 and FLUX.2 Klein 4B.",
         reads=widths_of(3072),
         blocks=(0, 4),
     ),
-    Rule(
-        ("sd3",),
-        r"^joint_blocks_(\d+)_(?:x_block|context_block)_",
-        "It has joint blocks, as in Stable Diffusion 3.",
-    ),
-    Rule(
-        ("sd3",),
-        _DOUBLE_ATTN,
-        "Blocks with two streams are {reads} features wide, as in Stable Diffusion 3.",
-        reads=widths_of(1536, 2432),
-        never=r"^single_transformer_blocks_",
-    ),
+)
+
+ATTENTION: tuple[Rule, ...] = (
+    # Blocks with two streams and no single blocks; attention alone leaves much open.
     Rule(
         ("qwen",),
-        _DOUBLE_ATTN,
+        DOUBLE_ATTENTION,
         "There are more than 20 blocks of {reads} features, as in Qwen-Image.",
         reads=widths_of(3072),
         blocks=(20, 59),
@@ -71,21 +63,21 @@ ATTENTION: tuple[Rule, ...] = (
     ),
     Rule(
         ("hunyuanvideo", "motif", "qwen"),
-        _DOUBLE_ATTN,
+        DOUBLE_ATTENTION,
         "There are 20 blocks of {reads} features, as in HunyuanVideo, Motif-Video and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(19, 19),
     ),
     Rule(
         (*FLUX1_ALIKE, "qwen"),
-        _DOUBLE_ATTN,
+        DOUBLE_ATTENTION,
         "Blocks of {reads} features, as in FLUX.1 and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(5, 18),
     ),
     Rule(
         ("flux2", *FLUX1_ALIKE, "qwen"),
-        _DOUBLE_ATTN,
+        DOUBLE_ATTENTION,
         "Blocks of {reads} features, as in FLUX.1, FLUX.2 Klein 4B and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(0, 4),
@@ -100,7 +92,7 @@ ATTENTION: tuple[Rule, ...] = (
     ),
     Rule(
         ("qwen",),
-        _DOUBLE_ATTN,
+        DOUBLE_ATTENTION,
         "There are more than eight blocks of {reads} features, as in Qwen-Image 2.1.",
         reads=widths_of(4096),
         blocks=(8, 31),
@@ -108,7 +100,7 @@ ATTENTION: tuple[Rule, ...] = (
     ),
     Rule(
         ("flux2", "qwen"),
-        _DOUBLE_ATTN,
+        DOUBLE_ATTENTION,
         "Blocks of {reads} features, as in FLUX.2 Klein 9B and Qwen-Image 2.1.",
         reads=widths_of(4096),
         blocks=(0, 7),

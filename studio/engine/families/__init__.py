@@ -11,6 +11,7 @@ from studio.engine.families.family import Encoded, Family
 from studio.engine.families.flux1 import Flux1
 from studio.engine.families.flux2 import Flux2
 from studio.engine.families.qwen import QwenImage
+from studio.engine.families.sd3 import StableDiffusion3
 from studio.engine.families.sdxl import StableDiffusionXL
 from studio.engine.families.stable_diffusion import StableDiffusion
 from studio.engine.families.zimage import ZImage
@@ -26,6 +27,7 @@ FAMILIES: dict[Architecture, Family] = {
     Architecture.FLUX2: Flux2(),
     Architecture.QWEN: QwenImage(),
     Architecture.ZIMAGE: ZImage(),
+    Architecture.SD3: StableDiffusion3(),
 }
 
 

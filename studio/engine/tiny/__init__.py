@@ -2,41 +2,31 @@
 
 They show that a pipeline class is run to the letter (by the tests, and by the doctor's
 self-test on any machine) without a gigabyte of weights. Their pictures mean nothing.
-One module per family; a new pipeline class is one more builder and one more line here.
+Each family has a module of its name, whose ``TINY`` lists its pipeline classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from studio.architecture import Architecture
 from studio.engine.base.folder import Pipeline
-from studio.engine.tiny.flux1 import flux_dev, flux_kontext, flux_schnell
-from studio.engine.tiny.flux2 import flux2_dev, flux2_klein, flux2_klein_base
 from studio.engine.tiny.published import name_processors
-from studio.engine.tiny.qwen import qwen_image, qwen_image_edit, qwen_image_edit_plus
-from studio.engine.tiny.sd import stable_diffusion
-from studio.engine.tiny.sdxl import sdxl, sdxl_reading_empty
-from studio.engine.tiny.zimage import z_image_base, z_image_turbo
 
 __all__ = ["TINY", "Builder", "build_tiny", "save_tiny"]
 
 Builder = Callable[[], Pipeline]
 
 TINY: Mapping[str, Mapping[str, Builder]] = {
-    "StableDiffusionPipeline": {"": stable_diffusion},
-    "StableDiffusionXLPipeline": {"": sdxl, "reads-empty-negative": sdxl_reading_empty},
-    "FluxPipeline": {"dev": flux_dev, "schnell": flux_schnell},
-    "FluxKontextPipeline": {"": flux_kontext},
-    "Flux2Pipeline": {"": flux2_dev},
-    "Flux2KleinPipeline": {"distilled": flux2_klein, "base": flux2_klein_base},
-    "QwenImagePipeline": {"": qwen_image},
-    "QwenImageEditPipeline": {"": qwen_image_edit},
-    "QwenImageEditPlusPipeline": {"": qwen_image_edit_plus},
-    "ZImagePipeline": {"turbo": z_image_turbo, "base": z_image_base},
+    pipeline: variants
+    for architecture in Architecture
+    if architecture is not Architecture.MINI
+    for pipeline, variants in import_module(f"{__name__}.{architecture}").TINY.items()
 }
 """diffusers' class → variant → its builder; the first variant is the usual one."""
 

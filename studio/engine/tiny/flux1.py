@@ -10,10 +10,9 @@ from diffusers import (
     FluxPipeline,
     FluxTransformer2DModel,
 )
-from transformers import T5Config, T5EncoderModel
 
 from studio.engine.base.folder import Pipeline
-from studio.engine.tiny.parts import clip_encoder, kl_autoencoder
+from studio.engine.tiny.parts import clip_encoder, kl_autoencoder, t5_encoder
 from studio.engine.tiny.vocabulary import clip_tokenizer, t5_tokenizer
 
 _POOLED, _TEXT = 32, 48
@@ -66,23 +65,13 @@ def _components(guidance: bool, dynamic_shift: bool) -> dict[str, Any]:
         "vae": vae,
         "text_encoder": clip_encoder(tokenizer, _POOLED),
         "tokenizer": tokenizer,
-        "text_encoder_2": _t5_encoder(tokenizer_2),
+        "text_encoder_2": t5_encoder(tokenizer_2, _TEXT),
         "tokenizer_2": tokenizer_2,
         "transformer": transformer,
     }
 
 
-def _t5_encoder(tokenizer: Any) -> T5EncoderModel:
-    return T5EncoderModel(
-        T5Config(
-            vocab_size=len(tokenizer),
-            d_model=_TEXT,
-            d_kv=12,
-            d_ff=2 * _TEXT,
-            num_layers=2,
-            num_heads=4,
-            feed_forward_proj="gated-gelu",
-            is_encoder_decoder=False,
-            use_cache=False,
-        )
-    )
+TINY = {
+    "FluxPipeline": {"dev": flux_dev, "schnell": flux_schnell},
+    "FluxKontextPipeline": {"": flux_kontext},
+}

@@ -113,3 +113,9 @@ def _mistral(tokenizer: Any) -> Mistral3ForConditionalGeneration:
         image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
     )
     return Mistral3ForConditionalGeneration(config)
+
+
+TINY = {
+    "Flux2Pipeline": {"": flux2_dev},
+    "Flux2KleinPipeline": {"distilled": flux2_klein, "base": flux2_klein_base},
+}

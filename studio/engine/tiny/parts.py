@@ -10,6 +10,8 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     Qwen3Config,
+    T5Config,
+    T5EncoderModel,
 )
 
 
@@ -64,4 +66,20 @@ def qwen3_config(tokenizer: Any, width: int, layers: int) -> Qwen3Config:
         head_dim=8,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def t5_encoder(tokenizer: Any, width: int) -> T5EncoderModel:
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=len(tokenizer),
+            d_model=width,
+            d_kv=12,
+            d_ff=2 * width,
+            num_layers=2,
+            num_heads=4,
+            feed_forward_proj="gated-gelu",
+            is_encoder_decoder=False,
+            use_cache=False,
+        )
     )

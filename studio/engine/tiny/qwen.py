@@ -126,3 +126,10 @@ def _text_encoder(tokenizer: Any) -> Qwen2_5_VLForConditionalGeneration:
     }
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **marks)
     return Qwen2_5_VLForConditionalGeneration(config)
+
+
+TINY = {
+    "QwenImagePipeline": {"": qwen_image},
+    "QwenImageEditPipeline": {"": qwen_image_edit},
+    "QwenImageEditPlusPipeline": {"": qwen_image_edit_plus},
+}

@@ -57,3 +57,6 @@ def sdxl(zeros_for_no_negative: bool = True) -> Pipeline:
 def sdxl_reading_empty() -> Pipeline:
     """As many finetunes are: without a negative prompt, an empty text is read."""
     return sdxl(zeros_for_no_negative=False)
+
+
+TINY = {"StableDiffusionXLPipeline": {"": sdxl, "reads-empty-negative": sdxl_reading_empty}}

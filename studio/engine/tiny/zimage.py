@@ -46,3 +46,6 @@ def _pipeline(shift: float) -> Pipeline:
             axes_lens=[1024, 64, 64],
         ),
     )
+
+
+TINY = {"ZImagePipeline": {"turbo": z_image_turbo, "base": z_image_base}}

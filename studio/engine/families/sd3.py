@@ -1,0 +1,110 @@
+"""Stable Diffusion 3 and 3.5: two CLIP encoders and T5 stand one after another.
+
+Each CLIP gives the layer before its last, as it is, and a summary; T5 reads on to the plan's
+length, so words beyond CLIP's window reach the picture through T5. There is no clip skip:
+the pipeline's own holds for the prompt and not for the negative prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import pad
+
+from studio.architecture import TextEncoder, traits_of
+from studio.contract.plan import RunPlan
+from studio.contract.prompt import Side
+from studio.contract.receipt import EncodingReceipt
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
+from studio.engine.families.family import Encoded
+from studio.engine.families.framed import PREFIXES, sequence_length, texts_of
+from studio.engine.families.unet import GuidedUnet
+from studio.engine.lora.probe import TIMESTEP, TOKENS, fixed_noise, fixed_words
+from studio.engine.text.clip import probe_ids
+from studio.engine.text.windows import tokens_read
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_PROBE_SIDE = 8
+"""Latents of the probe's rows and columns."""
+
+
+class StableDiffusion3(GuidedUnet):
+    """``StableDiffusion3Pipeline``: guidance is CFG, off at 1.0 and below."""
+
+    def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
+        transformer, t5 = pipeline.transformer, pipeline.text_encoder_3
+        clips = [
+            encoder(
+                probe_ids(tokenizer, encoder.config.vocab_size).to(device_of(encoder)),
+                output_hidden_states=True,
+            )
+            for tokenizer, encoder in (
+                (pipeline.tokenizer, pipeline.text_encoder),
+                (pipeline.tokenizer_2, pipeline.text_encoder_2),
+            )
+        ]
+        words = torch.tensor([fixed_words(TOKENS, t5.config.vocab_size)])
+        hidden, pooled = _joined(clips, t5(words.to(device_of(t5)))[0])
+        shape = (1, transformer.config.in_channels, _PROBE_SIDE, _PROBE_SIDE)
+        latents = fixed_noise(shape, transformer)
+        (output,) = transformer(
+            hidden_states=latents,
+            timestep=torch.full((1,), float(TIMESTEP)).to(latents),
+            encoder_hidden_states=hidden.to(latents),
+            pooled_projections=pooled.to(latents),
+            return_dict=False,
+        )
+        # The last layers too, though none but the summaries read them: LoRAs change them.
+        return *(each.last_hidden_state for each in clips), hidden, pooled, output
+
+    def encode(self, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]) -> Encoded:
+        """As ``StableDiffusion3Pipeline.encode_prompt``."""
+        del references
+        length = sequence_length(plan)
+        *clips, t5 = traits_of(plan.base.architecture).text_encoders
+        window = int(pipeline.tokenizer_max_length)
+        arguments: dict[str, Any] = {}
+        receipts: list[EncodingReceipt] = []
+        for side, text in texts_of(plan, plan.settings.guidance_scale.value > 1):
+            read = [_read(pipeline, plan, each, side, text, window) for each in clips]
+            words = _read(pipeline, plan, t5, side, text, length)
+            hidden, pooled = _joined([output for output, _ in read], words[0][0])
+            arguments[f"{PREFIXES[side]}prompt_embeds"] = hidden
+            arguments[f"{PREFIXES[side]}pooled_prompt_embeds"] = pooled
+            receipts += (receipt for _, receipt in (*read, words))
+        return Encoded(arguments, None, tuple(receipts), length)
+
+    def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
+        vae = pipeline.vae
+        latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
+        moved: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
+        return moved
+
+
+def _joined(clips: Sequence[Any], words: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(1, tokens, width): the CLIPs side by side and filled up to T5's width, then T5's; and
+    the summaries side by side."""
+    hidden = torch.cat([each.hidden_states[-2].to(words) for each in clips], dim=-1)
+    filled = pad(hidden, (0, words.shape[-1] - hidden.shape[-1]))
+    pooled = torch.cat([each.text_embeds.to(words.device) for each in clips], dim=-1)
+    return torch.cat([filled, words], dim=-2), pooled
+
+
+def _read(
+    pipeline: Pipeline, plan: RunPlan, traits: TextEncoder, side: Side, text: str, length: int
+) -> tuple[Any, EncodingReceipt]:
+    """The encoder's output on one window of ``length`` tokens, the special ones included."""
+    encoder, tokenizer = getattr(pipeline, traits.component), getattr(pipeline, traits.tokenizer)
+    special = int(tokenizer.num_special_tokens_to_add())
+    whole = len(tokenizer(text, verbose=False).input_ids)
+    tokens = tokens_read(plan, traits, side, whole - special, length - special)
+    ids = tokenizer(
+        text, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids
+    receipt = EncodingReceipt(encoder=traits.component, side=side, tokens=tokens)
+    return encoder(ids.to(device_of(encoder)), output_hidden_states=True), receipt
