@@ -18,8 +18,8 @@ from studio.comparison.axes import (
     ComparisonRequest,
     Question,
     compose,
-    parse_axis,
 )
+from studio.comparison.axis_text import parse_axis
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import EffectSummary, paired_effects
 from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared, NothingCompared

@@ -3,7 +3,6 @@
 An axis is typed as ``strength=0.4,0.7`` or, for prompts, ``prompt=a cat|a dog``.
 """
 
-import math
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
@@ -263,44 +262,3 @@ def _composed(
         case Question.GRID:
             rows, columns = axes
             return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)
-
-
-def separator(name: AxisName) -> str:
-    """A comma, but for prompts, which hold commas themselves."""
-    return "|" if name is AxisName.PROMPT else ","
-
-
-def parse_values(name: AxisName, text: str) -> tuple[AxisValue, ...]:
-    """The values in ``text``; what is no finite number stays text, for the check to refuse by
-    name."""
-    parts = [part.strip() for part in text.split(separator(name))]
-    return tuple(_value(name, part) for part in parts if part)
-
-
-def _value(name: AxisName, text: str) -> AxisValue:
-    try:
-        if name in WHOLE_NUMBERS:
-            return int(text)
-        if name not in NUMBERS:
-            return text
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
-
-
-def parse_axis(text: str) -> Axis:
-    """``name=values``.
-
-    Raises:
-        ValueError: there is no such axis, or no ``=``.
-    """
-    name, equals, values = text.partition("=")
-    if not equals:
-        raise ValueError(f"{text!r} is not NAME=VALUES.")
-    try:
-        axis = AxisName(name.strip())
-    except ValueError as error:
-        known = ", ".join(AxisName)
-        raise ValueError(f"There is no axis {name.strip()!r}; there are {known}.") from error
-    return Axis(name=axis, values=parse_values(axis, values))

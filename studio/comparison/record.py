@@ -16,6 +16,8 @@ from studio.contract.plan import RunPlan, says_nothing
 from studio.contract.receipt import RunRecord, SourceType
 
 MAX_RECORDED = 4 * MAX_CELLS
+_NAMED = 2
+"""LoRAs that a title names."""
 """Cells of a record: those of the grid, and its controls."""
 
 UNDRAWN = "0" * 64
@@ -176,7 +178,9 @@ class ComparisonRecord(Versioned):
     @property
     def title(self) -> str:
         """For lists: the question, and what it was asked of."""
-        of = " and ".join(self.lora_labels) or self.base_label
+        first, more = self.lora_labels[:_NAMED], len(self.lora_labels) - _NAMED
+        of = " and ".join(first) or self.base_label
+        of = f"{', '.join(first)} and {more} more" if more > 0 else of
         return f"{KIND_LABELS[self.wanted.kind]}: {of}"
 
     @property

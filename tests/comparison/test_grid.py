@@ -17,10 +17,10 @@ from studio.comparison.axes import (
     compose,
     four_arms,
     lora_against_lora,
-    parse_axis,
     seeds_strengths,
     strengths,
 )
+from studio.comparison.axis_text import parse_axis
 from studio.comparison.differences import differences, in_one_line, summary, uninvited
 from studio.comparison.plan import plan_comparison
 from studio.comparison.schedule import running_order
@@ -112,6 +112,11 @@ def test_axes_are_typed_as_people_type_them() -> None:
     assert parse_axis("strength = 0.4, 0.7").values == (0.4, 0.7)
     assert parse_axis("seed=1,2,").values == (1, 2)
     assert parse_axis("prompt=a cat, a dog|a fox").values == ("a cat, a dog", "a fox")
+    assert parse_axis("strength=0.4..1.2/0.2, 2").values == (0.4, 0.6, 0.8, 1.0, 1.2, 2.0)
+    assert parse_axis("seed=7..9").values == (7, 8, 9)
+    assert parse_axis("steps=8..4/2").values == ("8..4/2",)
+    assert len(parse_axis("seed=0..100000000").values) == MAX_CELLS + 1
+    assert parse_axis("prompt=1..3").values == ("1..3",)
     assert parse_axis("steps=4,many").values == (4, "many")
     for text in ("magic=1,2", "strength"):
         with pytest.raises(ValueError, match=r"axis|NAME"):

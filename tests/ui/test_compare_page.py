@@ -146,6 +146,32 @@ def assert_votes_are_kept(server: Server) -> None:
     assert [vote.choice for vote in votes][1] == "equal"
 
 
+def test_a_grid_says_what_it_is_of_and_marks_its_cell(open_page: Open) -> None:
+    page = ready(open_page, seed=76)
+    page.locator("#kind").get_by_text("Grid", exact=True).click()
+    page.get_by_label("Values across").fill("1..3/0.5")
+    compare(page, cells=5)
+    heads = page.locator("#cells th[scope=col]").all_inner_texts()
+    assert [head.split()[-1] for head in heads] == ["1.0", "1.5", "2.0", "2.5", "3.0"]
+    cell = page.locator("#cells .ls-arm-picture").nth(1)
+    cell.click()
+    page.locator("#cells .ls-chosen").wait_for()
+    tab(page, "Studio")
+    page.get_by_label("Prompt", exact=True).fill("a castle on a pink background")
+    page.locator("#contract [data-state=ready]").get_by_text("castle").wait_for()
+    tab(page, "Compare")
+    page.locator(".ls-asked-card", has_text="castle").wait_for()
+    assert "a penguin on a blue background" in page.locator("#seal .ls-made-of").inner_text()
+    page.get_by_label("Across", exact=True).click()
+    page.get_by_role("option", name="seed", exact=True).click()
+    across = page.get_by_label("Values across")
+    across.and_(page.locator(":placeholder-shown")).wait_for()
+    seeds = page.locator("#seeds input")
+    seeds.fill("2.5")
+    page.locator("#forecast li[data-code=not_whole]").wait_for()
+    assert page.locator("#compare").is_disabled()
+
+
 def test_a_running_comparison_keeps_the_page_to_itself(open_page: Open) -> None:
     page = ready(open_page, seed=74)
     compare(page, cells=3)

@@ -12,8 +12,8 @@ from studio.comparison.axes import (
     ComparisonRequest,
     Question,
     compose,
-    parse_values,
 )
+from studio.comparison.axis_text import parse_values
 from studio.comparison.record import KIND_LABELS
 from studio.contract.request import GenerationRequest
 from studio.contract.violations import Violation
@@ -30,6 +30,14 @@ KIND_HELP = {
     Question.LORA_AGAINST_LORA: "The first LoRA, and another one in its place.",
     Question.GRID: "Any two things that vary.",
 }
+
+
+AXIS_VALUES = {
+    AxisName.STRENGTH.value: ", ".join(map(str, STRENGTHS)),
+    AxisName.GUIDANCE.value: "1.0, 3.0, 5.0",
+    AxisName.STEPS.value: "10, 20, 30",
+}
+"""What an axis begins with when it is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +145,8 @@ def build() -> ComparePanel:
     with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as duel:
         other = gr.Dropdown([], label="The other LoRA", interactive=True)
     with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as grid:
-        columns, column_values = _axis_row("Across", AxisName.GUIDANCE, "1.0, 3.0, 5.0")
-        rows, row_values = _axis_row("Downwards", None, "")
+        columns, column_values = _axis_row("Across", AxisName.GUIDANCE)
+        rows, row_values = _axis_row("Downwards", None)
     with gr.Column(elem_classes="ls-field", min_width=80):
         seeds = gr.Number(1, label="Seeds", elem_id="seeds")
         seeds_hint = gr.HTML("", js_on_load=TIE, apply_default_css=False, elem_classes="ls-hint")
@@ -178,7 +186,7 @@ def build() -> ComparePanel:
     )
 
 
-def _axis_row(label: str, name: AxisName | None, values: str) -> tuple[gr.Dropdown, gr.Textbox]:
+def _axis_row(label: str, name: AxisName | None) -> tuple[gr.Dropdown, gr.Textbox]:
     names = [(each.label, each.value) for each in _GRID_AXES]
     with gr.Row(elem_classes="ls-tight"):
         axis = gr.Dropdown(
@@ -190,9 +198,9 @@ def _axis_row(label: str, name: AxisName | None, values: str) -> tuple[gr.Dropdo
             min_width=110,
         )
         text = gr.Textbox(
-            values,
+            AXIS_VALUES[name] if name else "",
             label=f"Values {label.lower()}",
-            placeholder="separated by commas (prompts by |)",
+            placeholder="0.4, 0.7 or 0.4..1.2/0.2 (prompts by |)",
             scale=4,
             min_width=140,
         )

@@ -12,7 +12,7 @@ from studio.ui.compare import blind_vote, layout
 from studio.ui.compare import form as compare_panel
 from studio.ui.compare.blind_vote import BlindParts, CompareBlind
 from studio.ui.compare.events import CompareEvents
-from studio.ui.compare.form import Asked
+from studio.ui.compare.form import AXIS_VALUES, Asked
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form
 from studio.ui.studio.live import Updates
@@ -107,6 +107,10 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
     written = [panel.strengths, panel.column_values, panel.row_values, panel.seeds]
     gr.on([*(part.input for part in edited), *(part.change for part in written)], refresh, **quick)
     tab.select(refresh, **quick)
+    axes = ((panel.columns, panel.column_values), (panel.rows, panel.row_values))
+    for axis, values in axes:
+        # Values of another axis would be wrong by kind.
+        axis.input(lambda name: AXIS_VALUES.get(name, ""), inputs=axis, outputs=values, **PRIVATE)
     panel.edit.click(lambda: gr.Tabs(selected="studio"), outputs=tabs, **PRIVATE)
 
 

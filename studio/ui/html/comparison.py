@@ -24,6 +24,10 @@ _ROLES = {
 }
 
 
+_FEW = 6
+"""Cells up to which each says by itself what differs in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """What the grid shows, while it is being made and when it is done."""
@@ -74,7 +78,15 @@ def running(summary: str, uninvited: Sequence[Difference], title: str) -> Html:
 
 
 def seal_of(record: ComparisonRecord) -> Html:
-    return seal(record.validity, record.summary, record.uninvited, record.title)
+    """With the request that the comparison was made of, which need not be that of the form."""
+    request = record.wanted.request
+    made = " · ".join((record.base_label, *record.lora_labels[:3], f"seed {request.seed}"))
+    asked = div(
+        "ls-made-of",
+        tag("p", request.prompt, class_="ls-of-prompt"),
+        tag("p", f"{request.mode.label} · {made}", class_="ls-origin"),
+    )
+    return join((seal(record.validity, record.summary, record.uninvited, record.title), asked))
 
 
 def overtaken(stored: Validity, today: Validity | None) -> Html:
@@ -140,15 +152,20 @@ def _table(shown: Grid, repeat: int, named: bool) -> Html:
     caption = tag("caption", f"Seed {seed}") if named else EMPTY
     style = f"--ls-across:{len(shown.columns)}"
     table = tag("table", caption, head, *rows, class_="ls-arm-table", style=style)
-    return div("ls-scroll", table)
+    return div("ls-scroll", table, tabindex=0, role="group", aria_label="Cells")
 
 
 def _cell(shown: Grid, index: int) -> Html:
     cell = shown.cells[index]
+    # In a grid the heads name what varies, once.
+    many = len(shown.rows) * len(shown.columns) > _FEW and cell.place.role is Role.ARM
+    alike = len({each.mode for each in shown.cells}) == 1
     caption = tag(
         "figcaption",
-        span("ls-strong", cell.mode.label),
-        span("ls-origin", _ROLES.get(cell.place.role, cell.differs or "the first cell")),
+        EMPTY if many and alike else span("ls-strong", cell.mode.label),
+        EMPTY
+        if many
+        else span("ls-origin", _ROLES.get(cell.place.role, cell.differs or "the first cell")),
         span("ls-origin", "from the gallery") if cell.reused else EMPTY,
         span("ls-origin", f"in one call with {cell.together - 1} others, equal up to rounding")
         if cell.together > 1

@@ -6,6 +6,12 @@
     const row = event.target.closest('[data-pick]');
     if (!row || !element.contains(row)) return;
     last = row.dataset.pick;
+    if (row.matches('.ls-arm-picture')) {
+      element.querySelectorAll('.ls-chosen').forEach((each) => each.classList.remove('ls-chosen'));
+      row.classList.add('ls-chosen');
+      const look = document.getElementById('look');
+      if (look && look.getBoundingClientRect().top > innerHeight - 200) look.scrollIntoView();
+    }
     trigger('pick', {key: last});
   });
   watch('value', () => {
