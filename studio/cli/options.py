@@ -16,6 +16,7 @@ import typer
 from studio.architecture import Mode
 from studio.contract.placement import Dtype
 from studio.contract.request import (
+    DRAWN,
     SEED_LIMIT,
     GenerationRequest,
     LoraChoice,
@@ -155,7 +156,7 @@ class RequestOptions:
             help="A picture to edit (PNG, JPEG or WebP); repeatable, in the pipeline's order.",
         ),
     ] = None
-    seed: Annotated[int | None, typer.Option(help="Drawn at random when not given.")] = None
+    seed: Annotated[int | None, typer.Option(help="Drawn at random when not given, or -1.")] = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Name → what was given; each is an option of its own."""
     count: Annotated[int, typer.Option(help="Images; each takes the next seed.")] = 1
@@ -192,7 +193,7 @@ class RequestOptions:
             settings=Overrides.model_validate(self.settings),
             prompt_encoder=self.prompt_encoder,
             allow_cut=self.allow_cut,
-            seed=_random_seed() if self.seed is None else self.seed,
+            seed=_random_seed() if self.seed in (None, DRAWN) else self.seed,
             count=self.count,
         )
 

@@ -8,6 +8,8 @@ from studio.architecture import Mode
 from studio.contract.base import Contract, Count, Sha256, added
 from studio.contract.placement import Dtype
 
+DRAWN = -1
+"""What A1111-style tools write for a seed to be drawn; edges draw it, no request holds it."""
 SEED_LIMIT = 2**32
 """Seeds are 0 up to, not including, this: what A1111-style tools write and read."""
 

@@ -17,6 +17,9 @@ MAX_LORAS = 4
 MAX_COUNT = 16
 """Images of one request."""
 MAX_STRENGTH = 2.0
+"""Of a LoRA whose preset says nothing else; the lowest is 0."""
+WIDEST_STRENGTH = 10.0
+"""What a preset may allow, on both sides of 0: sliders are made for such numbers."""
 MAX_STEPS = 200
 MAX_GUIDANCE = 50.0
 MAX_CLIP_SKIP = 12
@@ -267,7 +270,7 @@ SETTINGS = (
         kind=Kind.SCHEDULER,
         label="Scheduler",
         short="Scheduler",
-        help="Such as EulerDiscreteScheduler.",
+        help="Such as EulerDiscreteScheduler, or Euler as other tools call it.",
         of_model=("scheduler",),
         infotext="Sampler",
     ),

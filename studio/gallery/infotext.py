@@ -27,25 +27,13 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from studio.architecture.schedulers import SAMPLERS
 from studio.contract.receipt import LoraReceipt, Receipt, RunRecord
 from studio.contract.settings import BY_NAME, Kind
 from studio.presets.air import Air
 from studio.recall.infotext import EXACT_NEGATIVE, EXACT_PROMPT, InfoText, LoraTag, read
 
 __all__ = ["InfoText", "LoraTag", "read", "write"]
-
-SAMPLERS = {
-    "DDIMScheduler": "DDIM",
-    "DPMSolverMultistepScheduler": "DPM++ 2M",
-    "EulerAncestralDiscreteScheduler": "Euler a",
-    "EulerDiscreteScheduler": "Euler",
-    "FlowMatchEulerDiscreteScheduler": "Euler",
-    "HeunDiscreteScheduler": "Heun",
-    "LCMScheduler": "LCM",
-    "PNDMScheduler": "PLMS",
-    "UniPCMultistepScheduler": "UniPC",
-}
-"""diffusers' class → A1111's name; a class that is not here is written as it is."""
 
 _FIRST = ("steps", "scheduler", "guidance_scale", "true_cfg_scale")
 """Settings that stand before the seed, where tools expect them; the others follow the model."""

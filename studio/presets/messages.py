@@ -16,6 +16,7 @@ from studio.contract.settings import (
     MAX_STRENGTH,
     SHORTEST_SEQUENCE,
     SHORTEST_SIDE,
+    WIDEST_STRENGTH,
 )
 from studio.presets.rules import clip
 from studio.presets.schema import (
@@ -59,6 +60,8 @@ EXPECTED = {
     "source.embedded": _INSIDE,
     "settings": "the settings, one per line, indented below it",
     "settings.strength": f"a number from 0.0 to {MAX_STRENGTH}",
+    "settings.min_strength": f"a number from {-WIDEST_STRENGTH} to 0.0",
+    "settings.max_strength": f"a number above 0.0, to {WIDEST_STRENGTH}",
     "settings.guidance_scale": _GUIDANCE,
     "settings.clip_skip": f"a whole number from 1 to {MAX_CLIP_SKIP}",
     "settings.steps": f"a whole number from 1 to {MAX_STEPS}",

@@ -23,6 +23,7 @@ from studio.contract.settings import (
     MAX_STRENGTH,
     SHORTEST_SEQUENCE,
     SHORTEST_SIDE,
+    WIDEST_STRENGTH,
 )
 from studio.presets.rules import (
     check_air,
@@ -166,11 +167,36 @@ class ModelPreset(Contract):
 
 
 class LoraSettings(Contract):
-    """What a LoRA asks for; None leaves the model's value alone."""
+    """What a LoRA asks for; None leaves the model's value alone.
 
-    strength: Number | None = Field(default=None, ge=0, le=MAX_STRENGTH)
+    Attributes:
+        min_strength, max_strength: what it may be used at, where that is not 0 to 2: a slider
+            is made for strengths below 0 too.
+    """
+
+    strength: Number | None = Field(default=None, ge=-WIDEST_STRENGTH, le=WIDEST_STRENGTH)
+    min_strength: Number | None = Field(default=None, ge=-WIDEST_STRENGTH, le=0)
+    max_strength: Number | None = Field(default=None, gt=0, le=WIDEST_STRENGTH)
     guidance_scale: Number | None = Field(default=None, ge=0, le=MAX_GUIDANCE)
     clip_skip: Whole | None = Field(default=None, ge=1, le=MAX_CLIP_SKIP)
+
+    @property
+    def strengths(self) -> tuple[float, float]:
+        """The lowest and the highest strength it may be used at."""
+        low, high = self.min_strength, self.max_strength
+        return 0.0 if low is None else low, MAX_STRENGTH if high is None else high
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        low, high = self.strengths
+        if self.strength is not None and not low <= self.strength <= high:
+            raise refuse(
+                "settings.strength",
+                f"settings.strength is {self.strength:g}.",
+                f"Write a number from {low} to {high}, or widen that with min_strength and "
+                "max_strength.",
+            )
+        return self
 
 
 class LoraPreset(Contract):

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
+from studio.architecture.schedulers import scheduler_named
 from studio.contract.base import fingerprint
 from studio.contract.placement import Dtype
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
@@ -134,6 +135,8 @@ class Draft:
         if not setting.is_taken(self.basis()):
             return None
         if asked is not None:
+            if setting.kind is Kind.SCHEDULER:
+                asked = scheduler_named(asked, self.traits.flow_matching) or asked
             return setting.value(asked, Origin.USER)
         wishes = self.wishes(setting)
         if len(set(wishes.values())) > 1:

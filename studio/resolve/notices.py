@@ -38,6 +38,7 @@ def notices(
         *reading_notices(draft, prompt),
         *guidance_notices(draft, choices, prompt),
         *_wish_notices(draft, choices),
+        *_scheduler_notices(draft, choices),
         *_precision_notices(draft),
         *_memory_notices(choices, memory),
     )
@@ -78,6 +79,9 @@ def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
         if strength == 0:
             text = f"{preset.label} has strength 0 and changes nothing."
             yield Notice(code="strength_zero", field=field, text=text)
+        elif strength < 0:
+            text = f"{preset.label} at {strength:.2f} is turned around."
+            yield Notice(code="strength_negative", field=field, text=text)
         elif strength > STRONG:
             text = f"{preset.label} at {strength:.2f} is very strong and may show artefacts."
             yield Notice(code="strength_high", field=field, text=text)
@@ -175,6 +179,13 @@ def _wish_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
             elif value is not None and value != wish:
                 text = f"{asked}; you set {value:g}."
                 yield Notice(code="wish_overridden", field=setting.field, text=text)
+
+
+def _scheduler_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
+    asked = draft.request.settings.scheduler
+    if asked not in (None, choices.scheduler):
+        text = f"“{asked}” is diffusers' {choices.scheduler}."
+        yield Notice(code="scheduler_named", field="settings.scheduler", text=text)
 
 
 def _precision_notices(draft: Draft) -> Iterator[Notice]:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from studio.architecture import guides
 from studio.architecture.schedulers import ALL_SCHEDULER_NAMES, schedulers_for
-from studio.contract.settings import LONGEST_SIDE, MAX_STRENGTH, SETTINGS, SHORTEST_SIDE
+from studio.contract.settings import LONGEST_SIDE, SETTINGS, SHORTEST_SIDE
 from studio.contract.violations import (
     DtypeNotSupported,
     GuidanceNotSupported,
     NotAMultiple,
     SchedulerDoesNotFit,
     SettingNotSupported,
+    StrengthOutOfRange,
     TooManyPixels,
     UnknownScheduler,
     Violation,
@@ -43,9 +44,13 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
     unguided = draft.ignores_guidance and draft.pipeline.guidance.is_cfg
     if unguided and guidance is not None and guides(guidance):
         yield GuidanceNotSupported(label=draft.model.label, value=guidance)
-    for slug, strength in choices.strengths.items():
-        field, name = f"loras.{slug}.strength", f"strength of {draft.label_of(slug)}"
-        yield from in_range(field, name, strength.value, 0, MAX_STRENGTH)
+    for _, preset in draft.chosen:
+        value, (low, high) = choices.strengths[preset.slug].value, preset.settings.strengths
+        if not low <= value <= high:
+            field = f"loras.{preset.slug}.strength"
+            yield StrengthOutOfRange(
+                field=field, label=preset.label, value=value, low=low, high=high
+            )
     yield from _check_scheduler(draft, choices)
     yield from _check_precision(draft)
 

@@ -27,6 +27,7 @@ from studio.resolve.context import Draft
 from studio.resolve.identities import base_identity, check_weights, lora_uses
 from studio.resolve.inventory import Inventory
 from studio.resolve.memory import MemoryRules, place, tiles
+from studio.resolve.names import with_slugs
 from studio.resolve.notices import mark_notices, notices
 from studio.resolve.number_checks import check_settings, check_size
 from studio.resolve.prompts import resolve_prompt
@@ -120,12 +121,16 @@ def resolve(
     """The plan, or every violation at once, in the order of the form."""
     if unreadable := tuple(check_text(request)):
         return unreadable
+    request, read = with_slugs(request, catalog)
     found: list[Violation] = [*check_words(request), *check_request(request, catalog)]
     model = catalog.models.get(request.base)
     if model is None:
         known = ", ".join(catalog.models) or "none: the presets folder is empty"
         return (UnknownBase(slug=request.base, known=known), *found)
-    return _resolve_for(model, request, catalog, inventory, runtime, found)
+    planned = _resolve_for(model, request, catalog, inventory, runtime, found)
+    if not read or not isinstance(planned, RunPlan):
+        return planned
+    return planned.model_copy(update={"notices": (*read, *planned.notices)})
 
 
 def _resolve_for(

@@ -34,7 +34,7 @@ from studio.comparison.events import (
 )
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
-from studio.contract.request import GenerationRequest
+from studio.contract.request import DRAWN, GenerationRequest
 from studio.contract.violations import Violation
 from studio.errors import StudioError
 from studio.gallery.comparisons.files import sheet_of
@@ -204,7 +204,7 @@ def build(workspace: Workspace, runs: Runs) -> None:
 
 
 def read_request(request: Json) -> GenerationRequest:
-    """The request that ``request`` says; a seed is drawn where it has none.
+    """The request that ``request`` says; a seed is drawn where it has none, or -1.
 
     Raises:
         ValidationError: a field is missing, unknown or of another type.
@@ -212,7 +212,9 @@ def read_request(request: Json) -> GenerationRequest:
     """
     if not isinstance(request, dict):
         raise ValueError("The request is no JSON object")
-    return GenerationRequest.model_validate({"seed": draw_seed(), **request})
+    if request.get("seed", DRAWN) == DRAWN:
+        request = {**request, "seed": draw_seed()}
+    return GenerationRequest.model_validate(request)
 
 
 def _answered(work: Callable[[], Answers]) -> Answers:

@@ -36,6 +36,7 @@ from studio.presets.parse import PresetProblem
 from studio.resolve import Provisional, Runtime, provisional, resolve
 from studio.resolve.inventory import Inventory, LoraWeights, Unusable
 from studio.resolve.memory import MemoryRules
+from studio.resolve.names import with_slugs
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.workspace.weights import LibraryWeights
 
@@ -144,6 +145,7 @@ class Workspace:
 
     def _known(self, request: GenerationRequest) -> tuple[Inventory, Runtime]:
         """What a plan may know of the world."""
+        request, _ = with_slugs(request, self.catalog)
         model = self.catalog.models.get(request.base)
         chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
         inventory = self._store.inventory(

@@ -143,6 +143,8 @@ def test_nulls_say_nothing() -> None:
         ({"settings": {"strength": "0.7"}}, "settings.strength", "without quotes"),
         ({"settings": {"strength": True}}, "settings.strength", "is true"),
         ({"settings": {"strength": float("inf")}}, "settings.strength", "0.0 to 2.0"),
+        ({"settings": {"min_strength": -11.0}}, "settings.min_strength", "-10.0 to 0.0"),
+        ({"settings": {"strength": -3.0, "min_strength": -2.0}}, "settings.strength", "-2.0 to"),
         ({"settings": {"clip_skip": 0}}, "settings.clip_skip", "1 to 12"),
         ({"settings": {"clip_skip": 13}}, "settings.clip_skip", "1 to 12"),
         ({"settings": {"clip_skip": 2.5}}, "settings.clip_skip", "is 2.5"),

@@ -52,6 +52,7 @@ from studio.contract.violations.numbers import (
     SettingConflict,
     SettingMissing,
     SettingNotSupported,
+    StrengthOutOfRange,
     TooManyPixels,
     UnknownScheduler,
 )
@@ -116,6 +117,7 @@ Violation = Annotated[
     | EncoderNotSupported
     | ControlTokenInPrompt
     | SettingNotSupported
+    | StrengthOutOfRange
     | DtypeNotSupported
     | GuidanceNotSupported
     | ReferenceRequired
@@ -186,6 +188,7 @@ __all__ = [
     "SettingConflict",
     "SettingMissing",
     "SettingNotSupported",
+    "StrengthOutOfRange",
     "SyntaxWithoutEffect",
     "TextTooLarge",
     "TextUnparsable",

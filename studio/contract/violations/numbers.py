@@ -47,6 +47,20 @@ class NotWhole(Rule):
     above: int
 
 
+class StrengthOutOfRange(Rule):
+    FOUND = "{label} is at strength {value}."
+    EXPECTED = "{low} to {high}"
+    WAY_OUT = (
+        "Set it to a value from {low} to {high}, or allow more in its preset, with "
+        "min_strength and max_strength."
+    )
+    code: Literal["strength_out_of_range"] = "strength_out_of_range"
+    label: str
+    value: float
+    low: float
+    high: float
+
+
 class NotAMultiple(Rule):
     FOUND = "{name} is {value}, not a multiple of {multiple}."
     EXPECTED = "a multiple of {multiple}"

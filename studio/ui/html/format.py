@@ -27,7 +27,9 @@ MODE_HELP = {
 
 
 def band(strength: float) -> str:
-    """The guide's name for a strength."""
+    """The guide's name for a strength; below 0 a LoRA is turned around."""
+    if strength < 0:
+        return "turned around"
     for upper, name in BANDS:
         if strength <= upper:
             return name

@@ -12,6 +12,7 @@ from gradio.components import Component
 from studio.architecture import Mode
 from studio.contract.plan import Origin, PlanSettings, RunPlan
 from studio.contract.request import (
+    DRAWN,
     SEED_LIMIT,
     GenerationRequest,
     LoraChoice,
@@ -82,7 +83,7 @@ def draw_seed() -> int:
 
 def is_drawn(seed: float | None) -> bool:
     """Blank or, as elsewhere, -1: a seed is drawn."""
-    return seed is None or seed == -1
+    return seed is None or seed == DRAWN
 
 
 def read(values: Values, catalog: Catalog) -> GenerationRequest:

@@ -9,7 +9,7 @@ import gradio as gr
 from studio.architecture import Mode
 from studio.contract.plan import RunPlan
 from studio.contract.request import ReferenceImage
-from studio.contract.settings import MAX_LORAS
+from studio.contract.settings import MAX_LORAS, MAX_STRENGTH
 from studio.contract.violations import LoraDoesNotFit, Violation, WeightsMissing
 from studio.errors import StudioError
 from studio.gallery import Picture
@@ -254,7 +254,10 @@ def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
             slug = values["chosen"][number]
             preset = w.catalog.loras.get(slug)
             label = preset.label if preset else slug
-            updates[slot.strength] = gr.Slider(value=values[f"strength_{number}"], label=label)
+            low, high = preset.settings.strengths if preset else (0.0, MAX_STRENGTH)
+            updates[slot.strength] = gr.Slider(
+                minimum=low, maximum=high, value=values[f"strength_{number}"], label=label
+            )
             # The row shows "Remove" alone; its whole name tells the four buttons apart.
             updates[slot.remove] = gr.Button(f"Remove {label}")
     return updates
