@@ -1,6 +1,6 @@
-"""What the README calls supported, as data, every row of it run in ``tests/engine``.
+"""What docs/architectures.md calls supported, as data, every row of it run in ``tests/engine``.
 
-``python -m tests.matrix --write README.md`` writes the table between its markers.
+``python -m tests.matrix --write docs/architectures.md`` writes the table between its markers.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ two formats are stacked, and one is run at strength 0."""
 
 
 def table() -> str:
-    """The README's table, in Markdown."""
+    """The page's table, in Markdown."""
     lines = ["| diffusers' class | Models | Modes | LoRAs change |", "|---|---|---|---|"]
     for row in (*ROWS, *EDITS):
         variant = "" if row.variant is None else f", {row.variant}"

@@ -107,8 +107,8 @@ def test_the_space_runs_the_gradio_of_the_list() -> None:
     assert tuple(map(int, version.split("."))) >= tuple(map(int, least.split(".")))
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    for name in ("README.md", "benchmarks/README.md"):
+def test_links_of_the_benchmarks_lead_somewhere() -> None:
+    for name in ("benchmarks/README.md",):
         page = ROOT / name
         links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
         assert [link for link in links if not (page.parent / link).exists()] == []

@@ -17,7 +17,7 @@ def describe(
     autov3: str | None,
     sha256_from: str | None = "file",
 ) -> dict[str, Any]:
-    """The object that ``studio inspect --json`` prints; the README lists its fields.
+    """The object that ``studio inspect --json`` prints; docs/inspect.md lists its fields.
 
     Args:
         size: bytes of the whole file.

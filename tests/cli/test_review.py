@@ -7,7 +7,7 @@ from studio.gallery import Gallery
 from tests.cli.conftest import Cli
 from tests.support.records import flat, run_record
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "comparisons.md"
 UNKNOWN = "0" * 64
 
 
@@ -49,9 +49,9 @@ def test_an_export_goes_on_past_odd_breaks_and_names_what_was_cut_off(
     assert f"The last decision on {name} was cut off" in exported.err
 
 
-def test_readme_and_help_show_a_line_that_is_taken(cli: Cli, tmp_path: Path) -> None:
+def test_page_and_help_show_a_line_that_is_taken(cli: Cli, tmp_path: Path) -> None:
     (shown,) = [
-        line for line in README.read_text().splitlines() if line.startswith('{"record_fingerprint')
+        line for line in PAGE.read_text().splitlines() if line.startswith('{"record_fingerprint')
     ]
     assert shown in cli("review", "import", "--help").out
     gallery = Gallery(tmp_path / "outputs")

@@ -15,7 +15,7 @@ from tests.support.studios import Made, TinyStudio
 
 TRIGGER = "inkstyle"
 INK, NEON = ("ink", 0.8), ("neon", 0.5)
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 
 
 @pytest.fixture(scope="module", params=ROWS, ids=[row.name for row in ROWS])
@@ -99,5 +99,5 @@ def test_every_tiny_base_is_in_a_row() -> None:
 
 
 def test_the_readme_says_what_is_tried() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert with_table(text) == text, "run python -m tests.matrix --write README.md"
+    text = PAGE.read_text(encoding="utf-8")
+    assert with_table(text) == text, "run python -m tests.matrix --write docs/architectures.md"

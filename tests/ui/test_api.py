@@ -1,4 +1,4 @@
-"""The three named endpoints through gradio's own client; the README's example as written."""
+"""The three named endpoints through gradio's own client; the example of docs/api.md as written."""
 
 from __future__ import annotations
 
@@ -162,9 +162,9 @@ def wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_the_readmes_example_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_example_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it stands there, but for the address and the steps."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert "http://127.0.0.1:7860" in example
     example = example.replace("http://127.0.0.1:7860", server.url)
