@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from studio.errors import StudioError
 from studio.library.catalogue import Holding
 from studio.library.downloads import Downloads
-from studio.library.downloads.leftovers import Leftover, leftovers, remove
-from studio.library.downloads.sidecar import write_beside
+from studio.library.downloads.beside import Leftover, leftovers, remove, write_beside
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import Published

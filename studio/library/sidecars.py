@@ -1,14 +1,18 @@
-"""What other programs wrote beside a weight file: each value with who said it.
+"""What other programs put beside a weight file: values, each with who said it, and pictures.
 
 Read, never written: ``NAME.civitai.info`` (CivitAI Helper), ``NAME.metadata.json``
 (ComfyUI-LoRA-Manager) and ``NAME.json`` (A1111's card of a LoRA, or this studio's own facts).
 """
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from studio.contract.settings import MAX_STRENGTH
 from studio.presets.model_card import read_published
@@ -151,3 +155,44 @@ def _sha256_of(files: object) -> str:
         return ""
     hashes = files[0].get("hashes")
     return _text(hashes.get("SHA256")).lower() if isinstance(hashes, dict) else ""
+
+
+PICTURES = tuple(
+    f"{part}.{kind}" for part in (".preview", "") for kind in ("png", "jpg", "jpeg", "webp")
+)
+SIDE = 240
+"""Pixels of the longer side."""
+MAX_PICTURE = 20 * 2**20
+MAX_PIXELS = 50_000_000
+
+
+def preview(weights: Path) -> bytes | None:
+    """A small JPEG of the picture beside ``weights``; None where there is none that can be read.
+
+    ``NAME.png``, ``.jpg``, ``.jpeg`` or ``.webp``, or ``NAME.preview.png`` and so on, as other
+    tools have it.
+    """
+    stem = weights.stem if weights.suffix.lower() == ".safetensors" else weights.name
+    for suffix in PICTURES:
+        path = weights.with_name(stem + suffix)
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        if status.st_size <= MAX_PICTURE:
+            return _small(path, status.st_mtime_ns, status.st_size)
+    return None
+
+
+@lru_cache(maxsize=512)
+def _small(path: Path, _modified: int, _size: int) -> bytes | None:
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return None
+            image.thumbnail((SIDE, SIDE))
+            made = io.BytesIO()
+            image.convert("RGB").save(made, "JPEG", quality=82)
+            return made.getvalue()
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None

@@ -32,7 +32,7 @@ from studio.library.downloads.downloads import Facts
 from studio.library.downloads.transfer import Cancelled, patiently
 from studio.library.entries import Entry
 from studio.library.preset_files import LocalPresets, Preset
-from studio.library.previews import preview
+from studio.library.sidecars import preview
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset
 from studio.presets.model_card import Published

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from studio.library import scan as scanning
-from studio.library.previews import preview
+from studio.library.sidecars import preview
 from studio.library.store import WeightStore
 from studio.settings import Settings
 from tests.library.downloads.conftest import lora_bytes

@@ -1,16 +1,17 @@
 """Weights from CivitAI and the Hugging Face Hub: planned, fetched, checked, adopted."""
 
+from studio.library.downloads.addresses import CivitaiName, HubName
 from studio.library.downloads.downloads import Downloads
-from studio.library.downloads.events import (
+from studio.library.downloads.plan import (
     Checking,
     DownloadEvent,
+    DownloadPlan,
     Fetched,
     Fetching,
+    RemoteFile,
     Stopped,
     Waiting,
 )
-from studio.library.downloads.links import CivitaiName, HubName
-from studio.library.downloads.plan import DownloadPlan, RemoteFile
 
 __all__ = [
     "Checking",

@@ -23,10 +23,9 @@ from studio.errors import (
     StorageFault,
     UnexpectedAnswer,
 )
-from studio.library.downloads.addresses import CIVITAI_STORAGE, Allowed, shown
+from studio.library.downloads.addresses import CIVITAI_STORAGE, Allowed, CivitaiName, shown
 from studio.library.downloads.civitai_answers import CivitaiFile, Version, choose_file, plain
 from studio.library.downloads.http import Site, read_body
-from studio.library.downloads.links import CivitaiName
 from studio.library.downloads.plan import RemoteFile
 from studio.presets.model_card import Published
 from studio.settings import Settings

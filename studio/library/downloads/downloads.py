@@ -9,14 +9,18 @@ from typing import Any
 
 from studio.architecture import Architecture
 from studio.errors import Offline, SourceUnknown, TooLarge
+from studio.library.downloads.addresses import (
+    CivitaiName,
+    HubName,
+    hub_name,
+    parse_source,
+    safe_name,
+)
 from studio.library.downloads.civitai import CivitAI
-from studio.library.downloads.events import DownloadEvent
 from studio.library.downloads.fetching import Fetch, Shelf
 from studio.library.downloads.folder import FetchFolder
 from studio.library.downloads.hub import Hub
-from studio.library.downloads.links import CivitaiName, HubName, parse_source
-from studio.library.downloads.names import hub_name, safe_name
-from studio.library.downloads.plan import DownloadPlan, Kind, RemoteFile
+from studio.library.downloads.plan import DownloadEvent, DownloadPlan, Kind, RemoteFile
 from studio.library.downloads.transfer import Judge, Transfer
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import Published, contradiction

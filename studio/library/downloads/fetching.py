@@ -20,11 +20,18 @@ from studio.errors import (
     WrongFile,
 )
 from studio.inspection import LoraInspection
-from studio.library.downloads.events import Checking, DownloadEvent, Fetched, Stopped, Waiting
-from studio.library.downloads.meter import Meter
+from studio.library.downloads.beside import write_beside
 from studio.library.downloads.part import Part, lock, part_of
-from studio.library.downloads.plan import DownloadPlan, RemoteFile
-from studio.library.downloads.sidecar import write_beside
+from studio.library.downloads.plan import (
+    Checking,
+    DownloadEvent,
+    DownloadPlan,
+    Fetched,
+    Meter,
+    RemoteFile,
+    Stopped,
+    Waiting,
+)
 from studio.library.downloads.transfer import Cancelled, Transfer, resumable
 from studio.presets.model_card import Published, beside, read_published
 

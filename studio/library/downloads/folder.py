@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.errors import DownloadError, PlaceTaken
-from studio.library.downloads.events import DownloadEvent, Fetched, Stopped, Waiting
+from studio.library.downloads.beside import write_beside
 from studio.library.downloads.fetching import (
     LOOK_AGAIN,
     Cached,
@@ -19,10 +19,16 @@ from studio.library.downloads.fetching import (
     fill,
     reread,
 )
-from studio.library.downloads.meter import Meter
 from studio.library.downloads.part import PART, Part, lock, part_of
-from studio.library.downloads.plan import DownloadPlan, RemoteFile
-from studio.library.downloads.sidecar import write_beside
+from studio.library.downloads.plan import (
+    DownloadEvent,
+    DownloadPlan,
+    Fetched,
+    Meter,
+    RemoteFile,
+    Stopped,
+    Waiting,
+)
 from studio.library.downloads.transfer import Cancelled, Transfer, identity
 from studio.storage.atomic import sync_folder
 

@@ -12,11 +12,10 @@ from studio.inspection import LoraInspection, inspect
 from studio.inspection.description import describe, unread_alphas
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.verdict import UNKNOWN
-from studio.library.downloads.addresses import shown
+from studio.library.downloads.addresses import CivitaiName, HubName, parse_source, shown
 from studio.library.downloads.civitai import CivitAI
 from studio.library.downloads.http import Site, fault
 from studio.library.downloads.hub import Hub
-from studio.library.downloads.links import CivitaiName, HubName, parse_source
 from studio.library.downloads.plan import RemoteFile
 from studio.library.downloads.transfer import Judge
 from studio.presets.model_card import Published

@@ -4,7 +4,6 @@ The one home of the ``tokenizers`` library, and of jinja2 for chat templates; bo
 imported when a folder is first read.
 """
 
-from studio.library.tokens.cache import Counters
-from studio.library.tokens.counter import load_counter
+from studio.library.tokens.counter import Counters, load_counter
 
 __all__ = ["Counters", "load_counter"]

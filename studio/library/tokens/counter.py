@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio.architecture import Chat, Wrapped
+from studio.architecture import TRAITS, Chat, Wrapped, pipeline_traits
+from studio.contract.identity import FileIdentity
 from studio.contract.prompt import Span, TokenCounter
 from studio.errors import WeightsError
 from studio.library.tokens.builds import CLIP, Build, build_of
 from studio.library.tokens.chat import render
+from studio.presets import ModelPreset
+from studio.resolve.inventory import BaseWeights
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
@@ -170,3 +173,43 @@ def _unreadable(folder: Path, why: str) -> WeightsError:
         "Fetch the model again, with its tokenizer files.",
         folder,
     )
+
+
+_Key = tuple[Path, tuple[FileIdentity, ...], Wrapped | Chat | None]
+
+
+class Counters:
+    """Counters by folder, files and what the pipeline puts around a text."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, TokenCounter] = {}
+
+    def of(self, base: BaseWeights, model: ModelPreset) -> dict[str, TokenCounter]:
+        """Text encoder → the counter of its tokenizer, for every encoder of the family.
+
+        Raises:
+            WeightsError: the base has no such tokenizer, or it cannot be read.
+        """
+        traits, frame = TRAITS[model.base_architecture], pipeline_traits(model.pipeline).frame
+        for encoder in traits.text_encoders:
+            if encoder.tokenizer not in base.classes:
+                raise WeightsError(
+                    f"Its model_index.json names no {encoder.tokenizer}, which every "
+                    f"{traits.label} model has.",
+                    "Correct the preset's base_architecture, or put such a model there.",
+                    base.path,
+                )
+        return {
+            encoder.component: self._counter(base, encoder.tokenizer, frame)
+            for encoder in traits.text_encoders
+        }
+
+    def _counter(
+        self, base: BaseWeights, tokenizer: str, frame: Wrapped | Chat | None
+    ) -> TokenCounter:
+        files = tuple(file for file in base.files if file.name.startswith(f"{tokenizer}/"))
+        key = (base.place(tokenizer), files, frame)
+        if key not in self._known:
+            folder, class_name = base.place(tokenizer), base.classes.get(tokenizer)
+            self._known[key] = load_counter(folder, frame, class_name)
+        return self._known[key]

@@ -6,10 +6,15 @@ from studio.architecture import Architecture
 from studio.contract.amounts import in_bytes, in_time
 from studio.errors import SourceUnknown
 from studio.library.downloads import CivitaiName, HubName
-from studio.library.downloads.addresses import Allowed, shown
-from studio.library.downloads.links import parse_source
-from studio.library.downloads.meter import Meter
-from studio.library.downloads.names import MAX_NAME, hub_name, safe_name
+from studio.library.downloads.addresses import (
+    MAX_NAME,
+    Allowed,
+    hub_name,
+    parse_source,
+    safe_name,
+    shown,
+)
+from studio.library.downloads.plan import Meter
 from studio.presets.model_card import Published, contradiction, differences, family_of
 
 CIVITAI, HUB = "https://civitai.com", "https://huggingface.co"
