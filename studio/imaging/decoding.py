@@ -12,7 +12,6 @@ import io
 import json
 import os
 import struct
-import subprocess
 import sys
 import threading
 import warnings
@@ -20,6 +19,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from studio.errors import UnusableReference
+from studio.storage.apart import TooMuch, apart
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,8 +32,7 @@ MAX_KEPT_PIXELS = 2**26
 MAX_PIXELS = 2**24
 """Four times what the largest of the pipelines makes; decoding takes up to 30 bytes for each."""
 LIMITS = (2**31, 30)
-"""Bytes of address space and seconds of its own for a process that decodes one; it gets twice as
-many seconds of the clock's."""
+"""Bytes of address space and seconds for a process that decodes one."""
 
 _ONE_AT_A_TIME = threading.Lock()
 _ADAM7 = (
@@ -61,42 +60,21 @@ def decode(data: bytes) -> Image:
 
     if len(data) > MAX_FILE:
         raise UnusableReference(f"its file is larger than {MAX_FILE // 2**20} MiB", _SAVE_AGAIN)
-    command = [sys.executable, "-c", f"from {__name__} import main; main{LIMITS}"]
     try:
         with _ONE_AT_A_TIME:
-            done = subprocess.run(
-                command, input=data, env=_environment(), capture_output=True, timeout=2 * LIMITS[1]
-            )
-    except subprocess.TimeoutExpired as error:
-        raise UnusableReference("decoding it takes too long", _SAVE_AGAIN) from error
-    said, _, pixels = done.stdout.partition(b"\n")
-    if done.returncode != 0 or not said:
-        raise UnusableReference("it cannot be decoded in bounded memory and time", _SAVE_AGAIN)
+            output = apart(f"{__name__}:main", data, *LIMITS)
+    except TooMuch as error:
+        reason = "it cannot be decoded in bounded memory and time"
+        raise UnusableReference(reason, _SAVE_AGAIN) from error
+    said, _, pixels = output.partition(b"\n")
     answer = json.loads(said)
     if "reason" in answer:
         raise UnusableReference(answer["reason"], answer["way_out"])
     return Image.frombytes("RGB", (answer["width"], answer["height"]), pixels)
 
 
-def _environment() -> dict[str, str]:
-    """What Python needs to find the studio, and no key."""
-    kept = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
-    return kept | {"PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def main(memory: int, seconds: int) -> None:
-    """In the process apart: a file on standard input, its size and its pixels on the output.
-
-    Args:
-        memory: bytes of address space.
-        seconds: of its own time.
-    """
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def main() -> None:
+    """In the process apart: a file on standard input, its size and its pixels on the output."""
     pixels = b""
     try:
         image = upright_rgb(sys.stdin.buffer.read())

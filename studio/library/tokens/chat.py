@@ -8,20 +8,41 @@ template has them, and one that does is refused rather than rendered otherwise.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from studio.architecture import Chat
+from studio.storage.apart import TooMuch, apart
+
+LIMITS = (2**30, 5)
+"""Bytes of address space and seconds for a base's template, which is a program of strangers."""
 
 
 def render(folder: Path, config: Mapping[str, Any], chat: Chat, text: str) -> str:
     """The whole text that the tokenizer reads for the user's ``text``.
 
     Raises:
-        ValueError: there is no template, or it does not render.
+        ValueError: there is no template, or it does not render in bounded memory and time.
         OSError: its file cannot be read.
     """
+    values = {"messages": _messages(chat, text), "add_generation_prompt": chat.answer}
+    values |= _names(config)
+    if chat.thinking is not None:
+        values["enable_thinking"] = chat.thinking
+    asked = json.dumps({"template": _template(folder, config), "values": values})
+    try:
+        answer = json.loads(apart(f"{__name__}:main", asked.encode("ascii"), *LIMITS))
+    except TooMuch as error:
+        raise ValueError("its chat template needs too much memory or time") from error
+    if "reason" in answer:
+        raise ValueError(f"its chat template does not render ({answer['reason']})")
+    return str(answer["text"])
+
+
+def main() -> None:
+    """In the process apart: template and values on standard input, the text on the output."""
     from jinja2.exceptions import TemplateError
     from jinja2.ext import loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -31,16 +52,12 @@ def render(folder: Path, config: Mapping[str, Any], chat: Chat, text: str) -> st
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
+    asked = json.loads(sys.stdin.buffer.read())
     try:
-        template = environment.from_string(_template(folder, config))
-        return template.render(
-            messages=_messages(chat, text),
-            add_generation_prompt=chat.answer,
-            **_names(config),
-            **({} if chat.thinking is None else {"enable_thinking": chat.thinking}),
-        )
+        answer = {"text": environment.from_string(asked["template"]).render(**asked["values"])}
     except TemplateError as error:
-        raise ValueError(f"its chat template does not render ({error})") from error
+        answer = {"reason": str(error)[:300]}
+    sys.stdout.write(json.dumps(answer))
 
 
 def _template(folder: Path, config: Mapping[str, Any]) -> str:
