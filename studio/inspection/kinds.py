@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from studio.architecture.families import FAMILIES, RULES, TEXT_RULES
+from studio.architecture.families import BY_NAME, FAMILIES, RULES, TEXT_RULES
 from studio.inspection.decompositions import Shape, widths
 from studio.inspection.verdict import UNKNOWN, Measure, judge
 
@@ -58,6 +58,36 @@ _ADAPTERS: tuple[tuple[str, str, str], ...] = (
 """(kind, what a tensor's name has, what it holds) of adapters that add no matrix of their own."""
 
 
+_ENTRIES = re.compile(r"(?:conv_in|input_blocks\.0\.0|x_embedder|img_in)\.weight\Z")
+_MASKED = "inpainting: beside the latents it reads a mask and a masked picture"
+_PURPOSES: Mapping[tuple[str, int], str] = {
+    ("unet", 9): _MASKED,
+    ("unet", 8): "InstructPix2Pix: beside the latents it reads the picture to be edited",
+    ("unet", 5): "depth: beside the latents it reads a depth map",
+    ("flux1", 384): f"FLUX.1 Fill, that is {_MASKED}",
+    ("flux1", 128): "FLUX.1 Canny or Depth: beside the latents it reads a control picture",
+}
+"""(U-Nets or a family, what the first layer reads) → what such a checkpoint is made for."""
+
+
+def purpose_of(shapes: Mapping[str, Shape], architecture: str) -> str | None:
+    """What else than text to image a denoiser is made for, told by what its first layer reads;
+    None for what makes pictures from text, and where nothing tells.
+
+    Args:
+        shapes: tensor name → shape; of one component, or of a checkpoint.
+        architecture: as the verdict or the preset has it.
+    """
+    family = BY_NAME.get(architecture)
+    if family is None:
+        return None
+    kind = family.denoiser if family.denoiser == "unet" else family.name
+    for name, shape in shapes.items():
+        if _ENTRIES.fullmatch(_PREFIX.sub("", name)) and len(shape) in (2, 4):
+            return _PURPOSES.get((kind, shape[1]))
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A verdict on a file that changes no layer of a base."""
@@ -79,10 +109,10 @@ def kind_of(shapes: Mapping[str, Shape]) -> Kind:
         return adapter
     layers = _weights(shapes)
     if any(_CONTROL.search(name) for name in shapes):
-        return _named("controlnet", "It has a ControlNet's layers.", layers)
+        return _named("controlnet", "It has a ControlNet's layers.", layers, {})
     verdict = judge(RULES, layers)
     if verdict is not None:
-        return _named("checkpoint", "It holds whole weights, not a LoRA's.", layers)
+        return _named("checkpoint", "It holds whole weights, not a LoRA's.", layers, shapes)
     if judge(TEXT_RULES, layers) is not None:
         return Kind("text encoder", UNKNOWN, None, ("It holds a text encoder's whole weights.",))
     for kind, pattern, sentence in _OTHERS:
@@ -101,11 +131,15 @@ def _adapter(shapes: Mapping[str, Shape]) -> Kind | None:
     return None
 
 
-def _named(name: str, sentence: str, layers: Sequence[Measure]) -> Kind:
+def _named(
+    name: str, sentence: str, layers: Sequence[Measure], shapes: Mapping[str, Shape]
+) -> Kind:
     verdict = judge(RULES, layers)
     if verdict is None:
         return Kind(name, UNKNOWN, None, (sentence,))
-    told = (sentence, verdict.sentence)
+    purpose = purpose_of(shapes, verdict.architecture)
+    made_for = () if purpose is None else (f"It is made for {purpose}.",)
+    told = (sentence, verdict.sentence, *made_for)
     return Kind(name, verdict.architecture, verdict.variant, told, verdict.open_to)
 
 

@@ -1,6 +1,6 @@
 """Presets and the weights on disk → the identities a plan holds, or what is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from studio.contract.plan import BaseIdentity, LoraUse
 from studio.contract.request import LoraChoice
@@ -13,10 +13,11 @@ from studio.contract.violations import (
     WeightsUnusable,
 )
 from studio.inspection.fit import Fit
+from studio.inspection.kinds import purpose_of
 from studio.presets import LoraPreset, ModelPreset
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft
-from studio.resolve.inventory import LoraWeights
+from studio.resolve.inventory import LoraWeights, Shapes
 from studio.resolve.publishers import check_identity, check_published
 
 SENTENCES = 3
@@ -33,6 +34,7 @@ def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         base = inventory.bases[model.slug]
         if base.published is not None:
             yield from check_identity(model, base.published, base.path, "base")
+        yield from _check_purpose(draft, base.shapes)
     for choice, preset in draft.applied:
         weights = inventory.loras.get(preset.slug)
         field = f"loras.{preset.slug}"
@@ -43,6 +45,19 @@ def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         yield from check_published(preset, weights)
         yield from _check_file(draft, choice, preset, weights)
     yield from _check_twins(draft)
+
+
+def _check_purpose(draft: Draft, shapes: Mapping[str, Shapes]) -> Iterator[WeightsUnusable]:
+    """The base makes pictures from text: one for inpainting or editing reads more than latents."""
+    made_for = purpose_of(shapes.get(draft.traits.denoiser, {}), draft.traits.name)
+    if made_for is not None:
+        yield WeightsUnusable(
+            field="base",
+            slug=draft.model.slug,
+            label=draft.model.label,
+            reason=f"it is made for {made_for}.",
+            remedy=f"Choose a base of {draft.traits.label} that makes pictures from text.",
+        )
 
 
 def _check_twins(draft: Draft) -> Iterator[SameWeights]:

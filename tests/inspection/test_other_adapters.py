@@ -7,6 +7,8 @@ import pytest
 from studio.errors import HeaderError
 from studio.inspection import inspect
 from studio.inspection.header import MAX_HEADER, SafetensorsHeader, parse
+from tests.support import worlds
+from tests.support.full_size import weights_of
 from tests.support.headers import Shapes, entries, framed, header, lora
 
 LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
@@ -81,6 +83,52 @@ def test_embeddings_in_a_loras_file_are_named() -> None:
     assert found.kind == "lora"
     assert found.unaccounted == ("bundle_emb.mychar.string_to_param.*",)
     assert "mychar" in found.evidence[-1]
+
+
+def checkpoint(model: str, entry: str, reads: int) -> Shapes:
+    """A whole denoiser, in the names of its authors' prefix, whose first layer reads so many."""
+    tensors = {f"model.diffusion_model.{name}": shape for name, shape in weights_of(model).items()}
+    name = f"model.diffusion_model.{entry}.weight"
+    tensors[name] = (tensors[name][0], reads, *tensors[name][2:])
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("model", "entry", "reads", "says"),
+    [
+        ("sd15", "conv_in", 9, "inpainting"),
+        ("sd15", "conv_in", 8, "InstructPix2Pix"),
+        ("sd2", "conv_in", 5, "depth"),
+        ("sdxl", "conv_in", 9, "inpainting"),
+        ("flux1", "x_embedder", 384, "Fill"),
+        ("flux1", "x_embedder", 128, "Canny or Depth"),
+        ("sd15", "conv_in", 4, ""),
+        ("sdxl", "conv_in", 4, ""),
+        ("flux1", "x_embedder", 64, ""),
+        ("flux2-klein-4b", "x_embedder", 128, ""),
+    ],
+)
+def test_what_a_checkpoint_is_made_for(model: str, entry: str, reads: int, says: str) -> None:
+    found = inspect(header(checkpoint(model, entry, reads)))
+    assert found.kind == "checkpoint"
+    made_for = [line for line in found.evidence if "It is made for" in line]
+    assert [says in line for line in made_for] == ([True] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("reads", "codes"), [(9, {"weights_unusable"}), (8, {"weights_unusable"})]
+)
+def test_a_plan_refuses_a_base_of_another_purpose(
+    reads: int, codes: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = worlds.SHAPES["unet"] | {"conv_in.weight": (320, 4, 3, 3)}
+    monkeypatch.setitem(worlds.SHAPES, "unet", shapes)
+    world = worlds.World("StableDiffusionPipeline")
+    world.plan()
+    shapes["conv_in.weight"] = (320, reads, 3, 3)
+    wrong = world.violations()
+    assert set(wrong) == codes
+    assert wrong["weights_unusable"].field == "base"
 
 
 def read(metadata: str) -> SafetensorsHeader:
