@@ -98,7 +98,7 @@ def make_pictures(opened: Page) -> None:
         sheet.get_by_text(mode, exact=True).first.wait_for()
         opened.locator("#generate:enabled").click()
         opened.locator("#contract [data-state=proven]").wait_for()
-        opened.locator("#generate:enabled").wait_for()
+        opened.locator("#generate:enabled", has_text="Generate").wait_for()
 
 
 def tabs(opened: Page, suffix: str) -> None:

@@ -1,12 +1,15 @@
 """The whole page: header, tabs, and what happens when it opens and closes."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
 from studio.ui import api, uploads
 from studio.ui.assets import KEYS
+from studio.ui.clients import client_of
 from studio.ui.compare import tab as compare_tab
+from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import tab as gallery_tab
 from studio.ui.html import format as words
 from studio.ui.html import icons
@@ -29,12 +32,13 @@ HEARTBEAT = 3.0
 def build(workspace: Workspace) -> gr.Blocks:
     """The page over ``workspace``; theme and style are given to ``launch``."""
     uploads.folder()
-    sessions = Sessions(workspace)
+    runs = Runs(workspace)
+    sessions = Sessions(runs)
     warming = WarmUp(workspace)
     may_delete = not workspace.settings.is_public
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         # First, because gradio gives the second of two functions of one name another one.
-        api.build(workspace, Runs(workspace))
+        api.build(workspace, runs)
         with gr.Row(elem_classes="ls-header"):
             gr.HTML(_name(), js_on_load=KEYS, apply_default_css=False, elem_classes="ls-name")
             status = gr.HTML(
@@ -52,7 +56,7 @@ def build(workspace: Workspace) -> gr.Blocks:
                 gallery_tab.build(workspace, others, gallery, may_delete)
             with gr.Tab("Models", id=TABS[3]) as models:
                 models_tab.build(workspace, models, workspace.settings.is_public)
-        _wire(demo, workspace, sessions, warming, studio, status)
+        _wire(demo, workspace, sessions, warming, studio, comparisons, status)
         _wire_return(studio, first)
     return demo
 
@@ -78,14 +82,22 @@ def _wire(
     sessions: Sessions,
     warming: WarmUp,
     studio: StudioTab,
+    comparisons: CompareTab,
     status: gr.HTML,
 ) -> None:
-    session = gr.State(None, delete_callback=_closer(workspace))
+    key = gr.BrowserState("", storage_key="lora-studio-key", secret=TITLE)
+    form = studio.events.panel.form
 
-    def opened(request: gr.Request, *sent: Any) -> Updates:
+    def opened(request: gr.Request, kept: str | None, *sent: Any) -> Updates:
         page = page_of(request)
-        held = {session: sessions.open(page)}
-        return held | studio.events.start(studio.events.panel.form.values(sent), page)
+        held = {key: sessions.open(page, kept, client_of(request, workspace.settings))}
+        return held | studio.events.start(form.values(sent), page)
+
+    def resumed(request: gr.Request, *sent: Any) -> Iterator[Updates]:
+        yield from studio.run.resume(form.values(sent), page_of(request))
+
+    def compared(request: gr.Request) -> Iterator[Updates]:
+        yield from comparisons.resume(page_of(request))
 
     def look() -> str:
         return _status(workspace, warming)
@@ -93,8 +105,15 @@ def _wire(
     def closed(request: gr.Request) -> None:
         sessions.close(page_of(request))
 
-    outputs = [session, *studio.outputs]
-    demo.load(**quick(studio, opened, inputs=studio.inputs, outputs=outputs))
+    outputs = [key, *studio.outputs]
+    load = demo.load(**quick(studio, opened, inputs=[key, *studio.inputs], outputs=outputs))
+    watching: dict[str, Any] = {
+        "show_progress": "hidden",
+        "concurrency_limit": None,
+        "api_visibility": "private",
+    }
+    load.then(resumed, inputs=studio.inputs, outputs=studio.outputs, **watching)
+    load.then(compared, outputs=comparisons.outputs, **watching)
     # Once the first page stands, torch may come: it would have kept the page waiting.
     demo.load(warming.start, queue=False, show_progress="hidden", api_visibility="private")
     demo.unload(closed)
@@ -111,11 +130,3 @@ def _wire_return(studio: StudioTab, tab: gr.Tab) -> None:
 
     inputs = [events.result.shown, panel.theme, panel.words, *studio.inputs]
     tab.select(**quick(studio, entered, inputs=inputs))
-
-
-def _closer(workspace: Workspace) -> Any:
-    def close(session: str | None) -> None:
-        if session is not None:
-            workspace.close_session(session)
-
-    return close

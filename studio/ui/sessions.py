@@ -1,15 +1,35 @@
-"""What the server holds for one browser page: a workspace session, the run it started, and the
-pictures it has made."""
+"""What the server holds for open pages: whose they are, what they fetch, and what they have made.
 
+The runs are the owner's and not the page's: an owner is a key that a browser keeps, so that a
+reload, another tab or a later day finds them.
+"""
+
+import secrets
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from studio.comparison.axes import ComparisonPlan
+from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.gallery import Picture
-from studio.workspace.workspace import Workspace
+from studio.workspace.line import Said, Standing
+from studio.workspace.runs import Runs
 
 STRIP = 60
 """Pictures that a page keeps in sight; older ones are in the gallery."""
+KEY_BYTES = 24
+SHORTEST_KEY = 32
+"""Characters of such a key, in base64."""
+
+MOST_PAGES = 1000
+"""Open pages; the one that was opened longest ago starts over."""
+STRANGE = "pages that were never loaded"
+"""They are counted together: whoever sends events by hand can be as many as they like."""
+
+Plan = RunPlan | ComparisonPlan
+P = TypeVar("P", RunPlan, ComparisonPlan)
 
 
 @dataclass(slots=True)
@@ -34,7 +54,8 @@ class Strip:
 
     def add(self, picture: Picture) -> None:
         """A picture was made; it goes on the stage unless the reader looks at another one."""
-        self.made = (picture, *self.made)[:STRIP]
+        others = (each for each in self.made if each.name != picture.name)
+        self.made = (picture, *others)[:STRIP]
         if not self.chosen:
             self.looked = picture
 
@@ -54,82 +75,142 @@ class Strip:
 
 @dataclass(slots=True)
 class _Page:
-    session: str
-    cancel: threading.Event | None = field(default=None)
-    comparing: bool = False
+    owner: str
+    client: str
+    fetching: threading.Event | None = None
+    watching: bool = False
     strip: Strip = field(default_factory=Strip)
 
 
 class Sessions:
-    """Pages by gradio's session hash; each has a workspace session of its own.
+    """Pages by gradio's session hash, over the runs of their owners."""
 
-    A page that comes back after its connection was lost gets a new session.
-    """
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
         self._pages: dict[str, _Page] = {}
         self._lock = threading.Lock()
 
-    def open(self, page: str) -> str:
-        """The page's workspace session, opened on first use."""
-        with self._lock:
-            if page not in self._pages:
-                self._pages[page] = _Page(self._workspace.open_session())
-            return self._pages[page].session
-
-    def strip(self, page: str) -> Strip:
-        """The page's pictures; empty where it was closed."""
-        with self._lock:
-            held = self._pages.get(page)
-            return Strip() if held is None else held.strip
-
-    def start(self, page: str, comparing: bool = False) -> tuple[str, threading.Event] | None:
-        """The session and a cancel event for a new run; None while one is going.
+    def open(self, page: str, key: str | None, client: str = "") -> str:
+        """The page was loaded in a browser that keeps ``key``; returns the key to be kept.
 
         Args:
-            comparing: the run makes the cells of a comparison.
+            client: who is counted; see ``Runs.submit``.
         """
-        session = self.open(page)
+        if not isinstance(key, str) or len(key) < SHORTEST_KEY:
+            key = secrets.token_urlsafe(KEY_BYTES)
         with self._lock:
-            held = self._pages[page]
-            if held.cancel is not None:
-                return None
-            held.cancel, held.comparing = threading.Event(), comparing
-            return session, held.cancel
+            self._pages.pop(page, None)
+            self._pages[page] = _Page(key, client)
+            while len(self._pages) > MOST_PAGES:
+                del self._pages[next(iter(self._pages))]
+        return key
 
-    def finish(self, page: str, cancel: threading.Event) -> None:
-        """The run that was started with ``cancel`` is over. The page may have been closed and
-        opened again meanwhile: a later run is not touched."""
+    def _page(self, page: str) -> _Page:
+        """The page; one that was never loaded here, or was closed, has an owner of its own."""
         with self._lock:
             held = self._pages.get(page)
-            if held is not None and held.cancel is cancel:
-                held.cancel, held.comparing = None, False
+        if held is None:
+            self.open(page, None, STRANGE)
+            return self._page(page)
+        return held
+
+    def strip(self, page: str) -> Strip:
+        return self._page(page).strip
+
+    def made_before(self, page: str) -> tuple[Finished, ...]:
+        """The pictures of the owner's runs that are still known, oldest first."""
+        standing = self._runs.of(self._page(page).owner)
+        return tuple(e for each in standing for e in each.results if isinstance(e, Finished))
+
+    # Runs
+
+    def submit(self, page: str, plan: Plan, fresh: bool = False) -> str:
+        """Put a run or a comparison at the end of the owner's line; its name.
+
+        Raises:
+            QueueFull
+        """
+        held = self._page(page)
+        return self._runs.submit(held.owner, plan, held.client, fresh=fresh)
+
+    def watch(self, page: str, run_id: str) -> Iterator[Said]:
+        """What a run of the page's owner says; leaving it changes nothing."""
+        return self._runs.watch(self._page(page).owner, run_id)
+
+    def going(self, page: str, kind: type[P]) -> tuple[tuple[P, Standing], ...]:
+        """What runs or waits of one kind for the page's owner, with its plan."""
+        standing = self._runs.of(self._page(page).owner)
+        return tuple(
+            (each.plan, each)
+            for each in standing
+            if isinstance(each.plan, kind) and not each.state.is_over
+        )
 
     def is_running(self, page: str) -> bool:
-        with self._lock:
-            return page in self._pages and self._pages[page].cancel is not None
+        """Whether anything of the page's owner runs, waits or is fetched for a run."""
+        fetching = self._page(page).fetching is not None
+        return fetching or bool(self.going(page, RunPlan)) or self.is_comparing(page)
 
     def is_comparing(self, page: str) -> bool:
-        """Whether the page's run makes the cells of a comparison."""
-        with self._lock:
-            return page in self._pages and self._pages[page].comparing
+        return bool(self.going(page, ComparisonPlan))
 
-    def cancel(self, page: str) -> bool:
-        """Ask the page's run to stop; whether there was one."""
-        with self._lock:
-            held = self._pages.get(page)
-            if held is None or held.cancel is None:
-                return False
-            held.cancel.set()
+    def cancel(self, page: str, kind: type[Plan]) -> bool:
+        """Stop what is fetched, and what of one kind runs or comes next; whether there was any."""
+        held = self._page(page)
+        if held.fetching is not None and kind is RunPlan:
+            held.fetching.set()
             return True
+        going = [
+            each
+            for each in self._runs.of(held.owner)
+            if isinstance(each.plan, kind) and not each.state.is_over
+        ]
+        return bool(going) and self._runs.cancel(held.owner, going[0].run_id)
+
+    def move(self, page: str, run_id: str, ahead: int) -> None:
+        """As ``Runs.move``."""
+        self._runs.move(self._page(page).owner, run_id, ahead)
+
+    def remove(self, page: str, run_id: str) -> None:
+        """Take a run out of the line, or stop it.
+
+        Raises:
+            NoSuchRun
+        """
+        self._runs.cancel(self._page(page).owner, run_id)
+
+    def start_watching(self, page: str) -> bool:
+        """Whether nothing of the page watches its line already; then the caller does."""
+        held = self._page(page)
+        with self._lock:
+            free, held.watching = not held.watching, True
+            return free
+
+    def end_watching(self, page: str) -> None:
+        with self._lock:
+            if page in self._pages:
+                self._pages[page].watching = False
+
+    # Downloads before a run, which end with their page
+
+    def start_fetching(self, page: str) -> threading.Event | None:
+        """The cancel of what is fetched from now on; None while the page fetches something."""
+        held = self._page(page)
+        with self._lock:
+            if held.fetching is not None:
+                return None
+            held.fetching = threading.Event()
+            return held.fetching
+
+    def end_fetching(self, page: str, cancel: threading.Event) -> None:
+        held = self._page(page)
+        with self._lock:
+            if held.fetching is cancel:
+                held.fetching = None
 
     def close(self, page: str) -> None:
-        """The page is gone: stop its run, release what it loaded."""
+        """The page is gone; the runs of its owner go on."""
         with self._lock:
             held = self._pages.pop(page, None)
-        if held is None:
-            return
-        if held.cancel is not None:
-            held.cancel.set()
-        self._workspace.close_session(held.session)
+        if held is not None and held.fetching is not None:
+            held.fetching.set()

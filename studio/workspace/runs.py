@@ -233,9 +233,10 @@ class Runs:
     def _serve(self, line: Line) -> None:
         """A line's entries one after another, until none waits."""
         while (entry := self._next(line)) is not None:
-            ended = self._carry_out(line, entry)
+            self._carry_out(line, entry)
             with self._changed:
-                entry.state = ended
+                if not entry.state.is_over:
+                    entry.state = RunState.DONE
                 entry.latest = None
                 self._changed.notify_all()
 
@@ -250,27 +251,22 @@ class Runs:
             self._changed.notify_all()
             return entry
 
-    def _carry_out(self, line: Line, entry: Entry) -> RunState:
-        ended = RunState.DONE
+    def _carry_out(self, line: Line, entry: Entry) -> None:
         if entry.cancel.is_set():  # between its turn and its start
             self._note(entry, Cancelled(entry.run_id))
-            return RunState.CANCELLED
+            return
         try:
             with closing(entry.work(self._session(line), entry.cancel)) as events:
                 for event in events:
                     self._note(entry, event)
-                    ended = ended_by(event, ended)
         except StudioError as error:
             logger.warning("run %s failed: %s", entry.run_id, error)
             self._note(entry, Failed(entry.run_id, error.code, error.message, error.way_out))
-            return RunState.FAILED
         except Exception as error:
             # The thread's boundary: the entries after it go on. What it was stands in the log.
             logger.exception("Run %s met an unexpected error.", entry.run_id)
             text = f"The run met an error the studio does not know: {type(error).__name__}."
             self._note(entry, Failed(entry.run_id, "unexpected", text, "Report it with the log."))
-            return RunState.FAILED
-        return ended
 
     def _note(self, entry: Entry, event: Said) -> None:
         with self._changed:
@@ -279,6 +275,7 @@ class Runs:
             else:
                 entry.latest = None
                 entry.results.append(event)
+                entry.state = ended_by(event, entry.state)
             self._changed.notify_all()
 
     def _look_after(self) -> None:

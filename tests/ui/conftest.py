@@ -173,5 +173,10 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     assert not errors, errors
 
 
+LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
+"""What gradio says of a page that is left while something streams to it."""
+
+
 def _is_error(message: object) -> bool:
-    return getattr(message, "type", "") == "error"
+    text = getattr(message, "text", "")
+    return getattr(message, "type", "") == "error" and not text.startswith(LEFT)

@@ -13,7 +13,9 @@ import requests
 from gradio_client import Client
 from PIL import Image
 
+from studio.contract.events import Stalled
 from studio.contract.receipt import RunRecord
+from studio.ui.api import _progress
 from tests.ui.conftest import PATIENCE, ROOT, Server
 
 REQUEST = {
@@ -112,6 +114,13 @@ def test_progress_comes_until_the_answer(client: Client) -> None:
     assert all(set(each) == {"progress"} for each in said)
     steps = [each["progress"] for each in said if "step" in each["progress"]]
     assert steps[-1] == {"image": 1, "images": 1, "step": 3, "steps": 3}
+
+
+def test_a_stage_that_does_not_move_is_told() -> None:
+    assert _progress(Stalled("r", "Reading the prompt", 30)) == {
+        "stage": "Reading the prompt",
+        "stalled": 30,
+    }
 
 
 def test_a_comparison_tells_of_each_cell(client: Client) -> None:

@@ -150,7 +150,7 @@ def test_a_violation_stands_beside_its_field_and_is_cleared(open_page: Open) -> 
     assert page.locator("#generate").is_disabled()
     page.get_by_label("Width").fill("")
     contract(page, "ready")
-    page.locator("#generate:enabled").wait_for()
+    page.locator("#generate:enabled", has_text="Generate").wait_for()
     assert page.locator(".ls-request .ls-problem").count() == 0
 
 
@@ -181,7 +181,52 @@ def test_cancel_stops_within_the_run(open_page: Open, server: Server) -> None:
     page.locator("#picture").get_by_text(re.compile(r"Step \d+ of 200")).wait_for()
     page.locator("#cancel:enabled").click()
     contract(page, "stopped")
-    page.locator("#generate:enabled").wait_for()
+    page.locator("#generate:enabled", has_text="Generate").wait_for()
+    assert len(server.pictures()) == before
+
+
+def test_a_run_goes_on_while_its_page_reloads(open_page: Open, server: Server) -> None:
+    page = open_page()
+    settings(page)
+    page.get_by_label("Steps").fill("60")
+    contract(page, "ready").get_by_text("60").wait_for()
+    before = len(server.pictures())
+    page.locator("#generate:enabled").click()
+    page.get_by_text(re.compile(r"Step \d+ of 60")).first.wait_for()
+    page.reload()
+    page.get_by_text(re.compile(r"Step \d+ of 60")).first.wait_for()
+    contract(page, "proven")
+    page.locator("#picture img").first.wait_for()
+    assert len(server.pictures()) == before + 1
+    page.locator("#generate:enabled", has_text="Generate").wait_for()
+    page.reload()
+    page.locator("#strip img").first.wait_for()  # what it made stays in sight
+
+
+def test_runs_wait_in_a_line_that_can_be_changed(open_page: Open, server: Server) -> None:
+    page = open_page()
+    settings(page)
+    page.get_by_label("Steps").fill("200")
+    contract(page, "ready").get_by_text("200").wait_for()
+    before = len(server.pictures())
+    page.locator("#generate:enabled").click()
+    page.get_by_text(re.compile(r"Step \d+ of 200")).first.wait_for()
+    waiting = page.locator("#waiting li")
+    for count in (1, 2):
+        page.locator("#generate:enabled").click()
+        waiting.nth(count - 1).wait_for()
+    first, second = (text.split("Put first")[0] for text in waiting.all_inner_texts())
+    waiting.nth(1).get_by_role("button", name="Put first").click()
+    waiting.nth(0).get_by_text(second.removesuffix("Remove").strip()).wait_for()
+    waiting.nth(1).get_by_role("button", name="Remove").click()
+    waiting.nth(1).wait_for(state="detached")
+    page.reload()
+    waiting.nth(0).wait_for()
+    waiting.nth(0).get_by_role("button", name="Remove").click()
+    waiting.nth(0).wait_for(state="detached")
+    page.locator("#cancel:enabled").click()
+    contract(page, "stopped")
+    assert first != second, "each click draws another seed"
     assert len(server.pictures()) == before
 
 

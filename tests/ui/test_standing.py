@@ -24,7 +24,7 @@ def generate(page: Page) -> str:
     """The plan of the picture that was made."""
     page.locator("#generate:enabled").click()
     page.locator("#contract [data-state=proven]").wait_for(timeout=PATIENCE)
-    page.locator("#generate:enabled").wait_for()
+    page.locator("#generate:enabled", has_text="Generate").wait_for()
     return plan_of(page, "#contract header")
 
 

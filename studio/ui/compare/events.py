@@ -13,16 +13,16 @@ from studio.comparison.events import (
     CellFailed,
     CellWorking,
     Compared,
-    ComparisonEvent,
     NothingCompared,
 )
 from studio.comparison.record import KIND_LABELS, CellRecord, blank_cells, done, failed
 from studio.contract.amounts import in_time
+from studio.contract.events import Cancelled, Failed, Queued
 from studio.contract.plan import Origin, RunPlan
 from studio.contract.request import GenerationRequest
 from studio.contract.settings import SETTINGS
 from studio.contract.violations import Violation
-from studio.errors import StudioError
+from studio.errors import QueueFull, StudioError
 from studio.ui.compare.form import KIND_HELP, Asked, ComparePanel
 from studio.ui.compare.layout import CompareStage
 from studio.ui.compare.viewer import CompareLook
@@ -32,14 +32,14 @@ from studio.ui.html.tags import EMPTY, Html, div, join, tag
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form
 from studio.ui.studio.hints import problems_at
-from studio.ui.studio.live import Updates
+from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_picker import CAP
 from studio.ui.studio.start import offers
 from studio.workspace.comparing import Comparing, Forecast
+from studio.workspace.line import Said
 from studio.workspace.workspace import Workspace
 
 Outcome = ComparisonPlan | tuple[Violation, ...]
-_BUSY = "This page is making something already. Wait for it, or cancel it."
 _COMPARING = "This comparison is still being made. Wait for it or cancel it, then open the other."
 
 
@@ -159,20 +159,21 @@ class CompareEvents:
         if not isinstance(outcome, ComparisonPlan):
             yield self.refresh(request_values, asked, page)
             return
-        started = self._sessions.start(page, comparing=True)
-        if started is None:
-            yield {self.panel.bar: compare_html.trouble(_BUSY)}
-            return
-        session, cancel = started
         try:
-            events = self._comparing.run(outcome, session, cancel, asked.fresh)
-            yield from self._watch(outcome, events)
-        except StudioError as error:
-            yield {self.parts.seal: compare_html.trouble(str(error)), self.parts.progress: EMPTY}
-        finally:
-            self._sessions.finish(page, cancel)
+            run_id = self._sessions.submit(page, outcome, asked.fresh)
+        except QueueFull as error:
+            yield {self.panel.bar: compare_html.trouble(str(error))}
+            return
+        yield from self._watch(outcome, self._sessions.watch(page, run_id))
 
-    def _watch(self, plan: ComparisonPlan, events: Iterator[ComparisonEvent]) -> Iterator[Updates]:
+    def resume(self, page: str) -> Iterator[Updates]:
+        """The page opens while a comparison of its browser goes on: watch it."""
+        yield unchanged()  # to gradio a generator that gives nothing gives None for everything
+        for plan, standing in self._sessions.going(page, ComparisonPlan):
+            yield from self._watch(plan, self._sessions.watch(page, standing.run_id))
+            yield {self.panel.cancel: gr.Button(interactive=False)}
+
+    def _watch(self, plan: ComparisonPlan, events: Iterator[Said]) -> Iterator[Updates]:
         parts, panel, outputs = self.parts, self.panel, self._workspace.gallery.outputs
         shown = compare_html.Grid(plan.rows, plan.columns, blank_cells(plan), outputs)
         foreign = [side.difference for side in uninvited(plan)]
@@ -202,13 +203,14 @@ class CompareEvents:
                     yield {parts.grid: compare_html.grid(shown)}
                 case Compared(path=path):
                     yield self.look.open(path.relative_to(outputs).as_posix())
-                case NothingCompared():
-                    line = (
-                        "Cancelled before the first picture."
-                        if event.cancelled
-                        else ("No cell could be made; each says why.")
-                    )
-                    yield {parts.seal: compare_html.trouble(line), parts.progress: EMPTY}
+                case NothingCompared() | Cancelled() | Failed():
+                    yield {
+                        parts.seal: compare_html.trouble(_why_none(event)),
+                        parts.progress: EMPTY,
+                    }
+                case Queued(ahead=ahead):
+                    line = f"Waiting; {format.plural(ahead, 'run')} before this one."
+                    yield {parts.progress: tag("p", line, class_="ls-origin")}
 
     def _with(self, shown: compare_html.Grid, event: CellDone | CellFailed) -> compare_html.Grid:
         cell = shown.cells[event.cell]
@@ -229,8 +231,18 @@ class CompareEvents:
         }
 
     def cancel(self, page: str) -> Updates:
-        self._sessions.cancel(page)
+        self._sessions.cancel(page, ComparisonPlan)
         return {self.panel.cancel: gr.Button(interactive=False)}
+
+
+def _why_none(event: NothingCompared | Cancelled | Failed) -> str:
+    match event:
+        case Failed():
+            return f"{event.message} {event.way_out}"
+        case NothingCompared(cancelled=False):
+            return "No cell could be made; each says why."
+        case _:
+            return "Cancelled before the first picture."
 
 
 def forecast_line(forecast: Forecast) -> str:

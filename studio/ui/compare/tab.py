@@ -61,6 +61,10 @@ class CompareTab:
         outputs = [*panel.shown(), panel.hold, panel.fresh]
         filled.then(ask, inputs=inputs, outputs=outputs, **PRIVATE)
 
+    def resume(self, page: str) -> Iterator[Updates]:
+        for updates in self.events.resume(page):
+            yield self.with_vote(updates)
+
 
 def build(
     workspace: Workspace,

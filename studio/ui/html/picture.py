@@ -134,8 +134,9 @@ def going_on() -> Html:
 
 
 def strip(made: Sequence[tuple[Picture, Path]], looked: str) -> Html:
-    """The session's pictures, newest first, each with a small file; one alone needs none."""
-    if len(made) < 2:
+    """The session's pictures, newest first, each with a small file; none where the only one is on
+    the stage."""
+    if not made or [each.name for each, _ in made] == [looked]:
         return EMPTY
     head = div(
         "ls-strip-head",
@@ -143,6 +144,28 @@ def strip(made: Sequence[tuple[Picture, Path]], looked: str) -> Html:
         tag("button", "Download all", type="button", class_="ls-link", data_download_all=True),
     )
     return join((head, div("ls-strip", *(_tile(each, small, looked) for each, small in made))))
+
+
+def waiting_runs(runs: Sequence[tuple[RunPlan, str]]) -> Html:
+    """What waits behind the run that goes on, each with its name, and may be put first or taken
+    out."""
+    if not runs:
+        return EMPTY
+    head = div("ls-strip-head", span("ls-key", f"Waiting: {format.plural(len(runs), 'run')}"))
+    rows = (_waiting_row(plan, run_id, index == 0) for index, (plan, run_id) in enumerate(runs))
+    return join((head, tag("ol", *rows, class_="ls-waiting-runs")))
+
+
+def _waiting_row(plan: RunPlan, run_id: str, is_next: bool) -> Html:
+    said = f"{plan.prompt.typed} · {plan.mode.label} · seed {plan.seed}"
+
+    def button(what: str, text: str) -> Html:
+        name = f"{text}: {said}"
+        key = f"{what} {run_id}"
+        return tag("button", text, type="button", class_="ls-link", data_pick=key, aria_label=name)
+
+    first = EMPTY if is_next else button("first", "Put first")
+    return tag("li", span("ls-waiting-text", said), first, button("remove", "Remove"))
 
 
 def _tile(item: Picture, small: Path, looked: str) -> Html:

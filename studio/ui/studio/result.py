@@ -19,6 +19,7 @@ class Result:
 
     Attributes:
         earlier: says that the picture below is of another plan than the sheet above.
+        waiting: the runs that wait behind the one that goes on.
         strip: the pictures of the session.
         shown: the state that holds the fingerprint of the plan on the page.
         asking: looks again while a site is asked about weights that are missing.
@@ -27,6 +28,7 @@ class Result:
     sheet: gr.HTML
     earlier: gr.HTML
     stage: gr.HTML
+    waiting: gr.HTML
     strip: gr.HTML
     shown: gr.State
     asking: gr.Timer
@@ -42,6 +44,7 @@ def build() -> Result:
         sheet=gr.HTML(sheet.empty(), js_on_load=KEEP_OPEN, elem_id="contract", **plain),
         earlier=gr.HTML("", js_on_load=PICK, elem_id="earlier", **plain),
         stage=gr.HTML(stage.idle(), js_on_load=PICK + LARGE, elem_id="picture", **plain),
+        waiting=gr.HTML("", js_on_load=PICK, elem_id="waiting", **plain),
         strip=gr.HTML("", js_on_load=PICK + LARGE, elem_id="strip", **plain),
         shown=gr.State(""),
         asking=gr.Timer(ASK_AGAIN, active=False),

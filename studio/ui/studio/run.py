@@ -3,13 +3,13 @@
 import threading
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import gradio as gr
 
 from studio.contract.amounts import in_time
 from studio.contract.events import (
     Cancelled,
-    Event,
     Failed,
     Finished,
     Loading,
@@ -18,20 +18,22 @@ from studio.contract.events import (
     Stalled,
 )
 from studio.contract.plan import RunPlan
-from studio.errors import StudioError
+from studio.errors import QueueFull, StudioError
 from studio.gallery import Picture
 from studio.library.downloads import Stopped
 from studio.library.stock import Missing
 from studio.ui.html import contract as sheet
 from studio.ui.html import download as download_html
 from studio.ui.html import picture as stage
-from studio.ui.html.tags import EMPTY, Html, esc
+from studio.ui.html.tags import EMPTY, Html, div, esc
 from studio.ui.sessions import Sessions, Strip
 from studio.ui.studio import live
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import Values, draw_seed
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.standing import StageEvents
+from studio.ui.studio.waiting import WaitingEvents
+from studio.workspace.line import Said
 from studio.workspace.workspace import Workspace
 
 
@@ -63,11 +65,13 @@ class RunEvents:
         sessions: Sessions,
         events: StudioEvents,
         standing: StageEvents,
+        waiting: WaitingEvents,
     ) -> None:
         self._workspace = workspace
         self._sessions = sessions
         self._events = events
         self._standing = standing
+        self._waiting = waiting
         self._panel = events.panel
         self._result = events.result
 
@@ -86,35 +90,69 @@ class RunEvents:
             refreshed = self._events.refresh(values, page)
             yield refreshed | {self._result.sheet: sheet.changed(outcome)}
             return
-        started = self._sessions.start(page)
-        if started is None:
+        yield from self._run(outcome, values, page)
+
+    def _run(self, plan: RunPlan, values: Values, page: str) -> Iterator[Updates]:
+        """Put it in the line of the page's owner, and watch the line if nothing does."""
+        going = self._sessions.going(page, RunPlan)
+        if any(each.fingerprint == plan.fingerprint for each, _ in going):
+            yield unchanged()  # a second click on one button
             return
-        session, cancel = started
         try:
-            yield from self._watch(outcome, self._workspace.run(outcome, session, cancel), page)
+            self._sessions.submit(page, plan)
+        except QueueFull as error:
+            yield {self._panel.bar: div("ls-problem", esc(str(error)), role="alert")}
+            return
+        yield self._next_plan(values) | self._waiting.list(page)
+        if self._sessions.start_watching(page):
+            yield from self._line(page)
+
+    def _line(self, page: str) -> Iterator[Updates]:
+        """Watch what goes on, one run after another."""
+        try:
+            while going := self._sessions.going(page, RunPlan):
+                plan, standing = going[0]
+                yield from self._watch(plan, self._sessions.watch(page, standing.run_id), page)
         finally:
-            self._sessions.finish(page, cancel)
+            self._sessions.end_watching(page)
+
+    def _next_plan(self, values: Values) -> Updates:
+        """A new seed where the field is blank, so that another click is another picture."""
+        values = {**values, "drawn": draw_seed()}
+        shown = live.fingerprint(live.resolve(values, self._workspace))
+        return {self._panel.form.drawn: values["drawn"], self._result.shown: shown}
+
+    def resume(self, values: Values, page: str) -> Iterator[Updates]:
+        """The page opens: what its browser's earlier pages made, and what still goes on."""
+        strip = self._sessions.strip(page)
+        for made in self._sessions.made_before(page):
+            with suppress(StopIteration):  # it was deleted meanwhile
+                strip.add(self._row(made))
+        strip.looked = None  # nothing of it belongs to the plan on the page
+        yield {self._result.strip: self._standing.strip(strip)}
+        if self._sessions.going(page, RunPlan) and self._sessions.start_watching(page):
+            yield from self._line(page)
+            yield self.after_run(values, page)
 
     def _fetch_and_run(
         self, outcome: live.ToFetch, values: Values, page: str
     ) -> Iterator[Updates]:
         """Fetch what is missing, resolve anew, and run the plan that comes of it."""
-        started = self._sessions.start(page)
-        if started is None:
+        cancel = self._sessions.start_fetching(page)
+        if cancel is None:
             return
-        session, cancel = started
         try:
             ended = yield from self._fetch(outcome, cancel)
-            if ended is not None:
-                yield ended
-                return
-            plan = live.resolve(values, self._workspace)
-            if isinstance(plan, RunPlan):
-                yield from self._watch(plan, self._workspace.run(plan, session, cancel), page)
-            else:
-                yield self._idle() | {self._result.sheet: live.sheet_of(plan)}
         finally:
-            self._sessions.finish(page, cancel)
+            self._sessions.end_fetching(page, cancel)
+        if ended is not None:
+            yield ended
+            return
+        plan = live.resolve(values, self._workspace)
+        if isinstance(plan, RunPlan):
+            yield from self._run(plan, values, page)
+        else:
+            yield self._idle() | {self._result.sheet: live.sheet_of(plan)}
 
     def _fetch(
         self, outcome: live.ToFetch, cancel: threading.Event
@@ -154,7 +192,7 @@ class RunEvents:
             self._panel.cancel: gr.Button(interactive=False),
         }
 
-    def _watch(self, plan: RunPlan, events: Iterator[Event], page: str) -> Iterator[Updates]:
+    def _watch(self, plan: RunPlan, events: Iterator[Said], page: str) -> Iterator[Updates]:
         strip = self._sessions.strip(page)
         strip.start(plan)
         running = sheet.running(plan)
@@ -163,8 +201,9 @@ class RunEvents:
             self._result.earlier: EMPTY,
             self._result.stage: stage.waiting("Starting"),
             self._panel.compact: sheet.compact("Running", running),
-            self._panel.generate: gr.Button("Generate", interactive=False),
+            self._panel.generate: gr.Button("Add to the queue", interactive=True),
             self._panel.cancel: gr.Button(interactive=True),
+            **self._waiting.list(page),
         }
         preview, pace, made = EMPTY, Pace(), False
         try:
@@ -240,12 +279,13 @@ class RunEvents:
             self._panel.bar: live.bar(outcome, values, self._sessions.strip(page).looked),
             self._panel.form.drawn: values["drawn"],
             self._result.shown: live.fingerprint(outcome),
-            self._panel.generate: gr.Button(interactive=ready),
+            self._panel.generate: gr.Button("Generate", interactive=ready),
             self._panel.cancel: gr.Button(interactive=False),
+            **self._waiting.list(page),
         }
 
     def cancel(self, page: str) -> Updates:
         """Ask the run to stop; its own last event says that it did."""
-        if not self._sessions.cancel(page):
+        if not self._sessions.cancel(page, RunPlan):
             return unchanged()
         return {self._panel.cancel: gr.Button(interactive=False)}

@@ -15,6 +15,7 @@ from studio.ui.studio.live import Updates
 from studio.ui.studio.run import RunEvents
 from studio.ui.studio.standing import StageEvents
 from studio.ui.studio.start import Start
+from studio.ui.studio.waiting import WaitingEvents
 from studio.workspace.workspace import Workspace
 
 
@@ -23,6 +24,7 @@ class StudioTab:
     """What other tabs need of this one."""
 
     events: StudioEvents
+    run: RunEvents
     outputs: list[Any]
     inputs: list[Any]
 
@@ -35,11 +37,14 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
         with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
             shown = result.build()
     events = StudioEvents(workspace, sessions, panel, shown)
-    tab = StudioTab(events, _outputs(events), panel.form.inputs())
-    _wire_form(tab)
     standing = StageEvents(workspace, sessions, events)
-    _wire_run(tab, RunEvents(workspace, sessions, events, standing))
+    waiting = WaitingEvents(sessions, shown)
+    run = RunEvents(workspace, sessions, events, standing, waiting)
+    tab = StudioTab(events, run, _outputs(events), panel.form.inputs())
+    _wire_form(tab)
+    _wire_run(tab)
     _wire_stage(tab, standing)
+    _wire_waiting(tab, waiting)
     return tab
 
 
@@ -136,8 +141,8 @@ def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Upd
     return numbered
 
 
-def _wire_run(tab: StudioTab, run: RunEvents) -> None:
-    panel, inputs = tab.events.panel, tab.inputs
+def _wire_run(tab: StudioTab) -> None:
+    run, panel, inputs = tab.run, tab.events.panel, tab.inputs
     form, result = panel.form, tab.events.result
 
     def generate(request: gr.Request, shown: str, *sent: Any) -> Iterator[Updates]:
@@ -155,7 +160,7 @@ def _wire_run(tab: StudioTab, run: RunEvents) -> None:
         inputs=[result.shown, *inputs],
         outputs=tab.outputs,
         show_progress="hidden",
-        trigger_mode="once",
+        trigger_mode="multiple",
         # The workspace has the queue of the device and tells each run its place in it.
         concurrency_limit=None,
         api_visibility="private",
@@ -187,6 +192,14 @@ def _wire_stage(tab: StudioTab, standing: StageEvents) -> None:
     result.earlier.pick(**quick(tab, look))
     result.stage.pick(**quick(tab, act, inputs=inputs))
     panel.bar.pick(**quick(tab, hold, inputs=inputs))
+
+
+def _wire_waiting(tab: StudioTab, waiting: WaitingEvents) -> None:
+    def act(request: gr.Request, event: gr.EventData) -> Updates:
+        return waiting.act(picked(event), page_of(request))
+
+    listed = tab.events.result.waiting
+    listed.pick(**quick(tab, act, outputs=[listed], trigger_mode="multiple"))
 
 
 def page_of(request: gr.Request) -> str:
