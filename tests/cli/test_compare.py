@@ -69,7 +69,7 @@ def test_the_plan_alone_runs_nothing(cli: Cli, tmp_path: Path) -> None:
 def test_violations_of_axes_and_cells_end_with_2(cli: Cli) -> None:
     refused = cli(*INK, *PROMPT, "--kind", "strengths", "--strengths", "0.3,9", "--json")
     assert refused.code == 2
-    assert [item["code"] for item in refused.json["violations"]] == ["out_of_range"]
+    assert [item["code"] for item in refused.json["violations"]] == ["strength_out_of_range"]
     same = cli(*INK, *PROMPT, "--kind", "lora_against_lora", "--against", "ink", "--json")
     assert same.code == 2
     assert "axis_value_twice" in {item["code"] for item in same.json["violations"]}

@@ -218,8 +218,8 @@ def test_the_most_cells_are_counted_without_the_controls() -> None:
 
 def test_what_a_run_refuses_a_comparison_refuses_once() -> None:
     assert refused(strengths(with_loras("plain", mode=Mode.LORA), (0.5, 3.0, 4.0))) == [
-        "out_of_range",
-        "out_of_range",
+        "strength_out_of_range",
+        "strength_out_of_range",
     ]
     wide = with_loras("plain", mode=Mode.LORA, settings=Overrides(width=130))
     assert refused(strengths(wide, (0.5, 1.0))) == ["not_a_multiple"]
