@@ -26,7 +26,7 @@ def test_a_reference_image_is_taken_in_and_its_upload_goes(
     demo = launch(tiny.workspace, prevent_thread_lock=True, quiet=True)
     try:
         page = browser.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
         page.goto(demo.local_url)
         page.locator("#contract [data-state]").first.wait_for(state="attached")
         page.locator("#base input").click()
