@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio import errors
+from studio.library.catalogue import Catalogue
 from studio.library.downloads import Fetched
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
@@ -107,11 +108,11 @@ def test_a_file_whose_publisher_names_the_empty_hash_is_its_own_bytes(
             "trigger": "none",
         }
     )
-    catalog = Catalog((), (preset(), own))
+    catalogue = Catalogue(stock._settings, stock._store, Catalog((), (preset(), own)), ())
     threading.Event().wait(0.15)  # a file this fresh is hashed, and its hash not remembered
-    for row in stock.holdings.scan(catalog):
+    for row in catalogue.refresh():
         stock.holdings.hash(row)
-    found = {row.held.path: row.presets for row in stock.holdings.scan(catalog)}
+    found = {row.held.path: row.presets for row in catalogue.refresh()}
     assert found == {
         path.relative_to(tmp_path / "models").as_posix(): ("ink",),
         "twin.safetensors": ("twin",),
