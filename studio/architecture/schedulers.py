@@ -48,15 +48,20 @@ SAMPLERS = {
 """diffusers' class → A1111's and CivitAI's name. Names with a noise schedule behind them, such as
 "DPM++ 2M Karras", are none of these: the same class samples otherwise with it."""
 
-_COMFYUI = {"euler_ancestral": "Euler a", "dpmpp_2m": "DPM++ 2M", "uni_pc": "UniPC"}
-"""ComfyUI's names, where they are not A1111's in small letters."""
+_OTHERS = {
+    "euler_ancestral": "Euler a",
+    "euler_a": "Euler a",
+    "dpmpp_2m": "DPM++ 2M",
+    "uni_pc": "UniPC",
+}
+"""Names of ComfyUI and InvokeAI, where they are not A1111's in small letters."""
 
 
 def scheduler_named(name: str, flow_matching: bool) -> str | None:
     """The class that ``name`` means for such a model: its own name, with or without
     ``Scheduler`` and in any case, or another tool's name for it; None where it is none."""
     wanted = " ".join(name.casefold().split())
-    wanted = _COMFYUI.get(wanted, wanted).casefold()
+    wanted = _OTHERS.get(wanted, wanted).casefold()
     for known in (*schedulers_for(flow_matching), *ALL_SCHEDULER_NAMES):
         short = known.removesuffix("Scheduler")
         if wanted in (known.casefold(), short.casefold(), SAMPLERS[known].casefold()):

@@ -41,6 +41,7 @@ app = typer.Typer(
 app.command("ui")(page.ui)
 app.command("plan")(making.plan)
 app.command("generate")(making.generate)
+app.command("recall")(making.recall)
 app.command("compare")(compare.compare)
 app.command("inspect")(files.inspect)
 app.add_typer(prompt.app, name="prompt")

@@ -124,6 +124,12 @@ class Stock:
         """The SHA-256 that a preset without one was first used with; None before."""
         return self._store.pins_of([self.preset(slug)]).get(slug)
 
+    def known_hashes(self) -> dict[str, str]:
+        """Slug → SHA-256 of every preset's weights that is known without a look at them."""
+        presets: list[Preset] = [*self.catalog.models.values(), *self.catalog.loras.values()]
+        said = {each.slug: each.sha256 for each in presets if each.sha256 is not None}
+        return self._store.pins_of(presets) | said
+
     def preview(self, slug: str) -> bytes | None:
         """A small picture (JPEG) from beside the weights, where there is one.
 

@@ -1,6 +1,7 @@
 """The preset schema and what reads, checks and converts preset files."""
 
 from studio.presets.schema import (
+    DEFAULT_STRENGTH,
     Catalog,
     LoraPreset,
     LoraSettings,
@@ -11,6 +12,7 @@ from studio.presets.schema import (
 )
 
 __all__ = [
+    "DEFAULT_STRENGTH",
     "Catalog",
     "LoraPreset",
     "LoraSettings",

@@ -39,6 +39,9 @@ from studio.presets.rules import (
     split_phrases,
 )
 
+DEFAULT_STRENGTH = 1.0
+"""What a LoRA has whose preset says none."""
+
 
 def _lower(value: object) -> object:
     """SHA-256 is often published in capitals; it is the same number."""
@@ -255,6 +258,12 @@ class LoraPreset(Contract):
                 "trigger is 'none' but prompt holds trigger words.",
                 "Set trigger to required or optional, or empty prompt.",
             )
+
+    @property
+    def usual_strength(self) -> float:
+        """The strength of this LoRA where nobody asks for another."""
+        said = self.settings.strength
+        return DEFAULT_STRENGTH if said is None else said
 
     @property
     def trigger_phrases(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def read(written: str) -> Said:
         prompt, tags = seen.prompt, [(tag.name, tag.strength) for tag in seen.loras]
         left: list[str] = []
     else:
-        prompt, tags, left = without_tags(seen.prompt)
+        prompt, tags, left = without_tags(seen.written)
     return Said(
         tool=_tool(found.get("Version", ""), found.get("App", "")),
         prompt=prompt,

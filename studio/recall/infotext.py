@@ -44,6 +44,7 @@ class InfoText:
 
     Attributes:
         prompt: without the ``<lora:…>`` tags at its end.
+        written: the prompt as it stands in the text.
         parameters: key → value in the order of the text, quotes taken off.
         loras: every tag of the prompt, wherever it stands.
         hashes: name → hash of the LoRAs, as listed beside the prompt.
@@ -51,6 +52,7 @@ class InfoText:
     """
 
     prompt: str
+    written: str
     negative_prompt: str
     parameters: Mapping[str, str]
     loras: tuple[LoraTag, ...]
@@ -85,6 +87,7 @@ def read(text: str) -> InfoText:
     )
     return InfoText(
         prompt=parameters.get(EXACT_PROMPT, _without_last_tags(prompt)),
+        written=prompt,
         negative_prompt=parameters.get(EXACT_NEGATIVE, negative),
         parameters=parameters,
         loras=loras,

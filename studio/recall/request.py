@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from studio.architecture import Mode
-from studio.contract.plan import Origin, RunPlan
+from studio.contract.plan import LoraUse, Origin, RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
+from studio.presets import Catalog
 from studio.recall.said import Said, SaidWeights
 
 
@@ -81,16 +82,17 @@ class Recalled:
     left: tuple[str, ...] = ()
 
 
-def of_plan(plan: RunPlan, seed: int) -> GenerationRequest:
+def of_plan(plan: RunPlan, seed: int, catalog: Catalog) -> GenerationRequest:
     """The request that asks for ``plan`` again, with ``seed``.
 
-    Only what the user said is said again; what came from the model or a LoRA comes from there.
+    Settings that came from the model or a LoRA come from there again; a LoRA's strength only
+    where its preset still says the same.
     """
     uses = {use.slug: use for use in plan.loras}
     choices = [
         LoraChoice(
             slug=use.slug,
-            strength=use.strength.value if use.strength.origin is Origin.USER else None,
+            strength=_strength(use, catalog),
             allow_partial=bool(use.waived),
         )
         for use in plan.loras
@@ -110,6 +112,12 @@ def of_plan(plan: RunPlan, seed: int) -> GenerationRequest:
         allow_cut=any(entry.cut for entry in plan.prompt.ledger),
         seed=seed,
     )
+
+
+def _strength(use: LoraUse, catalog: Catalog) -> float | None:
+    preset = catalog.loras.get(use.slug)
+    same = preset is not None and preset.usual_strength == use.strength.value
+    return None if same and use.strength.origin is not Origin.USER else use.strength.value
 
 
 def fill(

@@ -7,7 +7,7 @@ from studio.contract.plan import FloatSetting, Origin
 from studio.contract.request import LoraChoice
 from studio.contract.settings import SETTINGS, Kind, Value
 from studio.contract.violations import SettingConflict, SettingMissing
-from studio.presets import LoraPreset
+from studio.presets import DEFAULT_STRENGTH, LoraPreset
 from studio.resolve.context import Draft
 
 
@@ -54,4 +54,4 @@ def _strength(choice: LoraChoice, preset: LoraPreset) -> FloatSetting:
         return FloatSetting(value=choice.strength + 0.0, origin=Origin.USER)
     if preset.settings.strength is not None:
         return FloatSetting(value=preset.settings.strength, origin=Origin.LORA, slug=preset.slug)
-    return FloatSetting(value=1.0, origin=Origin.CONVENTION)
+    return FloatSetting(value=DEFAULT_STRENGTH, origin=Origin.CONVENTION)

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from studio.architecture import Mode
-from studio.contract.plan import Origin, PlanSettings, RunPlan
+from studio.contract.plan import RunPlan
 from studio.contract.request import (
     DRAWN,
     SEED_LIMIT,
@@ -20,12 +20,10 @@ from studio.contract.request import (
     PromptEncoder,
     ReferenceImage,
 )
-from studio.contract.settings import MAX_LORAS, SETTINGS, Kind, Setting, Value
+from studio.contract.settings import MAX_LORAS, SETTINGS, Kind, Setting
 from studio.contract.violations import NotWhole
-from studio.presets import Catalog
-
-DEFAULT_STRENGTH = 1.0
-"""What a LoRA has whose preset says none."""
+from studio.presets import DEFAULT_STRENGTH, Catalog
+from studio.recall.request import of_plan
 
 Values = Mapping[str, Any]
 """Field name → the component's value, as the browser sent it."""
@@ -171,9 +169,7 @@ def _strength(slug: str, number: int, values: Values, catalog: Catalog) -> float
 
 def preset_strength(slug: str, catalog: Catalog) -> float:
     preset = catalog.loras.get(slug)
-    if preset is None or preset.settings.strength is None:
-        return DEFAULT_STRENGTH
-    return preset.settings.strength
+    return DEFAULT_STRENGTH if preset is None else preset.usual_strength
 
 
 def strengths(values: Values) -> list[float]:
@@ -198,37 +194,37 @@ def partial_slugs(values: Values) -> set[str]:
 
 
 def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:
-    """Field name → value that makes the form say what ``plan`` says, with ``seed``.
+    """Field name → value that makes the form say what ``plan`` says, with ``seed``."""
+    return write_request(of_plan(plan, seed, catalog), catalog)
 
-    Only settings that the user gave are filled in; what came from the model or a LoRA
-    comes from there again.
-    """
-    numbers = {use.slug: use.strength.value for use in plan.loras}
-    slugs = [*numbers, *(use.slug for use in plan.triggers if use.slug not in numbers)]
+
+def write_request(request: GenerationRequest, catalog: Catalog) -> dict[str, Any]:
+    """Field name → value that makes the form say what ``request`` says."""
+    choices = request.loras[:MAX_LORAS]
+    chosen = [each.slug for each in choices]
+    given = [
+        preset_strength(each.slug, catalog) if each.strength is None else each.strength
+        for each in choices
+    ]
     values: dict[str, Any] = {
-        "base": plan.base.slug,
-        "said": [use.slug for use in plan.loras if use.strength.origin is Origin.USER],
-        "mode": plan.mode.value,
-        "prompt": plan.prompt.typed,
-        "negative_prompt": plan.prompt.negative_typed,
-        **{each.name: _given(each, plan.settings) for each in SETTINGS},
-        "references": tuple(each.model_dump() for each in plan.references),
-        "seed": seed,
-        "drawn": seed,
-        "count": 1,
-        "prompt_encoder": plan.prompt_encoder.value,
-        "allow_cut": any(entry.cut for entry in plan.prompt.ledger),
+        "base": request.base,
+        "said": [each.slug for each in choices if each.strength is not None],
+        "mode": request.mode.value,
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        **{each.name: _given(each, request.settings) for each in SETTINGS},
+        "references": tuple(each.model_dump() for each in request.references),
+        "seed": request.seed,
+        "drawn": request.seed,
+        "count": request.count,
+        "prompt_encoder": (request.prompt_encoder or PromptEncoder.COMPEL).value,
+        "allow_cut": request.allow_cut,
+        **{f"partial_{n}": each.allow_partial for n, each in enumerate(choices)},
     }
-    chosen = slugs[:MAX_LORAS]
-    given = [numbers.get(slug, preset_strength(slug, catalog)) for slug in chosen]
-    waived = {use.slug for use in plan.loras if use.waived}
-    consents = {f"partial_{n}": slug in waived for n, slug in enumerate(chosen)}
-    return with_loras({**values, "chosen": chosen, **consents}, chosen, given)
+    return with_loras({**values, "chosen": chosen}, chosen, given)
 
 
-def _given(setting: Setting, settings: PlanSettings) -> float | str | None:
+def _given(setting: Setting, settings: Overrides) -> float | str | None:
     """The value that the user said; in a list, nothing is an empty text."""
-    value: Value | None = getattr(settings, setting.name)
-    if value is None or value.origin is not Origin.USER:
-        return None if setting.kind.is_number else ""
-    return value.value
+    value: float | str | None = getattr(settings, setting.name)
+    return (None if setting.kind.is_number else "") if value is None else value
