@@ -5,11 +5,12 @@ told, because a name proves nothing. What the hash contradicts is not taken for 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from studio.architecture import Mode
+from studio.architecture.schedulers import scheduler_named
 from studio.contract.plan import LoraUse, Origin, RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.presets import Catalog
@@ -34,6 +35,7 @@ class Shelved:
         names: every name it goes by: slug, label, file name.
         sha256, tensors_sha256: of the file, and of its tensors alone; None while unknown.
         triggers: the phrases that its prompt needs.
+        flow_matching: of a base, whether it takes only flow-match schedulers.
     """
 
     slug: str
@@ -43,6 +45,7 @@ class Shelved:
     tensors_sha256: str | None = None
     civitai_version: int | None = None
     triggers: tuple[str, ...] = ()
+    flow_matching: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +123,10 @@ def _strength(use: LoraUse, catalog: Catalog) -> float | None:
     return None if same and use.strength.origin is not Origin.USER else use.strength.value
 
 
-def fill(
-    said: Said,
-    bases: Iterable[Shelved],
-    loras: Iterable[Shelved],
-    schedulers: Mapping[str, str],
-    drawn: int,
-) -> Recalled:
+def fill(said: Said, bases: Iterable[Shelved], loras: Iterable[Shelved], drawn: int) -> Recalled:
     """The request that ``said`` makes with what is in the library.
 
     Args:
-        schedulers: a tool's sampler name, lower case → diffusers' class.
         drawn: the seed where the picture says none.
     """
     matched: list[Match] = []
@@ -146,7 +142,7 @@ def fill(
     prompt = " ".join(said.prompt.lower().split())
     wanted = [phrase for each in found if each is not None for phrase in each.triggers]
     with_trigger = all(" ".join(phrase.lower().split()) in prompt for phrase in wanted)
-    scheduler, left = _scheduler(said, schedulers)
+    scheduler, left = _scheduler(said, base is not None and base.flow_matching)
     request = GenerationRequest(
         base="" if base is None else base.slug,
         mode=_mode(bool(chosen), with_trigger and bool(wanted)),
@@ -174,10 +170,10 @@ def _mode(any_lora: bool, with_trigger: bool) -> Mode:
     return Mode.LORA_WITH_TRIGGER if with_trigger else Mode.LORA
 
 
-def _scheduler(said: Said, schedulers: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]:
+def _scheduler(said: Said, flow_matching: bool) -> tuple[str | None, tuple[str, ...]]:
     if said.sampler is None:
         return None, ()
-    found = schedulers.get(said.sampler.lower())
+    found = scheduler_named(said.sampler, flow_matching)
     if found is None:
         sentence = f"Its sampler, {said.sampler[:80]!r}, is not one of the studio's schedulers."
         return None, (sentence,)

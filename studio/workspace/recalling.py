@@ -4,7 +4,7 @@ import secrets
 from dataclasses import replace
 from pathlib import PurePath
 
-from studio.architecture.schedulers import PUBLISHED_NAMES
+from studio.architecture import TRAITS
 from studio.contract.receipt import RunRecord
 from studio.contract.request import SEED_LIMIT
 from studio.errors import HeaderError, RecallError, WeightsError
@@ -62,7 +62,7 @@ def _own(workspace: Workspace, record: RunRecord, data: bytes) -> Recalled:
     loras = tuple(SaidWeights(use.slug, use.sha256, use.strength.value) for use in plan.loras)
     said = Said("LoRA Studio", base=base, loras=loras)
     bases, shelved = _shelves(workspace, said)
-    found = fill(said, bases, shelved, PUBLISHED_NAMES, 0)
+    found = fill(said, bases, shelved, 0)
     slugs = {match.said.name: match.slug for match in found.matched}
     asked = of_plan(plan, record.receipt.image.seed, workspace.catalog)
     request = asked.model_copy(
@@ -80,7 +80,7 @@ def _own(workspace: Workspace, record: RunRecord, data: bytes) -> Recalled:
 def _filled(workspace: Workspace, said: Said) -> Recalled:
     drawn = secrets.randbelow(SEED_LIMIT)
     bases, loras = _shelves(workspace, said)
-    return fill(said, bases, loras, PUBLISHED_NAMES, drawn)
+    return fill(said, bases, loras, drawn)
 
 
 def _shelves(workspace: Workspace, said: Said) -> tuple[list[Shelved], list[Shelved]]:
@@ -90,7 +90,7 @@ def _shelves(workspace: Workspace, said: Said) -> tuple[list[Shelved], list[Shel
     bases = [_shelved(preset, hashes) for preset in catalog.models.values()]
     loras = [_shelved(preset, hashes) for preset in catalog.loras.values()]
     hashed = [each for each in said.loras if each.hash is not None]
-    found = fill(replace(said, loras=tuple(hashed)), bases, loras, PUBLISHED_NAMES, 0)
+    found = fill(replace(said, loras=tuple(hashed)), bases, loras, 0)
     named = {match.slug for match in found.matched if match.by is KnownBy.NAME}
     return bases, [_hashed(workspace, each) if each.slug in named else each for each in loras]
 
@@ -115,5 +115,6 @@ def _shelved(preset: ModelPreset | LoraPreset, hashes: dict[str, str]) -> Shelve
         names=(preset.slug, preset.label, *(PurePath(place).name for place in places if place)),
         sha256=hashes.get(preset.slug),
         civitai_version=int(version) if version and version.isdigit() else None,
+        flow_matching=TRAITS[preset.base_architecture].flow_matching,
         triggers=preset.trigger_phrases if isinstance(preset, LoraPreset) else (),
     )

@@ -16,8 +16,5 @@ def test_a_strength_counts_in_the_very_next_picture(
     pixels(engine, tiny_base, (lora, 0.3))
     changed = pixels(engine, tiny_base, (lora, 1.2))
     fresh = Engine(Settings(tmp_path, tmp_path, tmp_path, device="cpu"))
-    try:
-        assert changed == pixels(fresh, tiny_base, (lora, 1.2))
-    finally:
-        fresh.close()
+    assert changed == pixels(fresh, tiny_base, (lora, 1.2))
     assert pixels(engine, tiny_base, (lora, 0.3)) != changed

@@ -23,11 +23,10 @@ LORA = Shelved(
     "pen-ink", "Pen Ink", ("pen-ink_V2.safetensors",), civitai_version=456, triggers=("phrsink",)
 )
 ANCESTRAL = "EulerAncestralDiscreteScheduler"
-SCHEDULERS = dict.fromkeys(("euler a", "euler_ancestral", "euler_a"), ANCESTRAL)
 
 
 def recalled(said: Said, *loras: Shelved, base: Shelved = BASE) -> Any:
-    return fill(said, [base], loras or [LORA], SCHEDULERS, drawn=9)
+    return fill(said, [base], loras or [LORA], drawn=9)
 
 
 @pytest.mark.parametrize("tool", sorted(made.TEXTS))
@@ -83,7 +82,7 @@ def test_a_name_whose_hash_says_otherwise_is_not_taken() -> None:
 
 
 def test_what_is_missing_has_its_way_out() -> None:
-    found = fill(read_parameters(made.CIVITAI), [], [], SCHEDULERS, drawn=9)
+    found = fill(read_parameters(made.CIVITAI), [], [], drawn=9)
     assert [each.said.civitai_version for each in found.missing] == [77, 456]
     assert all(str(each.said.civitai_version) in each.way_out for each in found.missing)
     assert found.request.base == ""
@@ -214,7 +213,7 @@ def test_values_of_any_type_are_read_or_left(key: str, data: st.DataObject) -> N
     changed = {**whole, data.draw(st.sampled_from(sorted(whole))): data.draw(anything)}
     for value in (changed, {"sui_image_params": changed, "sui_models": [changed]}):
         try:
-            fill(read({key: json.dumps(value)}), [BASE], [LORA], SCHEDULERS, drawn=9)
+            fill(read({key: json.dumps(value)}), [BASE], [LORA], drawn=9)
         except RecallError:
             continue
 
@@ -225,7 +224,7 @@ def test_graphs_with_values_of_any_type_are_read_or_refused(data: st.DataObject)
     inputs = graph[data.draw(st.sampled_from(sorted(graph)))]["inputs"]
     inputs[data.draw(st.sampled_from([*sorted(inputs), "lora_name_1"]))] = data.draw(anything)
     try:
-        fill(comfyui.read(json.dumps(graph)), [BASE], [LORA], SCHEDULERS, drawn=9)
+        fill(comfyui.read(json.dumps(graph)), [BASE], [LORA], drawn=9)
     except RecallError:
         return
 

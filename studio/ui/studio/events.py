@@ -10,6 +10,7 @@ from studio.architecture import Architecture, Mode
 from studio.contract.settings import MAX_LORAS, SETTINGS
 from studio.errors import UnusableReference
 from studio.presets import TriggerRule
+from studio.recall.request import Recalled
 from studio.ui.html import picture as stage
 from studio.ui.html.tags import EMPTY, Html, esc, join, span
 from studio.ui.sessions import Sessions
@@ -20,6 +21,7 @@ from studio.ui.studio.form import (
     preset_strength,
     strengths,
     with_loras,
+    write_request,
 )
 from studio.ui.studio.layout import RequestPanel
 from studio.ui.studio.live import Updates, unchanged
@@ -104,6 +106,14 @@ class StudioEvents:
         updates[self.panel.form.base] = gr.Dropdown(choices=list(bases))
         same = live.fingerprint(live.resolve(values, self._workspace)) == shown != ""
         return updates if same else updates | self.refresh(values, page)
+
+    def recall(self, values: Values, found: Recalled, page: str) -> Updates:
+        """Write what a picture says into the form; a base that is missing leaves the chosen one,
+        and is said where the picture was dropped."""
+        base = found.request.base or values["base"]
+        request = found.request.model_copy(update={"base": base})
+        filled = write_request(request, self._workspace.catalog)
+        return self.fill({**values, **filled}, page)
 
     def fill(self, values: Values, page: str) -> Updates:
         """Write ``values`` into the form ("Use these settings")."""

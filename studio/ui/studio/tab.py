@@ -7,11 +7,15 @@ from typing import Any
 
 import gradio as gr
 
+from studio.errors import StudioError
+from studio.recall.request import Recalled
 from studio.ui.assets import picked
 from studio.ui.sessions import Sessions
-from studio.ui.studio import layout, result
+from studio.ui.studio import layout, recall, result
 from studio.ui.studio.events import StudioEvents
+from studio.ui.studio.form import Values
 from studio.ui.studio.live import Updates
+from studio.ui.studio.recall import RecallField
 from studio.ui.studio.run import RunEvents
 from studio.ui.studio.standing import StageEvents
 from studio.ui.studio.start import Start
@@ -33,6 +37,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     """Lay the tab out and wire it; call inside its gr.Tab."""
     with gr.Row(elem_classes="ls-studio"):
         with gr.Column(scale=5, min_width=320, elem_classes="ls-request"):
+            recalled = recall.build()
             panel = layout.build(Start.of(workspace.catalog))
         with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
             shown = result.build()
@@ -45,6 +50,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     _wire_run(tab)
     _wire_stage(tab, standing)
     _wire_waiting(tab, waiting)
+    _wire_recall(tab, recalled, workspace)
     return tab
 
 
@@ -130,6 +136,27 @@ def _wire_references(tab: StudioTab) -> None:
 
     field.files.upload(**quick(tab, add, inputs=[field.files, *inputs]))
     field.clear.click(**quick(tab, clear, inputs=inputs))
+
+
+def _wire_recall(tab: StudioTab, field: RecallField, workspace: Workspace) -> None:
+    events, form = tab.events, tab.events.panel.form
+
+    def fill(found: Recalled | StudioError, values: Values, page: str) -> Updates:
+        said = {field.said: recall.account(found)}
+        return (
+            said if isinstance(found, StudioError) else said | events.recall(values, found, page)
+        )
+
+    def from_file(request: gr.Request, path: str, *sent: Any) -> Updates:
+        return fill(recall.from_file(workspace, path), form.values(sent), page_of(request))
+
+    def from_text(request: gr.Request, text: str, *sent: Any) -> Updates:
+        return fill(recall.from_text(workspace, text), form.values(sent), page_of(request))
+
+    outputs = [field.said, *tab.outputs]
+    given = {"outputs": outputs, "trigger_mode": "once"}
+    field.file.upload(**quick(tab, from_file, inputs=[field.file, *tab.inputs], **given))
+    field.read.click(**quick(tab, from_text, inputs=[field.text, *tab.inputs], **given))
 
 
 def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Updates]:

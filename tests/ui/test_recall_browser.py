@@ -1,0 +1,62 @@
+"""Any tool's picture, dropped on the page, becomes a filled form and a picture: two actions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import foreign_pictures as made
+from tests.ui.conftest import PATIENCE, Server
+from tests.ui.test_browser import contract, generate
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open = Callable[..., "Page"]
+NAMES = (("dreamy_v8", "mini"), ("Pen Ink_v2", "pen-ink-mini"), ("640", "128"), ("512", "128"))
+
+
+def ours(texts: dict[str, str]) -> dict[str, str]:
+    """The sample with names and a size that the embedded base has."""
+    for before, after in NAMES:
+        texts = {key: value.replace(before, after) for key, value in texts.items()}
+    return texts
+
+
+@pytest.mark.parametrize("tool", [name for name in sorted(made.TEXTS) if name != "civitai"])
+def test_a_dropped_picture_fills_the_form(
+    tool: str, open_page: Open, server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "foreign.png"
+    path.write_bytes(made.png(ours(dict(made.TEXTS[tool]))))
+    page = open_page()
+    contract(page, "ready")
+    page.get_by_role("button", name="Start from a picture").click()
+    page.locator("#recall input[type=file]").set_input_files(path)
+    page.locator(".ls-recalled").wait_for(timeout=PATIENCE)
+    page.locator("#contract", has_text="4242").wait_for(timeout=PATIENCE)
+    said = page.locator(".ls-recalled").inner_text()
+    assert "as the file says" in said
+    assert "pen-ink-mini, known by its name" in said
+    assert page.get_by_label("Prompt", exact=True).input_value() == made.PROMPT
+    if tool == "a1111":
+        before = len(server.pictures())
+        generate(page)
+        assert len(server.pictures()) == before + 1
+
+
+def test_pasted_parameters_and_what_is_missing(open_page: Open) -> None:
+    page = open_page()
+    contract(page, "ready")
+    page.get_by_role("button", name="Start from a picture").click()
+    page.get_by_label("Or paste its parameters").fill(made.CIVITAI)
+    page.get_by_role("button", name="Fill the form from this text").click()
+    page.locator(".ls-recalled").wait_for(timeout=PATIENCE)
+    assert "model version 456" in page.locator(".ls-recalled").inner_text()
+    page.get_by_label("Or paste its parameters").fill(json.dumps({"a": 1}))
+    page.get_by_role("button", name="Fill the form from this text").click()
+    page.locator("#recall [role=alert]").wait_for(timeout=PATIENCE)
