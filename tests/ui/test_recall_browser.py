@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from studio.library.files import hash_file, read_header
+from studio.settings import BUILT_IN_PRESETS
 from tests.support import foreign_pictures as made
 from tests.ui.conftest import PATIENCE, Server
 from tests.ui.test_browser import contract, generate
@@ -17,12 +19,23 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Open = Callable[..., "Page"]
-NAMES = (("dreamy_v8", "mini"), ("Pen Ink_v2", "pen-ink-mini"), ("640", "128"), ("512", "128"))
+INK = BUILT_IN_PRESETS / "mini" / "loras" / "pen-ink-mini.safetensors"
+HASHES = hash_file(INK, read_header(INK).size)
+OURS = (
+    ("dreamy_v8", "mini"),
+    ("Pen Ink_v2", "pen-ink-mini"),
+    ("640", "128"),
+    ("512", "128"),
+    (made.LORA_HASH, str(HASHES.autov3)),
+    (made.LORA_HASH[:10], HASHES.autov2),
+    ("01" * 32, str(HASHES.data_sha256)),
+)
+KNOWN_BY = {"a1111": "AutoV3", "fooocus": "AutoV2", "swarmui": "SHA-256"}
 
 
 def ours(texts: dict[str, str]) -> dict[str, str]:
-    """The sample with names and a size that the embedded base has."""
-    for before, after in NAMES:
+    """The sample with names, hashes and a size that the embedded base and LoRA have."""
+    for before, after in OURS:
         texts = {key: value.replace(before, after) for key, value in texts.items()}
     return texts
 
@@ -38,10 +51,10 @@ def test_a_dropped_picture_fills_the_form(
     page.get_by_role("button", name="Start from a picture").click()
     page.locator("#recall input[type=file]").set_input_files(path)
     page.locator(".ls-recalled").wait_for(timeout=PATIENCE)
-    page.locator("#contract", has_text="4242").wait_for(timeout=PATIENCE)
+    page.locator("#contract", has_text="a fox on a hill").wait_for(timeout=PATIENCE)
     said = page.locator(".ls-recalled").inner_text()
     assert "as the file says" in said
-    assert "pen-ink-mini, known by its name" in said
+    assert f"pen-ink-mini, known by its {KNOWN_BY.get(tool, 'name')}" in said
     assert page.get_by_label("Prompt", exact=True).input_value() == made.PROMPT
     if tool == "a1111":
         before = len(server.pictures())

@@ -7,7 +7,7 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.recall.request import Recalled
-from studio.ui.html.tags import EMPTY, Html, div, esc, span, tag
+from studio.ui.html.tags import Html, div, esc, span, tag
 from studio.workspace.recalling import recall_file, recall_text
 from studio.workspace.workspace import Workspace
 
@@ -28,8 +28,8 @@ def build() -> RecallField:
     """Lay it out inside the current column."""
     with gr.Accordion("Start from a picture", open=False, elem_id="recall"):
         gr.Markdown(
-            "A picture of this studio, A1111, Forge, SD.Next, ComfyUI, InvokeAI, Fooocus, SwarmUI or "
-            "CivitAI, or the text they wrote. What it says fills the form."
+            "A picture of this studio, A1111, Forge, SD.Next, ComfyUI, InvokeAI, Fooocus, SwarmUI "
+            "or CivitAI, or the text they wrote. What it says fills the form."
         )
         file = gr.UploadButton("Choose a picture", file_types=ENDINGS, size="sm")
         text = gr.Textbox(label="Or paste its parameters", lines=3, max_lines=6)
@@ -68,6 +68,4 @@ def account(found: Recalled | StudioError) -> Html:
     ]
     lines += [span("ls-problem", f"{each.reason} {each.way_out}") for each in found.missing]
     lines += [span("ls-changed", sentence) for sentence in found.left]
-    return (
-        tag("ul", *(tag("li", line) for line in lines), class_="ls-recalled") if lines else EMPTY
-    )
+    return tag("ul", *(tag("li", line) for line in lines), class_="ls-recalled")
