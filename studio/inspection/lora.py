@@ -46,7 +46,7 @@ class LoraInspection(Contract):
         problems: sentences that say why no base can take the LoRA; empty when one can.
         components: component → number of layers the file changes there.
         alphas: the distinct known values, ascending.
-        unaccounted: tensors that belong to no module of ``modules``, and no alpha.
+        unaccounted: tensors that belong to no module of ``modules``, but for lone alphas.
     """
 
     kind: str

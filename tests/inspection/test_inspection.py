@@ -650,7 +650,10 @@ def test_any_valid_header_has_a_verdict(shapes: Shapes, metadata: dict[str, str]
     found = inspect(header(shapes, metadata))
     assert canonical_json(found.model_dump(mode="json"))
     accounted = [name for module in found.modules for name in module.tensors.values()]
-    assert sorted([*accounted, *found.unaccounted]) == sorted(shapes)
+    named = {*accounted, *found.unaccounted}
+    assert len(accounted) + len(found.unaccounted) == len(named)
+    # An alpha whose layer has no weights does nothing, and nothing is said of it.
+    assert all(name.endswith(".alpha") for name in shapes.keys() - named)
     assert found.kind in ("lora", "embedding", "unknown", "checkpoint")
 
 
