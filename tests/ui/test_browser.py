@@ -188,13 +188,13 @@ def test_cancel_stops_within_the_run(open_page: Open, server: Server) -> None:
 def test_a_run_goes_on_while_its_page_reloads(open_page: Open, server: Server) -> None:
     page = open_page()
     settings(page)
-    page.get_by_label("Steps").fill("60")
-    contract(page, "ready").get_by_text("60").wait_for()
+    page.get_by_label("Steps").fill("150")
+    contract(page, "ready").get_by_text("150").wait_for()
     before = len(server.pictures())
     page.locator("#generate:enabled").click()
-    page.get_by_text(re.compile(r"Step \d+ of 60")).first.wait_for()
+    page.get_by_text(re.compile(r"Step \d+ of 150")).first.wait_for()
     page.reload()
-    page.get_by_text(re.compile(r"Step \d+ of 60")).first.wait_for()
+    page.get_by_text(re.compile(r"Step \d+ of 150")).first.wait_for()
     contract(page, "proven")
     page.locator("#picture img").first.wait_for()
     assert len(server.pictures()) == before + 1
