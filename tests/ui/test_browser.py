@@ -338,7 +338,7 @@ def test_no_event_waits_for_a_state(server: Server, open_page: Open) -> None:
 
 def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
     page = open_page(390, 844)
-    line = page.locator(".ls-compact summary")
+    line = page.locator(".ls-compact summary").first
     line.wait_for()
     line.click()
     page.locator(".ls-compact [data-state=ready]").wait_for()
