@@ -164,7 +164,7 @@ def test_the_precision_is_chosen_in_the_settings_and_said_with_its_reason(
     choose(page, "Precision", "bfloat16")
     field.get_by_text("bfloat16 · you: You chose it.").wait_for()
     cell = contract(page, "ready").locator(".ls-cell", has_text="Precision")
-    cell.get_by_text("bfloat16").wait_for()
+    cell.get_by_text("bfloat16").wait_for(state="attached")
     choose(page, "Precision", "float16")
     field.get_by_text("which a CPU cannot compute").wait_for()
     choose(page, "Precision", "Automatic")
