@@ -177,7 +177,7 @@ def test_presets_of_flow_models_name_it_and_the_others_leave_it_open(tmp_path: P
     workspace = Workspace.open(Settings(tmp_path, tmp_path, tmp_path, device="cpu"))
     models = workspace.catalog.models
     workspace.close()
-    flow = ("flux1", "flux2", "qwen", "zimage")
+    flow = ("flux1", "flux2", "qwen", "sd3", "zimage")
     for slug, model in models.items():
         named = "bfloat16" if model.base_architecture.value in flow else None
         if slug != "mini":

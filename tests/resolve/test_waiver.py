@@ -60,7 +60,7 @@ def sdxl(tensors: Tensors) -> Tensors:
     assert fitting
     return fitting | {
         f"{name}.lora_A.weight": torch.ones(4, 2048),
-        f"{name}.lora_B.weight": torch.ones(64, 4),
+        f"{name}.lora_B.weight": torch.ones(640, 4),
     }
 
 
