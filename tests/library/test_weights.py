@@ -28,6 +28,7 @@ from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.resolve.inventory import Inventory
 from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.storage.stamps import stamp_of
 
 
 @pytest.fixture
@@ -436,7 +437,7 @@ def test_a_fresh_file_is_not_remembered(
 ) -> None:
     path = write(tmp_path / "a", b"one")
     monkeypatch.setattr(state, "RACY_NS", 10**15)
-    stamp = state.stamp_of(path.stat())
+    stamp = stamp_of(path.stat())
     store.sha256(path)
     assert store.state.sha256(path, stamp) is None
     monkeypatch.setattr(state, "RACY_NS", 0)
@@ -596,7 +597,7 @@ def test_nothing_that_an_earlier_release_hashed_is_hashed_again(
     before: Path, settings: Settings, tmp_path: Path, reads: list[Path]
 ) -> None:
     path = write(tmp_path / "a", b"one")
-    row = (state.key_of(path), *state.stamp_of(path.stat()), A)
+    row = (state.key_of(path), *stamp_of(path.stat()), A)
     with closing(sqlite3.connect(before / "hashes.sqlite")) as database:
         database.execute("INSERT INTO hashes_1 VALUES (?, ?, ?, ?, ?, ?)", row)
         database.commit()

@@ -153,7 +153,7 @@ def test_a_verdict_that_the_rules_of_today_contradict_is_said_beside_its_seal(
     assert "rules of today" not in events.open(name)["seal"]
     record, path = record_of(workspace, name), lost(workspace, name, column=1)
     whole = gallery.read(path)
-    receipt = whole.receipt.model_copy(update={"effect": None})
+    receipt = whole.receipt.model_copy(update={"effect": None, "layer_effect": None})
     old = whole.model_copy(update={"receipt": receipt})
     path.write_bytes(record_png.encode(record_png.decode(path.read_bytes()), old))
     assert "rules of today" not in events.open(name)["seal"], "another picture is judged elsewhere"
