@@ -141,7 +141,7 @@ def fill(said: Said, bases: Iterable[Shelved], loras: Iterable[Shelved], drawn: 
     }
     prompt = " ".join(said.prompt.lower().split())
     wanted = [phrase for each in found if each is not None for phrase in each.triggers]
-    with_trigger = all(" ".join(phrase.lower().split()) in prompt for phrase in wanted)
+    with_trigger = any(" ".join(phrase.lower().split()) in prompt for phrase in wanted)
     scheduler, left = _scheduler(said, base is not None and base.flow_matching)
     request = GenerationRequest(
         base="" if base is None else base.slug,

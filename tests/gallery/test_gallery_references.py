@@ -175,7 +175,7 @@ def compared(shelf: Gallery, pictures: dict[int, Path]) -> ComparisonRecord:
         cells=tuple(cells),
         validity=Validity(verdict=Verdict.VALID),
         numbers=(),
-        sheet_pixels_sha256=png.reference_sha256(flat()),
+        sheet_pixels_sha256=png.pixels_sha256(flat()),
     )
 
 

@@ -36,7 +36,9 @@ PEN_AND_INK = ROOT / "presets" / "mini" / "loras" / "pen-ink-mini.safetensors"
 
 def lora_bytes(metadata: dict[str, str], layer: str = LAYER) -> bytes:
     """A whole LoRA file of SDXL's width, with these claims."""
-    found, size = entries({f"{layer}.lora_A.weight": (4, 2048), f"{layer}.lora_B.weight": (8, 4)})
+    found, size = entries(
+        {f"{layer}.lora_A.weight": (4, 2048), f"{layer}.lora_B.weight": (640, 4)}
+    )
     return framed(json.dumps(found | {"__metadata__": metadata}).encode()) + bytes(size)
 
 
@@ -72,7 +74,7 @@ def test_a_file_of_ones_own_is_read_in_the_browser(
     assert hashlib.sha256(data).hexdigest() in text
     assert max(sent) < len(data)
     card.get_by_text("The layer it changes").click()
-    card.get_by_text("2048 → 8 · rank 4 · no alpha").wait_for()
+    card.get_by_text("2048 → 640 · rank 4 · no alpha").wait_for()
     card.get_by_text("What the file says of itself").click()
     card.get_by_text(HOSTILE, exact=True).first.wait_for()
     page.wait_for_timeout(200)

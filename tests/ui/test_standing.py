@@ -40,6 +40,7 @@ def test_after_an_edit_the_picture_keeps_its_own_contract(open_page: Open) -> No
     page = open_page(1366, 768)
     quick(page)
     first = generate(page)
+    page.evaluate("scrollTo(0, 0)")  # opening the settings had scrolled down to them
     box = page.locator("#picture .ls-frame").bounding_box()
     assert box is not None
     assert box["y"] >= 0

@@ -107,12 +107,6 @@ LOOKALIKES: tuple[Rule, ...] = (
         pairs=frozenset({(3584, 3072)}),
     ),
     Rule(
-        ("ovis",),
-        r"^context_embedder$",
-        "The text is {reads} features wide, as in Ovis-Image.",
-        pairs=frozenset({(2048, 3072)}),
-    ),
-    Rule(
         ("bria", "longcat"),
         r"^time_embed_timestep_embedder_",
         "It embeds the time as Bria and LongCat-Image do, whose blocks are FLUX.1's.",
@@ -123,6 +117,12 @@ LOOKALIKES: tuple[Rule, ...] = (
         _SINGLE + r"proj_mlp$|" + _DOUBLE + r"ff(?:_context)?_net_0_proj$",
         "Blocks of {reads} features are gated, as in Ovis-Image.",
         pairs=frozenset({(3072, 24576)}),
+    ),
+    Rule(
+        ("auraflow", "ovis"),
+        r"^context_embedder$",
+        "The text is {reads} features wide, as in AuraFlow and Ovis-Image.",
+        pairs=frozenset({(2048, 3072)}),
     ),
     Rule(
         ("krea2",),
