@@ -11,6 +11,7 @@ import torch
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import EncodingReceipt
 from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -99,3 +100,11 @@ class Family(Protocol):
         """Pictures (count, 3, height, width; -1 to 1) as latents (count, channels, …, …),
         scaled as the denoiser reads them and laid out as by ``latents_by_place``."""
         ...
+
+
+def shifted_latents(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """The mean of what ``vae`` makes of ``pixels``, shifted and scaled as the denoisers of FLUX.1,
+    Stable Diffusion 3 and Z-Image read it."""
+    latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
+    moved: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
+    return moved

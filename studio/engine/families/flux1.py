@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from studio.architecture import TextEncoder, traits_of
+from studio.architecture import traits_of
 from studio.contract.plan import PlanSettings, RunPlan
-from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
-from studio.engine.families.family import Encoded
-from studio.engine.families.framed import sequence_length, texts_of
+from studio.engine.families.family import Encoded, shifted_latents
+from studio.engine.families.framed import PREFIXES, sequence_length, texts_of
 from studio.engine.lora.probe import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.engine.text.clip import probe_ids
-from studio.engine.text.windows import tokens_read
+from studio.engine.text.windows import read_window
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,13 +67,13 @@ class Flux1:
         arguments: dict[str, torch.Tensor] = {}
         receipts: list[EncodingReceipt] = []
         for side, text in texts_of(plan, plan.has_true_cfg):
-            prefix = "negative_" if side is Side.NEGATIVE else ""
-            pooled, read = _read(pipeline, plan, summary, side, text, summary_window)
+            prefix = PREFIXES[side]
+            pooled, read = read_window(pipeline, plan, summary, side, text, summary_window)
             arguments[f"{prefix}pooled_prompt_embeds"] = pooled.pooler_output.to(
                 pipeline.text_encoder.dtype
             )
             receipts.append(read)
-            hidden, read = _read(pipeline, plan, reader, side, text, length)
+            hidden, read = read_window(pipeline, plan, reader, side, text, length)
             arguments[f"{prefix}prompt_embeds"] = hidden[0].to(pipeline.text_encoder_2.dtype)
             receipts.append(read)
         found = int(arguments["prompt_embeds"].shape[1])
@@ -101,10 +100,7 @@ class Flux1:
         return unpacked[0]
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
-        vae = pipeline.vae
-        latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
-        moved: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
-        return moved
+        return shifted_latents(pipeline.vae, pixels)
 
 
 def _kontext(settings: PlanSettings, references: Sequence[Image]) -> dict[str, Any]:
@@ -118,18 +114,3 @@ def _kontext(settings: PlanSettings, references: Sequence[Image]) -> dict[str, A
     if references:
         (given["image"],) = references
     return given
-
-
-def _read(
-    pipeline: Pipeline, plan: RunPlan, traits: TextEncoder, side: Side, text: str, length: int
-) -> tuple[Any, EncodingReceipt]:
-    """The encoder's output on one window of ``length`` tokens, the special ones included."""
-    encoder, tokenizer = getattr(pipeline, traits.component), getattr(pipeline, traits.tokenizer)
-    special = int(tokenizer.num_special_tokens_to_add())
-    whole = len(tokenizer(text, verbose=False).input_ids)
-    tokens = tokens_read(plan, traits, side, whole - special, length - special)
-    ids = tokenizer(
-        text, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    ).input_ids
-    receipt = EncodingReceipt(encoder=traits.component, side=side, tokens=tokens)
-    return encoder(ids.to(device_of(encoder))), receipt

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import pad
 
-from studio.architecture import TextEncoder, traits_of
+from studio.architecture import traits_of
 from studio.contract.plan import RunPlan
-from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
-from studio.engine.families.family import Encoded
+from studio.engine.families.family import Encoded, shifted_latents
 from studio.engine.families.framed import PREFIXES, sequence_length, texts_of
 from studio.engine.families.unet import GuidedUnet
 from studio.engine.lora.probe import TIMESTEP, TOKENS, fixed_noise, fixed_words
-from studio.engine.text.clip import probe_ids
-from studio.engine.text.windows import tokens_read
+from studio.engine.text.clip import probe_both
+from studio.engine.text.windows import read_window
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,16 +37,7 @@ class StableDiffusion3(GuidedUnet):
 
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         transformer, t5 = pipeline.transformer, pipeline.text_encoder_3
-        clips = [
-            encoder(
-                probe_ids(tokenizer, encoder.config.vocab_size).to(device_of(encoder)),
-                output_hidden_states=True,
-            )
-            for tokenizer, encoder in (
-                (pipeline.tokenizer, pipeline.text_encoder),
-                (pipeline.tokenizer_2, pipeline.text_encoder_2),
-            )
-        ]
+        clips = probe_both(pipeline)
         words = torch.tensor([fixed_words(TOKENS, t5.config.vocab_size)])
         hidden, pooled = _joined(clips, t5(words.to(device_of(t5)))[0])
         shape = (1, transformer.config.in_channels, _PROBE_SIDE, _PROBE_SIDE)
@@ -70,9 +60,12 @@ class StableDiffusion3(GuidedUnet):
         window = int(pipeline.tokenizer_max_length)
         arguments: dict[str, Any] = {}
         receipts: list[EncodingReceipt] = []
-        for side, text in texts_of(plan, plan.settings.guidance_scale.value > 1):
-            read = [_read(pipeline, plan, each, side, text, window) for each in clips]
-            words = _read(pipeline, plan, t5, side, text, length)
+        for side, text in texts_of(plan, plan.is_guided):
+            read = [
+                read_window(pipeline, plan, each, side, text, window, output_hidden_states=True)
+                for each in clips
+            ]
+            words = read_window(pipeline, plan, t5, side, text, length)
             hidden, pooled = _joined([output for output, _ in read], words[0][0])
             arguments[f"{PREFIXES[side]}prompt_embeds"] = hidden
             arguments[f"{PREFIXES[side]}pooled_prompt_embeds"] = pooled
@@ -80,10 +73,7 @@ class StableDiffusion3(GuidedUnet):
         return Encoded(arguments, None, tuple(receipts), length)
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
-        vae = pipeline.vae
-        latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
-        moved: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
-        return moved
+        return shifted_latents(pipeline.vae, pixels)
 
 
 def _joined(clips: Sequence[Any], words: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,18 +83,3 @@ def _joined(clips: Sequence[Any], words: torch.Tensor) -> tuple[torch.Tensor, to
     filled = pad(hidden, (0, words.shape[-1] - hidden.shape[-1]))
     pooled = torch.cat([each.text_embeds.to(words.device) for each in clips], dim=-1)
     return torch.cat([filled, words], dim=-2), pooled
-
-
-def _read(
-    pipeline: Pipeline, plan: RunPlan, traits: TextEncoder, side: Side, text: str, length: int
-) -> tuple[Any, EncodingReceipt]:
-    """The encoder's output on one window of ``length`` tokens, the special ones included."""
-    encoder, tokenizer = getattr(pipeline, traits.component), getattr(pipeline, traits.tokenizer)
-    special = int(tokenizer.num_special_tokens_to_add())
-    whole = len(tokenizer(text, verbose=False).input_ids)
-    tokens = tokens_read(plan, traits, side, whole - special, length - special)
-    ids = tokenizer(
-        text, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    ).input_ids
-    receipt = EncodingReceipt(encoder=traits.component, side=side, tokens=tokens)
-    return encoder(ids.to(device_of(encoder)), output_hidden_states=True), receipt

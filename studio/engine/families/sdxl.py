@@ -21,7 +21,7 @@ from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
 from studio.engine.lora.probe import TIMESTEP, fixed_noise
-from studio.engine.text.clip import ClipReader, TextRead, probe_ids
+from studio.engine.text.clip import ClipReader, TextRead, probe_both
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,16 +34,7 @@ class StableDiffusionXL(GuidedUnet):
 
     def probe(self, pipeline: Pipeline) -> tuple[torch.Tensor, ...]:
         unet = pipeline.unet
-        read = [
-            encoder(
-                probe_ids(tokenizer, encoder.config.vocab_size).to(device_of(encoder)),
-                output_hidden_states=True,
-            )
-            for tokenizer, encoder in (
-                (pipeline.tokenizer, pipeline.text_encoder),
-                (pipeline.tokenizer_2, pipeline.text_encoder_2),
-            )
-        ]
+        read = probe_both(pipeline)
         hidden = torch.cat([each.hidden_states[-TRAINED_CLIP_SKIP] for each in read], dim=-1)
         pooled = read[1].text_embeds
         side = probe_side(unet)

@@ -15,7 +15,7 @@ from studio.architecture import GuidanceKind
 from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
-from studio.engine.families.family import Encoded
+from studio.engine.families.family import Encoded, shifted_latents
 from studio.engine.families.framed import (
     PREFIXES,
     demand_passes,
@@ -103,7 +103,4 @@ class ZImage:
         return latents[0]
 
     def latents_of(self, pipeline: Pipeline, pixels: torch.Tensor) -> torch.Tensor:
-        vae = pipeline.vae
-        latents = vae.encode(pixels.to(device_of(vae), vae.dtype)).latent_dist.mean
-        scaled: torch.Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
-        return scaled
+        return shifted_latents(pipeline.vae, pixels)

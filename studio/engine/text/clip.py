@@ -19,6 +19,7 @@ from torch import nn
 from studio.architecture import TextEncoder
 from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt
+from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
 from studio.engine.lora.probe import TOKENS, fixed_words
 from studio.errors import ContractBroken
@@ -48,6 +49,21 @@ def probe_ids(tokenizer: Any, vocabulary: int) -> torch.Tensor:
     """(1, TOKENS) int64: start, arbitrary but fixed words, end, as any vocabulary has them."""
     words = fixed_words(TOKENS - 2, vocabulary - 2)
     return torch.tensor([[tokenizer.bos_token_id, *words, tokenizer.eos_token_id]])
+
+
+def probe_both(pipeline: Pipeline) -> list[Any]:
+    """What the two CLIPs of SDXL and Stable Diffusion 3 give for ``probe_ids``, every layer."""
+    pairs = (
+        (pipeline.tokenizer, pipeline.text_encoder),
+        (pipeline.tokenizer_2, pipeline.text_encoder_2),
+    )
+    return [
+        encoder(
+            probe_ids(tokenizer, encoder.config.vocab_size).to(device_of(encoder)),
+            output_hidden_states=True,
+        )
+        for tokenizer, encoder in pairs
+    ]
 
 
 class SkippingEncoder:

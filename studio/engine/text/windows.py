@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from studio.architecture import TextEncoder
 from studio.contract.plan import RunPlan
 from studio.contract.prompt import Side
+from studio.contract.receipt import EncodingReceipt
+from studio.engine.base.folder import Pipeline
+from studio.engine.base.offload import device_of
 from studio.errors import ContractBroken
 
 
@@ -33,3 +38,31 @@ def tokens_read(plan: RunPlan, encoder: TextEncoder, side: Side, tokens: int, ro
         f"The {side} has {tokens} tokens, and {room} fit into {encoder.component}.",
         "Shorten the text, or plan it again.",
     )
+
+
+def read_window(
+    pipeline: Pipeline,
+    plan: RunPlan,
+    traits: TextEncoder,
+    side: Side,
+    text: str,
+    length: int,
+    **asked: Any,
+) -> tuple[Any, EncodingReceipt]:
+    """The encoder's output on one window of ``length`` tokens, the special ones included.
+
+    Args:
+        asked: what else the encoder's call is given.
+
+    Raises:
+        ContractBroken: as ``tokens_read``.
+    """
+    encoder, tokenizer = getattr(pipeline, traits.component), getattr(pipeline, traits.tokenizer)
+    special = int(tokenizer.num_special_tokens_to_add())
+    whole = len(tokenizer(text, verbose=False).input_ids)
+    tokens = tokens_read(plan, traits, side, whole - special, length - special)
+    ids = tokenizer(
+        text, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids
+    receipt = EncodingReceipt(encoder=traits.component, side=side, tokens=tokens)
+    return encoder(ids.to(device_of(encoder)), **asked), receipt
