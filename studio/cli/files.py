@@ -127,7 +127,7 @@ def _verify(console: Console, path: Path) -> bool:
 
 def _known_by_pixels(answer: Verification | ComparisonVerification) -> list[str]:
     """The gallery's pictures with the pixels of a file that carries no record."""
-    if not isinstance(answer, Verification) or answer.record or not answer.pixels_sha256:
+    if not isinstance(answer, Verification) or answer.pixels_sha256 is None:
         return []
     outputs = Settings.from_env(os.environ, Path.cwd()).outputs
     if not (outputs / INDEX).is_file():

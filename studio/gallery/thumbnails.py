@@ -40,7 +40,7 @@ class Thumbnails:
         image = record_png.decode(data)
         image.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        mark = png.texts(png.chunks(data)).get(XMP_KEY, "")
+        mark = png.texts(png.before_pixels(io.BytesIO(data))).get(XMP_KEY, "")
         image.save(buffer, format="WEBP", quality=QUALITY, xmp=mark.encode("utf-8"))
         atomic.replace(target, buffer.getvalue(), modified)
         return target

@@ -70,7 +70,8 @@ class Verification:
         record: None where none could be read, and of a reference image, which has none.
         unseen: the picture was made from reference images that nobody looked for.
         additions: what other tools added without a change to picture or record, in words.
-        pixels_sha256: of what the file shows; None where it does not decode.
+        pixels_sha256: of what a file without a readable record shows, by which the gallery may
+            know it; else None, and where it does not decode.
     """
 
     findings: tuple[Finding, ...]
@@ -185,7 +186,7 @@ def examine(data: bytes) -> Verification:
     findings += _record(record, texts)
     findings += _image(data, record)
     additions = tuple(_additions(chunks, texts, record))
-    return Verification(tuple(findings), record, False, additions, _pixels(data))
+    return Verification(tuple(findings), record, additions=additions)
 
 
 def _pixels(data: bytes) -> str | None:

@@ -15,7 +15,7 @@ from studio.architecture.diffusers_folder import INDEX
 from studio.errors import HeaderError, WeightsError
 from studio.library.files import read_inspection
 from studio.library.folder import read_object
-from studio.library.sidecars import SUFFIXES, Said, read_sidecar
+from studio.library.sidecars import SUFFIXES, Sidecar, read_sidecar
 from studio.library.state import Stamped, State, key_of
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.storage.stamps import Stamp, stamp_of
@@ -83,7 +83,7 @@ class Held:
     stamp: Stamp
     verdict: Facts
     sha256: str | None
-    said: tuple[Said, ...] = ()
+    said: tuple[Sidecar, ...] = ()
 
     @property
     def size(self) -> int:
@@ -157,7 +157,7 @@ def scan(
     return tuple(_held(each, known, sums) for each in found)
 
 
-def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Said | None]]:
+def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Sidecar | None]]:
     with ThreadPoolExecutor(READERS) as readers:
         said = readers.map(_look, (place for place, *_ in files))
         for (_, key, stamp), each in zip(files, said, strict=True):
@@ -170,12 +170,12 @@ def _held(found: Found, known: Mapping[str, tuple[Stamp, object]], sums: Stamped
     assert isinstance(facts, Facts)
     said = (known[each][1] for _, each, _ in found.beside)
     sha256 = _same(sums.get(key), stamp)
-    own = tuple(each for each in said if isinstance(each, Said) and _is_of(each, sha256))
+    own = tuple(each for each in said if isinstance(each, Sidecar) and _is_of(each, sha256))
     own_key = key if facts.kind != "model" else key_of(os.path.dirname(place))  # noqa: PTH120
     return Held(found.root, found.path, own_key, stamp, facts, sha256, own)
 
 
-def _is_of(said: Said, sha256: str | None) -> bool:
+def _is_of(said: Sidecar, sha256: str | None) -> bool:
     """Whether nothing shows that other bytes are meant."""
     return not said.sha256 or sha256 is None or said.sha256 == sha256
 
@@ -253,7 +253,7 @@ def _is_inside(entry: os.DirEntry[str], root: str) -> bool:
     return entry.is_file() and Path(entry.path).resolve().is_relative_to(Path(root).resolve())
 
 
-def _look(place: str) -> Facts | Said | None:
+def _look(place: str) -> Facts | Sidecar | None:
     path = Path(place)
     if path.name.endswith(SUFFIXES) and path.name != INDEX:
         return read_sidecar(path)
@@ -283,7 +283,7 @@ def _look(place: str) -> Facts | Said | None:
     )
 
 
-def _spelled(facts: Facts | Said | None) -> str:
+def _spelled(facts: Facts | Sidecar | None) -> str:
     said = {} if facts is None else {name: value for name, value in asdict(facts).items() if value}
     kind = "" if facts is None else type(facts).__name__
     return json.dumps({"as": _FORMAT, "is": kind, **said})
@@ -291,8 +291,8 @@ def _spelled(facts: Facts | Said | None) -> str:
 
 def _remembered(
     state: State, wanted: Collection[str]
-) -> dict[str, tuple[Stamp, Facts | Said | None]]:
-    found: dict[str, tuple[Stamp, Facts | Said | None]] = {}
+) -> dict[str, tuple[Stamp, Facts | Sidecar | None]]:
+    found: dict[str, tuple[Stamp, Facts | Sidecar | None]] = {}
     for path, (stamp, text) in state.headers().items():
         said = json.loads(text) if path in wanted else {}
         if said.pop("as", None) != _FORMAT:
@@ -302,7 +302,7 @@ def _remembered(
             said["candidates"] = tuple(said.get("candidates", ()))
             found[path] = (stamp, Facts(**said))
         else:
-            found[path] = (stamp, Said(**said) if kind else None)
+            found[path] = (stamp, Sidecar(**said) if kind else None)
     return found
 
 

@@ -26,7 +26,7 @@ MAX_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Sidecar:
     """What one sidecar says; empty texts and None are not said.
 
     Attributes:
@@ -46,7 +46,7 @@ class Said:
     sha256: str = ""
 
 
-def read_sidecar(path: Path) -> Said | None:
+def read_sidecar(path: Path) -> Sidecar | None:
     """What it says; None where it cannot be read, or is of no kind known here."""
     try:
         data = read_file(path, MAX_BYTES + 1)
@@ -66,10 +66,10 @@ def read_sidecar(path: Path) -> Said | None:
     return _card(said)
 
 
-def _version(said: Mapping[str, Any], who: str) -> Said:
+def _version(said: Mapping[str, Any], who: str) -> Sidecar:
     """A version as CivitAI's interface gives it."""
     model, words = said.get("model"), said.get("trainedWords")
-    return Said(
+    return Sidecar(
         who=who,
         label=_text(model.get("name")) if isinstance(model, dict) else "",
         prompt=_words(words),
@@ -78,7 +78,7 @@ def _version(said: Mapping[str, Any], who: str) -> Said:
     )
 
 
-def _manager(said: Mapping[str, Any]) -> Said:
+def _manager(said: Mapping[str, Any]) -> Sidecar:
     """ComfyUI-LoRA-Manager's: its own fields over those of the CivitAI answer it keeps."""
     who = "LoRA Manager's .metadata.json"
     version, tips = said.get("civitai"), said.get("usage_tips")
@@ -87,7 +87,7 @@ def _manager(said: Mapping[str, Any]) -> Said:
         tips = json.loads(tips) if isinstance(tips, str) else tips
     except (ValueError, RecursionError):
         tips = None
-    return Said(
+    return Sidecar(
         who=who,
         label=_text(said.get("model_name")) or inner.label,
         prompt=inner.prompt,
@@ -98,12 +98,12 @@ def _manager(said: Mapping[str, Any]) -> Said:
     )
 
 
-def _card(said: Mapping[str, Any]) -> Said | None:
+def _card(said: Mapping[str, Any]) -> Sidecar | None:
     """A1111's card of a LoRA; None where it has none of its fields."""
     keys = ("activation text", "preferred weight", "negative text", "sd version", "notes")
     if not any(key in said for key in keys):
         return None
-    return Said(
+    return Sidecar(
         who="A1111's .json",
         prompt=_words(said.get("activation text")),
         negative=_words(said.get("negative text")),
@@ -114,11 +114,11 @@ def _card(said: Mapping[str, Any]) -> Said | None:
     )
 
 
-def _own(data: bytes) -> Said | None:
+def _own(data: bytes) -> Sidecar | None:
     published = read_published(data)
     if published is None:
         return None
-    return Said(
+    return Sidecar(
         who=published.site,
         label=_text(published.model_name),
         prompt=_words(published.trained_words),

@@ -46,6 +46,17 @@ def generate(page: Page) -> Locator:
     return contract(page, "proven")
 
 
+def begin(page: Page, server: Server, steps: int) -> int:
+    """Start a run of so many steps and see it move; how many pictures there were before."""
+    settings(page)
+    page.get_by_label("Steps").fill(str(steps))
+    contract(page, "ready").get_by_text(str(steps)).wait_for()
+    before = len(server.pictures())
+    page.locator("#generate:enabled").click()
+    page.get_by_text(re.compile(rf"Step \d+ of {steps}")).first.wait_for()
+    return before
+
+
 def test_the_newcomers_path(open_page: Open, server: Server) -> None:
     """Open, read the contract, generate, find the picture with its record in the gallery."""
     page = open_page()
@@ -187,12 +198,7 @@ def test_cancel_stops_within_the_run(open_page: Open, server: Server) -> None:
 
 def test_a_run_goes_on_while_its_page_reloads(open_page: Open, server: Server) -> None:
     page = open_page()
-    settings(page)
-    page.get_by_label("Steps").fill("150")
-    contract(page, "ready").get_by_text("150").wait_for()
-    before = len(server.pictures())
-    page.locator("#generate:enabled").click()
-    page.get_by_text(re.compile(r"Step \d+ of 150")).first.wait_for()
+    before = begin(page, server, 150)
     page.reload()
     page.get_by_text(re.compile(r"Step \d+ of 150")).first.wait_for()
     contract(page, "proven")
@@ -205,12 +211,7 @@ def test_a_run_goes_on_while_its_page_reloads(open_page: Open, server: Server) -
 
 def test_runs_wait_in_a_line_that_can_be_changed(open_page: Open, server: Server) -> None:
     page = open_page()
-    settings(page)
-    page.get_by_label("Steps").fill("200")
-    contract(page, "ready").get_by_text("200").wait_for()
-    before = len(server.pictures())
-    page.locator("#generate:enabled").click()
-    page.get_by_text(re.compile(r"Step \d+ of 200")).first.wait_for()
+    before = begin(page, server, 200)
     waiting = page.locator("#waiting li")
     for count in (1, 2):
         page.locator("#generate:enabled").click()
