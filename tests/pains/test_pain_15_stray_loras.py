@@ -15,6 +15,7 @@ from studio.settings import Settings
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form, tab
 from studio.ui.studio.events import StudioEvents
+from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 from tests.ui.test_request_form import BLANK
 
@@ -34,7 +35,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def events(workspace: Workspace) -> StudioEvents:
     with gr.Blocks():
-        return tab.build(workspace, Sessions(workspace)).events
+        return tab.build(workspace, Sessions(Runs(workspace))).events
 
 
 def two_chosen() -> dict[str, Any]:
