@@ -44,9 +44,9 @@ class CompareTab:
         shown = updates.get(self.events.parts.stored)
         return updates if shown is None else updates | self.blind.offered(shown)
 
-    def against_base(self, filled: Any) -> None:
+    def against_base(self, filled: Any) -> Any:
         """Once ``filled`` has put a picture's settings into Studio's form, ask of that picture
-        what the LoRA did."""
+        what the LoRA did; returns the event, for what comes after it."""
         panel = self.events.panel
 
         def ask(request: gr.Request, *sent: Any) -> Updates:
@@ -59,7 +59,7 @@ class CompareTab:
 
         inputs = [*self.studio.inputs, *panel.inputs()]
         outputs = [*panel.shown(), panel.hold, panel.fresh]
-        filled.then(ask, inputs=inputs, outputs=outputs, **PRIVATE)
+        return filled.then(ask, inputs=inputs, outputs=outputs, **PRIVATE)
 
     def resume(self, page: str) -> Iterator[Updates]:
         for updates in self.events.resume(page):

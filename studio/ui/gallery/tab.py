@@ -34,37 +34,44 @@ def build(workspace: Workspace, others: Others, tab: gr.Tab, may_delete: bool) -
     _wire_list(parts, events, tab, private)
     _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
-    _wire_use(parts, buttons, events, others)
+    _wire_use(parts, buttons, events, others, private)
     events.review.wire(private)
 
 
 def _wire_use(
-    parts: GalleryParts, buttons: Buttons, events: GalleryEvents, others: Others
+    parts: GalleryParts,
+    buttons: Buttons,
+    events: GalleryEvents,
+    others: Others,
+    private: dict[str, Any],
 ) -> None:
     """A picture's settings, taken to Studio or to Compare."""
     studio, tabs = others.studio, others.tabs
 
-    def fill(request: gr.Request, selected: str, opened: str, sent: Any) -> Updates:
+    def fill(request: gr.Request, opened: str, *sent: Any) -> Updates:
         values, problem = events.settings_of(opened)
         if values is None:
             return {parts.said: grid.said(problem, bad=True)}
         form = studio.events.panel.form.values(sent)
-        filled = studio.events.fill({**form, **values}, page_of(request))
-        return filled | {tabs: gr.Tabs(selected=selected)}
+        return studio.events.fill({**form, **values}, page_of(request))
 
     def use(request: gr.Request, opened: str, *sent: Any) -> Updates:
-        return fill(request, "studio", opened, sent)
+        filled = fill(request, opened, *sent)
+        return filled if parts.said in filled else filled | {tabs: gr.Tabs(selected="studio")}
 
-    def against(request: gr.Request, opened: str, *sent: Any) -> Updates:
-        return fill(request, "compare", opened, sent)
+    def compare(opened: str) -> Updates:
+        # Last: choosing the tab plans what its fields say by then, and nothing may change after.
+        values, _ = events.settings_of(opened)
+        return {tabs: gr.skip() if values is None else gr.Tabs(selected="compare")}
 
     given = {
         "inputs": [parts.opened, *studio.inputs],
         "outputs": [tabs, parts.said, *studio.outputs],
     }
     buttons.use.click(**quick(studio, use, **given))
-    filled = parts.against.click(**quick(studio, against, **given))
-    others.compare.against_base(filled)
+    filled = parts.against.click(**quick(studio, fill, **given))
+    asked = others.compare.against_base(filled)
+    asked.then(compare, inputs=parts.opened, outputs=tabs, **private)
 
 
 def _asking(handler: Callable[[Asked], Updates]) -> Callable[..., Updates]:
