@@ -15,7 +15,7 @@ from studio.ui.html import icons
 from studio.ui.html.tags import EMPTY, Html, span, tag
 from studio.ui.models import form as preset_form
 from studio.ui.models.events import ModelsEvents
-from studio.ui.models.layout import Asked, ModelsParts
+from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.workspace import Workspace
 
@@ -30,7 +30,7 @@ class PresetEditing:
         self._parts = parts
         self._events = events
 
-    def add(self, _asked: Asked) -> Updates:
+    def add(self, _asked: ModelsInput) -> Updates:
         """An empty form that begins with a link."""
         parts = self._parts
         return {
@@ -44,7 +44,7 @@ class PresetEditing:
             parts.editing: ("loras", ""),
         }
 
-    def look_up(self, asked: Asked) -> Updates:
+    def look_up(self, asked: ModelsInput) -> Updates:
         """Everything that is known of a link, an AIR, a repository or a file, prefilled."""
         parts = self._parts
         if not self._events.may_change:
@@ -58,7 +58,7 @@ class PresetEditing:
             }
         return self._fill(suggestion.preset, "") | {parts.said: _prefilled(suggestion)}
 
-    def edit(self, asked: Asked) -> Updates:
+    def edit(self, asked: ModelsInput) -> Updates:
         """The form with a preset's own values."""
         parts, slug = self._parts, asked.chosen
         preset = self._events.preset(slug)
@@ -92,7 +92,7 @@ class PresetEditing:
             parts.before: entry_of(preset),
         }
 
-    def save(self, asked: Asked, sent: Sequence[Any], fetch: bool) -> Updates:
+    def save(self, asked: ModelsInput, sent: Sequence[Any], fetch: bool) -> Updates:
         """Check the form, write the entry, and open the preset."""
         parts = self._parts
         if not self._events.may_change:
@@ -111,17 +111,17 @@ class PresetEditing:
         updates = self._events.open(preset.slug)
         return updates | self._events.download(preset.slug) if fetch else updates
 
-    def close(self, asked: Asked) -> Updates:
+    def close(self, asked: ModelsInput) -> Updates:
         """Back to what was open."""
         return {self._parts.form_view: gr.Column(visible=False)} | self._events.open(asked.chosen)
 
-    def ask_remove(self, _asked: Asked) -> Updates:
+    def ask_remove(self, _asked: ModelsInput) -> Updates:
         return {self._parts.confirm: gr.Row(visible=True)}
 
-    def keep(self, _asked: Asked) -> Updates:
+    def keep(self, _asked: ModelsInput) -> Updates:
         return {self._parts.confirm: gr.Row(visible=False)}
 
-    def remove(self, asked: Asked) -> Updates:
+    def remove(self, asked: ModelsInput) -> Updates:
         """Take it out of the studio's own file; its weights stay."""
         parts, slug = self._parts, asked.chosen
         if not self._events.may_change:

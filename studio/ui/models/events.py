@@ -14,7 +14,7 @@ from studio.ui.html import preset_cards, preset_tables
 from studio.ui.html.tags import EMPTY, Html, div, esc, join
 from studio.ui.models import filter, inspect
 from studio.ui.models.filter import Wanted
-from studio.ui.models.layout import Asked, ModelsParts
+from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
@@ -43,7 +43,7 @@ class ModelsEvents:
 
     # The list
 
-    def enter(self, asked: Asked) -> Updates:
+    def enter(self, asked: ModelsInput) -> Updates:
         """The tab is shown: the filters' choices and the list."""
         catalog = self._workspace.catalog
         families = [("All", ""), *filter.architectures(catalog)]
@@ -57,10 +57,10 @@ class ModelsEvents:
             parts.timer: gr.Timer(active=going),
         }
 
-    def turn(self, asked: Asked, page: int) -> Updates:
+    def turn(self, asked: ModelsInput, page: int) -> Updates:
         return self._show(asked.wanted(page), asked)
 
-    def _show(self, wanted: Wanted, asked: Asked) -> Updates:
+    def _show(self, wanted: Wanted, asked: ModelsInput) -> Updates:
         """The presets that are wanted, as a table or as cards."""
         parts, chosen = self._parts, asked.chosen
         try:
@@ -98,7 +98,7 @@ class ModelsEvents:
 
     # One preset
 
-    def pick(self, slug: str, asked: Asked) -> Updates:
+    def pick(self, slug: str, asked: ModelsInput) -> Updates:
         """A row is opened."""
         asked = replace(asked, chosen=slug)
         return self._show(asked.wanted(), asked) | self.open(slug)
@@ -192,13 +192,13 @@ class ModelsEvents:
             parts.transfer: download_html.transfer(self._workspace.transfers.all().get(slug)),
         }
 
-    def cancel(self, asked: Asked) -> Updates:
+    def cancel(self, asked: ModelsInput) -> Updates:
         """Ask it to stop; its own last word says that it did."""
         if self.may_change:
             self._workspace.transfers.cancel(asked.chosen)
         return self.unchanged()
 
-    def tick(self, asked: Asked) -> Updates:
+    def tick(self, asked: ModelsInput) -> Updates:
         """A look at the downloads; the list is drawn anew only when something moved."""
         parts, chosen = self._parts, asked.chosen
         transfers = self._workspace.transfers.all()

@@ -19,7 +19,7 @@ EVERY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ModelsInput:
     """What the browser sends with every event of the tab.
 
     Attributes:
@@ -97,8 +97,8 @@ class ModelsParts:
     timer: gr.Timer
 
     def inputs(self) -> list[Any]:
-        """What ``Asked`` holds, in its order; then the form's fields."""
-        return [*(getattr(self, each.name) for each in fields(Asked)), *self.form.inputs()]
+        """What ``ModelsInput`` holds, in its order; then the form's fields."""
+        return [*(getattr(self, each.name) for each in fields(ModelsInput)), *self.form.inputs()]
 
     def outputs(self) -> list[Any]:
         """Everything a handler may change."""

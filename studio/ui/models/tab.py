@@ -10,7 +10,7 @@ from studio.ui.assets import picked
 from studio.ui.models import layout
 from studio.ui.models.editing import PresetEditing
 from studio.ui.models.events import ModelsEvents
-from studio.ui.models.layout import Asked, ModelsParts
+from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
@@ -36,14 +36,14 @@ def build(workspace: Workspace, tab: gr.Tab, public: bool) -> None:
     _wire_preset(parts, PresetEditing(workspace, parts, events), events, quiet)
 
 
-_SAID = len(fields(Asked))
+_SAID = len(fields(ModelsInput))
 
 
-def _asking(handler: Callable[[Asked], Updates]) -> Callable[..., Updates]:
+def _asking(handler: Callable[[ModelsInput], Updates]) -> Callable[..., Updates]:
     """``handler`` as gradio calls it, for ``ModelsParts.inputs``."""
 
     def called(*sent: Any) -> Updates:
-        return handler(Asked(*sent[:_SAID]))
+        return handler(ModelsInput(*sent[:_SAID]))
 
     return called
 
@@ -52,7 +52,7 @@ def _wire_list(
     parts: ModelsParts, events: ModelsEvents, tab: gr.Tab, quiet: dict[str, Any]
 ) -> None:
     def pick(event: gr.EventData, *sent: Any) -> Updates:
-        return events.pick(picked(event), Asked(*sent[:_SAID]))
+        return events.pick(picked(event), ModelsInput(*sent[:_SAID]))
 
     last = {**quiet, "trigger_mode": "always_last"}
     tab.select(_asking(events.enter), **last)
@@ -72,7 +72,7 @@ def _wire_preset(
 ) -> None:
     def save(fetch: bool) -> Callable[..., Updates]:
         def saved(*sent: Any) -> Updates:
-            return editing.save(Asked(*sent[:_SAID]), sent[_SAID:], fetch)
+            return editing.save(ModelsInput(*sent[:_SAID]), sent[_SAID:], fetch)
 
         return saved
 
