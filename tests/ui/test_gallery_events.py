@@ -13,7 +13,7 @@ from studio.comparison.review import Judgement
 from studio.errors import GalleryError
 from studio.settings import Settings
 from studio.ui.gallery.events import GalleryEvents
-from studio.ui.gallery.layout import Asked
+from studio.ui.gallery.layout import GalleryInput
 from studio.ui.gallery.review import NO_DELETING, ReviewEvents
 from studio.ui.studio.live import unchanged
 
@@ -47,7 +47,7 @@ def events(may_delete: bool = True) -> GalleryEvents:
 
 
 def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:
-    asked = Asked("", "", "", "", (), "")
+    asked = GalleryInput("", "", "", "", (), "")
     page = events()
     answers = [each(asked) for each in (page.enter, page.first, page.older, page.newer)]
     for answer in answers:
@@ -66,7 +66,7 @@ def test_a_handler_that_changes_nothing_is_taken_by_gradio() -> None:
 
 
 def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
-    asked = Asked("", "", "", "", (), "a.png")
+    asked = GalleryInput("", "", "", "", (), "a.png")
     assert NO_DELETING in events(may_delete=False).delete(asked)["said"]
     assert "The index cannot be read." in events().delete(asked)["said"]
 

@@ -53,7 +53,7 @@ from studio.imaging import difference
 from studio.settings import Settings
 from studio.storage import atomic
 from studio.ui.gallery.events import GalleryEvents
-from studio.ui.gallery.layout import Asked
+from studio.ui.gallery.layout import GalleryInput
 from studio.workspace.comparing import Comparing
 from studio.workspace.workspace import Workspace
 from tests.support.tiny import save_base
@@ -407,7 +407,9 @@ def test_a_sheet_is_kept_before_its_record_and_lost_ones_spoil_no_page(
     assert isinstance(stored, Compared)
     sheet_of(stored.path).unlink()
     parts: Any = Parts()
-    page = GalleryEvents(workspace, parts, may_delete=True).first(Asked("", "", "", "", (), ""))
+    page = GalleryEvents(workspace, parts, may_delete=True).first(
+        GalleryInput("", "", "", "", (), "")
+    )
     assert page["grid"].count("data-pick") == len(workspace.gallery.comparisons.items())
     assert "cannot be reached" in page["grid"]
 

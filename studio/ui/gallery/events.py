@@ -12,7 +12,7 @@ from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.origin import replaced
-from studio.ui.gallery.layout import Asked, GalleryParts
+from studio.ui.gallery.layout import GalleryInput, GalleryParts
 from studio.ui.gallery.review import NO_DELETING, ReviewEvents
 from studio.ui.html import gallery as grid
 from studio.ui.html.tags import EMPTY, Html
@@ -43,7 +43,7 @@ class GalleryEvents:
 
     # The grid
 
-    def enter(self, asked: Asked) -> Updates:
+    def enter(self, asked: GalleryInput) -> Updates:
         """The tab is shown: the filters' choices and, unless a picture is open, the newest."""
         try:
             facets = self._gallery.facets()
@@ -56,10 +56,10 @@ class GalleryEvents:
         }
         return updates if asked.opened else updates | self.first(asked)
 
-    def first(self, asked: Asked) -> Updates:
+    def first(self, asked: GalleryInput) -> Updates:
         return self._page(asked.wanted, ())
 
-    def older(self, asked: Asked) -> Updates:
+    def older(self, asked: GalleryInput) -> Updates:
         try:
             shown = self._items(asked.wanted, PAGE, asked.pages)
         except GalleryError as error:
@@ -68,7 +68,7 @@ class GalleryEvents:
             return unchanged()
         return self._page(asked.wanted, (*asked.pages, shown[-1]))
 
-    def newer(self, asked: Asked) -> Updates:
+    def newer(self, asked: GalleryInput) -> Updates:
         return self._page(asked.wanted, tuple(asked.pages)[:-1])
 
     def _page(self, wanted: Filter, pages: tuple[Item, ...]) -> Updates:
@@ -157,15 +157,15 @@ class GalleryEvents:
         made = f"Made with {' and '.join(names)}, which the presets no longer name"
         return grid.said(f"{made}: the same settings give another picture now.")
 
-    def open_newer(self, asked: Asked) -> Updates:
+    def open_newer(self, asked: GalleryInput) -> Updates:
         """The picture before the one that is open, as far as the page goes back."""
         return self._turn(asked, -1)
 
-    def open_older(self, asked: Asked) -> Updates:
+    def open_older(self, asked: GalleryInput) -> Updates:
         """The picture after the one that is open; beyond the page, the first of the next one."""
         return self._turn(asked, 1)
 
-    def _turn(self, asked: Asked, by: int) -> Updates:
+    def _turn(self, asked: GalleryInput, by: int) -> Updates:
         try:
             shown = self._items(asked.wanted, PAGE, asked.pages)
             names = [each.name for each in shown if isinstance(each, Picture)]
@@ -181,7 +181,7 @@ class GalleryEvents:
             return {self._parts.said: grid.said("There is no other picture on this side.")}
         return self.open(found.name) | {self._parts.pages: pages}
 
-    def back(self, asked: Asked) -> Updates:
+    def back(self, asked: GalleryInput) -> Updates:
         parts = self._parts
         closed: Updates = {
             parts.list_view: gr.Column(visible=True),
@@ -191,7 +191,7 @@ class GalleryEvents:
         }
         return closed | self._page(asked.wanted, tuple(asked.pages))
 
-    def verify(self, asked: Asked) -> Updates:
+    def verify(self, asked: GalleryInput) -> Updates:
         """Read the file again and compare it with its record, hash by hash."""
         parts, name = self._parts, asked.opened
         try:
@@ -209,15 +209,15 @@ class GalleryEvents:
             parts.contract: grid.contract(record, damage),
         }
 
-    def ask(self, _asked: Asked) -> Updates:
+    def ask(self, _asked: GalleryInput) -> Updates:
         parts = self._parts
         return {parts.actions: gr.Row(visible=False), parts.confirm: gr.Row(visible=True)}
 
-    def keep(self, _asked: Asked) -> Updates:
+    def keep(self, _asked: GalleryInput) -> Updates:
         parts = self._parts
         return {parts.actions: gr.Row(visible=True), parts.confirm: gr.Row(visible=False)}
 
-    def delete(self, asked: Asked) -> Updates:
+    def delete(self, asked: GalleryInput) -> Updates:
         # A hidden button stops nobody: its event can be sent without it.
         if not self._may_delete:
             return self.keep(asked) | {self._parts.said: grid.said(NO_DELETING, bad=True)}

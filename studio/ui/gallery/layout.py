@@ -15,7 +15,7 @@ ALL = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GalleryInput:
     """What the browser sends with every event of the tab.
 
     Attributes:
@@ -65,8 +65,8 @@ class GalleryParts:
     opened: gr.State
 
     def inputs(self) -> list[Any]:
-        """What ``Asked`` holds, in its order."""
-        return [getattr(self, each.name) for each in fields(Asked)]
+        """What ``GalleryInput`` holds, in its order."""
+        return [getattr(self, each.name) for each in fields(GalleryInput)]
 
     def all(self) -> list[Any]:
         own = [getattr(self, name) for name in self.__slots__ if name != "review"]

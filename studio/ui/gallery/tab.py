@@ -10,7 +10,7 @@ from studio.ui.assets import picked
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import layout
 from studio.ui.gallery.events import GalleryEvents, is_comparison
-from studio.ui.gallery.layout import Asked, Buttons, GalleryParts
+from studio.ui.gallery.layout import Buttons, GalleryInput, GalleryParts
 from studio.ui.html import gallery as grid
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of, quick
@@ -74,11 +74,11 @@ def _wire_use(
     asked.then(compare, inputs=parts.opened, outputs=tabs, **private)
 
 
-def _asking(handler: Callable[[Asked], Updates]) -> Callable[..., Updates]:
+def _asking(handler: Callable[[GalleryInput], Updates]) -> Callable[..., Updates]:
     """``handler`` as gradio calls it, for ``GalleryParts.inputs``."""
 
     def called(*sent: Any) -> Updates:
-        return handler(Asked(*sent))
+        return handler(GalleryInput(*sent))
 
     return called
 
