@@ -8,7 +8,7 @@ from studio.architecture import Mode
 from studio.comparison.axes import ComparisonPlan, Question
 from studio.comparison.plan import plan_comparison
 from studio.contract.violations import AxisValueRefused
-from studio.ui.compare.form import Asked
+from studio.ui.compare.form import CompareInput
 from tests.resolve.test_resolve import with_loras
 from tests.support.comparison_plans import answer
 
@@ -29,7 +29,7 @@ def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field:
         "fresh": False,
         field: f"{number}, 2",
     }
-    wanted = Asked(**values).of(with_loras("plain", mode=Mode.LORA))
+    wanted = CompareInput(**values).of(with_loras("plain", mode=Mode.LORA))
     found = plan_comparison(wanted, answer)
     assert not isinstance(found, ComparisonPlan)
     (violation,) = found

@@ -23,7 +23,7 @@ from studio.contract.request import GenerationRequest
 from studio.contract.settings import SETTINGS
 from studio.contract.violations import Violation
 from studio.errors import QueueFull, StudioError
-from studio.ui.compare.form import KIND_HELP, Asked, ComparePanel
+from studio.ui.compare.form import KIND_HELP, CompareInput, ComparePanel
 from studio.ui.compare.layout import CompareStage
 from studio.ui.compare.viewer import CompareLook
 from studio.ui.html import comparison as compare_html
@@ -61,7 +61,7 @@ class CompareEvents:
         self.parts = parts
         self.look = CompareLook(workspace, parts, may_delete)
 
-    def refresh(self, request_values: form.Values, asked: Asked, page: str) -> Updates:
+    def refresh(self, request_values: form.Values, asked: CompareInput, page: str) -> Updates:
         """After any edit: the cells and their cost, or everything in the way."""
         panel, kind = self.panel, Question(asked.kind)
         updates: Updates = {
@@ -113,7 +113,7 @@ class CompareEvents:
         wishes = any(each is not None and each.origin is Origin.LORA for each in said)
         return wishes or any(part.slugs for part in plan.prompt.negative_parts)
 
-    def _plan(self, request: GenerationRequest, asked: Asked) -> Outcome:
+    def _plan(self, request: GenerationRequest, asked: CompareInput) -> Outcome:
         return self._comparing.plan(asked.of(request))
 
     def _asked(self, request: GenerationRequest) -> Html:
@@ -151,7 +151,9 @@ class CompareEvents:
 
     # The run
 
-    def run(self, request_values: form.Values, asked: Asked, page: str) -> Iterator[Updates]:
+    def run(
+        self, request_values: form.Values, asked: CompareInput, page: str
+    ) -> Iterator[Updates]:
         """Make the cells, showing each as it comes, and then the verdict."""
         broken = form.not_whole(request_values) or asked.problems()
         request = form.read(request_values, self._workspace.catalog)
@@ -224,7 +226,7 @@ class CompareEvents:
         cells[event.cell] = changed
         return replace(shown, cells=cells)
 
-    def after_run(self, request_values: form.Values, asked: Asked, page: str) -> Updates:
+    def after_run(self, request_values: form.Values, asked: CompareInput, page: str) -> Updates:
         return self.refresh(request_values, asked, page) | {
             self.parts.notice: EMPTY,
             self.panel.cancel: gr.Button(interactive=False),

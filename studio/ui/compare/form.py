@@ -41,7 +41,7 @@ AXIS_VALUES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompareInput:
     """What the panel's fields say, as the browser sent it."""
 
     kind: str
@@ -83,7 +83,7 @@ def _axis(name: str, text: str) -> Axis | None:
 
 @dataclass(frozen=True, slots=True)
 class ComparePanel:
-    """The components; those that ``Asked`` names say the comparison, the rest is shown."""
+    """The components; those that ``CompareInput`` names say the comparison, the rest is shown."""
 
     kind: gr.Radio
     seeds: gr.Number
@@ -107,8 +107,8 @@ class ComparePanel:
     cancel: gr.Button
 
     def inputs(self) -> list[Any]:
-        """What ``Asked`` holds, in its order."""
-        return [getattr(self, each.name) for each in fields(Asked)]
+        """What ``CompareInput`` holds, in its order."""
+        return [getattr(self, each.name) for each in fields(CompareInput)]
 
     def shown(self) -> list[Any]:
         """What refreshing may change."""

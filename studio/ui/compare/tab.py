@@ -12,7 +12,7 @@ from studio.ui.compare import blind_vote, layout
 from studio.ui.compare import form as compare_panel
 from studio.ui.compare.blind_vote import BlindParts, CompareBlind
 from studio.ui.compare.events import CompareEvents
-from studio.ui.compare.form import AXIS_VALUES, Asked
+from studio.ui.compare.form import AXIS_VALUES, CompareInput
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form
 from studio.ui.studio.live import Updates
@@ -93,10 +93,10 @@ def build(
     return made
 
 
-def _split(studio: StudioTab, sent: tuple[Any, ...]) -> tuple[form.Values, Asked]:
+def _split(studio: StudioTab, sent: tuple[Any, ...]) -> tuple[form.Values, CompareInput]:
     """The values of Studio's form, and of the panel."""
     count = len(studio.inputs)
-    return studio.events.panel.form.values(sent[:count]), Asked(*sent[count:])
+    return studio.events.panel.form.values(sent[:count]), CompareInput(*sent[count:])
 
 
 def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs) -> None:
