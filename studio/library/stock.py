@@ -29,7 +29,7 @@ from studio.library.downloads import (
     Stopped,
 )
 from studio.library.downloads.downloads import Facts
-from studio.library.downloads.transfer import Cancelled, patiently
+from studio.library.downloads.transfer import TransferCancelled, patiently
 from studio.library.entries import Entry
 from studio.library.preset_files import LocalPresets, Preset
 from studio.library.sidecars import preview
@@ -405,7 +405,7 @@ class Stock:
         """
         try:
             plan = patiently(lambda: self.plan_download(slug), cancel)
-        except Cancelled:
+        except TransferCancelled:
             yield Stopped(0)
             return
         yield from self.fetch(plan, cancel)

@@ -32,7 +32,7 @@ from studio.library.downloads.plan import (
     Stopped,
     Waiting,
 )
-from studio.library.downloads.transfer import Cancelled, Transfer, resumable
+from studio.library.downloads.transfer import Transfer, TransferCancelled, resumable
 from studio.presets.model_card import Published, beside, read_published
 
 LOOK_AGAIN = 0.2
@@ -122,7 +122,7 @@ class Fetch:
             try:
                 with part.unless_empty():
                     yield from self._fill(remote, part)
-            except Cancelled:
+            except TransferCancelled:
                 yield Stopped(part.size)
                 return
             yield self._adopted(part)
@@ -217,7 +217,7 @@ def reread(cancel: threading.Event, remote: RemoteFile, part: Part) -> Iterator[
         done += count
         yield Checking(remote.name, done, size)
         if cancel.is_set():
-            raise Cancelled
+            raise TransferCancelled
 
 
 def fill(transfer: Transfer, remote: RemoteFile, part: Part, cached: Path | None) -> Iterator[int]:

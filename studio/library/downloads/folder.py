@@ -29,7 +29,7 @@ from studio.library.downloads.plan import (
     Stopped,
     Waiting,
 )
-from studio.library.downloads.transfer import Cancelled, Transfer, identity
+from studio.library.downloads.transfer import Transfer, TransferCancelled, identity
 from studio.storage.atomic import sync_folder
 
 DONE = ".done.json"
@@ -92,7 +92,7 @@ class FetchFolder:
             yield from self._fill(hashes)
             note = self._adopt()
             self.shelf.keep({self.target / name: sha256 for name, sha256 in hashes.items()})
-        except Cancelled:
+        except TransferCancelled:
             yield Stopped(self._kept())
             return
         finally:

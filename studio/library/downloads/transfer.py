@@ -45,7 +45,7 @@ Judge = Callable[["requests.Response"], None]
 """Raises the named error that an answer's status means; nothing for 200, 206 and 416."""
 
 
-class Cancelled(Exception):
+class TransferCancelled(Exception):
     """Asked to stop; stays inside the library."""
 
 
@@ -60,7 +60,7 @@ def patiently(work: Callable[[], T], cancel: threading.Event) -> T:
     thread.shutdown(wait=False)
     while not wait((done,), LOOK_AGAIN).done:
         if cancel.is_set():
-            raise Cancelled
+            raise TransferCancelled
     return done.result()
 
 
@@ -100,7 +100,7 @@ class Transfer:
                     raise
                 last = fault
             if self.cancel.wait(self.pause * 2 ** max(0, idle - 1)):
-                raise Cancelled
+                raise TransferCancelled
         else:
             raise last
         part.sync()
@@ -112,7 +112,7 @@ class Transfer:
         with source.open("rb") as stream:
             while data := stream.read(CHUNK * 16):
                 if self.cancel.is_set():
-                    raise Cancelled
+                    raise TransferCancelled
                 part.write(data)
                 yield part.size
         part.sync()
@@ -120,7 +120,7 @@ class Transfer:
 
     def _attempt(self, remote: RemoteFile, part: Part) -> Iterator[int]:
         if self.cancel.is_set():
-            raise Cancelled
+            raise TransferCancelled
         kept = part.validator
         if part.size and resumable(remote, kept):
             if remote.size is not None and part.size == remote.size:
@@ -192,11 +192,11 @@ class Transfer:
             with self._ended_by_cancel(answer):
                 for data in answer.iter_content(CHUNK):
                     if self.cancel.is_set():
-                        raise Cancelled
+                        raise TransferCancelled
                     yield data
         except (requests.RequestException, OSError) as error:
             if self.cancel.is_set():
-                raise Cancelled from None
+                raise TransferCancelled from None
             what = f"broke the connection or fell silent ({type(error).__name__})"
             raise StorageFault(host, what) from None
 
