@@ -21,7 +21,7 @@ from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
 from studio.engine.lora.probe import TIMESTEP, fixed_noise
-from studio.engine.text.clip import ClipReader, TextRead, probe_both
+from studio.engine.text.clip import ClipEncoder, TextRead, probe_both
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +60,7 @@ class StableDiffusionXL(GuidedUnet):
         del references
         skip = clip_skip(plan)
         encoders = traits_of(plan.base.architecture).text_encoders
-        readers = [ClipReader.of(pipeline, traits, skip, normalised=False) for traits in encoders]
+        readers = [ClipEncoder.of(pipeline, traits, skip, normalised=False) for traits in encoders]
         negative = plan.prompt.negative_text
         guided = is_guided(pipeline.unet, plan.settings.guidance_scale.value)
         zeros = guided and not negative and pipeline.config.force_zeros_for_empty_prompt

@@ -14,7 +14,7 @@ from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
 from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
 from studio.engine.lora.probe import TIMESTEP, fixed_noise
-from studio.engine.text.clip import ClipReader, probe_ids
+from studio.engine.text.clip import ClipEncoder, probe_ids
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,7 +36,7 @@ class StableDiffusion(GuidedUnet):
         del references
         skip = clip_skip(plan)
         encoders = traits_of(plan.base.architecture).text_encoders
-        readers = [ClipReader.of(pipeline, traits, skip) for traits in encoders]
+        readers = [ClipEncoder.of(pipeline, traits, skip) for traits in encoders]
         guided = is_guided(pipeline.unet, plan.settings.guidance_scale.value)
         texts = (plan.prompt.text, plan.prompt.negative_text if guided else None)
         (read,) = ENCODERS[plan.prompt_encoder](readers, texts)

@@ -11,7 +11,7 @@ from studio.architecture import guides
 from studio.contract.plan import RunPlan
 from studio.contract.request import PromptEncoder
 from studio.engine.base.folder import Pipeline
-from studio.engine.text.clip import ClipReader, TextRead, Texts, encode_native
+from studio.engine.text.clip import ClipEncoder, TextRead, Texts, encode_native
 from studio.engine.text.compel import encode_compel
 from studio.errors import ContractBroken
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 8
 """Latents of the probe's side, where the UNet needs no more to halve it."""
 
-ENCODERS: Mapping[PromptEncoder, Callable[[Sequence[ClipReader], Texts], tuple[TextRead, ...]]] = {
+ENCODERS: Mapping[
+    PromptEncoder, Callable[[Sequence[ClipEncoder], Texts], tuple[TextRead, ...]]
+] = {
     PromptEncoder.NATIVE: encode_native,
     PromptEncoder.COMPEL: encode_compel,
 }

@@ -111,7 +111,7 @@ class SkippingEncoder:
 
 
 @dataclass(frozen=True, slots=True)
-class ClipReader:
+class ClipEncoder:
     """One text encoder of a pipeline with its tokenizer."""
 
     encoder: SkippingEncoder
@@ -121,7 +121,7 @@ class ClipReader:
     @classmethod
     def of(
         cls, pipeline: Any, traits: TextEncoder, clip_skip: int, normalised: bool = True
-    ) -> ClipReader:
+    ) -> ClipEncoder:
         """The encoder that ``traits`` names.
 
         Raises:
@@ -149,7 +149,7 @@ class ClipReader:
         return self.encoder(padded.input_ids.to(self.encoder.device), mask)
 
 
-def encode_native(readers: Sequence[ClipReader], texts: Texts) -> tuple[TextRead, ...]:
+def encode_native(readers: Sequence[ClipEncoder], texts: Texts) -> tuple[TextRead, ...]:
     """One window, exactly as the pipelines' own ``encode_prompt`` reads it.
 
     Raises:
@@ -158,7 +158,7 @@ def encode_native(readers: Sequence[ClipReader], texts: Texts) -> tuple[TextRead
     return tuple(_read(reader, texts) for reader in readers)
 
 
-def _read(reader: ClipReader, texts: Texts) -> TextRead:
+def _read(reader: ClipEncoder, texts: Texts) -> TextRead:
     dtype = reader.encoder.dtype
     states: list[torch.Tensor | None] = []
     pooled: list[torch.Tensor | None] = []
@@ -177,7 +177,7 @@ def _read(reader: ClipReader, texts: Texts) -> TextRead:
     return TextRead(states[0], states[1], pooled[0], pooled[1], tuple(receipts))
 
 
-def _demand_window(reader: ClipReader, text: str, side: Side) -> int:
+def _demand_window(reader: ClipEncoder, text: str, side: Side) -> int:
     """The text's tokens without the start and end tokens, when they fit."""
     whole = len(reader.tokenizer(text).input_ids)
     if whole > reader.window:

@@ -20,7 +20,7 @@ import torch
 import studio.resolve.compel_parser  # noqa: F401  # Compel's parser in linear time
 from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt
-from studio.engine.text.clip import ClipReader, TextRead, Texts
+from studio.engine.text.clip import ClipEncoder, TextRead, Texts
 from studio.errors import ContractBroken, PromptRefused
 
 _SYNTAX_WAY_OUT = "Correct its syntax (a blend needs one weight per text), or encode it natively."
@@ -38,7 +38,7 @@ class _SideRead:
 class _CompelReader:
     """Compel around one encoder."""
 
-    def __init__(self, reader: ClipReader) -> None:
+    def __init__(self, reader: ClipEncoder) -> None:
         from compel import Compel
 
         self._reader = reader
@@ -93,7 +93,7 @@ class _CompelReader:
         )
 
 
-def encode_compel(readers: Sequence[ClipReader], texts: Texts) -> tuple[TextRead, ...]:
+def encode_compel(readers: Sequence[ClipEncoder], texts: Texts) -> tuple[TextRead, ...]:
     """Both sides by every encoder, all equally long.
 
     Raises:
