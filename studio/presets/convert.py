@@ -6,7 +6,7 @@ as it was and reported, as it will be when the YAML is read.
 
 from studio.contract.base import Contract
 from studio.presets.parse import KINDS, PresetProblem, parse, read_text
-from studio.presets.repair import Change, Draft, mend_lora, mend_model
+from studio.presets.repair import Change, EntryRepair, mend_lora, mend_model
 from studio.presets.yaml_text import write_yaml
 
 _HEADER = """\
@@ -53,22 +53,22 @@ def convert(text: str, origin: str, target: str) -> Imported:
     return Imported(text=written, changes=changes, problems=parse(written, target).problems)
 
 
-def _drafts(whole: dict[str, list[object]]) -> list[Draft]:
+def _drafts(whole: dict[str, list[object]]) -> list[EntryRepair]:
     """A draft of every entry; ``whole`` gets lists of its own to put them back."""
-    drafts: list[Draft] = []
+    drafts: list[EntryRepair] = []
     for part in KINDS:
         entries = whole.get(part)
         if isinstance(entries, list):
             whole[part] = list(entries)
             drafts.extend(
-                Draft(part, index, dict(entry))
+                EntryRepair(part, index, dict(entry))
                 for index, entry in enumerate(entries)
                 if isinstance(entry, dict)
             )
     return drafts
 
 
-def _in_order(draft: Draft) -> dict[str, object]:
+def _in_order(draft: EntryRepair) -> dict[str, object]:
     """The entry with its fields in the schema's order, those it does not know at the end."""
     names = [name for name in KINDS[draft.part].model_fields if name in draft.entry]
     return {name: draft.entry[name] for name in names} | draft.entry

@@ -35,7 +35,7 @@ class Change(Contract):
 
 
 @dataclass(slots=True)
-class Draft:
+class EntryRepair:
     """An entry while it is mended: ``entry`` is its own copy, ``changes`` the list so far."""
 
     part: str
@@ -72,7 +72,7 @@ def _in_words(value: object) -> str:
     return in_words(value)
 
 
-def mend_model(draft: Draft, taken: set[str]) -> None:
+def mend_model(draft: EntryRepair, taken: set[str]) -> None:
     """Mend a base model; ``taken`` are the slugs in use, and grows."""
     _drop_empty(draft)
     _mend_architecture(draft)
@@ -82,7 +82,7 @@ def mend_model(draft: Draft, taken: set[str]) -> None:
     _mend_slug(draft, taken)
 
 
-def mend_lora(draft: Draft, taken: set[str]) -> None:
+def mend_lora(draft: EntryRepair, taken: set[str]) -> None:
     """Mend a LoRA; ``taken`` are the slugs in use, and grows."""
     _drop_empty(draft)
     _mend_architecture(draft)
@@ -92,20 +92,20 @@ def mend_lora(draft: Draft, taken: set[str]) -> None:
     _say_trigger(draft)
 
 
-def _drop_empty(draft: Draft) -> None:
+def _drop_empty(draft: EntryRepair) -> None:
     for name, value in list(draft.entry.items()):
         if value is None or (value == "" and name in _SAYS_NOTHING):
             draft.set(name, None, "an empty field says nothing; absent means the same.")
 
 
-def _mend_architecture(draft: Draft) -> None:
+def _mend_architecture(draft: EntryRepair) -> None:
     said = draft.text("base_architecture")
     meant = architecture_called(said)
     if meant is not None and meant.value != said:
         draft.set("base_architecture", meant.value, "this is the studio's word for it.")
 
 
-def _mend_flux2(draft: Draft) -> None:
+def _mend_flux2(draft: EntryRepair) -> None:
     names = [draft.text(name) for name in ("slug", "label", "path", "pipeline")]
     if draft.text("base_architecture") == Architecture.FLUX1 and says_flux2(*names):
         draft.set(
@@ -115,7 +115,7 @@ def _mend_flux2(draft: Draft) -> None:
         )
 
 
-def _mend_pipeline(draft: Draft) -> None:
+def _mend_pipeline(draft: EntryRepair) -> None:
     said, architecture = draft.text("pipeline"), draft.text("base_architecture")
     if architecture not in set(Architecture):
         return
@@ -129,7 +129,7 @@ def _mend_pipeline(draft: Draft) -> None:
         draft.set("pipeline", wanted, "an automatic pipeline would choose; the contract names it.")
 
 
-def _add_source(draft: Draft) -> None:
+def _add_source(draft: EntryRepair) -> None:
     path = draft.text("path")
     is_file = path.endswith((".safetensors", ".ckpt", ".bin", ".pt"))
     if "source" not in draft.entry and not is_file and _REPOSITORY.fullmatch(path):
@@ -141,7 +141,7 @@ def _add_source(draft: Draft) -> None:
         )
 
 
-def _follow_air(draft: Draft) -> None:
+def _follow_air(draft: EntryRepair) -> None:
     try:
         ecosystem = Air.parse(draft.text("air")).ecosystem
     except ValueError:
@@ -156,7 +156,7 @@ def _follow_air(draft: Draft) -> None:
         )
 
 
-def _mend_slug(draft: Draft, taken: set[str]) -> None:
+def _mend_slug(draft: EntryRepair, taken: set[str]) -> None:
     said = draft.text("slug")
     stem = slug_of(said) if said else slug_of(draft.text("label"))
     if not stem or ("slug" in draft.entry and is_slug(said)):
@@ -169,7 +169,7 @@ def _mend_slug(draft: Draft, taken: set[str]) -> None:
     draft.set("slug", slug, why + (", made unique." if slug != stem else "."))
 
 
-def _say_trigger(draft: Draft) -> None:
+def _say_trigger(draft: EntryRepair) -> None:
     if "trigger" in draft.entry:
         return
     rule = trigger_of(draft.text("prompt"))
