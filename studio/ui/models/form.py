@@ -13,7 +13,7 @@ from studio.presets import LoraPreset, TriggerRule
 from studio.presets.rules import pipelines_of
 from studio.presets.suggest import checked
 
-Entry = dict[str, Any]
+PresetEntry = dict[str, Any]
 
 LORA_ONLY = ("theme", "air", "prompt", "negative_prompt", "trigger")
 MODEL_ONLY = ("pipeline", "variant")
@@ -102,11 +102,11 @@ def build() -> PresetForm:
     return PresetForm(fields, tuple(lora), tuple(model))
 
 
-def values_of(preset: Preset) -> Entry:
+def values_of(preset: Preset) -> PresetEntry:
     """Field name → what the form shows for ``preset``; blank where it says nothing."""
     entry = entry_of(preset)
     settings, source = entry.get("settings", {}), entry.get("source", {})
-    shown: Entry = {name: settings.get(name) for name in SETTINGS}
+    shown: PresetEntry = {name: settings.get(name) for name in SETTINGS}
     shown |= {"huggingface": source.get("huggingface", ""), "file": source.get("file", "")}
     for name in ("label", "slug", "notes", "path", "revision", "sha256", *LORA_ONLY, *MODEL_ONLY):
         shown[name] = entry.get(name, "")
@@ -116,7 +116,7 @@ def values_of(preset: Preset) -> Entry:
     return shown
 
 
-def read(form: PresetForm, sent: Sequence[Any], kind: type[Preset], before: Entry) -> Preset:
+def read(form: PresetForm, sent: Sequence[Any], kind: type[Preset], before: PresetEntry) -> Preset:
     """The preset that the form says; what the form has no field for stays as ``before`` had it.
 
     Raises:
@@ -142,7 +142,7 @@ def read(form: PresetForm, sent: Sequence[Any], kind: type[Preset], before: Entr
     return preset
 
 
-def _put(entry: Entry, name: str, value: Any) -> None:
+def _put(entry: PresetEntry, name: str, value: Any) -> None:
     """A blank field says nothing."""
     if isinstance(value, str):
         value = value.strip()
