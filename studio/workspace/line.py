@@ -78,7 +78,7 @@ class Standing:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class LineEntry:
     run_id: str
     plan: RunPlan | ComparisonPlan
     client: str
@@ -93,14 +93,14 @@ class Entry:
 class Line:
     session: str | None = None
     heard: float = 0.0
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[LineEntry] = field(default_factory=list)
     serving: bool = False
 
     @property
-    def live(self) -> list[Entry]:
+    def live(self) -> list[LineEntry]:
         return [entry for entry in self.entries if not entry.state.is_over]
 
-    def standing(self, entry: Entry) -> Standing:
+    def standing(self, entry: LineEntry) -> Standing:
         return Standing(
             entry.run_id,
             entry.plan,
@@ -110,11 +110,11 @@ class Line:
             tuple(entry.results),
         )
 
-    def ahead_of(self, entry: Entry) -> int:
+    def ahead_of(self, entry: LineEntry) -> int:
         """Entries that come before it; 0 where it does not wait."""
         return self.live.index(entry) if entry.state is RunState.WAITING else 0
 
-    def move(self, entry: Entry, ahead: int) -> None:
+    def move(self, entry: LineEntry, ahead: int) -> None:
         """Put a waiting entry behind so many waiting ones."""
         self.entries.remove(entry)
         first = sum(each.state is not RunState.WAITING for each in self.entries)
@@ -139,7 +139,7 @@ def ended_by(event: Said, before: RunState) -> RunState:
             return before
 
 
-def find(lines: Mapping[str, Line], owner: str, run_id: str) -> tuple[Line, Entry]:
+def find(lines: Mapping[str, Line], owner: str, run_id: str) -> tuple[Line, LineEntry]:
     """
     Raises:
         NoSuchRun: the owner has none of this name.

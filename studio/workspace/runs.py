@@ -19,9 +19,9 @@ from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, StudioError
 from studio.workspace.comparing import Comparing
 from studio.workspace.line import (
-    Entry,
     Limits,
     Line,
+    LineEntry,
     Passing,
     RunState,
     Said,
@@ -83,7 +83,7 @@ class Runs:
             work = partial(self._workspace.run, plan, previews=previews)
         else:
             work = partial(self._comparing.run, plan, fresh=fresh)
-        entry = Entry(uuid.uuid4().hex[:12], plan, client or owner, work)
+        entry = LineEntry(uuid.uuid4().hex[:12], plan, client or owner, work)
         with self._changed:
             if self._closed.is_set():
                 raise StudioError("The studio is closing.", "Start it again.")
@@ -218,7 +218,7 @@ class Runs:
 
     # The lines; all of these under the condition
 
-    def _cancel(self, entry: Entry) -> bool:
+    def _cancel(self, entry: LineEntry) -> bool:
         if entry.state.is_over:
             return False
         entry.cancel.set()
@@ -240,7 +240,7 @@ class Runs:
                 entry.latest = None
                 self._changed.notify_all()
 
-    def _next(self, line: Line) -> Entry | None:
+    def _next(self, line: Line) -> LineEntry | None:
         with self._changed:
             waiting = (each for each in line.entries if each.state is RunState.WAITING)
             entry = next(waiting, None)
@@ -251,7 +251,7 @@ class Runs:
             self._changed.notify_all()
             return entry
 
-    def _carry_out(self, line: Line, entry: Entry) -> None:
+    def _carry_out(self, line: Line, entry: LineEntry) -> None:
         if entry.cancel.is_set():  # between its turn and its start
             self._note(entry, Cancelled(entry.run_id))
             return
@@ -268,7 +268,7 @@ class Runs:
             text = f"The run met an error the studio does not know: {type(error).__name__}."
             self._note(entry, Failed(entry.run_id, "unexpected", text, "Report it with the log."))
 
-    def _note(self, entry: Entry, event: Said) -> None:
+    def _note(self, entry: LineEntry, event: Said) -> None:
         with self._changed:
             if isinstance(event, Passing):
                 entry.latest = event
