@@ -28,7 +28,7 @@ from studio.library.downloads import (
     HubName,
     Stopped,
 )
-from studio.library.downloads.downloads import Facts
+from studio.library.downloads.downloads import SiteFacts
 from studio.library.downloads.transfer import TransferCancelled, patiently
 from studio.library.entries import Entry
 from studio.library.preset_files import LocalPresets, Preset
@@ -153,7 +153,9 @@ class Stock:
         """
         return self._suggest(text, changes)[0]
 
-    def _suggest(self, text: str, changes: Mapping[str, Any]) -> tuple[Suggestion, Facts | None]:
+    def _suggest(
+        self, text: str, changes: Mapping[str, Any]
+    ) -> tuple[Suggestion, SiteFacts | None]:
         """The suggestion, and what the site said of a LoRA's files."""
         path = self.file_of(text)
         if path is not None:

@@ -30,7 +30,7 @@ Preset = ModelPreset | LoraPreset
 Source = CivitaiName | HubName
 Taken = Callable[[str, str | None], bool]
 """Whether a path below MODEL_BASE_PATH belongs to something else than this SHA-256."""
-Facts = tuple[Published, tuple[RemoteFile, ...], tuple[str, ...]]
+SiteFacts = tuple[Published, tuple[RemoteFile, ...], tuple[str, ...]]
 """What a site says: of the weights, of their files, and sentences worth saying."""
 
 
@@ -91,7 +91,7 @@ class Downloads:
         target: str | None,
         expected_sha256: str | None,
         taken: Taken = lambda _place, _sha256: False,
-        facts: Facts | None = None,
+        facts: SiteFacts | None = None,
     ) -> DownloadPlan:
         """What fetching a preset's weights means; asks for metadata and nothing else.
 
@@ -128,7 +128,7 @@ class Downloads:
         if (plan.size or 0) > self._settings.max_download:
             raise TooLarge(plan.label, plan.size or 0, self._settings.max_download)
 
-    def look_up(self, source: Source) -> Facts:
+    def look_up(self, source: Source) -> SiteFacts:
         """The facts of a LoRA that no preset names yet.
 
         Raises:
@@ -172,7 +172,7 @@ class Downloads:
             return place
         return f"{folder}/{Path(plain).stem}-{published.version[:12]}.safetensors"
 
-    def _ask(self, source: Source, kind: Kind, variant: str | None = None) -> Facts:
+    def _ask(self, source: Source, kind: Kind, variant: str | None = None) -> SiteFacts:
         if isinstance(source, CivitaiName):
             if kind != "lora":
                 raise SourceUnknown(
