@@ -13,7 +13,7 @@ from torch import Tensor
 
 from studio.architecture import Architecture
 from studio.engine.base.folder import Pipeline
-from studio.engine.families import FAMILIES, Family, family_of
+from studio.engine.families import FAMILIES, EngineFamily, family_of
 from studio.engine.lora.slot import slots_of
 from studio.engine.tiny import TINY, build_tiny
 from tests.support.applying import apply, probe
@@ -33,7 +33,7 @@ CASES = [(a, name) for a in ARCHITECTURES for name in FORMATS[a] if name != "dif
 
 
 @cache
-def tiny(architecture: Architecture) -> tuple[Family, Pipeline]:
+def tiny(architecture: Architecture) -> tuple[EngineFamily, Pipeline]:
     return family_of(architecture), build_tiny(CLASSES[architecture])
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from studio.engine.base.folder import Pipeline
-from studio.engine.families import Family
+from studio.engine.families import EngineFamily
 from studio.engine.lora.build import build
 from studio.engine.lora.inject import check_weights, inject, remove
 from studio.engine.lora.match import Target, fit_to_base
@@ -42,5 +42,5 @@ def apply(
 
 
 @torch.no_grad()
-def probe(family: Family, pipeline: Pipeline) -> list[Tensor]:
+def probe(family: EngineFamily, pipeline: Pipeline) -> list[Tensor]:
     return [output.float() for output in family.probe(pipeline)]

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from studio.engine.families import Family
+from studio.engine.families import EngineFamily
 from studio.engine.lora.probe import read_probe
 
 LAYERS = (torch.nn.Linear, torch.nn.Conv2d)
 
 
 @torch.no_grad()
-def demand_probe_sees(family: Family, pipeline: Any, components: Sequence[str]) -> None:
+def demand_probe_sees(family: EngineFamily, pipeline: Any, components: Sequence[str]) -> None:
     """Change one weight of each layer in turn: the digest must change, and come back."""
     before = read_probe(family, pipeline)
     assert before.finite
@@ -28,7 +28,7 @@ def demand_probe_sees(family: Family, pipeline: Any, components: Sequence[str]) 
     assert read_probe(family, pipeline).digest == before.digest
 
 
-def _seen(family: Family, pipeline: Any, module: torch.nn.Module, before: str) -> bool:
+def _seen(family: EngineFamily, pipeline: Any, module: torch.nn.Module, before: str) -> bool:
     weight: torch.Tensor = module.weight
     kept = weight.detach().clone()
     weight[0] += 1

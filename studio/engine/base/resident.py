@@ -12,7 +12,7 @@ import torch
 from studio.architecture import Architecture
 from studio.contract.placement import Offload
 from studio.engine.base.folder import Pipeline
-from studio.engine.families import Encoded, Family
+from studio.engine.families import Encoded, EngineFamily
 from studio.engine.lora.effect import Measured, Sample
 from studio.engine.lora.probe import Reading
 
@@ -91,7 +91,7 @@ class ResidentBase:
     key: BaseKey
     label: str
     architecture: Architecture
-    family: Family
+    family: EngineFamily
     denoiser: str
     pipeline: Pipeline
     device: torch.device

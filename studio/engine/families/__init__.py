@@ -1,13 +1,13 @@
 """What differs between architectures inside the engine: one module per family.
 
 Everything else in ``engine`` (the gate, the switch, the run, the receipt) is the same for all
-of them and asks a ``Family``. A new architecture is one more module and one more line here.
+of them and asks a ``EngineFamily``. A new architecture is one more module and one more line here.
 """
 
 from __future__ import annotations
 
 from studio.architecture import Architecture, traits_of
-from studio.engine.families.family import Encoded, Family
+from studio.engine.families.family import Encoded, EngineFamily
 from studio.engine.families.flux1 import Flux1
 from studio.engine.families.flux2 import Flux2
 from studio.engine.families.qwen import QwenImage
@@ -19,7 +19,7 @@ from studio.errors import UnsupportedArchitecture
 
 __all__ = ["FAMILIES", "Encoded", "Family", "family_of"]
 
-FAMILIES: dict[Architecture, Family] = {
+FAMILIES: dict[Architecture, EngineFamily] = {
     Architecture.MINI: StableDiffusion(),
     Architecture.SD15: StableDiffusion(),
     Architecture.SDXL: StableDiffusionXL(),
@@ -31,7 +31,7 @@ FAMILIES: dict[Architecture, Family] = {
 }
 
 
-def family_of(architecture: Architecture) -> Family:
+def family_of(architecture: Architecture) -> EngineFamily:
     """The family that runs ``architecture``.
 
     Raises:

@@ -38,7 +38,7 @@ class Encoded:
     said: tuple[str, ...] = ()
 
 
-class Family(Protocol):
+class EngineFamily(Protocol):
     """One architecture's way through the engine. Stateless: the pipeline holds everything.
 
     Reading a base from disk is the same for all of them (``loaders``).

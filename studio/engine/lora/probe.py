@@ -21,7 +21,7 @@ from studio.engine.base.offload import device_of
 from studio.engine.run.numbers import raw_bytes
 
 if TYPE_CHECKING:
-    from studio.engine.families import Family
+    from studio.engine.families import EngineFamily
 
 TOKENS = 16
 TIMESTEP = 500
@@ -43,7 +43,7 @@ class Reading:
 
 
 @torch.no_grad()
-def read_probe(family: Family, pipeline: Pipeline) -> Reading:
+def read_probe(family: EngineFamily, pipeline: Pipeline) -> Reading:
     """Run the probe in the pipeline's present state; touches no random state."""
     outputs = family.probe(pipeline)
     total = hashlib.sha256()

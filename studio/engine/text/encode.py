@@ -9,7 +9,7 @@ import torch
 
 from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
-from studio.engine.families import Encoded, Family
+from studio.engine.families import Encoded, EngineFamily
 from studio.engine.run.numbers import demand_finite
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _WEIGHTS_WAY_OUT = (
 
 @torch.no_grad()
 def encode(
-    family: Family, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]
+    family: EngineFamily, pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]
 ) -> Encoded:
     """Encode ``plan.prompt.text`` and ``.negative_text`` to the letter.
 
