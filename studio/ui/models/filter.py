@@ -26,7 +26,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PresetPage:
     """A page of what there is.
 
     Attributes:
@@ -46,7 +46,7 @@ class Found:
         return max(1, -(-self.lora_count // PAGE))
 
 
-def find(catalog: Catalog, present: Mapping[str, bool], wanted: Wanted) -> Found:
+def find(catalog: Catalog, present: Mapping[str, bool], wanted: Wanted) -> PresetPage:
     """What is on disk first, else in the order of the files."""
     words = wanted.words.lower().split()
     models = [
@@ -66,7 +66,7 @@ def find(catalog: Catalog, present: Mapping[str, bool], wanted: Wanted) -> Found
     page = min(max(wanted.page, 0), max(0, (len(loras) - 1) // PAGE))
     start = page * PAGE
     shown = tuple(loras[start : start + PAGE])
-    return Found(tuple(models[:MODELS]), shown, len(models), len(loras), page)
+    return PresetPage(tuple(models[:MODELS]), shown, len(models), len(loras), page)
 
 
 def _fits(preset: ModelPreset | LoraPreset, present: Mapping[str, bool], wanted: Wanted) -> bool:
