@@ -17,7 +17,7 @@ from studio.engine.lora.build import Decomposed, build
 from studio.engine.lora.deltas import Product, Site
 from studio.engine.lora.inject import inject
 from studio.engine.lora.match import fit_to_base
-from studio.engine.lora.slot import Found, LoraSlot, slots_of, switch_on
+from studio.engine.lora.slot import FoundSlot, LoraSlot, slots_of, switch_on
 from studio.engine.run.numbers import raw_bytes
 from studio.engine.tiny import build_tiny
 from tests.support.applying import NAME, apply, read
@@ -391,7 +391,7 @@ def test_a_slot_computes_what_peft_computes(kind: str, dtype: torch.dtype) -> No
         theirs.enable_adapters(bool(strengths))
         for name, strength in strengths.items():
             theirs.set_scale(name, strength)
-        switch_on([Found("unet", "layer", ours)], strengths)
+        switch_on([FoundSlot("unet", "layer", ours)], strengths)
         found = ours(x)
         assert found.dtype == torch.float32
         assert torch.equal(found, theirs(x))
@@ -419,5 +419,5 @@ def test_strength_zero_is_the_base_to_the_bit() -> None:
     with torch.no_grad():
         base.weight.zero_()
         base.bias.fill_(-0.0)
-        switch_on([Found("unet", "layer", slot)], {"lora": 0.0})
+        switch_on([FoundSlot("unet", "layer", slot)], {"lora": 0.0})
         assert raw_bytes(slot(-torch.ones(1, 2))) == raw_bytes(base(-torch.ones(1, 2)))

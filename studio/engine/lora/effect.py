@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.lora.match import base_modules
-from studio.engine.lora.slot import Found, LoraSlot
+from studio.engine.lora.slot import FoundSlot, LoraSlot
 
 ROWS = 4
 """Inputs that are kept of a linear layer; of a convolution it is one picture, which is small."""
@@ -117,7 +117,7 @@ class Measured:
 
 @torch.no_grad()
 def measure(
-    slots: Iterable[Found], samples: Mapping[At, Sample], names: Sequence[str]
+    slots: Iterable[FoundSlot], samples: Mapping[At, Sample], names: Sequence[str]
 ) -> Measured:
     """Let these LoRAs add to the samples; the base is not called.
 

@@ -17,7 +17,14 @@ from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.base.offload import kept_weight
 from studio.engine.base.resident import Proof, ResidentBase
 from studio.engine.lora.probe import read_probe
-from studio.engine.lora.slot import Found, LoraSlot, is_slot, modules_of, read_switched, switch_on
+from studio.engine.lora.slot import (
+    FoundSlot,
+    LoraSlot,
+    is_slot,
+    modules_of,
+    read_switched,
+    switch_on,
+)
 from studio.errors import ContractBroken
 
 
@@ -32,24 +39,24 @@ class Survey:
     """
 
     base: str
-    slots: tuple[Found, ...]
+    slots: tuple[FoundSlot, ...]
 
 
 def survey(pipeline: Pipeline) -> Survey:
     """The base's state and its slots, as the modules are now."""
-    slots: list[Found] = []
+    slots: list[FoundSlot] = []
     known: list[tuple[int, int]] = []
     for component, model in components_of(pipeline).items():
         for name, module in modules_of(model):
             if is_slot(module):
-                slots.append(Found(component, name, module))
+                slots.append(FoundSlot(component, name, module))
                 known += _known(_own(module.base))
             else:
                 known += _known(_own(module))
     return Survey(_digest(known), tuple(slots))
 
 
-def lora_state(slots: Iterable[Found]) -> str:
+def lora_state(slots: Iterable[FoundSlot]) -> str:
     """Changes when another set of LoRAs is at work, at other scales or with other weights.
 
     Args:
@@ -62,7 +69,7 @@ def lora_state(slots: Iterable[Found]) -> str:
     )
 
 
-def resident_state(slots: Iterable[Found], names: Collection[str]) -> str:
+def resident_state(slots: Iterable[FoundSlot], names: Collection[str]) -> str:
     """Changes when a weight, a scale or the place of one of these LoRAs does; strengths do not
     matter.
 

@@ -87,7 +87,7 @@ class Setting(NamedTuple):
         return self.strength * self.scale
 
 
-class Found(NamedTuple):
+class FoundSlot(NamedTuple):
     """A slot of a pipeline."""
 
     component: str
@@ -116,12 +116,12 @@ def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
                     waiting.append((prefix + child, part))
 
 
-def slots_of(pipeline: Pipeline) -> Iterator[Found]:
+def slots_of(pipeline: Pipeline) -> Iterator[FoundSlot]:
     """Every slot."""
     for component, model in components_of(pipeline).items():
         for name, module in modules_of(model):
             if is_slot(module):
-                yield Found(component, name, module)
+                yield FoundSlot(component, name, module)
 
 
 def slot_at(model: nn.Module, name: str) -> LoraSlot:
@@ -140,7 +140,7 @@ def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), child, module)
 
 
-def switch_on(slots: Iterable[Found], strengths: Mapping[str, float]) -> None:
+def switch_on(slots: Iterable[FoundSlot], strengths: Mapping[str, float]) -> None:
     """Have exactly these LoRAs (name → strength) on everywhere; empty means none.
 
     Args:
@@ -152,7 +152,7 @@ def switch_on(slots: Iterable[Found], strengths: Mapping[str, float]) -> None:
         }
 
 
-def read_switched(slots: Iterable[Found]) -> dict[Place, Setting]:
+def read_switched(slots: Iterable[FoundSlot]) -> dict[Place, Setting]:
     """Where which LoRA is on, and how.
 
     Args:

@@ -20,7 +20,7 @@ from studio.engine.lora.inject import MakeRoom, WantedLora, admit
 from studio.engine.lora.probe import read_probe, relative_change
 from studio.engine.lora.prove import lora_state, prove_base, resident_state, survey
 from studio.engine.lora.slot import (
-    Found,
+    FoundSlot,
     Place,
     Setting,
     differences,
@@ -179,7 +179,7 @@ def _demand(found: Mapping[Place, Setting], wanted: Mapping[Place, Setting]) -> 
         )
 
 
-def _switch(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[Found]) -> None:
+def _switch(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[FoundSlot]) -> None:
     """Have exactly these LoRAs on, added up in this order, and read it back."""
     if wanted:
         base.touch()
@@ -191,7 +191,7 @@ def _effect(
     base: ResidentBase,
     loras: Sequence[WantedLora],
     beside: Sequence[WantedLora],
-    slots: Sequence[Found],
+    slots: Sequence[FoundSlot],
 ) -> Effect:
     """Of ``loras``, none of them at strength 0, together.
 
@@ -233,7 +233,7 @@ def _has_sample(base: ResidentBase, lora: WantedLora, component: str | None = No
     )
 
 
-def _measured(base: ResidentBase, names: Sequence[str], slots: Sequence[Found]) -> Measured:
+def _measured(base: ResidentBase, names: Sequence[str], slots: Sequence[FoundSlot]) -> Measured:
     """What these add at the samples; the same for all strengths, and so kept."""
     state = resident_state(slots, names)
     if state not in base.measured:
@@ -242,7 +242,7 @@ def _measured(base: ResidentBase, names: Sequence[str], slots: Sequence[Found]) 
 
 
 def _whole_effect(
-    base: ResidentBase, loras: Sequence[WantedLora], slots: Sequence[Found]
+    base: ResidentBase, loras: Sequence[WantedLora], slots: Sequence[FoundSlot]
 ) -> float:
     """What they change in the probe's output, measured once for each state."""
     _switch(base, loras, slots)
