@@ -14,7 +14,7 @@ from studio.cli.options import Json, PresetDirs, open_workspace, workspace_setti
 from studio.errors import StudioError
 from studio.library.preset_files import load, read
 from studio.presets import Catalog, LoraPreset, ModelPreset
-from studio.presets.convert import Imported, convert
+from studio.presets.convert import Conversion, convert
 from studio.settings import BUILT_IN_PRESETS
 
 app = typer.Typer(
@@ -186,10 +186,10 @@ def _beside(source: Path) -> Path:
     return source.with_name(source.stem + suffix)
 
 
-def _convert(source: Path, target: Path) -> Imported:
+def _convert(source: Path, target: Path) -> Conversion:
     parsed = read(source)
     if parsed.located is None:
-        return Imported(text="", changes=(), problems=parsed.problems)
+        return Conversion(text="", changes=(), problems=parsed.problems)
     return convert(source.read_text(encoding="utf-8"), str(source), str(target))
 
 
@@ -208,7 +208,7 @@ def _write(target: Path, text: str, force: bool) -> None:
         ) from error
 
 
-def _import_data(target: Path, imported: Imported) -> dict[str, Any]:
+def _import_data(target: Path, imported: Conversion) -> dict[str, Any]:
     return {
         "file": str(target) if imported.text else None,
         "changes": [change.model_dump(mode="json") for change in imported.changes],

@@ -16,7 +16,7 @@ _HEADER = """\
 """
 
 
-class Imported(Contract):
+class Conversion(Contract):
     """What came of it.
 
     Attributes:
@@ -30,7 +30,7 @@ class Imported(Contract):
     problems: tuple[PresetProblem, ...]
 
 
-def convert(text: str, origin: str, target: str) -> Imported:
+def convert(text: str, origin: str, target: str) -> Conversion:
     """Our YAML for the presets in ``text``; never raises.
 
     Args:
@@ -40,7 +40,7 @@ def convert(text: str, origin: str, target: str) -> Imported:
     located = read_text(text, origin)
     if not isinstance(located.value, dict) or located.faults:
         # A repeated key or an alias: which value is meant is not ours to choose.
-        return Imported(text="", changes=(), problems=parse(text, origin).problems)
+        return Conversion(text="", changes=(), problems=parse(text, origin).problems)
     whole = dict(located.value)
     drafts = _drafts(whole)
     taken = {slug for draft in drafts if isinstance(slug := draft.entry.get("slug"), str)}
@@ -50,7 +50,7 @@ def convert(text: str, origin: str, target: str) -> Imported:
         whole[draft.part][draft.index] = _in_order(draft)
     changes = tuple(change for draft in drafts for change in draft.changes)
     written = _header(origin, changes) + write_yaml(whole)
-    return Imported(text=written, changes=changes, problems=parse(written, target).problems)
+    return Conversion(text=written, changes=changes, problems=parse(written, target).problems)
 
 
 def _drafts(whole: dict[str, list[object]]) -> list[EntryRepair]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.presets import LoraPreset, TriggerRule
-from studio.presets.convert import Imported, convert
+from studio.presets.convert import Conversion, convert
 from studio.presets.parse import ParsedPresets, parse
 
 PEN_INK = {
@@ -31,16 +31,16 @@ KLEIN = {
 }
 
 
-def imported(**parts: Any) -> tuple[Imported, ParsedPresets]:
+def imported(**parts: Any) -> tuple[Conversion, ParsedPresets]:
     result = convert(json.dumps(parts), "presets.json", "mine.yaml")
     return result, parse(result.text, "mine.yaml")
 
 
-def fields(result: Imported) -> list[str]:
+def fields(result: Conversion) -> list[str]:
     return [change.field for change in result.changes]
 
 
-def only_lora(**changed: Any) -> tuple[Imported, LoraPreset]:
+def only_lora(**changed: Any) -> tuple[Conversion, LoraPreset]:
     result, parsed = imported(loras=[PEN_INK | changed])
     assert result.problems == ()
     (preset,) = parsed.loras
@@ -187,4 +187,4 @@ def test_no_entry_is_lost_and_every_change_is_listed(
 def test_any_text_converts_or_gives_problems(text: str) -> None:
     for origin in ("p.json", "p.yaml"):
         result = convert(text, origin, "mine.yaml")
-        assert isinstance(result, Imported)
+        assert isinstance(result, Conversion)
