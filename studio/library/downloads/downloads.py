@@ -20,7 +20,7 @@ from studio.library.downloads.civitai import CivitAI
 from studio.library.downloads.fetching import Fetch, Shelf
 from studio.library.downloads.folder import FetchFolder
 from studio.library.downloads.hub import Hub
-from studio.library.downloads.plan import DownloadEvent, DownloadPlan, Kind, RemoteFile
+from studio.library.downloads.plan import DownloadEvent, DownloadKind, DownloadPlan, RemoteFile
 from studio.library.downloads.transfer import Judge, Transfer
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import Published, contradiction
@@ -172,7 +172,7 @@ class Downloads:
             return place
         return f"{folder}/{Path(plain).stem}-{published.version[:12]}.safetensors"
 
-    def _ask(self, source: Source, kind: Kind, variant: str | None = None) -> SiteFacts:
+    def _ask(self, source: Source, kind: DownloadKind, variant: str | None = None) -> SiteFacts:
         if isinstance(source, CivitaiName):
             if kind != "lora":
                 raise SourceUnknown(
@@ -228,7 +228,7 @@ class Downloads:
         return self._settings.model_base_path
 
 
-def kind_of(preset: Preset) -> Kind:
+def kind_of(preset: Preset) -> DownloadKind:
     """What the weights of a preset are."""
     if isinstance(preset, LoraPreset):
         return "lora"

@@ -11,7 +11,7 @@ from studio.contract.amounts import in_bytes
 from studio.contract.base import Contract
 from studio.presets.model_card import Published
 
-Kind = Literal["lora", "checkpoint", "model"]
+DownloadKind = Literal["lora", "checkpoint", "model"]
 
 
 class RemoteFile(Contract):
@@ -47,7 +47,7 @@ class DownloadPlan(Contract):
 
     slug: str | None
     label: str
-    kind: Kind
+    kind: DownloadKind
     published: Published
     files: tuple[RemoteFile, ...]
     target: str
