@@ -23,7 +23,7 @@ from studio.contract.request import (
     Overrides,
     PromptEncoder,
 )
-from studio.contract.settings import SETTINGS, Kind, Setting
+from studio.contract.settings import SETTINGS, Setting, SettingKind
 from studio.settings import Settings
 from studio.workspace.workspace import Workspace
 
@@ -247,10 +247,14 @@ def takes_options(
 
 def _option(setting: Setting) -> inspect.Parameter:
     """A setting as the parameter of a command."""
-    types: dict[Kind, Any] = {Kind.INT: int, Kind.FLOAT: float, Kind.DTYPE: Dtype}
-    parsed: dict[Kind, dict[str, Any]] = {
-        Kind.FLOAT: {"parser": parse_number, "metavar": "NUMBER"},
-        Kind.SCHEDULER: {"parser": parse_text, "metavar": "NAME"},
+    types: dict[SettingKind, Any] = {
+        SettingKind.INT: int,
+        SettingKind.FLOAT: float,
+        SettingKind.DTYPE: Dtype,
+    }
+    parsed: dict[SettingKind, dict[str, Any]] = {
+        SettingKind.FLOAT: {"parser": parse_number, "metavar": "NUMBER"},
+        SettingKind.SCHEDULER: {"parser": parse_text, "metavar": "NAME"},
     }
     option = typer.Option(help=setting.help, **parsed.get(setting.kind, {}))
     return inspect.Parameter(

@@ -14,7 +14,7 @@ from studio.architecture import Mode
 from studio.contract.base import Contract, Versioned, fingerprint
 from studio.contract.plan import RunPlan, says_nothing
 from studio.contract.request import GenerationRequest
-from studio.contract.settings import SETTINGS, Kind
+from studio.contract.settings import SETTINGS, SettingKind
 
 MAX_CELLS = 64
 """Cells of one comparison's grid, on all its seeds together; its few controls come on top."""
@@ -68,8 +68,8 @@ _LABELS = {
 
 AxisValue = StrictStr | StrictInt | StrictFloat
 
-NUMBERS = {AxisName.STRENGTH} | {n for n, s in SETTING_AXES.items() if s.kind is Kind.FLOAT}
-WHOLE_NUMBERS = {AxisName.SEED} | {n for n, s in SETTING_AXES.items() if s.kind is Kind.INT}
+NUMBERS = {AxisName.STRENGTH} | {n for n, s in SETTING_AXES.items() if s.kind is SettingKind.FLOAT}
+WHOLE_NUMBERS = {AxisName.SEED} | {n for n, s in SETTING_AXES.items() if s.kind is SettingKind.INT}
 
 
 class Axis(Contract):

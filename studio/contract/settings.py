@@ -34,7 +34,7 @@ Value = IntSetting | FloatSetting | TextSetting
 Limits = tuple[float, float]
 
 
-class Kind(Enum):
+class SettingKind(Enum):
     """What a setting's value is."""
 
     INT = "int"
@@ -45,7 +45,7 @@ class Kind(Enum):
 
     @property
     def is_number(self) -> bool:
-        return self in (Kind.INT, Kind.FLOAT)
+        return self in (SettingKind.INT, SettingKind.FLOAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Setting:
     """
 
     name: str
-    kind: Kind
+    kind: SettingKind
     label: str
     short: str
     help: str
@@ -124,10 +124,10 @@ class Setting:
 
     def value(self, value: float | str, origin: Origin, slug: str | None = None) -> Value:
         """``value`` with who said it."""
-        if self.kind is Kind.FLOAT:
+        if self.kind is SettingKind.FLOAT:
             # -0.0 becomes 0.0.
             return FloatSetting(value=float(value) + 0.0, origin=origin, slug=slug)
-        if self.kind is Kind.INT:
+        if self.kind is SettingKind.INT:
             return IntSetting(value=int(value), origin=origin, slug=slug)
         return TextSetting(value=str(value), origin=origin, slug=slug)
 
@@ -171,7 +171,7 @@ def _takes_eta(basis: Basis) -> bool:
 SETTINGS = (
     Setting(
         name="steps",
-        kind=Kind.INT,
+        kind=SettingKind.INT,
         label="Steps",
         short="Steps",
         help="Denoising steps.",
@@ -181,7 +181,7 @@ SETTINGS = (
     ),
     Setting(
         name="guidance_scale",
-        kind=Kind.FLOAT,
+        kind=SettingKind.FLOAT,
         label="Guidance scale",
         short="Guidance",
         help="Guidance (CFG).",
@@ -194,7 +194,7 @@ SETTINGS = (
     ),
     Setting(
         name="true_cfg_scale",
-        kind=Kind.FLOAT,
+        kind=SettingKind.FLOAT,
         label="True CFG scale",
         short="True CFG",
         help="FLUX.1's second guidance; 1 is off.",
@@ -207,7 +207,7 @@ SETTINGS = (
     ),
     Setting(
         name="clip_skip",
-        kind=Kind.INT,
+        kind=SettingKind.INT,
         label="Clip skip",
         short="Clip skip",
         help="1 is CLIP's last layer, 2 the one before.",
@@ -221,7 +221,7 @@ SETTINGS = (
     ),
     Setting(
         name="max_sequence_length",
-        kind=Kind.INT,
+        kind=SettingKind.INT,
         label="Max sequence length",
         short="Sequence",
         help="Tokens that T5, Qwen or Mistral read.",
@@ -234,7 +234,7 @@ SETTINGS = (
     ),
     Setting(
         name="eta",
-        kind=Kind.FLOAT,
+        kind=SettingKind.FLOAT,
         label="Eta",
         short="Eta",
         help="Noise that DDIM adds in each step, of the seed; 0, the usual, adds none.",
@@ -247,7 +247,7 @@ SETTINGS = (
     ),
     Setting(
         name="width",
-        kind=Kind.INT,
+        kind=SettingKind.INT,
         label="Width",
         short="Width",
         help="Pixels.",
@@ -257,7 +257,7 @@ SETTINGS = (
     ),
     Setting(
         name="height",
-        kind=Kind.INT,
+        kind=SettingKind.INT,
         label="Height",
         short="Height",
         help="Pixels.",
@@ -267,7 +267,7 @@ SETTINGS = (
     ),
     Setting(
         name="scheduler",
-        kind=Kind.SCHEDULER,
+        kind=SettingKind.SCHEDULER,
         label="Scheduler",
         short="Scheduler",
         help="Such as EulerDiscreteScheduler, or Euler as other tools call it.",
@@ -276,7 +276,7 @@ SETTINGS = (
     ),
     Setting(
         name="precision",
-        kind=Kind.DTYPE,
+        kind=SettingKind.DTYPE,
         label="Precision",
         short="Precision",
         help="What the base is computed in. DTYPE, else the preset, else what suits weights and "

@@ -29,7 +29,7 @@ from decimal import Decimal
 
 from studio.architecture.schedulers import SAMPLERS
 from studio.contract.receipt import LoraReceipt, Receipt, RunRecord
-from studio.contract.settings import BY_NAME, Kind
+from studio.contract.settings import BY_NAME, SettingKind
 from studio.presets.air import Air
 from studio.recall.infotext import EXACT_NEGATIVE, EXACT_PROMPT, InfoText, LoraTag, read
 
@@ -104,7 +104,7 @@ def _settings(receipt: Receipt, names: Iterable[str]) -> Iterator[tuple[str, str
         value = getattr(receipt, setting.name) if setting.infotext else None
         if setting.infotext is None or value is None:
             continue
-        if setting.kind is Kind.SCHEDULER:
+        if setting.kind is SettingKind.SCHEDULER:
             yield setting.infotext, _quoted(SAMPLERS.get(value, value))
         else:
             yield setting.infotext, _number(value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from studio.contract.plan import FloatSetting, Origin
 from studio.contract.request import LoraChoice
-from studio.contract.settings import SETTINGS, Kind, Value
+from studio.contract.settings import SETTINGS, SettingKind, Value
 from studio.contract.violations import SettingConflict, SettingMissing
 from studio.presets import DEFAULT_STRENGTH, LoraPreset
 from studio.resolve.context import Draft
@@ -37,7 +37,9 @@ class SettingChoices:
 
 def choose_settings(draft: Draft) -> SettingChoices:
     """What each setting is, as ``Draft.choose`` has it."""
-    said = {each.name: draft.choose(each) for each in SETTINGS if each.kind is not Kind.DTYPE}
+    said = {
+        each.name: draft.choose(each) for each in SETTINGS if each.kind is not SettingKind.DTYPE
+    }
     return SettingChoices(
         values={name: value for name, value in said.items() if isinstance(value, Value)},
         problems=tuple(_problems(said.values())),

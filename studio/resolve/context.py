@@ -12,7 +12,7 @@ from studio.contract.placement import Dtype
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
-from studio.contract.settings import BY_NAME, Basis, Kind, Setting, Value
+from studio.contract.settings import BY_NAME, Basis, Setting, SettingKind, Value
 from studio.contract.violations import SettingConflict, SettingMissing
 from studio.inspection.fit import Fit, check_fit
 from studio.inspection.tensor_info import DTYPE_BITS
@@ -135,7 +135,7 @@ class Draft:
         if not setting.is_taken(self.basis()):
             return None
         if asked is not None:
-            if setting.kind is Kind.SCHEDULER:
+            if setting.kind is SettingKind.SCHEDULER:
                 asked = scheduler_named(asked, self.traits.flow_matching) or asked
             return setting.value(asked, Origin.USER)
         wishes = self.wishes(setting)
@@ -172,13 +172,15 @@ class Draft:
         own = (getattr(self.model.settings, name) for name in setting.of_model)
         said = next((value for value in own if value is not None), None)
         base = self.inventory.bases.get(self.model.slug)
-        if said is None and setting.kind is Kind.SCHEDULER and base is not None:
+        if said is None and setting.kind is SettingKind.SCHEDULER and base is not None:
             return base.classes.get("scheduler")
         return said
 
     def _unread(self, setting: Setting) -> bool:
         """Whether the base's folder would say it, and is not on disk."""
-        return setting.kind is Kind.SCHEDULER and self.model.slug not in self.inventory.bases
+        return (
+            setting.kind is SettingKind.SCHEDULER and self.model.slug not in self.inventory.bases
+        )
 
     @property
     def true_cfg_scale(self) -> float | None:

@@ -20,7 +20,7 @@ from studio.contract.request import (
     PromptEncoder,
     ReferenceImage,
 )
-from studio.contract.settings import MAX_LORAS, SETTINGS, Kind, Setting
+from studio.contract.settings import MAX_LORAS, SETTINGS, Setting, SettingKind
 from studio.contract.violations import NotWhole
 from studio.presets import DEFAULT_STRENGTH, Catalog
 from studio.recall.request import of_plan
@@ -115,7 +115,9 @@ COUNTED = {"seed": "Seed", "count": "Pictures"}
 
 def not_whole(values: Values) -> tuple[NotWhole, ...]:
     """Whole numbers with a fraction: named here, and never rounded."""
-    fields = {each.name: (each.field, each.label) for each in SETTINGS if each.kind is Kind.INT}
+    fields = {
+        each.name: (each.field, each.label) for each in SETTINGS if each.kind is SettingKind.INT
+    }
     fields |= {name: (name, label) for name, label in COUNTED.items()}
     found = ((field, label, values[name]) for name, (field, label) in fields.items())
     return tuple(fraction(field, label, value) for field, label, value in found if _broken(value))
@@ -144,7 +146,7 @@ def _typed(setting: Setting, value: Any) -> Any:
     """What a field holds; a blank one is no override."""
     if value in (None, ""):
         return None
-    return int(value) if setting.kind is Kind.INT else value
+    return int(value) if setting.kind is SettingKind.INT else value
 
 
 def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
