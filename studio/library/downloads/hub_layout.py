@@ -19,7 +19,7 @@ from studio.errors import WrongFile
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class HubFiles:
     """The files to fetch, sorted, and what is worth saying about the others."""
 
     files: tuple[str, ...]
@@ -28,7 +28,7 @@ class Layout:
 
 def choose_layout(
     repository: str, names: Collection[str], index: Mapping[str, object], variant: str | None
-) -> Layout:
+) -> HubFiles:
     """The files of ``names`` that loading the model reads.
 
     Args:
@@ -65,7 +65,7 @@ def choose_layout(
     rest = len(set(names) - chosen)
     if rest:
         notes.append(f"{rest} other files of the repository are not needed and not fetched.")
-    return Layout(tuple(sorted(chosen)), tuple(notes))
+    return HubFiles(tuple(sorted(chosen)), tuple(notes))
 
 
 def _files(component: Component, found: WeightNames, own: Collection[str]) -> Iterator[str]:
