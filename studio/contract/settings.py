@@ -31,7 +31,7 @@ ETA_SCHEDULERS = ("DDIMScheduler",)
 that run them hand it over, and drop it in silence for any other."""
 
 Value = IntSetting | FloatSetting | TextSetting
-Limits = tuple[float, float]
+Range = tuple[float, float]
 
 
 class SettingKind(Enum):
@@ -92,7 +92,7 @@ class Setting:
     label: str
     short: str
     help: str
-    limits: Callable[[Basis], Limits] | None = None
+    limits: Callable[[Basis], Range] | None = None
     takes: Callable[[Basis], bool] | None = None
     taken_by: str = "a base that takes it"
     of_lora: bool = False
@@ -132,7 +132,7 @@ class Setting:
         return TextSetting(value=str(value), origin=origin, slug=slug)
 
 
-def _steps(basis: Basis) -> Limits:
+def _steps(basis: Basis) -> Range:
     return basis.pipeline.least_steps, STEP_LIMITS.get(basis.scheduler or "", MAX_STEPS)
 
 
@@ -141,7 +141,7 @@ def _guidance_note(value: float, pipeline: PipelineTraits) -> str:
     return "" if theirs == value else f"{theirs} in diffusers"
 
 
-def _clip_skips(basis: Basis) -> Limits:
+def _clip_skips(basis: Basis) -> Range:
     layers = [encoder.layers for encoder in basis.traits.text_encoders if encoder.layers]
     return 1, min(MAX_CLIP_SKIP, *layers)
 
@@ -151,7 +151,7 @@ def _trained_clip_skip(basis: Basis) -> tuple[float, Origin] | None:
     return None if trained is None else (trained, Origin.CONVENTION)
 
 
-def _sequences(basis: Basis) -> Limits:
+def _sequences(basis: Basis) -> Range:
     takes = basis.pipeline.sequence
     most = takes.most if takes else SHORTEST_SEQUENCE
     return SHORTEST_SEQUENCE, min(most, basis.sequence or most)
