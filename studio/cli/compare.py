@@ -9,7 +9,7 @@ import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import RequestOptions, parse_number, parse_text, takes_options
-from studio.cli.progress import Line, cancelled_by_ctrl_c
+from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
 from studio.comparison.axes import (
     STRENGTHS,
     Axis,
@@ -142,7 +142,7 @@ def _plan_data(plan: ComparisonPlan, forecast: Forecast) -> dict[str, Any]:
 def _carry_out(
     console: Console, workspace: Workspace, comparing: Comparing, plan: ComparisonPlan, fresh: bool
 ) -> Compared | NothingCompared:
-    line, session = Line(console), workspace.open_session()
+    line, session = ProgressLine(console), workspace.open_session()
     end: Compared | NothingCompared = NothingCompared(cancelled=True)
     try:
         with cancelled_by_ctrl_c(console) as cancel:

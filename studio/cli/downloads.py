@@ -7,7 +7,7 @@ import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace, parse_text
-from studio.cli.progress import Line, cancelled_by_ctrl_c
+from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
 from studio.contract.amounts import in_bytes, in_time
 from studio.library.downloads import (
     Checking,
@@ -68,7 +68,7 @@ def get(console: Console, workspace: Workspace, plan: DownloadPlan) -> Fetched:
 
 def fetch(console: Console, workspace: Workspace, plan: DownloadPlan) -> Fetched | None:
     """Carry a download out, saying how far it is; None where it was cancelled."""
-    line = Line(console)
+    line = ProgressLine(console)
     try:
         with cancelled_by_ctrl_c(console, "Cancelling; what has come is kept.") as cancel:
             for event in workspace.stock.fetch(plan, cancel):
@@ -80,7 +80,7 @@ def fetch(console: Console, workspace: Workspace, plan: DownloadPlan) -> Fetched
     return None
 
 
-def _show(line: Line, event: DownloadEvent) -> None:
+def _show(line: ProgressLine, event: DownloadEvent) -> None:
     match event:
         case Waiting(target=target):
             line.write(f"Waiting for another download of {target}")

@@ -36,7 +36,7 @@ class Outcome:
 def carry_out(console: Console, workspace: Workspace, plan: RunPlan) -> Outcome:
     """Run ``plan`` to its end, saying how far it is."""
     outcome = Outcome()
-    line = Line(console)
+    line = ProgressLine(console)
     session = workspace.open_session()
     try:
         with cancelled_by_ctrl_c(console) as cancel:
@@ -81,7 +81,7 @@ def cancelled_by_ctrl_c(
         signal.signal(signal.SIGINT, before)
 
 
-class Line:
+class ProgressLine:
     """One line that is written over on a terminal; a line a stage elsewhere."""
 
     def __init__(self, console: Console) -> None:

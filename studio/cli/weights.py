@@ -8,7 +8,7 @@ import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace
-from studio.cli.progress import Line
+from studio.cli.progress import ProgressLine
 from studio.contract.amounts import in_bytes
 from studio.errors import StudioError
 from studio.library.catalogue import Holding
@@ -61,7 +61,7 @@ def scan(
 
 
 def _scan(console: Console, workspace: Workspace) -> tuple[Holding, ...]:
-    line = Line(console)
+    line = ProgressLine(console)
     try:
         return workspace.stock.catalogue.refresh(
             lambda done, count: line.write(f"Reading file {done} of {count}", passing=True)
@@ -71,7 +71,7 @@ def _scan(console: Console, workspace: Workspace) -> tuple[Holding, ...]:
 
 
 def _hash(console: Console, workspace: Workspace, rows: list[Holding]) -> None:
-    line = Line(console)
+    line = ProgressLine(console)
     for number, row in enumerate(rows, 1):
         line.write(f"Hashing {number} of {len(rows)}: {row.held.path}", passing=True)
         if row.held.verdict.problem is None:

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from studio.cli.console import Console, command, paints, visible
-from studio.cli.progress import Line
+from studio.cli.progress import ProgressLine
 from studio.contract.events import Stalled
 
 
@@ -66,6 +66,6 @@ def test_what_a_library_prints_is_no_result(
 @pytest.mark.parametrize("kind", [Terminal, io.StringIO])
 def test_a_stage_that_does_not_move_is_said(kind: type[io.StringIO]) -> None:
     err = kind()
-    Line(Console(False, io.StringIO(), err)).show(Stalled("r", "Reading the prompt", 30))
+    ProgressLine(Console(False, io.StringIO(), err)).show(Stalled("r", "Reading the prompt", 30))
     assert "Reading the prompt" in err.getvalue()
     assert "30 s" in err.getvalue()
