@@ -49,7 +49,7 @@ def _lower(value: object) -> object:
 
 
 Sha256 = Annotated[base.Sha256, BeforeValidator(_lower), AfterValidator(identifies)]
-Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=120)]
+OneLine = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=120)]
 Repository = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")
 ]
@@ -138,19 +138,19 @@ class ModelPreset(Contract):
     """
 
     slug: Slug
-    label: Line
+    label: OneLine
     path: RelativePath | None = None
     pipeline: str
     base_architecture: Architecture
     settings: ModelSettings = ModelSettings()
     source: Source | None = None
-    revision: Line | None = None
+    revision: OneLine | None = None
     variant: Variant | None = None
     config: RelativePath | None = None
     sha256: Sha256 | None = None
-    earlier: Mapping[Line, Sha256] = {}
-    knows: tuple[Line, ...] = ()
-    reads: tuple[Line, ...] = ()
+    earlier: Mapping[OneLine, Sha256] = {}
+    knows: tuple[OneLine, ...] = ()
+    reads: tuple[OneLine, ...] = ()
     notes: str = ""
 
     @model_validator(mode="after")
@@ -206,7 +206,7 @@ class LoraPreset(Contract):
     """A LoRA. ``prompt`` holds its trigger words, comma-separated, as the guide has it."""
 
     slug: Slug
-    label: Line
+    label: OneLine
     base_architecture: Architecture
     theme: Theme | None = None
     air: str | None = None
@@ -215,9 +215,9 @@ class LoraPreset(Contract):
     negative_prompt: str = ""
     settings: LoraSettings = LoraSettings()
     source: Source | None = None
-    revision: Line | None = None
+    revision: OneLine | None = None
     sha256: Sha256 | None = None
-    earlier: Mapping[Line, Sha256] = {}
+    earlier: Mapping[OneLine, Sha256] = {}
     trigger: TriggerRule
     notes: str = ""
 
