@@ -13,7 +13,7 @@ from studio.architecture import Architecture
 from studio.contract.placement import Offload
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import Encoded, EngineFamily
-from studio.engine.lora.effect import Measured, Sample
+from studio.engine.lora.effect import MeasuredEffect, Sample
 from studio.engine.lora.probe import Reading
 
 KEPT = 512
@@ -105,7 +105,7 @@ class ResidentBase:
     adapters: dict[str, Adapter] = field(default_factory=dict)
     proof: Proof | None = None
     samples: Mapping[tuple[str, str], Sample] = field(default_factory=dict, repr=False)
-    measured: dict[str, Measured] = field(default_factory=dict, repr=False)
+    measured: dict[str, MeasuredEffect] = field(default_factory=dict, repr=False)
     effects: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)
     encodings: dict[str, Encoded] = field(default_factory=dict, repr=False)
     spoiled: str | None = None

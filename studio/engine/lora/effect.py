@@ -76,7 +76,7 @@ def _some(module: nn.Module, values: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredEffect:
     """What LoRAs add to the outputs of the base's layers, each at strength 1.
 
     Attributes:
@@ -118,7 +118,7 @@ class Measured:
 @torch.no_grad()
 def measure(
     slots: Iterable[FoundSlot], samples: Mapping[At, Sample], names: Sequence[str]
-) -> Measured:
+) -> MeasuredEffect:
     """Let these LoRAs add to the samples; the base is not called.
 
     Args:
@@ -146,7 +146,7 @@ def measure(
         for one, other in pairs:
             if one in added and other in added:
                 products[one, other].append((added[one] * added[other]).sum())
-    return Measured(
+    return MeasuredEffect(
         {pair: _sum(values) for pair, values in products.items()},
         {name: _sum(values) for name, values in squares.items()},
         {name: float(torch.stack(values).max()) for name, values in largest.items()},

@@ -15,7 +15,7 @@ import torch
 from studio.contract.receipt import BaseProof, ComponentReceipt, LoraReceipt
 from studio.engine.base.resident import Adapter, ResidentBase, remember
 from studio.engine.device import named_errors
-from studio.engine.lora.effect import Measured, measure
+from studio.engine.lora.effect import MeasuredEffect, measure
 from studio.engine.lora.inject import MakeRoom, WantedLora, admit
 from studio.engine.lora.probe import read_probe, relative_change
 from studio.engine.lora.prove import lora_state, prove_base, resident_state, survey
@@ -233,7 +233,9 @@ def _has_sample(base: ResidentBase, lora: WantedLora, component: str | None = No
     )
 
 
-def _measured(base: ResidentBase, names: Sequence[str], slots: Sequence[FoundSlot]) -> Measured:
+def _measured(
+    base: ResidentBase, names: Sequence[str], slots: Sequence[FoundSlot]
+) -> MeasuredEffect:
     """What these add at the samples; the same for all strengths, and so kept."""
     state = resident_state(slots, names)
     if state not in base.measured:
