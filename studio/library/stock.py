@@ -50,7 +50,7 @@ Known = DownloadPlan | StudioError
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingWeights:
     """Weights that a run misses and would fetch; ``known`` is None until it was looked up."""
 
     preset: Preset
@@ -249,7 +249,7 @@ class Stock:
             return False
         return True
 
-    def missing(self, violations: Sequence[Violation]) -> tuple[Missing, ...]:
+    def missing(self, violations: Sequence[Violation]) -> tuple[MissingWeights, ...]:
         """What a run would fetch first, where nothing else stands in its way.
 
         Empty where the studio may not fetch unasked (AUTO_DOWNLOAD), something cannot be
@@ -264,7 +264,7 @@ class Stock:
             preset = self.preset(violation.slug)
             if not self.can_fetch(preset):
                 return ()
-            found.append(Missing(preset, self.known(violation.slug)))
+            found.append(MissingWeights(preset, self.known(violation.slug)))
         return tuple(found)
 
     def known(self, slug: str) -> Known | None:

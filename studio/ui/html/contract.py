@@ -10,7 +10,7 @@ from studio.contract.audit import discrepancies
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from studio.contract.violations import Violation
-from studio.library.stock import Missing
+from studio.library.stock import MissingWeights
 from studio.resolve import Provisional
 from studio.ui.html import download as download_html
 from studio.ui.html import format, icons
@@ -108,7 +108,7 @@ def compact(line: str, contract: Html, bad: bool = False) -> Html:
 
 
 def to_fetch(
-    items: Sequence[Missing], known: Provisional | None = None, line: Html = EMPTY
+    items: Sequence[MissingWeights], known: Provisional | None = None, line: Html = EMPTY
 ) -> Html:
     """What a run fetches before it can be planned, and what is ``known`` of its plan; ``line``
     where a fetch has ended early."""
@@ -119,7 +119,7 @@ def to_fetch(
     return _sheet(State.FETCH, "Fetches first", EMPTY, said, body)
 
 
-def fetching(items: Sequence[Missing]) -> Html:
+def fetching(items: Sequence[MissingWeights]) -> Html:
     """The download goes on beside it."""
     body = div("ls-fetches", *(download_html.missing(item) for item in items))
     return _sheet(State.RUNNING, "Fetching", EMPTY, EMPTY, body)

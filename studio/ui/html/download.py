@@ -11,7 +11,7 @@ from studio.library.downloads import (
     Stopped,
     Waiting,
 )
-from studio.library.stock import Missing
+from studio.library.stock import MissingWeights
 from studio.library.transfers import Transfer
 from studio.presets.model_card import Published
 from studio.ui.html import icons
@@ -68,7 +68,7 @@ def notes(plan: DownloadPlan) -> Html:
     return join((conflict, tag("ul", *items, class_="ls-plan-notes") if items else EMPTY))
 
 
-def missing(item: Missing) -> Html:
+def missing(item: MissingWeights) -> Html:
     """What a run would fetch first, as far as it is known."""
     title = tag("h4", item.preset.label)
     if isinstance(item.known, DownloadPlan):

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.library.stock import Missing
+from studio.library.stock import MissingWeights
 from studio.presets import LoraPreset, ModelPreset
 from studio.settings import BUILT_IN_PRESETS
 from studio.ui.html import download as download_html
@@ -141,7 +141,7 @@ class ModelsEvents:
         if state is not None or not fetchable or not asks:
             return download_html.transfer(state)
         stock.ask_soon([slug])
-        return div("ls-transfer", download_html.missing(Missing(preset, stock.known(slug))))
+        return div("ls-transfer", download_html.missing(MissingWeights(preset, stock.known(slug))))
 
     def _is_busy(self, slug: str) -> bool:
         """Whether there is something to look at again soon."""

@@ -14,7 +14,7 @@ from studio.contract.violations import LoraDoesNotFit, Violation, WeightsMissing
 from studio.errors import StudioError
 from studio.gallery import Picture
 from studio.library.downloads import DownloadPlan
-from studio.library.stock import Missing
+from studio.library.stock import MissingWeights
 from studio.resolve import Provisional
 from studio.ui.html import contract as sheet
 from studio.ui.html import format
@@ -50,7 +50,7 @@ class Trouble:
 class ToFetch:
     """Nothing but weights is missing, and the run fetches them first."""
 
-    items: tuple[Missing, ...]
+    items: tuple[MissingWeights, ...]
     known: Provisional | None
 
     @property

@@ -21,7 +21,7 @@ from studio.contract.plan import RunPlan
 from studio.errors import QueueFull, StudioError
 from studio.gallery import Picture
 from studio.library.downloads import Stopped
-from studio.library.stock import Missing
+from studio.library.stock import MissingWeights
 from studio.ui.html import contract as sheet
 from studio.ui.html import download as download_html
 from studio.ui.html import picture as stage
@@ -181,7 +181,9 @@ class RunEvents:
 
     def _not_fetched(self, outcome: live.ToFetch, line: Html) -> Updates:
         stock = self._workspace.stock
-        items = [Missing(item.preset, stock.known(item.preset.slug)) for item in outcome.items]
+        items = [
+            MissingWeights(item.preset, stock.known(item.preset.slug)) for item in outcome.items
+        ]
         if any(isinstance(item.known, StudioError) for item in items):
             line = EMPTY  # it stands beside what it is about
         return self._idle() | {self._result.sheet: sheet.to_fetch(items, outcome.known, line)}
