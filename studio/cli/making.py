@@ -17,7 +17,7 @@ from studio.cli.options import (
     open_workspace,
     takes_request_options,
 )
-from studio.cli.progress import Outcome, carry_out
+from studio.cli.progress import RunOutcome, carry_out
 from studio.cli.sheet import show_plan, show_receipt
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest
@@ -155,7 +155,7 @@ def _plan_data(agreed: RunPlan) -> dict[str, Any]:
     return {"fingerprint": agreed.fingerprint} | agreed.model_dump(mode="json")
 
 
-def _report(console: Console, outcome: Outcome) -> None:
+def _report(console: Console, outcome: RunOutcome) -> None:
     """Every finished image, also of a run that broke or was cancelled later."""
     if console.as_json:
         console.data(_outcome_data(outcome))
@@ -169,7 +169,7 @@ def _report(console: Console, outcome: Outcome) -> None:
         raise Ended(ExitCode.CANCELLED)
 
 
-def _outcome_data(outcome: Outcome) -> dict[str, Any]:
+def _outcome_data(outcome: RunOutcome) -> dict[str, Any]:
     records = [finished.record.model_dump(mode="json") for finished in outcome.finished]
     data: dict[str, Any] = {
         "images": [str(finished.path) for finished in outcome.finished],

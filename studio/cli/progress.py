@@ -25,7 +25,7 @@ BAR = 24
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunOutcome:
     """What came of a run; images that were finished stay, whatever came after."""
 
     finished: list[Finished] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Outcome:
     cancelled: bool = False
 
 
-def carry_out(console: Console, workspace: Workspace, plan: RunPlan) -> Outcome:
+def carry_out(console: Console, workspace: Workspace, plan: RunPlan) -> RunOutcome:
     """Run ``plan`` to its end, saying how far it is."""
-    outcome = Outcome()
+    outcome = RunOutcome()
     line = ProgressLine(console)
     session = workspace.open_session()
     try:
@@ -49,7 +49,7 @@ def carry_out(console: Console, workspace: Workspace, plan: RunPlan) -> Outcome:
     return outcome
 
 
-def _collect(outcome: Outcome, event: Event) -> None:
+def _collect(outcome: RunOutcome, event: Event) -> None:
     match event:
         case Finished():
             outcome.finished.append(event)
