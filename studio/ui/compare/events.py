@@ -39,7 +39,7 @@ from studio.workspace.comparing import Comparing, Forecast
 from studio.workspace.line import Said
 from studio.workspace.workspace import Workspace
 
-Outcome = ComparisonPlan | tuple[Violation, ...]
+ComparisonOutcome = ComparisonPlan | tuple[Violation, ...]
 _COMPARING = "This comparison is still being made. Wait for it or cancel it, then open the other."
 
 
@@ -113,7 +113,7 @@ class CompareEvents:
         wishes = any(each is not None and each.origin is Origin.LORA for each in said)
         return wishes or any(part.slugs for part in plan.prompt.negative_parts)
 
-    def _plan(self, request: GenerationRequest, asked: CompareInput) -> Outcome:
+    def _plan(self, request: GenerationRequest, asked: CompareInput) -> ComparisonOutcome:
         return self._comparing.plan(asked.of(request))
 
     def _asked(self, request: GenerationRequest) -> Html:
