@@ -19,7 +19,7 @@ from studio.architecture.layer_names import Rows
 from studio.inspection.decompositions import Decomposition
 
 
-class Parts(Protocol):
+class LayerParts(Protocol):
     """The tensors of a layer of a file by the part they play (``down``, ``hada_w1_a``, …)."""
 
     def __contains__(self, part: object) -> bool: ...
@@ -140,7 +140,7 @@ class Product(Delta):
     up: Tensor
 
     @classmethod
-    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Product:
+    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Product:
         up, down = site.own(parts["up"].flatten(1)), parts["down"]
         if "mid" not in parts:
             down = down.reshape(down.shape[0], *site.shape[1:])
@@ -173,7 +173,7 @@ class Hadamard(Delta):
     """
 
     @classmethod
-    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Hadamard:
+    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Hadamard:
         names = [name for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
                  if f"hada_{name}" in parts]  # fmt: skip
         weights = {name: parts[f"hada_{name}"] for name in names}
@@ -210,14 +210,14 @@ class Kronecker(Delta):
     right: Tensor
 
     @classmethod
-    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Kronecker:
+    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Kronecker:
         left, right = cls._factor(parts, "w1").flatten(1), cls._factor(parts, "w2").flatten(1)
         if site.convolution is not None:
             right = right.reshape(right.shape[0], site.shape[1] // left.shape[1], *site.shape[2:])
         return cls(site, bias, left=left, right=right)
 
     @staticmethod
-    def _factor(parts: Parts, which: str) -> Tensor:
+    def _factor(parts: LayerParts, which: str) -> Tensor:
         """Whole; or made in float32, and only then cast."""
         if f"lokr_{which}" in parts:
             return parts[f"lokr_{which}"]
@@ -257,7 +257,7 @@ class Full(Delta):
     difference: Tensor
 
     @classmethod
-    def build(cls, parts: Parts, site: Site, bias: Tensor | None = None) -> Full:
+    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Full:
         return cls(site, bias, difference=site.own(parts["diff"]).reshape(site.shape))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -267,7 +267,7 @@ class Full(Delta):
         return self.difference.float()
 
 
-BUILDERS: Mapping[Decomposition, Callable[[Parts, Site, Tensor | None], Delta]] = {
+BUILDERS: Mapping[Decomposition, Callable[[LayerParts, Site, Tensor | None], Delta]] = {
     Decomposition.LORA: Product.build,
     Decomposition.LOHA: Hadamard.build,
     Decomposition.LOKR: Kronecker.build,
