@@ -67,7 +67,7 @@ class ModelFacts(_Answer):
     mode: Maybe = None
 
 
-class Picture(_Answer):
+class PreviewPicture(_Answer):
     url: Maybe = None
     type: Maybe = None
 
@@ -84,7 +84,9 @@ class Version(_Answer):
     usage_control: Maybe = Field(alias="usageControl", default=None)
     model: ModelFacts = ModelFacts()
     files: Annotated[tuple[CivitaiFile, ...], BeforeValidator(lambda v: tuple(v or ()))] = ()
-    images: Annotated[tuple[Picture, ...], BeforeValidator(lambda v: tuple(v or ())[:20])] = ()
+    images: Annotated[
+        tuple[PreviewPicture, ...], BeforeValidator(lambda v: tuple(v or ())[:20])
+    ] = ()
     settings: Annotated[dict[str, Any], BeforeValidator(lambda v: v or {})] = {}
 
     @property
