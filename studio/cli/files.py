@@ -37,7 +37,7 @@ LoraFiles = Annotated[
         "model's page, or an AIR, of which only the header is fetched.",
     ),
 ]
-Pictures = Annotated[list[Path], typer.Argument(metavar="FILE...", help="PNG files.")]
+PictureFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="PNG files.")]
 
 
 def inspect(files: LoraFiles, as_json: Json = False) -> None:
@@ -94,7 +94,7 @@ def _in_words(value: Any) -> str:
     return str(value)
 
 
-def verify(paths: Pictures, as_json: Json = False) -> None:
+def verify(paths: PictureFiles, as_json: Json = False) -> None:
     """Check that pictures with their reference images, and comparisons with all their cells,
     are still what was recorded.
 
