@@ -68,7 +68,7 @@ class LoraSlot(nn.Module):
         return result if result.dtype == dtype else result.to(dtype)
 
 
-class Place(NamedTuple):
+class LoraPlace(NamedTuple):
     """One LoRA in one module of a pipeline."""
 
     component: str
@@ -152,21 +152,21 @@ def switch_on(slots: Iterable[FoundSlot], strengths: Mapping[str, float]) -> Non
         }
 
 
-def read_switched(slots: Iterable[FoundSlot]) -> dict[Place, Setting]:
+def read_switched(slots: Iterable[FoundSlot]) -> dict[LoraPlace, Setting]:
     """Where which LoRA is on, and how.
 
     Args:
         slots: all of a pipeline's.
     """
     return {
-        Place(component, module, name): Setting(strength, slot.scales[name])
+        LoraPlace(component, module, name): Setting(strength, slot.scales[name])
         for component, module, slot in slots
         for name, strength in slot.strengths.items()
     }
 
 
 def differences(
-    found: Mapping[Place, Setting], wanted: Mapping[Place, Setting]
+    found: Mapping[LoraPlace, Setting], wanted: Mapping[LoraPlace, Setting]
 ) -> tuple[str, ...]:
     """What of ``wanted`` is not so in the pipeline, in sentences; empty when all is."""
     lines = [f"{c}.{m} has no LoRA." for c, m, _ in sorted(wanted.keys() - found.keys())]

@@ -21,7 +21,7 @@ from studio.engine.lora.probe import read_probe, relative_change
 from studio.engine.lora.prove import lora_state, prove_base, resident_state, survey
 from studio.engine.lora.slot import (
     FoundSlot,
-    Place,
+    LoraPlace,
     Setting,
     differences,
     read_switched,
@@ -57,7 +57,7 @@ class LoraSet:
     """
 
     wanted: tuple[WantedLora, ...]
-    settings: Mapping[Place, Setting]
+    settings: Mapping[LoraPlace, Setting]
     resident: frozenset[str]
     proof: BaseProof
     effect: Effect
@@ -128,13 +128,15 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
     return tuple(lines)
 
 
-def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[Place, Setting]) -> float:
+def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[LoraPlace, Setting]) -> float:
     """The one that the modules hold: the wanted one, else the one that is farthest from it."""
     held = [setting.strength for place, setting in found.items() if place.lora == adapter.name]
     return max(held, key=lambda value: abs(value - lora.strength))
 
 
-def _components(adapter: Adapter, found: Mapping[Place, Setting]) -> tuple[ComponentReceipt, ...]:
+def _components(
+    adapter: Adapter, found: Mapping[LoraPlace, Setting]
+) -> tuple[ComponentReceipt, ...]:
     lines = []
     for component in sorted({component for component, _ in adapter.scales}):
         at_work = [
@@ -161,16 +163,16 @@ def _refuse_twice(wanted: Sequence[WantedLora]) -> None:
             raise LoraRefused(lora.slug, (text,), "Choose it once, with the strength you want.")
 
 
-def _settings(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[Place, Setting]:
+def _settings(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[LoraPlace, Setting]:
     settings = {}
     for lora in wanted:
         adapter = base.adapters[lora.sha256]
         for (component, module), scale in adapter.scales.items():
-            settings[Place(component, module, adapter.name)] = Setting(lora.strength, scale)
+            settings[LoraPlace(component, module, adapter.name)] = Setting(lora.strength, scale)
     return settings
 
 
-def _demand(found: Mapping[Place, Setting], wanted: Mapping[Place, Setting]) -> None:
+def _demand(found: Mapping[LoraPlace, Setting], wanted: Mapping[LoraPlace, Setting]) -> None:
     if found != wanted:
         wrong = differences(found, wanted)
         raise ContractBroken(
