@@ -14,7 +14,7 @@ from studio.architecture.layer_names import Slot
 from studio.inspection.decompositions import TENSORS, Decomposition, widths
 from studio.inspection.lora import LoraInspection
 from studio.inspection.lora_module import LoraModule
-from studio.inspection.places import Placement, Places, Shapes, component_of
+from studio.inspection.places import LayerTarget, Places, Shapes, component_of
 from studio.inspection.verdict import UNKNOWN
 
 NAMED = 3
@@ -56,7 +56,7 @@ class Fit:
         evidence: sentences with both sides; empty when the file fits.
     """
 
-    placements: tuple[Placement, ...]
+    placements: tuple[LayerTarget, ...]
     missing: tuple[str, ...]
     mismatched: tuple[Mismatch, ...]
     norms: tuple[str, ...]
@@ -145,7 +145,7 @@ _Clash = tuple[str, LoraModule, str, tuple[int, ...]]
 
 @dataclass(slots=True)
 class _Found:
-    placements: list[Placement] = field(default_factory=list)
+    placements: list[LayerTarget] = field(default_factory=list)
     missing: list[tuple[str, LoraModule]] = field(default_factory=list)
     mismatched: list[_Clash] = field(default_factory=list)
     norms: list[str] = field(default_factory=list)
@@ -158,7 +158,7 @@ class _Found:
         self.doubled.extend(sorted(f"{part}.{name}" for part, name in twice))
         if not twice:
             self.taken |= wanted
-            self.placements.append(Placement(module.path, component, slots))
+            self.placements.append(LayerTarget(module.path, component, slots))
 
 
 def _whole(slots: tuple[Slot, ...], shapes: Shapes) -> tuple[str, tuple[int, ...]]:

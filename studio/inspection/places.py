@@ -16,7 +16,7 @@ _TABLE = re.compile(r"(?:^|\.)(?:\w*embeddings?|embed_tokens|shared|relative_att
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class LayerTarget:
     """A layer of a file with its place in a base.
 
     Attributes:
