@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-Places = Mapping[Path, str]
+PlaceNames = Mapping[Path, str]
 """Folder or file → the name that a record gives it."""
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
@@ -25,7 +25,7 @@ _OURS = frozenset({*LIBRARIES, "accelerate", "compel", "torch", "safetensors", "
 
 
 class _Listener(logging.Handler):
-    def __init__(self, heard: list[str], places: Places) -> None:
+    def __init__(self, heard: list[str], places: PlaceNames) -> None:
         super().__init__(logging.WARNING)
         self._heard = heard
         self._places = places
@@ -35,7 +35,7 @@ class _Listener(logging.Handler):
 
 
 @contextmanager
-def listen(places: Places, python_warnings: bool = True) -> Iterator[list[str]]:
+def listen(places: PlaceNames, python_warnings: bool = True) -> Iterator[list[str]]:
     """Collect log records and warnings of the libraries, in order, without printing them.
 
     Args:
@@ -62,7 +62,7 @@ def listen(places: Places, python_warnings: bool = True) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _catch_warnings(heard: list[str], places: Places) -> Iterator[None]:
+def _catch_warnings(heard: list[str], places: PlaceNames) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -86,7 +86,7 @@ def quiet_progress_bars() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def plain(text: str, places: Places) -> str:
+def plain(text: str, places: PlaceNames) -> str:
     """``text`` without terminal colours; known places by name, other paths by their end."""
     text = _ESCAPES.sub("", text)
     for place, name in _longest_first(places):
@@ -94,7 +94,7 @@ def plain(text: str, places: Places) -> str:
     return _ABSOLUTE.sub(r"…/\1", text)
 
 
-def _longest_first(places: Places) -> list[tuple[str, str]]:
+def _longest_first(places: PlaceNames) -> list[tuple[str, str]]:
     """Every spelling of every place, and of the folders above it, which become ``…``.
 
     Folders right under the root say nothing of anybody, and their names may be plain words.
