@@ -45,7 +45,7 @@ _SEALED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that goes no further: its HTTP status, why, and the way out."""
 
     status: int
@@ -74,7 +74,7 @@ class Gate:
             send = self._sealing(send)
             try:
                 receive = await self._admitted(scope, receive)
-            except Refused as refused:
+            except RequestRefused as refused:
                 answer = PlainTextResponse(
                     f"{refused.reason} {refused.way_out}\n", status_code=refused.status
                 )
@@ -96,7 +96,9 @@ class Gate:
             sender = visitor(host, headers) if self._settings.is_public else None
             size = _length(headers)
             if not await anyio.to_thread.run_sync(self._uploads.admit, sender, size):
-                raise Refused(429, "Too much was sent here lately.", "Try again in a while.")
+                raise RequestRefused(
+                    429, "Too much was sent here lately.", "Try again in a while."
+                )
             return receive
         most = MAX_CALL if "/gradio_api/call/" in scope["path"] else MAX_EVENT
         body = await _whole(receive, most)
@@ -110,9 +112,9 @@ class Gate:
         except (OSError, ValueError):  # too long for a name, or with a NUL in it
             given = False
         except StudioError as error:
-            raise Refused(503, error.message, error.way_out) from error
+            raise RequestRefused(503, error.message, error.way_out) from error
         if not given:
-            raise Refused(
+            raise RequestRefused(
                 403,
                 "This is no picture of the gallery.",
                 "Files are given by their place in it, and nothing else is.",
@@ -126,10 +128,10 @@ class Gate:
         except ValueError:
             return  # gradio says what it is not
         except RecursionError as error:
-            raise Refused(400, "The JSON is nested too deeply.", "Send it flat.") from error
+            raise RequestRefused(400, "The JSON is nested too deeply.", "Send it flat.") from error
         for path in _files_in(sent):
             if not self._uploads.has(path):
-                raise Refused(
+                raise RequestRefused(
                     403, "A file is named that was not uploaded here.", "Upload it first."
                 )
 
@@ -155,7 +157,7 @@ def check_name(headers: Headers, settings: Settings) -> None:
         return
     names = [headers.get("host", "")]
     if settings.public is None and any(name in headers for name in _FORWARDED):
-        raise Refused(
+        raise RequestRefused(
             403,
             "This studio is its owner's alone, and somebody forwards requests to it.",
             "If strangers may come, set PUBLIC=1. If it stays yours, set PUBLIC=0, and HOSTS to "
@@ -165,7 +167,7 @@ def check_name(headers: Headers, settings: Settings) -> None:
         names.append(headers["x-forwarded-host"])
     for name in names:
         if not _is_own(name, settings):
-            raise Refused(
+            raise RequestRefused(
                 403,
                 f"This studio does not answer to {name[:80]!r}.",
                 "Open it under the address that it printed, or name this one in HOSTS.",
@@ -212,7 +214,7 @@ def check_site(method: str, headers: Headers, settings: Settings) -> None:
     else:
         foreign = site not in ("same-origin", "none")
     if foreign:
-        raise Refused(
+        raise RequestRefused(
             403, "A page of another site asked for this.", "Open the studio itself and ask there."
         )
 
@@ -230,9 +232,11 @@ def visitor(host: str, headers: Mapping[str, str]) -> str:
 def _length(headers: Headers) -> int:
     said = headers.get("content-length", "")
     if not said.isascii() or not said.isdecimal():
-        raise Refused(411, "The upload does not say how large it is.", "Send Content-Length.")
+        raise RequestRefused(
+            411, "The upload does not say how large it is.", "Send Content-Length."
+        )
     if int(said) > MAX_UPLOAD:
-        raise Refused(
+        raise RequestRefused(
             413,
             f"The upload has {int(said):,} bytes.",
             f"Send at most {MAX_UPLOAD // 2**20} MiB at once.",
@@ -251,7 +255,7 @@ async def _whole(receive: Receive, most: int) -> bytes:
         parts.append(part)
         size += len(part)
         if size > most:
-            raise Refused(413, "The request is too large.", f"Send at most {most:,} bytes.")
+            raise RequestRefused(413, "The request is too large.", f"Send at most {most:,} bytes.")
         if not message.get("more_body", False):
             return b"".join(parts)
 

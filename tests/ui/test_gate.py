@@ -137,7 +137,7 @@ def test_hosts_and_public_say_who_a_studio_answers_to(
     if answers:
         gate.check_name(gate.Headers(headers), settings)
     else:
-        with pytest.raises(gate.Refused):
+        with pytest.raises(gate.RequestRefused):
             gate.check_name(gate.Headers(headers), settings)
 
 
@@ -179,7 +179,7 @@ def test_another_sites_page_neither_shows_nor_frames_anything(
 def test_a_space_is_shown_in_the_frame_of_its_site() -> None:
     framed = {**CROSS, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
     gate.check_site("GET", gate.Headers(framed), names(on_space=True))
-    with pytest.raises(gate.Refused):
+    with pytest.raises(gate.RequestRefused):
         gate.check_site("POST", gate.Headers(framed), names(on_space=True))
 
 
