@@ -16,7 +16,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FingerprintRule:
     """What the layers are when all those that match ``pattern`` agree with it.
 
     Names are compared flattened (dots as underscores), so that kohya's and diffusers' spellings

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from studio.architecture.fingerprint import UNKNOWN, Measure, Rule
+from studio.architecture.fingerprint import UNKNOWN, FingerprintRule, Measure
 
 __all__ = ["UNKNOWN", "Measure", "Verdict", "judge"]
 
@@ -24,7 +24,7 @@ class Verdict:
         return frozenset(self.open_to or (self.architecture,)) - {UNKNOWN}
 
 
-def judge(rules: Sequence[Rule], layers: Sequence[Measure]) -> Verdict | None:
+def judge(rules: Sequence[FingerprintRule], layers: Sequence[Measure]) -> Verdict | None:
     """The verdict of the first rule that holds, or None."""
     for rule in rules:
         found = _matching(rule, layers)
@@ -33,7 +33,7 @@ def judge(rules: Sequence[Rule], layers: Sequence[Measure]) -> Verdict | None:
     return None
 
 
-def _matching(rule: Rule, layers: Sequence[Measure]) -> list[Measure]:
+def _matching(rule: FingerprintRule, layers: Sequence[Measure]) -> list[Measure]:
     """The layers a rule is about; none of them when one contradicts it."""
     pattern = re.compile(rule.pattern)
     found: list[Measure] = []
@@ -60,7 +60,9 @@ def _any(pattern: str, layers: Sequence[Measure]) -> bool:
     return any(re.search(pattern, layer.name) for layer in layers)
 
 
-def _verdict(rule: Rule, found: Sequence[Measure], layers: Sequence[Measure]) -> Verdict:
+def _verdict(
+    rule: FingerprintRule, found: Sequence[Measure], layers: Sequence[Measure]
+) -> Verdict:
     sentence = rule.says.format(
         reads=_spread(found, lambda layer: layer.reads),
         gives=_spread(found, lambda layer: layer.gives),
@@ -73,7 +75,7 @@ def _verdict(rule: Rule, found: Sequence[Measure], layers: Sequence[Measure]) ->
     return Verdict(rule.prefer, variant, sentence, rule.architectures)
 
 
-def _whole(rule: Rule, layers: Sequence[Measure]) -> bool:
+def _whole(rule: FingerprintRule, layers: Sequence[Measure]) -> bool:
     """Whether there is a layer of every block that the preferred architecture has."""
     for pattern, blocks in rule.depth:
         found = (re.match(pattern, layer.name) for layer in layers)

@@ -17,7 +17,7 @@ from studio.architecture.families import (
     zimage,
 )
 from studio.architecture.family import Family, Traits
-from studio.architecture.fingerprint import Rule
+from studio.architecture.fingerprint import FingerprintRule
 from studio.architecture.names import Architecture
 from studio.architecture.pipelines import PipelineTraits
 
@@ -36,7 +36,7 @@ FAMILIES: tuple[Family, ...] = (
     flux1.CHROMA,
     *recognised.FAMILIES,
 )
-RULES: tuple[Rule, ...] = (
+RULES: tuple[FingerprintRule, ...] = (
     *stable_diffusion.LOOKALIKES,
     *recognised.LOOKALIKES,
     *stable_diffusion.RULES,
@@ -50,7 +50,7 @@ RULES: tuple[Rule, ...] = (
     *recognised.ONE_STREAM,
 )
 """The first that holds wins: what only one family has comes before what several share."""
-TEXT_RULES: tuple[Rule, ...] = (
+TEXT_RULES: tuple[FingerprintRule, ...] = (
     *stable_diffusion.LOOKALIKES,
     *recognised.LOOKALIKES,
     *stable_diffusion.TEXT_RULES,

@@ -14,7 +14,7 @@ from studio.architecture.families.two_streams import (
     SINGLE,
 )
 from studio.architecture.family import Family, TextEncoder, Traits, clip
-from studio.architecture.fingerprint import Rule, squares, widths_of
+from studio.architecture.fingerprint import FingerprintRule, squares, widths_of
 from studio.architecture.layer_names import Layout, same
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import ALL_MODES, LORA_MODES, PipelineTraits, SequenceLength
@@ -139,26 +139,26 @@ _GUIDANCE_SAYS = (
 _DEV = ((256, "dev"), (3072, "dev"))
 _MODULATION_SAYS = "Blocks of 3072 features have their own modulation, as in FLUX.1."
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("chroma",),
         r"^distilled_guidance_layer_",
         "It has a distilled guidance layer, which only Chroma has.",
     ),
-    Rule(
+    FingerprintRule(
         ("flux1",),
         r"^(?:double|single)_blocks_\d+_processor_(?:qkv|proj)",
         "Attention processors of {reads} features are changed, as XLabs does in FLUX.1.",
         reads=widths_of(3072),
     ),
-    Rule(
+    FingerprintRule(
         ("flux1",),
         r"^guidance_in_(?:in|out)_layer$",
         _GUIDANCE_SAYS,
         gives=widths_of(3072),
         variants=_DEV,
     ),
-    Rule(
+    FingerprintRule(
         ("flux1",),
         r"^time_text_embed_guidance_embedder_",
         _GUIDANCE_SAYS,
@@ -166,7 +166,7 @@ RULES: tuple[Rule, ...] = (
         needs=_FLUX1_ENTRY,
         variants=_DEV,
     ),
-    Rule(
+    FingerprintRule(
         ("flux1", "hunyuanvideo"),
         r"^time_text_embed_guidance_embedder_",
         _GUIDANCE_SAYS,
@@ -175,14 +175,14 @@ RULES: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         ("flux1",),
         _FLUX1_MODULATION,
         _MODULATION_SAYS,
         reads=widths_of(3072, 768),
         gives=widths_of(3072, 9216, 18432),
     ),
-    Rule(
+    FingerprintRule(
         ("flux1",),
         _TEXT,
         "It embeds the text's summary as FLUX.1 does.",
@@ -190,7 +190,7 @@ RULES: tuple[Rule, ...] = (
         gives=widths_of(3072),
         needs=_FLUX1_ENTRY,
     ),
-    Rule(
+    FingerprintRule(
         ("flux1", "hunyuanvideo"),
         _TEXT,
         "It embeds the text's summary as FLUX.1 and HunyuanVideo do.",
@@ -199,7 +199,7 @@ RULES: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         MODULATED,
         _MODULATION,
         _MODULATION_SAYS,
@@ -208,7 +208,7 @@ RULES: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         FLUX1_ALIKE,
         r"^single_blocks_(\d+)_linear1$",
         "Single blocks project {reads} features to {gives} (7 times), as in FLUX.1.",
@@ -217,7 +217,7 @@ RULES: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         FLUX1_ALIKE,
         r"^single_blocks_(\d+)_linear2$|" + SINGLE + "proj_out$",
         "Single blocks read {reads} features and give {gives} (5 to 1), as in FLUX.1.",
@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         FLUX1_ALIKE,
         SINGLE + r"(?:attn_to_[qkv]|proj_mlp)$",
         "Single blocks of {reads} features have separate attention layers, as in FLUX.1.",
@@ -235,7 +235,7 @@ RULES: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         (*FLUX1_ALIKE, "auraflow", "flux3"),
         SINGLE + r"attn_to_[qkv]$",
         "Single blocks of {reads} features have separate attention layers, as in FLUX.1.",
@@ -244,7 +244,7 @@ RULES: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         FLUX1_ALIKE,
         BFL_MLP + "|" + DOUBLE + r"ff(?:_context)?_net_(?:0_proj|2)$",
         "Double blocks read {reads} features and give {gives}, as in FLUX.1.",

@@ -7,7 +7,7 @@ change places, so a LoRA on that layer comes out otherwise here than through dif
 from studio.architecture.families.flux1 import BFL_ATTENTION, DOUBLE_BLOCK, SINGLE_BLOCK
 from studio.architecture.families.two_streams import BFL_MLP, DOUBLE, KLEIN, SINGLE
 from studio.architecture.family import TextEncoder, Traits
-from studio.architecture.fingerprint import Rule, squares, widths_of
+from studio.architecture.fingerprint import FingerprintRule, squares, widths_of
 from studio.architecture.layer_names import Layout, same
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import ALL_MODES, Chat, PipelineTraits, SequenceLength
@@ -90,36 +90,36 @@ FLUX2 = Traits(
 
 _HIDDEN = (3072, 4096, 6144)
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("flux2",),
         SINGLE + "attn_to_qkv_mlp_proj$",
         "Single blocks project {reads} features to {gives} at once (9 times), as in FLUX.2.",
         pairs=squares(_HIDDEN, 1, 9),
         variants=KLEIN,
     ),
-    Rule(
+    FingerprintRule(
         ("flux2",),
         r"^single_blocks_(\d+)_linear1$",
         "Single blocks project {reads} features to {gives} (9 times), as in FLUX.2.",
         pairs=squares(_HIDDEN, 1, 9),
         variants=KLEIN,
     ),
-    Rule(
+    FingerprintRule(
         ("flux2",),
         r"^single_blocks_(\d+)_linear2$|" + SINGLE + "attn_to_out$",
         "Single blocks read {reads} features and give {gives} (4 to 1), as in FLUX.2.",
         pairs=squares(_HIDDEN, 4, 1),
         variants=tuple((4 * width, name) for width, name in KLEIN),
     ),
-    Rule(
+    FingerprintRule(
         ("flux2",),
         r"^(?:double_stream_modulation_(?:img|txt)|single_stream_modulation)_",
         "It has one modulation for all blocks, as in FLUX.2.",
         reads=widths_of(*_HIDDEN),
         variants=KLEIN,
     ),
-    Rule(
+    FingerprintRule(
         ("flux2",),
         DOUBLE + r"ff(?:_context)?_linear_(?:in|out)$|" + BFL_MLP,
         "Feed-forward layers read {reads} features and give {gives}, as in FLUX.2.",

@@ -2,7 +2,7 @@
 
 from studio.architecture.families.two_streams import DOUBLE
 from studio.architecture.family import TextEncoder, Traits
-from studio.architecture.fingerprint import Rule, widths_of
+from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import (
     EDIT_ALONE,
@@ -62,20 +62,20 @@ QWEN = Traits(
     flow_matching=True,
 )
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("qwen",),
         DOUBLE + r"(?:(?:img|txt)_mlp_net_0_proj|(?:img|txt)_mod_1)$",
         "Image and text streams of {reads} features have their own layers, as in Qwen-Image.",
         reads=widths_of(3072),
     ),
-    Rule(
+    FingerprintRule(
         ("qwen",),
         DOUBLE + r"(?:img|txt)_mlp_net_2$",
         "Image and text streams give {gives} features, as in Qwen-Image.",
         gives=widths_of(3072),
     ),
-    Rule(
+    FingerprintRule(
         ("qwen",),
         DOUBLE + r"img_mlp_(?:gate_layer|proj)$",
         "Image layers of {reads} features are gated, as in Qwen-Image 2.1.",

@@ -7,7 +7,7 @@ Cosmos-Predict 2.
 """
 
 from studio.architecture.family import Family
-from studio.architecture.fingerprint import Rule, widths_of
+from studio.architecture.fingerprint import FingerprintRule, widths_of
 
 FAMILIES = (
     Family(
@@ -53,24 +53,26 @@ _HUNYUAN = (
 )
 
 
-def _hunyuan(name: str, label: str, width: int) -> Rule:
+def _hunyuan(name: str, label: str, width: int) -> FingerprintRule:
     says = f"The blocks are named as in {label}, and are {width} features wide."
-    return Rule((name,), _HUNYUAN, says, reads=widths_of(width, 4 * width))
+    return FingerprintRule((name,), _HUNYUAN, says, reads=widths_of(width, 4 * width))
 
 
-LOOKALIKES: tuple[Rule, ...] = (
+LOOKALIKES: tuple[FingerprintRule, ...] = (
     _hunyuan("hunyuanvideo", "HunyuanVideo", 3072),
     _hunyuan("hunyuanvideo15", "HunyuanVideo 1.5", 2048),
     _hunyuan("hunyuanimage", "HunyuanImage", 3584),
-    Rule((), _HUNYUAN, "The blocks are named as in HunyuanVideo, and are {reads} features wide."),
-    Rule(
+    FingerprintRule(
+        (), _HUNYUAN, "The blocks are named as in HunyuanVideo, and are {reads} features wide."
+    ),
+    FingerprintRule(
         ("hunyuanvideo", "motif"),
         r"^single_(?:transformer_)?blocks_(\d+)_(?:attn_to_[qkv]|norm_linear|proj_mlp|linear1)$",
         "There are over 38 single blocks of {reads} features, as in HunyuanVideo and Motif-Video.",
         reads=widths_of(3072),
         blocks=(38, 39),
     ),
-    Rule(
+    FingerprintRule(
         ("hunyuanvideo", "motif"),
         r"^(?:double_blocks|transformer_blocks)_(\d+)_"
         r"(?:(?:img|txt)_attn_(?:qkv|proj)|ff(?:_context)?_net_0_proj|norm1(?:_context)?_linear)$",
@@ -78,72 +80,72 @@ LOOKALIKES: tuple[Rule, ...] = (
         reads=widths_of(3072),
         blocks=(19, 19),
     ),
-    Rule(
+    FingerprintRule(
         ("auraflow",),
         r"^joint_transformer_blocks_|" + _SINGLE + r"ff_(?:linear_[12]|out_projection)$",
         "The blocks are named as in AuraFlow.",
     ),
-    Rule(
+    FingerprintRule(
         ("flux3",),
         r"^(?:txt_)?mode_blocks_|^early_stream_modulations_|" + _SINGLE + r"ff_linear_(?:in|out)$",
         "The blocks are named as in FLUX.3.",
     ),
-    Rule(
+    FingerprintRule(
         ("auraflow", "flux3"),
         _SINGLE + r"attn_to_out_0$",
         "Single blocks of {reads} features have an output layer, as in AuraFlow and FLUX.3.",
         reads=widths_of(3072),
     ),
-    Rule(
+    FingerprintRule(
         ("bria",),
         r"^caption_projection_\d+_linear$",
         "It projects captions of {reads} features for each block, as Bria's FIBO does.",
         pairs=frozenset({(2048, 1536)}),
     ),
-    Rule(
+    FingerprintRule(
         ("longcat",),
         r"^context_embedder$",
         "The text is {reads} features wide, as in LongCat-Image.",
         pairs=frozenset({(3584, 3072)}),
     ),
-    Rule(
+    FingerprintRule(
         ("bria", "longcat"),
         r"^time_embed_timestep_embedder_",
         "It embeds the time as Bria and LongCat-Image do, whose blocks are FLUX.1's.",
         gives=widths_of(3072),
     ),
-    Rule(
+    FingerprintRule(
         ("ovis",),
         _SINGLE + r"proj_mlp$|" + _DOUBLE + r"ff(?:_context)?_net_0_proj$",
         "Blocks of {reads} features are gated, as in Ovis-Image.",
         pairs=frozenset({(3072, 24576)}),
     ),
-    Rule(
+    FingerprintRule(
         ("auraflow", "ovis"),
         r"^context_embedder$",
         "The text is {reads} features wide, as in AuraFlow and Ovis-Image.",
         pairs=frozenset({(2048, 3072)}),
     ),
-    Rule(
+    FingerprintRule(
         ("krea2",),
         r"^text_fusion_|" + _DOUBLE + r"(?:attn_to_gate|ff_(?:gate|up|down))$"
         r"|^blocks_\d+_attn_(?:w[qkvo]|gate)$",
         "The blocks are named as in Krea 2.",
     ),
-    Rule(
+    FingerprintRule(
         ("krea2",),
         _DOUBLE + r"attn_to_[kv]$",
         "Attention reads {reads} features and gives {gives}, as in Krea 2.",
         pairs=frozenset({(6144, 1536)}),
     ),
-    Rule(
+    FingerprintRule(
         ("krea2",),
         _DOUBLE + r"attn_to_(?:q|out_0)$",
         "There are more than eight blocks of {reads} features, as in Krea 2.",
         reads=widths_of(6144),
         blocks=(8, 27),
     ),
-    Rule(
+    FingerprintRule(
         ("flux2", "krea2"),
         _DOUBLE + r"attn_to_(?:q|out_0)$",
         "Blocks of {reads} features, as in FLUX.2 dev and Krea 2.",
@@ -151,28 +153,28 @@ LOOKALIKES: tuple[Rule, ...] = (
         blocks=(0, 7),
         never=r"^single_transformer_blocks_|_add_[qkv]_proj$|_to_add_out$|_ff_",
     ),
-    Rule(("anima",), r"^llm_adapter_", "It adapts a language model, as Anima does."),
-    Rule(
+    FingerprintRule(("anima",), r"^llm_adapter_", "It adapts a language model, as Anima does."),
+    FingerprintRule(
         ("anima",),
         _COSMOS,
         "The blocks are named as in Anima, which is built on Cosmos-Predict 2.",
         reads=widths_of(2048, 8192, 1024, 256),
     ),
-    Rule(
+    FingerprintRule(
         ("cosmos",),
         _COSMOS,
         "Blocks of {reads} features are named as in Cosmos-Predict 2.",
     ),
 )
 
-ONE_STREAM: tuple[Rule, ...] = (
-    Rule(
+ONE_STREAM: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("lumina2",),
         r"^(?:layers|noise_refiner|context_refiner)_\d+_(?:attention|attn|feed_forward)_",
         "Layers are {reads} features wide, as in Lumina 2.",
         reads=widths_of(2304, 9216),
     ),
-    Rule(
+    FingerprintRule(
         ("wan",),
         r"^blocks_(\d+)_(?:(?:self|cross)_attn_(?:[qkvo]|[kv]_img)"
         r"|attn[12]_(?:to_[qkv]|to_out_0|add_[kv]_proj)|ffn_0|ffn_net_0_proj)$",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from studio.architecture.families.two_streams import DOUBLE_ATTENTION
 from studio.architecture.family import TextEncoder, Traits, clip
-from studio.architecture.fingerprint import Rule, widths_of
+from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.layer_names import Alias, Layout, Shapes, same
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import LORA_MODES, PipelineTraits, SequenceLength
@@ -79,13 +79,13 @@ SD3 = Traits(
     flow_matching=True,
 )
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("sd3",),
         r"^joint_blocks_(\d+)_(?:x_block|context_block)_",
         "It has joint blocks, as in Stable Diffusion 3.",
     ),
-    Rule(
+    FingerprintRule(
         ("sd3",),
         DOUBLE_ATTENTION,
         "Blocks with two streams are {reads} features wide, as in Stable Diffusion 3.",

@@ -6,7 +6,7 @@ have the names of CompVis' latent-diffusion (SD 1.x) and Stability's generative-
 
 from studio.architecture.families.unet_names import old_attention, stability_blocks
 from studio.architecture.family import Family, Traits, clip
-from studio.architecture.fingerprint import Rule, widths_of
+from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import LORA_MODES, PipelineTraits
 
@@ -110,25 +110,25 @@ def _pairs(reads: int, *gives: int) -> frozenset[tuple[int, int]]:
 
 _CROSS_SAYS = "Cross-attention reads {reads} features, as in "
 
-LOOKALIKES: tuple[Rule, ...] = (
-    Rule(
+LOOKALIKES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("kolors",),
         r"^encoder_hid_proj$",
         "It projects a text encoder of {reads} features, as Kolors does.",
         pairs=frozenset({(4096, 2048)}),
     ),
-    Rule(
+    FingerprintRule(
         (),
         r"_(?:temporal_transformer_blocks|temporal_res_block|motion_modules|temp_attentions)_",
         "It changes layers over time, as in Stable Video Diffusion and AnimateDiff.",
     ),
-    Rule(
+    FingerprintRule(
         ("sdxl-refiner",),
         _UNET + r".*attn2_to_[kv]$",
         "Cross-attention reads {reads} features, as in SDXL's refiner.",
         pairs=_pairs(1280, 768, 1536),
     ),
-    Rule(
+    FingerprintRule(
         ("sdxl-refiner",),
         _UNET + r".*(?:attn1_to_[qkv]|attn2_to_q)$",
         "Attention reads {reads} features, as in SDXL's refiner.",
@@ -136,43 +136,47 @@ LOOKALIKES: tuple[Rule, ...] = (
     ),
 )
 
-RULES: tuple[Rule, ...] = (
-    Rule(("mini",), _CROSS, _CROSS_SAYS + "Mini.", pairs=_pairs(128, 64, 128)),
-    Rule(
+RULES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(("mini",), _CROSS, _CROSS_SAYS + "Mini.", pairs=_pairs(128, 64, 128)),
+    FingerprintRule(
         ("sd15",), _CROSS, _CROSS_SAYS + "Stable Diffusion 1.5.", pairs=_pairs(768, 320, 640, 1280)
     ),
-    Rule(
+    FingerprintRule(
         ("sd2",), _CROSS, _CROSS_SAYS + "Stable Diffusion 2.", pairs=_pairs(1024, 320, 640, 1280)
     ),
-    Rule(("sdxl",), _CROSS, _CROSS_SAYS + "SDXL.", pairs=_pairs(2048, 320, 640, 1280)),
-    Rule((), _CROSS, "Cross-attention reads {reads} features, as in no family known here."),
-    Rule(
+    FingerprintRule(("sdxl",), _CROSS, _CROSS_SAYS + "SDXL.", pairs=_pairs(2048, 320, 640, 1280)),
+    FingerprintRule(
+        (), _CROSS, "Cross-attention reads {reads} features, as in no family known here."
+    ),
+    FingerprintRule(
         ("sdxl",),
         _UNET + r".*transformer_blocks_[2-9]_.*",
         "Attention is more than two blocks deep at {reads} features, which only SDXL's is.",
         reads=widths_of(640, 1280, 2048, 2560, 5120),
     ),
-    Rule(
+    FingerprintRule(
         ("sdxl",),
         r"^(?:up_blocks_0_attentions|output_blocks_[012]_1)_.*attn1_to_[qkv]$",
         "The deepest up block has attention of {reads} features, which only SDXL's has.",
         reads=widths_of(1280),
         gives=widths_of(1280),
     ),
-    Rule(
+    FingerprintRule(
         ("sd15", "sd2"),
         r"^(?:down_blocks_0|up_blocks_3)_attentions_.*attn[12]_to_q$",
         "Attention starts at {reads} features, as in Stable Diffusion 1.5 and 2.",
         reads=widths_of(320),
     ),
-    Rule(("mini",), _SELF, "Attention reads {reads} features, as in Mini.", widths_of(64, 128)),
-    Rule(
+    FingerprintRule(
+        ("mini",), _SELF, "Attention reads {reads} features, as in Mini.", widths_of(64, 128)
+    ),
+    FingerprintRule(
         ("sd15", "sd2", "sdxl"),
         _SELF,
         "Attention reads {reads} features, as in several U-Nets.",
         reads=widths_of(320, 640, 1280),
     ),
-    Rule(
+    FingerprintRule(
         ("mini", "sd15", "sd2", "sdxl", "sdxl-refiner"),
         _UNET,
         "The layers are named as in a U-Net, and none of them tells which.",
@@ -182,32 +186,32 @@ RULES: tuple[Rule, ...] = (
 
 _TEXT = r"(?:text_model_)?encoder_layers_\d+_(?:self_attn_\w+|mlp_fc1)$"
 
-TEXT_RULES: tuple[Rule, ...] = (
-    Rule(
+TEXT_RULES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("mini",),
         r"^(?:lora_te1?_|text_encoder_|)" + _TEXT,
         "The text encoder is {reads} wide, as in Mini.",
         reads=widths_of(128),
     ),
-    Rule(
+    FingerprintRule(
         ("sdxl", "sd3"),
         r"^(?:lora_te2_|text_encoder_2_)" + _TEXT,
         "The second text encoder is {reads} wide, as in SDXL and Stable Diffusion 3.",
         reads=widths_of(1280),
     ),
-    Rule(
+    FingerprintRule(
         ("sd15",),
         r"^lora_te_" + _TEXT,
         "There is one text encoder, {reads} wide, as in Stable Diffusion 1.5.",
         reads=widths_of(768),
     ),
-    Rule(
+    FingerprintRule(
         ("sd2",),
         r"^(?:lora_te_|text_encoder_)" + _TEXT,
         "The text encoder is {reads} wide, as in Stable Diffusion 2.",
         reads=widths_of(1024),
     ),
-    Rule(
+    FingerprintRule(
         ("sd15", "sdxl", "sd3", "flux1"),
         r"^(?:lora_te1_|text_encoder_|)" + _TEXT,
         "The text encoder is {reads} wide, as the first one of several families is.",

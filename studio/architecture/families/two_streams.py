@@ -5,7 +5,7 @@ FLUX.1 and FLUX.2 differ in their single blocks' widths (7 and 5 times the hidde
 Diffusion 3 have no single blocks. Attention alone leaves much open.
 """
 
-from studio.architecture.fingerprint import Rule, widths_of
+from studio.architecture.fingerprint import FingerprintRule, widths_of
 
 DOUBLE = r"^transformer_blocks_(\d+)_"
 SINGLE = r"^single_transformer_blocks_(\d+)_"
@@ -24,8 +24,8 @@ FLUX1_DEPTH = (
 DOUBLE_ATTENTION = DOUBLE + r"attn_(?:to_[qkv]|add_[qkv]_proj|to_out_0|to_add_out)$"
 _BFL = r"^double_blocks_(\d+)_(?:(?:img|txt)_attn_(?:qkv|proj)|processor_.*_lora\d)$"
 
-BFL_ATTENTION: tuple[Rule, ...] = (
-    Rule(
+BFL_ATTENTION: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("flux2",),
         _BFL,
         "Double blocks are {reads} features wide, as in FLUX.2.",
@@ -33,7 +33,7 @@ BFL_ATTENTION: tuple[Rule, ...] = (
         blocks=(0, 7),
         variants=KLEIN,
     ),
-    Rule(
+    FingerprintRule(
         FLUX1_ALIKE,
         _BFL,
         "There are more than five double blocks of {reads} features, as in FLUX.1.",
@@ -42,7 +42,7 @@ BFL_ATTENTION: tuple[Rule, ...] = (
         prefer="flux1",
         depth=FLUX1_DEPTH,
     ),
-    Rule(
+    FingerprintRule(
         ("flux2", *FLUX1_ALIKE),
         _BFL,
         "Double blocks are {reads} features wide, as in FLUX.1 and FLUX.2 Klein 4B.",
@@ -51,9 +51,9 @@ BFL_ATTENTION: tuple[Rule, ...] = (
     ),
 )
 
-ATTENTION: tuple[Rule, ...] = (
+ATTENTION: tuple[FingerprintRule, ...] = (
     # Blocks with two streams and no single blocks; attention alone leaves much open.
-    Rule(
+    FingerprintRule(
         ("qwen",),
         DOUBLE_ATTENTION,
         "There are more than 20 blocks of {reads} features, as in Qwen-Image.",
@@ -61,28 +61,28 @@ ATTENTION: tuple[Rule, ...] = (
         blocks=(20, 59),
         never=r"^single_",
     ),
-    Rule(
+    FingerprintRule(
         ("hunyuanvideo", "motif", "qwen"),
         DOUBLE_ATTENTION,
         "There are 20 blocks of {reads} features, as in HunyuanVideo, Motif-Video and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(19, 19),
     ),
-    Rule(
+    FingerprintRule(
         (*FLUX1_ALIKE, "qwen"),
         DOUBLE_ATTENTION,
         "Blocks of {reads} features, as in FLUX.1 and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(5, 18),
     ),
-    Rule(
+    FingerprintRule(
         ("flux2", *FLUX1_ALIKE, "qwen"),
         DOUBLE_ATTENTION,
         "Blocks of {reads} features, as in FLUX.1, FLUX.2 Klein 4B and Qwen-Image.",
         reads=widths_of(3072),
         blocks=(0, 4),
     ),
-    Rule(
+    FingerprintRule(
         ("flux2",),
         DOUBLE + r"attn_(?:add_[qkv]_proj|to_add_out)$",
         "Blocks with two streams are {reads} features wide, as in FLUX.2.",
@@ -90,7 +90,7 @@ ATTENTION: tuple[Rule, ...] = (
         blocks=(0, 7),
         variants=KLEIN,
     ),
-    Rule(
+    FingerprintRule(
         ("qwen",),
         DOUBLE_ATTENTION,
         "There are more than eight blocks of {reads} features, as in Qwen-Image 2.1.",
@@ -98,7 +98,7 @@ ATTENTION: tuple[Rule, ...] = (
         blocks=(8, 31),
         variants=((4096, "2.1"),),
     ),
-    Rule(
+    FingerprintRule(
         ("flux2", "qwen"),
         DOUBLE_ATTENTION,
         "Blocks of {reads} features, as in FLUX.2 Klein 9B and Qwen-Image 2.1.",

@@ -2,7 +2,7 @@
 ``convert_z_image_transformer_checkpoint_to_diffusers``."""
 
 from studio.architecture.family import TextEncoder, Traits
-from studio.architecture.fingerprint import Rule, widths_of
+from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.layer_names import Layout, Same, same
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import LORA_MODES, Chat, PipelineTraits, SequenceLength
@@ -51,14 +51,14 @@ ZIMAGE = Traits(
     flow_matching=True,
 )
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[FingerprintRule, ...] = (
+    FingerprintRule(
         ("zimage",),
         r"^(?:layers|noise_refiner|context_refiner)_\d+_(?:attention|feed_forward_w[123])",
         "Layers are {reads} features wide, as in Z-Image.",
         reads=widths_of(3840, 10240),
     ),
-    Rule(
+    FingerprintRule(
         ("zimage",),
         r"^(?:layers|noise_refiner)_\d+_adaLN_modulation_[01]$",
         "Modulation gives {gives} features, as in Z-Image.",
