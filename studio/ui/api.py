@@ -42,7 +42,7 @@ from studio.ui.clients import client_of, is_heard
 from studio.ui.html.picture import file_url
 from studio.ui.studio.form import draw_seed
 from studio.workspace.comparing import Comparing
-from studio.workspace.line import Said
+from studio.workspace.line import AnyEvent
 from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 
@@ -102,7 +102,7 @@ class Api:
 
     def _attended(
         self, plan: RunPlan | ComparisonPlan, client: gr.Request, fresh: bool = False
-    ) -> Generator[Said, None, None]:
+    ) -> Generator[AnyEvent, None, None]:
         settings = self._workspace.settings
         name = client_of(client, settings)
         with closing(self._runs.attended(f"api {name}", plan, name, fresh)) as events:

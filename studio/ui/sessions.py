@@ -14,7 +14,7 @@ from studio.comparison.axes import ComparisonPlan
 from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.gallery import Picture
-from studio.workspace.line import Said, Standing
+from studio.workspace.line import AnyEvent, Standing
 from studio.workspace.runs import Runs
 
 STRIP = 60
@@ -133,7 +133,7 @@ class Sessions:
         held = self._page(page)
         return self._runs.submit(held.owner, plan, held.client, fresh=fresh)
 
-    def watch(self, page: str, run_id: str) -> Iterator[Said]:
+    def watch(self, page: str, run_id: str) -> Iterator[AnyEvent]:
         """What a run of the page's owner says; leaving it changes nothing."""
         return self._runs.watch(self._page(page).owner, run_id)
 

@@ -14,10 +14,10 @@ from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, QueueFull
 from studio.settings import Settings
 
-Said = Event | ComparisonEvent
+AnyEvent = Event | ComparisonEvent
 Passing = Queued | Loading | Progress | Stalled | CellWorking
 """What only tells how far a run is: of it, the latest is kept."""
-Work = Callable[[str, threading.Event], Generator[Said, None, None]]
+Work = Callable[[str, threading.Event], Generator[AnyEvent, None, None]]
 """Runs in a workspace session until its end, or until the event is set."""
 
 KEPT = 50
@@ -74,7 +74,7 @@ class Standing:
     state: RunState
     ahead: int
     latest: Passing | None
-    results: tuple[Said, ...]
+    results: tuple[AnyEvent, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +85,7 @@ class LineEntry:
     work: Work
     state: RunState = RunState.WAITING
     latest: Passing | None = None
-    results: list[Said] = field(default_factory=list)
+    results: list[AnyEvent] = field(default_factory=list)
     cancel: threading.Event = field(default_factory=threading.Event)
 
 
@@ -126,7 +126,7 @@ class Line:
             self.entries.remove(entry)
 
 
-def ended_by(event: Said, before: RunState) -> RunState:
+def ended_by(event: AnyEvent, before: RunState) -> RunState:
     """How an entry that said ``event`` has ended, if that was its last word."""
     match event:
         case Failed():

@@ -19,12 +19,12 @@ from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, StudioError
 from studio.workspace.comparing import Comparing
 from studio.workspace.line import (
+    AnyEvent,
     Limits,
     Line,
     LineEntry,
     Passing,
     RunState,
-    Said,
     Standing,
     Work,
     demand_room,
@@ -107,7 +107,7 @@ class Runs:
             line.heard = time.monotonic()
             return tuple(line.standing(each) for each in line.entries)
 
-    def watch(self, owner: str, run_id: str) -> Iterator[Said]:
+    def watch(self, owner: str, run_id: str) -> Iterator[AnyEvent]:
         """What an entry has said so far, its latest word, and then what it says until its end.
 
         Leaving changes nothing. A slow reader misses steps, and no result.
@@ -121,7 +121,7 @@ class Runs:
         while True:
             with self._changed:
                 line.heard = time.monotonic()
-                fresh: list[Said] = entry.results[told:]
+                fresh: list[AnyEvent] = entry.results[told:]
                 told += len(fresh)
                 if entry.latest is not None and entry.latest is not latest:
                     latest = entry.latest
@@ -139,7 +139,7 @@ class Runs:
 
     def attended(
         self, owner: str, plan: RunPlan | ComparisonPlan, client: str = "", fresh: bool = False
-    ) -> Generator[Said, None, None]:
+    ) -> Generator[AnyEvent, None, None]:
         """A run that belongs to its reader: it ends when the iterator is closed, and is not found
         again.
 
@@ -268,7 +268,7 @@ class Runs:
             text = f"The run met an error the studio does not know: {type(error).__name__}."
             self._note(entry, Failed(entry.run_id, "unexpected", text, "Report it with the log."))
 
-    def _note(self, entry: LineEntry, event: Said) -> None:
+    def _note(self, entry: LineEntry, event: AnyEvent) -> None:
         with self._changed:
             if isinstance(event, Passing):
                 entry.latest = event

@@ -14,7 +14,7 @@ from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, QueueFull, StudioError
 from studio.workspace import runs as running
 from studio.workspace.comparing import Comparing
-from studio.workspace.line import Limits, RunState, Said
+from studio.workspace.line import AnyEvent, Limits, RunState
 from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 from tests.workspace.test_workspace import planned, request
@@ -116,7 +116,7 @@ def test_a_reader_hears_its_place_and_then_its_steps(
 ) -> None:
     first = runs.submit("key", plan(1, LONG))
     second = runs.submit("key", plan(2))
-    heard: list[Said] = []
+    heard: list[AnyEvent] = []
     reader = threading.Thread(target=lambda: heard.extend(runs.watch("key", second)))
     reader.start()
     until(lambda: Queued(second, 1) in heard)
@@ -193,7 +193,7 @@ def test_closing_cancels_everything_and_takes_no_more(
     runs = Runs(workspace)
     first, second = (runs.submit("key", plan(seed, LONG)) for seed in (1, 2))
     begun(runs, "key", first)
-    heard: list[Said] = []
+    heard: list[AnyEvent] = []
     reader = threading.Thread(target=lambda: heard.extend(runs.watch("key", second)))
     reader.start()
     workspace.close()

@@ -36,7 +36,7 @@ from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_picker import CAP
 from studio.ui.studio.start import offers
 from studio.workspace.comparing import Comparing, Forecast
-from studio.workspace.line import Said
+from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
 
 ComparisonOutcome = ComparisonPlan | tuple[Violation, ...]
@@ -175,7 +175,7 @@ class CompareEvents:
             yield from self._watch(plan, self._sessions.watch(page, standing.run_id))
             yield {self.panel.cancel: gr.Button(interactive=False)}
 
-    def _watch(self, plan: ComparisonPlan, events: Iterator[Said]) -> Iterator[Updates]:
+    def _watch(self, plan: ComparisonPlan, events: Iterator[AnyEvent]) -> Iterator[Updates]:
         parts, panel, outputs = self.parts, self.panel, self._workspace.gallery.outputs
         shown = compare_html.Grid(plan.rows, plan.columns, blank_cells(plan), outputs)
         foreign = [side.difference for side in uninvited(plan)]

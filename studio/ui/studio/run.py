@@ -33,7 +33,7 @@ from studio.ui.studio.form import Values, draw_seed
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.standing import StageEvents
 from studio.ui.studio.waiting import WaitingEvents
-from studio.workspace.line import Said
+from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
 
 
@@ -194,7 +194,7 @@ class RunEvents:
             self._panel.cancel: gr.Button(interactive=False),
         }
 
-    def _watch(self, plan: RunPlan, events: Iterator[Said], page: str) -> Iterator[Updates]:
+    def _watch(self, plan: RunPlan, events: Iterator[AnyEvent], page: str) -> Iterator[Updates]:
         strip = self._sessions.strip(page)
         strip.start(plan)
         running = sheet.running(plan)
