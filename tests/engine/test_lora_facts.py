@@ -19,7 +19,7 @@ from studio.engine import Engine
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.resident import ResidentBase
 from studio.engine.families import family_of
-from studio.engine.lora.slot import LoraPlace, Setting, differences, read_switched, slots_of
+from studio.engine.lora.slot import LoraPlace, Multiplier, differences, read_switched, slots_of
 from studio.engine.lora.switch import receipts, set_loras
 from studio.engine.tiny import build_tiny
 from studio.errors import ContractBroken, LoraRefused, WeightsError
@@ -379,7 +379,7 @@ def test_fact_14_a_lora_that_stays_on_is_noticed(
 
 def test_fact_14_a_place_that_is_not_there_is_noticed() -> None:
     """Weights for a component that the pipeline has not are accepted without a word."""
-    (line,) = differences({}, {LoraPlace("text_encoder_9", "layer", "a"): Setting(1.0, 1.0)})
+    (line,) = differences({}, {LoraPlace("text_encoder_9", "layer", "a"): Multiplier(1.0, 1.0)})
     assert line == "text_encoder_9.layer has no LoRA."
 
 

@@ -76,7 +76,7 @@ class LoraPlace(NamedTuple):
     lora: str
 
 
-class Setting(NamedTuple):
+class Multiplier(NamedTuple):
     """What a LoRA's ΔW is multiplied by in one module."""
 
     strength: float
@@ -152,21 +152,21 @@ def switch_on(slots: Iterable[FoundSlot], strengths: Mapping[str, float]) -> Non
         }
 
 
-def read_switched(slots: Iterable[FoundSlot]) -> dict[LoraPlace, Setting]:
+def read_switched(slots: Iterable[FoundSlot]) -> dict[LoraPlace, Multiplier]:
     """Where which LoRA is on, and how.
 
     Args:
         slots: all of a pipeline's.
     """
     return {
-        LoraPlace(component, module, name): Setting(strength, slot.scales[name])
+        LoraPlace(component, module, name): Multiplier(strength, slot.scales[name])
         for component, module, slot in slots
         for name, strength in slot.strengths.items()
     }
 
 
 def differences(
-    found: Mapping[LoraPlace, Setting], wanted: Mapping[LoraPlace, Setting]
+    found: Mapping[LoraPlace, Multiplier], wanted: Mapping[LoraPlace, Multiplier]
 ) -> tuple[str, ...]:
     """What of ``wanted`` is not so in the pipeline, in sentences; empty when all is."""
     lines = [f"{c}.{m} has no LoRA." for c, m, _ in sorted(wanted.keys() - found.keys())]

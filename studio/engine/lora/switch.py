@@ -22,7 +22,7 @@ from studio.engine.lora.prove import lora_state, prove_base, resident_state, sur
 from studio.engine.lora.slot import (
     FoundSlot,
     LoraPlace,
-    Setting,
+    Multiplier,
     differences,
     read_switched,
     slots_of,
@@ -57,7 +57,7 @@ class LoraSet:
     """
 
     wanted: tuple[WantedLora, ...]
-    settings: Mapping[LoraPlace, Setting]
+    settings: Mapping[LoraPlace, Multiplier]
     resident: frozenset[str]
     proof: BaseProof
     effect: Effect
@@ -128,14 +128,14 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
     return tuple(lines)
 
 
-def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[LoraPlace, Setting]) -> float:
+def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[LoraPlace, Multiplier]) -> float:
     """The one that the modules hold: the wanted one, else the one that is farthest from it."""
     held = [setting.strength for place, setting in found.items() if place.lora == adapter.name]
     return max(held, key=lambda value: abs(value - lora.strength))
 
 
 def _components(
-    adapter: Adapter, found: Mapping[LoraPlace, Setting]
+    adapter: Adapter, found: Mapping[LoraPlace, Multiplier]
 ) -> tuple[ComponentReceipt, ...]:
     lines = []
     for component in sorted({component for component, _ in adapter.scales}):
@@ -163,16 +163,16 @@ def _refuse_twice(wanted: Sequence[WantedLora]) -> None:
             raise LoraRefused(lora.slug, (text,), "Choose it once, with the strength you want.")
 
 
-def _settings(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[LoraPlace, Setting]:
+def _settings(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[LoraPlace, Multiplier]:
     settings = {}
     for lora in wanted:
         adapter = base.adapters[lora.sha256]
         for (component, module), scale in adapter.scales.items():
-            settings[LoraPlace(component, module, adapter.name)] = Setting(lora.strength, scale)
+            settings[LoraPlace(component, module, adapter.name)] = Multiplier(lora.strength, scale)
     return settings
 
 
-def _demand(found: Mapping[LoraPlace, Setting], wanted: Mapping[LoraPlace, Setting]) -> None:
+def _demand(found: Mapping[LoraPlace, Multiplier], wanted: Mapping[LoraPlace, Multiplier]) -> None:
     if found != wanted:
         wrong = differences(found, wanted)
         raise ContractBroken(
