@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from studio.engine.lora.build import Decomposed, build
-from studio.engine.lora.deltas import Product, Site
+from studio.engine.lora.deltas import BaseModule, Product
 from studio.engine.lora.inject import inject
 from studio.engine.lora.match import fit_to_base
 from studio.engine.lora.slot import FoundSlot, LoraSlot, slots_of, switch_on
@@ -373,7 +373,7 @@ def test_a_slot_computes_what_peft_computes(kind: str, dtype: torch.dtype) -> No
         base, "one", config=LoraConfig(), r=2, lora_alpha=1.0
     )
     theirs.update_layer("two", 3, lora_alpha=1.5, config=LoraConfig())
-    ours, site = LoraSlot(base), Site.of(base)
+    ours, site = LoraSlot(base), BaseModule.of(base)
     for name, rank in (("one", 2), ("two", 3)):
         down = torch.randn((rank, *base.weight.shape[1:]), generator=generator).to(dtype)
         up = torch.randn((5, rank), generator=generator).to(dtype)
@@ -413,7 +413,7 @@ def test_strength_zero_is_the_base_to_the_bit() -> None:
     """Even where what it would add is no number, and where a sum would turn a negative zero."""
     base = nn.Linear(2, 2)
     slot = LoraSlot(base)
-    site = Site.of(base)
+    site = BaseModule.of(base)
     slot.deltas["lora"] = Product(site, down=torch.ones(1, 2), up=torch.full((2, 1), torch.inf))
     slot.scales["lora"] = 1.0
     with torch.no_grad():

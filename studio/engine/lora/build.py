@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from studio.engine.base.offload import kept_weight
-from studio.engine.lora.deltas import BUILDERS, Delta, Site
+from studio.engine.lora.deltas import BUILDERS, BaseModule, Delta
 from studio.engine.lora.match import Target
 from studio.engine.lora.read import WAY_OUT, LoraLayer
 from studio.errors import LoraRefused
@@ -85,7 +85,7 @@ class _Parts:
     def cast(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._dtype)
 
-    def bias(self, site: Site, scale: float) -> Tensor | None:
+    def bias(self, site: BaseModule, scale: float) -> Tensor | None:
         """The file's bias as it stands before ``scale`` multiplies it.
 
         peft scales its own as the matrices; a ``diff_b`` knows no alpha.
@@ -104,7 +104,7 @@ def _build_layer(layer: LoraLayer, targets: Sequence[Target], dtype: torch.dtype
     """The same ΔW for each module that has rows of it."""
     parts = _Parts(layer, dtype)
     make = BUILDERS[layer.module.decomposition]
-    sites = [Site.of(target.base, target.rows) for target in targets]
+    sites = [BaseModule.of(target.base, target.rows) for target in targets]
     if not layer.module.dora:
         return [
             _built(target, make(parts, site, parts.bias(site, layer.scale)), layer.scale)

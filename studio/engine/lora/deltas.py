@@ -38,7 +38,7 @@ class LayerParts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class BaseModule:
     """A module of the base, as far as a ΔW must know it.
 
     Attributes:
@@ -100,7 +100,7 @@ class Delta(nn.Module, ABC):
 
     bias: Tensor | None
 
-    def __init__(self, site: Site, bias: Tensor | None = None, **weights: Tensor) -> None:
+    def __init__(self, site: BaseModule, bias: Tensor | None = None, **weights: Tensor) -> None:
         super().__init__()
         self.site = site
         self.dtype = next(iter(weights.values())).dtype
@@ -140,7 +140,7 @@ class Product(Delta):
     up: Tensor
 
     @classmethod
-    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Product:
+    def build(cls, parts: LayerParts, site: BaseModule, bias: Tensor | None = None) -> Product:
         up, down = site.own(parts["up"].flatten(1)), parts["down"]
         if "mid" not in parts:
             down = down.reshape(down.shape[0], *site.shape[1:])
@@ -173,7 +173,7 @@ class Hadamard(Delta):
     """
 
     @classmethod
-    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Hadamard:
+    def build(cls, parts: LayerParts, site: BaseModule, bias: Tensor | None = None) -> Hadamard:
         names = [name for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")
                  if f"hada_{name}" in parts]  # fmt: skip
         weights = {name: parts[f"hada_{name}"] for name in names}
@@ -210,7 +210,7 @@ class Kronecker(Delta):
     right: Tensor
 
     @classmethod
-    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Kronecker:
+    def build(cls, parts: LayerParts, site: BaseModule, bias: Tensor | None = None) -> Kronecker:
         left, right = cls._factor(parts, "w1").flatten(1), cls._factor(parts, "w2").flatten(1)
         if site.convolution is not None:
             right = right.reshape(right.shape[0], site.shape[1] // left.shape[1], *site.shape[2:])
@@ -257,7 +257,7 @@ class Full(Delta):
     difference: Tensor
 
     @classmethod
-    def build(cls, parts: LayerParts, site: Site, bias: Tensor | None = None) -> Full:
+    def build(cls, parts: LayerParts, site: BaseModule, bias: Tensor | None = None) -> Full:
         return cls(site, bias, difference=site.own(parts["diff"]).reshape(site.shape))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -267,7 +267,7 @@ class Full(Delta):
         return self.difference.float()
 
 
-BUILDERS: Mapping[Decomposition, Callable[[LayerParts, Site, Tensor | None], Delta]] = {
+BUILDERS: Mapping[Decomposition, Callable[[LayerParts, BaseModule, Tensor | None], Delta]] = {
     Decomposition.LORA: Product.build,
     Decomposition.LOHA: Hadamard.build,
     Decomposition.LOKR: Kronecker.build,
