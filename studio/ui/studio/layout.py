@@ -29,7 +29,7 @@ Fields = dict[str, gr.Column]
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class PickerSlot:
     """One place for a chosen LoRA."""
 
     group: gr.Column
@@ -48,7 +48,7 @@ class RequestPanel:
     words: gr.Textbox
     add: gr.Dropdown
     lora_note: gr.HTML
-    slots: tuple[Slot, ...]
+    slots: tuple[PickerSlot, ...]
     hints: Hints
     fields: Fields
     reference: ReferenceField
@@ -171,7 +171,7 @@ def _picker(hints: Hints, start: Start) -> tuple[gr.Dropdown, gr.Textbox, gr.Dro
     return theme, words, add, note
 
 
-def _slot(number: int) -> Slot:
+def _slot(number: int) -> PickerSlot:
     with gr.Column(
         visible=False, elem_classes="ls-slot", elem_id=f"lora-{number}", min_width=80
     ) as group:
@@ -191,7 +191,7 @@ def _slot(number: int) -> Slot:
             False, label="Leave out what does not fit", visible=False, elem_classes="ls-partial"
         )
         caption = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
-    return Slot(group, strength, partial, caption, remove)
+    return PickerSlot(group, strength, partial, caption, remove)
 
 
 def _numbers(hints: Hints, fields: Fields, offer: Shown) -> dict[str, gr.Number]:
