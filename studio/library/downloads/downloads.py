@@ -27,7 +27,7 @@ from studio.presets.model_card import Published, contradiction
 from studio.settings import Settings
 
 Preset = ModelPreset | LoraPreset
-Source = CivitaiName | HubName
+NamedSource = CivitaiName | HubName
 Taken = Callable[[str, str | None], bool]
 """Whether a path below MODEL_BASE_PATH belongs to something else than this SHA-256."""
 SiteFacts = tuple[Published, tuple[RemoteFile, ...], tuple[str, ...]]
@@ -61,7 +61,7 @@ class Downloads:
         if self._settings.offline:
             raise Offline
 
-    def parse(self, text: str) -> Source:
+    def parse(self, text: str) -> NamedSource:
         """What a link, an AIR or a repository names.
 
         Raises:
@@ -69,7 +69,7 @@ class Downloads:
         """
         return parse_source(text, self._settings.civitai_url, self._settings.hf_endpoint)
 
-    def source_of(self, preset: Preset) -> Source:
+    def source_of(self, preset: Preset) -> NamedSource:
         """Where a preset's weights come from.
 
         Raises:
@@ -128,7 +128,7 @@ class Downloads:
         if (plan.size or 0) > self._settings.max_download:
             raise TooLarge(plan.label, plan.size or 0, self._settings.max_download)
 
-    def look_up(self, source: Source) -> SiteFacts:
+    def look_up(self, source: NamedSource) -> SiteFacts:
         """The facts of a LoRA that no preset names yet.
 
         Raises:
@@ -172,7 +172,9 @@ class Downloads:
             return place
         return f"{folder}/{Path(plain).stem}-{published.version[:12]}.safetensors"
 
-    def _ask(self, source: Source, kind: DownloadKind, variant: str | None = None) -> SiteFacts:
+    def _ask(
+        self, source: NamedSource, kind: DownloadKind, variant: str | None = None
+    ) -> SiteFacts:
         if isinstance(source, CivitaiName):
             if kind != "lora":
                 raise SourceUnknown(
