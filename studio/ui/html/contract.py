@@ -19,7 +19,7 @@ from studio.ui.html.receipt import receipt_body, receipt_line
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
 
-class State(Enum):
+class SheetState(Enum):
     """What the sheet's head says: (style, icon)."""
 
     READY = ("ready", icons.READY)
@@ -33,26 +33,26 @@ class State(Enum):
 
 
 def ready(plan: RunPlan) -> Html:
-    return _of_plan(State.READY, "Ready to run", plan)
+    return _of_plan(SheetState.READY, "Ready to run", plan)
 
 
 def running(plan: RunPlan) -> Html:
-    return _of_plan(State.RUNNING, "Running", plan)
+    return _of_plan(SheetState.RUNNING, "Running", plan)
 
 
 def cancelled(plan: RunPlan) -> Html:
     line = "Stopped on request. Pictures that were finished before are in the gallery."
-    return _of_plan(State.STOPPED, "Cancelled", plan, line)
+    return _of_plan(SheetState.STOPPED, "Cancelled", plan, line)
 
 
 def failed(plan: RunPlan, message: str, way_out: str) -> Html:
-    return _of_plan(State.FAILED, "Failed", plan, f"{message} {way_out}")
+    return _of_plan(SheetState.FAILED, "Failed", plan, f"{message} {way_out}")
 
 
 def changed(plan: RunPlan) -> Html:
     """The form is not the one that was shown: the new plan first, then the run."""
     line = "The request changed since this sheet was last drawn. Read it, then generate."
-    return _of_plan(State.READY, "Ready to run", plan, line)
+    return _of_plan(SheetState.READY, "Ready to run", plan, line)
 
 
 def violations(found: Sequence[Violation], known: Provisional | None = None) -> Html:
@@ -68,7 +68,9 @@ def violations(found: Sequence[Violation], known: Provisional | None = None) -> 
         for violation in found
     )
     body = join((tag("ol", *items, class_="ls-violations"), _known(known)))
-    return _sheet(State.VIOLATIONS, format.plural(len(found), "violation"), EMPTY, EMPTY, body)
+    return _sheet(
+        SheetState.VIOLATIONS, format.plural(len(found), "violation"), EMPTY, EMPTY, body
+    )
 
 
 def _known(known: Provisional | None) -> Html:
@@ -83,7 +85,7 @@ def of_record(record: RunRecord, damage: Sequence[str] = (), full: bool = True) 
         full: with the receipt's rows; else they are shown beside the picture.
     """
     problems = (*discrepancies(record.plan, record.receipt), *damage)
-    state = State.BROKEN if problems else State.PROVEN
+    state = SheetState.BROKEN if problems else SheetState.PROVEN
     title = "Broken" if problems else "Proven"
     line: Html = (
         tag("ul", *(tag("li", text) for text in problems), class_="ls-broken")
@@ -116,26 +118,26 @@ def to_fetch(
     body = join((fetches, _known(known)))
     first = "Its weights are not here yet. Generate fetches them, checks them, then runs."
     said = line or (first if len(items) == 1 else first.replace("Its weights", "Some weights"))
-    return _sheet(State.FETCH, "Fetches first", EMPTY, said, body)
+    return _sheet(SheetState.FETCH, "Fetches first", EMPTY, said, body)
 
 
 def fetching(items: Sequence[MissingWeights]) -> Html:
     """The download goes on beside it."""
     body = div("ls-fetches", *(download_html.missing(item) for item in items))
-    return _sheet(State.RUNNING, "Fetching", EMPTY, EMPTY, body)
+    return _sheet(SheetState.RUNNING, "Fetching", EMPTY, EMPTY, body)
 
 
 def trouble(text: str) -> Html:
     """The request could not be resolved at all; ``text`` says why and the way out."""
-    return _sheet(State.FAILED, "Not ready", EMPTY, text, EMPTY)
+    return _sheet(SheetState.FAILED, "Not ready", EMPTY, text, EMPTY)
 
 
 def empty() -> Html:
     """Before the first plan is there."""
-    return _sheet(State.STOPPED, "Reading the request", EMPTY, EMPTY, EMPTY)
+    return _sheet(SheetState.STOPPED, "Reading the request", EMPTY, EMPTY, EMPTY)
 
 
-def _of_plan(state: State, title: str, plan: RunPlan, line: str = "") -> Html:
+def _of_plan(state: SheetState, title: str, plan: RunPlan, line: str = "") -> Html:
     return _sheet(state, title, _identity(plan, plan.seed), line, plan_body(plan))
 
 
@@ -150,7 +152,7 @@ def _identity(plan: RunPlan, seed: int) -> Html:
     )
 
 
-def _sheet(state: State, title: str, identity: Html, line: str, body: Html) -> Html:
+def _sheet(state: SheetState, title: str, identity: Html, line: str, body: Html) -> Html:
     style, icon = state.value
     head = tag(
         "header",
