@@ -27,7 +27,7 @@ BaseFilter = Annotated[
 ]
 ThemeFilter = Annotated[str | None, typer.Option(metavar="THEME", help="Only LoRAs of a theme.")]
 PresetFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON or YAML.")]
-Target = Annotated[
+OutputFile = Annotated[
     Path | None,
     typer.Option(
         "--output",
@@ -145,7 +145,7 @@ def _show(console: Console, title: str, rows: list[tuple[str, ...]]) -> None:
 
 @app.command("import")
 def import_presets(
-    source: PresetFile, output: Target = None, force: Force = False, as_json: Json = False
+    source: PresetFile, output: OutputFile = None, force: Force = False, as_json: Json = False
 ) -> None:
     """Turn another tool's presets into a YAML file, and say what was changed and why.
 
