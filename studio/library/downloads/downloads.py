@@ -21,7 +21,7 @@ from studio.library.downloads.fetching import Fetch, Shelf
 from studio.library.downloads.folder import FetchFolder
 from studio.library.downloads.hub import Hub
 from studio.library.downloads.plan import DownloadEvent, DownloadKind, DownloadPlan, RemoteFile
-from studio.library.downloads.transfer import Judge, Transfer
+from studio.library.downloads.transfer import Judge, SiteTransfer
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import Published, contradiction
 from studio.settings import Settings
@@ -221,9 +221,11 @@ class Downloads:
             return FetchFolder(plan, self._root, self._shelf, transfer, cached).run()
         return Fetch(plan, self._root, self._shelf, transfer, cached).run()
 
-    def _transfer(self, site: CivitAI | Hub, judge: Judge, cancel: threading.Event) -> Transfer:
+    def _transfer(
+        self, site: CivitAI | Hub, judge: Judge, cancel: threading.Event
+    ) -> SiteTransfer:
         limit = self._settings.max_download
-        return Transfer(site.site, judge, cancel, limit, self._pause)
+        return SiteTransfer(site.site, judge, cancel, limit, self._pause)
 
     @property
     def _root(self) -> Path:

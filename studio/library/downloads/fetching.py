@@ -32,7 +32,7 @@ from studio.library.downloads.plan import (
     Stopped,
     Waiting,
 )
-from studio.library.downloads.transfer import Transfer, TransferCancelled, resumable
+from studio.library.downloads.transfer import SiteTransfer, TransferCancelled, resumable
 from studio.presets.model_card import Published, beside, read_published
 
 LOOK_AGAIN = 0.2
@@ -72,7 +72,7 @@ class Fetch:
     plan: DownloadPlan
     root: Path
     shelf: Shelf
-    transfer: Transfer
+    transfer: SiteTransfer
     cached: Cached
 
     @property
@@ -220,7 +220,9 @@ def reread(cancel: threading.Event, remote: RemoteFile, part: Part) -> Iterator[
             raise TransferCancelled
 
 
-def fill(transfer: Transfer, remote: RemoteFile, part: Part, cached: Path | None) -> Iterator[int]:
+def fill(
+    transfer: SiteTransfer, remote: RemoteFile, part: Part, cached: Path | None
+) -> Iterator[int]:
     """The file's bytes from a copy on this disk, else from the network; yields the size."""
     if cached is not None and not part.size:
         yield from transfer.copy(remote, part, cached)

@@ -29,7 +29,7 @@ from studio.library.downloads.plan import (
     Stopped,
     Waiting,
 )
-from studio.library.downloads.transfer import Transfer, TransferCancelled, identity
+from studio.library.downloads.transfer import SiteTransfer, TransferCancelled, identity
 from studio.storage.atomic import sync_folder
 
 DONE = ".done.json"
@@ -47,7 +47,7 @@ class FetchFolder:
     plan: DownloadPlan
     root: Path
     shelf: Shelf
-    transfer: Transfer
+    transfer: SiteTransfer
     cached: Cached
 
     @property

@@ -65,7 +65,7 @@ def patiently(work: Callable[[], T], cancel: threading.Event) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class SiteTransfer:
     """How files are fetched from one site.
 
     Attributes:
