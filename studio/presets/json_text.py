@@ -4,7 +4,7 @@ import json
 import re
 from typing import NoReturn
 
-from studio.presets.syntax import MAX_DEPTH, Located, Tree, Unreadable, too_deep
+from studio.presets.syntax import MAX_DEPTH, Located, Tree, UnreadableText, too_deep
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:\n]|[^\s{}\[\],:"]+')
 
@@ -17,7 +17,7 @@ def read_json(text: str) -> Located:
         value = _parse(text, repeated)
         # Python's reader is fast but keeps no lines, so they are looked up when needed.
         faults = tuple(_walk(text).faults) if repeated else ()
-    except Unreadable as error:
+    except UnreadableText as error:
         return error.located
     return Located(value, faults, lambda: _walk(text).lines)
 
@@ -35,11 +35,11 @@ def _parse(text: str, repeated: list[str]) -> object:
     try:
         value: object = json.loads(text, object_pairs_hook=first_wins, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise Unreadable(
+        raise UnreadableText(
             error.lineno, f"This is not JSON: {error.msg}.", "Mend this line or the one above."
         ) from error
     except ValueError as error:
-        raise Unreadable(None, f"This is not JSON: {error}.", "Mend the file.") from error
+        raise UnreadableText(None, f"This is not JSON: {error}.", "Mend the file.") from error
     except RecursionError as error:
         raise too_deep(None) from error
     if _deeper(value, MAX_DEPTH):

@@ -48,7 +48,7 @@ class Located:
         return self.lines.get(path)
 
 
-class Unreadable(Exception):
+class UnreadableText(Exception):
     """The whole text cannot be read; stays inside the readers."""
 
     def __init__(self, line: int | None, message: str, way_out: str) -> None:
@@ -60,8 +60,10 @@ class Unreadable(Exception):
         return Located(None, (self.fault,), dict)
 
 
-def too_deep(line: int | None) -> Unreadable:
-    return Unreadable(line, f"Nested more than {MAX_DEPTH} deep.", "Presets are flat: simplify.")
+def too_deep(line: int | None) -> UnreadableText:
+    return UnreadableText(
+        line, f"Nested more than {MAX_DEPTH} deep.", "Presets are flat: simplify."
+    )
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from studio.presets.rules import clip
-from studio.presets.syntax import Located, Tree, Unreadable
+from studio.presets.syntax import Located, Tree, UnreadableText
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -33,7 +33,7 @@ def read_yaml(text: str) -> Located:
     tree = Tree()
     try:
         _read(text, tree)
-    except Unreadable as error:
+    except UnreadableText as error:
         return error.located
     return Located(tree.root, tuple(tree.faults), lambda: tree.lines)
 
@@ -45,7 +45,7 @@ def _read(text: str, tree: Tree) -> None:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
             if documents > 1:
-                raise Unreadable(
+                raise UnreadableText(
                     _line(event), "A second document starts here.", "Use a file for each."
                 )
             _take(event, tree)
@@ -53,7 +53,9 @@ def _read(text: str, tree: Tree) -> None:
         raise _fault(error, text) from error
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
-        raise Unreadable(line, "A character is not Unicode.", "Save the file as UTF-8.") from error
+        raise UnreadableText(
+            line, "A character is not Unicode.", "Save the file as UTF-8."
+        ) from error
 
 
 def _line(event: Any) -> int:
@@ -67,7 +69,7 @@ def _take(event: Any, tree: Tree) -> None:
         tree.close()
     elif isinstance(event, yaml.NodeEvent):
         if tree.wants_key:
-            raise Unreadable(_line(event), "A key is not a plain word.", "Write a plain word.")
+            raise UnreadableText(_line(event), "A key is not a plain word.", "Write a plain word.")
         if isinstance(event, yaml.AliasEvent):
             _refuse(event, tree, f"{clip(str(event.anchor))} is an alias.")
             tree.put(None, _line(event))
@@ -107,7 +109,7 @@ def _plain(text: str) -> object:
     return text
 
 
-def _fault(error: yaml.YAMLError, text: str) -> Unreadable:
+def _fault(error: yaml.YAMLError, text: str) -> UnreadableText:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         line = mark.line + 1
@@ -117,7 +119,9 @@ def _fault(error: yaml.YAMLError, text: str) -> Unreadable:
         position = getattr(error, "position", 0)
         line = text.encode("utf-8", "replace").count(b"\n", 0, position) + 1
         problem = str(getattr(error, "reason", "it cannot be read"))
-    return Unreadable(line, f"This is not YAML: {problem}.", "Mend this line or the one above.")
+    return UnreadableText(
+        line, f"This is not YAML: {problem}.", "Mend this line or the one above."
+    )
 
 
 class _Dumper(yaml.SafeDumper):
