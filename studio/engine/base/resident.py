@@ -124,10 +124,10 @@ class ResidentBase:
 
 
 Key = TypeVar("Key")
-Value = TypeVar("Value")
+Kept = TypeVar("Value")
 
 
-def remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+def remember(known: dict[Key, Kept], key: Key, value: Kept) -> None:
     """Keep a measurement; the oldest goes when there are KEPT of them."""
     if len(known) >= KEPT:
         known.pop(next(iter(known)))
