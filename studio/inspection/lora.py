@@ -18,7 +18,7 @@ from studio.inspection.kinds import Kind, kind_of
 from studio.inspection.lora_module import LoraModule, measure
 from studio.inspection.lora_tensors import DENOISER, Layer, group, wrappers
 from studio.inspection.problems import problems
-from studio.inspection.verdict import UNKNOWN, Measure, Verdict, judge
+from studio.inspection.verdict import UNKNOWN, FamilyVerdict, Measure, judge
 
 __all__ = ["LoraInspection", "LoraModule", "inspect"]
 
@@ -117,10 +117,10 @@ def inspect(
     )
 
 
-def _unwrapped(shapes: Mapping[str, Shape]) -> tuple[list[Pair], tuple[str, ...], Verdict]:
+def _unwrapped(shapes: Mapping[str, Shape]) -> tuple[list[Pair], tuple[str, ...], FamilyVerdict]:
     """The layers, the tensors that belong to none, and the verdict: of the names as they are, or
     without a wrapper that they share, where only the rest names layers as some family does."""
-    first: tuple[list[Pair], tuple[str, ...], Verdict] | None = None
+    first: tuple[list[Pair], tuple[str, ...], FamilyVerdict] | None = None
     for wrapper in wrappers(shapes):
         found = _pairs(*group(shapes, wrapper))
         if first is None:
@@ -144,7 +144,7 @@ def _names_known(modules: Sequence[Pair]) -> bool:
 
 def _pairs(
     layers: Sequence[Layer], strays: Sequence[str]
-) -> tuple[list[Pair], tuple[str, ...], Verdict]:
+) -> tuple[list[Pair], tuple[str, ...], FamilyVerdict]:
     measured = [(layer, measure(layer)) for layer in layers]
     modules = [(layer, module) for layer, module in measured if module is not None]
     broken = [
@@ -164,17 +164,17 @@ def _bundled(unplaced: Sequence[str]) -> tuple[str, ...]:
     return (f"It carries embeddings too, which are not loaded: {listed(sorted(words))}.",)
 
 
-def _judge_lora(modules: Sequence[Pair]) -> Verdict:
+def _judge_lora(modules: Sequence[Pair]) -> FamilyVerdict:
     """The tensors' verdict; nothing the file says of itself has a part in it."""
     verdict = judge(RULES, _measures([module for _, module in modules])) or judge(
         TEXT_RULES, _text_measures(modules)
     )
     if verdict is None:
-        return Verdict(UNKNOWN, None, "Its layers are named as in no family known here.")
+        return FamilyVerdict(UNKNOWN, None, "Its layers are named as in no family known here.")
     return verdict
 
 
-def _undecided(verdict: Verdict, metadata: Mapping[str, str]) -> tuple[str, ...]:
+def _undecided(verdict: FamilyVerdict, metadata: Mapping[str, str]) -> tuple[str, ...]:
     """What the layers leave open, and which of it the file claims to be."""
     if not verdict.open_to:
         return ()
@@ -183,7 +183,7 @@ def _undecided(verdict: Verdict, metadata: Mapping[str, str]) -> tuple[str, ...]
     return (sentence, *unproven(verdict.open_to, metadata))
 
 
-def _undecidable(verdict: Verdict) -> tuple[str, ...]:
+def _undecidable(verdict: FamilyVerdict) -> tuple[str, ...]:
     """What the family's layers can never tell."""
     family = BY_NAME.get(verdict.architecture)
     sentence = family.undecidable.get(verdict.variant) if family else None
@@ -221,7 +221,7 @@ def _flat(name: str) -> str:
     return name.replace(".processor.to_", ".to_").replace(".", "_")
 
 
-def _settled(module: LoraModule, verdict: Verdict) -> LoraModule:
+def _settled(module: LoraModule, verdict: FamilyVerdict) -> LoraModule:
     """The module with its component's name in the family's pipeline."""
     component = module.component
     denoisers = {BY_NAME[name].denoiser for name in verdict.families}

@@ -10,7 +10,7 @@ __all__ = ["UNKNOWN", "Measure", "Verdict", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FamilyVerdict:
     """What a table says; ``open_to`` lists the families it could not choose between."""
 
     architecture: str
@@ -24,7 +24,7 @@ class Verdict:
         return frozenset(self.open_to or (self.architecture,)) - {UNKNOWN}
 
 
-def judge(rules: Sequence[FingerprintRule], layers: Sequence[Measure]) -> Verdict | None:
+def judge(rules: Sequence[FingerprintRule], layers: Sequence[Measure]) -> FamilyVerdict | None:
     """The verdict of the first rule that holds, or None."""
     for rule in rules:
         found = _matching(rule, layers)
@@ -62,17 +62,17 @@ def _any(pattern: str, layers: Sequence[Measure]) -> bool:
 
 def _verdict(
     rule: FingerprintRule, found: Sequence[Measure], layers: Sequence[Measure]
-) -> Verdict:
+) -> FamilyVerdict:
     sentence = rule.says.format(
         reads=_spread(found, lambda layer: layer.reads),
         gives=_spread(found, lambda layer: layer.gives),
     )
     variant = dict(rule.variants).get(found[0].reads)
     if len(rule.architectures) == 1:
-        return Verdict(rule.architectures[0], variant, sentence)
+        return FamilyVerdict(rule.architectures[0], variant, sentence)
     if rule.prefer == UNKNOWN or not _whole(rule, layers):
-        return Verdict(UNKNOWN, None, sentence, rule.architectures)
-    return Verdict(rule.prefer, variant, sentence, rule.architectures)
+        return FamilyVerdict(UNKNOWN, None, sentence, rule.architectures)
+    return FamilyVerdict(rule.prefer, variant, sentence, rule.architectures)
 
 
 def _whole(rule: FingerprintRule, layers: Sequence[Measure]) -> bool:
