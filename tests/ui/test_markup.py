@@ -17,7 +17,7 @@ from studio.ui.html import contract, gallery, picture, preset_tables
 from studio.ui.html.plan import plan_body
 from studio.ui.html.prompt import marked_text
 from studio.ui.html.tags import Html, esc, tag
-from studio.ui.models.filter import PAGE, Wanted, find
+from studio.ui.models.filter import PAGE, PresetFilter, find
 from studio.ui.studio import hints
 from tests.support.records import flat, lora_use, plan_settings, run_plan, run_receipt, run_record
 
@@ -270,18 +270,20 @@ def test_a_long_catalogue_is_shown_a_page_at_a_time() -> None:
     ]
     catalog = Catalog((), tuple(many))
     present = {lora.slug: lora.slug == "l249" for lora in many}
-    first = find(catalog, present, Wanted())
+    first = find(catalog, present, PresetFilter())
     assert (first.lora_count, first.pages) == (250, 5)
     assert first.loras[0].slug == "l249", "what is on disk comes first"
-    last = find(catalog, present, Wanted(page=99))
+    last = find(catalog, present, PresetFilter(page=99))
     assert last.page == 4
     markup = preset_tables.loras(last.loras, last.lora_count, present, {}, "")
     assert markup.count("<tr") == 1 + PAGE
     assert ">250<" in markup
     shown = [
-        lora.slug for page in range(5) for lora in find(catalog, present, Wanted(page=page)).loras
+        lora.slug
+        for page in range(5)
+        for lora in find(catalog, present, PresetFilter(page=page)).loras
     ]
     assert sorted(shown) == sorted(present)
-    assert [lora.slug for lora in find(catalog, present, Wanted(weights="present")).loras] == [
-        "l249"
-    ]
+    assert [
+        lora.slug for lora in find(catalog, present, PresetFilter(weights="present")).loras
+    ] == ["l249"]

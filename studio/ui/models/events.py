@@ -13,7 +13,7 @@ from studio.ui.html import download as download_html
 from studio.ui.html import preset_cards, preset_tables
 from studio.ui.html.tags import EMPTY, Html, div, esc, join
 from studio.ui.models import filter, inspect
-from studio.ui.models.filter import Wanted
+from studio.ui.models.filter import PresetFilter
 from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
@@ -60,7 +60,7 @@ class ModelsEvents:
     def turn(self, asked: ModelsInput, page: int) -> Updates:
         return self._show(asked.wanted(page), asked)
 
-    def _show(self, wanted: Wanted, asked: ModelsInput) -> Updates:
+    def _show(self, wanted: PresetFilter, asked: ModelsInput) -> Updates:
         """The presets that are wanted, as a table or as cards."""
         parts, chosen = self._parts, asked.chosen
         try:

@@ -15,7 +15,7 @@ WEIGHTS = (("All", ""), ("On disk", "present"), ("Missing", "missing"))
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PresetFilter:
     """What the reader asks to see; empty texts ask for everything."""
 
     words: str = ""
@@ -46,7 +46,7 @@ class PresetPage:
         return max(1, -(-self.lora_count // PAGE))
 
 
-def find(catalog: Catalog, present: Mapping[str, bool], wanted: Wanted) -> PresetPage:
+def find(catalog: Catalog, present: Mapping[str, bool], wanted: PresetFilter) -> PresetPage:
     """What is on disk first, else in the order of the files."""
     words = wanted.words.lower().split()
     models = [
@@ -69,7 +69,9 @@ def find(catalog: Catalog, present: Mapping[str, bool], wanted: Wanted) -> Prese
     return PresetPage(tuple(models[:MODELS]), shown, len(models), len(loras), page)
 
 
-def _fits(preset: ModelPreset | LoraPreset, present: Mapping[str, bool], wanted: Wanted) -> bool:
+def _fits(
+    preset: ModelPreset | LoraPreset, present: Mapping[str, bool], wanted: PresetFilter
+) -> bool:
     if wanted.architecture and preset.base_architecture.value != wanted.architecture:
         return False
     return not wanted.weights or present[preset.slug] == (wanted.weights == "present")

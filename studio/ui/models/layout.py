@@ -9,7 +9,7 @@ from studio.ui.assets import PICK
 from studio.ui.html import preset_tables
 from studio.ui.models import filter, inspect
 from studio.ui.models import form as preset_form
-from studio.ui.models.filter import Wanted
+from studio.ui.models.filter import PresetFilter
 from studio.ui.models.form import PresetForm
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
@@ -42,9 +42,9 @@ class ModelsInput:
     editing: tuple[str, str]
     before: dict[str, Any]
 
-    def wanted(self, page: int | None = None) -> Wanted:
+    def wanted(self, page: int | None = None) -> PresetFilter:
         """What the filters ask for, on ``page`` or the one that is shown."""
-        return Wanted(
+        return PresetFilter(
             self.words or "",
             self.architecture or "",
             self.theme or "",
