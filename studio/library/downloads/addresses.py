@@ -14,11 +14,11 @@ CIVITAI_STORAGE = (".civitai.com", ".civitai.red", ".r2.cloudflarestorage.com")
 HUB_STORAGE = (".huggingface.co", ".hf.co")
 """Where the Hub's downloads lead: ``cdn-lfs.hf.co``, ``cas-bridge.xethub.hf.co`` and others."""
 
-Origin = tuple[str, str, int]
+WebOrigin = tuple[str, str, int]
 """Scheme, host, port."""
 
 
-def origin_of(address: str) -> Origin | None:
+def origin_of(address: str) -> WebOrigin | None:
     """None where it is no http(s) address, or carries a name and password."""
     try:
         parts = urlsplit(address)
@@ -54,7 +54,7 @@ class Allowed:
         return origin == origin_of(self.api) or any(self._fits(origin, h) for h in self.hosts)
 
     @staticmethod
-    def _fits(origin: Origin, entry: str) -> bool:
+    def _fits(origin: WebOrigin, entry: str) -> bool:
         if "://" in entry:
             return origin == origin_of(entry)
         scheme, host, port = origin
