@@ -23,7 +23,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 BLOCK = 1024 * 1024
 """Bytes that are hashed at a time."""
 
-Progress = Callable[[int, int], None]
+ByteProgress = Callable[[int, int], None]
 """(bytes done, bytes in all), after each block."""
 
 _SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i"}
@@ -136,7 +136,7 @@ def _scalar(dtype: str, raw: bytes) -> float | None:
 
 
 def hash_file(
-    path: Path, data_start: int | None = None, progress: Progress | None = None
+    path: Path, data_start: int | None = None, progress: ByteProgress | None = None
 ) -> Hashes:
     """Read the whole file once.
 

@@ -20,7 +20,7 @@ from studio.library.checkpoint import (
     refuse_single_file,
 )
 from studio.library.files import (
-    Progress,
+    ByteProgress,
     adopt,
     describe_file,
     hash_file,
@@ -318,7 +318,7 @@ class WeightStore:
             self._remembered[path] = (stamps, value)
         return value
 
-    def sha256(self, path: Path, progress: Progress | None = None) -> str:
+    def sha256(self, path: Path, progress: ByteProgress | None = None) -> str:
         """SHA-256 of a file, from the cache while its size, times and inode are the same.
 
         Raises:
