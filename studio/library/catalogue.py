@@ -12,7 +12,7 @@ from pathlib import Path
 from studio.errors import PresetsError, StudioError
 from studio.library.entries import Entry, Preset, derive, given, name_files
 from studio.library.preset_files import SUFFIXES, load
-from studio.library.scan import Held, Progress
+from studio.library.scan import FileProgress, Held
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset
 from studio.presets.parse import PresetProblem
@@ -80,7 +80,7 @@ class Catalogue:
             self._presets, self.problems = load(dirs, self._settings.local_presets)
             self._join(self._held)
 
-    def refresh(self, progress: Progress | None = None) -> tuple[Holding, ...]:
+    def refresh(self, progress: FileProgress | None = None) -> tuple[Holding, ...]:
         """Look at the files again, and at preset files that somebody else changed.
 
         Raises:

@@ -100,7 +100,7 @@ class Held:
         return Path(self.root, self.path)
 
 
-Progress = Callable[[int, int], None]
+FileProgress = Callable[[int, int], None]
 """(files read, files to read), after each."""
 Looked = tuple[str, str, Stamp]
 """A file that was looked at: its whole path, the same as ``key_of`` spells it, its stamp."""
@@ -125,7 +125,7 @@ class Found:
 def scan(
     settings: Settings,
     state: State,
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
     more: Sequence[tuple[str, str]] = (),
 ) -> tuple[Held, ...]:
     """Every safetensors file, pickle and model's folder of the library.
