@@ -36,7 +36,7 @@ _HARMLESS = {
 }
 """Chunks that other tools add and no viewer shows, with what they are in words."""
 
-Judged = Literal[
+PictureState = Literal[
     "whole", "added to", "mark changed", "pixels changed", "record edited", "newer", "damaged"
 ]
 _PIXELS = {"size", "pixels"}
@@ -85,7 +85,7 @@ class Verification:
         return not self.findings
 
     @property
-    def judged(self) -> Judged:
+    def judged(self) -> PictureState:
         """The findings in two words; the worst of them decides."""
         codes = {finding.code for finding in self.findings}
         if not codes:
