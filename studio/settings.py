@@ -17,7 +17,7 @@ from studio.errors import SettingsError
 BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 LOCAL_PRESETS = BUILT_IN_PRESETS / "local.yaml"
 
-Choice = TypeVar("Choice", bound=StrEnum)
+Option = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def _is_auto(values: Mapping[str, str], name: str) -> bool:
     return values.get(name, "auto").lower() == "auto"
 
 
-def _choice(values: Mapping[str, str], name: str, kind: type[Choice]) -> Choice | None:
+def _choice(values: Mapping[str, str], name: str, kind: type[Option]) -> Option | None:
     """One of ``kind``; None is automatic."""
     raw = values.get(name, "auto").lower()
     if raw == "auto":
