@@ -28,7 +28,7 @@ LoraFilter = Annotated[
     typer.Option(parser=parse_text, metavar="SLUG", help="Only where this LoRA was applied."),
 ]
 ModeFilter = Annotated[Mode | None, typer.Option(help="Only of this mode.")]
-Words = Annotated[
+SearchWords = Annotated[
     str,
     typer.Option(
         parser=parse_text,
@@ -44,7 +44,7 @@ def list_pictures(
     base: BaseFilter = None,
     lora: LoraFilter = None,
     mode: ModeFilter = None,
-    words: Words = "",
+    words: SearchWords = "",
     limit: Limit = 60,
     output_dir: OutputDir = None,
     as_json: Json = False,
