@@ -21,9 +21,9 @@ def plain(text: str) -> str:
     return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
 
 
-Text = Annotated[str, AfterValidator(plain)]
-Words = Annotated[tuple[Text, ...], BeforeValidator(lambda value: tuple(value or ())[:64])]
-Maybe = Annotated[Text | None, BeforeValidator(lambda v: v if isinstance(v, str) else None)]
+PlainText = Annotated[str, AfterValidator(plain)]
+Words = Annotated[tuple[PlainText, ...], BeforeValidator(lambda value: tuple(value or ())[:64])]
+Maybe = Annotated[PlainText | None, BeforeValidator(lambda v: v if isinstance(v, str) else None)]
 
 
 class _Answer(BaseModel):
@@ -32,8 +32,8 @@ class _Answer(BaseModel):
 
 class CivitaiFile(_Answer):
     id: int
-    name: Text
-    type: Text = "Model"
+    name: PlainText
+    type: PlainText = "Model"
     size_kb: float = Field(alias="sizeKB", default=0, ge=0)
     pickle_scan: Maybe = Field(alias="pickleScanResult", default=None)
     virus_scan: Maybe = Field(alias="virusScanResult", default=None)
@@ -61,8 +61,8 @@ class CivitaiFile(_Answer):
 class ModelFacts(_Answer):
     """``model`` of a version."""
 
-    name: Text = ""
-    type: Text = ""
+    name: PlainText = ""
+    type: PlainText = ""
     nsfw: bool | None = None
     mode: Maybe = None
 
@@ -77,7 +77,7 @@ class Version(_Answer):
 
     id: int
     model_id: int = Field(alias="modelId")
-    name: Text = ""
+    name: PlainText = ""
     base_model: Maybe = Field(alias="baseModel", default=None)
     trained_words: Words = Field(alias="trainedWords", default=())
     status: Maybe = None
