@@ -25,23 +25,23 @@ What = Annotated[
         help="LoRA files under MODEL_BASE_PATH, AIRs, links, or owner/name.",
     ),
 ]
-Text = Annotated[str | None, typer.Option(parser=parse_text, metavar="TEXT")]
+TextOption = Annotated[str | None, typer.Option(parser=parse_text, metavar="TEXT")]
 Yes = Annotated[bool, typer.Option("--yes", help="Write it without asking.")]
 Strength = Annotated[float | None, typer.Option(parser=parse_number, metavar="NUMBER")]
 
 
 def add(
     what: What,
-    slug: Text = None,
-    label: Text = None,
+    slug: TextOption = None,
+    label: TextOption = None,
     base_architecture: Annotated[Architecture | None, typer.Option()] = None,
-    theme: Text = None,
+    theme: TextOption = None,
     prompt: Annotated[
         str | None, typer.Option(parser=parse_text, metavar="TEXT", help="Trigger words.")
     ] = None,
     trigger: Annotated[TriggerRule | None, typer.Option()] = None,
     strength: Strength = None,
-    notes: Text = None,
+    notes: TextOption = None,
     yes: Yes = False,
     presets: PresetDirs = None,
     as_json: Json = False,
