@@ -37,7 +37,7 @@ OutputFile = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
-Slugs = Annotated[list[str], typer.Argument(metavar="SLUG...", help="Presets, by slug.")]
+PresetSlugs = Annotated[list[str], typer.Argument(metavar="SLUG...", help="Presets, by slug.")]
 
 
 app.command("add")(preset_edits.add)
@@ -217,7 +217,7 @@ def _import_data(target: Path, imported: Conversion) -> dict[str, Any]:
 
 
 @app.command()
-def repin(slugs: Slugs, presets: PresetDirs = None, as_json: Json = False) -> None:
+def repin(slugs: PresetSlugs, presets: PresetDirs = None, as_json: Json = False) -> None:
     """Forget the SHA-256 that presets were pinned to; their next use pins the new one."""
     with command(as_json) as console, closing(open_workspace(presets)) as workspace:
         repinned = [workspace.repin(slug) for slug in slugs]
