@@ -26,7 +26,7 @@ LookUp = Annotated[
     bool, typer.Option("--look-up", help="Ask CivitAI by hash about files no preset names.")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Also files that are no LoRAs.")]
-Slugs = Annotated[
+MaybeSlugs = Annotated[
     list[str] | None, typer.Argument(metavar="[SLUG...]", help="Presets; all that are there.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete; without it, only show.")]
@@ -132,7 +132,7 @@ def _data(row: Holding, found: str | None) -> dict[str, Any]:
 
 
 @app.command()
-def verify(slugs: Slugs = None, presets: PresetDirs = None, as_json: Json = False) -> None:
+def verify(slugs: MaybeSlugs = None, presets: PresetDirs = None, as_json: Json = False) -> None:
     """Read weights again and compare them with what presets, pins and publishers say.
 
     With --json, one object a line. Ends with 1 when anything is not what it should be.
