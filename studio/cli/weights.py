@@ -29,7 +29,7 @@ Everything = Annotated[bool, typer.Option("--all", help="Also files that are no 
 MaybeSlugs = Annotated[
     list[str] | None, typer.Argument(metavar="[SLUG...]", help="Presets; all that are there.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Delete; without it, only show.")]
+YesDelete = Annotated[bool, typer.Option("--yes", help="Delete; without it, only show.")]
 
 
 @app.command()
@@ -171,7 +171,7 @@ def named(workspace: Workspace, slug: str) -> Any:
 
 
 @app.command()
-def prune(yes: Yes = False, as_json: Json = False) -> None:
+def prune(yes: YesDelete = False, as_json: Json = False) -> None:
     """Clear unfinished downloads, and facts whose weights are gone. Weights are never deleted."""
     with command(as_json) as console, closing(open_workspace(None, None, False)) as workspace:
         found = workspace.stock.holdings.leftovers()
