@@ -26,7 +26,7 @@ What = Annotated[
     ),
 ]
 TextOption = Annotated[str | None, typer.Option(parser=parse_text, metavar="TEXT")]
-Yes = Annotated[bool, typer.Option("--yes", help="Write it without asking.")]
+YesWrite = Annotated[bool, typer.Option("--yes", help="Write it without asking.")]
 Strength = Annotated[float | None, typer.Option(parser=parse_number, metavar="NUMBER")]
 
 
@@ -42,7 +42,7 @@ def add(
     trigger: Annotated[TriggerRule | None, typer.Option()] = None,
     strength: Strength = None,
     notes: TextOption = None,
-    yes: Yes = False,
+    yes: YesWrite = False,
     presets: PresetDirs = None,
     as_json: Json = False,
 ) -> None:
