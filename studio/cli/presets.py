@@ -21,7 +21,7 @@ app = typer.Typer(
     help="Check, list, add and import presets.", no_args_is_help=True, rich_markup_mode=None
 )
 
-BaseFilter = Annotated[
+FitsFilter = Annotated[
     str | None,
     typer.Option(metavar="SLUG", help="Only what fits this base (or architecture)."),
 ]
@@ -69,7 +69,7 @@ def check(presets: PresetDirs = None, as_json: Json = False) -> None:
 
 @app.command("list")
 def list_presets(
-    base: BaseFilter = None,
+    base: FitsFilter = None,
     theme: ThemeFilter = None,
     presets: PresetDirs = None,
     as_json: Json = False,
