@@ -46,8 +46,8 @@ from studio.workspace.line import AnyEvent
 from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 
-Json = dict[str, Any]
-Answers = Iterator[Json]
+JsonObject = dict[str, Any]
+Answers = Iterator[JsonObject]
 """Any number of ``{"progress": …}``, then the answer."""
 
 _AGAIN = "Ask again; pictures that were finished are in the gallery."
@@ -61,31 +61,31 @@ class Api:
         self._runs = runs
         self._comparing = Comparing(workspace)
 
-    def plan(self, request: Json) -> Json:
+    def plan(self, request: JsonObject) -> JsonObject:
         """Exactly what a request would do: ``plan`` and ``fingerprint``, or ``violations``."""
         (answer,) = _answered(partial(self._plan, request))
         return answer
 
-    def _plan(self, request: Json) -> Answers:
+    def _plan(self, request: JsonObject) -> Answers:
         agreed = self._workspace.plan(read_request(request))
         if isinstance(agreed, RunPlan):
             yield {"fingerprint": agreed.fingerprint, "plan": agreed.model_dump(mode="json")}
         else:
             yield _refused(agreed)
 
-    def generate(self, request: Json, client: gr.Request) -> Answers:
+    def generate(self, request: JsonObject, client: gr.Request) -> Answers:
         """Make the images of a request: ``progress``, then ``images`` (files) and their
         ``records``."""
         yield from _answered(partial(self._generate, request, client))
 
-    def _generate(self, request: Json, client: gr.Request) -> Answers:
+    def _generate(self, request: JsonObject, client: gr.Request) -> Answers:
         agreed = self._workspace.plan(read_request(request))
         if not isinstance(agreed, RunPlan):
             yield _refused(agreed)
             return
-        images: list[Json] = []
-        records: list[Json] = []
-        answer: Json = {"images": images, "records": records}
+        images: list[JsonObject] = []
+        records: list[JsonObject] = []
+        answer: JsonObject = {"images": images, "records": records}
         with closing(self._attended(agreed, client)) as events:
             for event in events:
                 match event:
@@ -115,12 +115,12 @@ class Api:
     def compare(
         self,
         kind: str,
-        request: Json,
+        request: JsonObject,
         client: gr.Request,
         strengths: list[float] = list(STRENGTHS),  # noqa: B006  # gradio reads it, nobody writes it
         against: str = "",
-        rows: Json | None = None,
-        columns: Json | None = None,
+        rows: JsonObject | None = None,
+        columns: JsonObject | None = None,
         hold: bool = True,
         fresh: bool = False,
     ) -> Answers:
@@ -133,10 +133,10 @@ class Api:
     def _asked(
         self,
         kind: str,
-        request: Json,
+        request: JsonObject,
         strengths: list[float],
         against: str,
-        axes: tuple[Json | None, Json | None],
+        axes: tuple[JsonObject | None, JsonObject | None],
         hold: bool,
     ) -> ComparisonRequest:
         if not isinstance(strengths, list):
@@ -164,7 +164,7 @@ class Api:
             yield _refused(agreed)
 
     def _run(self, agreed: ComparisonPlan, client: gr.Request, fresh: bool) -> Answers:
-        answer: Json = {"record": None, "sheet": None, "images": []}
+        answer: JsonObject = {"record": None, "sheet": None, "images": []}
         with closing(self._attended(agreed, client, fresh)) as events:
             for event in events:
                 match event:
@@ -181,7 +181,7 @@ class Api:
                         answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
         yield answer
 
-    def _compared(self, event: Compared) -> Json:
+    def _compared(self, event: Compared) -> JsonObject:
         outputs = self._workspace.gallery.outputs
         pictures = [cell.picture for cell in event.record.cells]
         return {
@@ -203,7 +203,7 @@ def build(workspace: Workspace, runs: Runs) -> None:
         gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
 
 
-def read_request(request: Json) -> GenerationRequest:
+def read_request(request: JsonObject) -> GenerationRequest:
     """The request that ``request`` says; a seed is drawn where it has none, or -1.
 
     Raises:
@@ -231,7 +231,7 @@ def _answered(work: Callable[[], Answers]) -> Answers:
         yield _error(error.code, error.message, error.way_out)
 
 
-def _progress(event: Queued | Loading | Progress | Stalled) -> Json:
+def _progress(event: Queued | Loading | Progress | Stalled) -> JsonObject:
     match event:
         case Queued():
             return {"ahead": event.ahead}
@@ -248,23 +248,23 @@ def _progress(event: Queued | Loading | Progress | Stalled) -> Json:
             }
 
 
-def _cell_progress(plan: ComparisonPlan, event: CellWorking | CellDone) -> Json:
+def _cell_progress(plan: ComparisonPlan, event: CellWorking | CellDone) -> JsonObject:
     """``cell`` counts from 1; a finished one comes with its ``picture``."""
-    place: Json = {"cell": event.cell + 1, "cells": len(plan.cells)}
+    place: JsonObject = {"cell": event.cell + 1, "cells": len(plan.cells)}
     if isinstance(event, CellDone):
         return {**place, "picture": _file(event.path), "reused": event.reused}
     return {**place, "done": event.done, **_progress(event.event)}
 
 
-def _refused(violations: Sequence[Violation]) -> Json:
+def _refused(violations: Sequence[Violation]) -> JsonObject:
     return {"violations": [item.model_dump(mode="json") for item in violations]}
 
 
-def _error(code: str, message: str, way_out: str) -> Json:
+def _error(code: str, message: str, way_out: str) -> JsonObject:
     return {"error": {"code": code, "message": message, "way_out": way_out}}
 
 
-def _file(path: Path) -> Json:
+def _file(path: Path) -> JsonObject:
     """A file as gradio's clients know it: they fetch it and give its place on their machine."""
     return {
         "path": str(path),
