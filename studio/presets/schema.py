@@ -48,7 +48,7 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Sha256 = Annotated[base.Sha256, BeforeValidator(_lower), AfterValidator(identifies)]
+FileSha256 = Annotated[base.Sha256, BeforeValidator(_lower), AfterValidator(identifies)]
 OneLine = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=120)]
 Repository = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -147,8 +147,8 @@ class ModelPreset(Contract):
     revision: OneLine | None = None
     variant: Variant | None = None
     config: RelativePath | None = None
-    sha256: Sha256 | None = None
-    earlier: Mapping[OneLine, Sha256] = {}
+    sha256: FileSha256 | None = None
+    earlier: Mapping[OneLine, FileSha256] = {}
     knows: tuple[OneLine, ...] = ()
     reads: tuple[OneLine, ...] = ()
     notes: str = ""
@@ -216,8 +216,8 @@ class LoraPreset(Contract):
     settings: LoraSettings = LoraSettings()
     source: Source | None = None
     revision: OneLine | None = None
-    sha256: Sha256 | None = None
-    earlier: Mapping[OneLine, Sha256] = {}
+    sha256: FileSha256 | None = None
+    earlier: Mapping[OneLine, FileSha256] = {}
     trigger: TriggerRule
     notes: str = ""
 
