@@ -23,7 +23,7 @@ from studio.architecture.diffusers_folder import (
 from studio.errors import HeaderError, WeightsError
 from studio.inspection.tensor_info import TensorInfo
 from studio.library.files import read_header, unreadable
-from studio.resolve.inventory import Shapes
+from studio.resolve.inventory import TensorShapes
 
 MAX_JSON = 16 * 1024 * 1024
 """Bytes; the largest JSON that is read whole, a sharded model's index of tensors."""
@@ -53,7 +53,7 @@ class BaseTensors:
         stored: component → the dtype of most of its numbers, as headers name it.
     """
 
-    shapes: Mapping[str, Shapes] = field(repr=False)
+    shapes: Mapping[str, TensorShapes] = field(repr=False)
     stored: Mapping[str, str]
 
 

@@ -17,7 +17,7 @@ from studio.inspection.kinds import purpose_of
 from studio.presets import LoraPreset, ModelPreset
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft
-from studio.resolve.inventory import LoraWeights, Shapes
+from studio.resolve.inventory import LoraWeights, TensorShapes
 from studio.resolve.publishers import check_identity, check_published
 
 SENTENCES = 3
@@ -47,7 +47,7 @@ def check_weights(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     yield from _check_twins(draft)
 
 
-def _check_purpose(draft: Draft, shapes: Mapping[str, Shapes]) -> Iterator[WeightsUnusable]:
+def _check_purpose(draft: Draft, shapes: Mapping[str, TensorShapes]) -> Iterator[WeightsUnusable]:
     """The base makes pictures from text: one for inpainting or editing reads more than latents."""
     made_for = purpose_of(shapes.get(draft.traits.denoiser, {}), draft.traits.name)
     if made_for is not None:

@@ -8,7 +8,7 @@ from studio.contract.identity import FileIdentity
 from studio.inspection import LoraInspection
 from studio.presets.model_card import Published
 
-Shapes = Mapping[str, tuple[int, ...]]
+TensorShapes = Mapping[str, tuple[int, ...]]
 """Tensor name → shape, as a safetensors header has them."""
 
 
@@ -32,7 +32,7 @@ class BaseWeights:
 
     path: Path
     files: tuple[FileIdentity, ...]
-    shapes: Mapping[str, Shapes] = field(repr=False)
+    shapes: Mapping[str, TensorShapes] = field(repr=False)
     classes: Mapping[str, str] = field(default_factory=dict)
     stored: Mapping[str, str] = field(default_factory=dict)
     layout: Path | None = None

@@ -11,7 +11,7 @@ from studio.inspection import LoraInspection
 from studio.inspection.fit import Fit, check_fit
 from studio.presets import Catalog, LoraPreset
 from studio.resolve import context, resolve
-from studio.resolve.inventory import Shapes
+from studio.resolve.inventory import TensorShapes
 from tests.resolve.test_resolve import CATALOG, MINI, RUNTIME, SDXL, ask, inventory, with_loras
 
 FAMILIES = tuple(Architecture)
@@ -47,7 +47,9 @@ def test_a_wrong_slug_among_thousands_still_finds_what_was_meant() -> None:
 def test_a_file_is_fitted_once_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     labels: list[str] = []
 
-    def counted(inspection: LoraInspection, shapes: Mapping[str, Shapes], *label: Any) -> Fit:
+    def counted(
+        inspection: LoraInspection, shapes: Mapping[str, TensorShapes], *label: Any
+    ) -> Fit:
         labels.append(label[0])
         return check_fit(inspection, shapes, *label)
 
