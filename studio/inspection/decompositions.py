@@ -10,7 +10,7 @@ from math import prod
 from typing import ClassVar, NamedTuple
 
 Shape = tuple[int, ...]
-Shapes = Mapping[str, Shape]
+PartShapes = Mapping[str, Shape]
 """Part → shape of its tensor."""
 
 
@@ -65,7 +65,7 @@ class LayerTensors(ABC):
 
     @classmethod
     @abstractmethod
-    def measure(cls, shapes: Shapes) -> Measured | None:
+    def measure(cls, shapes: PartShapes) -> Measured | None:
         """Rank and widths from a layer's shapes; None where they make no whole decomposition.
 
         Args:
@@ -93,7 +93,7 @@ class LoraTensors(LayerTensors):
     }
 
     @classmethod
-    def measure(cls, shapes: Shapes) -> Measured | None:
+    def measure(cls, shapes: PartShapes) -> Measured | None:
         down, up, mid = shapes.get("down", ()), shapes.get("up", ()), shapes.get("mid")
         if {len(down), len(up)} - {2, 4}:
             return None
@@ -119,7 +119,7 @@ class LokrTensors(LayerTensors):
     folds_kernel = True
 
     @classmethod
-    def measure(cls, shapes: Shapes) -> Measured | None:
+    def measure(cls, shapes: PartShapes) -> Measured | None:
         first, second = cls._factor(shapes, "w1"), cls._factor(shapes, "w2")
         if first is None or second is None:
             return None
@@ -127,7 +127,7 @@ class LokrTensors(LayerTensors):
         return Measured(second.rank or first.rank, inputs, outputs, second.kernel)
 
     @staticmethod
-    def _factor(shapes: Shapes, which: str) -> Measured | None:
+    def _factor(shapes: PartShapes, which: str) -> Measured | None:
         whole = shapes.get(f"lokr_{which}")
         if whole is not None:
             return Measured(None, *widths(whole)) if len(whole) in (2, 4) else None
@@ -148,7 +148,7 @@ class LohaTensors(LayerTensors):
     folds_kernel = True
 
     @classmethod
-    def measure(cls, shapes: Shapes) -> Measured | None:
+    def measure(cls, shapes: PartShapes) -> Measured | None:
         left, right = shapes.get("hada_w1_a", ()), shapes.get("hada_w1_b", ())
         if (shapes.get("hada_w2_a"), shapes.get("hada_w2_b")) != (left, right):
             return None
@@ -166,7 +166,7 @@ class FullTensors(LayerTensors):
     parts: ClassVar = {"diff": r"\.diff|\.w_norm"}
 
     @classmethod
-    def measure(cls, shapes: Shapes) -> Measured | None:
+    def measure(cls, shapes: PartShapes) -> Measured | None:
         diff = shapes.get("diff")
         return None if diff is None or len(diff) == 1 else Measured(None, *widths(diff))
 
@@ -179,7 +179,7 @@ class NormTensors(LayerTensors):
     parts = FullTensors.parts
 
     @classmethod
-    def measure(cls, shapes: Shapes) -> Measured | None:
+    def measure(cls, shapes: PartShapes) -> Measured | None:
         diff = shapes.get("diff", ())
         return Measured(None, *widths(diff)) if len(diff) == 1 else None
 
@@ -191,7 +191,7 @@ TENSORS: Mapping[Decomposition, type[LayerTensors]] = {each.decomposition: each 
 """Every decomposition; where two name a file's format, the first does."""
 
 
-def decompose(shapes: Shapes) -> tuple[Decomposition, Measured] | None:
+def decompose(shapes: PartShapes) -> tuple[Decomposition, Measured] | None:
     """The one decomposition that a layer's tensors make up, wholly; None where there is none."""
     own = shapes.keys() - MODIFIERS.keys()
     for decomposition, tensors in TENSORS.items():
