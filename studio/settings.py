@@ -17,7 +17,7 @@ from studio.errors import SettingsError
 BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 LOCAL_PRESETS = BUILT_IN_PRESETS / "local.yaml"
 
-Option = TypeVar("Choice", bound=StrEnum)
+Option = TypeVar("Option", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from studio.architecture.fingerprint import UNKNOWN, FingerprintRule, Measure
 
-__all__ = ["UNKNOWN", "Measure", "Verdict", "judge"]
+__all__ = ["UNKNOWN", "Measure", "FamilyVerdict", "judge"]
 
 
 @dataclass(frozen=True, slots=True)

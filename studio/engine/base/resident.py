@@ -124,7 +124,7 @@ class ResidentBase:
 
 
 Key = TypeVar("Key")
-Kept = TypeVar("Value")
+Kept = TypeVar("Kept")
 
 
 def remember(known: dict[Key, Kept], key: Key, value: Kept) -> None:

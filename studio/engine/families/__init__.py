@@ -17,7 +17,7 @@ from studio.engine.families.stable_diffusion import StableDiffusion
 from studio.engine.families.zimage import ZImage
 from studio.errors import UnsupportedArchitecture
 
-__all__ = ["FAMILIES", "Encoded", "Family", "family_of"]
+__all__ = ["FAMILIES", "Encoded", "EngineFamily", "family_of"]
 
 FAMILIES: dict[Architecture, EngineFamily] = {
     Architecture.MINI: StableDiffusion(),
