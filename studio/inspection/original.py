@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from studio.architecture import TRAITS, Architecture
-
-Shape = tuple[int, ...]
+from studio.inspection.decompositions import Shape
 
 _CLAIM = "modelspec.prediction_type"
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from studio.architecture.families import FAMILIES
-from studio.architecture.layer_names import Alias, Slot
-
-Shapes = Mapping[str, tuple[int, ...]]
+from studio.architecture.layer_names import Alias, Shapes, Slot
 
 _LAYER_NAMES = tuple(dict.fromkeys(names for family in FAMILIES for names in family.layer_names))
 _DENOISERS = ("unet", "transformer")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from studio.architecture.fingerprint import UNKNOWN, FingerprintRule, Measure
 
-__all__ = ["UNKNOWN", "Measure", "FamilyVerdict", "judge"]
+__all__ = ["UNKNOWN", "FamilyVerdict", "Measure", "judge"]
 
 
 @dataclass(frozen=True, slots=True)

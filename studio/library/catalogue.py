@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.errors import PresetsError, StudioError
-from studio.library.entries import Entry, Preset, derive, given, name_files
+from studio.library.entries import Entry, derive, given, name_files
 from studio.library.preset_files import SUFFIXES, load
 from studio.library.scan import FileProgress, Held
 from studio.library.store import WeightStore
-from studio.presets import Catalog, LoraPreset
+from studio.presets import Catalog, LoraPreset, Preset
 from studio.presets.parse import PresetProblem
 from studio.settings import BUILT_IN_PRESETS, Settings
 

@@ -8,12 +8,10 @@ from studio.library.catalogue import Holding
 from studio.library.downloads import Downloads
 from studio.library.downloads.beside import Leftover, leftovers, remove, write_beside
 from studio.library.store import WeightStore
-from studio.presets import LoraPreset, ModelPreset
+from studio.presets import LoraPreset, Preset
 from studio.presets.model_card import Published
 from studio.resolve.context import base_hash
 from studio.settings import Settings
-
-Preset = ModelPreset | LoraPreset
 
 
 @dataclass(frozen=True, slots=True)

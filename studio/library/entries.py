@@ -13,13 +13,11 @@ from studio.inspection.original import single_file_architectures
 from studio.inspection.verdict import UNKNOWN
 from studio.library.scan import SUFFIX, Held
 from studio.library.state import SlugOf
-from studio.presets import LoraPreset, ModelPreset, TriggerRule
+from studio.presets import LoraPreset, ModelPreset, Preset, TriggerRule
 from studio.presets.model_card import family_of
 from studio.presets.parse import slug_of
 from studio.presets.rules import pipelines_of
 from studio.presets.suggest import checked
-
-Preset = ModelPreset | LoraPreset
 
 _FILE = "the file's name"
 _TENSORS = "the file's tensors"

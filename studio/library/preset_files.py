@@ -12,12 +12,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from studio.errors import PresetsError
-from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets import Catalog, ModelPreset, Preset
 from studio.presets.parse import KINDS, ParsedPresets, PresetProblem, merge, parse
 from studio.presets.yaml_text import write_yaml
 from studio.storage import atomic
-
-Preset = ModelPreset | LoraPreset
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 

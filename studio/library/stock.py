@@ -31,10 +31,10 @@ from studio.library.downloads import (
 from studio.library.downloads.downloads import SiteFacts
 from studio.library.downloads.transfer import TransferCancelled, patiently
 from studio.library.entries import Entry
-from studio.library.preset_files import LocalPresets, Preset
+from studio.library.preset_files import LocalPresets
 from studio.library.sidecars import preview
 from studio.library.store import WeightStore
-from studio.presets import Catalog, LoraPreset
+from studio.presets import Catalog, LoraPreset, Preset
 from studio.presets.model_card import Published
 from studio.presets.origin import memory_key, origin_of
 from studio.presets.parse import PresetProblem

@@ -35,7 +35,7 @@ from studio.library.folder import (
 )
 from studio.library.scan import Held, forget_absent, scan
 from studio.library.state import RACY_NS, State, pinned, slug_of
-from studio.presets import LoraPreset, ModelPreset
+from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.presets.model_card import Published, beside, read_published
 from studio.presets.origin import memory_key, origin_of
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights, Unusable
@@ -44,7 +44,6 @@ from studio.storage.stamps import Stamp, stamp_of
 
 __all__ = ["WeightStore", "adopt", "describe_file"]
 
-Preset = ModelPreset | LoraPreset
 T = TypeVar("T")
 P = TypeVar("P", ModelPreset, LoraPreset)
 

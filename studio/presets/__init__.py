@@ -7,6 +7,7 @@ from studio.presets.schema import (
     LoraSettings,
     ModelPreset,
     ModelSettings,
+    Preset,
     Source,
     TriggerRule,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "LoraSettings",
     "ModelPreset",
     "ModelSettings",
+    "Preset",
     "Source",
     "TriggerRule",
 ]

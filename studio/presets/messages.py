@@ -24,6 +24,7 @@ from studio.presets.schema import (
     LoraSettings,
     ModelPreset,
     ModelSettings,
+    Preset,
     Source,
     TriggerRule,
 )
@@ -77,7 +78,6 @@ EXPECTED = {
 }
 """Field → what it may be; every field of both kinds stands here."""
 
-Preset = ModelPreset | LoraPreset
 _PARTS: dict[type[Preset], dict[str, type[BaseModel]]] = {
     ModelPreset: {"": ModelPreset, "settings": ModelSettings, "source": Source},
     LoraPreset: {"": LoraPreset, "settings": LoraSettings, "source": Source},

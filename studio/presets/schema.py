@@ -271,6 +271,9 @@ class LoraPreset(Contract):
         return split_phrases(self.prompt)
 
 
+Preset = ModelPreset | LoraPreset
+
+
 class Catalog:
     """Every preset by slug, with the look-ups a request needs.
 

@@ -11,10 +11,11 @@ from studio.errors import PresetsError
 from studio.inspection import LoraInspection
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
 from studio.presets.air import Air
-from studio.presets.messages import Preset, sentences
+from studio.presets.messages import sentences
 from studio.presets.model_card import Published
 from studio.presets.parse import slug_of, trigger_of
 from studio.presets.rules import pipelines_of
+from studio.presets.schema import Preset
 
 MAX_LABEL = 120
 

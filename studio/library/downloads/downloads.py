@@ -22,11 +22,10 @@ from studio.library.downloads.folder import FetchFolder
 from studio.library.downloads.hub import Hub
 from studio.library.downloads.plan import DownloadEvent, DownloadKind, DownloadPlan, RemoteFile
 from studio.library.downloads.transfer import Judge, SiteTransfer
-from studio.presets import LoraPreset, ModelPreset
+from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.presets.model_card import Published, contradiction
 from studio.settings import Settings
 
-Preset = ModelPreset | LoraPreset
 NamedSource = CivitaiName | HubName
 Taken = Callable[[str, str | None], bool]
 """Whether a path below MODEL_BASE_PATH belongs to something else than this SHA-256."""

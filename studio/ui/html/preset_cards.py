@@ -4,9 +4,8 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 
 from studio.architecture import TRAITS
-from studio.library.preset_files import Preset
 from studio.library.transfers import Transfer
-from studio.presets import LoraPreset
+from studio.presets import LoraPreset, Preset
 from studio.ui.html import icons, preset_tables
 from studio.ui.html.tags import Html, div, span, tag
 

@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.library.preset_files import Preset, entry_of
-from studio.presets import LoraPreset, ModelPreset
+from studio.library.preset_files import entry_of
+from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.presets.model_card import differences
 from studio.presets.suggest import Suggestion
 from studio.ui.html import download as download_html

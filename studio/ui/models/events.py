@@ -7,7 +7,7 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.library.stock import MissingWeights
-from studio.presets import LoraPreset, ModelPreset
+from studio.presets import ModelPreset, Preset
 from studio.settings import BUILT_IN_PRESETS
 from studio.ui.html import download as download_html
 from studio.ui.html import preset_cards, preset_tables
@@ -18,8 +18,6 @@ from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
-
-Preset = ModelPreset | LoraPreset
 
 
 class ModelsEvents:

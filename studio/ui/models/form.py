@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import TRAITS, Architecture
-from studio.library.preset_files import Preset, entry_of
-from studio.presets import LoraPreset, TriggerRule
+from studio.library.preset_files import entry_of
+from studio.presets import LoraPreset, Preset, TriggerRule
 from studio.presets.rules import pipelines_of
 from studio.presets.suggest import checked
 

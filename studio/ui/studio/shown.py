@@ -13,8 +13,7 @@ from studio.architecture.schedulers import schedulers_for
 from studio.contract.request import PromptEncoder
 from studio.contract.settings import BY_NAME, SETTINGS, Basis
 from studio.presets import Catalog, ModelPreset
-
-Values = Mapping[str, Any]
+from studio.ui.studio.form import Values
 
 MODES = tuple(Mode)
 
