@@ -27,7 +27,7 @@ from studio.gallery.comparisons.store import Comparisons, Item
 from studio.gallery.decisions import EXPORTED, Decisions
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
 from studio.gallery.reference_store import KeptReferences
-from studio.gallery.row import INDEX, Facet, Facets, Filter, Picture, Row, Stamp, moment
+from studio.gallery.row import INDEX, Facet, Facets, FileStamp, Filter, Picture, Row, moment
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import stamp, walk
 from studio.imaging.references import FOLDER
@@ -36,7 +36,7 @@ from studio.storage import atomic
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
 
 SUFFIX = ".png"
-_NEVER_READ: Stamp = (-1, -1)
+_NEVER_READ: FileStamp = (-1, -1)
 
 _log = logging.getLogger("studio.gallery.gallery")
 _T = TypeVar("_T")
@@ -280,7 +280,7 @@ class Gallery:
         self.comparisons.sync()
         return operation()
 
-    def _read_files(self, known: dict[str, Stamp]) -> Reindexed:
+    def _read_files(self, known: dict[str, FileStamp]) -> Reindexed:
         """Read the files whose stamp is not the known one, and write the index once."""
         there = dict(self._stamps())
         rows: list[Row] = []
@@ -301,7 +301,7 @@ class Gallery:
             _log.warning("not in the gallery: %r: %s", str(each.path), each.reason)
         return Reindexed(len(rows), len(gone), tuple(unreadable))
 
-    def _stamps(self) -> Iterator[tuple[str, Stamp]]:
+    def _stamps(self) -> Iterator[tuple[str, FileStamp]]:
         """Every picture's file; a contact sheet is its comparison's, and a
         reference no picture of ours."""
         found = walk(self.outputs, SUFFIX)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from studio.architecture import Mode
 from studio.errors import GalleryError
-from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, Filter, Picture, Row, Stamp
+from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, FileStamp, Filter, Picture, Row
 from studio.storage import atomic
 from studio.storage.lock import lock, lock_shared
 
@@ -144,7 +144,7 @@ class PictureIndex:
                 db.executemany("INSERT INTO picture_references VALUES (?, ?)", uses)
             db.execute("COMMIT")
 
-    def stamps(self) -> dict[str, Stamp]:
+    def stamps(self) -> dict[str, FileStamp]:
         """Every file in the index → its stamp when it was read."""
         with self.connection() as db:
             rows = db.execute("SELECT name, size, modified FROM pictures")

@@ -13,7 +13,7 @@ INDEX = "index.sqlite"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-Stamp = tuple[int, int]
+FileStamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds: whether a file is the one we read."""
 
 
@@ -91,7 +91,7 @@ class Row:
     references: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, stamp: Stamp, record: RunRecord) -> "Row":
+    def of(cls, name: str, stamp: FileStamp, record: RunRecord) -> "Row":
         """The row for ``record`` in the file ``name``.
 
         Raises:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from studio.gallery.row import Stamp
+from studio.gallery.row import FileStamp
 from studio.storage import atomic
 
 
-def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, Stamp]]:
+def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, FileStamp]]:
     """Name (relative, with ``/``) and stamp of every file whose name ends so; links and
     whatever is hidden are left out.
 
@@ -35,5 +35,5 @@ def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, Stamp]]:
                     yield name, stamp(entry.stat())
 
 
-def stamp(status: os.stat_result) -> Stamp:
+def stamp(status: os.stat_result) -> FileStamp:
     return status.st_size, status.st_mtime_ns
