@@ -1,5 +1,6 @@
 """What an import pulls in: the page and the command line stand before torch does."""
 
+import ast
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+TYPE = re.compile(r"[A-Z][a-z]\w*").fullmatch
 
 TORCH_AND_FRIENDS = ("torch", "diffusers", "transformers", "compel", "peft", "accelerate")
 
@@ -66,3 +69,16 @@ def test_the_pure_modules_are_listed_once() -> None:
     (last_effects,) = [place for place, layer in enumerate(layers) if "settings" in layer]
     pure = re.findall(r"\w+", " ".join(layers[last_effects + 1 :]))
     assert sorted(effects["source_modules"]) == sorted(f"studio.{name}" for name in pure)
+
+
+def test_one_word_one_class() -> None:
+    """No two classes, nor type aliases, of one name: what is read in one room holds in all."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "studio").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+        assigned = (node.targets[0] for node in tree.body if isinstance(node, ast.Assign))
+        found |= {each.id for each in assigned if isinstance(each, ast.Name) and TYPE(each.id)}
+        for name in found:
+            homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
