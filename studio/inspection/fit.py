@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from studio.architecture import LABELS
-from studio.architecture.layer_names import Slot
+from studio.architecture.layer_names import Shapes, Slot
 from studio.inspection.decompositions import TENSORS, Decomposition, widths
 from studio.inspection.lora import LoraInspection
 from studio.inspection.lora_module import LoraModule
-from studio.inspection.places import LayerTarget, Places, Shapes, component_of
+from studio.inspection.places import LayerTarget, Places, component_of
 from studio.inspection.verdict import UNKNOWN
 
 NAMED = 3

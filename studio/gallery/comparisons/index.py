@@ -10,7 +10,7 @@ from studio.comparison.record import ComparisonRecord
 from studio.comparison.validity import Verdict
 from studio.errors import RecordError
 from studio.gallery.index import Cursor, PictureIndex, where
-from studio.gallery.row import EPOCH, MICROSECOND, Filter, Stamp
+from studio.gallery.row import EPOCH, MICROSECOND, FileStamp, Filter
 
 _HIDDEN = "name NOT IN (SELECT picture FROM comparison_cells WHERE own)"
 """Pictures that a comparison made are shown in it."""
@@ -49,7 +49,7 @@ class ComparisonRow:
     cells: tuple[tuple[str, bool], ...]
 
     @classmethod
-    def of(cls, name: str, stamp: Stamp, record: ComparisonRecord) -> "ComparisonRow":
+    def of(cls, name: str, stamp: FileStamp, record: ComparisonRecord) -> "ComparisonRow":
         """
         Raises:
             RecordError: the record's time is none.
@@ -91,7 +91,7 @@ class ComparisonIndex:
                 db.executemany("INSERT INTO comparison_cells VALUES (?, ?, ?)", cells)
             db.execute("COMMIT")
 
-    def stamps(self) -> dict[str, Stamp]:
+    def stamps(self) -> dict[str, FileStamp]:
         with self._index.connection() as db:
             rows = db.execute("SELECT name, size, modified FROM comparisons")
             return {name: (size, modified) for name, size, modified in rows}

@@ -15,7 +15,7 @@ from studio.errors import GalleryError
 from studio.gallery.comparisons import files
 from studio.gallery.comparisons.index import ComparisonIndex, ComparisonRow, StoredComparison
 from studio.gallery.index import Cursor, PictureIndex
-from studio.gallery.row import Filter, Picture, Stamp
+from studio.gallery.row import FileStamp, Filter, Picture
 from studio.gallery.walk import stamp, walk
 from studio.storage import atomic
 
@@ -160,7 +160,7 @@ class Comparisons:
         """As ``sync``, but read every file again."""
         self._read_files(dict.fromkeys(self._index.stamps(), (-1, -1)))
 
-    def _read_files(self, known: dict[str, Stamp]) -> None:
+    def _read_files(self, known: dict[str, FileStamp]) -> None:
         there = dict(walk(self.outputs, files.JSON_SUFFIX))
         rows = []
         for name, found in there.items():
