@@ -23,6 +23,12 @@ class SettingsError(StudioError):
     code = "settings"
 
 
+class SigningError(StudioError):
+    """A signature that cannot be made."""
+
+    code = "signing"
+
+
 class HeaderError(StudioError):
     """A safetensors header that is truncated, lying, hostile or too large."""
 

@@ -50,6 +50,7 @@ class Settings:
         local_presets: the studio's own preset file, the only one it writes.
         clip_model: folder of a CLIP model that comparisons are scored with; None for none.
         mark: whether pictures carry the mark that says a model made them.
+        aigc_producer: who China's label (GB 45438) in the mark names; None leaves it out.
     """
 
     model_base_path: Path
@@ -79,6 +80,7 @@ class Settings:
     local_presets: Path = LOCAL_PRESETS
     clip_model: Path | None = None
     mark: bool = True
+    aigc_producer: str | None = None
     more_folders: tuple[Path, ...] = ()
     whole_library: bool = True
 
@@ -133,6 +135,7 @@ class Settings:
             if "CLIP_MODEL" in values
             else None,
             mark=_flag(values, "MARK", "1"),
+            aigc_producer=values.get("AIGC_PRODUCER"),
         )
 
     def __post_init__(self) -> None:
@@ -140,6 +143,16 @@ class Settings:
             raise SettingsError(
                 "SHARE opens the page to strangers, and PUBLIC=0 says that it is yours alone.",
                 "Set one of them to the other's value.",
+            )
+        if self.aigc_producer is not None and not self.mark:
+            raise SettingsError(
+                "AIGC_PRODUCER puts a label into the mark, and MARK=0 leaves the mark out.",
+                "Unset one of them.",
+            )
+        if self.aigc_producer is not None and not 0 < len(self.aigc_producer.strip()) <= 200:
+            raise SettingsError(
+                "AIGC_PRODUCER has no or more than 200 characters.",
+                "Set it to the producer's name or code.",
             )
 
     @property

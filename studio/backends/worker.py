@@ -90,12 +90,13 @@ def _located(job: Job, weights: Weights) -> LocalJob:
         reference_paths={each.sha256: weights.reference(each) for each in plan.references},
         layout=base.layout,
         previews=job.previews,
+        only=job.only,
     )
 
 
 def _log_image(job: Job, made: Generated) -> None:
     timings = made.receipt.timings
-    if made.index == 0:
+    if made.index == (job.only or 0):
         _log(job, "load", timings.load)
         _log(job, "loras", timings.loras)
         _log(job, "encode", timings.encode)

@@ -20,6 +20,7 @@ from studio.cli import (
     page,
     presets,
     prompt,
+    replay,
     review,
     weights,
 )
@@ -42,6 +43,7 @@ app.command("ui")(page.ui)
 app.command("plan")(making.plan)
 app.command("generate")(making.generate)
 app.command("recall")(making.recall)
+app.command("replay")(replay.replay)
 app.command("compare")(compare.compare)
 app.command("inspect")(files.inspect)
 app.add_typer(prompt.app, name="prompt")

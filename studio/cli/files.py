@@ -16,6 +16,7 @@ from studio.gallery.comparisons.verification import (
     is_comparison,
     verify_comparison,
 )
+from studio.gallery.replays import is_replay, verify_replay
 from studio.gallery.row import INDEX
 from studio.gallery.verification import (
     Verification,
@@ -95,8 +96,8 @@ def _in_words(value: Any) -> str:
 
 
 def verify(paths: PictureFiles, as_json: Json = False) -> None:
-    """Check that pictures with their reference images, and comparisons with all their cells,
-    are still what was recorded.
+    """Check that pictures with their reference images, comparisons with all their cells, and the
+    evidence of replays are still what was recorded.
 
     With --json, one object a line, in the order of the files. Ends with 1 when anything
     changed.
@@ -149,6 +150,8 @@ def _verdict(console: Console, answer: Verification | ComparisonVerification) ->
 def _verification(path: Path) -> Verification | ComparisonVerification:
     if is_comparison(path):
         return verify_comparison(path)
+    if is_replay(path):
+        return verify_replay(path)
     return verify_reference(path) if is_reference(path) else verify_file(path, kept_beside(path))
 
 

@@ -110,6 +110,7 @@ def show_receipt(console: Console, finished: Finished) -> None:
             *_effect(receipt),
             ("Base", _proof(receipt)),
             ("Time", f"{receipt.timings.total:.1f} s on {receipt.device}"),
+            *(("Reference", f"marked: {each.words}") for each in finished.record.inherited),
             *(("Warning", text) for text in receipt.warnings),
         ]
     )

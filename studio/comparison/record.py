@@ -136,6 +136,7 @@ class ComparisonRecord(Versioned):
         sheet_pixels_sha256: of the contact sheet that lies beside this record.
         clip: the model that the cells' and pairs' CLIP scores were made with, if there are any.
         source_type: what the contact sheet's XMP says made it; None in a file without it.
+        producer: who its AIGC label names as its producer; None in a file without one.
     """
 
     finished_at: str
@@ -154,6 +155,7 @@ class ComparisonRecord(Versioned):
     sheet_pixels_sha256: Sha256
     clip: ClipIdentity | None = Field(default=None, exclude_if=says_nothing)
     source_type: SourceType | None = added(since=2)
+    producer: str | None = added(since=2)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

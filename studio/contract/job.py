@@ -10,9 +10,11 @@ class Job(Contract):
     Attributes:
         session: whose run it is; LoRAs stay resident until no session needs them.
         previews: whether pictures are shown while they are made.
+        only: make this picture (0-based) of the plan's, and none of the others.
     """
 
     run_id: str
     session: str
     plan: RunPlan
     previews: bool = True
+    only: int | None = None

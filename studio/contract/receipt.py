@@ -85,6 +85,7 @@ class ImageReceipt(Contract):
     Attributes:
         noise_sha256: of the latents the denoising began from, as the pipeline holds them;
             None in records written before it was asked for.
+        latents_sha256: of the latents that the last step left; None as above.
     """
 
     index: Count
@@ -92,6 +93,7 @@ class ImageReceipt(Contract):
     width: Count
     height: Count
     noise_sha256: Sha256 | None = Field(default=None, exclude_if=says_nothing)
+    latents_sha256: Sha256 | None = added(since=2)
     pixels_sha256: Sha256
 
 
@@ -128,6 +130,11 @@ class Receipt(Contract):
         offload: as the pipeline was placed; None in records written before plans said it.
         vae_tiling: as the VAE was set.
         eta: as the scheduler was given it in every step; None where the plan says none.
+        embeddings_sha256: of both sides of the prompt as the denoiser was given them; None in
+            records written before it was asked for.
+        switched_sha256: of where which LoRA was on and at which scale, module by module; None
+            without one, and as above.
+        hardware: the device in words, with what of it can change the last bits; None as above.
         together: pictures that were denoised in one call with this one, itself counted. Above 1
             only in records of earlier releases, whose pixels may differ from a single call's by
             rounding.
@@ -151,6 +158,9 @@ class Receipt(Contract):
     offload: Offload | None = Field(default=None, exclude_if=says_nothing)
     vae_tiling: bool = Field(default=False, exclude_if=says_nothing)
     eta: float | None = added(since=2)
+    embeddings_sha256: Sha256 | None = added(since=2)
+    switched_sha256: Sha256 | None = added(since=2)
+    hardware: str | None = added(since=2)
     effect: float | None
     layer_effect: float | None = added(since=2)
     base_proof: BaseProof
@@ -168,17 +178,47 @@ class SourceType(StrEnum):
     EDITED = "compositeWithTrainedAlgorithmicMedia"
 
 
+class InheritedMark(Contract):
+    """What the file of a reference image said of its own making.
+
+    Attributes:
+        reference: SHA-256 of its pixels.
+        source_types: IPTC's words, as in ``SourceType``.
+        tool: what its XMP names as its creator.
+        aigc: China's label (GB 45438) as it stands there, JSON as a rule.
+        manifest_sha256: of its C2PA manifest's bytes.
+    """
+
+    reference: Sha256
+    source_types: tuple[str, ...] = ()
+    tool: str | None = None
+    aigc: str | None = None
+    manifest_sha256: Sha256 | None = None
+
+    @property
+    def words(self) -> str:
+        said = [f"DigitalSourceType {each}" for each in self.source_types]
+        said += [f"made with {self.tool}"] if self.tool else []
+        said += [f"AIGC label {self.aigc}"] if self.aigc else []
+        said += ["a C2PA manifest"] if self.manifest_sha256 else []
+        return ", ".join(said)
+
+
 class RunRecord(Versioned):
     """Plan and receipt of one image; what the PNG carries.
 
     Attributes:
         source_type: what the file's XMP says made the picture; None in a file without it.
+        inherited: the marks of the reference images it was made from.
+        producer: who the file's AIGC label names as its producer; None in a file without one.
     """
 
     plan_fingerprint: Sha256
     plan: RunPlan
     receipt: Receipt
     source_type: SourceType | None = added(since=2)
+    inherited: tuple[InheritedMark, ...] = added(since=2, default=())
+    producer: str | None = added(since=2)
 
     @property
     def fingerprint(self) -> str:
@@ -186,7 +226,13 @@ class RunRecord(Versioned):
         return fingerprint(self.model_dump(mode="json"))
 
     @classmethod
-    def of(cls, plan: RunPlan, receipt: Receipt) -> "RunRecord":
+    def of(
+        cls,
+        plan: RunPlan,
+        receipt: Receipt,
+        inherited: tuple[InheritedMark, ...] = (),
+        producer: str | None = None,
+    ) -> "RunRecord":
         edited = plan.mode is Mode.REFERENCE_EDIT
         source = SourceType.EDITED if edited else SourceType.GENERATED
         return cls(
@@ -194,4 +240,6 @@ class RunRecord(Versioned):
             plan=plan,
             receipt=receipt,
             source_type=None if plan.unmarked else source,
+            inherited=inherited,
+            producer=None if plan.unmarked else producer,
         )

@@ -67,6 +67,14 @@ def describe(device: torch.device) -> str:
     return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
 
 
+def hardware(device: torch.device) -> str:
+    """``describe``, on a CPU with the instructions that torch chooses its kernels by: another
+    order of additions there gives other last bits."""
+    if device.type != "cpu":
+        return describe(device)
+    return f"{describe(device)}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def torch_dtype(name: str, device: torch.device) -> torch.dtype:
     """The plan's dtype, if ``device`` computes in it.
 

@@ -30,6 +30,7 @@ class LocalJob:
         base_stamps: file of the base → its stamp from before it was proven; what is loaded must
             still have it. Of those that may be replaced meanwhile.
         previews: whether pictures are shown while they are made.
+        only: make this picture (0-based) of the plan's, and none of the others.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class LocalJob:
     layout: Path | None = None
     base_stamps: Mapping[str, Stamp] = field(default_factory=dict)
     previews: bool = True
+    only: int | None = None
 
     def base_place(self, name: str) -> Path:
         """Where one of the base's files lies."""

@@ -27,6 +27,7 @@ from studio.gallery.comparisons.store import Comparisons, Item
 from studio.gallery.decisions import EXPORTED, Decisions
 from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
 from studio.gallery.reference_store import KeptReferences
+from studio.gallery.replays import replays_of
 from studio.gallery.row import INDEX, Facet, Facets, FileStamp, Filter, Picture, Row, moment
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import stamp, walk
@@ -178,6 +179,11 @@ class Gallery:
         """The pictures whose whole record has this fingerprint; copies have the same one."""
         return self._still_there(self._indexed(lambda: self._index.having("record", fingerprint)))
 
+    def with_fingerprint(self, fingerprint: str) -> list[Picture]:
+        """The pictures of this plan, or with this whole record."""
+        of_plan = self._indexed(lambda: self._index.having("fingerprint", fingerprint))
+        return self._still_there(of_plan) or self.with_record(fingerprint)
+
     def with_pixels(self, sha256: str) -> list[Picture]:
         """The pictures that show exactly these pixels, whatever became of their texts since."""
         return self._still_there(self._indexed(lambda: self._index.having("pixels", sha256)))
@@ -229,7 +235,8 @@ class Gallery:
         references = self._indexed(lambda: self._index.references_of(name))
         known = self._indexed(lambda: self._index.named([name]))
         try:
-            place.unlink()
+            for beside in (place, *replays_of(place)):
+                beside.unlink()
             atomic.sync_folder(place.parent)
         except OSError as error:
             raise atomic.storage_error(error, self.outputs) from error

@@ -21,6 +21,11 @@ def measure(left: Image.Image, right: Image.Image) -> Measures | None:
     return Measures(mean_absolute_difference=difference, structural_similarity=_ssim(one, other))
 
 
+def largest(left: Image.Image, right: Image.Image) -> float:
+    """The largest difference of a channel's value, 0 to 1; the sizes are the same."""
+    return float(np.abs(_values(left) - _values(right)).max())
+
+
 def _ssim(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     if min(one.shape[:2]) < _WINDOW:
         return None

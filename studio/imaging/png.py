@@ -23,6 +23,8 @@ MAX_PIXELS = 8192 * 8192
 MAX_CHUNKS = 100_000
 MAX_TEXT = 16 * 2**20
 """Bytes of the largest text, and of the largest chunk that holds no pixels."""
+XMP_KEY = "XML:com.adobe.xmp"
+"""The keyword of XMP in an iTXt chunk (XMP specification, part 3, section 1.1.5)."""
 
 _CRITICAL = frozenset({"IHDR", "PLTE", "IDAT", "IEND"})
 

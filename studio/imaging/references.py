@@ -2,8 +2,8 @@
 
 A picture's identity is what is seen, not its file: it is turned upright, brought to sRGB,
 laid on white where it is transparent, and written anew as a plain PNG. So nothing of the
-original's metadata (place, camera, name, profile) is kept or leaks, and the same pixels are
-one reference whatever file they came in.
+original's metadata (place, camera, name, profile) is kept or leaks but the marks that say a model
+made it, and the same pixels are one reference whatever file they came in.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.contract.base import is_sha256
+from studio.contract.base import canonical_json, is_sha256
+from studio.contract.receipt import InheritedMark
 from studio.contract.request import ReferenceImage
-from studio.errors import UnusableReference
-from studio.imaging import decoding
+from studio.errors import GalleryError, UnusableReference
+from studio.imaging import decoding, png
+from studio.imaging.inherited import mark_of
 from studio.storage import atomic
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ FOLDER = "references"
 """Where references lie beside the pictures made from them."""
 
 SUFFIX = ".png"
+MARK_KEY = "lora-studio-inherited"
+"""The text in a kept reference that has the marks of the file it came in."""
 UNUSED_FOR = 24 * 3600.0
 """Seconds after which a reference that was handed in and never used is forgotten."""
 QUOTA = 2**31
@@ -66,14 +70,18 @@ class References:
             OSError: the disk does not take it.
         """
         image = decoding.decode(data)
+        mark = mark_of(data, reference_sha256(image))
         found = ReferenceImage(
             sha256=reference_sha256(image), width=image.width, height=image.height
         )
         self.touch(found.sha256)
-        if self.locate(found.sha256) is None:
+        if self.locate(found.sha256) is None or (mark and not self.mark(found.sha256)):
             buffer = io.BytesIO()
             image.save(buffer, format="PNG")
-            if self.discard_unused(buffer.tell()) > QUOTA:
+            if mark:
+                texts = {MARK_KEY: canonical_json(mark.model_dump(mode="json"))}
+                buffer = io.BytesIO(png.with_texts(buffer.getvalue(), texts))
+            if self.discard_unused(len(buffer.getvalue())) > QUOTA:
                 reason = "too many that were just handed in wait to be used"
                 raise UnusableReference(reason, "Give it again in ten minutes.")
             atomic.replace(self._waiting / _name(found.sha256), buffer.getvalue(), time.time_ns())
@@ -83,6 +91,25 @@ class References:
         """Where a reference lies, or None; ``load`` says whether it is still itself."""
         places = (self._kept(sha256), self._waiting / _name(sha256))
         return next((place for place in places if place.is_file()), None)
+
+    def mark(self, sha256: str) -> InheritedMark | None:
+        """What the file that a reference came in said of its making; None where it said nothing.
+
+        Raises:
+            UnusableReference: what was kept of it cannot be read.
+        """
+        for place in (self._kept(sha256), self._waiting / _name(sha256)):
+            if not place.is_file():
+                continue
+            try:
+                with place.open("rb") as stream:
+                    text = png.texts(png.before_pixels(stream)).get(MARK_KEY)
+                found = None if text is None else InheritedMark.model_validate_json(text)
+            except (OSError, GalleryError, ValueError) as error:
+                raise UnusableReference("its marks cannot be read", _GIVE_AGAIN) from error
+            if found is not None:
+                return found
+        return None
 
     def touch(self, sha256: str) -> None:
         """Somebody asks for it: it counts as handed in now."""

@@ -49,7 +49,8 @@ def base_place(path: Path, layout: Path | None, name: str) -> Path:
     """Where a base's file lies: below its folder; for a checkpoint, itself or its layout."""
     if layout is None:
         return path / name
-    return path if name == path.name else layout / name
+    # A checkpoint may have another name by now; its layout holds no weights.
+    return path if name.endswith(".safetensors") else layout / name
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def build(workspace: Workspace) -> gr.Blocks:
                 )
             with gr.Tab("Gallery", id=TABS[2]) as gallery:
                 others = gallery_tab.Others(studio, comparisons, tabs)
-                gallery_tab.build(workspace, others, gallery, may_delete)
+                gallery_tab.build(workspace, sessions, others, gallery, may_delete)
             with gr.Tab("Models", id=TABS[3]) as models:
                 models_tab.build(workspace, models, workspace.settings.is_public)
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)

@@ -14,7 +14,7 @@ from studio.comparison.axes import ComparisonPlan
 from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.gallery import Picture
-from studio.workspace.line import AnyEvent, Standing
+from studio.workspace.line import AnyEvent, Plan, Standing
 from studio.workspace.runs import Runs
 
 STRIP = 60
@@ -28,7 +28,6 @@ MOST_PAGES = 1000
 STRANGE = "pages that were never loaded"
 """They are counted together: whoever sends events by hand can be as many as they like."""
 
-Plan = RunPlan | ComparisonPlan
 P = TypeVar("P", RunPlan, ComparisonPlan)
 
 
@@ -125,7 +124,7 @@ class Sessions:
     # Runs
 
     def submit(self, page: str, plan: Plan, fresh: bool = False) -> str:
-        """Put a run or a comparison at the end of the owner's line; its name.
+        """Put a run, a comparison or a replay at the end of the owner's line; its name.
 
         Raises:
             QueueFull

@@ -242,6 +242,7 @@ class Comparing:
             numbers=pair_numbers(plan, images),
             sheet_pixels_sha256=UNDRAWN,
             source_type=SourceType.GENERATED if self._workspace.settings.mark else None,
+            producer=self._workspace.settings.aigc_producer,
         )
 
     def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:

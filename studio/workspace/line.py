@@ -9,12 +9,15 @@ from enum import Enum
 
 from studio.comparison.axes import ComparisonPlan
 from studio.comparison.events import CellWorking, Compared, ComparisonEvent, NothingCompared
+from studio.comparison.replay import NotReplayed, Replayed, ReplayWanted
 from studio.contract.events import Cancelled, Event, Failed, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, QueueFull
 from studio.settings import Settings
 
-AnyEvent = Event | ComparisonEvent
+Plan = RunPlan | ComparisonPlan | ReplayWanted
+"""What an entry of a line carries out."""
+AnyEvent = Event | ComparisonEvent | Replayed | NotReplayed
 Passing = Queued | Loading | Progress | Stalled | CellWorking
 """What only tells how far a run is: of it, the latest is kept."""
 Work = Callable[[str, threading.Event], Generator[AnyEvent, None, None]]
@@ -70,7 +73,7 @@ class Standing:
     """
 
     run_id: str
-    plan: RunPlan | ComparisonPlan
+    plan: Plan
     state: RunState
     ahead: int
     latest: Passing | None
@@ -80,7 +83,7 @@ class Standing:
 @dataclass(slots=True, eq=False)
 class LineEntry:
     run_id: str
-    plan: RunPlan | ComparisonPlan
+    plan: Plan
     client: str
     work: Work
     state: RunState = RunState.WAITING

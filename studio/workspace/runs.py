@@ -24,6 +24,7 @@ from studio.workspace.line import (
     Line,
     LineEntry,
     Passing,
+    Plan,
     RunState,
     Standing,
     Work,
@@ -32,6 +33,7 @@ from studio.workspace.line import (
     find,
     limits_of,
 )
+from studio.workspace.replaying import replay
 from studio.workspace.workspace import Workspace
 
 logger = logging.getLogger("studio.workspace.runs")
@@ -64,12 +66,12 @@ class Runs:
     def submit(
         self,
         owner: str,
-        plan: RunPlan | ComparisonPlan,
+        plan: Plan,
         client: str = "",
         previews: bool = True,
         fresh: bool = False,
     ) -> str:
-        """Put a run or a comparison at the end of the owner's line; returns its name.
+        """Put a run, a comparison or a replay at the end of the owner's line; returns its name.
 
         Args:
             client: who is counted, where one may have several owners' keys; the owner if empty.
@@ -81,8 +83,10 @@ class Runs:
         work: Work
         if isinstance(plan, RunPlan):
             work = partial(self._workspace.run, plan, previews=previews)
-        else:
+        elif isinstance(plan, ComparisonPlan):
             work = partial(self._comparing.run, plan, fresh=fresh)
+        else:
+            work = partial(replay, self._workspace, plan)
         entry = LineEntry(uuid.uuid4().hex[:12], plan, client or owner, work)
         with self._changed:
             if self._closed.is_set():

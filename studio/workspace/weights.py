@@ -1,9 +1,10 @@
 """The library as a backend sees it: where a plan's files lie, each proven by its SHA-256."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from studio.backends import BasePlace
+from studio.comparison.replay import Lost
 from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
 from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference, WeightsError
@@ -26,22 +27,115 @@ class LibraryWeights:
         self._store = store
         self._stock = stock
         self._references = references
+        self._found_bases: dict[str, tuple[Path, Path | None]] = {}
+        self._found_loras: dict[str, Path] = {}
+
+    def seek(self, plan: RunPlan) -> tuple[Lost, ...]:
+        """Find what a plan names by its SHA-256, wherever it lies now; from then on it is found
+        there. Returns what is nowhere.
+
+        Raises:
+            WeightsError: the studio's own state cannot be used.
+        """
+        lost = [] if self._sought(plan.base) else [*self._lost_base(plan.base)]
+        for use in plan.loras:
+            if not self._sought_lora(use):
+                called = self._called(self._stock.catalog.loras.get(use.slug), use.sha256)
+                source = "" if use.source == "local" else use.source
+                lost.append(Lost(f"the LoRA {use.label}", use.sha256, source, called))
+        for each in plan.references:
+            try:
+                self.reference(each)
+            except UnusableReference as error:
+                lost.append(Lost(f"a reference image ({error.reason})", each.sha256, ""))
+        return tuple(lost)
+
+    def _sought(self, wanted: BaseIdentity) -> bool:
+        """Whether a base lies at its preset's place or another's, file by file."""
+        models = self._stock.catalog.models.values()
+        places = [
+            (self._store.locate(each), self._store.layout(each))
+            for each in sorted(models, key=lambda each: each.slug != wanted.slug)
+        ]
+        places += [(each.held.place, None) for each in self._stock.catalogue.holdings]
+        for place in places:
+            if self._is_base(wanted, *place):
+                self._found_bases[wanted.sha256] = place
+                return True
+        return False
+
+    def _is_base(self, wanted: BaseIdentity, path: Path, layout: Path | None) -> bool:
+        return all(
+            self._is(base_place(path, layout, each.name), each.sha256, each.size)
+            for each in wanted.files
+        )
+
+    def _lost_base(self, wanted: BaseIdentity) -> Iterator[Lost]:
+        preset = self._stock.catalog.models.get(wanted.slug)
+        path = self._store.locate(preset) if preset else None
+        layout = self._store.layout(preset) if preset else None
+        source = "" if wanted.source in ("local", "embedded") else wanted.source
+        if source and wanted.revision:
+            source = f"{source}@{wanted.revision}"
+        called = self._called(preset, wanted.sha256)
+        for each in wanted.files:
+            if path is None or not self._is(
+                base_place(path, layout, each.name), each.sha256, each.size
+            ):
+                what = f"{each.name} of the base {wanted.label}"
+                yield Lost(what, each.sha256, source, called)
+
+    def _sought_lora(self, wanted: LoraUse) -> bool:
+        presets = self._stock.catalog.loras.values()
+        places = [
+            self._store.locate(each)
+            for each in sorted(presets, key=lambda each: each.slug != wanted.slug)
+        ]
+        places += [each.held.place for each in self._stock.catalogue.holdings]
+        for place in places:
+            if self._is(place, wanted.sha256, wanted.size):
+                self._found_loras[wanted.sha256] = place
+                return True
+        return False
+
+    def _is(self, path: Path, sha256: str, size: int) -> bool:
+        """Whether a file is the one of this hash; one of another size is not read."""
+        try:
+            self._store.verify(path, sha256, size)
+        except WeightsError as error:
+            if error.path is not None and error.path != path:
+                raise  # the state, which is nothing about the file
+            return False
+        return True
+
+    def _called(self, preset: ModelPreset | LoraPreset | None, sha256: str) -> str | None:
+        names = {} if preset is None else {value: key for key, value in preset.earlier.items()}
+        return names.get(sha256)
 
     def base(self, wanted: BaseIdentity) -> BasePlace:
+        found = self._found_bases.get(wanted.sha256)
+        if found is not None and self._is_base(wanted, *found):
+            return self._base_at(wanted, *found)
         preset = self._stock.catalog.models.get(wanted.slug)
         if preset is None:
             raise _gone(wanted.slug)
-        path, layout = self._store.locate(preset), self._store.layout(preset)
+        place = self._base_at(wanted, self._store.locate(preset), self._store.layout(preset))
+        self._check_pin(preset, wanted.sha256)
+        return place
+
+    def _base_at(self, wanted: BaseIdentity, path: Path, layout: Path | None) -> BasePlace:
         stamps = {
             file.name: self._store.verify(
                 base_place(path, layout, file.name), file.sha256, file.size
             )
             for file in wanted.files
         }
-        self._check_pin(preset, wanted.sha256)
         return BasePlace(path, layout, stamps)
 
     def lora(self, wanted: LoraUse) -> Path:
+        found = self._found_loras.get(wanted.sha256)
+        if found is not None and self._is(found, wanted.sha256, wanted.size):
+            return found
         preset = self._stock.catalog.loras.get(wanted.slug)
         if preset is None:
             raise _gone(wanted.slug)

@@ -13,7 +13,8 @@ from typing import Self
 
 from studio import __version__
 from studio.architecture.schedulers import SCHEDULER_NAMES
-from studio.backends import Backend, ClipReader, Generated, LocalBackend
+from studio.backends import Backend, BackendEvent, ClipReader, Generated, LocalBackend
+from studio.comparison.replay import Lost
 from studio.contract.base import Contract
 from studio.contract.events import Event, Failed, Finished
 from studio.contract.job import Job
@@ -301,8 +302,40 @@ class Workspace:
             logger.warning("run %s failed: %s", run_id, error)
             yield Failed(run_id, error.code, error.message, error.way_out)
 
+    def rerun(
+        self, plan: RunPlan, index: int, session: str, cancel: threading.Event
+    ) -> Generator[BackendEvent, None, None]:
+        """Make picture ``index`` of a recorded plan again, and keep nothing: ``Generated`` has it.
+
+        Raises:
+            KeyError: the session is not open.
+        """
+        own = EitherEvent(cancel)
+        with self._lock:
+            self._running[session].add(own)
+        run_id = uuid.uuid4().hex[:12]
+        job = Job(run_id=run_id, session=session, plan=plan, previews=False, only=index)
+        used = {each.sha256 for each in plan.references}
+        try:
+            with self._references.held(used), closing(self._backend.run(job, own)) as events:
+                yield from events
+        finally:
+            with self._lock:
+                self._running.get(session, set()).discard(own)
+
+    def seek(self, plan: RunPlan) -> tuple[Lost, ...]:
+        """What a recorded plan needs and is nowhere here; the rest is found by its SHA-256."""
+        return self._weights.seek(plan)
+
+    @property
+    def libraries(self) -> tuple[Library, ...]:
+        """Those whose version can change the pixels, as they are now."""
+        return self._libraries
+
     def _saved(self, plan: RunPlan, made: Generated) -> Finished:
-        record = RunRecord.of(plan, made.receipt)
+        marks = (self._references.mark(each.sha256) for each in plan.references)
+        inherited = tuple(mark for mark in dict.fromkeys(marks) if mark is not None)
+        record = RunRecord.of(plan, made.receipt, inherited, self.settings.aigc_producer)
         path = self.gallery.save(
             made.image, record, {r.sha256: self._weights.reference(r) for r in plan.references}
         )

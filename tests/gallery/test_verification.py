@@ -287,6 +287,22 @@ def test_the_mark_is_what_other_tools_read(mode: Mode) -> None:
     ElementTree.fromstring(text.partition("?>")[2].rpartition("<?")[0])
 
 
+def test_the_label_of_gb_45438_is_in_the_mark_and_verified() -> None:
+    record = RECORD.model_copy(update={"producer": "A & Co"})
+    data = record_png.encode(flat(), record)
+    assert examine(data).judged == "whole"
+    text = png.texts(png.chunks(data))[marks.XMP_KEY]
+    tree = ElementTree.fromstring(text.partition("?>")[2].rpartition("<?")[0])
+    (label,) = tree.iter("{http://www.tc260.org.cn/ns/AIGC/1.0/}AIGC")
+    said = json.loads(str(label.text))
+    assert (said["Label"], said["ContentProducer"], said["ProduceID"]) == (
+        "1",
+        "A & Co",
+        "run-1-0",
+    )
+    assert len(text) < 1024
+
+
 def test_a_chunk_that_changes_how_it_looks_is_refused() -> None:
     gamma = png.serialize("gAMA", (1).to_bytes(4, "big"))
     assert codes(DATA[:33] + gamma + DATA[33:]) == ["chunks"]

@@ -13,11 +13,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from studio.comparison.record import ComparisonRecord
+from studio.comparison.replay import ReplayRecord
 from studio.comparison.review import Decision
 from studio.comparison.votes import BlindVote
 from studio.contract.receipt import RunRecord
 
-WRITTEN: tuple[type[BaseModel], ...] = (RunRecord, ComparisonRecord, Decision, BlindVote)
+LATER: Mapping[type[BaseModel], int] = {ReplayRecord: 2}
+"""Models that came whole with a later step."""
+WRITTEN: tuple[type[BaseModel], ...] = (
+    *(RunRecord, ComparisonRecord, Decision, BlindVote),
+    *LATER,
+)
 """Every model that reaches a file, with all that it holds; an export holds the first and third."""
 
 _PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
@@ -36,7 +42,8 @@ def fields(model: type[BaseModel]) -> dict[str, str]:
     Raises:
         TypeError: for an annotation that the walk does not know.
     """
-    return dict(_of_model(model.__name__, model))
+    whole = {model.__name__: f"object, since {LATER[model]}"} if model in LATER else {}
+    return whole | dict(_of_model(model.__name__, model))
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

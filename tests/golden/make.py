@@ -22,15 +22,20 @@ from PIL import Image
 
 from studio.architecture import Mode
 from studio.comparison.axes import four_arms
+from studio.comparison.replay import Replayed, ReplayOutcome
 from studio.comparison.review import Judgement, as_csv, as_jsonl
 from studio.comparison.votes import BlindVote
 from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
+from studio.contract.receipt import SourceType
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora import save_tiny_lora
+from studio.gallery.marks import xmp
+from studio.imaging import png
 from studio.settings import Settings
 from studio.workspace.comparing import Comparing
+from studio.workspace.replaying import find, replay
 from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
 from tests.golden.fields import all_fields
@@ -80,6 +85,11 @@ def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]
     ink, neon = LoraChoice(slug="ink"), LoraChoice(slug="neon", strength=1.2)
     reference = folder / "reference.png"
     Image.linear_gradient("L").resize((96, 64)).convert("RGB").save(reference)
+    marked = png.with_texts(
+        reference.read_bytes(),
+        {png.XMP_KEY: xmp(SourceType.GENERATED, "0.1.0", "Somebody", "7")},
+    )
+    reference.write_bytes(marked[:33] + png.serialize("caBX", b"a manifest") + marked[33:])
     edited = workspace.add_reference(reference)
     mini = {"base": "mini", "settings": Overrides(steps=4), "prompt": "a penguin on yellow"}
     return {
@@ -152,13 +162,14 @@ def golden(folder: Path) -> None:
     reviewing.decide(lora, Judgement.REJECT, "")
     line = {"record_fingerprint": listed["base"]["record"], "critic": "golden-critic 1.0"}
     reviewing.take_scores(json.dumps(line | {"score": 0.25, "note": "dull"}) + "\n")
-    comparing = Comparing(workspace)
+    labelled = Workspace.open(replace(settings, aigc_producer="Golden Producer"))
+    comparing = Comparing(labelled)
     ink = LoraChoice(slug="ink")
     noisy = Overrides(eta=0.25)
     wanted = four_arms(request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy))
     plan = comparing.plan(wanted)
     assert not isinstance(plan, tuple), [item.describe() for item in plan]
-    *_, done = comparing.run(plan, workspace.open_session(), threading.Event())
+    *_, done = comparing.run(plan, labelled.open_session(), threading.Event())
     left, right = (done.record.cells[index].record_fingerprint for index in (0, 1))
     vote = BlindVote(
         comparison=done.record.fingerprint,
@@ -175,6 +186,12 @@ def golden(folder: Path) -> None:
         "record": done.record.fingerprint,
         "plan": plan.fingerprint,
     }
+    for name in ("eta", "stacked"):
+        wanted_again = find(workspace, str(folder / "outputs" / listed[name]["picture"]))
+        session = workspace.open_session()
+        *_, again = replay(workspace, wanted_again, session, threading.Event())
+        assert isinstance(again, Replayed)
+        assert again.record.outcome is ReplayOutcome.IDENTICAL
     judged = list(reviewing.judged())
     (folder / "decisions.jsonl").write_text(as_jsonl(judged), encoding="utf-8", newline="")
     (folder / "decisions.csv").write_text(as_csv(judged), encoding="utf-8", newline="")
@@ -184,6 +201,7 @@ def golden(folder: Path) -> None:
         json.dumps(all_fields(), indent=1, ensure_ascii=False) + "\n"
     )
     unmarked.close()
+    labelled.close()
     workspace.close()
     shutil.rmtree(state)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from studio.comparison.axes import ComparisonPlan
+from studio.comparison.replay import Replayed, ReplayOutcome, ReplayWanted
 from studio.comparison.review import as_csv, as_jsonl
 from studio.comparison.validity import Verdict
 from studio.contract.base import SCHEMA, Versioned, fingerprint
@@ -24,11 +26,14 @@ from studio.contract.plan import RunPlan
 from studio.gallery import Filter, Gallery
 from studio.gallery.comparisons.verification import judged_anew, verify_comparison
 from studio.gallery.record_png import RECORD_KEY
+from studio.gallery.replays import read as read_replay
+from studio.gallery.replays import verify_replay
 from studio.gallery.verification import verify
 from studio.imaging import png
 from studio.settings import Settings
 from studio.ui.studio.form import read, write
 from studio.workspace.comparing import Comparing
+from studio.workspace.replaying import replay
 from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
 from tests.golden.fields import WRITTEN, all_fields, differences, unannounced, used, uses
@@ -66,6 +71,8 @@ def written(step: Path) -> Iterator[str]:
             yield from used("RunRecord", json.loads(texts[RECORD_KEY]))
     for comparison in (step / "outputs").glob("*/*.comparison.json"):
         yield from used("ComparisonRecord", json.loads(comparison.read_bytes())["record"])
+    for evidence in (step / "outputs").glob("*/*.replay-*.json"):
+        yield from used("ReplayRecord", json.loads(evidence.read_bytes())["record"])
     for name, pattern in (("BlindVote", "*/*.votes.jsonl"), ("Decision", ".reviews/*.jsonl")):
         for lines in (step / "outputs").glob(pattern):
             for line in lines.read_text(encoding="utf-8").splitlines():
@@ -152,6 +159,30 @@ def test_a_comparison_of_a_newer_studio_is_not_called_changed(tmp_path: Path) ->
     record["weather"] = "foul"
     place.write_text(json.dumps({"record": record, "sha256": "0" * 64}))
     assert [finding.code for finding in verify_comparison(place).findings] == ["comparison"]
+
+
+def test_a_picture_made_again_from_its_plan_is_the_same(opened: tuple[Path, Workspace]) -> None:
+    """Pixel-identical where it was made with this hardware and these libraries; elsewhere, and
+    for records that do not name their hardware, other numerics at most."""
+    step, workspace = opened
+    session, left_out = workspace.open_session(), {"comparison", "mini_base", "mini_ink"}
+    for name in listed(step).keys() - left_out:
+        place = workspace.gallery.outputs / listed(step)[name]["picture"]
+        wanted = ReplayWanted((place,))
+        *_, made = replay(workspace, wanted, session, threading.Event())
+        assert isinstance(made, Replayed), made
+        same = ReplayOutcome.IDENTICAL if not made.record.changes else made.record.outcome
+        assert made.record.outcome is same is not ReplayOutcome.DIFFERENT, (
+            name,
+            made.record.words,
+        )
+        assert verify_replay(made.evidence).findings == ()
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*/outputs/*/*.replay-*.json")), ids=str)
+def test_evidence_of_a_replay_verifies(path: Path) -> None:
+    assert verify_replay(path).findings == ()
+    assert read_replay(path).outcome is ReplayOutcome.IDENTICAL
 
 
 def test_decisions_are_exported_as_they_were(opened: tuple[Path, Workspace]) -> None:

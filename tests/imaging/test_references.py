@@ -1,6 +1,8 @@
 """Reference images: known by what is seen, kept without what their files also say."""
 
+import hashlib
 import io
+import json
 import os
 import resource
 import struct
@@ -12,10 +14,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
+from studio.contract.receipt import SourceType
 from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference
+from studio.gallery import marks
 from studio.imaging import decoding
 from studio.imaging.decoding import MAX_PIXELS
+from studio.imaging.png import serialize, with_texts
 from studio.imaging.references import UNUSED_FOR, References, load, reference_sha256
 from tests.support.records import noise
 
@@ -252,3 +257,48 @@ def test_a_larger_one_that_an_earlier_release_kept_is_still_itself(tmp_path: Pat
     image.save(path)
     wanted = ReferenceImage(sha256=reference_sha256(image), width=4200, height=4200)
     assert load(path, wanted).size == (4200, 4200)
+
+
+XMP = marks.xmp(SourceType.EDITED, "9.9", "Ren & Co", "7")
+FOREIGN = XMP.replace(
+    "<Iptc4xmpExt:DigitalSourceType>", '<Iptc4xmpExt:DigitalSourceType rdf:resource="'
+).replace("</Iptc4xmpExt:DigitalSourceType>", '"/>')
+
+
+@pytest.mark.parametrize("text", [XMP, FOREIGN], ids=["element", "resource"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_the_marks_of_its_file_are_kept_and_nothing_else(
+    references: References, form: str, text: str
+) -> None:
+    camera = Image.Exif()
+    camera[0x010F] = "A Camera Maker"
+    if form == "PNG":
+        data = with_texts(data_of(noise(64, 64), exif=camera), {marks.XMP_KEY: text})
+    else:
+        data = data_of(noise(64, 64), form, exif=camera, xmp=text.encode("utf-8"))
+    found = references.add(data)
+    mark = references.mark(found.sha256)
+    assert mark is not None
+    assert (mark.source_types, mark.tool) == (
+        ("compositeWithTrainedAlgorithmicMedia",),
+        "LoRA Studio 9.9",
+    )
+    assert json.loads(str(mark.aigc))["ContentProducer"] == "Ren & Co"
+    assert "DigitalSourceType" in mark.words
+    place = references.locate(found.sha256)
+    assert place is not None
+    assert b"Camera" not in place.read_bytes()
+    assert load(place, found).size == (64, 64)
+
+
+def test_a_mark_that_comes_later_is_kept_too(references: References) -> None:
+    plain = data_of(noise(64, 64))
+    sha256 = references.add(plain).sha256
+    assert references.mark(sha256) is None
+    manifest = plain[:33] + serialize("caBX", b"a manifest") + plain[33:]
+    assert references.add(manifest).sha256 == sha256
+    mark = references.mark(sha256)
+    assert mark is not None
+    assert mark.manifest_sha256 == hashlib.sha256(b"a manifest").hexdigest()
+    references.add(plain)
+    assert references.mark(sha256) == mark

@@ -84,6 +84,8 @@ def test_the_newcomers_path(open_page: Open, server: Server) -> None:
     page.locator(".ls-thumb").first.click()
     page.get_by_role("button", name="Verify").click()
     page.get_by_text("Verified:").wait_for()
+    page.get_by_role("button", name="Replay").click()
+    page.get_by_text("Pixel-identical:").wait_for(timeout=PATIENCE)
     assert shown in page.locator("#opened").inner_text()
 
 

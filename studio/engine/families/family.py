@@ -29,6 +29,7 @@ class Encoded:
             puts around the text, are not counted (see ``TokenLedger``).
         max_sequence_length: as the encoder was given it; None where the family has none.
         said: by the libraries, while the words were read.
+        sha256: of the tensors among the arguments; None until ``encode`` has seen them.
     """
 
     arguments: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Encoded:
     receipts: tuple[EncodingReceipt, ...]
     max_sequence_length: int | None = None
     said: tuple[str, ...] = ()
+    sha256: str | None = None
 
 
 class EngineFamily(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from studio.contract.base import fingerprint
 from studio.contract.receipt import BaseProof, ComponentReceipt, LoraReceipt
 from studio.engine.base.resident import Adapter, ResidentBase, remember
 from studio.engine.device import named_errors
@@ -126,6 +127,20 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
             )
         )
     return tuple(lines)
+
+
+def switched_sha256(base: ResidentBase, loras: LoraSet) -> str | None:
+    """SHA-256 of what is on, module by module and in the order in which it is added; None
+    without a LoRA."""
+    if not loras.wanted:
+        return None
+    names = {base.adapters[lora.sha256].name: lora.sha256 for lora in loras.wanted}
+    found = read_switched(slots_of(base.pipeline)).items()
+    lines = [
+        (place.component, place.module, names[place.lora], *setting) for place, setting in found
+    ]
+    # Stable: LoRAs of one module keep their order, in which floats are added up.
+    return fingerprint(sorted(lines, key=lambda line: line[:2]))
 
 
 def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[LoraPlace, Multiplier]) -> float:

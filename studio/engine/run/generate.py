@@ -24,10 +24,10 @@ from studio.contract.receipt import ImageReceipt, Receipt, Timings
 from studio.engine.base.library_logs import listen
 from studio.engine.base.offload import placed
 from studio.engine.base.resident import ResidentBase
-from studio.engine.device import named_errors
+from studio.engine.device import hardware, named_errors
 from studio.engine.families import Encoded
 from studio.engine.job import Generated, LocalJob, Publish, RunCancelled
-from studio.engine.lora.switch import LoraSet, receipts
+from studio.engine.lora.switch import LoraSet, receipts, switched_sha256
 from studio.engine.run.noise import recorded_noise
 from studio.engine.run.numbers import demand_finite
 from studio.engine.run.preview import heading, preview_png
@@ -95,7 +95,7 @@ def generate_image(run: Run, index: int) -> Generated:
         )
         image = _denoise(run, index, generator, steps)
     timings = _timings(run, start, steps.ended, time.perf_counter())
-    about = describe_image(image, index, generator.initial_seed(), noise.sha256())
+    about = describe_image(image, index, generator.initial_seed(), noise.sha256(), steps.sha256())
     receipt = receipt_of(run, started, steps, timings, about, heard)
     demand_plan(plan, receipt)
     return Generated(run.job.run_id, index, plan.count, image, receipt)
@@ -138,6 +138,9 @@ def receipt_of(
         offload=None if run.job.plan.placement is None else placed(pipeline),
         vae_tiling=is_tiling(pipeline),
         eta=_eta_used(run),
+        embeddings_sha256=run.encoded.sha256,
+        switched_sha256=switched_sha256(run.base, run.loras),
+        hardware=hardware(run.base.device),
         effect=run.loras.effect.whole,
         layer_effect=run.loras.effect.layers,
         base_proof=run.loras.proof,
@@ -276,13 +279,14 @@ def _timings(run: Run, start: float, denoised: float, end: float) -> Timings:
     )
 
 
-def describe_image(image: Image, index: int, seed: int, noise: str) -> ImageReceipt:
+def describe_image(image: Image, index: int, seed: int, noise: str, latents: str) -> ImageReceipt:
     return ImageReceipt(
         index=index,
         seed=seed,
         width=image.width,
         height=image.height,
         noise_sha256=noise,
+        latents_sha256=latents,
         pixels_sha256=pixels_sha256(image),
     )
 

@@ -41,7 +41,7 @@ def run_job(
     with resident_base(manager, job, publish, seconds) as (base, heard):
         run = prepare(manager, base, job, references, cancel, publish, seconds, heard)
         set_decoding(base.pipeline, job.plan)
-        for index in range(job.plan.count):
+        for index in range(job.plan.count) if job.only is None else (job.only,):
             stop_if(cancel, job)
             publish(generate_image(run, index))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from studio.engine.run.numbers import raw_bytes
 from studio.engine.run.schedulers import Scheduler
+from studio.errors import ContractBroken
 
 
 @dataclass(slots=True)
@@ -27,6 +30,18 @@ class Steps:
     denoised: int = 0
     ended: float = 0.0
     latents: torch.Tensor | None = None
+
+    def sha256(self) -> str:
+        """SHA-256 of the bytes of the first sample of ``latents``, in their dtype and layout.
+
+        Raises:
+            ContractBroken: there was no step.
+        """
+        if self.latents is None:
+            raise ContractBroken(
+                "The pipeline went through no step.", "Report it with the plan's fingerprint."
+            )
+        return hashlib.sha256(raw_bytes(self.latents[:1])).hexdigest()
 
     @property
     def passes(self) -> int:

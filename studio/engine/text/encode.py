@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +12,7 @@ import torch
 from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import Encoded, EngineFamily
-from studio.engine.run.numbers import demand_finite
+from studio.engine.run.numbers import demand_finite, raw_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,11 +35,14 @@ def encode(
         PromptRefused: the text cannot be read.
     """
     encoded = family.encode(pipeline, plan, references)
-    for name, value in encoded.arguments.items():
+    digest = hashlib.sha256()
+    for name, value in sorted(encoded.arguments.items()):
         side = "negative" if name.startswith("negative") else "prompt"
         for embeddings in _tensors(value):
             demand_finite(embeddings, f"The embeddings of the {side}", _WEIGHTS_WAY_OUT)
-    return encoded
+            digest.update(f"{name} {embeddings.dtype} {tuple(embeddings.shape)}\n".encode())
+            digest.update(raw_bytes(embeddings))
+    return replace(encoded, sha256=digest.hexdigest())
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

@@ -72,7 +72,9 @@ def write(outputs: Path, record: ComparisonRecord, sheet: Image.Image) -> Path:
     sheet.save(buffer, format="PNG")
     texts = {RECORD_KEY: text, HASH_KEY: sha256_of_text(text)}
     if record.source_type is not None:
-        texts = {marks.XMP_KEY: marks.xmp(record.source_type, __version__)} | texts
+        number = record.plan_fingerprint
+        mark = marks.xmp(record.source_type, __version__, record.producer, number)
+        texts = {marks.XMP_KEY: mark} | texts
     picture = png.with_texts(buffer.getvalue(), texts)
     file = canonical_json({"record": json.loads(text), "sha256": sha256_of_text(text)})
     local = datetime.fromisoformat(record.finished_at).astimezone()

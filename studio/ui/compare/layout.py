@@ -24,6 +24,7 @@ class CompareStage:
     kept: gr.Column
     sheet: gr.HTML
     verify: gr.Button
+    replay: gr.Button
     delete: gr.Button
     confirm: gr.Row
     keep: gr.Button
@@ -56,6 +57,7 @@ def build(may_delete: bool) -> CompareStage:
         with gr.Row(elem_classes="ls-tight"):
             sheet = gr.HTML("", apply_default_css=False)
             verify = gr.Button("Verify all cells", size="sm", scale=0, min_width=130)
+            replay = gr.Button("Replay all cells", size="sm", scale=0, min_width=130)
             delete = gr.Button(
                 "Delete comparison", size="sm", scale=0, min_width=150, visible=may_delete
             )
@@ -101,6 +103,7 @@ def build(may_delete: bool) -> CompareStage:
         kept=kept,
         sheet=sheet,
         verify=verify,
+        replay=replay,
         delete=delete,
         confirm=confirm,
         keep=keep,

@@ -13,6 +13,7 @@ from studio.ui.compare import form as compare_panel
 from studio.ui.compare.blind_vote import BlindParts, CompareBlind
 from studio.ui.compare.events import CompareEvents
 from studio.ui.compare.form import AXIS_VALUES, CompareInput
+from studio.ui.gallery import replay
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form
 from studio.ui.studio.live import Updates
@@ -89,6 +90,9 @@ def build(
     _wire_panel(made, studio, tab, tabs)
     _wire_run(made, studio)
     _wire_look(made)
+    parts.replay.click(
+        replay.handler(workspace, sessions), inputs=parts.stored, outputs=parts.said, **replay.SLOW
+    )
     _wire_blind(made, blind_parts)
     return made
 

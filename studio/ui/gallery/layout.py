@@ -82,6 +82,7 @@ class Buttons:
     older: gr.Button
     use: gr.Button
     verify: gr.Button
+    replay: gr.Button
     delete: gr.Button
     really: gr.Button
     keep: gr.Button
@@ -121,6 +122,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                     # As wide as its words, and wrapped as a whole where there is no room.
                     against = gr.Button("Compare with base", min_width=190, scale=2)
                     verify = gr.Button("Verify", min_width=90)
+                    replay = gr.Button("Replay", min_width=90)
                     delete = gr.Button("Delete", min_width=90, visible=may_delete)
                 with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
                     gr.HTML(
@@ -156,7 +158,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         review=review,
         opened=gr.State(""),
     )
-    return parts, Buttons(back, newer_one, older_one, use, verify, delete, really, keep)
+    return parts, Buttons(back, newer_one, older_one, use, verify, replay, delete, really, keep)
 
 
 def _filter(label: str) -> gr.Dropdown:

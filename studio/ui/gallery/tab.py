@@ -8,10 +8,11 @@ import gradio as gr
 
 from studio.ui.assets import picked
 from studio.ui.compare.tab import CompareTab
-from studio.ui.gallery import layout
+from studio.ui.gallery import layout, replay
 from studio.ui.gallery.events import GalleryEvents, is_comparison
 from studio.ui.gallery.layout import Buttons, GalleryInput, GalleryParts
 from studio.ui.html import gallery as grid
+from studio.ui.sessions import Sessions
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of, quick
 from studio.workspace.workspace import Workspace
@@ -26,7 +27,9 @@ class Others:
     tabs: gr.Tabs
 
 
-def build(workspace: Workspace, others: Others, tab: gr.Tab, may_delete: bool) -> None:
+def build(
+    workspace: Workspace, sessions: Sessions, others: Others, tab: gr.Tab, may_delete: bool
+) -> None:
     """Lay the tab out and wire it; call inside ``tab``."""
     parts, buttons = layout.build(may_delete)
     events = GalleryEvents(workspace, parts, may_delete)
@@ -35,6 +38,9 @@ def build(workspace: Workspace, others: Others, tab: gr.Tab, may_delete: bool) -
     _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
     _wire_use(parts, buttons, events, others, private)
+    buttons.replay.click(
+        replay.handler(workspace, sessions), inputs=parts.opened, outputs=parts.said, **replay.SLOW
+    )
     events.review.wire(private)
 
 

@@ -54,6 +54,7 @@ def receipt_body(record: RunRecord) -> Html:
             figure = span("ls-figure", format.percent(effect))
             rows.append(_row("Effect", True, figure, span("ls-origin", meaning)))
     rows += [_proof_row(receipt), _encoding_row(receipt), _pixels_row(receipt)]
+    rows += [_row("Reference", True, span("", f"marked: {x.words}")) for x in record.inherited]
     return tag(
         "section",
         tag("h4", "Receipt"),

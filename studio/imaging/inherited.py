@@ -1,0 +1,109 @@
+"""The marks that a reference image carries: what says that a model made it, and with what.
+
+They are read from the file's own bytes (PNG, JPEG or WebP) before the picture is written anew, so
+that what is made from it can name them. Nothing else of the file is kept: no place, camera or
+name.
+"""
+
+import hashlib
+import html
+import io
+import re
+import struct
+from collections.abc import Iterator
+
+from studio.contract.receipt import InheritedMark
+from studio.errors import GalleryError, RecordError
+from studio.imaging import png
+
+_MAX_XMP = 2**20
+_LONGEST = 1000
+"""Characters of a tool's name, or of a label, that are kept."""
+_MOST = 8
+"""Source types that are kept."""
+_PACKET = re.compile(rb"<x:xmpmeta.{0,%d}?</x:xmpmeta>" % _MAX_XMP, re.DOTALL)
+_SOURCE = re.compile(
+    r"DigitalSourceType\s*(?:>|=\s*[\"']|\s[^<>]*?resource\s*=\s*[\"'])\s*"
+    r"(?:https?://cv\.iptc\.org/newscodes/digitalsourcetype/)?([A-Za-z]{1,64})"
+)
+_TOOL = re.compile(r"xmp:CreatorTool\s*(?:>|=\s*[\"'])\s*([^<\"']+)")
+_AIGC = re.compile(r"TC260:AIGC\s*(?:>([^<]+)<|=\s*\"([^\"]+)\"|=\s*'([^']+)')")
+
+
+def mark_of(data: bytes, sha256: str) -> InheritedMark | None:
+    """What the file ``data`` says of its making; None where it says nothing.
+
+    A file that is cut off, or is none of the three, says what stands before that.
+
+    Args:
+        sha256: of the reference's pixels.
+    """
+    texts, manifests = [], hashlib.sha256()
+    has_manifest = False
+    for kind, body in _parts(data):
+        if kind == "manifest":
+            manifests.update(body)
+            has_manifest = True
+        elif len(body) <= _MAX_XMP:
+            texts.append((kind, body.decode("utf-8", "replace")))
+    packets = "\n".join(text for kind, text in texts if kind == "xmp")
+    label = next((text for kind, text in texts if kind == "aigc"), None) or _first(_AIGC, packets)
+    found = InheritedMark(
+        reference=sha256,
+        source_types=tuple(dict.fromkeys(_SOURCE.findall(packets)))[:_MOST],
+        tool=_first(_TOOL, packets),
+        aigc=label[:_LONGEST] if label else None,
+        manifest_sha256=manifests.hexdigest() if has_manifest else None,
+    )
+    return None if found == InheritedMark(reference=sha256) else found
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.search(text)
+    value = next(filter(None, found.groups()), None) if found else None
+    return html.unescape(value).strip()[:_LONGEST] if value else None
+
+
+def _parts(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """(``xmp``, packet), (``manifest``, C2PA's bytes) and (``aigc``, label) of the file."""
+    if data.startswith(png.SIGNATURE):
+        yield from _of_png(data)
+        return
+    yield from (("xmp", packet) for packet in _PACKET.findall(data))
+    blocks = _of_jpeg(data) if data.startswith(b"\xff\xd8") else _of_riff(data)
+    yield from (("manifest", body) for body in blocks)
+
+
+def _of_png(data: bytes) -> Iterator[tuple[str, bytes]]:
+    try:
+        for chunk in png.scan(io.BytesIO(data)):
+            if chunk.kind == "caBX":
+                yield "manifest", chunk.data
+            elif chunk.kind == "iTXt":
+                text = png.texts([chunk]).get(png.XMP_KEY, "")
+                yield "xmp", text.encode("utf-8")
+            elif chunk.kind == "tEXt" and chunk.data.startswith(b"AIGC\0"):
+                yield "aigc", chunk.data.partition(b"\0")[2]
+    except (GalleryError, RecordError):
+        return  # what decodes the picture says what is wrong with the file
+
+
+def _of_jpeg(data: bytes) -> Iterator[bytes]:
+    """The JUMBF boxes in APP11 (ISO/IEC 19566-5, annex A) up to the pixels, where C2PA lies."""
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
+        kind, length = struct.unpack(">BH", data[place + 1 : place + 4])
+        body = data[place + 4 : place + 2 + length]
+        if kind == 0xEB and body.startswith(b"JP"):
+            yield body
+        place += 2 + max(length, 2)
+
+
+def _of_riff(data: bytes) -> Iterator[bytes]:
+    """The chunks ``C2PA`` of a WebP file."""
+    place = 12
+    while data.startswith(b"RIFF") and place + 8 <= len(data):
+        kind, length = struct.unpack("<4sI", data[place : place + 8])
+        if kind == b"C2PA":
+            yield data[place + 8 : place + 8 + length]
+        place += 8 + length + length % 2
