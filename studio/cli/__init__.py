@@ -22,6 +22,7 @@ from studio.cli import (
     prompt,
     replay,
     review,
+    trial,
     weights,
 )
 from studio.cli.console import Ended, ExitCode
@@ -46,6 +47,7 @@ app.command("recall")(making.recall)
 app.command("replay")(replay.replay)
 app.command("compare")(compare.compare)
 app.command("inspect")(files.inspect)
+app.command("trial")(trial.trial)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(presets.app, name="presets")
 app.add_typer(weights.app, name="weights")

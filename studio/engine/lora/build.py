@@ -100,6 +100,17 @@ class _Parts:
         return self.cast(bias)
 
 
+def difference(layer: LoraLayer) -> Tensor:
+    """What a layer adds to a weight at strength 1, in float32: (out, in) or (out, in, height,
+    width). A DoRA's magnitudes, which need the base's weight, are left out."""
+    module = layer.module
+    kernel = () if module.kernel == (1, 1) else module.kernel
+    shape = (module.out_features, module.in_features, *kernel)
+    site = BaseModule(shape, {} if kernel else None)
+    delta = BUILDERS[module.decomposition](_Parts(layer, torch.float32), site, None)
+    return delta.matrix() * layer.scale
+
+
 def _build_layer(layer: LoraLayer, targets: Sequence[Target], dtype: torch.dtype) -> list[Built]:
     """The same ΔW for each module that has rows of it."""
     parts = _Parts(layer, dtype)

@@ -1,0 +1,1 @@
+"""Which checkpoint of a training run, and at which strength."""
