@@ -29,6 +29,7 @@ class Settings:
         more_folders: the other folders of the library, after the first in MODEL_BASE_PATH.
         whole_library: whether all below them is looked through, not only the folders where
             weights are kept by custom: somebody chose them.
+        linked_folders: more folders that links in the library may lead into.
         outputs: pictures and their index.
         state: hash cache and pins.
         preset_dirs: folders of presets read after the built-in ones.
@@ -82,6 +83,7 @@ class Settings:
     mark: bool = True
     aigc_producer: str | None = None
     more_folders: tuple[Path, ...] = ()
+    linked_folders: tuple[Path, ...] = ()
     whole_library: bool = True
 
     @classmethod
@@ -96,11 +98,12 @@ class Settings:
             key: value for key, value in environ.items() if value
         }
         outputs = _path(values, "OUTPUTS", directory, "outputs")
-        folders = _folders(values.get("MODEL_BASE_PATH", "."), directory)
+        folders = _folders(values.get("MODEL_BASE_PATH", ""), directory) or (directory.resolve(),)
         return cls(
             model_base_path=folders[0],
             more_folders=folders[1:],
             whole_library="MODEL_BASE_PATH" in values,
+            linked_folders=_folders(values.get("LINKED_FOLDERS", ""), directory),
             outputs=outputs,
             state=_path(values, "STATE_DIR", directory, str(outputs / ".state")),
             preset_dirs=tuple(
@@ -188,8 +191,8 @@ def _path(values: Mapping[str, str], name: str, directory: Path, default: str) -
 
 
 def _folders(text: str, directory: Path) -> tuple[Path, ...]:
-    """Separated as the system separates paths; always one at least."""
-    parts = [part for part in text.split(os.pathsep) if part] or ["."]
+    """Separated as the system separates paths."""
+    parts = [part for part in text.split(os.pathsep) if part]
     return tuple(dict.fromkeys((directory / Path(part).expanduser()).resolve() for part in parts))
 
 

@@ -46,6 +46,11 @@ def test_preset_folders_are_separated_by_colons(tmp_path: Path) -> None:
     assert settings.preset_dirs == (tmp_path / "mine", tmp_path / "theirs")
 
 
+def test_links_may_lead_into_more_folders(tmp_path: Path) -> None:
+    settings = Settings.from_env({"LINKED_FOLDERS": f"shared:{tmp_path / 'other'}"}, tmp_path)
+    assert settings.linked_folders == (tmp_path / "shared", tmp_path / "other")
+
+
 def test_a_home_folder_is_expanded(tmp_path: Path) -> None:
     settings = Settings.from_env({"MODEL_BASE_PATH": "~/models"}, tmp_path)
     assert settings.model_base_path == Path.home() / "models"

@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from studio.inspection.claims import hash_conflicts
 from studio.inspection.description import describe
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.lookalikes import LOOK
+from studio.library.spelling import near
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 BLOCK = 1024 * 1024
@@ -56,11 +57,35 @@ class Hashes:
 
 def unreadable(path: Path, error: OSError) -> WeightsError:
     """What an OSError on a weight file means to a person."""
+    alike = near(path) if isinstance(error, FileNotFoundError) and not path.is_symlink() else None
+    if alike is not None:
+        way_out = f"Did you mean {alike}?"
+        return WeightsError(f"{path.name} is not there.", way_out, path)
     return WeightsError(
         f"{path.name} cannot be read: {error.strerror or error}.",
         f"Check that {path} is there and that the studio may read it.",
         path,
     )
+
+
+def contain(path: Path, roots: Sequence[Path]) -> None:
+    """Refuse what lies outside ``roots`` once its symbolic links are followed.
+
+    Raises:
+        WeightsError: it leads elsewhere, to itself or to nothing.
+    """
+    try:
+        target = path.resolve(strict=True)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except RuntimeError as error:  # a loop of links, before Python 3.13
+        raise WeightsError(f"{path.name} is a link to itself.", "Remove it.", path) from error
+    if not any(target.is_relative_to(root.resolve()) for root in roots):
+        raise WeightsError(
+            f"{path.name} is a link that leaves {roots[0]}: it leads to {target}.",
+            "Put the file itself there, or name the folder that it leads into in LINKED_FOLDERS.",
+            path,
+        )
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from studio.architecture.diffusers_folder import INDEX
@@ -114,12 +114,14 @@ class Found:
         path: below ``root``.
         looked: the file itself, or the index of a model's folder.
         beside: its sidecars.
+        told: what is known without a look at it: a link that is not followed.
     """
 
     root: str
     path: str
     looked: Looked
     beside: tuple[Looked, ...] = ()
+    told: Facts | None = field(default=None, compare=False)
 
 
 def scan(
@@ -130,8 +132,8 @@ def scan(
 ) -> tuple[Held, ...]:
     """Every safetensors file, pickle and model's folder of the library.
 
-    What lies inside a model's folder is part of it. Hidden names are left out, and so are links
-    that lead out of their folder of the library.
+    What lies inside a model's folder is part of it. Hidden names are left out. Links are followed
+    into every folder of the library and into LINKED_FOLDERS; any other is told of as it is.
 
     Args:
         more: (folder, name) of files, or models' folders, that lie elsewhere.
@@ -141,8 +143,9 @@ def scan(
     """
     found = list(walk(settings))
     for root, name in more:
-        found += _one(root, name)
-    files = [looked for each in found for looked in (each.looked, *each.beside)]
+        found += _one(settings, root, name)
+    unknown = (each for each in found if each.told is None)
+    files = [looked for each in unknown for looked in (each.looked, *each.beside)]
     known = _remembered(state, {key for _, key, _ in files})
     fresh = [each for each in files if known.get(each[1], (None,))[0] != each[2]]
     for start in range(0, len(fresh), BATCH):
@@ -166,7 +169,7 @@ def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Sidecar
 
 def _held(found: Found, known: Mapping[str, tuple[Stamp, object]], sums: Stamped) -> Held:
     place, key, stamp = found.looked
-    facts = known[key][1]
+    facts = found.told or known[key][1]
     assert isinstance(facts, Facts)
     said = (known[each][1] for _, each, _ in found.beside)
     sha256 = _same(sums.get(key), stamp)
@@ -185,15 +188,52 @@ def walk(settings: Settings) -> Iterator[Found]:
     for root in settings.library_folders:
         starts = [""] if settings.whole_library else [f"{name}/" for name in KNOWN_FOLDERS]
         found: list[Found] = []
+        links = _Links(settings, str(root), starts)
         for start in starts:
-            found += _walk(str(root), os.path.join(root, start), start)  # noqa: PTH118
+            found += _walk(str(root), os.path.join(root, start), start, links)  # noqa: PTH118
         yield from sorted(found)
 
 
-def _one(root: str, name: str) -> Iterator[Found]:
+class _Links:
+    """Where the links of one folder of the library lead, and whether they are followed."""
+
+    def __init__(self, settings: Settings, root: str, starts: Sequence[str]) -> None:
+        allowed = (root, *settings.library_folders, *settings.linked_folders)
+        self._allowed = [Path(os.path.realpath(folder)) for folder in allowed]
+        self._walked = [Path(os.path.realpath(os.path.join(root, each))) for each in starts]  # noqa: PTH118
+
+    def problem(self, entry: os.DirEntry[str]) -> Facts | None:
+        """Why a link is not followed."""
+        if not entry.is_symlink():
+            return None
+        target = Path(os.path.realpath(entry.path))
+        if not target.exists():
+            return Facts(problem=f"It is a link to nothing: {target} is not there.")
+        if not any(target.is_relative_to(each) for each in self._allowed):
+            way_out = "To use it, name that folder in LINKED_FOLDERS."
+            return Facts(problem=f"It is a link out of the library, to {target}. {way_out}")
+        here = Path(os.path.realpath(os.path.dirname(entry.path)))  # noqa: PTH120
+        if here.is_relative_to(target) and not self._is_walked(target):
+            return Facts(problem=f"It is a link to a folder that it lies in, {target}.")
+        return None
+
+    def is_new(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a folder is still to be looked into, and not one that is looked into anyway."""
+        if entry.is_symlink():
+            target = Path(os.path.realpath(entry.path))
+            if self._is_walked(target):
+                return False
+            self._walked.append(target)
+        return True
+
+    def _is_walked(self, target: Path) -> bool:
+        return any(target.is_relative_to(each) for each in self._walked)
+
+
+def _one(settings: Settings, root: str, name: str) -> Iterator[Found]:
     place = os.path.join(root, name)  # noqa: PTH118
     if Path(place).is_dir():
-        yield from _walk(root, place, f"{name}/")
+        yield from _walk(root, place, f"{name}/", _Links(settings, root, [name]))
         return
     with os.scandir(root) as listed:
         names = {entry.name: entry for entry in listed}
@@ -205,52 +245,76 @@ def _same(known: tuple[Stamp, str] | None, stamp: Stamp) -> str | None:
     return known[1] if known is not None and known[0] == stamp else None
 
 
-def _walk(root: str, folder: str, relative: str) -> Iterator[Found]:
-    """Folders that may not be read are passed over."""
+def _walk(root: str, folder: str, relative: str, links: _Links) -> Iterator[Found]:
+    """Folders that may not be read are told of."""
     try:
         with os.scandir(folder) as listed:
-            entries = list(listed)
-    except OSError:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except PermissionError as error:
+        told = Facts(problem=f"It cannot be looked into: {error.strerror}.")
+        looked = (folder, key_of(folder), stamp_of(Path(folder).stat()))
+        yield Found(root, relative.rstrip("/") or ".", looked, told=told)
         return
+    except OSError:
+        return  # it is not there
     index = next((entry for entry in entries if entry.name == INDEX), None)
     if index is not None:
-        if relative and not index.is_symlink() and index.is_file():
-            yield Found(root, relative.rstrip("/"), _looked(index))
+        if relative and (index.is_file() or index.is_symlink()):
+            yield _found(root, relative.rstrip("/"), index, links.problem(index))
         return
     names = {entry.name: entry for entry in entries}
     for entry in entries:
         if _is_left_out(entry):
             continue
         try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(root, entry.path, f"{relative}{entry.name}/")
-            elif entry.name.lower().endswith((SUFFIX, *PICKLES)) and _is_inside(entry, root):
-                path = f"{relative}{entry.name}"
-                yield Found(root, path, _looked(entry), _beside(entry.name, names))
+            yield from _entry(root, f"{relative}{entry.name}", entry, names, links)
         except OSError:
-            continue  # it vanished, or is a link to nothing
+            continue  # it vanished
+
+
+def _entry(
+    root: str,
+    path: str,
+    entry: os.DirEntry[str],
+    names: Mapping[str, os.DirEntry[str]],
+    links: _Links,
+) -> Iterator[Found]:
+    told = links.problem(entry)
+    is_weights = entry.name.lower().endswith((SUFFIX, *PICKLES))
+    if told is not None:
+        if is_weights or "." not in entry.name or entry.is_dir():
+            yield _found(root, path, entry, told)
+    elif entry.is_dir():
+        if links.is_new(entry):
+            yield from _walk(root, entry.path, f"{path}/", links)
+    elif is_weights and entry.is_file():
+        yield _found(root, path, entry, None, _beside(entry.name, names))
+
+
+def _found(
+    root: str,
+    path: str,
+    entry: os.DirEntry[str],
+    told: Facts | None,
+    beside: tuple[Looked, ...] = (),
+) -> Found:
+    return Found(root, path, _looked(entry, follow=told is None), beside, told)
 
 
 def _beside(name: str, names: Mapping[str, os.DirEntry[str]]) -> tuple[Looked, ...]:
     stem = name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
     there = (names.get(stem + suffix) for suffix in SUFFIXES)
-    return tuple(_looked(each) for each in there if each is not None)
+    return tuple(_looked(each) for each in there if each is not None and each.is_file())
 
 
-def _looked(entry: os.DirEntry[str]) -> Looked:
-    return entry.path, key_of(entry.path), stamp_of(entry.stat())
+def _looked(entry: os.DirEntry[str], follow: bool = True) -> Looked:
+    status = entry.stat(follow_symlinks=follow)
+    return entry.path, key_of(entry.path), stamp_of(status)
 
 
 def _is_left_out(entry: os.DirEntry[str]) -> bool:
     hidden = entry.name.startswith(".") or entry.name in _NOT_OURS
     return hidden or entry.path == str(BUILT_IN_PRESETS)
-
-
-def _is_inside(entry: os.DirEntry[str], root: str) -> bool:
-    """A file of its own, or a link to one below the same root."""
-    if not entry.is_symlink():
-        return entry.is_file()
-    return entry.is_file() and Path(entry.path).resolve().is_relative_to(Path(root).resolve())
 
 
 def _look(place: str) -> Facts | Sidecar | None:

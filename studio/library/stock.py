@@ -1,6 +1,7 @@
 """Presets and their weights: what there is, what can be fetched, and the fetching of it."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +32,10 @@ from studio.library.downloads import (
 from studio.library.downloads.downloads import SiteFacts
 from studio.library.downloads.transfer import TransferCancelled, patiently
 from studio.library.entries import Entry
+from studio.library.files import contain
 from studio.library.preset_files import LocalPresets
 from studio.library.sidecars import preview
+from studio.library.spelling import near, spellings
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset, Preset
 from studio.presets.model_card import Published
@@ -184,12 +187,21 @@ class Stock:
 
     def file_of(self, text: str) -> Path | None:
         """The weight file that ``text`` names: from here, or below a folder of the library, as
-        ``studio weights scan`` prints it."""
+        ``studio weights scan`` prints it.
+
+        Raises:
+            WeightsError: only one of nearly that name is there.
+        """
         if not text.lower().endswith(".safetensors"):
             return None
-        path = Path(text).expanduser()
-        places = (path, *(root / path for root in self._settings.library_folders))
-        return next((place for place in places if place.is_file()), None)
+        paths = [Path(spelled).expanduser() for spelled in spellings(text)]
+        roots = (Path(), *self._settings.library_folders)
+        places = [root / path for root in roots for path in paths]
+        found = next((place for place in places if place.is_file()), None)
+        alike = next(filter(None, map(near, places)), None) if found is None else None
+        if alike is not None:
+            raise WeightsError(f"{text} is not there.", f"Did you mean {alike}?", alike)
+        return found
 
     def suggest_file(self, path: Path, changes: Mapping[str, Any]) -> Suggestion:
         """A preset for a LoRA that lies under MODEL_BASE_PATH.
@@ -198,14 +210,7 @@ class Stock:
             PresetsError: it lies elsewhere, is no LoRA, or nothing says its architecture.
             HeaderError, WeightsError: it cannot be read.
         """
-        whole = path.resolve()
-        roots = [folder.resolve() for folder in self._settings.library_folders]
-        root = next((each for each in roots if whole.is_relative_to(each)), None)
-        if root is None:
-            raise PresetsError(
-                f"{path.name} does not lie under MODEL_BASE_PATH ({roots[0]}).",
-                "Move it there, for example into loras/, and name it there.",
-            )
+        root, whole = self._own_place(path)
         inspection = self._store.inspect(whole)
         if inspection.kind != "lora":
             raise PresetsError(
@@ -231,6 +236,24 @@ class Stock:
             }
         found = suggest_lora(published, inspection, place, self._slugs(), changes, beside)
         return replace(found, is_there=True)
+
+    def _own_place(self, path: Path) -> tuple[Path, Path]:
+        """The folder of the library that ``path`` lies below, and where it lies there.
+
+        Raises:
+            PresetsError: it lies elsewhere.
+            WeightsError: it is a link that leads elsewhere.
+        """
+        roots = [folder.resolve() for folder in self._settings.library_folders]
+        for place in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  # links, too
+            for root in roots:
+                if place.is_relative_to(root):
+                    contain(place, (root, *roots, *self._settings.linked_folders))
+                    return root, place
+        raise PresetsError(
+            f"{path.name} does not lie under MODEL_BASE_PATH ({roots[0]}).",
+            "Move it there, for example into loras/, and name it there.",
+        )
 
     def _entry_of(self, path: Path) -> Entry | None:
         holding = self.catalogue.holding_of(path)

@@ -22,6 +22,7 @@ from studio.library.checkpoint import (
 from studio.library.files import (
     ByteProgress,
     adopt,
+    contain,
     describe_file,
     hash_file,
     read_inspection,
@@ -34,6 +35,7 @@ from studio.library.folder import (
     loaded_files,
 )
 from studio.library.scan import Held, forget_absent, scan
+from studio.library.spelling import near, spellings
 from studio.library.state import RACY_NS, State, pinned, slug_of
 from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.presets.model_card import Published, beside, read_published
@@ -91,8 +93,9 @@ class WeightStore:
         else:
             relative = f"models/{preset.slug}"
         first, *others = (
-            os.path.join(root, relative)  # noqa: PTH118
+            os.path.join(root, spelled)  # noqa: PTH118
             for root in self._settings.library_folders
+            for spelled in spellings(relative)
         )
         if not others or os.path.lexists(first):
             return first
@@ -159,6 +162,10 @@ class WeightStore:
             try:
                 if _is_there(path):
                     found[preset.slug] = read(preset, path)
+                elif not origin_of(preset) and (alike := near(path)) is not None:
+                    way_out = "Correct the preset's path, or rename the file."
+                    reason = f"{path.name} is not there, but {alike} is."
+                    unusable[preset.slug] = Unusable(path, reason, way_out)
             except HeaderError as error:
                 reason = f"{error.reason}."
                 unusable[preset.slug] = Unusable(path, reason, error.way_out)
@@ -172,15 +179,18 @@ class WeightStore:
                 unusable[preset.slug] = Unusable(path, error.message, error.way_out)
         return found
 
-    def _root(self, preset: Preset) -> Path:
-        embedded = preset.source is not None and preset.source.embedded is not None
-        if embedded:
-            return BUILT_IN_PRESETS
+    def _roots(self, preset: Preset) -> tuple[Path, ...]:
+        """Where a preset's weights may lie once links are followed; its own folder comes first."""
+        if preset.source is not None and preset.source.embedded is not None:
+            return (BUILT_IN_PRESETS,)
+        place, folders = self.locate(preset), self._settings.library_folders
         held = self.library.get(preset.slug)
         if held is not None and held.path == preset.path:
-            return Path(held.root)
-        place, folders = self.locate(preset), self._settings.library_folders
-        return next((root for root in folders if place.is_relative_to(root)), folders[0])
+            own = Path(held.root)
+        else:
+            own = next((root for root in folders if place.is_relative_to(root)), folders[0])
+        named = () if own in folders else (place.resolve(),)  # a link that somebody named
+        return (own, *folders, *self._settings.linked_folders, *named)
 
     def _base(self, preset: ModelPreset, path: Path) -> BaseWeights:
         layout = self.layout(preset)
@@ -192,12 +202,12 @@ class WeightStore:
                 "Put the model there as a folder in diffusers layout.",
                 path,
             )
-        root = self._root(preset)
-        _contain(path, root)
+        roots = self._roots(preset)
+        contain(path, roots)
         loaded = loaded_files(path, preset.variant)
         names = loaded.names
         for name in names:
-            _contain(path / name, root)
+            contain(path / name, roots)
         stamps = tuple(_stamp(path / name) for name in names)
         tensors = self._recall(path, stamps, lambda: component_tensors(path, names))
         files = tuple(self._identity(path / name, name) for name in names)
@@ -213,13 +223,13 @@ class WeightStore:
         )
 
     def _checkpoint(self, preset: ModelPreset, path: Path, layout: Path) -> BaseWeights:
-        _contain(path, self._root(preset))
+        contain(path, self._roots(preset))
         architecture = preset.base_architecture
         refuse_single_file(path, architecture)
         places = {path.name: path} | {name: layout / name for name in layout_files(layout)}
         if preset.config is not None:
             for place in places.values():
-                _contain(place, self._root(preset))
+                contain(place, self._roots(preset))
         stamps = tuple(_stamp(place) for place in places.values())
         tensors = self._recall(
             path, stamps, lambda: checkpoint_tensors(path, layout, architecture)
@@ -237,7 +247,7 @@ class WeightStore:
         )
 
     def _lora(self, preset: LoraPreset, path: Path) -> LoraWeights:
-        _contain(path, self._root(preset))
+        contain(path, self._roots(preset))
         stamps = (_stamp(path),)
         inspection = self._recall(path, stamps, lambda: read_inspection(path))
         identity = self._identity(path, path.name)
@@ -389,22 +399,6 @@ def _stamp(path: Path) -> Stamp:
         return stamp_of(path.stat())
     except OSError as error:
         raise unreadable(path, error) from error
-
-
-def _contain(path: Path, root: Path) -> None:
-    """Refuse what lies outside ``root`` once its symbolic links are followed."""
-    try:
-        inside = path.resolve(strict=True).is_relative_to(root.resolve())
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except RuntimeError as error:  # a loop of links, before Python 3.13
-        raise WeightsError(f"{path.name} is a link to itself.", "Remove it.", path) from error
-    if not inside:
-        raise WeightsError(
-            f"{path.name} is a link that leaves {root}.",
-            "Put the file itself there, or set MODEL_BASE_PATH to a folder that holds both.",
-            path,
-        )
 
 
 def _is_there(path: Path) -> bool:

@@ -11,8 +11,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 import torch
@@ -221,26 +223,57 @@ def test_what_is_no_file(store: WeightStore, settings: Settings) -> None:
     assert "no file" in found.unusable["pipe"].reason
 
 
-def test_links_may_not_leave_the_folder(
-    store: WeightStore, settings: Settings, tmp_path: Path
+@pytest.mark.parametrize("allowed", [False, True])
+def test_links_lead_into_the_library_or_where_a_setting_says(
+    settings: Settings, tmp_path: Path, allowed: bool
 ) -> None:
-    root = settings.model_base_path
-    write(tmp_path / "outside/ink.safetensors", lora_bytes())
+    root, other, outside = settings.model_base_path, tmp_path / "other", tmp_path / "outside"
+    write(outside / "ink.safetensors", lora_bytes())
+    write(other / "ink.safetensors", lora_bytes())
     write(root / "blobs/ink", lora_bytes())
-    (root / "out.safetensors").symlink_to(tmp_path / "outside/ink.safetensors")
+    (root / "out.safetensors").symlink_to(outside / "ink.safetensors")
+    (root / "next.safetensors").symlink_to(other / "ink.safetensors")
     (root / "in.safetensors").symlink_to(root / "blobs/ink")
-    (root / "folder").symlink_to(tmp_path / "outside")
+    (root / "folder").symlink_to(outside)
+    store = WeightStore(
+        replace(settings, more_folders=(other,), linked_folders=(outside,) if allowed else ())
+    )
     found = store.inventory(
         [],
         [
             lora_preset("out", "out.safetensors"),
             lora_preset("in", "in.safetensors"),
+            lora_preset("next", "next.safetensors"),
             lora_preset("below", "folder/ink.safetensors"),
         ],
     )
-    assert found.loras.keys() == {"in"}
-    assert "leaves" in found.unusable["out"].reason
-    assert "leaves" in found.unusable["below"].reason
+    outsiders = {"out", "below"}
+    assert found.loras.keys() == {"in", "next"} | (outsiders if allowed else set())
+    assert found.unusable.keys() == (set() if allowed else outsiders)
+    for each in found.unusable.values():
+        assert str(outside) in each.reason
+        assert "LINKED_FOLDERS" in each.way_out
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "is_used"),
+    [
+        (normalize("NFD", "café/éclair.safetensors"), "café/éclair.safetensors", True),
+        ("café/éclair.safetensors", normalize("NFD", "café/éclair.safetensors"), True),
+        ("LoRAs/Ink.safetensors", "loras/ink.safetensors", False),
+        ("loras/Éclair.safetensors", normalize("NFD", "loras/éclair.safetensors"), False),
+    ],
+)
+def test_another_spelling_of_a_name_is_used_or_named(
+    store: WeightStore, settings: Settings, there: str, asked: str, is_used: bool
+) -> None:
+    write(settings.model_base_path / there, lora_bytes())
+    preset = lora_preset("ink", asked)
+    found = store.inventory([], [preset])
+    assert found.loras.keys() == ({"ink"} if is_used else set())
+    assert store.present([preset]) == {"ink": is_used}
+    if not is_used:
+        assert str(settings.model_base_path / there) in found.unusable["ink"].reason
 
 
 def test_a_file_that_may_not_be_read(

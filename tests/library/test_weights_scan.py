@@ -1,5 +1,8 @@
 """Scanning what lies under MODEL_BASE_PATH: what is found, remembered and left alone."""
 
+import errno
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,15 +24,12 @@ def found(settings: Settings) -> dict[str, str]:
     return {held.path: held.verdict.kind or "broken" for held in WeightStore(settings).scan()}
 
 
-def test_loras_everywhere_but_in_models_and_hidden_places(
-    settings: Settings, tiny_base: Path
-) -> None:
+def test_loras_everywhere_but_in_models_and_hidden_places(settings: Settings) -> None:
     root, data = settings.model_base_path, lora_bytes(20_000)
     for name in ("x.safetensors", "a/b/Y.SAFETENSORS", ".hidden.safetensors", "note.txt"):
         (root / name).write_bytes(data)
     (root / ".cache").mkdir()
     (root / ".cache/z.safetensors").write_bytes(data)
-    (root / "base").symlink_to(tiny_base)
     (root / "old.ckpt").write_bytes(b"\x80\x02")
     (root / "model/unet").mkdir(parents=True)
     (root / "model/model_index.json").write_text("{}")
@@ -44,16 +44,66 @@ def test_loras_everywhere_but_in_models_and_hidden_places(
     }
 
 
-def test_a_link_that_leaves_is_left_alone(settings: Settings, tmp_path: Path) -> None:
-    outside = tmp_path / "outside.safetensors"
-    outside.write_bytes(lora_bytes(20_000))
-    (settings.model_base_path / "out.safetensors").symlink_to(outside)
-    (settings.model_base_path / "loop.safetensors").symlink_to("loop.safetensors")
-    (settings.model_base_path / "gone.safetensors").symlink_to("nowhere")
-    own = settings.model_base_path / "a/own.safetensors"
-    own.write_bytes(lora_bytes(20_000))
-    (settings.model_base_path / "a/b/in.safetensors").symlink_to(own)
-    assert set(found(settings)) == {"a/own.safetensors", "a/b/in.safetensors"}
+def test_a_link_leads_where_it_may_and_any_other_is_told(
+    settings: Settings, tmp_path: Path
+) -> None:
+    root = settings.model_base_path
+    for name in ("outside/one", "outside/deep/two", "shared/three", "shared/deep/four"):
+        place = tmp_path / f"{name}.safetensors"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(lora_bytes(20_000))
+    links = {
+        "out.safetensors": tmp_path / "outside/one.safetensors",
+        "loop.safetensors": Path("loop.safetensors"),
+        "gone.safetensors": Path("nowhere"),
+        "gone": Path("nowhere"),
+        "folder": tmp_path / "outside",
+        "shared": tmp_path / "shared",
+        "shared.safetensors": tmp_path / "shared/three.safetensors",
+        "again": tmp_path / "shared/deep",
+        "a/up": root,
+        "above": tmp_path,
+        "note.txt": tmp_path / "outside/note.txt",
+        "a/b/in.safetensors": root / "a/own.safetensors",
+        "a/own.json": Path("nowhere"),
+    }
+    (root / "a/own.safetensors").write_bytes(lora_bytes(20_000))
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/blob").write_text("{}")
+    (root / "model").mkdir()
+    (root / "model/model_index.json").symlink_to(tmp_path / "hub/blob")
+    allowed = replace(settings, linked_folders=(tmp_path / "shared",))
+    own = {"a/own.safetensors", "a/b/in.safetensors"}
+    shared = {"shared", "shared.safetensors", "again"}
+    followed = {"shared.safetensors", "again/four.safetensors"}
+    followed |= {f"shared/{name}.safetensors" for name in ("three", "deep/four")}
+    told = {"out.safetensors", "loop.safetensors", "gone.safetensors", "gone"}
+    told |= {"folder", "above", "model"}
+    for each, usable, problems in (
+        (settings, own, told | shared),
+        (allowed, own | followed, told),
+    ):
+        held = {one.path: one for one in WeightStore(each).scan()}
+        assert {path for path, one in held.items() if one.verdict.problem} == problems
+        assert {path for path, one in held.items() if one.verdict.kind == "lora"} == usable
+        assert "LINKED_FOLDERS" in (held["folder"].verdict.problem or "")
+
+
+def test_a_folder_that_may_not_be_read_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = os.scandir
+
+    def denied(folder: str) -> object:
+        if str(folder).endswith("/a"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return own(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    held = WeightStore(settings).scan()
+    assert [(each.path, bool(each.verdict.problem)) for each in held] == [("a", True)]
 
 
 def test_a_second_scan_opens_only_what_changed(
