@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from studio.architecture import LABELS
-from studio.architecture.layer_names import Shapes, Slot
+from studio.architecture.layer_names import Rows, Shapes, Slot
 from studio.inspection.decompositions import TENSORS, Decomposition, widths
 from studio.inspection.lora import LoraInspection
 from studio.inspection.lora_module import LoraModule
 from studio.inspection.places import LayerTarget, Places, component_of
+from studio.inspection.twice import Copies
 from studio.inspection.verdict import UNKNOWN
 
 NAMED = 3
@@ -41,7 +42,7 @@ class Fit:
     """What of a file finds its place in a base.
 
     Attributes:
-        placements: every layer that fits, in the file's order.
+        placements: every layer that fits.
         missing: ``component.module`` of layers in the file that the base does not have.
         mismatched: layers that both have, in different widths.
         norms: ``component.module`` of the norms that the file changes, which have no place: a
@@ -49,7 +50,8 @@ class Fit:
         unplaced: ``component.module`` of missing and mismatched layers and of norms, and the
             tensors that belong to no layer: what a waiver has to name.
         doubled: base modules that more than one layer of the file claims, and layers that the
-            file has twice under one ``path``.
+            file has twice under one ``path``; with the same weights they are used once.
+        repeated: whether the file has layers twice with the same weights, which are used once.
         unaccounted: tensors of the file that belong to no layer.
         foreign: whether the tensors say that the file was made for another family: of such a
             one layers may fit by their names and widths alone.
@@ -62,6 +64,7 @@ class Fit:
     norms: tuple[str, ...]
     unplaced: frozenset[str]
     doubled: tuple[str, ...]
+    repeated: bool
     unaccounted: tuple[str, ...]
     foreign: bool
     evidence: tuple[str, ...]
@@ -96,7 +99,8 @@ def check_fit(
     """
     places = {component: Places.of(tensors) for component, tensors in shapes.items()}
     named = Counter(module.path for module in inspection.modules)
-    found = _Found(doubled=[path for path, times in named.items() if times > 1])
+    found = _Found(inspection.copies, doubled=[path for path, times in named.items() if times > 1])
+    fitting: list[tuple[str, LoraModule, tuple[Slot, ...]]] = []
     for module in inspection.modules:
         component = component_of(module.component, places)
         known = places.get(component)
@@ -108,7 +112,11 @@ def check_fit(
         elif not _same(module, slots, known.shapes):
             found.mismatched.append((component, module, *_whole(slots, known.shapes)))
         else:
-            found.place(component, module, slots)
+            fitting.append((component, module, slots))
+    if inspection.copies:  # what is fused stands for its parts
+        fitting.sort(key=lambda each: -len(each[2]))
+    for each in fitting:
+        found.place(*each)
     missing = tuple(module.path for _, module in found.missing)
     wrong = (clash[1].path for clash in found.mismatched)
     return Fit(
@@ -118,6 +126,7 @@ def check_fit(
         norms=tuple(found.norms),
         unplaced=frozenset((*missing, *wrong, *found.norms, *inspection.unaccounted)),
         doubled=tuple(dict.fromkeys(found.doubled)),
+        repeated=found.repeated or bool(inspection.repeated),
         unaccounted=inspection.unaccounted,
         foreign=_foreign(inspection, architecture),
         evidence=(
@@ -145,20 +154,35 @@ _Clash = tuple[str, LoraModule, str, tuple[int, ...]]
 
 @dataclass(slots=True)
 class _Found:
+    copies: Copies
     placements: list[LayerTarget] = field(default_factory=list)
     missing: list[tuple[str, LoraModule]] = field(default_factory=list)
     mismatched: list[_Clash] = field(default_factory=list)
     norms: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
-    taken: set[tuple[str, str]] = field(default_factory=set)
+    taken: dict[tuple[str, str], tuple[str, Rows]] = field(default_factory=dict)
+    repeated: bool = False
 
     def place(self, component: str, module: LoraModule, slots: tuple[Slot, ...]) -> None:
-        wanted = {(component, slot.module) for slot in slots}
-        twice = wanted & self.taken
+        wanted = {(component, slot.module): (module.path, slot.rows) for slot in slots}
+        twice = [place for place in wanted if place in self.taken]
+        if len(twice) == len(wanted) and all(
+            self._same(self.taken[place], mine) for place, mine in wanted.items()
+        ):
+            self.repeated = True
+            return
         self.doubled.extend(sorted(f"{part}.{name}" for part, name in twice))
         if not twice:
             self.taken |= wanted
             self.placements.append(LayerTarget(module.path, component, slots))
+
+    def _same(self, one: tuple[str, Rows], other: tuple[str, Rows]) -> bool:
+        """Whether two layers' rows for one module are equal: one is the other, or all of it is
+        among the other's."""
+        (path, rows), (other_path, other_rows) = one, other
+        return (not rows and self.copies.get((path, other_path)) == other_rows) or (
+            not other_rows and self.copies.get((other_path, path)) == rows
+        )
 
 
 def _whole(slots: tuple[Slot, ...], shapes: Shapes) -> tuple[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from studio.architecture import LABELS
 from studio.architecture.families import BY_NAME, RULES, TEXT_RULES
+from studio.architecture.layer_names import Rows
 from studio.contract.base import Contract
 from studio.inspection.adapter_config import with_alphas
 from studio.inspection.claims import claims, conflicts, listed, trigger_hints, unproven
@@ -18,6 +19,7 @@ from studio.inspection.kinds import Kind, kind_of
 from studio.inspection.lora_module import LoraModule, measure
 from studio.inspection.lora_tensors import DENOISER, Layer, group, wrappers
 from studio.inspection.problems import problems
+from studio.inspection.twice import Read, find_twice
 from studio.inspection.verdict import UNKNOWN, FamilyVerdict, Measure, judge
 
 __all__ = ["LoraInspection", "LoraModule", "inspect"]
@@ -46,7 +48,10 @@ class LoraInspection(Contract):
         problems: sentences that say why no base can take the LoRA; empty when one can.
         components: component → number of layers the file changes there.
         alphas: the distinct known values, ascending.
-        unaccounted: tensors that belong to no module of ``modules``, but for lone alphas.
+        unaccounted: tensors that belong to no module of ``modules``, but for lone alphas and for
+            what stands there twice.
+        repeated: layers that the file has twice with the same weights, which are used once.
+        copies: which layers are others of the file again; see ``twice``.
     """
 
     kind: str
@@ -65,6 +70,8 @@ class LoraInspection(Contract):
     dtypes: tuple[str, ...]
     trigger_hints: tuple[str, ...]
     unaccounted: tuple[str, ...]
+    repeated: tuple[str, ...] = ()
+    copies: dict[tuple[str, str], Rows] = Field(default={}, exclude=True, repr=False)
 
     def disputed(self, conflicts: Sequence[str]) -> Self:
         """The same verdict with more conflicts."""
@@ -72,27 +79,34 @@ class LoraInspection(Contract):
 
 
 def inspect(
-    header: SafetensorsHeader, alphas: Mapping[str, float] | None = None
+    header: SafetensorsHeader,
+    alphas: Mapping[str, float] | None = None,
+    read: Read | None = None,
 ) -> LoraInspection:
     """The verdict on a file from its ``header``; never fails for a valid header.
 
     Args:
         alphas: values of the file's ``.alpha`` tensors by tensor name, where a caller has
             read them (those that are one finite number); without them those alphas stay None.
+        read: reads its tensors, to compare those that may stand there twice.
     """
     shapes = {name: info.shape for name, info in header.tensors.items()}
     modules, unplaced, verdict = _unwrapped(shapes)
     if not modules:
         return _other(header, kind_of(shapes))
     named = [_settled(module, verdict) for _, module in modules]
-    known = with_alphas(named, header.metadata, alphas or {})
-    style = _format(modules)
+    styles = sorted({layer.style for layer, _ in modules})
+    twice = find_twice(
+        with_alphas(named, header.metadata, alphas or {}), header, read, len(styles) > 1
+    )
+    known, style = twice.modules, _format(modules)
     evidence = (
         verdict.sentence,
         *_undecided(verdict, header.metadata),
         *_text_encoder_evidence(named),
         *_undecidable(verdict),
-        *_style_evidence([layer for layer, _ in modules]),
+        *_style_evidence(styles),
+        *twice.evidence,
         *_bundled(unplaced),
     )
     return LoraInspection(
@@ -106,14 +120,16 @@ def inspect(
         conflicts=conflicts(
             verdict.architecture, verdict.variant, verdict.open_to, header.metadata
         ),
-        problems=problems(header, known, style, alphas),
+        problems=(*problems(header, known, style, alphas), *twice.problems),
         components=dict(Counter(module.component for module in known)),
-        modules=tuple(known),
+        modules=known,
         ranks=tuple(sorted({m.rank for m in known if m.rank is not None})),
         alphas=tuple(sorted({m.alpha for m in known if m.alpha is not None})),
         dtypes=_dtypes(header),
         trigger_hints=trigger_hints(header.metadata),
         unaccounted=unplaced,
+        repeated=twice.equal,
+        copies=dict(twice.copies),
     )
 
 
@@ -246,11 +262,8 @@ def _format(modules: Sequence[Pair]) -> str:
     return Counter(layer.style for layer, _ in modules).most_common(1)[0][0]
 
 
-def _style_evidence(layers: Sequence[Layer]) -> tuple[str, ...]:
-    styles = sorted({layer.style for layer in layers})
-    if len(styles) < 2:
-        return ()
-    return (f"It mixes the spellings of {listed(styles)}.",)
+def _style_evidence(styles: Sequence[str]) -> tuple[str, ...]:
+    return (f"It mixes the spellings of {listed(styles)}.",) if len(styles) > 1 else ()
 
 
 def _text_encoder_evidence(modules: Sequence[LoraModule]) -> tuple[str, ...]:

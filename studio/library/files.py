@@ -18,6 +18,7 @@ from studio.inspection.claims import hash_conflicts
 from studio.inspection.description import describe
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.lookalikes import LOOK
+from studio.inspection.tensor_info import TensorInfo
 from studio.library.spelling import near
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
@@ -126,15 +127,21 @@ def _header(stream: BinaryIO, path: Path) -> SafetensorsHeader:
 
 
 def read_inspection(path: Path) -> LoraInspection:
-    """What the file is: from its header, and the few bytes of its alphas.
+    """What the file is: from its header, the few bytes of its alphas, and the layers that it may
+    have twice.
 
     Raises:
         HeaderError, WeightsError: as ``read_header``.
     """
     with open_file(path) as stream:
         header = _header(stream, path)
+
+        def read(info: TensorInfo, most: int) -> bytes:
+            stream.seek(header.size + info.start)
+            return stream.read(min(info.end - info.start, most))
+
         try:
-            return inspect(header, _alphas(stream, header))
+            return inspect(header, _alphas(stream, header), read)
         except OSError as error:
             raise unreadable(path, error) from error
 

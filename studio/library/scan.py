@@ -198,7 +198,7 @@ class _Links:
     """Where the links of one folder of the library lead, and whether they are followed."""
 
     def __init__(self, settings: Settings, root: str, starts: Sequence[str]) -> None:
-        allowed = (root, *settings.library_folders, *settings.linked_folders)
+        allowed = (Path(root), *settings.library_folders, *settings.linked_folders)
         self._allowed = [Path(os.path.realpath(folder)) for folder in allowed]
         self._walked = [Path(os.path.realpath(os.path.join(root, each))) for each in starts]  # noqa: PTH118
 

@@ -93,6 +93,12 @@ def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
                 f"The file of {preset.label} says no alpha for {layers}; the scale is taken as 1."
             )
             yield Notice(code="alpha_unsaid", field=f"loras.{preset.slug}", text=text)
+        if draft.fits[preset.slug].repeated:
+            text = (
+                f"The file of {preset.label} has layers twice, under two namings and with equal "
+                "weights; they are used once."
+            )
+            yield Notice(code="layers_repeated", field=f"loras.{preset.slug}", text=text)
 
 
 def _waiver_notices(draft: Draft) -> Iterator[Notice]:

@@ -15,6 +15,8 @@ from studio.inspection import LoraInspection, inspect
 from studio.inspection.header import SafetensorsHeader, parse
 from studio.inspection.lora_module import LoraModule
 from studio.inspection.problems import ALPHA_DTYPES, WEIGHT_DTYPES
+from studio.inspection.tensor_info import TensorInfo
+from studio.inspection.twice import Read
 
 WAY_OUT = "Use another file of this LoRA."
 
@@ -75,7 +77,7 @@ def read_lora(slug: str, path: Path, sha256: str) -> LoraFile:
     except HeaderError as error:
         raise LoraRefused(slug, (f"It cannot be read: {error}.",), WAY_OUT) from error
     tensors = _tensors(header, data)
-    inspection = inspect(header, _alphas(header, tensors))
+    inspection = inspect(header, _alphas(header, tensors), _bytes_of(data))
     if inspection.kind != "lora":
         text = f"It holds no LoRA; it is {inspection.kind}."
         raise LoraRefused(slug, (text,), "Choose the LoRA's own file.")
@@ -131,6 +133,15 @@ def _tensors(header: SafetensorsHeader, data: bytearray) -> dict[str, torch.Tens
         )
         tensors[name] = flat.view(info.shape)
     return tensors
+
+
+def _bytes_of(data: bytearray) -> Read:
+    start = _header_end(data)
+
+    def read(info: TensorInfo, most: int) -> bytes:
+        return bytes(data[start + info.start : min(start + info.end, start + info.start + most)])
+
+    return read
 
 
 def _alphas(header: SafetensorsHeader, tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:

@@ -1,0 +1,176 @@
+"""Layers that a file has twice, under two namings: used once where their weights are equal.
+
+Trainers and converters write a fused layer beside its parts, or one layer under two prefixes.
+Which names mean one layer, only a base can say (``fit``); here is told which layers are equal.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from studio.architecture.layer_names import Rows
+from studio.inspection.decompositions import Decomposition
+from studio.inspection.header import SafetensorsHeader
+from studio.inspection.lora_module import LoraModule
+from studio.inspection.tensor_info import TensorInfo
+
+Read = Callable[[TensorInfo, int], bytes]
+"""(tensor, most bytes) → its first bytes, as the file holds them."""
+Copies = Mapping[tuple[str, str], Rows]
+"""(layer, another of the file) → the rows of the other's outputs that are the layer's; empty rows
+are all of them."""
+
+_HEAD = 64
+"""Bytes of a layer that tell it from most others, so that few are read whole."""
+_MOST = 16
+"""Layers of one head that are compared: a fused one, its parts, and room."""
+_FUSED = re.compile(r"(.*[._])(?:to_)?qkv\Z")
+_PARTS = ("to_q", "to_k", "to_v")
+_STACKED = {Decomposition.LORA: "up", Decomposition.FULL: "diff"}
+"""The part whose rows are the layer's outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """What a file has twice.
+
+    Attributes:
+        modules: its layers, those that are equal under one ``path`` once.
+        equal: paths of layers that others of the file say again.
+        unequal: of layers that others of the file contradict.
+        unread: of those of which only the header is known.
+    """
+
+    modules: tuple[LoraModule, ...]
+    copies: Copies
+    equal: tuple[str, ...] = ()
+    unequal: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """What is said of them beside the verdict."""
+        said = []
+        if self.equal:
+            said.append(f"{_some(self.equal)} twice, with the same weights: they are used once.")
+        if self.unread:
+            said.append(f"{_some(self.unread)} twice; its header does not tell whether equal.")
+        return tuple(said)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why no base can take the file."""
+        return (f"{_some(self.unequal)} twice, with other weights.",) if self.unequal else ()
+
+
+def find_twice(
+    modules: Sequence[LoraModule], header: SafetensorsHeader, read: Read | None, mixed: bool
+) -> Twice:
+    """What of a file's layers stands there twice.
+
+    Args:
+        read: None where only the header is there.
+        mixed: whether the file has the namings of several tools.
+    """
+    times = Counter(module.path for module in modules)
+    doubled = [path for path, count in times.items() if count > 1]
+    fused = {match[0]: match[1] for path in times if (match := _FUSED.match(path))}
+    fused = {path: stem for path, stem in fused.items() if f"{stem}to_q" in times}
+    if not (doubled or fused or mixed):
+        return Twice(tuple(modules), {})
+    if read is None:
+        return Twice(tuple(modules), {}, unread=(*doubled, *fused))
+    of = _Bytes(header, read)
+    first = {module.path: module for module in reversed(modules)}
+    equal = {
+        path
+        for path in doubled
+        if all(of.rows(each, first[path]) == () for each in modules if each.path == path)
+    }
+    copies = dict(_copies(list(first.values()), of))
+    for path, stem in fused.items():
+        parts = [stem + part for part in _PARTS if stem + part in times]
+        rows = [copies.get((part, path)) for part in parts]
+        if None not in rows and rows == sorted(set(rows)):  # type: ignore[type-var]  # none is None
+            equal.add(path)
+    return Twice(
+        modules=tuple(m for m in modules if m is first[m.path] or m.path not in equal),
+        copies=copies,
+        equal=tuple(sorted(equal)),
+        unequal=tuple(path for path in (*doubled, *fused) if path not in equal),
+    )
+
+
+def _copies(modules: Sequence[LoraModule], of: "_Bytes") -> Iterator[tuple[tuple[str, str], Rows]]:
+    alike: dict[object, list[LoraModule]] = defaultdict(list)
+    for module in modules:
+        alike[of.head(module)].append(module)
+    for group in alike.values():
+        pairs = [(a, b) for a in group[:_MOST] for b in group[:_MOST] if a is not b]
+        for one, other in pairs:
+            rows = of.rows(one, other)
+            if rows is not None:
+                yield (one.path, other.path), rows
+
+
+class _Bytes:
+    """What layers hold, byte by byte."""
+
+    def __init__(self, header: SafetensorsHeader, read: Read) -> None:
+        self._header = header
+        self._read = read
+
+    def head(self, module: LoraModule) -> object:
+        """What equal layers, and those fused of them, have in common."""
+        stacked = _STACKED.get(module.decomposition)
+        own = sorted(part for part in module.tensors if part not in ("alpha", stacked))
+        first = self._part(module, own[0], _HEAD) if own else b""
+        return _kind(module), first
+
+    def rows(self, one: LoraModule, other: LoraModule) -> Rows | None:
+        """The rows of ``other`` that are ``one``; empty for all, None where it is not in it."""
+        parts = one.tensors.keys() - {"alpha"}
+        stacked = _STACKED.get(one.decomposition, "")
+        if _kind(one) != _kind(other) or parts != other.tensors.keys() - {"alpha"}:
+            return None
+        if one.out_features > other.out_features or any(
+            self._dtype(one, part) != self._dtype(other, part)
+            or (part != stacked and self._part(one, part) != self._part(other, part))
+            for part in parts
+        ):
+            return None
+        if one.out_features == other.out_features:
+            same = not stacked or self._part(one, stacked) == self._part(other, stacked)
+            return () if same else None
+        return None if not stacked or one.dora or one.bias else self._within(one, other, stacked)
+
+    def _within(self, one: LoraModule, other: LoraModule, part: str) -> Rows | None:
+        small, large = self._part(one, part), self._part(other, part)
+        row = len(small) // one.out_features
+        place = large.find(small) if row else -1
+        while place > 0 and place % row:
+            place = large.find(small, place + 1)
+        return None if place < 0 else ((place // row, place // row + one.out_features),)
+
+    def _dtype(self, module: LoraModule, part: str) -> str:
+        return self._header.tensors[module.tensors[part]].dtype
+
+    def _part(self, module: LoraModule, part: str, most: int = 1 << 40) -> bytes:
+        return self._read(self._header.tensors[module.tensors[part]], most)
+
+
+def _kind(module: LoraModule) -> tuple[object, ...]:
+    return (
+        module.decomposition,
+        module.scale,
+        module.rank,
+        module.in_features,
+        module.kernel,
+        module.dora,
+    )
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"It has {paths[0]}{more}"
