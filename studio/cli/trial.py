@@ -1,9 +1,11 @@
 """``studio trial``: the checkpoints of a training run against one another."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +14,9 @@ from studio.cli.options import Json
 from studio.errors import StudioError, WeightsError
 from studio.library.files import read_header
 from studio.trials.training_run import TrainedFile, TrainingRun, training_runs
-from studio.trials.weights import CheckpointWeights, weights_of
+
+if TYPE_CHECKING:
+    from studio.trials.weights import CheckpointWeights
 
 _SHOWN = 5
 """Layers that are named; the rest are counted."""
@@ -54,6 +58,8 @@ def _files(paths: Sequence[Path]) -> Iterator[TrainedFile]:
 
 def _show(console: Console, run: TrainingRun) -> bool:
     """Whether every checkpoint could be read."""
+    from studio.trials.weights import weights_of  # torch, which only this command needs
+
     console.say(console.paint(run.name, "strong"))
     console.say(f"{len(run.checkpoints)} checkpoints. {run.rests_on}")
     told: list[CheckpointWeights] = []
