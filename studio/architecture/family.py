@@ -28,8 +28,9 @@ class Family:
         undecidable: variant → the sentence that says what layers cannot tell.
         embedding: the widths of its textual inversions; empty where they are not told.
         layer_names: other names of its layers, beside diffusers'.
-        checkpoint: component → (prefix of its tensors, one it cannot be without) in a
-            single-file checkpoint; empty where a base of it is a folder.
+        checkpoint: component → each way to name its tensors in a single-file checkpoint: their
+            prefix, and one it cannot be without; diffusers reads the first. Empty where a base
+            of it is a folder.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Family:
     undecidable: Mapping[str | None, str] = field(default_factory=dict)
     embedding: tuple[int, ...] = ()
     layer_names: tuple[LayerNames, ...] = ()
-    checkpoint: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    checkpoint: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

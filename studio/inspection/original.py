@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from studio.architecture import TRAITS, Architecture
+from studio.architecture.families.unet_names import OPENAI_CLIP
 from studio.inspection.decompositions import Shape
 
 _CLAIM = "modelspec.prediction_type"
@@ -41,13 +42,7 @@ _OPENCLIP_EDGES = {
     "ln_final.bias": "text_model.final_layer_norm.bias",
     "text_projection": "text_projection.weight",
 }
-_OPENCLIP_LAYER = {
-    "ln_1": "layer_norm1",
-    "ln_2": "layer_norm2",
-    "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-    "attn.out_proj": "self_attn.out_proj",
-}
+_OPENCLIP_LAYER = {theirs: ours for ours, theirs in OPENAI_CLIP.items()}
 _BLOCK = re.compile(r"(?P<side>input|middle|output)_blocks?\.(?P<index>\d+)\.(?P<rest>.+)")
 _RESBLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)[._](weight|bias)")
 
@@ -81,7 +76,7 @@ def single_file_architectures() -> tuple[Architecture, ...]:
     return tuple(name for name, traits in TRAITS.items() if traits.checkpoint)
 
 
-def _parts(architecture: Architecture) -> Mapping[str, tuple[str, str]]:
+def _parts(architecture: Architecture) -> Mapping[str, tuple[tuple[str, str], ...]]:
     parts = TRAITS[architecture].checkpoint
     if not parts:
         raise KeyError(architecture)
@@ -95,7 +90,10 @@ def component_of(name: str, architecture: Architecture) -> str | None:
         KeyError: the architecture has no such checkpoints.
     """
     parts = _parts(architecture).items()
-    return next((part for part, (prefix, _) in parts if name.startswith(prefix)), None)
+    return next(
+        (part for part, ways in parts if name.startswith(tuple(prefix for prefix, _ in ways))),
+        None,
+    )
 
 
 def missing_parts(names: Iterable[str], architecture: Architecture) -> tuple[str, ...]:
@@ -104,9 +102,19 @@ def missing_parts(names: Iterable[str], architecture: Architecture) -> tuple[str
     Raises:
         KeyError: the architecture has no such checkpoints.
     """
+    there = _ways(names, architecture)
+    return tuple(part for part in _parts(architecture) if part not in there)
+
+
+def _ways(names: Iterable[str], architecture: Architecture) -> dict[str, tuple[str, str]]:
+    """Component that is there → how its tensors are named: their prefix and its mark."""
     there = frozenset(names)
-    parts = _parts(architecture).items()
-    return tuple(part for part, (prefix, mark) in parts if prefix + mark not in there)
+    return {
+        part: way
+        for part, ways in _parts(architecture).items()
+        for way in reversed(ways)
+        if "".join(way) in there
+    }
 
 
 def diffusers_shapes(
@@ -120,26 +128,50 @@ def diffusers_shapes(
     Raises:
         KeyError: the architecture has no such checkpoints.
     """
-    parts = _parts(architecture)
-    found: dict[str, dict[str, Shape]] = {part: {} for part in parts}
-    for name, shape in shapes.items():
-        part = component_of(name, architecture)
-        if part is not None:
-            bare = name.removeprefix(parts[part][0])
-            found[part].update(_renamed(part, bare, shape, layers_per_block))
+    found: dict[str, dict[str, Shape]] = {part: {} for part in _parts(architecture)}
+    for part, (prefix, mark) in _ways(shapes, architecture).items():
+        for name, shape in shapes.items():
+            if name.startswith(prefix):
+                bare = name.removeprefix(prefix)
+                found[part].update(_renamed(part, mark, bare, shape, layers_per_block))
     return found
 
 
-def _renamed(part: str, name: str, shape: Shape, layers: int) -> Iterator[tuple[str, Shape]]:
+def clip_tensors(names: Iterable[str], architecture: Architecture) -> dict[str, tuple[str, ...]]:
+    """Tensor of the checkpoint → those of its text encoder that it is, stacked, without
+    ``text_model.``; empty where diffusers reads the names by itself.
+
+    Raises:
+        KeyError: the architecture has no such checkpoints.
+    """
+    there = tuple(names)
+    usual = _parts(architecture)["text_encoder"][0]
+    way = _ways(there, architecture).get("text_encoder", usual)
+    if way == usual:
+        return {}
+    prefix, mark = way
+    return {
+        name: tuple(
+            ours.removeprefix("text_model.")
+            for ours, _ in _renamed("text_encoder", mark, name.removeprefix(prefix), (0, 0), 0)
+        )
+        for name in there
+        if name.startswith(prefix)
+    }
+
+
+def _renamed(
+    part: str, mark: str, name: str, shape: Shape, layers: int
+) -> Iterator[tuple[str, Shape]]:
     if part == "unet":
         module, _, kind = name.rpartition(".")
         target = _EDGES.get(module) or _unet_module(module, layers)
         if target is not None:
             yield f"{target}.{kind}", shape
-    elif part in ("text_encoder", "vae"):  # no LoRA changes a VAE: its names stay as they are
-        yield name, shape
-    elif part == "text_encoder_2":
+    elif mark == "positional_embedding":
         yield from _openclip(name, shape)
+    else:  # no LoRA changes a VAE: its names stay as they are
+        yield name, shape
 
 
 def _unet_module(module: str, layers: int) -> str | None:

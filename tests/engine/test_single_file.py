@@ -13,6 +13,7 @@ from studio.architecture import Architecture
 from studio.contract.identity import FileIdentity
 from studio.contract.plan import BaseIdentity
 from studio.engine import Engine, LocalJob
+from studio.engine.base.single_file import from_single_file
 from studio.engine.tiny import build_tiny
 from studio.errors import BaseRefused
 from studio.inspection.original import diffusers_shapes
@@ -57,7 +58,7 @@ def job_of(
         for file in names
     )
     base = plan.base.model_copy(
-        update={"architecture": Architecture.SD15, "files": files, "sha256": "f" * 64}
+        update={"architecture": Architecture.SD15, "files": files, "sha256": file_sha256(checkpoint)}
     )
     assert isinstance(base, BaseIdentity)
     changed = plan.model_copy(update={"base": base})
@@ -75,6 +76,30 @@ def test_the_picture_of_one_file_is_the_picture_of_the_folder(
         (made,) = pictures(engine, job_of(*sd_checkpoint, tiny_base, *loras))
         assert made.image.tobytes() == pixels(engine, tiny_base, *loras)
         assert not made.receipt.warnings
+
+
+@pytest.mark.parametrize("clip_by", ["novelai", "openai"])
+def test_clip_by_other_names_is_the_same(
+    engine: Engine,
+    tiny_base: Path,
+    tiny_loras: dict[str, Path],
+    sd_checkpoint: tuple[Path, Path],
+    tmp_path: Path,
+    clip_by: str,
+) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_base, local_files_only=True)
+    path = save_original(pipeline, tmp_path / "other.safetensors", clip_by=clip_by)
+    text = (tiny_loras["text"], 1.0)
+    (made,) = pictures(engine, job_of(path, sd_checkpoint[1], tiny_base, text))
+    assert made.image.tobytes() == pixels(engine, tiny_base, text)
+    tensors = load_file(path)
+    lost = next(name for name in tensors if name.startswith("cond_stage") and "bias" in name)
+    del tensors[lost]
+    save_file(tensors, tmp_path / "holed.safetensors")
+    with pytest.raises(BaseRefused, match="incomplete"):
+        pictures(engine, job_of(tmp_path / "holed.safetensors", sd_checkpoint[1], tiny_base))
 
 
 def test_a_part_that_is_missing_is_not_taken_from_the_layout(
@@ -119,21 +144,18 @@ def test_a_checkpoint_in_half_precision_counts_as_it_runs(
     assert engine.memory().used == pytest.approx(size, rel=0.02)
 
 
+@pytest.mark.parametrize("clip_by", ["transformers", "novelai", "openai"])
 @pytest.mark.parametrize(("architecture", "pipeline"), CASES)
-def test_the_names_are_those_that_diffusers_gives(
-    architecture: Architecture, pipeline: str, tmp_path: Path
+def test_the_names_are_those_that_the_loaded_models_have(
+    architecture: Architecture, pipeline: str, clip_by: str, tmp_path: Path
 ) -> None:
-    """The plan's map of names against the models that diffusers' own loader makes."""
-    import diffusers
-
+    """The plan's map of names against the models that are loaded."""
     made = build_tiny(pipeline)
     made.save_pretrained(tmp_path / "layout")
-    path = save_original(made, tmp_path / "one.safetensors")
+    path = save_original(made, tmp_path / "one.safetensors", clip_by=clip_by)
     shapes = {name: tuple(value.shape) for name, value in load_file(path).items()}
     found = diffusers_shapes(shapes, architecture, made.unet.config.layers_per_block)
-    loaded = getattr(diffusers, pipeline).from_single_file(
-        str(path), config=str(tmp_path / "layout"), local_files_only=True
-    )
+    loaded = from_single_file(path, tmp_path / "layout", pipeline, architecture, torch.float32)
     for component in found.keys() - {"vae"}:
         state = getattr(loaded, component).state_dict()
         bare = {

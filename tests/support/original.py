@@ -32,14 +32,28 @@ _OPENCLIP = {
 }  # fmt: skip
 
 
-def save_original(pipeline: Any, path: Path, dtype: torch.dtype = torch.float32) -> Path:
-    """Write an SD 1.5 or SDXL pipeline as one checkpoint."""
+def save_original(
+    pipeline: Any, path: Path, dtype: torch.dtype = torch.float32, clip_by: str = "transformers"
+) -> Path:
+    """Write an SD 1.5 or SDXL pipeline as one checkpoint.
+
+    Args:
+        clip_by: whose names CLIP-L has: ``transformers``, ``novelai`` or ``openai``.
+    """
     two = hasattr(pipeline, "text_encoder_2")
-    clip = "conditioner.embedders.0.transformer." if two else "cond_stage_model.transformer."
+    clip = "conditioner.embedders.0." if two else "cond_stage_model."
     tensors = {f"model.diffusion_model.{k}": v for k, v in _unet(pipeline.unet)}
     tensors |= {f"first_stage_model.{k}": v for k, v in _vae(pipeline.vae)}
-    for name, value in pipeline.text_encoder.state_dict().items():
-        tensors[f"{clip}text_model.{name.removeprefix('text_model.')}"] = value
+    bare = {
+        name.removeprefix("text_model."): value
+        for name, value in pipeline.text_encoder.state_dict().items()
+    }
+    if clip_by == "openai":
+        depth = pipeline.text_encoder.config.num_hidden_layers
+        tensors |= {f"{clip}model.{k}": v for k, v in _openai(bare, depth)}
+    else:
+        root = "" if clip_by == "novelai" else "text_model."
+        tensors |= {f"{clip}transformer.{root}{name}": value for name, value in bare.items()}
     if two:
         second = _openclip(pipeline.text_encoder_2)
         tensors |= {f"conditioner.embedders.1.model.{k}": v for k, v in second}
@@ -100,12 +114,17 @@ def _vae(vae: Any) -> Iterator[tuple[str, torch.Tensor]]:
 def _openclip(encoder: Any) -> Iterator[tuple[str, torch.Tensor]]:
     state = encoder.state_dict()
     yield "text_projection", state["text_projection.weight"].T
-    yield "positional_embedding", state["text_model.embeddings.position_embedding.weight"]
-    yield "token_embedding.weight", state["text_model.embeddings.token_embedding.weight"]
+    bare = {name.removeprefix("text_model."): value for name, value in state.items()}
+    yield from _openai(bare, encoder.config.num_hidden_layers)
+
+
+def _openai(state: dict[str, Any], depth: int) -> Iterator[tuple[str, torch.Tensor]]:
+    yield "positional_embedding", state["embeddings.position_embedding.weight"]
+    yield "token_embedding.weight", state["embeddings.token_embedding.weight"]
     for kind in ("weight", "bias"):
-        yield f"ln_final.{kind}", state[f"text_model.final_layer_norm.{kind}"]
-        for index in range(encoder.config.num_hidden_layers):
-            old, new = f"text_model.encoder.layers.{index}", f"transformer.resblocks.{index}"
+        yield f"ln_final.{kind}", state[f"final_layer_norm.{kind}"]
+        for index in range(depth):
+            old, new = f"encoder.layers.{index}", f"transformer.resblocks.{index}"
             parts = [state[f"{old}.self_attn.{side}_proj.{kind}"] for side in "qkv"]
             yield f"{new}.attn.in_proj_{kind}", torch.cat(parts)
             for theirs, original in _OPENCLIP.items():

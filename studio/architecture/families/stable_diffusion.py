@@ -4,7 +4,7 @@ They are told apart by what attention reads, and by how deep it is. Checkpoints 
 have the names of CompVis' latent-diffusion (SD 1.x) and Stability's generative-models (SDXL).
 """
 
-from studio.architecture.families.unet_names import old_attention, stability_blocks
+from studio.architecture.families.unet_names import old_attention, openai_clip, stability_blocks
 from studio.architecture.family import Family, Traits, clip
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.names import Architecture, GuidanceKind
@@ -17,10 +17,21 @@ _XL_PIPELINE = PipelineTraits(
     "StableDiffusionXLPipeline", GuidanceKind.CFG, negative_prompt=True, modes=LORA_MODES
 )
 
-_NAMES = (stability_blocks, old_attention)
-_UNET_PART = ("model.diffusion_model.", "input_blocks.0.0.weight")
-_VAE_PART = ("first_stage_model.", "decoder.conv_in.weight")
-_CLIP = "text_model.embeddings.position_embedding.weight"
+_NAMES = (stability_blocks, old_attention, openai_clip)
+_UNET_PART = (("model.diffusion_model.", "input_blocks.0.0.weight"),)
+_VAE_PART = (("first_stage_model.", "decoder.conv_in.weight"),)
+_POSITIONS = "embeddings.position_embedding.weight"
+
+
+def _clip_part(prefix: str) -> tuple[tuple[str, str], ...]:
+    """CLIP-L as transformers has it, as it had it first (NovelAI's leaked model and what was
+    merged from it), and as OpenAI's own code has it."""
+    return (
+        (f"{prefix}transformer.", f"text_model.{_POSITIONS}"),
+        (f"{prefix}transformer.", _POSITIONS),
+        (f"{prefix}model.", "positional_embedding"),
+    )
+
 
 MINI = Traits(
     name=Architecture.MINI,
@@ -48,7 +59,7 @@ SD15 = Traits(
     checkpoint={
         "unet": _UNET_PART,
         "vae": _VAE_PART,
-        "text_encoder": ("cond_stage_model.transformer.", _CLIP),
+        "text_encoder": _clip_part("cond_stage_model."),
     },
     pipelines=(_PIPELINE,),
     text_encoders=(clip("text_encoder", 12),),
@@ -81,8 +92,8 @@ SDXL = Traits(
     checkpoint={
         "unet": _UNET_PART,
         "vae": _VAE_PART,
-        "text_encoder": ("conditioner.embedders.0.transformer.", _CLIP),
-        "text_encoder_2": ("conditioner.embedders.1.model.", "positional_embedding"),
+        "text_encoder": _clip_part("conditioner.embedders.0."),
+        "text_encoder_2": (("conditioner.embedders.1.model.", "positional_embedding"),),
     },
     pipelines=(_XL_PIPELINE,),
     text_encoders=(clip("text_encoder", 12), clip("text_encoder_2", 32, pooled=True)),

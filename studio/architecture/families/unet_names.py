@@ -1,5 +1,5 @@
 """U-Nets as Stability AI names their blocks (``input_blocks``, ``output_blocks``), and CLIP as
-the first diffusers LoRAs named its attention.
+the first diffusers LoRAs named its attention, and as OpenAI names its blocks.
 
 Block numbers count resnets and samplers through all levels, so they follow from how many the
 base has of each (diffusers' ``_maybe_map_sgm_blocks_to_diffusers``).
@@ -27,6 +27,15 @@ _RESNET = {
 _MIDDLE = {"resnets.0": "0", "attentions.0": "1", "resnets.1": "2"}
 _BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|\w+samplers)\.(\d+)\.(.+)")
 _ATTENTION = re.compile(r"\.self_attn\.(q|k|v|out)_proj\Z")
+_CLIP_LAYER = re.compile(r"(?:text_model\.)?encoder\.layers\.(\d+)\.(.+)")
+OPENAI_CLIP = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+"""transformers' name of a part of a block → OpenAI's, which fuses the rest of the attention."""
 _MID = re.compile(r"mid_block\.((?:resnets|attentions)\.\d)\.(.+)")
 
 
@@ -105,3 +114,20 @@ def old_attention(modules: Shapes) -> Iterator[Alias]:
         match = _ATTENTION.search(name)
         if match:
             yield f"{name[: match.start()]}.self_attn.to_{match[1]}", (Slot(name),)
+
+
+def openai_clip(modules: Shapes) -> Iterator[Alias]:
+    """OpenAI's names (``transformer.resblocks``) in CLIP text encoders."""
+    for name, shape in modules.items():
+        match = _CLIP_LAYER.fullmatch(name)
+        if match is None:
+            continue
+        block = f"transformer.resblocks.{match[1]}"
+        if match[2] in OPENAI_CLIP:
+            yield f"{block}.{OPENAI_CLIP[match[2]]}", (Slot(name),)
+        elif match[2] == "self_attn.q_proj":
+            sides = (name, *(name.replace("q_proj", f"{side}_proj") for side in "kv"))
+            if all(side in modules for side in sides):
+                rows = [((n * shape[0], (n + 1) * shape[0]),) for n in range(3)]
+                slots = (Slot(side, own) for side, own in zip(sides, rows, strict=True))
+                yield f"{block}.attn.in_proj", tuple(slots)

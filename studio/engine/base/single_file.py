@@ -10,7 +10,11 @@ from safetensors import safe_open
 from studio.architecture import Architecture, traits_of
 from studio.engine.base.folder import Pipeline, read_index
 from studio.errors import BaseRefused
-from studio.inspection.original import missing_parts, single_file_architectures
+from studio.inspection.original import (
+    clip_tensors,
+    missing_parts,
+    single_file_architectures,
+)
 
 
 def from_single_file(
@@ -30,13 +34,15 @@ def from_single_file(
     import diffusers
 
     read_index(layout, pipeline)
-    _demand_parts(path, architecture)
+    renamed = _demand_parts(path, architecture)
     try:
+        own = {"text_encoder": _clip(path, layout, renamed, dtype)} if renamed else {}
         return getattr(diffusers, pipeline).from_single_file(
             str(path),
             config=str(layout),
             local_files_only=True,
             dtype=dtype,
+            **own,
             **_no_checker(pipeline),
         )
     except NotImplementedError as error:
@@ -47,8 +53,12 @@ def from_single_file(
         ) from error
 
 
-def _demand_parts(path: Path, architecture: Architecture) -> None:
-    """Else diffusers would take the part from the layout's folder, or from the hub."""
+def _demand_parts(path: Path, architecture: Architecture) -> dict[str, tuple[str, ...]]:
+    """Refuse what lacks a part: diffusers would take it from the layout's folder, or from the hub.
+
+    Returns:
+        what ``clip_tensors`` says.
+    """
     label = traits_of(architecture).label
     if architecture not in single_file_architectures():
         raise BaseRefused(
@@ -56,12 +66,41 @@ def _demand_parts(path: Path, architecture: Architecture) -> None:
             "Put the model there as a folder in diffusers layout.",
         )
     with safe_open(path, framework="pt") as weights:
-        missing = missing_parts(weights.keys(), architecture)
+        names = weights.keys()
+    missing = missing_parts(names, architecture)
     if missing:
         raise BaseRefused(
             f"{path.name} holds no {' and no '.join(missing)} of a {label} checkpoint.",
             "Use a checkpoint with all its parts, or a folder in diffusers layout.",
         )
+    return clip_tensors(names, architecture)
+
+
+def _clip(
+    path: Path, layout: Path, renamed: dict[str, tuple[str, ...]], dtype: torch.dtype
+) -> torch.nn.Module:
+    """The text encoder of a checkpoint whose names for it diffusers does not read.
+
+    Raises:
+        NotImplementedError: a weight of it is not there.
+    """
+    from accelerate import init_empty_weights
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    with init_empty_weights():
+        model = CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder"))
+    own = {name.removeprefix("text_model."): name for name in model.state_dict()}
+    found = {}
+    with safe_open(path, framework="pt") as weights:
+        for theirs, ours in renamed.items():
+            known = [own[name] for name in ours if name in own]
+            if known:
+                parts = weights.get_tensor(theirs).to(dtype).chunk(len(ours))
+                found.update(zip(known, parts, strict=True))
+    if set(own.values()) - found.keys():
+        raise NotImplementedError  # as torch says it of the other parts
+    model.load_state_dict(found, assign=True)
+    return model.eval()
 
 
 def _no_checker(pipeline: str) -> dict[str, object]:
