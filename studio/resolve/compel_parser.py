@@ -29,6 +29,16 @@ ParserElement.enable_packrat(_REMEMBERED)
 _OPERATOR = re.compile(r"\.\s*(?:and|add|blend|swap|attend)|(?:use|with)Lora")
 _WORD = r'[^\s()"+\-\\=]+(?:-[^\s()"+\-\\=.,]+)*'
 _WORDS = re.compile(rf"(?<![^\s(]){_WORD}(?:\s+{_WORD})*(?![^\s)])")
+_SIGNED = re.compile(rf"(?<![^\s(]){_WORD}(?:\+{{1,9}}|-{{1,9}})(?![^\s)])")
+_QUOTED = re.compile(
+    rf'(?<![^\s(])"\s*{_WORD}(?:\s+{_WORD})*\s*"(?:\+{{1,9}}|-{{1,9}})?(?![^\s)])'
+)
+_PROMPT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_MARK = re.compile(r'[()"+\-=\\]')
+_MOST_MARKS = 1500
+_MOST_LEFT = 120
+"""Brackets, quotes and signs of a text, and those that are left of it for the parser, which takes
+some milliseconds for each."""
 _GROUP = re.compile(r"(?<![^\s(])\(\s*x\s*\)(?:\+{1,9}|-{1,9}|\d{1,2}(?:\.\d{1,4})?)?(?![^\s),])")
 
 
@@ -36,19 +46,34 @@ def refusal(text: str) -> str | None:
     """Why Compel cannot read ``text``, as the end of a sentence; None where it can."""
     if not has_compel_syntax(text):
         return None
-    return _refusal(_skeleton(text))
+    skeleton = _skeleton(text)
+    if max(_marks(text) / _MOST_MARKS, _marks(skeleton) / _MOST_LEFT) > 1:
+        return f"it has {_marks(text)} brackets, quotes and signs, more than are read in time"
+    return _refusal(skeleton)
+
+
+def _marks(text: str) -> int:
+    return len(_MARK.findall(text))
 
 
 def _skeleton(text: str) -> str:
-    """``text`` with its plain words and the brackets around nothing else left out: what Compel
-    refuses is refused without them too, and its parser takes a millisecond for each character.
+    """``text`` with its plain words and the brackets and quotes around nothing else left out: what
+    Compel refuses is refused without them too, and its parser takes a millisecond for each
+    character.
     """
-    if _OPERATOR.search(text):
-        return text  # their prompts and options are counted
-    shorter = _WORDS.sub("x", text)
-    while shorter != text:
-        text, shorter = shorter, _WORDS.sub("x", _GROUP.sub("x", shorter))
-    return text
+    if _OPERATOR.search(text):  # their prompts and options are counted
+        return _PROMPT.sub(lambda match: f'"{_shortened(match[1])}"', text)
+    return _shortened(text)
+
+
+def _shortened(text: str) -> str:
+    while True:
+        shorter = text
+        for pattern in (_WORDS, _SIGNED, _QUOTED, _GROUP):
+            shorter = pattern.sub("x", shorter)
+        if shorter == text:
+            return text
+        text = shorter
 
 
 @lru_cache(maxsize=256)

@@ -58,7 +58,11 @@ def job_of(
         for file in names
     )
     base = plan.base.model_copy(
-        update={"architecture": Architecture.SD15, "files": files, "sha256": file_sha256(checkpoint)}
+        update={
+            "architecture": Architecture.SD15,
+            "files": files,
+            "sha256": file_sha256(checkpoint),
+        }
     )
     assert isinstance(base, BaseIdentity)
     changed = plan.model_copy(update={"base": base})

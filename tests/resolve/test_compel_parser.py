@@ -58,6 +58,20 @@ def test_what_took_for_ever_is_read_at_once(text: str) -> None:
     assert time.process_time() - start < SECONDS
 
 
+@pytest.mark.parametrize("text", ['"' * 5_000, '("', "a -b ", "=+", ").and("])
+def test_hostile_marks_are_refused_unread(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unread(_: str) -> str:
+        raise AssertionError("the parser got it")
+
+    monkeypatch.setattr(compel_parser, "_refusal", unread)
+    many = (text * 5_000)[:5_000]
+    reason = refusal(many)
+    assert reason is not None
+    assert "more than are read in time" in reason
+    codes = found(planned(many)).keys()
+    assert codes & {"text_unparsable", "brackets_too_deep", "call_not_whole"}
+
+
 @pytest.mark.parametrize("side", ["prompt", "negative_prompt"])
 def test_too_many_open_brackets_are_a_violation_of_either_side(side: str) -> None:
     for text in ("(" * 20_000, "(a " * 6_000, "(" * 17 + "a" + ")" * 17, ":( " * 17):
@@ -130,6 +144,8 @@ WORDS = ("a red cat", "photo. ", " ", " ", ", ", "black-and-white", "(", "(", ")
 @example("( a (b)1.2c )")
 @example("(a)99.9999 (b)100")
 @example("a.swap(b c, d)")
+@example('"a b" "c"++ d- ("e")')
+@example('("a (b)1.2", "c-d e-").and(1, 2)')
 def test_what_is_left_out_changes_no_verdict(text: str) -> None:
     if most_open_brackets(text) <= MAX_OPEN_BRACKETS:
         whole = compel_parser._refusal.__wrapped__(text)
@@ -139,6 +155,7 @@ def test_what_is_left_out_changes_no_verdict(text: str) -> None:
 def test_plain_words_and_closed_weights_cost_nothing() -> None:
     text = "(a red cat)1.2, ((masterpiece)), (sky (blue)1.1)++, on the mat. " * 70
     assert compel_parser._skeleton(text.strip()) == "x"
+    assert compel_parser._skeleton('a++ b- "a cat" (dog)++ ' * 70).split() == ["x"]
     assert compel_parser._skeleton("((a cat, " * 3) == "((x ((x ((x "
 
 
