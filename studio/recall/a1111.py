@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from studio.presets.air import LORA_TYPES
 from studio.recall import infotext
@@ -29,7 +29,7 @@ _NO_REQUEST = {
 
 _ORDINARY = {("Schedule type", "automatic"), ("VAE", "automatic"), ("VAE", "none")}
 _MAX_SHOWN = 80
-_TAG = re.compile(r"<(?:lora|lyco):([^:<>\n]{1,200}):([^<>\n]{1,200})>")
+_TAG = re.compile(r"<(lora|lyco|hypernet):([^<>]{0,400})>", re.IGNORECASE)
 OWN = "LoRA Studio"
 
 
@@ -116,27 +116,52 @@ def _resources(listed: str) -> list[Mapping[str, Any]]:
         return []
 
 
+class PromptTag(NamedTuple):
+    """``<lora:name:strength>`` in a prompt.
+
+    Attributes:
+        strength: None where it is no number; 1 where it says none, as A1111 takes it.
+        more: what else it says, for the text encoder, blocks or steps.
+    """
+
+    written: str
+    kind: str
+    name: str
+    strength: float | None
+    more: tuple[str, ...]
+
+
+def prompt_tags(prompt: str) -> tuple[PromptTag, ...]:
+    """Every tag of ``prompt``; its kin (``lyco``, ``hypernet``) too."""
+    return tuple(map(_read_tag, _TAG.finditer(prompt)))
+
+
+def _read_tag(match: re.Match[str]) -> PromptTag:
+    name, *said = (part.strip() for part in match[2].split(":"))
+    strength = number(said[0]) if said else 1.0
+    return PromptTag(match[0], match[1].lower(), name, strength, tuple(said[1:]))
+
+
 def without_tags(prompt: str) -> tuple[str, list[tuple[str, float]], list[str]]:
-    """The prompt without ``<lora:name:strength>``, each (name, strength), and what else they say.
+    """The prompt without its tags, each LoRA's (name, strength), and what else they say.
 
     A1111 takes a tag out and leaves the commas around it; so do we.
     """
     found: dict[str, float] = {}
     left: list[str] = []
-    for match in _TAG.finditer(prompt):
-        name, (first, *more) = match[1].strip(), match[2].split(":")
-        strength = number(first)
-        if strength is None:
-            left.append(
-                f"The strength of the LoRA {name!r}, {first[:_MAX_SHOWN]!r}, is no number."
-            )
-            continue
-        found.setdefault(name, strength)
-        if more and number(more[0]) != strength:
-            left.append(
-                f"The LoRA {name!r} had settings of its own for the text encoder, blocks or steps "
-                f"({':'.join(more)[:_MAX_SHOWN]}); the request has one strength."
-            )
+    for tag in prompt_tags(prompt):
+        if tag.kind == "hypernet":
+            left.append(f"The hypernetwork {tag.name!r} took part; the request has none.")
+        elif tag.strength is None:
+            text = f"The strength of the LoRA {tag.name!r} is no number: {tag.written[:80]}."
+            left.append(text)
+        else:
+            found.setdefault(tag.name, tag.strength)
+            if tag.more and number(tag.more[0]) != tag.strength:
+                left.append(
+                    f"The LoRA {tag.name!r} had settings of its own for the text encoder, blocks "
+                    f"or steps ({':'.join(tag.more)[:_MAX_SHOWN]}); the request has one strength."
+                )
     return _TAG.sub("", prompt).strip(), list(found.items())[:MOST_LORAS], left
 
 

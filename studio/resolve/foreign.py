@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from studio.recall.a1111 import prompt_tags
 from studio.resolve.compel_syntax import has_compel_call
 
 _WEIGHT = re.compile(r"\\.|\(([^()]+):\s*(\d+(?:\.\d+)?)\)", re.DOTALL)
-_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 _NUMBER = r"\d+(?:\.\d+)?"
 UP, DOWN, BRACE = 1.1, 0.909, 1.05
 """A1111's brackets multiply attention by 1.1, its square ones divide by it; NovelAI's braces."""
@@ -92,11 +92,6 @@ def a1111_weights(text: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def lora_tags(text: str) -> tuple[str, ...]:
-    """``<lora:name:weight>`` and its kin, which no encoder understands."""
-    return tuple(match.group() for match in _TAG.finditer(text))
-
-
 @dataclass(frozen=True, slots=True)
 class Converted:
     """A text of another tool in Compel's form.
@@ -114,8 +109,10 @@ class Converted:
 def convert(text: str) -> Converted:
     """A1111's text as Compel reads it. What is in Compel's form already stays, so that a second
     time changes nothing."""
-    loras = tuple(_lora(tag) for tag in lora_tags(text))
-    text = _tidy(_TAG.sub("", re.sub("[，、]\\s*", ", ", text)), had_tags=bool(loras))
+    tags = prompt_tags(text)
+    for tag in tags:
+        text = text.replace(tag.written, "")
+    text = _tidy(re.sub("[，、]\\s*", ", ", text), had_tags=bool(tags))
     if not has_compel_call(text):
         parts = [_attention(part.strip(" ,\n")) for part in re.split(r"(?<!\w)BREAK(?!\w)", text)]
         parts = [part for part in parts if part] if len(parts) > 1 else [_attention(text)]
@@ -123,13 +120,8 @@ def convert(text: str) -> Converted:
         if len(parts) > 1:
             text = "(" + ", ".join(f'"{part}"' for part in parts) + ").and()"
     left = tuple((each, where) for each, where in foreign(text) if not each.ours)
-    return Converted(text, loras, left)
-
-
-def _lora(tag: str) -> tuple[str, float]:
-    _, name, *rest = tag.strip("<>").split(":")
-    number = rest[0].strip() if rest else ""
-    return name.strip(), float(number) if re.fullmatch(rf"-?{_NUMBER}", number) else 1.0
+    loras = ((tag.name, 1.0 if tag.strength is None else tag.strength) for tag in tags)
+    return Converted(text, tuple(loras), left)
 
 
 def _tidy(text: str, had_tags: bool) -> str:

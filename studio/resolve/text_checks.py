@@ -24,6 +24,7 @@ from studio.contract.violations import (
     Violation,
 )
 from studio.presets import TriggerRule
+from studio.recall.a1111 import prompt_tags
 from studio.resolve.choices import SettingChoices
 from studio.resolve.compel_parser import refusal
 from studio.resolve.compel_syntax import (
@@ -37,7 +38,6 @@ from studio.resolve.compel_syntax import (
 )
 from studio.resolve.compose import find_phrases
 from studio.resolve.context import Draft
-from studio.resolve.foreign import lora_tags
 from studio.resolve.triggers import base_prompt_triggers
 
 MAX_TEXT = 20_000
@@ -70,8 +70,8 @@ def check_words(request: GenerationRequest) -> Iterator[Violation]:
     if not request.prompt.strip():
         yield PromptEmpty()
     for field, text in _sides(request):
-        for tag in lora_tags(text):
-            yield LoraTagInPrompt(field=field, tag=tag)
+        for tag in prompt_tags(text):
+            yield LoraTagInPrompt(field=field, tag=tag.written)
 
 
 def check_syntax(draft: Draft, _: SettingChoices) -> Iterator[Violation]:

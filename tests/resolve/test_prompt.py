@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.contract.prompt import PartKind, PromptPart, kept_text
+from studio.recall.a1111 import prompt_tags
 from studio.resolve.compel_syntax import (
     compel_words,
     has_compel_call,
@@ -14,7 +15,7 @@ from studio.resolve.compel_syntax import (
     syntax_without_effect,
 )
 from studio.resolve.compose import Wanted, compose, find_phrases, fit_to_window, merge_wanted
-from studio.resolve.foreign import a1111_weights, lora_tags
+from studio.resolve.foreign import a1111_weights
 
 INK = (Wanted("phrsink", ("ink",)), Wanted("pen and ink illustration", ("ink",)))
 
@@ -150,4 +151,7 @@ def test_syntax_that_nobody_obeys_is_found() -> None:
 
 def test_calls_and_tags() -> None:
     assert has_compel_call('("a", "b").blend(0.5, 0.5)')
-    assert lora_tags("a <lora:ink:0.8> b <LyCO:x:1>") == ("<lora:ink:0.8>", "<LyCO:x:1>")
+    tags = prompt_tags("a <lora:ink:0.8:0.5> b <LyCO:x> <hypernet:h:no>")
+    assert [tag.written for tag in tags] == ["<lora:ink:0.8:0.5>", "<LyCO:x>", "<hypernet:h:no>"]
+    assert [tag.strength for tag in tags] == [0.8, 1.0, None]
+    assert tags[0].more == ("0.5",)

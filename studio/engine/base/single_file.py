@@ -88,9 +88,9 @@ def _clip(
     from transformers import CLIPTextConfig, CLIPTextModel
 
     with init_empty_weights():
-        model = CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder"))
+        model: torch.nn.Module = CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder"))
     own = {name.removeprefix("text_model."): name for name in model.state_dict()}
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     with safe_open(path, framework="pt") as weights:
         for theirs, ours in renamed.items():
             known = [own[name] for name in ours if name in own]
