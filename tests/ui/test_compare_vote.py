@@ -16,7 +16,9 @@ from studio.comparison.events import Compared
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import votes_between
 from studio.gallery import record_png
+from studio.gallery.comparisons import files
 from studio.gallery.comparisons.files import sheet_of, votes_of
+from studio.ui.compare import blind_vote
 from studio.ui.compare.blind_vote import CompareBlind
 from studio.ui.compare.viewer import CompareLook
 from studio.workspace.comparing import Comparing
@@ -133,6 +135,27 @@ def test_a_vote_that_was_kept_the_other_way_round_counts(workspace: Workspace, n
     assert {vote.choice for vote in turned} == {"left"}
     for arms in (((0, 0), (0, 1)), ((0, 1), (0, 0))):
         assert votes_between(record, arms, turned) == list(votes)
+
+
+def test_votes_are_bounded_for_a_client_and_in_all(
+    workspace: Workspace, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(workspace.settings, public=True, state=tmp_path / "public")
+    public = Workspace.open(settings)
+    events, comparisons = blind(public), public.gallery.comparisons
+    monkeypatch.setattr(blind_vote, "MOST_BY_CLIENT", 2)
+    started = events.start(name, LORA, BASE)
+    test = started["test"]
+    for _ in range(3):
+        last = events.vote(test, "equal", "address 1")
+    assert "the most" in str(last["result"])
+    assert len(comparisons.votes(name)) == 2
+    events.vote(test, "equal", "address 2")
+    assert len(comparisons.votes(name)) == 3
+    monkeypatch.setattr(files, "MAX_VOTES", 10)
+    assert "more votes" in str(events.vote(test, "equal", "address 3")["pair"])
+    assert len(comparisons.votes(name)) == 3
+    public.close()
 
 
 def test_a_vote_that_was_cut_off_is_said(workspace: Workspace, name: str) -> None:

@@ -88,7 +88,9 @@ def _clip(
     from transformers import CLIPTextConfig, CLIPTextModel
 
     with init_empty_weights():
-        model: torch.nn.Module = CLIPTextModel(CLIPTextConfig.from_pretrained(layout / "text_encoder"))
+        model: torch.nn.Module = CLIPTextModel(
+            CLIPTextConfig.from_pretrained(layout / "text_encoder")
+        )
     own = {name.removeprefix("text_model."): name for name in model.state_dict()}
     found: dict[str, torch.Tensor] = {}
     with safe_open(path, framework="pt") as weights:

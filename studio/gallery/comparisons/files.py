@@ -29,6 +29,8 @@ VOTES_SUFFIX = ".votes.jsonl"
 RECORD_KEY = "lora-studio-comparison"
 HASH_KEY = "lora-studio-comparison-sha256"
 MAX_RECORD = 16 * 2**20
+MAX_VOTES = 2**20
+"""Bytes of the votes on one comparison: some thousands."""
 """Bytes of the largest record that is read."""
 _WAY_OUT = "Take it from a copy that was not changed, or run the comparison again."
 _VOTES_WAY_OUT = "Correct or remove the file; the comparison itself is untouched."
@@ -127,8 +129,14 @@ def append_vote(path: Path, vote: BlindVote) -> None:
     """Keep a vote with the comparison at ``path``, durably.
 
     Raises:
-        GalleryError: when the disk does not take it.
+        GalleryError: when the disk does not take it, or there are MAX_VOTES bytes already.
     """
+    place = votes_of(path)
+    if place.is_file() and place.stat().st_size >= MAX_VOTES:
+        raise GalleryError(
+            "There are more votes on this comparison than are kept.",
+            "Compare again: the pictures are taken from the gallery.",
+        )
     jsonl.append(votes_of(path), canonical_json(vote.model_dump(mode="json")))
 
 

@@ -3,6 +3,7 @@
 import io
 import secrets
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,6 +31,10 @@ from studio.ui.html.tags import EMPTY, Html, div, join, tag
 from studio.ui.studio.live import Updates, unchanged
 from studio.workspace.workspace import Workspace
 
+MOST_BY_CLIENT = 500
+"""Votes on one comparison that a client of a public page has while the studio runs."""
+_CLIENTS = 10_000
+"""Counts that are kept; more clients begin anew."""
 _TORN = "The last vote was cut off while it was written. It does not count."
 
 
@@ -94,6 +99,7 @@ class CompareBlind:
         self._workspace = workspace
         self._parts = parts
         self._rest = tuple(rest)
+        self._cast: Counter[tuple[str, str]] = Counter()
 
     def offered(self, name: str) -> Updates:
         """Another comparison is shown, or none: which of its arms can be judged, and the votes
@@ -155,10 +161,13 @@ class CompareBlind:
             return {parts.result: compare_html.trouble(str(error))}
         return self._hide(True) | self._next(record, test)
 
-    def vote(self, test: BlindTest | None, side: ShownSide) -> Updates:
+    def vote(self, test: BlindTest | None, side: ShownSide, client: str = "") -> Updates:
         """Keep one vote, and show the next pair or the tally."""
         if test is None or test.over:
             return unchanged()
+        if self._cast[client, test.name] >= MOST_BY_CLIENT and self._workspace.settings.is_public:
+            text = f"You have voted {MOST_BY_CLIENT} times on this comparison, which is the most."
+            return self.end(test, compare_html.trouble(text))
         comparisons = self._workspace.gallery.comparisons
         try:
             record = comparisons.read(test.name)
@@ -167,6 +176,9 @@ class CompareBlind:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             comparisons.vote(test.name, vote(record, test, side, now))
+            if len(self._cast) >= _CLIENTS:
+                self._cast.clear()
+            self._cast[client, test.name] += 1
         except StudioError as error:
             return self._next(record, test, compare_html.trouble(str(error)))
         return self._next(record, replace(test, position=test.position + 1))

@@ -7,7 +7,9 @@ from typing import Any
 import gradio as gr
 
 from studio.comparison.axes import Question
+from studio.settings import Settings
 from studio.ui.assets import picked
+from studio.ui.clients import client_of
 from studio.ui.compare import blind_vote, layout
 from studio.ui.compare import form as compare_panel
 from studio.ui.compare.blind_vote import BlindParts, CompareBlind
@@ -93,7 +95,7 @@ def build(
     parts.replay.click(
         replay.handler(workspace, sessions), inputs=parts.stored, outputs=parts.said, **replay.SLOW
     )
-    _wire_blind(made, blind_parts)
+    _wire_blind(made, blind_parts, workspace.settings)
     return made
 
 
@@ -170,7 +172,7 @@ def _wire_look(made: CompareTab) -> None:
     parts.really.click(delete, inputs=parts.stored, **PRIVATE, outputs=made.outputs)
 
 
-def _wire_blind(made: CompareTab, blind: BlindParts) -> None:
+def _wire_blind(made: CompareTab, blind: BlindParts, settings: Settings) -> None:
     votes, stored = made.blind, made.events.parts.stored
     shown = {**PRIVATE, "outputs": made.outputs}
     arms = [stored, blind.first_arm, blind.second_arm]
@@ -183,14 +185,14 @@ def _wire_blind(made: CompareTab, blind: BlindParts) -> None:
     )
     blind.start.click(votes.start, inputs=arms, **shown)
     for button, side in ((blind.first, "first"), (blind.equal, "equal"), (blind.second, "second")):
-        button.click(_on(votes, side), inputs=blind.test, **shown)
+        button.click(_on(votes, side, settings), inputs=blind.test, **shown)
     blind.stop.click(votes.end, inputs=blind.test, **shown)
 
 
-def _on(votes: CompareBlind, side: Any) -> Any:
+def _on(votes: CompareBlind, side: Any, settings: Settings) -> Any:
     """The handler of one button; a closure, because gradio reads the signature."""
 
-    def chosen(test: Any) -> Updates:
-        return votes.vote(test, side)
+    def chosen(request: gr.Request, test: Any) -> Updates:
+        return votes.vote(test, side, client_of(request, settings))
 
     return chosen
