@@ -47,6 +47,7 @@ EXPECTED = {
     "prompt": "the trigger words, separated by commas",
     "negative_prompt": _TEXT,
     "trigger": f"one of {', '.join(TriggerRule)}",
+    "alternatives": "true or false",
     "revision": _LINE,
     "variant": "letters and digits, for example fp16",
     "config": _INSIDE,

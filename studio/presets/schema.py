@@ -203,7 +203,11 @@ class LoraSettings(Contract):
 
 
 class LoraPreset(Contract):
-    """A LoRA. ``prompt`` holds its trigger words, comma-separated, as the guide has it."""
+    """A LoRA. ``prompt`` holds its trigger words, comma-separated, as the guide has it.
+
+    Attributes:
+        alternatives: one of the trigger words is enough: the first is added where none is typed.
+    """
 
     slug: Slug
     label: OneLine
@@ -219,6 +223,7 @@ class LoraPreset(Contract):
     sha256: FileSha256 | None = None
     earlier: Mapping[OneLine, FileSha256] = {}
     trigger: TriggerRule
+    alternatives: bool = False
     notes: str = ""
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from studio.inspection.fit import Fit, check_fit
 from studio.inspection.tensor_info import DTYPE_BITS
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.presets.rules import split_phrases
-from studio.resolve.compose import Wanted, merge_wanted
+from studio.resolve.compose import Wanted, find_phrases, merge_wanted
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights
 from studio.resolve.memory import MemoryRules, StoredWeights, computed_dtypes
 from studio.resolve.precision import choose_precision
@@ -211,7 +211,20 @@ class Draft:
         mode = self.request.mode
         if not mode.takes_trigger_words:
             return ()
-        return self.chosen_triggers(None if mode.takes_optional_words else TriggerRule.REQUIRED)
+        rule = None if mode.takes_optional_words else TriggerRule.REQUIRED
+        presets = [preset for _, preset in self.chosen if rule in (None, preset.trigger)]
+        return merge_wanted(
+            [(words, preset.slug) for preset in presets for words in self.phrases_of(preset)]
+        )
+
+    def phrases_of(self, preset: LoraPreset) -> tuple[str, ...]:
+        """A LoRA's trigger words; of alternatives those that are typed, else the first."""
+        phrases = preset.trigger_phrases
+        if not preset.alternatives:
+            return phrases
+        wanted = merge_wanted([(phrase, preset.slug) for phrase in phrases])
+        typed = {found.phrase for found in find_phrases(self.request.prompt, wanted)}
+        return tuple(phrase for phrase in phrases if phrase in typed) or phrases[:1]
 
     def marked_triggers(self) -> tuple[Wanted, ...]:
         """The chosen LoRAs' words that are marked where they stand, and never added."""

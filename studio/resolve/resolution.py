@@ -180,7 +180,7 @@ def _triggers(draft: Draft, prompt: ResolvedPrompt) -> tuple[TriggerUse, ...]:
         TriggerUse(
             slug=preset.slug,
             label=preset.label,
-            words=preset.trigger_phrases,
+            words=draft.phrases_of(preset),
             present=preset.slug in marked,
         )
         for _, preset in draft.chosen

@@ -101,7 +101,7 @@ class Sessions:
             self._pages.pop(page, None)
             self._pages[page] = _Page(key, client)
             while len(self._pages) > MOST_PAGES:
-                del self._pages[next(iter(self._pages))]
+                _gone(self._pages.pop(next(iter(self._pages))))
         return key
 
     def _page(self, page: str) -> _Page:
@@ -211,5 +211,11 @@ class Sessions:
         """The page is gone; the runs of its owner go on."""
         with self._lock:
             held = self._pages.pop(page, None)
-        if held is not None and held.fetching is not None:
-            held.fetching.set()
+        if held is not None:
+            _gone(held)
+
+
+def _gone(page: _Page) -> None:
+    """What it fetches for a run ends with it."""
+    if page.fetching is not None:
+        page.fetching.set()

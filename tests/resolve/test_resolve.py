@@ -424,6 +424,26 @@ def test_a_word_that_one_lora_requires_is_required_however_another_spells_it(
     assert violation.model_dump()["slug"] == "ink"
 
 
+@pytest.mark.parametrize("trigger", ["required", "optional"])
+@pytest.mark.parametrize(
+    ("typed", "resolved", "words"),
+    [
+        ("a rocket", "a rocket, doomslayer", ("doomslayer",)),
+        ("a Doomgirl", "a Doomgirl", ("doomgirl",)),
+        ("doomgirl and doomslayer", "doomgirl and doomslayer", ("doomslayer", "doomgirl")),
+    ],
+)
+def test_of_alternative_triggers_the_typed_one_is_used(
+    trigger: str, typed: str, resolved: str, words: tuple[str, ...]
+) -> None:
+    said = {"prompt": "doomslayer, doomgirl", "trigger": trigger, "alternatives": True}
+    catalog = Catalog((MINI,), (INK.model_copy(update=said),))
+    plan = resolve(with_loras("ink", prompt=typed), catalog, inventory(), RUNTIME)
+    assert isinstance(plan, RunPlan)
+    assert plan.prompt.text == resolved
+    assert [(use.words, use.present) for use in plan.triggers] == [(words, True)]
+
+
 def test_a_file_that_says_no_alpha_is_named() -> None:
     notices = {notice.code: notice for notice in plan_of(with_loras("ink")).notices}
     assert notices["alpha_unsaid"].field == "loras.ink"
