@@ -31,9 +31,10 @@ format: $(VENV)/.test ## write the format, and the fixes that change no meaning
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-audit: $(VENV)/.test ## known advisories against what is installed (asks pypi.org)
+audit: $(VENV)/.test ## known advisories against what is installed (asks pypi.org; fails where it cannot)
 	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit --local --skip-editable
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' > $(VENV)/.audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $(VENV)/.audit
 
 clean: ## remove .venv and every cache; pictures in outputs/ stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
