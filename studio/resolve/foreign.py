@@ -109,7 +109,7 @@ class Converted:
 def convert(text: str) -> Converted:
     """A1111's text as Compel reads it. What is in Compel's form already stays, so that a second
     time changes nothing."""
-    tags = prompt_tags(text)
+    tags = [tag for tag in prompt_tags(text) if tag.kind != "hypernet"]
     for tag in tags:
         text = text.replace(tag.written, "")
     text = _tidy(re.sub("[，、]\\s*", ", ", text), had_tags=bool(tags))
