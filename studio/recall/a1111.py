@@ -1,11 +1,11 @@
 """``parameters`` text of AUTOMATIC1111, Forge, SD.Next, CivitAI and others → Said."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from studio.presets.air import LORA_TYPES
+from studio.presets.prompt_tags import prompt_tags, without_tags
 from studio.recall import infotext
 from studio.recall.infotext import InfoText
 from studio.recall.said import MOST_LORAS, Said, SaidWeights, entries, hash_of, number, text, whole
@@ -29,7 +29,6 @@ _NO_REQUEST = {
 
 _ORDINARY = {("Schedule type", "automatic"), ("VAE", "automatic"), ("VAE", "none")}
 _MAX_SHOWN = 80
-_TAG = re.compile(r"<(lora|lyco|hypernet):([^<>]{0,400})>", re.IGNORECASE)
 OWN = "LoRA Studio"
 
 
@@ -44,7 +43,7 @@ def read(written: str) -> Said:
         prompt, tags = seen.prompt, [(tag.name, tag.strength) for tag in seen.loras]
         left: list[str] = []
     else:
-        prompt, tags, left = without_tags(seen.written)
+        prompt, tags, left = split_tags(seen.written)
     return Said(
         tool=_tool(found.get("Version", ""), found.get("App", "")),
         prompt=prompt,
@@ -116,33 +115,7 @@ def _resources(listed: str) -> list[Mapping[str, Any]]:
         return []
 
 
-class PromptTag(NamedTuple):
-    """``<lora:name:strength>`` in a prompt.
-
-    Attributes:
-        strength: None where it is no number; 1 where it says none, as A1111 takes it.
-        more: what else it says, for the text encoder, blocks or steps.
-    """
-
-    written: str
-    kind: str
-    name: str
-    strength: float | None
-    more: tuple[str, ...]
-
-
-def prompt_tags(prompt: str) -> tuple[PromptTag, ...]:
-    """Every tag of ``prompt``; its kin (``lyco``, ``hypernet``) too."""
-    return tuple(map(_read_tag, _TAG.finditer(prompt)))
-
-
-def _read_tag(match: re.Match[str]) -> PromptTag:
-    name, *said = (part.strip() for part in match[2].split(":"))
-    strength = number(said[0]) if said else 1.0
-    return PromptTag(match[0], match[1].lower(), name, strength, tuple(said[1:]))
-
-
-def without_tags(prompt: str) -> tuple[str, list[tuple[str, float]], list[str]]:
+def split_tags(prompt: str) -> tuple[str, list[tuple[str, float]], list[str]]:
     """The prompt without its tags, each LoRA's (name, strength), and what else they say.
 
     A1111 takes a tag out and leaves the commas around it; so do we.
@@ -162,7 +135,7 @@ def without_tags(prompt: str) -> tuple[str, list[tuple[str, float]], list[str]]:
                     f"The LoRA {tag.name!r} had settings of its own for the text encoder, blocks "
                     f"or steps ({':'.join(tag.more)[:_MAX_SHOWN]}); the request has one strength."
                 )
-    return _TAG.sub("", prompt).strip(), list(found.items())[:MOST_LORAS], left
+    return without_tags(prompt).strip(), list(found.items())[:MOST_LORAS], left
 
 
 def _left(seen: InfoText) -> Iterator[str]:

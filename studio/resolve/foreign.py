@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from studio.recall.a1111 import prompt_tags
+from studio.presets.prompt_tags import prompt_tags
 from studio.resolve.compel_syntax import has_compel_call
 
 _WEIGHT = re.compile(r"\\.|\(([^()]+):\s*(\d+(?:\.\d+)?)\)", re.DOTALL)

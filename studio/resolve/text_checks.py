@@ -24,7 +24,7 @@ from studio.contract.violations import (
     Violation,
 )
 from studio.presets import TriggerRule
-from studio.recall.a1111 import prompt_tags
+from studio.presets.prompt_tags import prompt_tags
 from studio.resolve.choices import SettingChoices
 from studio.resolve.compel_parser import refusal
 from studio.resolve.compel_syntax import (

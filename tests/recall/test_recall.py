@@ -100,7 +100,7 @@ def test_what_a_request_cannot_say_is_named() -> None:
     )
     found = recalled(said)
     assert said.loras == (SaidWeights("a b", None, 0.8),)
-    for part in ("0.2", "'q'", "0.4", "other", "bad", "Restart"):
+    for part in ("0.2", "<lora:c:q>", "0.4", "other", "bad", "Restart"):
         assert any(part in sentence for sentence in found.left), part
 
 

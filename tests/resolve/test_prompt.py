@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.contract.prompt import PartKind, PromptPart, kept_text
-from studio.recall.a1111 import prompt_tags
+from studio.presets.prompt_tags import prompt_tags
 from studio.resolve.compel_syntax import (
     compel_words,
     has_compel_call,
