@@ -51,6 +51,9 @@ class Settings:
         local_presets: the studio's own preset file, the only one it writes.
         clip_model: folder of a CLIP model that comparisons are scored with; None for none.
         mark: whether pictures carry the mark that says a model made them.
+        sign: whether pictures are signed: ``local`` or a file of certificates (PEM); None for not.
+        sign_key: file of the private key, where it is not in the certificates' own.
+        trust: files of root certificates (PEM) whose signatures are called trusted.
         aigc_producer: who China's label (GB 45438) in the mark names; None leaves it out.
     """
 
@@ -82,6 +85,9 @@ class Settings:
     clip_model: Path | None = None
     mark: bool = True
     aigc_producer: str | None = None
+    sign: str | None = None
+    sign_key: Path | None = None
+    trust: tuple[Path, ...] = ()
     more_folders: tuple[Path, ...] = ()
     linked_folders: tuple[Path, ...] = ()
     whole_library: bool = True
@@ -139,6 +145,9 @@ class Settings:
             else None,
             mark=_flag(values, "MARK", "1"),
             aigc_producer=values.get("AIGC_PRODUCER"),
+            sign=_sign(values, directory),
+            sign_key=_path(values, "SIGN_KEY", directory, ".") if "SIGN_KEY" in values else None,
+            trust=_folders(values["TRUST"], directory) if "TRUST" in values else (),
         )
 
     def __post_init__(self) -> None:
@@ -194,6 +203,14 @@ def _folders(text: str, directory: Path) -> tuple[Path, ...]:
     """Separated as the system separates paths."""
     parts = [part for part in text.split(os.pathsep) if part]
     return tuple(dict.fromkeys((directory / Path(part).expanduser()).resolve() for part in parts))
+
+
+def _sign(values: Mapping[str, str], directory: Path) -> str | None:
+    """``local`` or a file's whole path."""
+    said = values.get("SIGN", "0")
+    if said.lower() in ("0", "false", "no", "off"):
+        return None
+    return said.lower() if said.lower() == "local" else str(_path(values, "SIGN", directory, ""))
 
 
 def _port(values: Mapping[str, str]) -> int:

@@ -16,6 +16,7 @@ from studio.cli import (
     downloads,
     files,
     gallery,
+    keys,
     making,
     page,
     presets,
@@ -55,6 +56,7 @@ app.command("download")(downloads.download)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")
 app.command("verify")(files.verify)
+app.command("keys")(keys.keys)
 app.command("doctor")(doctor.doctor)
 
 

@@ -28,6 +28,8 @@ from studio.gallery.verification import verify as verify_file
 from studio.library.downloads.remote_header import describe_remote
 from studio.library.files import describe_file
 from studio.settings import Settings
+from studio.signing.keys import trusted_roots
+from studio.signing.reading import Signature
 from studio.workspace.inspecting import REMOTE
 
 LoraFiles = Annotated[
@@ -119,6 +121,8 @@ def _verify(console: Console, path: Path) -> bool:
     console.say(f"{_verdict(console, answer)}  {path}")
     for finding in answer.findings:
         console.say(f"  {finding.text}")
+    if answer.signature is not None:
+        console.say(f"  Signature: {answer.signature.words}.")
     for each in known:
         console.say(f"  Its pixels are exactly those of {each}, which has its record.")
     if unseen:
@@ -148,11 +152,14 @@ def _verdict(console: Console, answer: Verification | ComparisonVerification) ->
 
 
 def _verification(path: Path) -> Verification | ComparisonVerification:
+    trust = trusted_roots(Settings.from_env(os.environ, Path.cwd()).trust)
     if is_comparison(path):
-        return verify_comparison(path)
+        return verify_comparison(path, trust)
     if is_replay(path):
         return verify_replay(path)
-    return verify_reference(path) if is_reference(path) else verify_file(path, kept_beside(path))
+    if is_reference(path):
+        return verify_reference(path)
+    return verify_file(path, kept_beside(path), trust)
 
 
 def _verification_data(
@@ -165,5 +172,15 @@ def _verification_data(
         "additions": list(answer.additions) if isinstance(answer, Verification) else [],
         "written_by": answer.written_by if isinstance(answer, Verification) else None,
         "fingerprint": answer.record.plan_fingerprint if answer.record else None,
+        "signature": _signature_data(answer.signature) if answer.signature else None,
         "findings": [asdict(finding) for finding in answer.findings],
+    }
+
+
+def _signature_data(signature: Signature) -> dict[str, Any]:
+    return {
+        "state": signature.state,
+        "by": signature.by,
+        "certificate": signature.serial,
+        "reasons": list(signature.reasons),
     }

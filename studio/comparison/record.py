@@ -137,6 +137,7 @@ class ComparisonRecord(Versioned):
         clip: the model that the cells' and pairs' CLIP scores were made with, if there are any.
         source_type: what the contact sheet's XMP says made it; None in a file without it.
         producer: who its AIGC label names as its producer; None in a file without one.
+        signer: number of the certificate that it is signed with; None where it is not.
     """
 
     finished_at: str
@@ -156,6 +157,7 @@ class ComparisonRecord(Versioned):
     clip: ClipIdentity | None = Field(default=None, exclude_if=says_nothing)
     source_type: SourceType | None = added(since=2)
     producer: str | None = added(since=2)
+    signer: str | None = added(since=2)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -211,6 +211,7 @@ class RunRecord(Versioned):
         source_type: what the file's XMP says made the picture; None in a file without it.
         inherited: the marks of the reference images it was made from.
         producer: who the file's AIGC label names as its producer; None in a file without one.
+        signer: number of the certificate that the file is signed with; None in one that is not.
     """
 
     plan_fingerprint: Sha256
@@ -219,6 +220,7 @@ class RunRecord(Versioned):
     source_type: SourceType | None = added(since=2)
     inherited: tuple[InheritedMark, ...] = added(since=2, default=())
     producer: str | None = added(since=2)
+    signer: str | None = added(since=2)
 
     @property
     def fingerprint(self) -> str:
@@ -232,6 +234,7 @@ class RunRecord(Versioned):
         receipt: Receipt,
         inherited: tuple[InheritedMark, ...] = (),
         producer: str | None = None,
+        signer: str | None = None,
     ) -> "RunRecord":
         edited = plan.mode is Mode.REFERENCE_EDIT
         source = SourceType.EDITED if edited else SourceType.GENERATED
@@ -242,4 +245,5 @@ class RunRecord(Versioned):
             source_type=None if plan.unmarked else source,
             inherited=inherited,
             producer=None if plan.unmarked else producer,
+            signer=signer,
         )

@@ -32,6 +32,7 @@ from studio.gallery.row import INDEX, Facet, Facets, FileStamp, Filter, Picture,
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import stamp, walk
 from studio.imaging.references import FOLDER
+from studio.signing.sealing import Sealer
 from studio.storage import atomic
 
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
@@ -66,11 +67,14 @@ class Gallery:
     Any number of threads and processes may use the same folder. Opening compares the index
     with the files, and makes it anew when it is missing, damaged or of another release.
 
+    Args:
+        sealer: signs what is saved, where its record says so.
+
     Raises:
         GalleryError: here and everywhere, when the folder or the index cannot be used.
     """
 
-    def __init__(self, outputs: Path) -> None:
+    def __init__(self, outputs: Path, sealer: Sealer | None = None) -> None:
         try:
             outputs.mkdir(parents=True, exist_ok=True)
             self.outputs = outputs.resolve(strict=True)
@@ -79,7 +83,8 @@ class Gallery:
         self._index = PictureIndex(self.outputs / INDEX, self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
         self.decisions = Decisions(self.outputs / ".reviews")
-        self.comparisons = Comparisons(self.outputs, self._index, self._indexed)
+        self.sealer = sealer
+        self.comparisons = Comparisons(self.outputs, self._index, self._indexed, sealer)
         self._references = KeptReferences(self.outputs / FOLDER)
         self._prepare()
         self.sync()
@@ -106,6 +111,7 @@ class Gallery:
         stem = f"{local:%H%M%S}-{record.plan.fingerprint[:8]}"
         try:
             held = {sha256: path.read_bytes() for sha256, path in (references or {}).items()}
+            data = record_png.sealed(data, record, self.sealer, held)
             self._references.keep(held)
             folder = self.outputs / f"{local:%Y-%m-%d}"
             path = atomic.publish(folder, stem, SUFFIX, data)

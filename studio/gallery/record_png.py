@@ -14,15 +14,20 @@ the record and computes the hash anew has made another valid picture.
 import hashlib
 import io
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
 
+from studio import __version__
 from studio.contract.base import canonical_json, parse_written
 from studio.contract.receipt import RunRecord
-from studio.errors import GalleryError, RecordError
+from studio.contract.statement import Statement
+from studio.errors import GalleryError, RecordError, SigningError
 from studio.gallery import infotext, marks
 from studio.imaging import png
+from studio.signing import manifest
+from studio.signing.sealing import Sealer
 
 RECORD_KEY = "lora-studio"
 HASH_KEY = "lora-studio-sha256"
@@ -58,6 +63,40 @@ def encode(image: Image.Image, record: RunRecord) -> bytes:
             "The record holds half a character (a lone surrogate), which no file can hold.",
             "Type the prompt again instead of pasting it.",
         ) from error
+
+
+def keywords(record: RunRecord) -> tuple[str, ...]:
+    """Of the file's texts, in their order."""
+    return (*marks.of_record(record), RECORD_KEY, HASH_KEY, PARAMETERS_KEY)
+
+
+def sealed(
+    data: bytes, record: RunRecord, sealer: Sealer | None, references: Mapping[str, bytes]
+) -> bytes:
+    """``data``, signed where the record says so.
+
+    Raises:
+        SigningError: it cannot be signed, or not by the signer of the record.
+    """
+    if record.signer is None:
+        return data
+    statement = Statement.of(record)
+    return demand_sealer(sealer, record.signer).seal(
+        data, "image/png", manifest.of_picture(statement, __version__, references)
+    )
+
+
+def demand_sealer(sealer: Sealer | None, signer: str) -> Sealer:
+    """
+    Raises:
+        SigningError: there is none, or another one.
+    """
+    if sealer is None or sealer.identity.serial != signer:
+        raise SigningError(
+            f"The record names the certificate {signer}, which is not the one that signs here.",
+            "Set SIGN to it, or make the picture again.",
+        )
+    return sealer
 
 
 def _check_same(image: Image.Image, record: RunRecord) -> None:

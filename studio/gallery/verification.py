@@ -18,12 +18,16 @@ from studio.contract import audit
 from studio.contract.base import SCHEMA, canonical_json
 from studio.contract.receipt import RunRecord
 from studio.contract.request import ReferenceImage
+from studio.contract.statement import Statement
 from studio.errors import GalleryError, NewerRecord, RecordError, UnusableReference
 from studio.gallery import infotext, marks, record_png
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.row import INDEX
+from studio.gallery.signatures import CHUNK, order_of, problems, signature_of
 from studio.imaging import png
 from studio.imaging.references import FOLDER, SUFFIX, load
+from studio.signing.manifest import PICTURE_LABEL
+from studio.signing.reading import Signature
 from studio.storage import atomic
 
 _KINDS = ("IHDR", "iTXt", "IDAT", "IEND")
@@ -37,7 +41,14 @@ _HARMLESS = {
 """Chunks that other tools add and no viewer shows, with what they are in words."""
 
 PictureState = Literal[
-    "whole", "added to", "mark changed", "pixels changed", "record edited", "newer", "damaged"
+    "whole",
+    "added to",
+    "mark changed",
+    "signature broken",
+    "pixels changed",
+    "record edited",
+    "newer",
+    "damaged",
 ]
 _PIXELS = {"size", "pixels"}
 _EDITED = {"record_hash", "record_form", "fingerprint", "receipt", "parameters"}
@@ -51,7 +62,7 @@ class Finding:
         code: stable: ``file``, ``structure``, ``chunks``, ``record``, ``newer_record`` (a
             later release wrote it, and only its SHA-256 was checked), ``record_hash``,
             ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels``, ``parameters``,
-            ``mark`` or ``reference``.
+            ``mark``, ``signature`` or ``reference``.
         text: what it means, one sentence.
         expected, found: both sides, as text.
     """
@@ -72,6 +83,7 @@ class Verification:
         additions: what other tools added without a change to picture or record, in words.
         pixels_sha256: of what a file without a readable record shows, by which the gallery may
             know it; else None, and where it does not decode.
+        signature: what its C2PA manifest is worth; None where it has none.
     """
 
     findings: tuple[Finding, ...]
@@ -79,6 +91,7 @@ class Verification:
     unseen: bool = False
     additions: tuple[str, ...] = ()
     pixels_sha256: str | None = None
+    signature: Signature | None = None
 
     @property
     def ok(self) -> bool:
@@ -92,6 +105,9 @@ class Verification:
             return "added to" if self.additions else "whole"
         if NewerRecord.code in codes:
             return "newer"
+        if codes == {"signature"}:
+            return "signature broken"
+        codes.discard("signature")  # what broke it is what is said
         if codes == {"mark"}:
             return "mark changed"
         if codes <= _PIXELS:
@@ -109,12 +125,13 @@ class Verification:
         return None if self.written_by == __version__ else self.written_by
 
 
-def verify(path: Path, kept: Callable[[str], Path] | None = None) -> Verification:
+def verify(path: Path, kept: Callable[[str], Path] | None = None, trust: str = "") -> Verification:
     """Check the picture at ``path``; whatever is wrong is a finding, nothing is raised.
 
     Args:
         kept: SHA-256 → where the reference images of its gallery lie; None leaves them out,
             for a picture that is somewhere else.
+        trust: root certificates whose signatures are called trusted, PEM.
     """
     try:
         data = atomic.read_file(path, png.MAX_FILE + 1)
@@ -122,7 +139,7 @@ def verify(path: Path, kept: Callable[[str], Path] | None = None) -> Verificatio
         reason = error.strerror or str(error)
         finding = Finding("file", f"The file cannot be read: {reason}.", "a PNG file", reason)
         return Verification((finding,), None)
-    verified = examine(data)
+    verified = examine(data, trust)
     if verified.record is None:
         return verified
     if kept is None:
@@ -167,14 +184,19 @@ def _reference(path: Path, wanted: ReferenceImage) -> Iterator[Finding]:
         yield Finding("reference", error.message, expected, error.reason)
 
 
-def examine(data: bytes) -> Verification:
-    """As ``verify``, for the bytes of a file."""
+def examine(data: bytes, trust: str = "", signed: bool = True) -> Verification:
+    """As ``verify``, for the bytes of a file.
+
+    Args:
+        signed: look at the signature, if there is one.
+    """
     try:
         chunks = png.chunks(data)
         texts = png.texts(chunks)
     except GalleryError as error:
         return Verification((broken("structure", "an intact PNG file", error),), None)
     findings = list(_chunks(chunks, texts))
+    signature = signature_of(data, chunks, trust) if signed else None
     try:
         record = record_png.record_of(texts)
     except NewerRecord as error:
@@ -182,11 +204,28 @@ def examine(data: bytes) -> Verification:
         return Verification((*findings, finding, *_record_hash(texts)), None)
     except RecordError as error:
         finding = broken("record", "a record as the studio writes it", error)
-        return Verification((*findings, finding), None, pixels_sha256=_pixels(data))
+        return Verification(
+            (*findings, finding), None, pixels_sha256=_pixels(data), signature=signature
+        )
     findings += _record(record, texts)
     findings += _image(data, record)
-    additions = tuple(_additions(chunks, texts, record))
-    return Verification(tuple(findings), record, additions=additions)
+    additions = tuple(_additions(chunks, texts, record, signature))
+    if signed:
+        findings += _signature(chunks, record, signature, not findings and not additions)
+    return Verification(tuple(findings), record, additions=additions, signature=signature)
+
+
+def _signature(
+    chunks: tuple[png.Chunk, ...], record: RunRecord, signature: Signature | None, alone: bool
+) -> Iterator[Finding]:
+    """Args:
+    alone: nothing else was found that would say what broke it.
+    """
+    said = Statement.of(record) if record.signer else None
+    for text in problems(record.signer, signature, PICTURE_LABEL, said):
+        order = order_of(chunks, record_png.keywords(record)) if alone and signature else None
+        found = " ".join(filter(None, (text, order)))
+        yield Finding("signature", found, f"signed by {record.signer}", text)
 
 
 def _pixels(data: bytes) -> str | None:
@@ -222,14 +261,19 @@ def _plain_keywords(chunks: tuple[png.Chunk, ...]) -> Iterator[str]:
 
 
 def _additions(
-    chunks: tuple[png.Chunk, ...], texts: Mapping[str, str], record: RunRecord
+    chunks: tuple[png.Chunk, ...],
+    texts: Mapping[str, str],
+    record: RunRecord,
+    signature: Signature | None,
 ) -> Iterator[str]:
     """What others added: it changes neither the pixels nor the record."""
     known = _KEYS if record.source_type is None else _KEYS | {marks.XMP_KEY}
     for name in sorted(texts.keys() - known):
         yield f"a text {name!r}"
-    for kind in sorted({chunk.kind for chunk in chunks} & set(_HARMLESS)):
-        yield f"{_HARMLESS[kind]} ({kind})"
+    own = {CHUNK} if record.signer else set()
+    for kind in sorted({chunk.kind for chunk in chunks} & set(_HARMLESS) - own):
+        words = f", {signature.words}" if kind == CHUNK and signature else ""
+        yield f"{_HARMLESS[kind]} ({kind}){words}"
 
 
 def _record_hash(texts: Mapping[str, str]) -> Iterator[Finding]:

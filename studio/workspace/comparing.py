@@ -243,6 +243,7 @@ class Comparing:
             sheet_pixels_sha256=UNDRAWN,
             source_type=SourceType.GENERATED if self._workspace.settings.mark else None,
             producer=self._workspace.settings.aigc_producer,
+            signer=self._workspace.signer,
         )
 
     def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:

@@ -39,6 +39,8 @@ from studio.resolve.inventory import Inventory, LoraWeights, Unusable
 from studio.resolve.memory import MemoryRules
 from studio.resolve.names import with_slugs
 from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.signing.keys import trusted_roots
+from studio.signing.sealing import sealer_of
 from studio.workspace.weights import LibraryWeights
 
 LIBRARIES = (
@@ -87,6 +89,7 @@ class Workspace:
 
     Attributes:
         settings, gallery: as opened.
+        sealer: signs pictures; None where SIGN is not set.
         stock: the presets, and the fetching of their weights.
         transfers: downloads that go on in the background.
         schedulers: the names a request may give.
@@ -99,7 +102,8 @@ class Workspace:
         self, settings: Settings, catalog: Catalog, problems: tuple[PresetProblem, ...]
     ) -> None:
         self.settings = settings
-        self.gallery = Gallery(settings.outputs)
+        self.sealer = sealer_of(settings)
+        self.gallery = Gallery(settings.outputs, self.sealer)
         self.device_label: str | None = None
         self._references = References(settings.state / "references", self.gallery.reference)
         self._references.discard_unused()
@@ -328,6 +332,11 @@ class Workspace:
         return self._weights.seek(plan)
 
     @property
+    def signer(self) -> str | None:
+        """Number of the certificate that pictures are signed with; None where they are not."""
+        return self.sealer.identity.serial if self.sealer else None
+
+    @property
     def libraries(self) -> tuple[Library, ...]:
         """Those whose version can change the pixels, as they are now."""
         return self._libraries
@@ -335,7 +344,9 @@ class Workspace:
     def _saved(self, plan: RunPlan, made: Generated) -> Finished:
         marks = (self._references.mark(each.sha256) for each in plan.references)
         inherited = tuple(mark for mark in dict.fromkeys(marks) if mark is not None)
-        record = RunRecord.of(plan, made.receipt, inherited, self.settings.aigc_producer)
+        record = RunRecord.of(
+            plan, made.receipt, inherited, self.settings.aigc_producer, self.signer
+        )
         path = self.gallery.save(
             made.image, record, {r.sha256: self._weights.reference(r) for r in plan.references}
         )
@@ -380,7 +391,16 @@ class Workspace:
         Of a picture in the gallery, also whether what it was edited from is still there.
         """
         ours = path.resolve().is_relative_to(self.gallery.outputs)
-        return verify(path, self.gallery.reference if ours else None)
+        return verify(path, self.gallery.reference if ours else None, self.trust)
+
+    @property
+    def trust(self) -> str:
+        """The root certificates that the user named, PEM.
+
+        Raises:
+            SettingsError: one cannot be read.
+        """
+        return trusted_roots(self.settings.trust)
 
     def before_close(self, close: Callable[[], None]) -> None:
         """Call ``close`` first when the studio closes: it stands on this workspace."""

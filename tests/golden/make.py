@@ -95,6 +95,7 @@ def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]
     return {
         "base": request(Mode.BASE),
         "unmarked": request(Mode.BASE),
+        "signed": request(Mode.LORA, neon),
         "sd3": request(
             Mode.LORA, LoraChoice(slug="ink-sd3"), base="golden-sd3", negative_prompt="a cat"
         ),
@@ -149,8 +150,10 @@ def golden(folder: Path) -> None:
     assert not workspace.problems, workspace.problems
     listed = {}
     unmarked = Workspace.open(replace(settings, mark=False))
+    signing = Workspace.open(replace(settings, aigc_producer="Golden Producer", sign="local"))
+    special = {"unmarked": unmarked, "signed": signing}
     for name, asked in requests(workspace, folder).items():
-        made = make(unmarked if name == "unmarked" else workspace, asked)
+        made = make(special.get(name, workspace), asked)
         listed[name] = {
             "picture": made.path.relative_to(folder / "outputs").as_posix(),
             "record": made.record.fingerprint,
@@ -162,14 +165,13 @@ def golden(folder: Path) -> None:
     reviewing.decide(lora, Judgement.REJECT, "")
     line = {"record_fingerprint": listed["base"]["record"], "critic": "golden-critic 1.0"}
     reviewing.take_scores(json.dumps(line | {"score": 0.25, "note": "dull"}) + "\n")
-    labelled = Workspace.open(replace(settings, aigc_producer="Golden Producer"))
-    comparing = Comparing(labelled)
+    comparing = Comparing(signing)
     ink = LoraChoice(slug="ink")
     noisy = Overrides(eta=0.25)
     wanted = four_arms(request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy))
     plan = comparing.plan(wanted)
     assert not isinstance(plan, tuple), [item.describe() for item in plan]
-    *_, done = comparing.run(plan, labelled.open_session(), threading.Event())
+    *_, done = comparing.run(plan, signing.open_session(), threading.Event())
     left, right = (done.record.cells[index].record_fingerprint for index in (0, 1))
     vote = BlindVote(
         comparison=done.record.fingerprint,
@@ -201,7 +203,7 @@ def golden(folder: Path) -> None:
         json.dumps(all_fields(), indent=1, ensure_ascii=False) + "\n"
     )
     unmarked.close()
-    labelled.close()
+    signing.close()
     workspace.close()
     shutil.rmtree(state)
 

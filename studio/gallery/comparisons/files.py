@@ -19,8 +19,10 @@ from studio.comparison.votes import BlindVote
 from studio.contract.base import canonical_json, parse_written
 from studio.errors import GalleryError, RecordError
 from studio.gallery import jsonl, marks
-from studio.gallery.record_png import sha256_of_text
+from studio.gallery.record_png import demand_sealer, sha256_of_text
 from studio.imaging import png
+from studio.signing.manifest import of_sheet
+from studio.signing.sealing import Sealer
 from studio.storage import atomic
 
 JSON_SUFFIX = ".comparison.json"
@@ -56,7 +58,9 @@ def votes_of(path: Path) -> Path:
     return path.with_name(stem_of(path) + VOTES_SUFFIX)
 
 
-def write(outputs: Path, record: ComparisonRecord, sheet: Image.Image) -> Path:
+def write(
+    outputs: Path, record: ComparisonRecord, sheet: Image.Image, sealer: Sealer | None = None
+) -> Path:
     """Keep record and sheet under a name of their own; the path of the record.
 
     The sheet is on the disk before the record, which alone makes them a comparison.
@@ -78,6 +82,9 @@ def write(outputs: Path, record: ComparisonRecord, sheet: Image.Image) -> Path:
         mark = marks.xmp(record.source_type, __version__, record.producer, number)
         texts = {marks.XMP_KEY: mark} | texts
     picture = png.with_texts(buffer.getvalue(), texts)
+    if record.signer is not None:
+        sealer = demand_sealer(sealer, record.signer)
+        picture = sealer.seal(picture, "image/png", of_sheet(record, __version__))
     file = canonical_json({"record": json.loads(text), "sha256": sha256_of_text(text)})
     local = datetime.fromisoformat(record.finished_at).astimezone()
     stem = f"{local:%H%M%S}-{record.plan_fingerprint[:8]}"

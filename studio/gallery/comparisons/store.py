@@ -17,6 +17,7 @@ from studio.gallery.comparisons.index import ComparisonIndex, ComparisonRow, Sto
 from studio.gallery.index import Cursor, PictureIndex
 from studio.gallery.row import FileStamp, Filter, Picture
 from studio.gallery.walk import stamp, walk
+from studio.signing.sealing import Sealer
 from studio.storage import atomic
 
 _log = logging.getLogger("studio.gallery.comparisons.store")
@@ -31,15 +32,21 @@ class Comparisons:
     Args:
         index: the gallery's.
         indexed: runs an operation on a sound index, made anew where it was broken.
+        sealer: signs the contact sheets whose records say so.
 
     Raises:
         GalleryError: here and everywhere, when folder or index cannot be used.
     """
 
     def __init__(
-        self, outputs: Path, index: PictureIndex, indexed: Callable[[Callable[[], object]], object]
+        self,
+        outputs: Path,
+        index: PictureIndex,
+        indexed: Callable[[Callable[[], object]], object],
+        sealer: Sealer | None = None,
     ) -> None:
         self.outputs = outputs
+        self._sealer = sealer
         self._pictures = index
         self._index = ComparisonIndex(index)
         self._indexed_any = indexed
@@ -50,7 +57,7 @@ class Comparisons:
     def save(self, record: ComparisonRecord, sheet: Image.Image) -> Path:
         """Keep a comparison; the path of its record. Earlier ones of the same plan that were
         not finished give way to it where it has all they have, and nobody voted on them."""
-        path = files.write(self.outputs, record, sheet)
+        path = files.write(self.outputs, record, sheet, self._sealer)
         name = self._name(path)
         row = ComparisonRow.of(name, stamp(path.stat()), record)
         self._indexed(lambda: self._index.change(add=[row]))

@@ -14,9 +14,12 @@ from studio.gallery import record_png
 from studio.gallery.comparisons import files
 from studio.gallery.gallery import Gallery
 from studio.gallery.reference_store import KeptReferences
+from studio.gallery.signatures import problems, signature_of
 from studio.gallery.verification import Finding, broken, verify
 from studio.imaging import png
 from studio.imaging.references import FOLDER
+from studio.signing.manifest import SHEET_LABEL, of_sheet
+from studio.signing.reading import Signature
 from studio.storage import atomic
 
 
@@ -26,6 +29,7 @@ class ComparisonVerification:
 
     findings: tuple[Finding, ...]
     record: ComparisonRecord | None
+    signature: Signature | None = None
 
     @property
     def ok(self) -> bool:
@@ -37,12 +41,12 @@ def is_comparison(path: Path) -> bool:
     return path.name.endswith((files.JSON_SUFFIX, files.SHEET_SUFFIX))
 
 
-def verify_comparison(path: Path) -> ComparisonVerification:
+def verify_comparison(path: Path, trust: str = "") -> ComparisonVerification:
     """Check the comparison whose record or sheet is at ``path``; nothing is raised.
 
     Beside those of its cells' pictures, the findings have the codes ``comparison``,
     ``newer_record`` (a later release wrote it, and only its SHA-256 was checked), ``sheet``,
-    ``cell`` and ``verdict``.
+    ``cell``, ``signature`` (the sheet's) and ``verdict``.
     Its cells' pictures, and the reference images they were made from, are looked for under the
     folder that holds the day folders.
     """
@@ -57,16 +61,32 @@ def verify_comparison(path: Path) -> ComparisonVerification:
         found = broken("comparison", "the comparison as written", error)
         return ComparisonVerification((found,), None)
     outputs = place.resolve().parent.parent
-    findings = list(_sheet(files.sheet_of(place), record))
+    findings, signature = _sheet(files.sheet_of(place), record, trust)
     whole: dict[int, RunRecord] = {}
     for index, cell in enumerate(record.cells):
         if cell.picture is not None:
             findings += _cell(outputs, index, cell, whole)
     findings += _verdict(record, whole)
-    return ComparisonVerification(tuple(findings), record)
+    return ComparisonVerification(tuple(findings), record, signature)
 
 
-def _sheet(path: Path, record: ComparisonRecord) -> Iterator[Finding]:
+def _sheet(
+    path: Path, record: ComparisonRecord, trust: str
+) -> tuple[list[Finding], Signature | None]:
+    try:
+        data = atomic.read_file(path, png.MAX_FILE + 1)
+        signature = signature_of(data, png.chunks(data), trust)
+    except (OSError, GalleryError):
+        signature = None
+    said = of_sheet(record, "").assertions[SHEET_LABEL]
+    broken_seals = (
+        Finding("signature", f"The contact sheet: {text}", f"signed by {record.signer}", text)
+        for text in problems(record.signer, signature, SHEET_LABEL, said)
+    )
+    return [*_drawn(path, record), *broken_seals], signature
+
+
+def _drawn(path: Path, record: ComparisonRecord) -> Iterator[Finding]:
     try:
         data = atomic.read_file(path, png.MAX_FILE + 1)
         texts = png.texts(png.chunks(data))

@@ -202,6 +202,8 @@ class GalleryEvents:
         if result.ok:
             by = f" by LoRA Studio {result.other_release}" if result.other_release else ""
             line = f"Verified: the file, its pixels and its record are as they were made{by}."
+            if result.signature is not None:
+                line = f"{line} It is {result.signature.words}."
             return {parts.said: grid.said(line), parts.contract: grid.contract(record)}
         damage = [finding.text for finding in result.findings]
         return {
