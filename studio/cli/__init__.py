@@ -21,6 +21,7 @@ from studio.cli import (
     page,
     presets,
     prompt,
+    publish,
     replay,
     review,
     trial,
@@ -56,6 +57,7 @@ app.command("download")(downloads.download)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")
 app.command("verify")(files.verify)
+app.command("publish")(publish.publish)
 app.command("keys")(keys.keys)
 app.command("doctor")(doctor.doctor)
 

@@ -1,6 +1,7 @@
 """``studio inspect`` and ``studio verify``: questions to files, answered file by file."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import typer
 
 from studio.cli.console import Console, Ended, ExitCode, as_data, command
 from studio.cli.options import Json
+from studio.contract.statement import Statement
 from studio.errors import NewerRecord, StudioError
 from studio.gallery import Gallery
 from studio.gallery.comparisons.verification import (
@@ -16,6 +18,7 @@ from studio.gallery.comparisons.verification import (
     is_comparison,
     verify_comparison,
 )
+from studio.gallery.publishing import verify_published
 from studio.gallery.replays import is_replay, verify_replay
 from studio.gallery.row import INDEX
 from studio.gallery.verification import (
@@ -121,6 +124,11 @@ def _verify(console: Console, path: Path) -> bool:
     console.say(f"{_verdict(console, answer)}  {path}")
     for finding in answer.findings:
         console.say(f"  {finding.text}")
+    if isinstance(answer, Verification) and answer.told:
+        console.say(f"  Published {answer.told}.")
+    if isinstance(answer, Verification) and answer.statement:
+        for line in _facts(answer.statement):
+            console.say(f"  {line}")
     if answer.signature is not None:
         console.say(f"  Signature: {answer.signature.words}.")
     for each in known:
@@ -159,6 +167,8 @@ def _verification(path: Path) -> Verification | ComparisonVerification:
         return verify_replay(path)
     if is_reference(path):
         return verify_reference(path)
+    if published := verify_published(path, trust):
+        return published
     return verify_file(path, kept_beside(path), trust)
 
 
@@ -172,9 +182,20 @@ def _verification_data(
         "additions": list(answer.additions) if isinstance(answer, Verification) else [],
         "written_by": answer.written_by if isinstance(answer, Verification) else None,
         "fingerprint": answer.record.plan_fingerprint if answer.record else None,
-        "signature": _signature_data(answer.signature) if answer.signature else None,
         "findings": [asdict(finding) for finding in answer.findings],
-    }
+    } | _where_there_is(answer)
+
+
+def _where_there_is(answer: Verification | ComparisonVerification) -> dict[str, Any]:
+    """Of a signed and of a published file."""
+    more: dict[str, Any] = {}
+    if answer.signature is not None:
+        more["signature"] = _signature_data(answer.signature)
+    if isinstance(answer, Verification) and answer.told:
+        more["told"] = answer.told
+    if isinstance(answer, Verification) and answer.statement is not None:
+        more["statement"] = answer.statement.model_dump(mode="json")
+    return more
 
 
 def _signature_data(signature: Signature) -> dict[str, Any]:
@@ -184,3 +205,10 @@ def _signature_data(signature: Signature) -> dict[str, Any]:
         "certificate": signature.serial,
         "reasons": list(signature.reasons),
     }
+
+
+def _facts(said: Statement) -> Iterator[str]:
+    yield f"Base: {said.base.label}, SHA-256 {said.base.sha256}"
+    for lora in said.loras:
+        modules = f"{lora.applied} of {lora.targeted} modules"
+        yield f"LoRA: {lora.label} at {lora.strength:g}, {modules}, SHA-256 {lora.sha256}"

@@ -1,6 +1,6 @@
 """What a picture was made from and how much of it was counted, without a word of the prompt."""
 
-from studio.contract.base import Contract, Count, Sha256, Slug
+from studio.contract.base import Contract, Count, Sha256, Slug, Versioned
 from studio.contract.plan import LoraUse
 from studio.contract.receipt import LoraReceipt, RunRecord, SourceType
 
@@ -27,7 +27,7 @@ class StatedLora(Contract):
     applied: Count
 
 
-class Statement(Contract):
+class Statement(Versioned):
     """A record without its prompt, settings and times; the record's fingerprint binds it to them.
 
     Attributes:
@@ -64,7 +64,9 @@ class Statement(Contract):
                 source=plan.base.source,
                 revision=plan.base.revision,
             ),
-            loras=tuple(_stated(use, counted[use.slug]) for use in plan.loras),
+            loras=tuple(
+                _stated(use, counted[use.slug]) for use in plan.loras if use.slug in counted
+            ),
             references=receipt.references,
             base_proven=receipt.base_proof.holds,
         )

@@ -49,6 +49,8 @@ def problems(
 
 def _same(found: Any, said: BaseModel | Any) -> bool:
     """Numbers may come back as whole ones."""
+    if said is None:
+        return found is None
     if isinstance(said, BaseModel):
         try:
             return type(said).model_validate_json(canonical_json(found)) == said

@@ -62,7 +62,8 @@ class Finding:
         code: stable: ``file``, ``structure``, ``chunks``, ``record``, ``newer_record`` (a
             later release wrote it, and only its SHA-256 was checked), ``record_hash``,
             ``record_form``, ``fingerprint``, ``receipt``, ``size``, ``pixels``, ``parameters``,
-            ``mark``, ``signature`` or ``reference``.
+            ``mark``, ``signature``, ``publication`` or
+            ``reference``.
         text: what it means, one sentence.
         expected, found: both sides, as text.
     """
@@ -84,6 +85,8 @@ class Verification:
         pixels_sha256: of what a file without a readable record shows, by which the gallery may
             know it; else None, and where it does not decode.
         signature: what its C2PA manifest is worth; None where it has none.
+        told: of a published file, how much it tells; ``statement``: the facts, where it tells them
+            and no more.
     """
 
     findings: tuple[Finding, ...]
@@ -92,6 +95,8 @@ class Verification:
     additions: tuple[str, ...] = ()
     pixels_sha256: str | None = None
     signature: Signature | None = None
+    told: str = ""
+    statement: Statement | None = None
 
     @property
     def ok(self) -> bool:

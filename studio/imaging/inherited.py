@@ -80,8 +80,9 @@ def _of_png(data: bytes) -> Iterator[tuple[str, bytes]]:
             if chunk.kind == "caBX":
                 yield "manifest", chunk.data
             elif chunk.kind == "iTXt":
-                text = png.texts([chunk]).get(png.XMP_KEY, "")
-                yield "xmp", text.encode("utf-8")
+                text = png.texts([chunk]).get(png.XMP_KEY)
+                if text is not None:
+                    yield "xmp", text.encode("utf-8")
             elif chunk.kind == "tEXt" and chunk.data.startswith(b"AIGC\0"):
                 yield "aigc", chunk.data.partition(b"\0")[2]
     except (GalleryError, RecordError):
@@ -89,13 +90,15 @@ def _of_png(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _of_jpeg(data: bytes) -> Iterator[bytes]:
-    """The JUMBF boxes in APP11 (ISO/IEC 19566-5, annex A) up to the pixels, where C2PA lies."""
-    place = 2
+    """The JUMBF boxes in APP11 (ISO/IEC 19566-5, annex D) up to the pixels, where C2PA lies: after
+    eight bytes of numbers, and in all parts but the first the box's length and type again."""
+    place, head = 2, 8
     while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
         kind, length = struct.unpack(">BH", data[place + 1 : place + 4])
         body = data[place + 4 : place + 2 + length]
         if kind == 0xEB and body.startswith(b"JP"):
-            yield body
+            yield body[head:]
+            head = 16
         place += 2 + max(length, 2)
 
 
@@ -107,3 +110,15 @@ def _of_riff(data: bytes) -> Iterator[bytes]:
         if kind == b"C2PA":
             yield data[place + 8 : place + 8 + length]
         place += 8 + length + length % 2
+
+
+def packet_of(data: bytes) -> str:
+    """The file's XMP from ``<x:xmpmeta`` to its end; empty where it has none."""
+    packets = [body for kind, body in _parts(data) if kind == "xmp"]
+    found = _PACKET.search(packets[0]) if packets else None
+    return found[0].decode("utf-8", "replace") if found else ""
+
+
+def manifests_of(data: bytes) -> bytes:
+    """The bytes of the file's C2PA manifests, as they lie in it; empty where it has none."""
+    return b"".join(body for kind, body in _parts(data) if kind == "manifest")

@@ -11,6 +11,7 @@ from studio.contract.statement import StatedBase, StatedLora, Statement
 PICTURE_LABEL = "com.lorastudio.statement"
 SHEET_LABEL = "com.lorastudio.comparison"
 OWN_LABELS = (PICTURE_LABEL, SHEET_LABEL)
+OWN_GENERATOR = "LoRA Studio"
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _MODEL = "application/octet-stream"
 
@@ -57,7 +58,7 @@ class Manifest:
         own = [{"label": label, "data": data} for label, data in self.assertions.items()]
         actions = {"label": "c2pa.actions.v2", "data": {"actions": list(self.actions)}}
         return {
-            "claim_generator_info": [{"name": "LoRA Studio", "version": self.release}],
+            "claim_generator_info": [{"name": OWN_GENERATOR, "version": self.release}],
             "format": media_type,
             "assertions": [actions, *own],
         }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from studio.signing.keys import is_installed
-from studio.signing.manifest import OWN_LABELS
+from studio.signing.manifest import OWN_GENERATOR, OWN_LABELS
 from studio.signing.sealing import OFFLINE
 
 SignatureState = Literal["trusted", "valid", "broken", "unread"]
@@ -102,7 +102,8 @@ def _judged(whole: dict[str, Any], store: bytes) -> Signature:
     codes = {str(each.get("code")) for each in failed} - _HARMLESS
     reasons = list(_reasons(codes))
     is_whole = whole.get("validation_state") in ("Valid", "Trusted")
-    if own and (place := loose_bytes(store)):
+    makers = {each.get("name") for each in active.get("claim_generator_info", ())}
+    if OWN_GENERATOR in makers and (place := loose_bytes(store)):
         # The library passes over them; of our own manifests each byte is known or signed.
         reasons.append(f"bytes of the manifest that nothing signs were changed ({place})")
     if reasons or not is_whole:

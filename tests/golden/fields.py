@@ -17,8 +17,9 @@ from studio.comparison.replay import ReplayRecord
 from studio.comparison.review import Decision
 from studio.comparison.votes import BlindVote
 from studio.contract.receipt import RunRecord
+from studio.gallery.publishing import Publication
 
-LATER: Mapping[type[BaseModel], int] = {ReplayRecord: 2}
+LATER: Mapping[type[BaseModel], int] = {ReplayRecord: 2, Publication: 2}
 """Models that came whole with a later step."""
 WRITTEN: tuple[type[BaseModel], ...] = (
     *(RunRecord, ComparisonRecord, Decision, BlindVote),

@@ -32,6 +32,7 @@ from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.engine.tiny import build_tiny
 from studio.engine.tiny.lora import save_tiny_lora
 from studio.gallery.marks import xmp
+from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.imaging import png
 from studio.settings import Settings
 from studio.workspace.comparing import Comparing
@@ -194,6 +195,12 @@ def golden(folder: Path) -> None:
         *_, again = replay(workspace, wanted_again, session, threading.Event())
         assert isinstance(again, Replayed)
         assert again.record.outcome is ReplayOutcome.IDENTICAL
+    (folder / "published").mkdir()
+    for tell, form in zip(Disclosure, (PictureFormat.JPEG, *PictureFormat), strict=False):
+        sealer = signing.sealer if tell is Disclosure.FACTS else None
+        made_public = publish((folder / "outputs" / listed["stacked"]["picture"]).read_bytes(),
+                              tell, form, sealer)  # fmt: skip
+        (folder / "published" / f"{tell.value}{form.suffix}").write_bytes(made_public)
     judged = list(reviewing.judged())
     (folder / "decisions.jsonl").write_text(as_jsonl(judged), encoding="utf-8", newline="")
     (folder / "decisions.csv").write_text(as_csv(judged), encoding="utf-8", newline="")

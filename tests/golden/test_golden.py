@@ -23,8 +23,10 @@ from studio.comparison.review import as_csv, as_jsonl
 from studio.comparison.validity import Verdict
 from studio.contract.base import SCHEMA, Versioned, fingerprint
 from studio.contract.plan import RunPlan
+from studio.contract.statement import Statement
 from studio.gallery import Filter, Gallery
 from studio.gallery.comparisons.verification import judged_anew, verify_comparison
+from studio.gallery.publishing import examine_published, publication_text
 from studio.gallery.record_png import RECORD_KEY
 from studio.gallery.replays import read as read_replay
 from studio.gallery.replays import verify_replay
@@ -73,6 +75,9 @@ def written(step: Path) -> Iterator[str]:
         yield from used("ComparisonRecord", json.loads(comparison.read_bytes())["record"])
     for evidence in (step / "outputs").glob("*/*.replay-*.json"):
         yield from used("ReplayRecord", json.loads(evidence.read_bytes())["record"])
+    for published in (step / "published").glob("*"):
+        text = publication_text(published.read_bytes())
+        yield from used("Publication", json.loads(str(text)))
     for name, pattern in (("BlindVote", "*/*.votes.jsonl"), ("Decision", ".reviews/*.jsonl")):
         for lines in (step / "outputs").glob(pattern):
             for line in lines.read_text(encoding="utf-8").splitlines():
@@ -185,6 +190,13 @@ def test_evidence_of_a_replay_verifies(path: Path) -> None:
     assert read_replay(path).outcome is ReplayOutcome.IDENTICAL
 
 
+@pytest.mark.parametrize("path", sorted(HERE.glob("*/published/*")), ids=str)
+def test_what_was_published_verifies(path: Path) -> None:
+    found = examine_published(path.read_bytes())
+    assert found.findings == ()
+    assert found.told
+
+
 def test_decisions_are_exported_as_they_were(opened: tuple[Path, Workspace]) -> None:
     step, workspace = opened
     judged = list(Reviewing(workspace.gallery).judged())
@@ -259,7 +271,8 @@ def test_every_model_that_is_written_is_walked() -> None:
             yield from below(each)
 
     # A run's plan is walked in its record, and a comparison's is written as its record.
-    elsewhere = {RunPlan, ComparisonPlan}
+    # And what is stated, in its publication.
+    elsewhere = {RunPlan, ComparisonPlan, Statement}
     found = {each for each in below(Versioned) if each.__module__.startswith("studio.")}
     assert found == {*WRITTEN, *elsewhere}
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from studio.contract.receipt import RunRecord
+from studio.gallery.publishing import examine_published
 from tests.ui.conftest import HOSTILE, PATIENCE, ROOT, Server
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ def test_the_newcomers_path(open_page: Open, server: Server) -> None:
     page.get_by_text("Verified:").wait_for()
     page.get_by_role("button", name="Replay").click()
     page.get_by_text("Pixel-identical:").wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="Publish").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="-facts.png").click()
+    published = examine_published(Path(download.value.path()).read_bytes())
+    assert published.ok
+    assert published.statement is not None
     assert shown in page.locator("#opened").inner_text()
 
 

@@ -12,6 +12,7 @@ from studio.gallery.comparisons.verification import verify_comparison
 from studio.gallery.verification import examine
 from studio.imaging import png
 from studio.workspace.comparing import Comparing
+from studio.workspace.replaying import find
 from studio.workspace.workspace import Workspace
 from tests.workspace.test_workspace import request
 
@@ -33,6 +34,8 @@ def test_a_comparisons_sheet_binds_its_arms(workspace: Workspace) -> None:
     assert found.signature is not None
     assert (found.signature.state, found.signature.serial) == ("valid", serial)
     outputs = signing.gallery.outputs
+    again = find(signing, str(done.path)).pictures
+    assert again == tuple(outputs / str(cell.picture) for cell in done.record.pictured)
     for cell in done.record.pictured:
         seen = examine((outputs / str(cell.picture)).read_bytes())
         assert (seen.judged, seen.record and seen.record.signer) == ("whole", serial)

@@ -25,6 +25,7 @@ class CompareStage:
     sheet: gr.HTML
     verify: gr.Button
     replay: gr.Button
+    stop: gr.Button
     delete: gr.Button
     confirm: gr.Row
     keep: gr.Button
@@ -58,6 +59,7 @@ def build(may_delete: bool) -> CompareStage:
             sheet = gr.HTML("", apply_default_css=False)
             verify = gr.Button("Verify all cells", size="sm", scale=0, min_width=130)
             replay = gr.Button("Replay all cells", size="sm", scale=0, min_width=130)
+            stop = gr.Button("Stop", size="sm", scale=0, min_width=70, visible=False)
             delete = gr.Button(
                 "Delete comparison", size="sm", scale=0, min_width=150, visible=may_delete
             )
@@ -104,6 +106,7 @@ def build(may_delete: bool) -> CompareStage:
         sheet=sheet,
         verify=verify,
         replay=replay,
+        stop=stop,
         delete=delete,
         confirm=confirm,
         keep=keep,

@@ -92,9 +92,8 @@ def build(
     _wire_panel(made, studio, tab, tabs)
     _wire_run(made, studio)
     _wire_look(made)
-    parts.replay.click(
-        replay.handler(workspace, sessions), inputs=parts.stored, outputs=parts.said, **replay.SLOW
-    )
+    again = (parts.replay, parts.stop)
+    replay.wire(workspace, sessions, again, parts.stored, parts.said)
     _wire_blind(made, blind_parts, workspace.settings)
     return made
 

@@ -1,15 +1,17 @@
 """What happens in the Gallery tab."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import gradio as gr
 
 from studio.architecture import Mode
 from studio.contract.plan import RunPlan
-from studio.errors import GalleryError
+from studio.errors import GalleryError, StudioError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
+from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.origin import replaced
 from studio.ui.gallery.layout import GalleryInput, GalleryParts
@@ -210,6 +212,18 @@ class GalleryEvents:
             parts.said: grid.said(f"Not verified. {damage[0]}", bad=True),
             parts.contract: grid.contract(record, damage),
         }
+
+    def publish(self, opened: str, tell: str, form: str) -> Html:
+        """A link to the picture that is open as it is to be given away."""
+        try:
+            told, kind = Disclosure(tell), PictureFormat(form)
+            self._gallery.read(opened)
+            data = (self._gallery.outputs / opened).read_bytes()
+            made = publish(data, told, kind, self._workspace.sealer)
+        except (StudioError, OSError, ValueError) as error:
+            return grid.said(str(error), bad=True)
+        name = f"{PurePath(opened).stem}-{told.value}{kind.suffix}"
+        return grid.to_keep(name, kind.media_type, made, signed=self._workspace.sealer is not None)
 
     def ask(self, _asked: GalleryInput) -> Updates:
         parts = self._parts

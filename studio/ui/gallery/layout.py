@@ -12,6 +12,8 @@ from studio.ui.gallery import review as review_panel
 from studio.ui.gallery.review import ReviewParts
 
 ALL = ""
+TELLS = (("All it knows", "all"), ("Facts, no prompt", "facts"), ("The mark alone", "marks"))
+FORMATS = (("PNG", "png"), ("JPEG", "jpeg"), ("WebP", "webp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class GalleryParts:
     picture: gr.HTML
     contract: gr.HTML
     said: gr.HTML
+    tell: gr.Dropdown
+    form: gr.Dropdown
     actions: gr.Row
     against: gr.Button
     confirm: gr.Row
@@ -83,6 +87,8 @@ class Buttons:
     use: gr.Button
     verify: gr.Button
     replay: gr.Button
+    stop: gr.Button
+    publish: gr.Button
     delete: gr.Button
     really: gr.Button
     keep: gr.Button
@@ -122,7 +128,6 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                     # As wide as its words, and wrapped as a whole where there is no room.
                     against = gr.Button("Compare with base", min_width=190, scale=2)
                     verify = gr.Button("Verify", min_width=90)
-                    replay = gr.Button("Replay", min_width=90)
                     delete = gr.Button("Delete", min_width=90, visible=may_delete)
                 with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
                     gr.HTML(
@@ -134,6 +139,14 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                         "Delete picture", size="sm", variant="stop", min_width=120, scale=0
                     )
                 said = gr.HTML("", apply_default_css=False)
+                with gr.Row(elem_classes="ls-tight ls-publish"):
+                    replay = gr.Button("Replay", size="sm", min_width=80, scale=0)
+                    stop = gr.Button("Stop", size="sm", min_width=70, scale=0, visible=False)
+                    tell = gr.Dropdown(
+                        list(TELLS), value="facts", label="Publish with", min_width=150
+                    )
+                    form = gr.Dropdown(list(FORMATS), value="png", label="As", min_width=90)
+                    publish = gr.Button("Publish", size="sm", min_width=80, scale=0)
             with gr.Column(scale=6, min_width=300):
                 contract = gr.HTML("", js_on_load=KEEP_OPEN, apply_default_css=False)
                 review = review_panel.build("review")
@@ -152,13 +165,17 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         picture=picture,
         contract=contract,
         said=said,
+        tell=tell,
+        form=form,
         actions=actions,
         against=against,
         confirm=confirm,
         review=review,
         opened=gr.State(""),
     )
-    return parts, Buttons(back, newer_one, older_one, use, verify, replay, delete, really, keep)
+    return parts, Buttons(
+        back, newer_one, older_one, use, verify, replay, stop, publish, delete, really, keep
+    )
 
 
 def _filter(label: str) -> gr.Dropdown:

@@ -1,6 +1,6 @@
 """Replay: a picture, or every cell of a comparison, made again from its own plan."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -12,12 +12,13 @@ from studio.ui.html import format
 from studio.ui.html.gallery import said
 from studio.ui.html.tags import Html, join
 from studio.ui.sessions import Sessions
+from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import page_of
 from studio.workspace.line import AnyEvent
 from studio.workspace.replaying import find
 from studio.workspace.workspace import Workspace
 
-SLOW: dict[str, Any] = {
+_SLOW: dict[str, Any] = {
     "show_progress": "hidden",
     "trigger_mode": "once",
     "concurrency_limit": None,
@@ -26,21 +27,33 @@ SLOW: dict[str, Any] = {
 """Of what runs on the device, and says how far it is."""
 
 
-def handler(
-    workspace: Workspace, sessions: Sessions
-) -> Callable[[gr.Request, str], Iterator[Html]]:
-    """What a Replay button does with the item (its name in the gallery) that is open."""
+def wire(
+    workspace: Workspace,
+    sessions: Sessions,
+    buttons: tuple[gr.Button, gr.Button],
+    item: gr.State,
+    shown: gr.HTML,
+) -> None:
+    """Have one button replay the item (its name in the gallery) that is open, and one stop it."""
+    again, stop = buttons
 
-    def replay(request: gr.Request, name: str) -> Iterator[Html]:
+    def replay(request: gr.Request, name: str) -> Iterator[Updates]:
+        yield {stop: gr.Button(visible=True)}
         try:
             wanted = find(workspace, str(workspace.gallery.outputs / name))
             page = page_of(request)
             run_id = sessions.submit(page, wanted)
-            yield from _shown(wanted, sessions.watch(page, run_id))
+            for line in _shown(wanted, sessions.watch(page, run_id)):
+                yield {shown: line}
         except StudioError as error:
-            yield said(str(error), bad=True)
+            yield {shown: said(str(error), bad=True)}
+        yield {stop: gr.Button(visible=False)}
 
-    return replay
+    def end(request: gr.Request) -> None:
+        sessions.cancel(page_of(request), ReplayWanted)
+
+    again.click(replay, inputs=item, outputs=[shown, stop], **_SLOW)
+    stop.click(end, api_visibility="private", queue=False)
 
 
 def _shown(wanted: ReplayWanted, events: Iterator[AnyEvent]) -> Iterator[Html]:

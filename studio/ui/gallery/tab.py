@@ -38,9 +38,10 @@ def build(
     _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
     _wire_use(parts, buttons, events, others, private)
-    buttons.replay.click(
-        replay.handler(workspace, sessions), inputs=parts.opened, outputs=parts.said, **replay.SLOW
-    )
+    again = (buttons.replay, buttons.stop)
+    replay.wire(workspace, sessions, again, parts.opened, parts.said)
+    given = [parts.opened, parts.tell, parts.form]
+    buttons.publish.click(events.publish, inputs=given, outputs=parts.said, **private)
     events.review.wire(private)
 
 

@@ -1,6 +1,7 @@
 """The gallery's markup: thumbnails, and one opened picture with its contract."""
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,3 +126,14 @@ def counted(shown: int, total: int) -> Html:
         return EMPTY
     line = format.plural(total, "item")
     return span("ls-origin", line if shown == total else f"{shown} of {line}")
+
+
+def to_keep(name: str, media_type: str, data: bytes, signed: bool) -> Html:
+    """A published file, to be downloaded: the link holds it."""
+    link = f"data:{media_type};base64,{b64encode(data).decode('ascii')}"
+    line = "Signed by this studio." if signed else "Not signed; SIGN=local signs it."
+    return div(
+        "ls-under",
+        tag("a", icons.DOWNLOAD, name, href=link, download=name, class_="ls-button"),
+        span("ls-origin", f"{len(data):,} bytes. {line}"),
+    )
