@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 LISTS := requirements.txt pyproject.toml
 
+# A file stays in one process with its server and its bases; tests/conftest.py has the order.
+SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help run test fast check format audit clean
 
@@ -14,12 +17,12 @@ run: $(VENV)/.run ## install into .venv if needed, then open the studio (PORT, H
 	$(BIN)/studio ui
 
 test: $(VENV)/.test check ## everything: the checks, then the tests, browser tests among them
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m pytest $(SPREAD)
 
 FAST := architecture contract comparison golden imaging inspection presets resolve
 
 fast: $(VENV)/.test check ## the checks and the tests of the pure rooms, while you write
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(wildcard $(FAST:%=tests/%))
+	$(BIN)/python -m pytest $(SPREAD) $(wildcard $(FAST:%=tests/%))
 
 check: $(VENV)/.test ## format, lint, types and the import rule
 	$(BIN)/ruff format --check .

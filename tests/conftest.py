@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,41 @@ import pytest
 if TYPE_CHECKING:
     from studio.engine import Engine
 
+# Tiny layers are slower in two threads, much so on a busy machine. Every process that a test
+# starts inherits it, the studio behind the browser among them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+LONGEST = (
+    "ui/test_browser.py",
+    "engine/test_matrix_formats.py",
+    "ui/test_compare_page.py",
+    "ui/test_models_browser.py",
+    "ui/test_standing.py",
+    "ui/test_keys.py",
+    "ui/test_api.py",
+    "cli/test_end_to_end.py",
+    "engine/test_edits.py",
+    "ui/test_recall_browser.py",
+    "backends/test_elsewhere.py",
+    "resolve/test_compel_parser.py",
+    "cli/test_stuck.py",
+    "test_imports.py",
+)
+"""Files that take a quarter of a minute and more, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: two workers that take whole files then end at about the same time."""
+    root = Path(__file__).parent
+    place = {root / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny StableDiffusionPipeline with random weights."""
-    import torch
-
     from tests.support import tiny
 
-    torch.set_num_threads(1)  # tiny layers are slower in two threads, much so on a busy machine
     return tiny.save_base(tmp_path_factory.mktemp("tiny") / "base")
 
 

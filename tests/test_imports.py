@@ -8,8 +8,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 
 TYPE = re.compile(r"[A-Z][a-z]\w*").fullmatch
@@ -17,10 +15,10 @@ TYPE = re.compile(r"[A-Z][a-z]\w*").fullmatch
 TORCH_AND_FRIENDS = ("torch", "diffusers", "transformers", "compel", "peft", "accelerate")
 
 
-def loaded_after(module: str, outputs: Path) -> frozenset[str]:
-    """Top-level modules in a fresh interpreter that imported ``module``."""
+def loaded_after(modules: str, outputs: Path) -> frozenset[str]:
+    """Top-level modules in a fresh interpreter that imported ``modules``."""
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+        [sys.executable, "-c", f"import sys, {modules}; print(*sys.modules)"],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -30,20 +28,15 @@ def loaded_after(module: str, outputs: Path) -> frozenset[str]:
     return frozenset(name.split(".")[0] for name in done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["studio.resolve", "studio.workspace.workspace", "studio.cli"])
-def test_neither_torch_nor_the_page(module: str, tmp_path: Path) -> None:
-    loaded = loaded_after(module, tmp_path)
+def test_neither_torch_nor_the_page(tmp_path: Path) -> None:
+    loaded = loaded_after("studio.resolve, studio.workspace.workspace, studio.cli", tmp_path)
     assert loaded.isdisjoint({*TORCH_AND_FRIENDS, "gradio", "requests"})
 
 
 def test_the_page_is_up_before_torch(tmp_path: Path) -> None:
-    loaded = loaded_after("studio.ui", tmp_path)
+    loaded = loaded_after("app, studio.ui", tmp_path)
     assert "gradio" in loaded
     assert loaded.isdisjoint(TORCH_AND_FRIENDS)
-
-
-def test_the_app_file_needs_no_torch(tmp_path: Path) -> None:
-    assert loaded_after("app", tmp_path).isdisjoint(TORCH_AND_FRIENDS)
 
 
 def test_the_studio_can_be_imported_where_there_are_no_posix_locks() -> None:

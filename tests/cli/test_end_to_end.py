@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+from PIL import Image
+
+from studio.contract.receipt import RunRecord
 from tests.cli.conftest import Cli
 
 STUDIO = Path(sys.executable).with_name("studio")
@@ -41,23 +43,30 @@ def pngs(folder: Path) -> list[Path]:
 def test_from_plan_to_a_picture_that_verifies(cli: Cli, tmp_path: Path) -> None:
     plan = cli("plan", *INK, "--json")
     assert plan.code == 0, plan.err
-    made = studio(
-        "generate", *INK, "--count", "2", "--output-dir", "pictures", "--json", without=tmp_path
-    )
+    made = studio("generate", *INK, "--count", "2", "--output-dir", "pictures", without=tmp_path)
     assert made.returncode == 0, made.stderr
-    value: dict[str, Any] = json.loads(made.stdout)
-    images = [Path(image) for image in value["images"]]
-    assert pngs(tmp_path / "pictures") == sorted(images)
-    assert value["record"]["plan"]["count"] == 2
-    assert [record["receipt"]["image"]["seed"] for record in value["records"]] == [7, 8]
-    (lora,) = value["record"]["receipt"]["loras"]
-    assert lora["sha256"] == plan.json["loras"][0]["sha256"]
-    assert all(part["applied"] == part["targeted"] > 0 for part in lora["components"])
-    assert value["record"]["receipt"]["layer_effect"] > 0
+    images = pngs(tmp_path / "pictures")
+    assert [path for path in images if str(path) in made.stdout] == images
+    assert "\x1b" not in made.stdout + made.stderr
+    assert "%|" not in made.stdout + made.stderr
+    records = [record_of(path) for path in images]
+    assert {record.receipt.image.seed for record in records} == {7, 8}
+    for record in records:
+        assert record.plan.count == 2
+        (lora,) = record.receipt.loras
+        assert lora.sha256 == plan.json["loras"][0]["sha256"]
+        assert all(part.applied == part.targeted > 0 for part in lora.components)
+        assert record.receipt.layer_effect is not None
+        assert record.receipt.layer_effect > 0
     held = cli("verify", *images, "--json")
     assert held.code == 0, held.out
     flip_a_byte(images[0])
     assert cli("verify", *images).code == 1
+
+
+def record_of(path: Path) -> RunRecord:
+    with Image.open(path) as image:
+        return RunRecord.model_validate_json(image.info["lora-studio"])
 
 
 def flip_a_byte(path: Path) -> None:
@@ -84,15 +93,6 @@ def test_the_lora_is_what_differs(cli: Cli) -> None:
         "lora_with_trigger",
         "lora_with_trigger",
     ]
-
-
-def test_people_get_paths_on_standard_output(tmp_path: Path) -> None:
-    made = studio("generate", *INK)
-    assert made.returncode == 0, made.stderr
-    (path,) = pngs(tmp_path / "outputs")
-    assert str(path) in made.stdout
-    assert "\x1b" not in made.stdout + made.stderr
-    assert "%|" not in made.stdout + made.stderr
 
 
 def test_ctrl_c_leaves_no_picture(tmp_path: Path) -> None:

@@ -17,11 +17,8 @@ OpenStudio = Callable[..., TinyStudio]
 @pytest.fixture(scope="session")
 def tiny_bases(tmp_path_factory: pytest.TempPathFactory) -> TinyBases:
     """(pipeline, variant) → the folder of its tiny base."""
-    import torch
-
     from studio.engine.tiny import save_tiny
 
-    torch.set_num_threads(1)
     built: dict[tuple[str, str | None], Path] = {}
 
     def base(pipeline: str, variant: str | None = None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL.Image import Image
@@ -45,7 +46,8 @@ def studios(
             slug: (peft_lora(row.pipeline, base, folder / f"{slug}.safetensors", seed), "")
             for seed, slug in enumerate(("ink", "neon"), start=1)
         }
-        return open_studio(row.pipeline, row.variant, loras=loras, **row.settings)
+        one_step: dict[str, Any] = {**row.settings, "steps": 1}
+        return open_studio(row.pipeline, row.variant, loras=loras, **one_step)
 
     return studio
 

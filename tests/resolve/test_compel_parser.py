@@ -116,7 +116,7 @@ def test_words_without_syntax_may_be_long_and_weighted_ones_are_bounded() -> Non
     assert found(planned("(cat) " * 1_000)) == {"text_too_large": "prompt"}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(texts)
 @example("()")
 @example('("a", "b").blend(0, 0)')
@@ -135,7 +135,7 @@ def test_what_is_not_refused_compel_itself_reads(text: str) -> None:
 WORDS = ("a red cat", "photo. ", " ", " ", ", ", "black-and-white", "(", "(", ")", ")1.2", ")++ ")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.sampled_from([*PIECES, *WORDS, *WORDS]), max_size=30).map("".join),
 )
@@ -159,7 +159,7 @@ def test_plain_words_and_closed_weights_cost_nothing() -> None:
     assert compel_parser._skeleton("((a cat, " * 3) == "((x ((x ((x "
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(texts)
 def test_words_without_syntax_are_never_refused(text: str) -> None:
     plain = "".join(character for character in text if character not in '()"+-')

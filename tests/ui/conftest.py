@@ -173,7 +173,11 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     assert not errors, errors
 
 
-LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
+LEFT = (
+    "AbortError: signal is aborted",
+    "AbortError: BodyStreamBuffer was aborted",
+    "Unexpected error Connection errored out",
+)
 """What gradio says of a page that is left while something streams to it."""
 
 

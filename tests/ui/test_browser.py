@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from PIL import Image
 
 from studio.contract.receipt import RunRecord
@@ -336,14 +335,23 @@ def decided(server: Server) -> set[Path]:
     return set(server.outputs.glob(".reviews/*.jsonl"))
 
 
-def test_no_event_waits_for_a_state(server: Server, open_page: Open) -> None:
-    """The browser learns that a state changed from queued events alone, and few are queued."""
-    page = open_page()
-    config = json.loads(page.request.get(f"{server.url}config").text())
+def test_a_page_is_served_what_it_needs_and_no_more(server: Server, open_page: Open) -> None:
+    """Of events, endpoints and files.
+
+    The browser learns that a state changed from queued events alone, and few are queued.
+    """
+    request = open_page().request
+    config = json.loads(request.get(f"{server.url}config").text())
     states = {each["id"] for each in config["components"] if each["type"] == "state"}
     assert states
     targets = [target for each in config["dependencies"] for target in each["targets"]]
     assert [target for target in targets if target[0] in states] == []
+    named = json.loads(request.get(f"{server.url}gradio_api/info").text())
+    assert set(named["named_endpoints"]) == {"/plan", "/generate", "/compare"}
+    for name in ("index.sqlite", ".state/state.sqlite", str(ROOT / "app.py")):
+        path = server.outputs / name
+        assert path.is_file(), "a file that is not there would be refused for that alone"
+        assert request.get(f"{server.url}gradio_api/file={path}").status == 403, name
 
 
 def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
@@ -353,20 +361,3 @@ def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
     line.click()
     page.locator(".ls-compact [data-state=ready]").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-@pytest.mark.parametrize("name", ["index.sqlite", ".state/state.sqlite", str(ROOT / "app.py")])
-def test_files_of_the_studio_are_not_served(server: Server, name: str, open_page: Open) -> None:
-    page = open_page()
-    path = server.outputs / name
-    assert path.is_file(), "a file that is not there would be refused for that alone"
-    answer = page.request.get(f"{server.url}gradio_api/file={path}")
-    assert answer.status == 403, name
-
-
-def test_three_endpoints_are_named_and_the_forms_events_are_private(
-    server: Server, open_page: Open
-) -> None:
-    page = open_page()
-    named = json.loads(page.request.get(f"{server.url}gradio_api/info").text())
-    assert set(named["named_endpoints"]) == {"/plan", "/generate", "/compare"}

@@ -100,8 +100,8 @@ def test_several_pictures_each_keep_their_receipt(open_page: Open, server: Serve
     assert page.locator("#picture .ls-receipt").inner_text() != last
     downloads: list[str] = []
     page.on("download", lambda each: downloads.append(each.suggested_filename))
-    page.get_by_role("button", name="Download all").click()
-    page.wait_for_timeout(1500)
+    with page.expect_event("download", lambda _: len(downloads) == 2):
+        page.get_by_role("button", name="Download all").click()
     assert set(downloads) == {path.name for path in server.pictures()[before:]}
 
 

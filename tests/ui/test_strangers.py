@@ -5,26 +5,36 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from studio.settings import Settings
+from studio.ui import launch
 from studio.workspace.line import STRANGERS
-from tests.ui.conftest import PATIENCE, studio_at
+from studio.workspace.workspace import Workspace
+from tests.ui.conftest import PATIENCE
 
 REQUEST = {"base": "mini", "mode": "base", "prompt": "a rocket", "seed": 7}
 LONG = {**REQUEST, "settings": {"steps": 200}, "count": 4}
 WAIT = PATIENCE / 1000
 
 
-@pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("public")
-    environment = {"SHARE": "0", "PUBLIC": "1", "OUTPUTS": str(folder / "outputs")}
-    with studio_at(folder, environment) as url:
-        yield f"{url}gradio_api/call"
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where calls of a public studio begin; it ends what nobody listens to sooner than usual."""
+    monkeypatch.setattr("studio.workspace.line.STRANGERS", replace(STRANGERS, alone=10.0))
+    places = (tmp_path / "models", tmp_path / "outputs", tmp_path / "state")
+    workspace = Workspace.open(Settings(*places, port=0, device="cpu", public=True))
+    demo = launch(workspace, prevent_thread_lock=True, quiet=True)
+    try:
+        yield f"http://127.0.0.1:{demo.server_port}/gradio_api/call"
+    finally:
+        demo.close()
+        workspace.close()
 
 
 def ask(calls: str, name: str, request: object) -> str:
@@ -40,7 +50,7 @@ def answer(address: str) -> dict[str, Any]:
     return said
 
 
-def test_a_client_has_so_many_runs_and_a_plan_waits_for_none(calls: str, tmp_path: Path) -> None:
+def test_a_client_has_so_many_runs_and_a_plan_waits_for_none(calls: str) -> None:
     asked = [ask(calls, "generate", LONG) for _ in range(STRANGERS.per_client)]
     time.sleep(1.0)  # whoever asks last is refused, and calls begin in any order
     refused = answer(ask(calls, "generate", LONG))
