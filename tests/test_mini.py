@@ -86,7 +86,8 @@ def test_night_neon_is_dark_and_both_loras_stack(workspace: Workspace) -> None:
 def test_the_presets_pin_the_weights_that_are_shipped(workspace: Workspace) -> None:
     model = workspace.catalog.models["mini"]
     loras = [workspace.catalog.loras[slug] for slug in ("pen-ink-mini", "night-neon-mini")]
-    assert all(preset.sha256 is not None for preset in (model, *loras))
+    assert model.sha256 is not None
+    assert all(lora.sha256 is not None for lora in loras)
     weights = list((BUILT_IN_PRESETS / "mini").rglob("*.safetensors"))
     assert sum(path.stat().st_size for path in weights) <= SIZE_LIMIT
 

@@ -156,7 +156,8 @@ def test_a_library_that_swallows_it_is_asked_again(
     backend: LocalBackend, engine: Engine, plan: Callable[[str], RunPlan]
 ) -> None:
     made_by(backend, plan("a rocket"))
-    busy, swallowed = Busy(), []
+    busy = Busy()
+    swallowed: list[BaseException] = []
 
     def deaf(*_: object) -> None:
         while len(swallowed) < 1:

@@ -27,7 +27,7 @@ def past(of: RunPlan) -> RunRecord:
 
 
 GUIDED, PLAIN = plan(guidance_scale=7.0), plan(guidance_scale=1.0)
-FLUX = {"pipeline": "FluxPipeline", "guidance_scale": 3.5}
+FLUX: dict[str, Any] = {"pipeline": "FluxPipeline", "guidance_scale": 3.5}
 QWEN = "QwenImagePipeline"
 
 

@@ -1,5 +1,7 @@
 """The collapse check: equal plans give equal pictures, different plans different ones."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from studio.architecture import Mode
@@ -26,7 +28,7 @@ def role(wanted: Role) -> int:
     return next(i for i, cell in enumerate(FOUR.cells) if cell.place.role is wanted)
 
 
-def codes(receipts: dict[int, object]) -> set[str]:
+def codes(receipts: Mapping[int, object]) -> set[str]:
     answer = judge(FOUR, receipts)  # type: ignore[arg-type]
     assert answer.verdict is Verdict.INVALID
     return {reason.code for reason in answer.reasons}

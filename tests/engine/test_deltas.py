@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import peft.tuners.lora as peft
 import pytest
@@ -87,7 +88,8 @@ def loha(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, Tensor
 def loha_tucker(stem: str, weight: Tensor, g: torch.Generator) -> tuple[Tensors, Tensor]:
     if weight.ndim == 2:
         return loha(stem, weight, g)
-    tensors, deltas = {}, []
+    tensors: Tensors = {}
+    deltas = []
     for number in (1, 2):
         core = draw(g, RANK, RANK, *weight.shape[2:])
         a, b = draw(g, RANK, weight.shape[0]), draw(g, RANK, weight.shape[1])
@@ -198,7 +200,8 @@ def test_every_module_computes_the_plain_formula(write: Writer, tmp_path: Path) 
 def whole_file(model: nn.Module, write: Writer, folder: Path) -> tuple[Path, Tensors]:
     """A file for all its linear and convolution layers, and each one's W'."""
     generator = torch.Generator().manual_seed(4)
-    tensors, expected = {}, {}
+    tensors: Tensors = {}
+    expected: Tensors = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             stem = f"lora_unet_{name.replace('.', '_')}"
@@ -211,7 +214,7 @@ def whole_file(model: nn.Module, write: Writer, folder: Path) -> tuple[Path, Ten
 
 @torch.no_grad()
 def outputs(
-    layer: nn.Module, base: nn.Module, weight: Tensor, generator: torch.Generator
+    layer: nn.Module, base: nn.Linear | nn.Conv2d, weight: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """What the layer gives, and what the plain formula gives."""
     if isinstance(base, nn.Conv2d):
@@ -369,8 +372,8 @@ def test_a_slot_computes_what_peft_computes(kind: str, dtype: torch.dtype) -> No
     generator = torch.Generator().manual_seed(1)
     base = nn.Linear(6, 5) if kind == "linear" else nn.Conv2d(6, 5, 3, padding=1)
     x = torch.randn((2, 3, 6) if kind == "linear" else (2, 6, 4, 4), generator=generator)
-    theirs = (peft.Linear if kind == "linear" else peft.Conv2d)(
-        base, "one", config=LoraConfig(), r=2, lora_alpha=1.0
+    theirs: Any = (peft.Linear if kind == "linear" else peft.Conv2d)(
+        base, "one", config=LoraConfig(), r=2, lora_alpha=1
     )
     theirs.update_layer("two", 3, lora_alpha=1.5, config=LoraConfig())
     ours, site = LoraSlot(base), BaseModule.of(base)
@@ -405,7 +408,8 @@ def test_a_slot_answers_for_its_base(bias: bool) -> None:
     slot = LoraSlot(base.eval())
     assert slot.weight is base.weight
     assert slot.bias is base.bias
-    assert (slot.in_features, slot.out_features) == (2, 3)
+    sizes: Any = (slot.in_features, slot.out_features)
+    assert sizes == (2, 3)
     assert not slot.training
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from studio.engine import Engine
 from studio.engine.text import cache as kept
+from studio.engine.text.encode import encode
 from tests.support.plans import make_job, pictures, pixels
 
 
@@ -17,7 +18,7 @@ from tests.support.plans import make_job, pictures, pixels
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The prompts that were really encoded, as they are."""
     texts: list[str] = []
-    real = kept.encode
+    real = encode
 
     def counted(family: Any, pipeline: Any, plan: Any, references: Any) -> Any:
         texts.append(plan.prompt.text)
@@ -76,7 +77,7 @@ def test_old_readings_go(engine: Engine, tiny_base: Path, read: list[str]) -> No
 def test_what_was_said_over_a_reading_is_said_with_it_again(
     engine: Engine, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = kept.encode
+    real = encode
 
     def outspoken(*given: Any) -> Any:
         logging.getLogger("transformers").warning("Part of the text is odd.")

@@ -35,7 +35,9 @@ Bases = dict[tuple[str, str | None], Path]
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> Bases:
     folder = tmp_path_factory.mktemp("flow")
-    variants = [(name, None) for name in (QWEN, EDIT, PLUS, ZIMAGE, DEV)]
+    variants: list[tuple[str, str | None]] = [
+        (name, None) for name in (QWEN, EDIT, PLUS, ZIMAGE, DEV)
+    ]
     variants += [(KLEIN, "distilled"), (KLEIN, "base")]
     return {key: save_flow_base(folder, *key) for key in variants}
 

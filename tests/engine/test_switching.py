@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from studio.engine import Engine
+from studio.engine.lora.effect import measure
 from studio.errors import ContractBroken, LoraRefused
 from tests.support import tiny
 from tests.support.plans import make_job, pictures, pixels
@@ -242,7 +243,7 @@ def test_a_new_strength_costs_nothing(
 
         return counted
 
-    monkeypatch.setattr(switch, "measure", counting("measure", switch.measure))
+    monkeypatch.setattr(switch, "measure", counting("measure", measure))
     for module in (switch, prove):
         monkeypatch.setattr(module, "read_probe", counting("probe", module.read_probe))
     effects = []

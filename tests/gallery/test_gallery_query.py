@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_newest_first_and_page_by_page(outputs: Path) -> None:
 @pytest.fixture
 def mixed(outputs: Path) -> tuple[Gallery, dict[str, Path]]:
     shelf = Gallery(outputs)
-    plans: dict[str, dict[str, object]] = {
+    plans: dict[str, dict[str, Any]] = {
         "base": {"loras": (), "prompt": "A Straße in the RAIN, 100% wet", "negative": "fog"},
         "ink": {"loras": (lora_use("ink"),), "prompt": "a rocket", "seed": 1234567},
         "both": {"loras": (lora_use("ink"), lora_use("neon")), "prompt": "a cat"},

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from studio.architecture import Mode
 from studio.contract.base import canonical_json
@@ -352,4 +353,5 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 
 def test_other_programs_read_the_text() -> None:
     with Image.open(io.BytesIO(DATA)) as image:
+        assert isinstance(image, PngImageFile)
         assert image.text["parameters"] == infotext.write(RECORD)

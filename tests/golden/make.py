@@ -22,6 +22,7 @@ from PIL import Image
 
 from studio.architecture import Mode
 from studio.comparison.axes import four_arms
+from studio.comparison.events import Compared
 from studio.comparison.replay import Replayed, ReplayOutcome
 from studio.comparison.review import Judgement, as_csv, as_jsonl
 from studio.comparison.votes import BlindVote
@@ -173,6 +174,7 @@ def golden(folder: Path) -> None:
     plan = comparing.plan(wanted)
     assert not isinstance(plan, tuple), [item.describe() for item in plan]
     *_, done = comparing.run(plan, signing.open_session(), threading.Event())
+    assert isinstance(done, Compared)
     left, right = (done.record.cells[index].record_fingerprint for index in (0, 1))
     vote = BlindVote(
         comparison=done.record.fingerprint,

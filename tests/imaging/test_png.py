@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from studio.errors import GalleryError, RecordError
 from studio.imaging import png
@@ -131,7 +131,7 @@ def test_pixels_before_which_the_texts_stand_are_not_read() -> None:
 @given(
     st.dictionaries(
         st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,30}", fullmatch=True),
-        st.text(st.characters(exclude_categories=("Cs",))),
+        st.text(st.characters(exclude_categories=["Cs"])),
         max_size=3,
     )
 )
@@ -139,6 +139,7 @@ def test_texts_are_written_as_pillow_and_we_read_them(texts: dict[str, str]) -> 
     data = png.with_texts(PLAIN, texts)
     assert png.texts(png.chunks(data)) == texts
     with Image.open(io.BytesIO(data)) as image:
+        assert isinstance(image, PngImageFile)
         assert {key: str(value) for key, value in image.text.items()} == texts
         assert image.tobytes() == noise(16, 8).tobytes()
 

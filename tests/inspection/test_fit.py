@@ -183,7 +183,7 @@ def test_lycoris_folds_a_kernel() -> None:
 
 def test_old_attention_processors() -> None:
     module = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
-    tensors = {}
+    tensors: Shapes = {}
     for layer in ("to_q", "to_out"):
         tensors[f"unet.{module}.processor.{layer}_lora.down.weight"] = (4, 64)
         tensors[f"unet.{module}.processor.{layer}_lora.up.weight"] = (64, 4)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -160,12 +161,12 @@ def test_original_flux_names(model: str, prefix: str, pattern: str) -> None:
 
 
 def test_flux_names_of_other_families_are_no_flux() -> None:
-    hunyuan = {f"double_blocks.{n}.img_attn_qkv": (9216, 3072) for n in range(20)}
+    hunyuan: Shapes = {f"double_blocks.{n}.img_attn_qkv": (9216, 3072) for n in range(20)}
     hunyuan |= {f"double_blocks.{n}.img_mlp.fc1": (12288, 3072) for n in range(20)}
     found = inspect(header(lora(hunyuan, "lora_unet_")))
     assert found.architecture == "hunyuanvideo"
     assert "HunyuanVideo" in found.evidence[0]
-    narrow = {f"single_blocks.{n}.linear1": (7 * 1024, 1024) for n in range(4)}
+    narrow: Shapes = {f"single_blocks.{n}.linear1": (7 * 1024, 1024) for n in range(4)}
     assert inspect(header(lora(narrow, "lora_unet_"))).architecture == "unknown"
 
 
@@ -196,7 +197,7 @@ def test_what_peft_wraps_is_read_by_its_own_name(inside: str, spelling: str) -> 
     assert set(wrapped.components) == {"transformer"}
 
 
-T5 = {
+T5: Shapes = {
     f"encoder.block.{block}.layer.{layer}": (4096, 4096)
     for block in range(2)
     for layer in ("0.SelfAttention.q", "0.SelfAttention.o")
@@ -663,7 +664,7 @@ def test_a_real_file_of_peft() -> None:
 
     from tests.support.full_size import build
 
-    unet = build("mini")
+    unet: Any = build("mini")
     unet.add_adapter(LoraConfig(r=4, target_modules=["to_k", "to_q", "conv1", "proj_in"]))
     state = {f"unet.{k}": torch.zeros_like(v) for k, v in get_peft_model_state_dict(unet).items()}
     data = save(state)

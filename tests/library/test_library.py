@@ -81,9 +81,9 @@ def test_a_lora_becomes_an_entry_whose_values_say_who_said_them(
 ) -> None:
     named = {"modelspec.title": "Blue  Ink", "modelspec.trigger_phrase": "blu3 ink"}
     lora_file(root / "a/plain Name.safetensors")
-    lora_file(root / "a/b/x.safetensors", 1, **named)
+    lora_file(root / "a/b/x.safetensors", 1, 768, **named)
     tags = {"ss_tag_frequency": json.dumps({"10_sks": {"sks man": 9, "hat": 2}})}
-    lora_file(root / "tagged.safetensors", 2, **tags)
+    lora_file(root / "tagged.safetensors", 2, 768, **tags)
     catalogue = opened(settings)
     found = by_path(catalogue.refresh())
     plain, title = found["a/plain Name.safetensors"].entry, found["a/b/x.safetensors"].entry
@@ -184,7 +184,7 @@ def write_beside(weights: Path, **sidecars: object) -> None:
 
 
 def test_sidecars_are_read_and_each_value_says_who_said_it(settings: Settings, root: Path) -> None:
-    place = lora_file(root / "x.safetensors", **{"modelspec.trigger_phrase": "header"})
+    place = lora_file(root / "x.safetensors", 0, 768, **{"modelspec.trigger_phrase": "header"})
     write_beside(place, card=CARD, manager=MANAGER, helper=HELPER)
     catalogue = opened(settings)
     (holding,) = catalogue.refresh()

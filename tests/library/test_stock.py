@@ -222,9 +222,11 @@ def test_what_was_hashed_while_it_came_is_not_read_again(
 ) -> None:
     stock = stocked(settings)
     list(stock.fetch(stock.plan_download("ink"), threading.Event()))
+    ink = stock.preset("ink")
+    assert isinstance(ink, LoraPreset)
     read: list[Path] = []
     monkeypatch.setattr("studio.library.store.hash_file", lambda path, **_: read.append(path))
-    found = WeightStore(settings).inventory([], [stock.preset("ink")]).loras["ink"]
+    found = WeightStore(settings).inventory([], [ink]).loras["ink"]
     assert found.file.sha256 == hashlib.sha256(DATA).hexdigest()
     assert read == []
 

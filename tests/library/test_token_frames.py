@@ -47,7 +47,7 @@ TEXTS = (
 )
 PIECES = st.sampled_from(["rocket", " ", ",", "!", "'s", "\n", "É", "e\u0301", "7", "</s>"])
 TEXT = st.lists(
-    PIECES | st.text(st.characters(exclude_categories=("Cs",)), max_size=6), max_size=10
+    PIECES | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=10
 ).map("".join)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from studio.contract.prompt import TokenCounter
 from studio.engine.tiny.vocabulary import clip_tokenizer
 from studio.errors import WeightsError
 from studio.library.tokens import load_counter
@@ -72,7 +73,7 @@ SAVERS = (save_whole, save_strange_json, save_old, save_sd15, save_sd2, save_dec
 @pytest.fixture(scope="module", params=SAVERS, ids=lambda saver: saver.__name__)
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Callable[[str], list[tuple[int, int]]], CLIPTokenizer]:
+) -> tuple[TokenCounter, CLIPTokenizer]:
     folder = tmp_path_factory.mktemp("tokenizer")
     request.param(folder)
     return load_counter(folder), CLIPTokenizer.from_pretrained(folder)

@@ -22,10 +22,9 @@ from safetensors.torch import save, save_file
 
 from studio.engine.tiny import build_tiny
 from studio.errors import HeaderError, WeightsError
-from studio.library import files as adoption
 from studio.library import state
 from studio.library import store as weights
-from studio.library.files import Hashes, adopt, describe_file
+from studio.library.files import Hashes, adopt, describe_file, hash_file
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.resolve.inventory import Inventory
@@ -151,7 +150,12 @@ def test_ten_thousand_presets_are_looked_up_at_once(
         write(settings.model_base_path / f"{folder}/l{folder}.safetensors", b"")
     listed: list[str] = []
     real = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), real(path))[1])
+
+    def noted(path: str) -> object:
+        listed.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", noted)
     started = time.process_time()
     found = store.present(presets)
     assert time.process_time() - started < 0.2
@@ -430,7 +434,7 @@ def test_a_safety_checker_that_is_not_there_is_not_loaded(store: WeightStore, ba
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were hashed, not looked up; and every file counts as settled."""
     seen: list[Path] = []
-    real = weights.hash_file
+    real = hash_file
 
     def counting(path: Path, *arguments: object, **named: object) -> Hashes:
         seen.append(path)
@@ -691,7 +695,7 @@ def disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         def unsupported(*_: object) -> None:
             raise OSError(errno.EPERM, "no hard links here")
 
-        monkeypatch.setattr(adoption.os, "link", unsupported)
+        monkeypatch.setattr(os, "link", unsupported)
 
 
 @pytest.mark.usefixtures("disk")

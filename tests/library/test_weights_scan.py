@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.library import scan as scanning
+from studio.library.files import read_inspection
 from studio.library.sidecars import preview
 from studio.library.store import WeightStore
 from studio.settings import Settings
@@ -114,7 +115,7 @@ def test_a_second_scan_opens_only_what_changed(
     (root / "two.safetensors").write_bytes(lora_bytes(20_000))
     found(settings)
     opened: list[str] = []
-    own = scanning.read_inspection
+    own = read_inspection
 
     def counted(path: Path) -> object:
         opened.append(path.name)

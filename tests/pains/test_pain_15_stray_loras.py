@@ -11,6 +11,7 @@ import pytest
 from studio.architecture import Mode
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice
+from studio.contract.settings import MAX_LORAS
 from studio.settings import Settings
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form, tab
@@ -70,8 +71,8 @@ def test_a_base_picture_leaves_no_lora_chosen(events: StudioEvents, workspace: W
     base = GenerationRequest(base="mini", mode=Mode.BASE, prompt="a rocket", seed=7)
     values, updates = recalled(events, workspace, base)
     assert (values["chosen"], list(values["said"])) == ((), [])
-    assert rows_shown(events, updates) == [False] * form.MAX_LORAS
-    assert not any(values[f"partial_{number}"] for number in range(form.MAX_LORAS))
+    assert rows_shown(events, updates) == [False] * MAX_LORAS
+    assert not any(values[f"partial_{number}"] for number in range(MAX_LORAS))
     sheet = str(updates[events.result.sheet])
     assert 'data-state="ready"' in sheet
     assert "Night Neon" not in sheet

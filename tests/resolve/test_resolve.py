@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def inventory(tmp: Any = None) -> Inventory:
         path=tmp, files=(FileIdentity(name="unet/x", sha256="a" * 64, size=1),), shapes=BASE_SHAPES
     )
     loras = {slug: lora_weights(sha256=value) for slug, value in HASH.items()}
-    expected = {slug: f"/models/{slug}" for slug in (*CATALOG.models, *CATALOG.loras)}
+    expected = {slug: Path(f"/models/{slug}") for slug in (*CATALOG.models, *CATALOG.loras)}
     return Inventory(bases={"mini": base}, loras=loras, expected_at=expected)
 
 
@@ -216,10 +217,10 @@ def test_everything_wrong_is_found_at_once() -> None:
         "too_many_pixels": "settings.width",
         "unknown_scheduler": "settings.scheduler",
     }.items() <= found.items()
+    refused = resolve(request, CATALOG, inventory(), RUNTIME)
+    assert not isinstance(refused, RunPlan)
     fields = {
-        item.field
-        for item in resolve(request, CATALOG, inventory(), RUNTIME)  # type: ignore[union-attr]
-        if item.code in ("out_of_range", "strength_out_of_range")
+        item.field for item in refused if item.code in ("out_of_range", "strength_out_of_range")
     }
     assert fields == {
         "seed",

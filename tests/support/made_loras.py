@@ -11,7 +11,7 @@ from peft.utils import get_peft_model_state_dict
 
 from studio.engine.base.folder import from_folder
 
-RANK, ALPHA = 4, 2.0
+RANK, ALPHA = 4, 2
 
 
 def peft_lora(

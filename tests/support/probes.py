@@ -29,7 +29,7 @@ def demand_probe_sees(family: EngineFamily, pipeline: Any, components: Sequence[
 
 
 def _seen(family: EngineFamily, pipeline: Any, module: torch.nn.Module, before: str) -> bool:
-    weight: torch.Tensor = module.weight
+    weight = module.get_parameter("weight")
     kept = weight.detach().clone()
     weight[0] += 1
     changed = read_probe(family, pipeline).digest != before

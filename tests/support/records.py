@@ -253,7 +253,7 @@ TRAPS = (
 
 prompts = st.lists(
     st.one_of(
-        st.sampled_from(TRAPS), st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+        st.sampled_from(TRAPS), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     ),
     max_size=6,
 ).map("".join)

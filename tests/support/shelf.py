@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from studio.gallery import Gallery
 from tests.support.records import START, flat, run_record
@@ -13,7 +14,7 @@ PATIENCE = 240
 """Seconds a child process gets, for machines that are busy with something else."""
 
 
-def fill(shelf: Gallery, count: int = 3, **plan: object) -> list[Path]:
+def fill(shelf: Gallery, count: int = 3, **plan: Any) -> list[Path]:
     """Save ``count`` pictures, each a minute after the one before; oldest first."""
     return [
         shelf.save(flat(), run_record(at=START + timedelta(minutes=n), seed=n, **plan))

@@ -100,9 +100,10 @@ class TinyStudio:
             "settings": usual | settings,
         }
         presets.joinpath("tiny.json").write_text(json.dumps({"models": [model], "loras": entries}))
-        places = {"model_base_path": models, "preset_dirs": (presets,)}
         workspace = Workspace.open(
-            Settings(outputs=folder / "outputs", state=folder / "state", device="cpu", **places)
+            Settings(
+                models, folder / "outputs", folder / "state", preset_dirs=(presets,), device="cpu"
+            )
         )
         assert not workspace.problems, workspace.problems
         return cls(workspace, pipeline, models / "base")

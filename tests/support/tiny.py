@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -35,8 +36,9 @@ def _component_layers(
     model: torch.nn.Module, targets: tuple[str, ...], rank: int, alpha: float, spread: float
 ) -> tuple[Tensors, dict[str, object]]:
     """Random LoRA weights for ``model`` in peft's naming, and peft's own metadata."""
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
-    model.add_adapter(config, "made")
+    whole: Any = alpha  # peft writes an int and takes any number
+    config = LoraConfig(r=rank, lora_alpha=whole, target_modules=list(targets))
+    model.add_adapter(config, "made")  # type: ignore[operator]  # of diffusers and transformers
     state = {
         key: torch.randn_like(value) * spread
         for key, value in get_peft_model_state_dict(model, adapter_name="made").items()
@@ -62,7 +64,7 @@ def make_lora(
     torch.manual_seed(seed)
     pipe = StableDiffusionPipeline.from_pretrained(base, local_files_only=True)
     layers, metadata = {}, {}
-    models = {"unet": (pipe.unet, UNET_TARGETS)}
+    models: dict[str, tuple[Any, tuple[str, ...]]] = {"unet": (pipe.unet, UNET_TARGETS)}
     if text_encoder:
         models["text_encoder"] = (pipe.text_encoder, TEXT_TARGETS)
     for component, (model, targets) in models.items():

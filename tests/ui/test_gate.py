@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
+from starlette.datastructures import Headers
 
 from studio.architecture import Mode
 from studio.contract.events import Finished
@@ -33,7 +35,7 @@ class Served:
     picture: Path
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
+        self, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[int, bytes, dict[str, str]]:
         link = HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -109,7 +111,7 @@ def test_a_public_studio_answers_to_any_name(public: Served) -> None:
     assert public.ask("GET", "/config", Host="studio.example", X_Forwarded_For="1.2.3.4")[0] == 200
 
 
-def names(**settings: object) -> gate.Settings:
+def names(**settings: object) -> Settings:
     return Settings(Path("/m"), Path("/o"), Path("/s"), **settings)  # type: ignore[arg-type]
 
 
@@ -135,10 +137,10 @@ def test_hosts_and_public_say_who_a_studio_answers_to(
     settings: Settings, headers: dict[str, str], answers: bool
 ) -> None:
     if answers:
-        gate.check_name(gate.Headers(headers), settings)
+        gate.check_name(Headers(headers), settings)
     else:
         with pytest.raises(gate.RequestRefused):
-            gate.check_name(gate.Headers(headers), settings)
+            gate.check_name(Headers(headers), settings)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +180,9 @@ def test_another_sites_page_neither_shows_nor_frames_anything(
 
 def test_a_space_is_shown_in_the_frame_of_its_site() -> None:
     framed = {**CROSS, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
-    gate.check_site("GET", gate.Headers(framed), names(on_space=True))
+    gate.check_site("GET", Headers(framed), names(on_space=True))
     with pytest.raises(gate.RequestRefused):
-        gate.check_site("POST", gate.Headers(framed), names(on_space=True))
+        gate.check_site("POST", Headers(framed), names(on_space=True))
 
 
 def form(data: bytes, name: str = "x.bin") -> tuple[bytes]:

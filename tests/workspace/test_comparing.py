@@ -43,6 +43,7 @@ from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice
 from studio.engine.lora.slot import slots_of
+from studio.engine.lora.switch import set_loras
 from studio.engine.run import run as engine_run
 from studio.engine.run.clip_scores import ClipModel
 from studio.errors import GalleryError, WeightsError
@@ -330,10 +331,10 @@ def test_pictures_of_another_device_are_made_anew(
             assert workspace.verify(event.path).ok
     workspace.gallery.reindex()
     assert comparing.forecast(planned(comparing, wanted)).found == 0
-    again, record = run(comparing, workspace, wanted)
+    again, compared = run(comparing, workspace, wanted)
     assert reused(again) == [False] * 3
-    assert record.validity.verdict is Verdict.VALID
-    assert record.device == "cpu"
+    assert compared.validity.verdict is Verdict.VALID
+    assert compared.device == "cpu"
 
 
 def test_a_damaged_picture_stands_in_the_way_of_no_forecast(
@@ -451,7 +452,7 @@ def test_an_adapter_made_inert_after_its_check_is_caught(
     comparing: Comparing, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gate has passed, the scales read back are right, and the weights are nothing."""
-    real = engine_run.set_loras
+    real = set_loras
 
     def sabotage(base: Any, wanted: Any, make_room: Any) -> Any:
         answer = real(base, wanted, make_room)

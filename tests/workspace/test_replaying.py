@@ -28,7 +28,7 @@ from tests.workspace.test_workspace import finished, planned, request, run
 
 NEAR = Distance(largest=0.1, mean=0.001, similarity=0.99)
 FAR = Distance(largest=1.0, mean=0.3, similarity=0.2)
-HASHES = {
+HASHES: dict[str, Any] = {
     "hardware": "CPU, 2 threads, AVX2",
     "embeddings_sha256": "1" * 64,
     "switched_sha256": "2" * 64,

@@ -83,7 +83,7 @@ def test_a_picture_with_other_pixels_is_refused_by_name(gallery: Gallery) -> Non
     reviewing.decide(path, Judgement.APPROVE)
     record = gallery.read(path)
     with Image.open(path) as image:
-        texts = {name: text for name, text in image.info.items() if isinstance(text, str)}
+        texts = {str(key): text for key, text in image.info.items() if isinstance(text, str)}
     other = io.BytesIO()
     Image.new("RGB", flat().size, "red").save(other, "PNG")
     path.write_bytes(png.with_texts(other.getvalue(), texts))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from studio.architecture import Mode
 from studio.comparison.axes import ComparisonPlan, base_against_lora
 from studio.comparison.events import Compared
 from studio.contract.events import Cancelled, Failed, Finished, Progress, Queued
@@ -66,6 +67,7 @@ def test_a_run_goes_on_without_its_reader_and_is_found_again(
     assert all(picture.path.is_file() for picture in pictures)
     (standing,) = runs.of("key")
     assert standing.state is RunState.DONE
+    assert isinstance(standing.plan, RunPlan)
     assert standing.plan.fingerprint == plan(steps=40, count=2).fingerprint
     assert standing.results == tuple(pictures)
     assert list(runs.watch("key", run_id)) == pictures, "what is over is read again"
@@ -165,7 +167,7 @@ def test_a_line_whose_owner_is_gone_ends_where_strangers_ask(
 
 
 def test_a_comparison_is_a_run_like_any_other(workspace: Workspace, runs: Runs) -> None:
-    compared = Comparing(workspace).plan(base_against_lora(request("plain", mode="lora")))
+    compared = Comparing(workspace).plan(base_against_lora(request("plain", mode=Mode.LORA)))
     assert isinstance(compared, ComparisonPlan)
     run_id = runs.submit("key", compared)
     until(lambda: states(runs, "key")[0].is_over)
@@ -178,7 +180,7 @@ def test_a_comparison_is_a_run_like_any_other(workspace: Workspace, runs: Runs) 
 def test_a_run_that_fails_says_why_and_the_next_one_goes_on(
     runs: Runs, workspace: Workspace, plan: Callable[..., RunPlan], tmp_path: Path
 ) -> None:
-    broken = planned(workspace, request("plain", mode="lora"))
+    broken = planned(workspace, request("plain", mode=Mode.LORA))
     (tmp_path / "models" / "plain.safetensors").write_bytes(b"another")
     first, second = runs.submit("key", broken), runs.submit("key", plan())
     (end,) = (event for event in runs.watch("key", first) if isinstance(event, Failed))
@@ -208,7 +210,7 @@ def test_an_idle_line_lets_its_loras_go_and_comes_back(
     workspace: Workspace, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "REST", 0.5)
-    with_lora = planned(workspace, request("plain", mode="lora"))
+    with_lora = planned(workspace, request("plain", mode=Mode.LORA))
     list(runs.watch("key", runs.submit("key", with_lora)))
     until(lambda: not workspace._running)
     list(runs.watch("key", runs.submit("key", with_lora)))

@@ -5,6 +5,7 @@ picture also proves that the counters and the room around a prompt are right.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -22,7 +23,7 @@ PLAIN = [
 EDITORS = ("FluxKontextPipeline", "Flux2KleinPipeline")
 
 
-def opened(folder: Path, name: str, variant: str | None = None, **settings: object) -> TinyStudio:
+def opened(folder: Path, name: str, variant: str | None = None, **settings: Any) -> TinyStudio:
     base = save_tiny(name, folder / "tiny", variant=variant)
     return TinyStudio.open(folder, name, base, **settings)
 
@@ -43,7 +44,7 @@ def test_both_sides_are_read_as_the_plan_counts_them(
     studio = opened(tmp_path, name, variant, guidance_scale=1.0)
     try:
         guided = variant not in ("distilled", "schnell")
-        changes: dict[str, object] = {"guidance_scale": 2.0} if guided else {}
+        changes: dict[str, Any] = {"guidance_scale": 2.0} if guided else {}
         if traits.true_cfg and guided:
             changes["true_cfg_scale"] = 2.0
         if traits.negative_prompt and (guided or not traits.true_cfg):
