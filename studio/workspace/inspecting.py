@@ -1,12 +1,14 @@
 """Questions about weight files, for the page and the command line: by preset, path or address."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
 from studio.errors import WeightsError
 from studio.library.downloads.remote_header import describe_remote
-from studio.library.files import describe_file
+from studio.library.files import contain, describe_file
+from studio.library.spelling import spellings
 from studio.resolve.inventory import Unusable
 from studio.settings import Settings
 from studio.workspace.workspace import Workspace
@@ -51,7 +53,7 @@ class Inspector:
         return description
 
     def of_name(self, text: str) -> Description:
-        """What a file is that somebody names: below MODEL_BASE_PATH, or published.
+        """What a file is that somebody names: of the library, or published.
 
         Raises:
             StudioError: it cannot be read, is no safetensors file, or lies elsewhere.
@@ -63,15 +65,19 @@ class Inspector:
 
 
 def _below(settings: Settings, text: str) -> Path:
-    """The file that ``text`` names, once its links are followed."""
-    root = settings.model_base_path.resolve()
-    try:
-        path = (root / text).resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{text[:80]!r} is no path.", "Name a file.") from error
-    if not path.is_relative_to(root):
+    """The file of the library that ``text`` names; its links lead where the library's may."""
+    folders = [folder.resolve() for folder in settings.library_folders]
+    inside = []
+    for root in folders:
+        for spelled in spellings(text):
+            path = Path(os.path.normpath(root / spelled))
+            if path.is_relative_to(root) and "\0" not in text:
+                inside.append(path)
+    if not inside:
         raise WeightsError(
             f"{text[:80]!r} does not lie below MODEL_BASE_PATH.",
             "Name a file there, or choose one from your own disk.",
         )
-    return path
+    found = next((path for path in inside if path.is_file()), inside[0])
+    contain(found, (*folders, *settings.linked_folders))
+    return found
