@@ -5,6 +5,7 @@ import functools
 import inspect
 import math
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -44,6 +45,10 @@ def parse_lora(text: str) -> LoraChoice:
         slug, colon, strength = text, "", ""
     if not slug or (colon and not strength):
         raise typer.BadParameter(f"{text!r} is not SLUG or SLUG:STRENGTH.")
+    if re.search(r":[+-]?[\d.]+\Z", slug):
+        raise typer.BadParameter(
+            f"{text!r} has two strengths; a LoRA has one, for text encoder and denoiser alike."
+        )
     return LoraChoice(slug=slug, strength=parse_number(strength) if colon else None)
 
 

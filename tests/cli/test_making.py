@@ -366,6 +366,7 @@ def test_a_setting_that_cannot_be_read_is_a_failure(
         ("plan", *ASK, "--mode", "magic"),
         ("plan", *ASK, "--lora", "ink:strong"),
         ("plan", *ASK, "--lora", "ink:nan"),
+        ("plan", *ASK, "--lora", "ink:0.8:0.2"),
         ("plan", *ASK, "--lora", "ink:"),
         ("plan", *ASK, "--lora", ":0.5"),
         ("plan", *ASK, "--prompt", "half a character \udcff"),
