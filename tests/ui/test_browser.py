@@ -161,6 +161,25 @@ def test_the_mode_follows_visibly(open_page: Open) -> None:
 
 def test_a_violation_stands_beside_its_field_and_is_cleared(open_page: Open) -> None:
     page = open_page()
+    strength = page.locator("#lora-0 input[type=number]")
+    before = strength.input_value()
+    strength.fill("3")
+    told = page.locator("#lora-0 .ls-problem", has_text="3 is beyond this LoRA's range, 0 to 2")
+    told.wait_for()
+    strength.blur()
+    assert strength.input_value() == before
+    told.wait_for()
+    strength.fill("0.5")
+    told.wait_for(state="detached")
+    contract(page, "ready").get_by_text("0.50").first.wait_for()
+    prompt = page.locator("#prompt textarea")
+    typed = prompt.input_value()
+    prompt.fill("a (red rocket:1.3), [sky]")
+    page.get_by_role("button", name="Put other tools' grammar into Compel's form").click()
+    page.wait_for_function(
+        "document.querySelector('#prompt textarea').value === 'a (red rocket)1.3, (sky)0.909'"
+    )
+    prompt.fill(typed)
     settings(page)
     page.get_by_label("Width").fill("130")
     sheet = contract(page, "violations")

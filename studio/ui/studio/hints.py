@@ -6,9 +6,11 @@ from typing import Any
 
 from studio.architecture import Mode
 from studio.contract.plan import Precision, RunPlan
+from studio.contract.request import PromptEncoder
 from studio.contract.settings import SETTINGS, Setting, Value
 from studio.contract.violations import Violation
 from studio.presets import Catalog, ModelPreset, TriggerRule
+from studio.resolve.foreign import convert
 from studio.ui.html import format
 from studio.ui.html.plan import note, shown
 from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
@@ -50,7 +52,16 @@ def of_plan(plan: RunPlan, values: Values) -> dict[str, Html]:
     return texts | {
         "mode": esc(format.MODE_HELP[plan.mode]),
         "seed": _seed(plan.seed, drawn=is_drawn(values["seed"])),
+        **{field: _conversion(plan, values[field]) for field in ("prompt", "negative_prompt")},
     }
+
+
+def _conversion(plan: RunPlan, typed: str) -> Html:
+    """Another tool's grammar, which the notices tell of, can be put into Compel's form."""
+    if plan.prompt_encoder is not PromptEncoder.COMPEL or convert(typed).text == typed:
+        return EMPTY
+    said = "Put other tools' grammar into Compel's form"
+    return tag("button", said, type="button", class_="ls-link", data_pick="convert")
 
 
 def _said(plan: RunPlan, setting: Setting) -> Html:

@@ -9,7 +9,7 @@ import gradio as gr
 from studio.contract.placement import Dtype
 from studio.contract.request import PromptEncoder
 from studio.contract.settings import BY_NAME, MAX_LORAS, MAX_STRENGTH, SETTINGS
-from studio.ui.assets import PICK, TIE
+from studio.ui.assets import PICK, RANGE, TIE
 from studio.ui.html.plan import ENCODER_NAMES
 from studio.ui.studio import references as reference_field
 from studio.ui.studio.form import COUNTED, Form
@@ -137,7 +137,9 @@ def _field(
     seen = offer is None or offer.fields.get(field, True)
     with gr.Column(elem_classes="ls-field", min_width=80, visible=seen) as column:
         yield
-        hints[name] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint", js_on_load=TIE)
+        hints[name] = gr.HTML(
+            "", apply_default_css=False, elem_classes="ls-hint", js_on_load=TIE + PICK
+        )
     if fields is not None:
         fields[field] = column
 
@@ -190,7 +192,7 @@ def _slot(number: int) -> PickerSlot:
         partial = gr.Checkbox(
             False, label="Leave out what does not fit", visible=False, elem_classes="ls-partial"
         )
-        caption = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
+        caption = gr.HTML("", js_on_load=RANGE, apply_default_css=False, elem_classes="ls-hint")
     return PickerSlot(group, strength, partial, caption, remove)
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.recall.request import Recalled
+from studio.resolve.foreign import convert
 from studio.ui.assets import picked
 from studio.ui.sessions import Sessions
 from studio.ui.studio import layout, recall, result
@@ -113,6 +114,15 @@ def _wire_form(tab: StudioTab) -> None:
     # The prompt then tells that it has changed.
     drawn = {"inputs": [form.base, form.prompt], "outputs": [form.prompt]}
     panel.things.pick(draw, **drawn, queue=False, show_progress="hidden", api_visibility="private")
+    for box, name in ((form.prompt, "prompt"), (form.negative_prompt, "negative_prompt")):
+        panel.hints[name].pick(
+            lambda typed: convert(typed).text,
+            inputs=[box],
+            outputs=[box],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
     _wire_references(tab)
     lists = [panel.add, panel.lora_note]
     gr.on(
