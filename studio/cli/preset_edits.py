@@ -40,6 +40,9 @@ def add(
         str | None, typer.Option(parser=parse_text, metavar="TEXT", help="Trigger words.")
     ] = None,
     trigger: Annotated[TriggerRule | None, typer.Option()] = None,
+    alternatives: Annotated[
+        bool, typer.Option("--alternatives", help="One of the trigger words is enough.")
+    ] = False,
     strength: Strength = None,
     notes: TextOption = None,
     yes: YesWrite = False,
@@ -60,6 +63,7 @@ def add(
         "theme": theme,
         "prompt": prompt,
         "trigger": trigger.value if trigger else None,
+        "alternatives": alternatives or None,
         "settings": {"strength": strength} if strength is not None else None,
         "notes": notes,
     }

@@ -151,6 +151,10 @@ def test_add_a_file_and_take_it_out_again(
     assert added.code == 0, added.err
     assert added.json["preset"]["path"] == "mine/other.safetensors"
     assert added.json["preset"]["trigger"] == "none"
+    assert "alternatives" not in added.json["preset"]
+    words = ("--slug", "either", "--prompt", "one, two", "--alternatives")
+    either = cli("presets", "add", file, *words, "--base-architecture", "sd15", "--yes", "--json")
+    assert either.json["preset"]["alternatives"] is True
     assert cli("generate", *REQUEST, "--lora", "other", "--mode", "lora").code == 0
     assert cli("presets", "remove", "other").code == 0
     assert file.is_file()
