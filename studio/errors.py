@@ -325,7 +325,7 @@ class RateLimited(DownloadError):
 
     def __init__(self, site: str, retry_after: float | None) -> None:
         when = f"in {retry_after:.0f} seconds" if retry_after is not None else "later"
-        super().__init__(f"{site} limits how often it may be asked.", f"Try again {when}.")
+        super().__init__(f"{site} is rate-limiting requests.", f"Try again {when}.")
         self.retry_after = retry_after
 
 

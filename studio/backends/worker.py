@@ -49,7 +49,7 @@ def work(
         # stands in the log with its traceback.
         _log(job, "failed", time.perf_counter() - start, code="unexpected", message=repr(error))
         logger.exception("Run %s met an unexpected error.", job.run_id)
-        text = f"The run met an error the studio does not know: {type(error).__name__}: {error}"
+        text = f"Unexpected error during the run: {type(error).__name__}: {error}"
         publish(Failed(job.run_id, "unexpected", text, "Report it with the log of this run."))
     else:
         _log(job, "done", time.perf_counter() - start)

@@ -71,7 +71,10 @@ class CompareOptions(RequestOptions):
         ),
     ] = True
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Make every cell anew, also those in the gallery.")
+        bool,
+        typer.Option(
+            "--fresh", help="Regenerate every cell, even if it is already in the gallery."
+        ),
     ] = False
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Show the cells and the estimate, run nothing.")

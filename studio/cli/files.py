@@ -134,7 +134,7 @@ def _verify(console: Console, path: Path) -> bool:
     for each in known:
         console.say(f"  Its pixels are exactly those of {each}, which has its record.")
     if unseen:
-        console.say("  It lies in no gallery, so its reference images were not looked at.")
+        console.say("  The image is not in a gallery, so its reference images were not checked.")
     return answer.ok
 
 

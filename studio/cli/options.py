@@ -76,7 +76,7 @@ PresetDirs = Annotated[
 OutputDir = Annotated[
     Path | None,
     typer.Option(
-        "--output-dir", metavar="DIR", file_okay=False, help="Where pictures lie and go."
+        "--output-dir", metavar="DIR", file_okay=False, help="Where pictures are read and written."
     ),
 ]
 
@@ -185,7 +185,7 @@ class RequestOptions:
 
         Raises:
             BadParameter: a LoRA may be applied in part that is not chosen.
-            UnusableReference: a file is no picture that can be edited.
+            UnusableReference: a file is not a picture that can be edited.
         """
         named = partial(_slug_of, workspace)
         return GenerationRequest(

@@ -133,7 +133,7 @@ def _confirm(console: Console, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise PresetsError("Nothing was written: nobody is there to confirm.", "Say --yes.")
+        raise PresetsError("Nothing was written: no one is there to confirm.", "Say --yes.")
     console.note("Write it? [y/N]")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         console.note("Nothing was written.")

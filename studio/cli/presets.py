@@ -112,7 +112,9 @@ def _architecture(catalog: Catalog, base: str | None) -> Architecture | None:
     if base in list(Architecture):
         return Architecture(base)
     known = ", ".join([*catalog.models, *Architecture])
-    raise StudioError(f"{base!r} is no base and no architecture.", f"Choose one of {known}.")
+    raise StudioError(
+        f"{base!r} is neither a base nor an architecture.", f"Choose one of {known}."
+    )
 
 
 def _has_theme(lora: LoraPreset, theme: str | None) -> bool:

@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="Texts of other tools.")
 
 @app.command()
 def convert(
-    text: Annotated[str, typer.Argument(help="As A1111 and its kin write it.")],
+    text: Annotated[str, typer.Argument(help="As A1111 and similar tools write it.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Put a prompt of another tool into Compel's form: the text on standard output, what was taken

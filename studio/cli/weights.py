@@ -16,7 +16,7 @@ from studio.library.check import Checked
 from studio.workspace.workspace import Workspace
 
 app = typer.Typer(
-    help="Find, check and clear the weights that lie there.",
+    help="Find, check and clear the weights on disk.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -153,7 +153,9 @@ def _verify(console: Console, workspace: Workspace, slug: str) -> Checked:
     verdict = (
         console.paint("changed", "bad") if checked.problem else console.paint("holds", "good")
     )
-    said = checked.problem or (checked.expected[1] if checked.expected else "nobody says its hash")
+    said = checked.problem or (
+        checked.expected[1] if checked.expected else "no hash is known for it"
+    )
     console.say(f"{verdict}  {slug}  {(checked.found or '-')[:12]}  {said}")
     return checked
 

@@ -14,7 +14,7 @@ def separator(name: AxisName) -> str:
 
 
 def parse_values(name: AxisName, text: str) -> tuple[AxisValue, ...]:
-    """The values in ``text``; what is no finite number stays text, for the check to refuse by
+    """The values in ``text``; what is not a finite number stays text, for the check to refuse by
     name. Of numbers, ``0.4..1.2/0.2`` is every value from 0.4 to 1.2 in steps of 0.2."""
     parts = [part.strip() for part in text.split(separator(name))]
     return tuple(value for part in parts if part for value in _several(name, part))

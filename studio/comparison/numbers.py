@@ -113,9 +113,9 @@ MEANINGS = {
         "shown more than at how, and knows nothing of which is better."
     ),
     "clip_prompt": (
-        "How well each picture goes with the prompt as typed, in this CLIP model's eyes: it tells "
-        "arms of one prompt apart, and is no measure of quality nor to be compared between "
-        "prompts or models."
+        "How well each picture matches the prompt as typed, according to this CLIP model. It can "
+        "tell arms of one prompt apart; it is not a measure of quality, and must not be compared "
+        "between prompts or models."
     ),
     "paired_effect": (
         "The same pair of arms on every seed: the spread says how steady the effect is on this "

@@ -141,7 +141,7 @@ def _effect(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     if not receipt.loras:
         yield f"Effect: no LoRA was applied, but an effect of {effect} was measured."
     if not math.isfinite(effect):
-        yield f"Effect: {effect} is no number, and so no measurement."
+        yield f"Effect: {effect} is not a number, and so no measurement."
     if effect < 0:
         yield f"Effect: {effect} is less than nothing, which no measurement gives."
     if effect == 0 and any(_is_on(lora) for lora in receipt.loras):
@@ -154,7 +154,7 @@ def _effects_alone(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     for lora in receipt.loras:
         effect = lora.effect if lora.layer_effect is None else lora.layer_effect
         if effect is not None and not (math.isfinite(effect) and effect >= 0):
-            yield f"LoRA {lora.slug}, effect: {effect} is no measurement."
+            yield f"LoRA {lora.slug}, effect: {effect} is not a measurement."
         if effect == 0 and _is_on(lora):
             yield f"LoRA {lora.slug}, effect: by itself it changes nothing."
 

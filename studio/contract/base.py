@@ -58,7 +58,7 @@ def is_slug(text: str) -> bool:
 def _inside(name: str) -> str:
     parts = name.split("/")
     if any(part.startswith(".") or not part for part in parts) or re.search(r"[\0\\]", name):
-        raise ValueError("it is no name of a file in the outputs")
+        raise ValueError("it is not the name of a file in the outputs")
     if any(len(part.encode("utf-8", "replace")) > MAX_NAME for part in parts) or len(parts) > 16:
         raise ValueError("it is too long for the name of a file")
     return name

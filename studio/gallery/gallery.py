@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A PNG file in the outputs that is no picture of the studio, and why."""
+    """A PNG file in the outputs that is not a picture of the studio, and why."""
 
     path: Path
     reason: str
@@ -357,7 +357,7 @@ class Gallery:
         named = inside and self._is_picture(self._name(place)) and "\0" not in str(place)
         if not named or self._is_hidden(place):
             raise GalleryError(
-                f"{path} is no picture in {self.outputs}.", "Name a picture of the gallery."
+                f"{path} is not a picture in {self.outputs}.", "Name a picture of the gallery."
             )
         if place.resolve() != place:
             raise GalleryError(f"{path} is a link.", "Name the picture it points to itself.")

@@ -135,6 +135,6 @@ def moment(record: RunRecord) -> datetime:
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise RecordError(
-            f"The record says that its run finished at {text!r}, which is no time.",
+            f"The record says that its run finished at {text!r}, which is not a time.",
             "Take the picture from a copy of the file that was not changed.",
         ) from error

@@ -336,7 +336,7 @@ def _image(data: bytes, record: RunRecord) -> Iterator[Finding]:
     said = record.receipt.image
     yield from _compare(
         "size",
-        "The picture has not the size that its receipt reports.",
+        "The image size differs from the receipt.",
         f"{said.width} x {said.height}",
         f"{image.width} x {image.height}",
     )

@@ -54,7 +54,7 @@ def decode(data: bytes) -> Image:
     One is decoded at a time.
 
     Raises:
-        UnusableReference: it is no PNG, JPEG or WebP picture, too large, or cut off.
+        UnusableReference: it is not a PNG, JPEG or WebP picture, too large, or cut off.
     """
     from PIL import Image
 
@@ -149,7 +149,7 @@ def _opened(data: bytes, formats: tuple[str, ...], most_pixels: int, whole: bool
                 _demand_every_row(data)
             image.load()
     except UnidentifiedImageError as error:
-        raise UnusableReference("it is no PNG, JPEG or WebP picture", _SAVE_AGAIN) from error
+        raise UnusableReference("it is not a PNG, JPEG or WebP picture", _SAVE_AGAIN) from error
     except (
         OSError,
         SyntaxError,

@@ -69,7 +69,7 @@ def _of_exif(data: bytes) -> Iterator[tuple[str, str]]:
         known = not isinstance(error, UnidentifiedImageError)
         reason = f"its EXIF data cannot be read ({error})" if known else "it is none of the three"
         raise RecallError(
-            f"This is no PNG, JPEG or WebP picture with readable texts: {reason}.",
+            f"This is not a PNG, JPEG or WebP picture with readable texts: {reason}.",
             "Take the file as the tool saved it.",
         ) from error
     for value in values:

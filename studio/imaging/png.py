@@ -170,7 +170,7 @@ def _chunk_head(stream: BinaryIO, offset: int) -> tuple[int, str]:
     if length > (MAX_FILE if kind == "IDAT" else MAX_TEXT):
         raise broken(offset, f"its {kind} chunk says it has {length} bytes")
     if kind[0].isupper() and kind not in _CRITICAL:
-        raise broken(offset + 4, f"it has a critical chunk {kind} that nobody knows")
+        raise broken(offset + 4, f"it has a critical chunk {kind} that is unknown")
     return length, kind
 
 

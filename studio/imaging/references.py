@@ -66,7 +66,7 @@ class References:
         """Take a picture in, as its file's bytes.
 
         Raises:
-            UnusableReference: it is no PNG, JPEG or WebP picture, or too large.
+            UnusableReference: it is not a PNG, JPEG or WebP picture, or too large.
             OSError: the disk does not take it.
         """
         image = decoding.decode(data)

@@ -107,7 +107,7 @@ def config_problems(
     if ADAPTER_METADATA not in metadata:
         return ()
     if not isinstance(read_json(metadata, ADAPTER_METADATA), dict):
-        return ("The adapter metadata in its header is no object.",)
+        return ("The adapter metadata in its header is not an object.",)
     if style == "kohya":
         return ("It has kohya's names and peft's adapter metadata: its alpha is ambiguous.",)
     components = {module.component for module in modules}
@@ -156,7 +156,7 @@ def _strange_pattern(fields: Mapping[str, Any], names: Sequence[str]) -> str:
             return f"{field}={patterns!r}"
         for key in patterns:
             if not _NAME.fullmatch(key):
-                return f"the {field} {key[:40]!r}, which is no module's name,"
+                return f"the {field} {key[:40]!r}, which is not a module's name,"
             if not any(_ends(key, name) for name in names):
                 return f"the {field} {key[:80]!r}, which fits none of its layers,"
     return ""

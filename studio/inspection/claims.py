@@ -230,7 +230,8 @@ def conflicts(
         return ()
     told = _told(architecture, open_to)
     sentences = [
-        f"The file claims {text!r} ({key}), which is no family known here; its tensors say {told}."
+        f"The file claims {text!r} ({key}), which is not a family known here; its tensors say "
+        f"{told}."
         for key in _FAMILY_KEYS
         if (text := shorten(metadata.get(key, ""))[:_MAX_CLAIM]) and not _claim(key, text.lower())
     ]

@@ -70,5 +70,5 @@ def unread_alphas(inspection: LoraInspection, why: str) -> tuple[str, ...]:
         why: the end of "its tensors, which …".
     """
     if any(module.alpha_in_file and module.alpha is None for module in inspection.modules):
-        return (f"Its alphas lie among its tensors, which {why}.",)
+        return (f"Its alphas are among its tensors, which {why}.",)
     return ()

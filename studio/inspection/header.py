@@ -102,7 +102,7 @@ def parse(data: bytes, file_size: int) -> SafetensorsHeader:
         reason = f"it is cut short: the header ends at byte {size:,}, the file at {there:,}"
         raise _otherwise(data, reason)
     if data[LENGTH_FIELD : LENGTH_FIELD + 1] != b"{":
-        raise _otherwise(data, "its header is no JSON object")
+        raise _otherwise(data, "its header is not a JSON object")
     _check_utf8(data, size)
     return _Walk(data, size).header(file_size - size)
 
@@ -157,7 +157,7 @@ class _Walk:
             raise HeaderError(f"the names of its tensors take more than {MAX_NAMES:,} bytes")
         match = _TENSOR.match(self._data, self._space(), self._size)
         if match is None:
-            raise HeaderError(f"the entry of tensor {shown(name)} is no small JSON object")
+            raise HeaderError(f"the entry of tensor {shown(name)} is not a small JSON object")
         self._at = match.end()
         self._tensors[name] = tensor_info(name, match.group())
 
@@ -169,7 +169,7 @@ class _Walk:
         if self._peek() != b"{":
             start, end = self._value_span()
             if self._data[start:end] != b"null":
-                raise HeaderError("its __metadata__ is no JSON object")
+                raise HeaderError("its __metadata__ is not a JSON object")
             return
         for key in self._entries():
             if key in kept or key in self._left_out:
@@ -214,7 +214,7 @@ class _Walk:
     def _string_span(self) -> tuple[int, int]:
         match = _STRING.match(self._data, self._space(), self._size)
         if match is None:
-            raise HeaderError(f"its header is no valid JSON: text expected at byte {self._at}")
+            raise HeaderError(f"its header is not valid JSON: text expected at byte {self._at}")
         self._at = match.end()
         return match.span()
 
@@ -231,7 +231,7 @@ class _Walk:
             else:
                 match = _SCALAR.match(self._data, self._at, self._size)
                 if match is None:
-                    raise HeaderError(f"its header is no valid JSON: no value at byte {self._at}")
+                    raise HeaderError(f"its header is not valid JSON: no value at byte {self._at}")
                 self._at = match.end()
             if not depth:
                 return start, self._at
@@ -245,7 +245,7 @@ class _Walk:
     def _expect(self, character: bytes) -> None:
         if self._peek() != character:
             wanted = character.decode()
-            raise HeaderError(f"its header is no valid JSON: no {wanted!r} at byte {self._at}")
+            raise HeaderError(f"its header is not valid JSON: no {wanted!r} at byte {self._at}")
         self._at += 1
 
     def _space(self) -> int:

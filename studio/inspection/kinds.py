@@ -1,4 +1,4 @@
-"""What a safetensors file is when it is no LoRA: a checkpoint, an embedding, a VAE, …"""
+"""What a safetensors file is when it is not a LoRA: a checkpoint, an embedding, a VAE, …"""
 
 import re
 from collections.abc import Mapping, Sequence

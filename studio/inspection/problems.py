@@ -61,7 +61,7 @@ def _alphas(modules: Sequence[LoraModule], read: bool) -> Iterator[str]:
         if module.scale is None and tensor is None:
             yield f"The alpha of {module.path} cannot be read from its header."
         elif module.scale is None and read:
-            yield f"{tensor} is no finite number."
+            yield f"{tensor} is not a finite number."
 
 
 def _magnitudes(header: SafetensorsHeader, modules: Sequence[LoraModule]) -> Iterator[str]:

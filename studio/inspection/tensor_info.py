@@ -42,7 +42,7 @@ def tensor_info(name: str, raw: bytes) -> TensorInfo:
     try:
         pairs = json.loads(raw.decode("utf-8"), object_pairs_hook=list)
     except (ValueError, RecursionError) as error:
-        raise HeaderError(f"the entry of tensor {shown(name)} is no valid JSON") from error
+        raise HeaderError(f"the entry of tensor {shown(name)} is not valid JSON") from error
     if sorted(pair[0] for pair in pairs) != ["data_offsets", "dtype", "shape"]:
         raise HeaderError(f"tensor {shown(name)} has not exactly dtype, shape, data_offsets")
     entry = dict(pairs)

@@ -117,7 +117,7 @@ class Catalogue:
         holding = self.holding_of(path)
         if holding is None:
             raise PresetsError(
-                f"{path} is no file that the studio knows to use.",
+                f"{path} is not a file that the studio knows to use.",
                 "Name a .safetensors file, or a folder in diffusers layout.",
             )
         entry = holding.entry

@@ -165,7 +165,7 @@ def derive(held: Held, slug: str) -> Entry:
         return _lora(held, slug)
     if facts.kind in ("checkpoint", "model"):
         return _model(held, slug)
-    return _refused(held, slug, f"It is no LoRA and no base but {facts.kind or 'unknown'}.")
+    return _refused(held, slug, f"It is neither a LoRA nor a base but {facts.kind or 'unknown'}.")
 
 
 def _refused(held: Held, slug: str, reason: str) -> Entry:

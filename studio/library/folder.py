@@ -169,7 +169,7 @@ def _shards(index: Path) -> list[str]:
     for shard in shards:
         if "/" in shard or "\\" in shard or not shard.endswith(".safetensors"):
             raise WeightsError(
-                f"{index.name} names {shard!r}, which is no file beside it.", FETCH, index
+                f"{index.name} names {shard!r}, which is not a file beside it.", FETCH, index
             )
     return shards
 
@@ -271,7 +271,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path.name} is no valid JSON.", FETCH, path) from error
+        raise WeightsError(f"{path.name} is not valid JSON.", FETCH, path) from error
     if not isinstance(value, dict):
-        raise WeightsError(f"{path.name} is no JSON object.", FETCH, path)
+        raise WeightsError(f"{path.name} is not a JSON object.", FETCH, path)
     return value

@@ -24,7 +24,7 @@ MAX_BYTES = 64 * 2**20
 WAIT_SECONDS = 10.0
 _HEADER = """\
 # The studio's own presets: added and edited in the Models tab and with `studio presets add`.
-# An entry here goes over one of the same slug elsewhere. Comments are not kept.
+# It overrides entries with the same slug elsewhere. Comments are not kept.
 """
 
 

@@ -151,7 +151,7 @@ class State:
             WeightsError: it is pinned to another hash.
         """
         if not is_sha256(sha256):
-            raise ValueError(f"{sha256!r} is no SHA-256")
+            raise ValueError(f"{sha256!r} is not a SHA-256")
 
         def write(db: sqlite3.Connection) -> None:
             _refuse_another(_pins(db), key, sha256)
@@ -250,7 +250,7 @@ class State:
             raise WeightsError(
                 f"The studio's state, {self._path}, cannot be used: {error}.",
                 "Let the studio write there, or set STATE_DIR to another folder. A broken file: "
-                "restore it from a backup, or delete it, which pins every preset anew.",
+                "restore it from a backup, or delete it, which pins every preset again.",
                 self._path,
             ) from error
 
@@ -333,7 +333,7 @@ def _pins_before(path: Path) -> dict[str, str]:
 def _broken_pins(path: Path, why: str) -> WeightsError:
     return WeightsError(
         f"The pins in {path} cannot be read: {why}.",
-        "Restore the file from a backup, or delete it to pin every preset anew.",
+        "Restore the file from a backup, or delete it to pin every preset again.",
         path,
     )
 

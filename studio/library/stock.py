@@ -214,7 +214,7 @@ class Stock:
         inspection = self._store.inspect(whole)
         if inspection.kind != "lora":
             raise PresetsError(
-                f"{path.name} is no LoRA but {inspection.kind}.", "Name a LoRA's file."
+                f"{path.name} is not a LoRA but {inspection.kind}.", "Name a LoRA's file."
             )
         sha256 = self._store.sha256(whole)
         published = self._store.published(whole, sha256)
@@ -251,7 +251,7 @@ class Stock:
                     contain(place, (root, *roots, *self._settings.linked_folders))
                     return root, place
         raise PresetsError(
-            f"{path.name} does not lie under MODEL_BASE_PATH ({roots[0]}).",
+            f"{path.name} is not under MODEL_BASE_PATH ({roots[0]}).",
             "Move it there, for example into loras/, and name it there.",
         )
 

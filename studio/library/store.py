@@ -198,7 +198,7 @@ class WeightStore:
             return self._checkpoint(preset, path, layout)
         if not path.is_dir():
             raise WeightsError(
-                f"{path.name} is no folder.",
+                f"{path.name} is not a folder.",
                 "Put the model there as a folder in diffusers layout.",
                 path,
             )

@@ -119,7 +119,7 @@ class Transfers:
             # The thread's boundary: a download that meets the unforeseen must not look as if
             # it went on. What it was stands in the log with its traceback.
             logger.exception("download of %s met an unexpected error", slug)
-            text = f"The download met an error the studio does not know: {type(error).__name__}."
+            text = f"Unexpected error during the download: {type(error).__name__}."
             held.state = replace(
                 held.state, error=StudioError(text, "Report it with the studio's log.")
             )

@@ -137,7 +137,7 @@ def _add_source(draft: EntryRepair) -> None:
             "source",
             {"huggingface": path},
             "the guide's model paths are Hugging Face repositories unless they end in a file "
-            "name; path stays and says where the weights lie under MODEL_BASE_PATH.",
+            "name; path stays and says where the weights are under MODEL_BASE_PATH.",
         )
 
 

@@ -39,7 +39,7 @@ def parse(written: str, tool: str) -> Mapping[str, Any]:
 
 def _unreadable(tool: str) -> RecallError:
     return RecallError(
-        f"What {tool} wrote into this picture is no JSON object of at most {MAX_JSON:,} "
+        f"What {tool} wrote into this picture is not a JSON object of at most {MAX_JSON:,} "
         "characters.",
         f"Take the picture as {tool} saved it.",
     )

@@ -157,7 +157,7 @@ def _check_file(
             field=f"loras.{preset.slug}",
             slug=preset.slug,
             label=preset.label,
-            reason=f"the file is no LoRA but {weights.inspection.kind}. "
+            reason=f"the file is not a LoRA but {weights.inspection.kind}. "
             + weights.inspection.evidence[0],
             remedy="Put the LoRA's file there, or correct the preset's path.",
         )

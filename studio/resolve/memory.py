@@ -85,7 +85,7 @@ def automatic_dtype(rules: MemoryRules | None, weights: StoredWeights) -> tuple[
         rules: None where nobody could look at the device.
     """
     if rules is None:
-        return Dtype.FLOAT32, "Nobody could look at the device, and any computes in it."
+        return Dtype.FLOAT32, "The device could not be examined, and every device computes in it."
     if rules.device == "cpu":
         return _by_memory(rules.budget, weights.numbers * Dtype.FLOAT32.size)
     own = _STORED.get(weights.dtype or "")

@@ -208,10 +208,10 @@ def read_request(request: JsonObject) -> GenerationRequest:
 
     Raises:
         ValidationError: a field is missing, unknown or of another type.
-        ValueError: it is no JSON object.
+        ValueError: it is not a JSON object.
     """
     if not isinstance(request, dict):
-        raise ValueError("The request is no JSON object")
+        raise ValueError("The request is not a JSON object")
     if request.get("seed", DRAWN) == DRAWN:
         request = {**request, "seed": draw_seed()}
     return GenerationRequest.model_validate(request)

@@ -34,8 +34,10 @@ def picked(event: gr.EventData) -> str:
     return key if isinstance(key, str) else ""
 
 
+ADDRESS = script("address")
 LARGE = script("large")
 KEYS = script("keys")
+ENDING = script("ending")
 KEEP_OPEN = script("keep_open")
 ZOOM = script("zoom")
 TIE = script("tie")

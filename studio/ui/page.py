@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 
 from studio.ui import api, uploads
-from studio.ui.assets import KEYS
+from studio.ui.address import PageAddress
+from studio.ui.assets import ADDRESS, ENDING, KEYS
 from studio.ui.clients import client_of
 from studio.ui.compare import tab as compare_tab
 from studio.ui.compare.tab import CompareTab
@@ -40,29 +41,42 @@ def build(workspace: Workspace) -> gr.Blocks:
         # First, because gradio gives the second of two functions of one name another one.
         api.build(workspace, runs)
         with gr.Row(elem_classes="ls-header"):
-            gr.HTML(_name(), js_on_load=KEYS, apply_default_css=False, elem_classes="ls-name")
+            name = gr.HTML(
+                _name(),
+                js_on_load=KEYS + ADDRESS + ENDING,
+                apply_default_css=False,
+                elem_classes="ls-name",
+            )
             status = gr.HTML(
                 _status(workspace, warming), apply_default_css=False, elem_classes="ls-status"
             )
+            gr.HTML(_help(), apply_default_css=False, elem_classes="ls-help")
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
+            place = PageAddress(name, tabs)
             with gr.Tab("Studio", id=TABS[0]) as first:
                 studio = studio_tab.build(workspace, sessions)
             with gr.Tab("Compare", id=TABS[1]) as compare:
                 comparisons = compare_tab.build(
-                    workspace, sessions, studio, compare, tabs, may_delete
+                    workspace, sessions, studio, compare, place, may_delete
                 )
             with gr.Tab("Gallery", id=TABS[2]) as gallery:
-                others = gallery_tab.Others(studio, comparisons, tabs)
+                others = gallery_tab.Others(studio, comparisons, place)
                 gallery_tab.build(workspace, sessions, others, gallery, may_delete)
             with gr.Tab("Models", id=TABS[3]) as models:
-                models_tab.build(workspace, models, workspace.settings.is_public)
+                models_tab.build(workspace, models, place, workspace.settings.is_public)
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)
         _wire_return(studio, first)
+        place.on_visit("studio", lambda _named, _request: {})
     return demo
 
 
 def _name() -> Html:
     return tag("h1", icons.MARK, span("", TITLE))
+
+
+def _help() -> Html:
+    label = "Keys and sound"
+    return tag("button", "?", type="button", data_help=True, aria_label=label, title=label)
 
 
 def _status(workspace: Workspace, warming: WarmUp) -> Html:
@@ -88,10 +102,10 @@ def _wire(
     key = gr.BrowserState("", storage_key="lora-studio-key", secret=TITLE)
     form = studio.events.panel.form
 
-    def opened(request: gr.Request, kept: str | None, *sent: Any) -> Updates:
+    def opened(request: gr.Request, known: str | None, kept: Any, *sent: Any) -> Updates:
         page = page_of(request)
-        held = {key: sessions.open(page, kept, client_of(request, workspace.settings))}
-        return held | studio.events.start(form.values(sent), page)
+        held = {key: sessions.open(page, known, client_of(request, workspace.settings))}
+        return held | studio.events.start(form.values(sent), kept, page)
 
     def resumed(request: gr.Request, *sent: Any) -> Iterator[Updates]:
         yield from studio.run.resume(form.values(sent), page_of(request))
@@ -106,7 +120,11 @@ def _wire(
         sessions.close(page_of(request))
 
     outputs = [key, *studio.outputs]
-    load = demo.load(**quick(studio, opened, inputs=[key, *studio.inputs], outputs=outputs))
+    load = demo.load(
+        **quick(
+            studio, opened, inputs=[key, studio.events.panel.kept, *studio.inputs], outputs=outputs
+        )
+    )
     watching: dict[str, Any] = {
         "show_progress": "hidden",
         "concurrency_limit": None,

@@ -75,7 +75,7 @@ def _below(settings: Settings, text: str) -> Path:
                 inside.append(path)
     if not inside:
         raise WeightsError(
-            f"{text[:80]!r} does not lie below MODEL_BASE_PATH.",
+            f"{text[:80]!r} is not under MODEL_BASE_PATH.",
             "Name a file there, or choose one from your own disk.",
         )
     found = next((path for path in inside if path.is_file()), inside[0])

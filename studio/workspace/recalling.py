@@ -37,7 +37,7 @@ def recall_file(workspace: Workspace, data: bytes) -> Recalled:
     texts = embedded_texts(data)
     if comparisons.RECORD_KEY in texts:
         raise RecallError(
-            "This is the contact sheet of a comparison, which is no single picture.",
+            "This is the contact sheet of a comparison, not a single picture.",
             "Open the comparison in the gallery, or give one of its pictures.",
         )
     if record_png.RECORD_KEY in texts:

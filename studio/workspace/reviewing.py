@@ -54,7 +54,7 @@ class Reviewing:
         if len(self._decisions.on(record.fingerprint)) >= MAX_DECISIONS:
             raise GalleryError(
                 f"There are {MAX_DECISIONS} decisions on this picture already.",
-                "Export them; a copy of the picture made anew takes new ones.",
+                "Export them; a copy of the picture that is made again takes new ones.",
             )
         place = self._gallery.outputs / picture
         if damage := self._damage(place):

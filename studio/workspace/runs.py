@@ -269,7 +269,7 @@ class Runs:
         except Exception as error:
             # The thread's boundary: the entries after it go on. What it was stands in the log.
             logger.exception("Run %s met an unexpected error.", entry.run_id)
-            text = f"The run met an error the studio does not know: {type(error).__name__}."
+            text = f"Unexpected error during the run: {type(error).__name__}."
             self._note(entry, Failed(entry.run_id, "unexpected", text, "Report it with the log."))
 
     def _note(self, entry: LineEntry, event: AnyEvent) -> None:

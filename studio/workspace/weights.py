@@ -147,7 +147,7 @@ class LibraryWeights:
     def reference(self, wanted: ReferenceImage) -> Path:
         place = self._references.locate(wanted.sha256)
         if place is None:
-            raise UnusableReference("it is not kept here any more", "Give it again.")
+            raise UnusableReference("it is no longer stored", "Give it again.")
         load_reference(place, wanted)
         return place
 

@@ -22,7 +22,7 @@ from studio.contract.plan import OWN_LIBRARY, Library, RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.receipt import RunRecord
 from studio.contract.request import GenerationRequest, ReferenceImage
-from studio.contract.violations import Violation
+from studio.contract.violations import Violation, WeightsMissing
 from studio.errors import DeviceError, StudioError, UnusableReference, WeightsError
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
@@ -142,7 +142,22 @@ class Workspace:
 
     def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
         """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
-        return resolve(request, self.catalog, *self._known(request))
+        outcome = resolve(request, self.catalog, *self._known(request))
+        if isinstance(outcome, RunPlan) or not self.settings.is_public:
+            return outcome
+        return tuple(self._for_strangers(violation) for violation in outcome)
+
+    def _for_strangers(self, violation: Violation) -> Violation:
+        """Without the folders of this machine, and without what only its owner can do."""
+        settings = self.settings
+        places = {str(BUILT_IN_PRESETS): "presets", str(settings.outputs): "OUTPUTS"}
+        places |= {str(folder): "MODEL_BASE_PATH" for folder in settings.library_folders}
+        said = {name: text for name, text in dict(violation).items() if isinstance(text, str)}
+        for place in sorted(places, key=len, reverse=True):
+            said = {name: text.replace(place, places[place]) for name, text in said.items()}
+        if isinstance(violation, WeightsMissing):
+            said["get"] = "Choose another, or ask the owner of this page to fetch them."
+        return violation.model_copy(update=said)
 
     def provisional(self, request: GenerationRequest) -> Provisional | None:
         """What is known of its plan while weights are missing."""
@@ -194,7 +209,7 @@ class Workspace:
         """Take a picture to edit in; nothing of its file but what is seen is kept.
 
         Raises:
-            UnusableReference: it cannot be read, or is no PNG, JPEG or WebP picture.
+            UnusableReference: it cannot be read, or is not a PNG, JPEG or WebP picture.
         """
         try:
             return self._references.add(path.read_bytes())

@@ -71,7 +71,7 @@ def test_a_faithful_receipt_passes(record: RunRecord) -> None:
         (setting(effect=None, layer_effect=float("nan")), "no number"),
         (first_lora(layer_effect=0.0), "night-neon-mini, effect: by itself it changes nothing"),
         (first_lora(effect=0.0), "night-neon-mini, effect: by itself it changes nothing"),
-        (first_lora(effect=float("nan")), "night-neon-mini, effect: nan is no measurement"),
+        (first_lora(effect=float("nan")), "night-neon-mini, effect: nan is not a measurement"),
         (image(seed=43), "Seed: the plan says 42, the run had 43"),
         (image(index=1), "Seed: the plan says 43, the run had 42"),
         (image(index=2, seed=44), "Image number"),

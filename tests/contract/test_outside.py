@@ -45,7 +45,7 @@ HASHES = (
     "a" * 64 + "\n",
     "é" * 64,
 )
-"""What is no SHA-256, and could be a path."""
+"""What is not a SHA-256, and could be a path."""
 
 
 def full_record() -> RunRecord:
@@ -281,7 +281,7 @@ def pipe(tmp_path: Path) -> Path:
 
 def test_a_pipe_keeps_nobody_waiting(pipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reference = ReferenceImage(sha256="c" * 64, width=64, height=64)
-    with pytest.raises(UnusableReference, match="no plain file"):
+    with pytest.raises(UnusableReference, match="not a plain file"):
         load(pipe, reference)
     outputs = pipe.parent.parent
     made = Gallery(outputs).save(flat(), full_record())
@@ -292,7 +292,7 @@ def test_a_pipe_keeps_nobody_waiting(pipe: Path, capsys: pytest.CaptureFixture[s
         assert run(["verify", str(path)]) == 1
     os.mkfifo(outputs / "other.png")
     assert run(["verify", str(outputs / "other.png")]) == 1
-    assert "no plain file" in capsys.readouterr().out
+    assert "not a plain file" in capsys.readouterr().out
 
 
 def test_a_reference_that_is_kept_is_read_as_ever(tmp_path: Path) -> None:

@@ -414,7 +414,7 @@ def test_a_slot_answers_for_its_base(bias: bool) -> None:
 
 
 def test_strength_zero_is_the_base_to_the_bit() -> None:
-    """Even where what it would add is no number, and where a sum would turn a negative zero."""
+    """Even where what it would add is not a number, and where a sum would turn a negative zero."""
     base = nn.Linear(2, 2)
     slot = LoraSlot(base)
     site = BaseModule.of(base)

@@ -104,7 +104,7 @@ def test_a_record_without_a_time_is_not_saved(outputs: Path) -> None:
     shelf = Gallery(outputs)
     plan = run_plan()
     record = RunRecord.of(plan, run_receipt(plan, flat(), finished_at="yesterday"))
-    with pytest.raises(RecordError, match="'yesterday', which is no time"):
+    with pytest.raises(RecordError, match="'yesterday', which is not a time"):
         shelf.save(flat(), record)
     assert pngs(outputs) == set()
 

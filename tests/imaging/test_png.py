@@ -55,7 +55,7 @@ def test_an_intact_file_is_read() -> None:
         (built(IHDR, IEND), 33, "before any pixel data"),
         (built(IHDR, IDAT, png.serialize("tIME", b"1234567"), IDAT, IEND), None, "one piece"),
         (built(IHDR, IDAT, png.serialize("IEND", b"x")), None, "not empty"),
-        (built(IHDR, png.serialize("ABCD", b""), IDAT, IEND), 37, "nobody knows"),
+        (built(IHDR, png.serialize("ABCD", b""), IDAT, IEND), 37, "is unknown"),
         (built(IHDR, b"\0\0\0\0a1b2\0\0\0\0"), 37, "four letters"),
         (built(IHDR, b"\xff\xff\xff\xffIDAT"), 33, "4294967295 bytes"),
         (built(IHDR, b"\x01\x10\0\0iTXt"), 33, "17825792 bytes"),

@@ -133,7 +133,7 @@ def test_what_we_accept_safetensors_accepts(at: int, byte: int, cut: int, how: s
         ({"a": TENSOR, "__metadata__": []}, 12, "no JSON object"),
         ({"__metadata__": {"k": "v"}}, 0, "no tensor"),
         ({}, 0, "no tensor"),
-        ({"a": []}, 0, "no small JSON object"),
+        ({"a": []}, 0, "not a small JSON object"),
         ([TENSOR], 12, "JSON"),
     ],
 )

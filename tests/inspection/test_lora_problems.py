@@ -53,7 +53,7 @@ PROBLEMS: dict[str, tuple[Tensors, dict[str, str], str]] = {
     "rank": (diffusers(), asks(r=8), "asks for rank 8 where"),
     "alpha": (diffusers(), asks(alpha_pattern={"to_k": "2"}), "alpha of unet.down_blocks.0"),
     "names": (kohya(), asks(), "kohya's names and peft's adapter metadata"),
-    "no object": (diffusers(), {"lora_adapter_metadata": "[1]"}, "is no object"),
+    "no object": (diffusers(), {"lora_adapter_metadata": "[1]"}, "is not an object"),
     "no part": (diffusers(), {"lora_adapter_metadata": '{"prior.r": 4}'}, "'prior.r'"),
     "dtype": (
         {name: tensor.long() for name, tensor in kohya(alpha=torch.ones(())).items()}, {},
@@ -65,7 +65,7 @@ PROBLEMS: dict[str, tuple[Tensors, dict[str, str], str]] = {
     ),
     "axis": (kohya(dora_scale=torch.ones(1, 7)), {}, "of shape (1, 7), which fit no axis"),
     "no axis": (kohya(dora_scale=torch.ones(())), {}, "of shape (), which fit no axis"),
-    "infinite": (kohya(alpha=torch.tensor(1e9).half()), {}, f"{KOHYA}.alpha is no finite number"),
+    "infinite": (kohya(alpha=torch.tensor(1e9).half()), {}, "alpha is not a finite number"),
     "scaled to nothing": (
         kohya(alpha=torch.zeros(()), diff_b=torch.ones(64)), {}, "a bias beside an alpha of 0",
     ),

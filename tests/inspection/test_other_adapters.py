@@ -1,4 +1,4 @@
-"""A file that is no LoRA is called what it is, and metadata of any JSON are read."""
+"""A file that is not a LoRA is called what it is, and metadata of any JSON are read."""
 
 import json
 
@@ -162,7 +162,7 @@ def test_no_metadata(metadata: str) -> None:
 
 @pytest.mark.parametrize("metadata", ["1", '"text"', "[]"])
 def test_metadata_that_are_no_object(metadata: str) -> None:
-    with pytest.raises(HeaderError, match="__metadata__ is no JSON object"):
+    with pytest.raises(HeaderError, match="__metadata__ is not a JSON object"):
         read(metadata)
 
 

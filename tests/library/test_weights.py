@@ -413,7 +413,7 @@ def test_a_base_that_is_no_folder_or_leads_outside(
     shutil.move(file, moved)
     file.symlink_to(moved)
     found = store.inventory([model_preset(), model_preset("one", "one")], [])
-    assert "no folder" in found.unusable["one"].reason
+    assert "not a folder" in found.unusable["one"].reason
     assert "leaves" in found.unusable["tiny"].reason
 
 

@@ -61,7 +61,7 @@ GPU, OLD_GPU, MAC = rules("cuda", 16.8), rules("cuda", 16.8, bf16=False), rules(
         (OLD_GPU, FLUX, "BF16", BF16, F32, "runs in bfloat16, which this GPU does not compute."),
         (MAC, SDXL, "F16", F16, F16, "Its weights are stored in float16."),
         (MAC, FLUX, "F32", BF16, BF16, "on a GPU its family runs in bfloat16."),
-        (None, SDXL, "F16", F16, F32, "Nobody could look at the device"),
+        (None, SDXL, "F16", F16, F32, "The device could not be examined"),
     ],
 )
 def test_where_nobody_says_it_weights_and_memory_decide(

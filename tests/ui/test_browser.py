@@ -144,7 +144,7 @@ def test_a_lora_that_is_not_in_the_list_is_not_added(open_page: Open) -> None:
     for words in ("no such words", "collage-art-sdxl"):
         field.fill(words)
         field.press("Enter")
-        page.get_by_text(f"No LoRA in the list is called “{words}”.").wait_for()
+        page.get_by_text(f"“{words}” isn't in this list.").wait_for()
     assert not page.locator("#lora-1").is_visible()
     contract(page, "ready")
 
@@ -152,7 +152,7 @@ def test_a_lora_that_is_not_in_the_list_is_not_added(open_page: Open) -> None:
 def test_the_mode_follows_visibly(open_page: Open) -> None:
     page = open_page()
     page.locator("#lora-0").get_by_role("button", name="Remove").click()
-    page.get_by_text("The last LoRA is gone, so the mode is Base.").wait_for()
+    page.get_by_text("Switched to Base because no LoRA is selected.").wait_for()
     assert page.get_by_label("Base", exact=True).and_(page.get_by_role("radio")).is_checked()
     choose(page, "Add a LoRA", "Pen & Ink (mini)")
     page.get_by_text("A LoRA was added, so the mode is LoRA with trigger.").wait_for()
@@ -261,7 +261,7 @@ def test_runs_wait_in_a_line_that_can_be_changed(open_page: Open, server: Server
 def test_two_pages_do_not_see_each_other(open_page: Open) -> None:
     first, second = open_page(), open_page()
     first.locator("#lora-0").get_by_role("button", name="Remove").click()
-    first.get_by_text("The last LoRA is gone").wait_for()
+    first.get_by_text("Switched to Base").wait_for()
     first.get_by_label("Prompt", exact=True).fill("a cat on a red background")
     # Generate runs only what the page has shown: pressed sooner, it would show the new plan first.
     contract(first, "ready").get_by_text("a cat").wait_for()
@@ -339,7 +339,7 @@ def test_a_picture_is_decided_on_in_the_gallery(open_page: Open, server: Server)
     tab(page, "Gallery")
     page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
     review = page.locator("#review")
-    review.get_by_text("Nobody has decided on this picture yet.").wait_for()
+    review.get_by_text("No decisions on this picture yet.").wait_for()
     review.get_by_label("Note on this picture").fill("clean lines")
     review.get_by_role("button", name="Approve").click()
     review.locator("li", has_text="Approved clean lines").wait_for()

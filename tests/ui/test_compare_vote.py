@@ -190,7 +190,7 @@ def test_a_verdict_that_the_rules_of_today_contradict_is_said_beside_its_seal(
     stored = gallery.comparisons.save(record.model_copy(update={"cells": cells}), sheet)
     seal = events.open(stored.relative_to(gallery.outputs).as_posix())["seal"]
     assert "Valid comparison" in seal
-    assert "its cells give another verdict: invalid comparison. The receipt of" in seal
+    assert "the verdict is: invalid comparison. The receipt of" in seal
     assert "no effect of its LoRAs together. Run it again." in seal
 
 

@@ -91,7 +91,7 @@ def test_a_file_is_named(open_page: Callable[..., Page]) -> None:
     page.get_by_role("tab", name="Models").click()
     page.get_by_label("Or name one").fill("../../etc/passwd")
     page.get_by_role("button", name="Inspect", exact=True).click()
-    page.locator("#inspected").get_by_text("does not lie below MODEL_BASE_PATH").wait_for()
+    page.locator("#inspected").get_by_text("is not under MODEL_BASE_PATH").wait_for()
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -121,7 +121,7 @@ def test_alphas_that_the_browser_did_not_read_are_said_to_be_unread() -> None:
     data = framed(json.dumps(found).encode())
     described = describe_header("a", data, len(data) + size, None, None)
     (note,) = described["notes"]
-    assert note == "Its alphas lie among its tensors, which your browser does not send."
+    assert note == "Its alphas are among its tensors, which your browser does not send."
     markup = inspection_html.card(described)
     assert note in markup
     assert "Its 2 layers" in markup
@@ -183,7 +183,7 @@ def test_only_files_below_the_model_folder_are_named(tmp_path: Path) -> None:
         inspector = Inspector(workspace)
         assert inspector.of_name("a.safetensors")["architecture"] == "sdxl"
         for name in ("../b.safetensors", str(tmp_path / "b.safetensors")):
-            with pytest.raises(WeightsError, match="does not lie below"):
+            with pytest.raises(WeightsError, match="is not under MODEL_BASE_PATH"):
                 inspector.of_name(name)
         with pytest.raises(WeightsError, match="is a link that leaves"):
             inspector.of_name("link.safetensors")

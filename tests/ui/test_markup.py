@@ -83,7 +83,7 @@ def test_hostile_texts_stay_texts(text: str) -> None:
         contract.ready(record.plan),
         contract.of_record(record, (text,)),
         contract.failed(record.plan, text, text),
-        gallery.opened(Path(f"/outputs/{text}.png"), record),
+        gallery.opened(text, Path(f"/outputs/{text}.png"), record),
         gallery.contract(record),
         gallery.thumbnail(text, Path("/t.webp"), text, text, text, [text], 7),
         picture.waiting(text),

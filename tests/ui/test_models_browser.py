@@ -173,7 +173,7 @@ def test_edit_goes_over_the_written_file_visibly_and_remove_takes_it_back(
     page.locator("#preset h3").get_by_text("Bare").wait_for()
     page.get_by_role("button", name="Edit preset").click()
     form = page.locator("#preset-form")
-    form.get_by_text("goes over this one").wait_for()
+    form.get_by_text("overrides this one").wait_for()
     form.get_by_label("Strength").fill("0.4")
     form.get_by_role("button", name="Save preset").click()
     page.locator("#preset").get_by_text("it goes over the one in tiny.yaml").wait_for()

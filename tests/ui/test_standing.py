@@ -85,7 +85,7 @@ def test_after_an_edit_the_picture_keeps_its_own_contract(open_page: Open) -> No
 def test_several_pictures_each_keep_their_receipt(open_page: Open, server: Server) -> None:
     page = open_page()
     quick(page, 20)
-    page.get_by_label("Pictures").fill("2")
+    page.get_by_label("Images").fill("2")
     page.locator("#bar", has_text="2 pictures").wait_for()
     before = len(server.pictures())
     page.locator("#generate:enabled").click()

@@ -28,7 +28,7 @@ class UnknownLora(Rule):
 class DuplicateLora(Rule):
     FOUND = "{label} is chosen {times} times."
     EXPECTED = "each LoRA once"
-    WAY_OUT = "Keep one of them, with the strength you want in all."
+    WAY_OUT = "Keep one, at the total strength you want."
     code: Literal["duplicate_lora"] = "duplicate_lora"
     slug: str
     label: str

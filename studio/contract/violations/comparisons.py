@@ -6,7 +6,7 @@ from studio.contract.violations.rule import Rule
 
 
 class AxisTooShort(Rule):
-    FOUND = "The axis {name} has {count} of the two values that a comparison needs at least."
+    FOUND = "The axis {name} needs at least 2 values and has {count}."
     EXPECTED = "two values or more"
     WAY_OUT = "Give it two values or more, or leave the axis out."
     code: Literal["axis_too_short"] = "axis_too_short"
@@ -15,7 +15,7 @@ class AxisTooShort(Rule):
 
 
 class AxisValueRefused(Rule):
-    FOUND = "{value!r} is no value for the axis {name}."
+    FOUND = "{value!r} is not a value for the axis {name}."
     EXPECTED = "{wanted}"
     WAY_OUT = "Give {wanted}."
     code: Literal["axis_value_refused"] = "axis_value_refused"

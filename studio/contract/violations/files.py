@@ -99,7 +99,7 @@ class OriginConflict(Rule):
     )
     EXPECTED = "weights from where the preset says"
     WAY_OUT = (
-        "Move the file and {facts} away and fetch the weights anew, or correct the preset. If "
+        "Move the file and {facts} away and download the weights again, or correct the preset. If "
         "{facts} is wrong, delete it."
     )
     code: Literal["origin_conflict"] = "origin_conflict"

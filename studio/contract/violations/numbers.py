@@ -86,7 +86,7 @@ class TooManyPixels(Rule):
 
 
 class SettingMissing(Rule):
-    FOUND = "Nobody says {name}: the preset of {label} leaves it open."
+    FOUND = "No value for {name}: neither you nor the preset of {label} sets one."
     EXPECTED = "a value for {name}"
     WAY_OUT = "Enter {name}, or write it into the preset's settings."
     code: Literal["setting_missing"] = "setting_missing"

@@ -37,7 +37,7 @@ class TooManyReferences(Rule):
 
 
 class ReferenceMissing(Rule):
-    FOUND = "The reference image {sha256:.12} is not kept here any more."
+    FOUND = "The reference image {sha256:.12} is no longer stored."
     EXPECTED = "the image whose pixels have this hash"
     WAY_OUT = "Give the image again."
     code: Literal["reference_missing"] = "reference_missing"

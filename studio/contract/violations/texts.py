@@ -66,7 +66,7 @@ class LoraTagInPrompt(Rule):
 
 
 class SyntaxWithoutEffect(Rule):
-    FOUND = "The prompt uses {found_syntax}, which Compel parses and nothing here obeys."
+    FOUND = "The prompt uses {found_syntax}, which Compel accepts but which has no effect here."
     EXPECTED = "weights, .blend() and .and() only"
     WAY_OUT = "Remove {found_syntax}; LoRAs are chosen beside the prompt."
     code: Literal["syntax_without_effect"] = "syntax_without_effect"

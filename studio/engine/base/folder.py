@@ -127,6 +127,6 @@ def read_map(base: Path) -> torch.Tensor | None:
 
 def _no_map() -> BaseRefused:
     return BaseRefused(
-        f"{MAP} in the base's folder is no map from latents to colours.",
+        f"{MAP} in the base's folder is not a map from latents to colours.",
         "Fetch the base again, or remove that file: the studio then fits a map of its own.",
     )

@@ -61,7 +61,7 @@ class BaseSource:
                 raise WeightsError(
                     f"{name!r} of {self.identity.label} changed while it was loaded; what was "
                     "loaded is not kept.",
-                    "Run it again: its files are checked anew.",
+                    "Run it again: its files are checked once more.",
                     place,
                 )
 

@@ -133,7 +133,7 @@ def prove_base(base: ResidentBase, found: Survey, is_arm: bool) -> BaseProof:
             base.spoiled = "its output without LoRAs has changed"
             raise ContractBroken(
                 f"With every LoRA off, {base.label} is not bit-identical to the base as loaded.",
-                "The base was dropped from memory; run it again and it is loaded anew.",
+                "The base was dropped from memory; run it again and it is loaded again.",
             )
         # Looked through anew: offloading moves weights with every call.
         proof = base.proof = Proof(survey(base.pipeline).base, digest)

@@ -66,7 +66,7 @@ def read_lora(slug: str, path: Path, sha256: str) -> LoraFile:
 
     Raises:
         WeightsError: it cannot be read, or is another file.
-        LoraRefused: it is no LoRA, or one with ``problems``.
+        LoraRefused: it is not a LoRA, or one with ``problems``.
     """
     if path.suffix != ".safetensors":
         # Any other name would be pickle, which runs code.

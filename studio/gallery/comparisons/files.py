@@ -47,7 +47,7 @@ def stem_of(path: Path) -> str:
     for suffix in (JSON_SUFFIX, SHEET_SUFFIX, VOTES_SUFFIX):
         if path.name.endswith(suffix):
             return path.name.removesuffix(suffix)
-    raise GalleryError(f"{path.name} is no comparison.", "Name a .comparison.json file.")
+    raise GalleryError(f"{path.name} is not a comparison.", "Name a .comparison.json file.")
 
 
 def sheet_of(path: Path) -> Path:
@@ -107,7 +107,7 @@ def read(path: Path) -> ComparisonRecord:
 
     Raises:
         GalleryError: it cannot be read.
-        RecordError: it is no comparison's record, or was changed.
+        RecordError: it is not a comparison's record, or was changed.
     """
     try:
         data = atomic.read_file(path, MAX_RECORD + 1)

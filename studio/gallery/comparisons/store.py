@@ -197,7 +197,7 @@ class Comparisons:
         )
         if not fits or hidden or not place.name.endswith(files.JSON_SUFFIX):
             raise GalleryError(
-                f"{name} is no comparison in {self.outputs}.", "Name one of the gallery."
+                f"{name} is not a comparison in {self.outputs}.", "Name one of the gallery."
             )
         if not place.is_file() or place.resolve() != place:
             raise GalleryError(f"{name} is not there any more.", "Reload the gallery.")

@@ -133,7 +133,7 @@ def read_body(answer: requests.Response) -> bytes:
             if size > MAX_ANSWER:
                 raise UnexpectedAnswer(
                     f"{shown(answer.url)} answered with more than {MAX_ANSWER // 2**20} MiB.",
-                    "Check the address the studio was told to ask.",
+                    "Check the address that the studio was given.",
                 )
     except (requests.RequestException, OSError) as error:
         raise fault(answer.url, error) from None
@@ -152,7 +152,7 @@ def fault(address: str, error: Exception) -> DownloadError:
     if isinstance(error, requests.exceptions.Timeout):
         what = f"did not answer within {READ_SECONDS:.0f} seconds"
     elif isinstance(error, requests.exceptions.SSLError):
-        what = "cannot prove who it is (TLS)"
+        what = "has an invalid TLS certificate"
     elif isinstance(error, requests.exceptions.ProxyError):
         what = "cannot be reached through the proxy"
     else:

@@ -152,7 +152,7 @@ class Hub:
         index = self.index(info)
         if index is None:
             raise WrongFile(
-                f"{info.id} has no {INDEX}, so it is no model in diffusers layout.",
+                f"{info.id} has no {INDEX}, so it is not a model in diffusers layout.",
                 "Choose a repository in diffusers layout.",
             )
         chosen = choose_layout(info.id, there, index, variant)
@@ -179,7 +179,9 @@ class Hub:
         finally:
             answer.close()
         if not isinstance(index, dict):
-            raise UnexpectedAnswer(f"{INDEX} of {info.id} is no JSON object.", "Choose another.")
+            raise UnexpectedAnswer(
+                f"{INDEX} of {info.id} is not a JSON object.", "Choose another."
+            )
         return index
 
     def _remote(self, info: ModelInfo, sibling: Any, name: str) -> RemoteFile:

@@ -280,7 +280,7 @@ def _check_head(remote: RemoteFile, part: Part) -> None:
     try:
         header_length(first)
         if first[8:9] != b"{":
-            raise HeaderError("its header is no JSON object")
+            raise HeaderError("its header is not a JSON object")
     except HeaderError as error:
         part.discard()
         raise NotWeights(remote.name, error.reason.removeprefix("it is ")) from None

@@ -163,7 +163,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         return {}
     value = json.loads(path.read_bytes())
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is no JSON object")
+        raise ValueError(f"{path.name} is not a JSON object")
     return value
 
 

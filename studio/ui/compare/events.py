@@ -253,5 +253,5 @@ def forecast_line(forecast: Forecast) -> str:
     if forecast.found:
         said += f", {forecast.found} of them in the gallery already"
     if forecast.seconds is None:
-        return f"{said}. No picture of this base yet to judge the time by."
+        return f"{said}. No time estimate yet: nothing has been generated with this base."
     return f"{said}. About {in_time(forecast.seconds)}."

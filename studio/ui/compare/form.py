@@ -151,8 +151,10 @@ def build() -> ComparePanel:
         seeds = gr.Number(1, label="Seeds", elem_id="seeds")
         seeds_hint = gr.HTML("", js_on_load=TIE, apply_default_css=False, elem_classes="ls-hint")
     with gr.Column(elem_classes="ls-options", min_width=80):
-        hold = gr.Checkbox(True, label="The same settings in every cell, those of the request")
-        fresh = gr.Checkbox(False, label="Make every cell anew, also those in the gallery")
+        hold = gr.Checkbox(True, label="Use the request's settings in every cell")
+        fresh = gr.Checkbox(
+            False, label="Regenerate every cell, even if it is already in the gallery"
+        )
     with gr.Column(elem_classes="ls-actions", min_width=80):
         with gr.Row(elem_classes="ls-tight"):
             compare = gr.Button(

@@ -1,12 +1,13 @@
 """The Compare tab: what varies on the left; verdict, cells and a closer look on the right."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from studio.comparison.axes import Question
+from studio.ui.address import PageAddress
 from studio.settings import Settings
 from studio.ui.assets import picked
 from studio.ui.clients import client_of
@@ -42,6 +43,10 @@ class CompareTab:
         """Show a stored comparison."""
         return self.with_vote(self.events.open(name, page))
 
+    def close(self) -> Updates:
+        """Show none."""
+        return self.with_vote(self.events.look.closed())
+
     def with_vote(self, updates: Updates) -> Updates:
         """Whatever changes which comparison is shown, its blind vote comes with it."""
         shown = updates.get(self.events.parts.stored)
@@ -74,7 +79,7 @@ def build(
     sessions: Sessions,
     studio: StudioTab,
     tab: gr.Tab,
-    tabs: gr.Tabs,
+    place: PageAddress,
     may_delete: bool,
 ) -> CompareTab:
     """Lay the tab out and wire it; call inside ``tab``."""
@@ -89,13 +94,26 @@ def build(
     blind = CompareBlind(workspace, blind_parts, (left, whole, blind_parts.offer))
     outputs = [*panel.shown(), *parts.all(), *blind_parts.all(), left, whole]
     made = CompareTab(events, blind, studio, outputs)
-    _wire_panel(made, studio, tab, tabs)
+    _wire_panel(made, studio, tab, place.tabs)
     _wire_run(made, studio)
     _wire_look(made)
     again = (parts.replay, parts.stop)
     replay.wire(workspace, sessions, again, parts.stored, parts.said)
     _wire_blind(made, blind_parts, workspace.settings)
+    _wire_address(made, place)
     return made
+
+
+def _wire_address(made: CompareTab, place: PageAddress) -> None:
+    parts = made.events.parts
+
+    def visit(named: Mapping[str, str], request: gr.Request, stored: str) -> Updates:
+        name = named.get("comparison", "")
+        if name == stored:
+            return {}
+        return made.open(name, page_of(request)) if name else made.close()
+
+    place.on_visit("compare", visit, [parts.stored], made.outputs)
 
 
 def _split(studio: StudioTab, sent: tuple[Any, ...]) -> tuple[form.Values, CompareInput]:

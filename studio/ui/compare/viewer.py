@@ -21,7 +21,7 @@ from studio.ui.html import contract as sheet
 from studio.ui.html import format, gallery, icons
 from studio.ui.html import numbers as compare_numbers
 from studio.ui.html.picture import file_url
-from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
+from studio.ui.html.tags import EMPTY, Html, address, div, join, span, tag
 from studio.ui.studio.live import Updates, unchanged
 from studio.workspace.workspace import Workspace
 
@@ -44,13 +44,13 @@ class CompareLook:
         try:
             record = self._workspace.gallery.comparisons.read(name)
         except StudioError as error:
-            return self._closed() | {parts.seal: compare_html.trouble(str(error))}
+            return self.closed() | {parts.seal: compare_html.trouble(str(error))}
         outputs = self._workspace.gallery.outputs
         place = sheet_of(outputs / name)
         shown = compare_html.Grid(record.rows, record.columns, record.cells, outputs)
         updates: Updates = {
             parts.notice: EMPTY,
-            parts.seal: self._seal(record),
+            parts.seal: tag("div", self._seal(record), data_address=address(comparison=name)),
             parts.progress: EMPTY,
             parts.grid: compare_html.grid(shown),
             parts.kept: gr.Column(visible=True),
@@ -118,9 +118,9 @@ class CompareLook:
             self._workspace.gallery.comparisons.delete(name)
         except StudioError as error:
             return {parts.said: gallery.said(str(error), bad=True)}
-        return self._closed()
+        return self.closed()
 
-    def _closed(self) -> Updates:
+    def closed(self) -> Updates:
         """No comparison is shown."""
         parts = self._parts
         return {
@@ -245,7 +245,7 @@ def sides(paths: list[Path], labels: list[str]) -> Html:
 def _difference(png: bytes, gain: float) -> Html:
     source = f"data:image/png;base64,{b64encode(png).decode('ascii')}"
     image = tag("img", src=source, alt="Where the two pictures differ")
-    line = "Black is no difference, white a full one."
+    line = "Black means no difference, white the largest."
     if gain != 1.0:
         times = format.number(round(gain, 1))
         line = f"White is the largest difference there is here; brightened {times} times."

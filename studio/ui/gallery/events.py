@@ -1,6 +1,6 @@
 """What happens in the Gallery tab."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -123,6 +123,12 @@ class GalleryEvents:
             picture.seed,
         )
 
+    def visit(self, asked: GalleryInput, named: Mapping[str, str]) -> Updates:
+        """What an address names is shown: a picture, or the grid."""
+        name = named.get("picture", "")
+        opened = self.open(name) if name else {}
+        return opened if self._parts.opened in opened else self.back(asked) | opened
+
     # One picture
 
     def open(self, name: str) -> Updates:
@@ -137,7 +143,7 @@ class GalleryEvents:
         return {
             parts.list_view: gr.Column(visible=False),
             parts.picture_view: gr.Column(visible=True),
-            parts.picture: grid.opened(path, record),
+            parts.picture: grid.opened(name, path, record),
             parts.contract: grid.contract(record),
             parts.said: self._replaced(record.plan),
             parts.actions: gr.Row(visible=True),

@@ -29,7 +29,7 @@ _SAID = {
     Judgement.NOTE: "Note",
     Judgement.SCORE: "Score",
 }
-NO_DELETING = "Pictures cannot be deleted here, because others can open this page too."
+NO_DELETING = "Deleting is disabled because this page is public."
 _SHOWN = 50
 _TORN = "The last decision was cut off while it was written. It does not count."
 
@@ -158,7 +158,7 @@ def _link(url: str, name: str) -> Html:
 def decisions(found: Sequence[Decision]) -> Html:
     """Oldest first; the last one of a person is the one that counts, the others stay in sight."""
     if not found:
-        return tag("p", "Nobody has decided on this picture yet.", class_="ls-origin")
+        return tag("p", "No decisions on this picture yet.", class_="ls-origin")
     shown = tag("ul", *(_line(each) for each in found[-_SHOWN:]), class_="ls-decisions")
     if len(found) <= _SHOWN:
         return shown

@@ -1,11 +1,12 @@
 """The Gallery tab: every picture, and behind each its contract and receipt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from studio.ui.address import PageAddress
 from studio.ui.assets import picked
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import layout, replay
@@ -24,7 +25,7 @@ class Others:
 
     studio: StudioTab
     compare: CompareTab
-    tabs: gr.Tabs
+    place: PageAddress
 
 
 def build(
@@ -53,7 +54,7 @@ def _wire_use(
     private: dict[str, Any],
 ) -> None:
     """A picture's settings, taken to Studio or to Compare."""
-    studio, tabs = others.studio, others.tabs
+    studio, tabs = others.studio, others.place.tabs
 
     def fill(request: gr.Request, opened: str, *sent: Any) -> Updates:
         values, problem = events.settings_of(opened)
@@ -105,15 +106,19 @@ def _wire_open(
     parts: GalleryParts, events: GalleryEvents, others: Others, private: dict[str, Any]
 ) -> None:
     """A picture opens here, a comparison in the Compare tab."""
-    compare, tabs = others.compare, others.tabs
+    compare, place = others.compare, others.place
 
     def open_item(request: gr.Request, event: gr.EventData) -> Updates:
         name = picked(event)
         if is_comparison(name):
-            return compare.open(name, page_of(request)) | {tabs: gr.Tabs(selected="compare")}
+            return compare.open(name, page_of(request)) | {place.tabs: gr.Tabs(selected="compare")}
         return events.open(name)
 
-    parts.grid.pick(open_item, outputs=[*parts.all(), tabs, *compare.outputs], **private)
+    def visit(named: Mapping[str, str], _request: gr.Request, *sent: Any) -> Updates:
+        return events.visit(GalleryInput(*sent), named)
+
+    parts.grid.pick(open_item, outputs=[*parts.all(), place.tabs, *compare.outputs], **private)
+    place.on_visit("gallery", visit, parts.inputs(), parts.all())
 
 
 def _wire_picture(

@@ -40,7 +40,7 @@ class Grid:
 
 
 def empty() -> Html:
-    line = "Say on the left what shall vary; the cells appear here as they are made."
+    line = "Choose what to vary on the left; the cells appear here as they are made."
     return div("ls-nothing ls-compare-empty", icons.FRAME, tag("p", line))
 
 
@@ -95,7 +95,7 @@ def overtaken(stored: Validity, today: Validity | None) -> Html:
         return EMPTY
     said = " ".join(reason.text for reason in today.reasons[:2])
     verdict = seal_words(today.verdict, ()).lower()
-    line = f"Judged anew by the rules of today, its cells give another verdict: {verdict}."
+    line = f"Re-evaluated with the current rules, the verdict is: {verdict}."
     return trouble(f"{line} {said} Run it again.")
 
 

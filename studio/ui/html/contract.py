@@ -3,14 +3,15 @@
 Pure functions from plans, violations and records to escaped markup.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from studio.contract.audit import discrepancies
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
-from studio.contract.violations import Violation
+from studio.contract.violations import Violation, WeightsMissing
 from studio.library.stock import MissingWeights
+from studio.library.transfers import Transfer
 from studio.resolve import Provisional
 from studio.ui.html import download as download_html
 from studio.ui.html import format, icons
@@ -51,18 +52,27 @@ def failed(plan: RunPlan, message: str, way_out: str) -> Html:
 
 def changed(plan: RunPlan) -> Html:
     """The form is not the one that was shown: the new plan first, then the run."""
-    line = "The request changed since this sheet was last drawn. Read it, then generate."
+    line = "Your settings changed. Review the new plan, then press Generate again."
     return _of_plan(SheetState.READY, "Ready to run", plan, line)
 
 
-def violations(found: Sequence[Violation], known: Provisional | None = None) -> Html:
-    """Every rule the request breaks, each with its way out; beneath, what is ``known`` of its
-    plan where weights are missing."""
+def violations(
+    found: Sequence[Violation],
+    known: Provisional | None = None,
+    offered: Mapping[str, Transfer | None] | None = None,
+) -> Html:
+    """Every rule the request breaks, each with its way out.
+
+    Args:
+        known: what is known of its plan where weights are missing, beneath.
+        offered: slug → how its download stands, of missing weights that a button fetches.
+    """
     items = (
         tag(
             "li",
             tag("p", violation.found, class_="ls-found"),
             tag("p", violation.way_out, class_="ls-way-out"),
+            _download(violation, offered or {}),
             data_code=violation.code,
         )
         for violation in found
@@ -71,6 +81,21 @@ def violations(found: Sequence[Violation], known: Provisional | None = None) -> 
     return _sheet(
         SheetState.VIOLATIONS, format.plural(len(found), "violation"), EMPTY, EMPTY, body
     )
+
+
+def _download(violation: Violation, offered: Mapping[str, Transfer | None]) -> Html:
+    if not isinstance(violation, WeightsMissing) or violation.slug not in offered:
+        return EMPTY
+    state = offered[violation.slug]
+    going = state is not None and state.is_going
+    button = tag(
+        "button",
+        f"{'Stop the download of' if going else 'Download'} {violation.label}",
+        type="button",
+        class_="ls-button",
+        data_pick=f"{'stop' if going else 'download'} {violation.slug}",
+    )
+    return join((download_html.transfer(state), button))
 
 
 def _known(known: Provisional | None) -> Html:
@@ -118,7 +143,7 @@ def to_fetch(
     body = join((fetches, _known(known)))
     first = "Its weights are not here yet. Generate fetches them, checks them, then runs."
     said = line or (first if len(items) == 1 else first.replace("Its weights", "Some weights"))
-    return _sheet(SheetState.FETCH, "Fetches first", EMPTY, said, body)
+    return _sheet(SheetState.FETCH, "Download needed", EMPTY, said, body)
 
 
 def fetching(items: Sequence[MissingWeights]) -> Html:

@@ -76,7 +76,7 @@ def missing(item: MissingWeights) -> Html:
     if item.known is not None:
         said = tag("p", icons.ALERT, span("", str(item.known)), class_="ls-said ls-problem")
         return div("ls-fetch", title, said)
-    return div("ls-fetch", title, tag("p", "Asking the site what it is.", class_="ls-dim"))
+    return div("ls-fetch", title, tag("p", "Looking up the file…", class_="ls-dim"))
 
 
 def progress(event: DownloadEvent) -> Html:
@@ -108,7 +108,7 @@ def line(event: DownloadEvent) -> str:
         case Stopped():
             return f"Stopped; {in_bytes(event.kept)} are kept for the next time"
         case Fetched(already=True):
-            return "It was there already"
+            return "Already downloaded"
     return "Fetched, checked and in its place"
 
 
@@ -133,7 +133,7 @@ def transfer(state: Transfer | None) -> Html:
     if state.error is not None:
         return failed(state.error)
     if state.event is None:
-        return div("ls-transfer", _bar(None, "Asking the site what it is"))
+        return div("ls-transfer", _bar(None, "Looking up the file…"))
     if isinstance(state.event, Fetched | Stopped):
         lines = [line(state.event)]
         if isinstance(state.event, Fetched):

@@ -10,7 +10,7 @@ from studio.gallery import StoredComparison
 from studio.ui.html import contract as sheet
 from studio.ui.html import format, icons
 from studio.ui.html.picture import download_link, file_url, picture
-from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
+from studio.ui.html.tags import EMPTY, Html, address, div, join, span, tag
 
 
 def thumbnail(
@@ -85,7 +85,7 @@ def nothing(filtered: bool) -> Html:
     return div("ls-nothing", icons.FRAME, tag("p", line))
 
 
-def opened(path: Path, record: RunRecord) -> Html:
+def opened(name: str, path: Path, record: RunRecord) -> Html:
     """The picture, large, and its file."""
     return div(
         "ls-opened",
@@ -95,6 +95,7 @@ def opened(path: Path, record: RunRecord) -> Html:
             download_link(path),
             tag("code", path.name, class_="ls-file"),
         ),
+        data_address=address(picture=name),
     )
 
 

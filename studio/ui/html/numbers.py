@@ -40,7 +40,7 @@ def pair(left: str, right: str, measures: Measures | None, same: bool, clip: Cli
     if same:
         return _hint("Both sides show the same cell. Choose another one on one side.")
     if measures is None:
-        return _hint("The two pictures differ in size, so there is no pixel against pixel.")
+        return _hint("The two pictures differ in size, so they can't be compared pixel by pixel.")
     rows = [
         _number(
             "Mean absolute difference",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from studio.architecture import PipelineTraits, pipeline_traits
-from studio.contract.plan import FloatSetting, IntSetting, LoraUse, RunPlan
+from studio.contract.plan import FloatSetting, IntSetting, LoraUse, Notice, RunPlan
 from studio.contract.prompt import Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
@@ -20,10 +20,11 @@ def plan_body(plan: RunPlan, seed: int | None = None) -> Html:
     return join(
         (
             prompts(plan.prompt, _labels(plan)),
+            _notices(plan),
             _identities(plan),
             _settings(plan, seed),
             _ledger(plan.prompt.ledger),
-            _notices(plan),
+            _asides(plan),
         )
     )
 
@@ -106,7 +107,7 @@ def _settings(plan: RunPlan, seed: int | None) -> Html:
     values = {each.name: getattr(plan.settings, each.name) for each in SETTINGS}
     cells = _cells(values, pipeline_traits(plan.base.pipeline))
     cells += [
-        _fact("Pictures", plan.count, ""),
+        _fact("Images", plan.count, ""),
         _fact("Seed", plan.seed if seed is None else seed, ""),
     ]
     technical = [
@@ -176,7 +177,7 @@ def provisional_body(known: Provisional) -> Html:
         ),
     ]
     cells = _cells(known.values, pipeline_traits(known.base.pipeline))
-    cells += [_fact("Pictures", known.count, ""), _fact("Seed", known.seed, "")]
+    cells += [_fact("Images", known.count, ""), _fact("Seed", known.seed, "")]
     parts = (
         prompts(known.prompt, labels),
         tag("dl", *rows, class_="ls-rows"),
@@ -256,14 +257,44 @@ def _tokens(entry: TokenLedger) -> Html:
     )
 
 
+_ASIDES = frozenset(
+    {
+        "variant_left_out",
+        "single_file",
+        "alpha_unsaid",
+        "waiver_not_needed",
+        "pin_on_first_use",
+        "trigger_by_file",
+        "strength_by_file",
+        "negative_by_file",
+        "scheduler_named",
+        "dtype_by_memory",
+        "offload_without_effect",
+        "name_read",
+    }
+)
+"""Notices of what is so in any case. All others say that one gets something else than one may
+expect, and are never folded away."""
+
+
 def _notices(plan: RunPlan) -> Html:
-    if not plan.notices:
+    """What changes the picture, in sight."""
+    items = [each for each in plan.notices if each.code not in _ASIDES]
+    return tag("ul", *map(_notice, items), class_="ls-told") if items else EMPTY
+
+
+def _asides(plan: RunPlan) -> Html:
+    items = [each for each in plan.notices if each.code in _ASIDES]
+    if not items:
         return EMPTY
-    items = (tag("li", notice.text, data_code=notice.code) for notice in plan.notices)
     return tag(
         "details",
-        tag("summary", icons.NOTICE, format.plural(len(plan.notices), "notice")),
-        tag("ul", *items),
+        tag("summary", icons.NOTICE, format.plural(len(items), "notice")),
+        tag("ul", *map(_notice, items)),
         class_="ls-notices",
         data_keep="notices",
     )
+
+
+def _notice(notice: Notice) -> Html:
+    return tag("li", notice.text, data_code=notice.code)

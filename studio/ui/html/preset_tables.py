@@ -9,7 +9,7 @@ from studio.presets import LoraPreset, ModelPreset, Source
 from studio.presets.model_card import Published, differences
 from studio.presets.parse import PresetProblem
 from studio.ui.html import format, icons
-from studio.ui.html.tags import EMPTY, Html, div, join, link, span, tag
+from studio.ui.html.tags import EMPTY, Html, address, div, join, link, span, tag
 
 
 def problems(found: Sequence[PresetProblem]) -> Html:
@@ -177,6 +177,7 @@ def details(
         _published(preset, published) if published is not None else EMPTY,
         class_="ls-card",
         aria_label=f"Details of {preset.label}",
+        data_address=address(preset=preset.slug),
     )
 
 

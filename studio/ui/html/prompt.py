@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
+LONG = 900
+"""Characters from which a prompt scrolls in a box of its own."""
+
 
 def prompts(text: ResolvedPrompt, labels: Mapping[str, str]) -> Html:
     prompt = tag("p", marked_text(text.parts, labels), class_="ls-prompt")
@@ -16,7 +19,13 @@ def prompts(text: ResolvedPrompt, labels: Mapping[str, str]) -> Html:
             marked_text(text.negative_parts, labels),
             class_="ls-negative",
         )
-    return div("ls-prompts", prompt, negative)
+    parts = (*text.parts, *text.negative_parts)
+    if sum(len(part.text) for part in parts) <= LONG:
+        return div("ls-prompts", prompt, negative)
+    # A box that scrolls must be reached by keys.
+    return div(
+        "ls-prompts ls-long", prompt, negative, tabindex=0, role="group", aria_label="The prompt"
+    )
 
 
 def marked_text(parts: Sequence[PromptPart], labels: Mapping[str, str]) -> Html:

@@ -5,6 +5,7 @@ values of type ``Html`` pass as they are, and only this package makes those.
 """
 
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
 
@@ -33,6 +34,12 @@ def _attribute(key: str, value: object) -> str:
         return ""
     name = key.rstrip("_").replace("_", "-")
     return f" {name}" if value is True else f' {name}="{esc(str(value))}"'
+
+
+def address(**names: object) -> str:
+    """For ``data_address``: what the page's address says while this markup is seen, such as
+    ``picture=NAME``. Empty values are left out."""
+    return urlencode({key: str(value) for key, value in names.items() if value})
 
 
 def div(class_: str, *children: object, **attributes: object) -> Html:

@@ -68,7 +68,8 @@ class PresetEditing:
         line = f"Saving changes its entry in {name}."
         if slug not in self._workspace.catalog.local:
             line = (
-                f"Saving makes an entry in {name} that goes over this one; its file stays as is."
+                f"Saving adds an entry to {name} that overrides this one; the original file is "
+                "unchanged."
             )
         return self._fill(preset, slug) | {
             parts.form_view: gr.Column(visible=True),

@@ -1,7 +1,9 @@
 """What happens in the Models tab."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -11,13 +13,18 @@ from studio.presets import ModelPreset, Preset
 from studio.settings import BUILT_IN_PRESETS
 from studio.ui.html import download as download_html
 from studio.ui.html import preset_cards, preset_tables
-from studio.ui.html.tags import EMPTY, Html, div, esc, join
+from studio.ui.html.tags import EMPTY, Html, address, div, esc, join
 from studio.ui.models import filter, inspect
 from studio.ui.models.filter import PresetFilter
 from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
+
+
+def _address(wanted: PresetFilter, view: str) -> str:
+    named = {**asdict(wanted), "page": wanted.page + 1 if wanted.page else 0}
+    return address(**named, view="" if view == "table" else view)
 
 
 class ModelsEvents:
@@ -43,17 +50,24 @@ class ModelsEvents:
 
     def enter(self, asked: ModelsInput) -> Updates:
         """The tab is shown: the filters' choices and the list."""
-        catalog = self._workspace.catalog
-        families = [("All", ""), *filter.architectures(catalog)]
-        themes = [("All", ""), *((name, name) for name in filter.all_themes(catalog))]
-        parts = self._parts
+        parts, lists = self._parts, self._lists()
         going = self._workspace.transfers.are_going()
         return self._show(asked.wanted(), asked) | {
-            parts.architecture: gr.Dropdown(choices=families),
-            parts.theme: gr.Dropdown(choices=themes),
+            parts.architecture: gr.Dropdown(choices=lists["architecture"]),
+            parts.theme: gr.Dropdown(choices=lists["theme"]),
             parts.problems: preset_tables.problems(self._workspace.problems),
             parts.timer: gr.Timer(active=going),
         }
+
+    def _lists(self) -> dict[str, list[tuple[str, str]]]:
+        """What the lists of filters offer: (what they say, value)."""
+        catalog = self._workspace.catalog
+        offered = {
+            "architecture": filter.architectures(catalog),
+            "theme": [(name, name) for name in filter.all_themes(catalog)],
+            "weights": list(filter.WEIGHTS[1:]),
+        }
+        return {name: [("All", ""), *choices] for name, choices in offered.items()}
 
     def turn(self, asked: ModelsInput, page: int) -> Updates:
         return self._show(asked.wanted(page), asked)
@@ -66,6 +80,7 @@ class ModelsEvents:
         except StudioError as error:
             return {parts.rows: preset_tables.failed(str(error))}
         found = filter.find(self._workspace.catalog, present, wanted)
+        wanted = replace(wanted, page=found.page)
         transfers = self._workspace.transfers.all()
         if asked.view == "cards":
             preview = self._workspace.stock.preview
@@ -86,12 +101,35 @@ class ModelsEvents:
             loras = preset_tables.loras(found.loras, found.lora_count, present, transfers, chosen)
         many = found.pages > 1
         return {
-            parts.rows: div("ls-tables", models, loras),
+            parts.rows: div("ls-tables", models, loras, data_address=_address(wanted, asked.view)),
             parts.page: found.page,
             parts.pager: gr.Row(visible=many),
             parts.pages: esc(f"Page {found.page + 1} of {found.pages}"),
             parts.previous: gr.Button(interactive=found.page > 0),
             parts.next: gr.Button(interactive=found.page + 1 < found.pages),
+        }
+
+    def visit(self, asked: ModelsInput, named: Mapping[str, str]) -> Updates:
+        """What an address names is shown: the filters, the page, and a preset."""
+        parts, page = self._parts, named.get("page", "")
+        offered = self._lists()
+        lists: dict[str, Any] = {
+            name: next((value for _, value in each if value == named.get(name)), "")
+            for name, each in offered.items()
+        }
+        asked = replace(
+            asked,
+            **lists,
+            words=named.get("words", ""),
+            view="cards" if named.get("view") == "cards" else "table",
+            page=int(page) - 1 if page.isdecimal() and page != "0" else 0,
+            chosen=named.get("preset", ""),
+        )
+        updates = self.open(asked.chosen) | {parts.chosen: asked.chosen} | self.enter(asked)
+        updates |= {parts.words: asked.words, parts.view: asked.view}
+        return updates | {
+            getattr(parts, name): gr.Dropdown(choices=each, value=lists[name])
+            for name, each in offered.items()
         }
 
     # One preset
@@ -169,7 +207,7 @@ class ModelsEvents:
         hidden = catalog.overrides.get(slug)
         if hidden is None:
             return esc(f"the studio's own, in {name}")
-        return esc(f"the studio's own, in {name}; it goes over the one in {Path(hidden).name}")
+        return esc(f"the studio's own, in {name}; it overrides the one in {Path(hidden).name}")
 
     def preset(self, slug: str) -> Preset | None:
         catalog = self._workspace.catalog

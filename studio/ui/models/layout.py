@@ -185,7 +185,7 @@ def _actions() -> dict[str, Any]:
         edit = gr.Button("Edit preset", size="sm", min_width=90)
         remove = gr.Button("Remove preset", visible=False, size="sm", min_width=90)
     with gr.Row(visible=False, elem_classes="ls-confirm") as confirm:
-        gr.HTML("Its entry goes; its weights stay.", apply_default_css=False)
+        gr.HTML("This removes the preset. The weights file is kept.", apply_default_css=False)
         really = gr.Button("Remove it", variant="stop", size="sm", scale=0, min_width=90)
         keep = gr.Button("Keep it", size="sm", scale=0, min_width=80)
     transfer = gr.HTML("", apply_default_css=False, elem_id="transfer")

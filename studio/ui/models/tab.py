@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.ui.address import PageAddress
 from studio.ui.assets import picked
 from studio.ui.models import layout
 from studio.ui.models.editing import PresetEditing
@@ -16,7 +17,7 @@ from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
 
 
-def build(workspace: Workspace, tab: gr.Tab, public: bool) -> None:
+def build(workspace: Workspace, tab: gr.Tab, place: PageAddress, public: bool) -> None:
     """Lay the tab out and wire it; call inside ``tab``.
 
     Args:
@@ -33,6 +34,12 @@ def build(workspace: Workspace, tab: gr.Tab, public: bool) -> None:
         "api_visibility": "private",
     }
     _wire_list(parts, events, tab, quiet)
+    place.on_visit(
+        "models",
+        lambda named, _request, *sent: events.visit(ModelsInput(*sent[:_SAID]), named),
+        parts.inputs(),
+        parts.outputs(),
+    )
     _wire_preset(parts, PresetEditing(workspace, parts, events), events, quiet)
 
 

@@ -73,6 +73,15 @@ const help = () => {
       head.textContent = title;
       sheet.append(head, list);
     }
+    const choice = document.createElement('label');
+    const box = document.createElement('input');
+    box.type = 'checkbox';
+    box.checked = localStorage.getItem('lora-studio-sound') === 'on';
+    box.addEventListener('change', () => {
+      localStorage.setItem('lora-studio-sound', box.checked ? 'on' : 'off');
+    });
+    choice.append(box, ' Play a sound when a run of more than ten seconds ends');
+    sheet.append(choice);
     const close = document.createElement('button');
     close.type = 'button';
     close.className = 'ls-button';
@@ -111,6 +120,7 @@ const whenSeen = (selector, then, tries = 100) => {
 };
 let opened = '';
 document.addEventListener('click', (event) => {
+  if (event.target.closest('[data-help]')) help();
   const thumb = event.target.closest('.ls-thumb[data-pick]');
   if (thumb) {
     opened = thumb.dataset.pick;

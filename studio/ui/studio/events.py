@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import Architecture, Mode
-from studio.contract.settings import MAX_LORAS, SETTINGS
+from studio.contract.settings import MAX_LORAS
 from studio.errors import UnusableReference
 from studio.presets import TriggerRule
 from studio.recall.request import Recalled
 from studio.ui.html import picture as stage
 from studio.ui.html.tags import EMPTY, Html, esc, join, span
 from studio.ui.sessions import Sessions
-from studio.ui.studio import hints, live
+from studio.ui.studio import hints, kept, live
 from studio.ui.studio.form import (
     Values,
     draw_seed,
@@ -28,11 +28,8 @@ from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_picker import choose, themes
 from studio.ui.studio.result import Result
 from studio.ui.studio.shown import mode_for, shown
-from studio.ui.studio.start import Start, offers
+from studio.ui.studio.start import base_choices, offers
 from studio.workspace.workspace import Workspace
-
-BLANKS = (*(setting.name for setting in SETTINGS if setting.kind.is_number), "seed")
-"""Numbers that may be blank, which is to say the preset's (or, the seed, drawn)."""
 
 
 class StudioEvents:
@@ -63,6 +60,8 @@ class StudioEvents:
         updates = live.around_form(self.panel, values, outcome, self._workspace)
         updates[self.result.shown] = live.fingerprint(outcome)
         updates |= self._ask(outcome)
+        if values["drawn"]:  # else the page is still opening, and would keep the newcomer's form
+            updates[self.panel.kept] = kept.kept(values)
         if self._sessions.is_running(page):
             del updates[self.panel.compact]
             return updates
@@ -72,27 +71,40 @@ class StudioEvents:
             self.result.sheet: live.sheet_of(outcome),
             self.result.earlier: EMPTY if same or looked is None else stage.earlier(looked),
             self.panel.bar: live.bar(outcome, values, looked),
-            self.panel.generate: gr.Button(interactive=live.can_run(outcome)),
+            self.panel.generate: gr.Button(
+                live.generate_label(outcome), interactive=live.can_run(outcome)
+            ),
         }
 
     def _ask(self, outcome: live.Outcome) -> Updates:
         """Look up, in the background and once, what a run would fetch; then look again."""
+        stock = self._workspace.stock
         slugs = outcome.slugs if isinstance(outcome, live.ToFetch) else ()
-        self._workspace.stock.ask_soon(slugs)
-        return {self.result.asking: gr.Timer(active=self._workspace.stock.is_asking(slugs))}
+        stock.ask_soon(slugs)
+        states = live.offered(outcome).values()
+        going = any(state is not None and state.is_going for state in states)
+        return {self.result.asking: gr.Timer(active=going or stock.is_asking(slugs))}
 
-    def start(self, values: Values, page: str) -> Updates:
-        """The page has loaded: the LoRA rows, and the first plan."""
-        values = with_loras(
-            values,
-            values["chosen"],
-            [preset_strength(slug, self._workspace.catalog) for slug in values["chosen"]],
-        )
-        values["drawn"] = draw_seed()
-        form = self.panel.form.fields()
-        # A number without a value would show 0 once its fold is opened.
-        blank: Updates = {form[name]: values[name] for name in (*BLANKS, "drawn")}
-        return blank | self._filled(values, page)
+    def download(self, key: str, values: Values, page: str) -> Updates:
+        """A button of the sheet: fetch the weights that stand in the way, or stop that."""
+        what, _, slug = key.partition(" ")
+        # A hidden button stops nobody: its event can be sent without it.
+        if slug in live.offered(live.resolve(values, self._workspace)):
+            if what == "download":
+                self._workspace.transfers.start(slug)
+            elif what == "stop":
+                self._workspace.transfers.cancel(slug)
+        return self.refresh(values, page)
+
+    def start(self, values: Values, found: Any, page: str) -> Updates:
+        """The page has loaded: the form as the browser kept it, or the newcomer's."""
+        back, lost = kept.restore(found, self._workspace.catalog)
+        values = {**values, **back, "drawn": draw_seed()}
+        return self.fill(values, page) | {self.panel.note: kept.account(lost)}
+
+    def reset(self, values: Values, page: str) -> Updates:
+        """The newcomer's form again."""
+        return self.start(values, None, page)
 
     def enter(self, values: Values, shown: str, theme: str, words: str, page: str) -> Updates:
         """The tab is shown again: presets and weights may have changed in another one.
@@ -102,7 +114,7 @@ class StudioEvents:
         if not values["drawn"]:  # the page is still opening: ``start`` draws it
             return {self.result.asking: unchanged()}
         updates = self._lists(values, theme or "", words or "")
-        bases = Start.of(self._workspace.catalog).bases
+        bases = base_choices(self._workspace.catalog, self._workspace.present())
         updates[self.panel.form.base] = gr.Dropdown(choices=list(bases))
         same = live.fingerprint(live.resolve(values, self._workspace)) == shown != ""
         return updates if same else updates | self.refresh(values, page)
@@ -196,9 +208,9 @@ class StudioEvents:
             return {self.panel.add: gr.Dropdown(value=None)}
         preset = self._workspace.catalog.loras.get(slug)
         if preset is None or preset.base_architecture is not self._architecture(values):
-            return self._not_added(f"No LoRA in the list is called “{slug}”. Choose one of it.")
+            return self._not_added(f"“{slug}” isn't in this list. Pick a LoRA from the list.")
         if len(chosen) == MAX_LORAS:
-            full = f"{MAX_LORAS} LoRAs are chosen, which is the most. Remove one first."
+            full = f"You can use up to {MAX_LORAS} LoRAs. Remove one first."
             return self._not_added(full)
         numbers = [*strengths(values), preset_strength(slug, self._workspace.catalog)]
         values = with_loras(values, (*chosen, slug), numbers)
@@ -218,7 +230,7 @@ class StudioEvents:
         values = with_loras(values, chosen, numbers)
         mode, said = Mode(values["mode"]), ""
         if not chosen and mode.needs_loras:
-            mode, said = Mode.BASE, "The last LoRA is gone, so the mode is Base."
+            mode, said = Mode.BASE, "Switched to Base because no LoRA is selected."
         return self._lora_change(values, mode, said, theme, words, page)
 
     def _mode_with(self, values: Values, slug: str) -> tuple[Mode, str]:

@@ -109,7 +109,7 @@ def read(values: Values, catalog: Catalog) -> GenerationRequest:
     )
 
 
-COUNTED = {"seed": "Seed", "count": "Pictures"}
+COUNTED = {"seed": "Seed", "count": "Images"}
 """Whole numbers that are no settings, and what the form calls them."""
 
 

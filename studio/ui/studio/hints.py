@@ -86,7 +86,7 @@ def slot_caption(
         (problems_at(f"loras.{slug}", found), problems_at(f"loras.{slug}.strength", found))
     )
     if not mode.takes_loras:
-        return span("ls-aside", f"Set aside: {mode.label} uses no LoRA.")
+        return span("ls-aside", f"Not used: {mode.label} mode takes no LoRA.")
     parts: list[Any] = []
     if mode.applies_loras:
         parts.append(span("ls-band", format.band(strength)))

@@ -18,6 +18,8 @@ from studio.ui.studio.shown import SOME_BASES, Shown
 from studio.ui.studio.start import Start
 
 REMOVE = "ls-quiet ls-remove"
+KEPT_SECRET = "LoRA Studio"
+"""Keeps nothing from anybody: what a browser keeps must be readable after a restart."""
 COUNTS = {"seed": (COUNTED["seed"], "new each run"), "count": (COUNTED["count"], "1")}
 """Numbers that are no settings: label, and what an empty field stands for."""
 
@@ -41,7 +43,12 @@ class PickerSlot:
 
 @dataclass(frozen=True, slots=True)
 class RequestPanel:
-    """The form, and what stands around it."""
+    """The form, and what stands around it.
+
+    Attributes:
+        note: what of the form that the browser kept is not valid any more.
+        kept: the form, in the browser; see ``kept.kept``.
+    """
 
     form: Form
     theme: gr.Dropdown
@@ -54,6 +61,9 @@ class RequestPanel:
     reference: ReferenceField
     things: gr.HTML
     settings: gr.Accordion
+    reset: gr.Button
+    note: gr.HTML
+    kept: gr.BrowserState
     bar: gr.HTML
     compact: gr.HTML
     generate: gr.Button
@@ -65,6 +75,7 @@ def build(start: Start) -> RequestPanel:
     hints: Hints = {}
     fields: Fields = {}
     offer = start.shown
+    lost = gr.HTML("", apply_default_css=False, elem_id="lost")
     with _field(hints, "base"):
         base = gr.Dropdown(
             list(start.bases), value=start.base, label="Base", interactive=True, elem_id="base"
@@ -91,6 +102,7 @@ def build(start: Start) -> RequestPanel:
         numbers = _numbers(hints, fields, offer)
         lists = _lists(hints, offer)
         encoder, allow_cut = _ways(hints, fields, offer)
+        reset = gr.Button("Reset the form", size="sm", elem_classes="ls-quiet", elem_id="reset")
     bar, compact, generate, cancel = _actions()
     form = Form(
         base=base,
@@ -121,6 +133,9 @@ def build(start: Start) -> RequestPanel:
         reference=reference,
         things=things,
         settings=settings,
+        reset=reset,
+        note=lost,
+        kept=gr.BrowserState(None, storage_key="lora-studio-form", secret=KEPT_SECRET),
         bar=bar,
         compact=compact,
         generate=generate,
@@ -190,7 +205,7 @@ def _slot(number: int) -> PickerSlot:
             )
             remove = gr.Button("Remove", size="sm", scale=0, min_width=70, elem_classes=REMOVE)
         partial = gr.Checkbox(
-            False, label="Leave out what does not fit", visible=False, elem_classes="ls-partial"
+            False, label="Apply matching layers only", visible=False, elem_classes="ls-partial"
         )
         caption = gr.HTML("", js_on_load=RANGE, apply_default_css=False, elem_classes="ls-hint")
     return PickerSlot(group, strength, partial, caption, remove)
@@ -253,13 +268,13 @@ def _ways(hints: Hints, fields: Fields, offer: Shown) -> tuple[gr.Radio, gr.Chec
             elem_classes="ls-segments",
         )
     with _field(hints, "allow_cut", fields, offer):
-        allow_cut = gr.Checkbox(False, label="My words may be cut where the encoder has no room")
+        allow_cut = gr.Checkbox(False, label="Allow truncating my prompt to the encoder's limit")
     return encoder, allow_cut
 
 
 def _actions() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button]:
     with gr.Column(elem_classes="ls-actions", min_width=80):
-        compact = gr.HTML("", apply_default_css=False, elem_classes="ls-compact")
+        compact = gr.HTML("", js_on_load=PICK, apply_default_css=False, elem_classes="ls-compact")
         with gr.Row(elem_classes="ls-tight"):
             generate = gr.Button(
                 "Generate", variant="primary", interactive=False, scale=4, elem_id="generate"

@@ -1,20 +1,21 @@
 """From the form's values to everything the Studio tab shows about them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
 from studio.architecture import Mode
 from studio.contract.plan import RunPlan
-from studio.contract.request import ReferenceImage
+from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.contract.settings import MAX_LORAS, MAX_STRENGTH
 from studio.contract.violations import LoraDoesNotFit, Violation, WeightsMissing
 from studio.errors import StudioError
 from studio.gallery import Picture
 from studio.library.downloads import DownloadPlan
 from studio.library.stock import MissingWeights
+from studio.library.transfers import Transfer
 from studio.resolve import Provisional
 from studio.ui.html import contract as sheet
 from studio.ui.html import format
@@ -23,7 +24,7 @@ from studio.ui.studio import hints
 from studio.ui.studio import references as reference_field
 from studio.ui.studio.form import Values, is_drawn, not_whole, read, strengths
 from studio.ui.studio.layout import RequestPanel, scheduler_choices
-from studio.ui.studio.shown import shown
+from studio.ui.studio.shown import holds, shown
 from studio.workspace.workspace import Workspace
 
 Updates = dict[Any, Any]
@@ -66,10 +67,16 @@ class ToFetch:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Rules are broken; ``known`` is the rest of the plan where weights are missing."""
+    """Rules are broken.
+
+    Attributes:
+        known: the rest of the plan where weights are missing.
+        offered: slug → how its download stands, of missing weights that can be fetched here.
+    """
 
     violations: tuple[Violation, ...]
     known: Provisional | None = None
+    offered: Mapping[str, Transfer | None] = field(default_factory=dict)
 
 
 Outcome = RunPlan | ToFetch | Refused | Trouble
@@ -95,7 +102,27 @@ def resolve(values: Values, workspace: Workspace) -> Outcome:
     except StudioError as error:
         return Trouble(str(error))
     items = () if broken else workspace.stock.missing(outcome)
-    return ToFetch(items, known) if items else Refused((*broken, *outcome), known)
+    if items:
+        return ToFetch(items, known)
+    return Refused((*broken, *outcome), known, _fetchable(outcome, workspace))
+
+
+def _fetchable(found: Sequence[Violation], workspace: Workspace) -> Mapping[str, Transfer | None]:
+    """The missing weights that whoever is here may fetch."""
+    if workspace.settings.is_public:
+        return {}
+    slugs = [each.slug for each in found if isinstance(each, WeightsMissing)]
+    transfers, stock = workspace.transfers.all(), workspace.stock
+    return {slug: transfers.get(slug) for slug in slugs if stock.can_fetch(stock.preset(slug))}
+
+
+def offered(outcome: Outcome) -> Mapping[str, Transfer | None]:
+    """Slug → how its download stands, where the sheet offers one."""
+    return outcome.offered if isinstance(outcome, Refused) else {}
+
+
+def generate_label(outcome: Outcome) -> str:
+    return "Download and generate" if isinstance(outcome, ToFetch) else "Generate"
 
 
 def can_run(outcome: Outcome) -> bool:
@@ -115,7 +142,7 @@ def sheet_of(outcome: Outcome) -> Html:
         return sheet.to_fetch(outcome.items, outcome.known)
     if isinstance(outcome, Trouble):
         return sheet.trouble(outcome.text)
-    return sheet.violations(outcome.violations, outcome.known)
+    return sheet.violations(outcome.violations, outcome.known, outcome.offered)
 
 
 def compact(outcome: Outcome) -> Html:
@@ -123,7 +150,7 @@ def compact(outcome: Outcome) -> Html:
     if isinstance(outcome, RunPlan):
         line = f"Ready · {outcome.mode.label} · plan {format.short_hash(outcome.fingerprint)}"
     elif isinstance(outcome, ToFetch):
-        line = "Fetches first"
+        line = "Download needed"
     elif isinstance(outcome, Trouble):
         line = "Not ready"
     else:
@@ -138,9 +165,9 @@ def bar(outcome: Outcome, values: Values, looked: Picture | None) -> Html:
         looked: the picture on the stage, whose seed can be used again.
     """
     if isinstance(outcome, ToFetch) and outcome.may_run:
-        return esc("Generate fetches what is missing, and then runs.")
+        return esc("Generate will download the missing files first.")
     if not isinstance(outcome, RunPlan):
-        return esc("Generate waits until the request holds.")
+        return esc("Fix the problems above to generate.")
     drawn = is_drawn(values["seed"])
     if not drawn:
         key, said = "draw", "Draw a new seed"
@@ -171,15 +198,28 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
         else hints.of_violations(found, mode)
     )
     if values["references"] and mode is not Mode.REFERENCE_EDIT:
-        texts["references"] = span("ls-aside", f"Set aside: {mode.label} edits no image.")
+        texts["references"] = span(
+            "ls-aside", f"Not used: {mode.label} mode takes no reference image."
+        )
     updates: Updates = {panel.hints[field]: text for field, text in texts.items()}
     updates |= _slots(panel, values, mode, found, w)
     updates |= _offer(panel, values, w)
     updates[panel.compact] = compact(outcome)
     updates[panel.things] = hints.things(w.catalog.models.get(values["base"]))
-    if any(violation.field in _FOLDED for violation in found):
-        updates[panel.settings] = gr.Accordion(open=True)
+    wrong = any(violation.field in _FOLDED for violation in found)
+    fold = {"open": True} if wrong else {}
+    updates[panel.settings] = gr.Accordion(label=_settings_label(values), **fold)
     return updates
+
+
+def _settings_label(values: Values) -> str:
+    """With how many of the folded fields hold something, which nobody sees otherwise."""
+    names = {field.removeprefix("settings.") for field in _FOLDED} - {"seed", "count"}
+    held = sum(holds(values[name]) for name in names) + (not is_drawn(values["seed"]))
+    held += values["count"] not in (None, 1)
+    held += values["prompt_encoder"] == PromptEncoder.NATIVE
+    held += bool(values["allow_cut"])
+    return f"Settings · {held} set" if held else "Settings"
 
 
 def _offer(panel: RequestPanel, values: Values, w: Workspace) -> Updates:

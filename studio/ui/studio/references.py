@@ -61,7 +61,7 @@ def strip(held: Sequence[tuple[ReferenceImage, Path | None]]) -> Html:
 
 def _small(reference: ReferenceImage, path: Path | None) -> Html:
     size = f"{reference.width} × {reference.height}"
-    picture = span("ls-problem", "not kept here any more")
+    picture = span("ls-problem", "no longer stored")
     if path is not None:
         picture = tag("img", src=_data(path), alt=f"Reference image, {size} pixels")
     caption = tag(

@@ -41,7 +41,7 @@ def build() -> Result:
     """Lay it out inside the current column."""
     plain: dict[str, Any] = {"apply_default_css": False}
     return Result(
-        sheet=gr.HTML(sheet.empty(), js_on_load=KEEP_OPEN, elem_id="contract", **plain),
+        sheet=gr.HTML(sheet.empty(), js_on_load=PICK + KEEP_OPEN, elem_id="contract", **plain),
         earlier=gr.HTML("", js_on_load=PICK, elem_id="earlier", **plain),
         stage=gr.HTML(stage.idle(), js_on_load=PICK + LARGE, elem_id="picture", **plain),
         waiting=gr.HTML("", js_on_load=PICK, elem_id="waiting", **plain),

@@ -161,7 +161,7 @@ class RunEvents:
         stock, result = self._workspace.stock, self._result
         yield {
             result.sheet: sheet.fetching(outcome.items),
-            result.stage: stage.waiting("Asking the site"),
+            result.stage: stage.waiting("Looking up the files…"),
             result.earlier: EMPTY,
             self._panel.generate: gr.Button(interactive=False),
             self._panel.cancel: gr.Button(interactive=True),
@@ -281,7 +281,7 @@ class RunEvents:
             self._panel.bar: live.bar(outcome, values, self._sessions.strip(page).looked),
             self._panel.form.drawn: values["drawn"],
             self._result.shown: live.fingerprint(outcome),
-            self._panel.generate: gr.Button("Generate", interactive=ready),
+            self._panel.generate: gr.Button(live.generate_label(outcome), interactive=ready),
             self._panel.cancel: gr.Button(interactive=False),
             **self._waiting.list(page),
         }

@@ -46,7 +46,7 @@ def shown(values: Values, catalog: Catalog) -> Shown:
     takes = _takes(values, model, traits, pipeline)
     chosen = Mode(values["mode"])
     return Shown(
-        fields={name: takes[name] or _holds(values[name]) for name in _FIELDS},
+        fields={name: takes[name] or holds(values[name]) for name in _FIELDS},
         modes=tuple(mode for mode in MODES if mode in pipeline.modes or mode is chosen),
         schedulers=schedulers_for(traits.flow_matching),
         sole=pipeline.max_references == 1,
@@ -75,7 +75,7 @@ def _takes(
     }
 
 
-def _holds(value: Any) -> bool:
+def holds(value: Any) -> bool:
     """Whether somebody put something in; of two ways one is always chosen, which is nothing."""
     if isinstance(value, bool) or value in tuple(PromptEncoder):
         return False

@@ -1,5 +1,6 @@
 """What a newcomer finds: a filled request that is valid and can be run at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studio.architecture import TRAITS, Mode
@@ -29,10 +30,14 @@ class Start:
     shown: Shown
 
     @classmethod
-    def of(cls, catalog: Catalog) -> "Start":
-        """With the embedded base and LoRA where the presets have them, else the first base."""
-        bases = tuple((_base_label(model), slug) for slug, model in catalog.models.items())
-        slugs = [slug for _, slug in bases]
+    def of(cls, catalog: Catalog, present: Mapping[str, bool] | None = None) -> "Start":
+        """With the embedded base and LoRA where the presets have them, else the first base.
+
+        Args:
+            present: slug → whether its weights are on disk; None says it of none.
+        """
+        bases = base_choices(catalog, present or {})
+        slugs = list(catalog.models)
         base = FIRST_BASE if FIRST_BASE in slugs else (slugs[0] if slugs else None)
         if base is None:
             nothing = shown(_blank(None, Mode.BASE), catalog)
@@ -67,6 +72,19 @@ def _blank(base: str | None, mode: Mode) -> dict[str, object]:
         "prompt_encoder": PromptEncoder.COMPEL.value,
         "allow_cut": False,
     }
+
+
+def base_choices(catalog: Catalog, present: Mapping[str, bool]) -> tuple[tuple[str, str], ...]:
+    """(what the list says, slug) of each base, those whose weights are on disk first."""
+    models = sorted(catalog.models.values(), key=lambda model: not present.get(model.slug, True))
+    absent = {slug for slug, there in present.items() if not there}
+    return tuple(
+        (
+            f"{_base_label(model)} · not on disk" if model.slug in absent else _base_label(model),
+            model.slug,
+        )
+        for model in models
+    )
 
 
 def _base_label(model: ModelPreset) -> str:

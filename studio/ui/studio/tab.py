@@ -39,7 +39,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     with gr.Row(elem_classes="ls-studio"):
         with gr.Column(scale=5, min_width=320, elem_classes="ls-request"):
             recalled = recall.build()
-            panel = layout.build(Start.of(workspace.catalog))
+            panel = layout.build(Start.of(workspace.catalog, workspace.present()))
         with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
             shown = result.build()
     events = StudioEvents(workspace, sessions, panel, shown)
@@ -60,7 +60,7 @@ def _outputs(events: StudioEvents) -> list[Any]:
     slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
     reference = [panel.reference.files, panel.reference.strip, panel.reference.clear]
     around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
-    around.append(panel.things)
+    around += [panel.things, panel.note, panel.kept]
     run = [panel.compact, panel.generate, panel.cancel, *events.result.all()]
     seen = [*panel.hints.values(), *panel.fields.values()]
     return [*panel.form.inputs(), *slots, *reference, *around, *seen, *run]
@@ -99,6 +99,9 @@ def _wire_form(tab: StudioTab) -> None:
     def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
+    def reset(request: gr.Request, *sent: Any) -> Updates:
+        return events.reset(form.values(sent), page_of(request))
+
     def draw(event: gr.EventData, chosen: str | None, prompt: str) -> str:
         return events.draw(chosen, prompt, picked(event))
 
@@ -130,6 +133,7 @@ def _wire_form(tab: StudioTab) -> None:
         **quick(tab, narrow, inputs=[*narrowing, *inputs], outputs=lists),
     )
     panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
+    panel.reset.click(**quick(tab, reset, inputs=inputs))
     for number, slot in enumerate(panel.slots):
         slot.remove.click(**quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs]))
 
@@ -225,6 +229,11 @@ def _wire_stage(tab: StudioTab, standing: StageEvents) -> None:
     def hold(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
         return standing.hold(picked(event), form.values(sent), page_of(request))
 
+    def download(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        return tab.events.download(picked(event), form.values(sent), page_of(request))
+
+    for each in (result.sheet, panel.compact):
+        each.pick(**quick(tab, download, inputs=inputs, trigger_mode="multiple"))
     result.strip.pick(**quick(tab, look))
     result.earlier.pick(**quick(tab, look))
     result.stage.pick(**quick(tab, act, inputs=inputs))

@@ -1,0 +1,119 @@
+"""axe-core finds nothing, of any rank, on any tab, in light and dark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+
+from tests.ui.conftest import PATIENCE, Server
+from tests.ui.test_standing import generate, quick
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+RUN = """async () => (await axe.run()).violations.flatMap(rule => rule.nodes.map(
+    node => `${rule.impact} ${rule.id}: ${node.html.slice(0, 160)}`))"""
+
+
+class Walk:
+    """A page, and what axe-core found in each of its states."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        page.evaluate(AXE_SCRIPT)
+
+    def look(self, where: str) -> None:
+        self.page.wait_for_timeout(150)  # colours that fade would be read half-way
+        self.faults += [f"{where}: {fault}" for fault in self.page.evaluate(RUN)]
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, server: Server, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server.url}?__theme={scheme}")
+    page.locator("#contract [data-state=ready]").wait_for()
+    walk = Walk(page)
+    studio(walk)
+    compare(walk)
+    gallery(walk)
+    models(walk)
+    context.close()
+    assert not walk.faults, "\n".join(walk.faults)
+
+
+def studio(walk: Walk) -> None:
+    page = walk.page
+    walk.look("Studio")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    walk.look("keys")
+    page.keyboard.press("Escape")
+    page.get_by_label("Prompt", exact=True).fill("a penguin " + "on a blue background " * 90)
+    page.locator("#contract .ls-long").wait_for()
+    walk.look("a long prompt")
+    page.get_by_label("Prompt", exact=True).fill("a penguin on a blue background")
+    quick(page)
+    generate(page)
+    generate(page)
+    walk.look("a picture")
+    page.get_by_label("Width").fill("130")
+    page.locator("#contract [data-state=violations]").wait_for()
+    walk.look("a violation")
+    page.get_by_label("Width").fill("")
+    page.locator("#contract [data-state=ready]").wait_for()
+
+
+def compare(walk: Walk) -> None:
+    page = walk.page
+    walk.tab("Compare")
+    page.locator("#compare:enabled").wait_for()
+    walk.look("Compare")
+    page.get_by_label("Seeds").fill("99")
+    page.locator(".ls-compare-problems").wait_for()
+    walk.look("a comparison that cannot be made")
+    page.get_by_label("Seeds").fill("1")
+    page.locator("#compare:enabled").click()
+    page.locator("#seal [data-verdict=valid]").wait_for()
+    walk.look("a comparison")
+    page.locator("#start-blind").click()
+    page.locator("#blind-pair img").first.wait_for()
+    walk.look("a blind vote")
+    page.locator("#vote-equal").click()
+    page.locator("#tally .ls-tally").wait_for()
+    walk.look("a tally")
+
+
+def gallery(walk: Walk) -> None:
+    page = walk.page
+    walk.tab("Gallery")
+    page.locator("#gallery .ls-thumb").first.wait_for()
+    walk.look("Gallery")
+    page.locator("#gallery .ls-thumb:not(.ls-thumb-many)").first.click()
+    page.locator("#opened [data-state=proven]").wait_for()
+    walk.look("an opened picture")
+    page.locator("#opened a[data-large]").click()
+    page.get_by_role("dialog", name="The picture in large").wait_for()
+    walk.look("a large picture")
+    page.keyboard.press("Escape")
+
+
+def models(walk: Walk) -> None:
+    page = walk.page
+    walk.tab("Models")
+    page.locator("#catalogue").get_by_role("button", name="Pen & Ink (mini)").click()
+    page.locator("#preset h3").first.wait_for()
+    walk.look("Models")
+    page.get_by_text("Cards", exact=True).click()
+    page.locator("#catalogue .ls-cards").first.wait_for()
+    walk.look("cards")
+    page.locator("#add-preset").click()
+    page.locator("#preset-form").wait_for()
+    walk.look("a new preset")
