@@ -113,7 +113,7 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
         "The file changes a norm, and only linear and convolution layers can be changed here",
     ),
     "alpha_not_finite": (
-        "kohya", _with(".alpha", lambda t: t * float("inf")), "no finite number",
+        "kohya", _with(".alpha", lambda t: t * float("inf")), "not a finite number",
     ),
 }  # fmt: skip
 

@@ -208,7 +208,7 @@ def test_nobody_deletes_a_reference_as_a_picture(shelf: Gallery, tmp_path: Path)
 
     reference, path = given(tmp_path, 1)
     save(shelf, edit(reference), path)
-    with pytest.raises(GalleryError, match="no picture"):
+    with pytest.raises(GalleryError, match="not a picture"):
         shelf.delete(f"references/{reference.sha256}.png")
 
 

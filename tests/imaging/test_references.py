@@ -117,9 +117,9 @@ def animation() -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "no PNG, JPEG or WebP"),
-        (b"<html>not a picture</html>", "no PNG, JPEG or WebP"),
-        (data_of(noise(64, 64), "GIF"), "no PNG, JPEG or WebP"),
+        (b"", "not a PNG, JPEG or WebP"),
+        (b"<html>not a picture</html>", "not a PNG, JPEG or WebP"),
+        (data_of(noise(64, 64), "GIF"), "not a PNG, JPEG or WebP"),
         (data_of(noise(64, 64))[:-600], "cut off"),
         (data_of(Image.new("1", (9000, 8))), "9000 x 8 pixels"),
         (animation(), "animation"),

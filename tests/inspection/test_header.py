@@ -130,7 +130,7 @@ def test_what_we_accept_safetensors_accepts(at: int, byte: int, cut: int, how: s
         ({"a": {**TENSOR, "data_offsets": [2, 14]}}, 14, "2 stray bytes before"),
         ({"a": TENSOR, "b": {**TENSOR, "data_offsets": [6, 18]}}, 18, "'b' overlaps"),
         ({"a": TENSOR, "b": {**TENSOR, "data_offsets": [14, 26]}}, 26, "hole before tensor 'b'"),
-        ({"a": TENSOR, "__metadata__": []}, 12, "no JSON object"),
+        ({"a": TENSOR, "__metadata__": []}, 12, "not a JSON object"),
         ({"__metadata__": {"k": "v"}}, 0, "no tensor"),
         ({}, 0, "no tensor"),
         ({"a": []}, 0, "not a small JSON object"),

@@ -362,7 +362,7 @@ def test_sharded_weights(store: WeightStore, base: Path) -> None:
     assert "is missing" in inventory_of(store, model_preset()).unusable["tiny"].reason
     index = base / "unet/diffusion_pytorch_model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "../../x.safetensors"}}))
-    assert "no file beside it" in inventory_of(store, model_preset()).unusable["tiny"].reason
+    assert "not a file beside it" in inventory_of(store, model_preset()).unusable["tiny"].reason
 
 
 def _only_pickle(base: Path) -> None:
@@ -384,8 +384,8 @@ def _only_variant(base: Path) -> None:
         (_only_variant, "fp16"),
         (lambda base: shutil.rmtree(base / "tokenizer"), "folder tokenizer is missing"),
         (lambda base: (base / "unet/diffusion_pytorch_model.safetensors").unlink(), "no weights"),
-        (lambda base: (base / "model_index.json").write_text("{"), "no valid JSON"),
-        (lambda base: (base / "model_index.json").write_text("[" * 99999), "no valid JSON"),
+        (lambda base: (base / "model_index.json").write_text("{"), "not valid JSON"),
+        (lambda base: (base / "model_index.json").write_text("[" * 99999), "not valid JSON"),
         (lambda base: (base / "model_index.json").write_text("{}"), "names no component"),
         (lambda base: (base / "model_index.json").unlink(), "cannot be read"),
         (
@@ -607,7 +607,7 @@ def test_pins(store: WeightStore, settings: Settings) -> None:
         store.state.unpin("ink")
     store.state.pin("ink", B)
     assert inventory_of(store, lora_preset()).pins == {"ink": B}
-    with pytest.raises(ValueError, match="no SHA-256"):
+    with pytest.raises(ValueError, match="not a SHA-256"):
         store.state.pin("other", "short")
 
 

@@ -47,7 +47,7 @@ def test_a_plan_or_every_violation(client: Client) -> None:
     [
         ({"mode": "base"}, "base: Field required"),
         ({**REQUEST, "magic": 1}, "magic: Extra inputs"),
-        ([], "no JSON object"),
+        ([], "not a JSON object"),
     ],
 )
 def test_a_request_that_is_none_is_said_so(client: Client, request_: object, said: str) -> None:
@@ -75,7 +75,7 @@ def test_a_comparison_of_countless_seeds_is_refused(client: Client) -> None:
     answer = client.predict("seeds_strengths", many, api_name="/compare")
     assert "too_many_cells" in {item["code"] for item in answer["violations"]}
     wrong = client.predict("strengths", REQUEST, 3, api_name="/compare")
-    assert "no list of numbers" in wrong["error"]["message"]
+    assert "not a list of numbers" in wrong["error"]["message"]
 
 
 @pytest.mark.parametrize("hold", [None, "maybe", "false"])
