@@ -114,7 +114,7 @@ def test_the_command_line_looks_at_it_with_the_picture_and_alone(
     elsewhere.parent.mkdir()
     elsewhere.write_bytes(picture.read_bytes())
     assert run(["verify", str(elsewhere)]) == 0
-    assert "its reference images were not looked at" in capsys.readouterr().out
+    assert "its reference images were not checked" in capsys.readouterr().out
     whole = kept.read_bytes()
     noise(64, 64, seed=5).save(kept)
     for each in (picture, kept):

@@ -119,4 +119,4 @@ def test_a_blind_vote_takes_keys(open_page: Open) -> None:
     page.keyboard.press("1")
     page.locator("#tally .ls-tally").wait_for()
     page.wait_for_timeout(400)
-    assert is_in_sight(page, "#tally .ls-tally h4")
+    assert is_in_sight(page, "#tally .ls-tally h2")

@@ -176,11 +176,11 @@ def test_edit_goes_over_the_written_file_visibly_and_remove_takes_it_back(
     form.get_by_text("overrides this one").wait_for()
     form.get_by_label("Strength").fill("0.4")
     form.get_by_role("button", name="Save preset").click()
-    page.locator("#preset").get_by_text("it goes over the one in tiny.yaml").wait_for()
+    page.locator("#preset").get_by_text("it overrides the one in tiny.yaml").wait_for()
     assert (place[1] / "presets/tiny.yaml").read_text() == PRESETS
     page.get_by_role("button", name="Remove preset").click()
     page.get_by_role("button", name="Remove it").click()
-    page.locator("#preset").get_by_text("it goes over the one in").wait_for(state="detached")
+    page.locator("#preset").get_by_text("it overrides the one in").wait_for(state="detached")
     assert "bare" not in (place[1] / "local.yaml").read_text()
 
 

@@ -70,7 +70,7 @@ def notes(plan: DownloadPlan) -> Html:
 
 def missing(item: MissingWeights) -> Html:
     """What a run would fetch first, as far as it is known."""
-    title = tag("h4", item.preset.label)
+    title = tag("h2", item.preset.label)
     if isinstance(item.known, DownloadPlan):
         return div("ls-fetch", title, facts(item.known), notes(item.known))
     if item.known is not None:

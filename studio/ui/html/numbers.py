@@ -56,7 +56,7 @@ def pair(left: str, right: str, measures: Measures | None, same: bool, clip: Cli
                 MEANINGS["structural_similarity"],
             )
         )
-    head = tag("h4", f"{left} against {right}")
+    head = tag("h2", f"{left} against {right}")
     return div("ls-numbers", head, tag("dl", *rows, *_clip(clip)))
 
 
@@ -93,7 +93,7 @@ def effects(found: Sequence[PairedEffect]) -> Html:
         return EMPTY
     return div(
         "ls-numbers",
-        tag("h4", "Paired effect over the seeds"),
+        tag("h2", "Paired effect over the seeds"),
         *blocks,
         tag("p", MEANINGS["paired_effect"], class_="ls-origin"),
     )
@@ -175,7 +175,7 @@ def votes(left: str, right: str, counted: Tally) -> Html:
     ]
     return div(
         "ls-numbers ls-tally",
-        tag("h4", "Blind vote"),
+        tag("h2", "Blind vote"),
         tag("dl", *cells, class_="ls-counts"),
         tag("p", conclusion(counted, left, right)),
         tag(

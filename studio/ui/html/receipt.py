@@ -57,7 +57,7 @@ def receipt_body(record: RunRecord) -> Html:
     rows += [_row("Reference", True, span("", f"marked: {x.words}")) for x in record.inherited]
     return tag(
         "section",
-        tag("h4", "Receipt"),
+        tag("h2", "Receipt"),
         tag("ul", *rows, class_="ls-checks"),
         _timings(receipt.timings),
         _warnings(receipt),
