@@ -81,7 +81,7 @@ const help = () => {
       localStorage.setItem('lora-studio-sound', box.checked ? 'on' : 'off');
     });
     choice.append(box, ' Play a sound when a run of more than ten seconds ends');
-    sheet.append(choice);
+    sheet.prepend(choice);  // the first that takes the focus stands first
     const close = document.createElement('button');
     close.type = 'button';
     close.className = 'ls-button';
