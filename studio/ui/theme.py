@@ -14,6 +14,7 @@ _ROLES = {
     "background_fill_secondary": "var(--ls-page)",
     "border_color_primary": "var(--ls-line)",
     "border_color_accent": "var(--ls-accent)",
+    "color_accent": "var(--ls-accent)",
     "border_color_accent_subdued": "var(--ls-line)",
     "block_background_fill": "transparent",
     "block_border_color": "var(--ls-line)",

@@ -34,6 +34,7 @@ from studio.ui.studio import form
 from studio.ui.studio.hints import problems_at
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_picker import CAP
+from studio.ui.studio.run import Pace
 from studio.ui.studio.start import offers
 from studio.workspace.comparing import Comparing, Forecast
 from studio.workspace.line import AnyEvent
@@ -190,11 +191,13 @@ class CompareEvents:
             panel.compare: gr.Button(interactive=False),
             panel.cancel: gr.Button(interactive=True),
         }
+        pace = Pace()
         for event in events:
             match event:
                 case CellWorking(cell=cell):
                     label = shown.cells[cell].label
-                    bar = compare_html.progress(label, event.done, event.total, event.event)
+                    left = pace.left(event.done + compare_html.within(event.event), event.total)
+                    bar = compare_html.progress(label, event.done, event.total, event.event, left)
                     changes: Updates = {parts.progress: bar}
                     if shown.working != cell:
                         shown = replace(shown, working=cell)

@@ -201,11 +201,15 @@ def _picture(shown: Grid, index: int) -> Html:
     return div("ls-arm-picture ls-blank", span("ls-empty", mark))
 
 
+def within(event: Queued | Loading | Progress | Stalled) -> float:
+    """How much of its cell is done, 0 to 1."""
+    return event.step / event.steps if isinstance(event, Progress) else 0.0
+
+
 def progress(
-    cell: str, done: int, total: int, event: Queued | Loading | Progress | Stalled
+    cell: str, done: int, total: int, event: Queued | Loading | Progress | Stalled, left: str
 ) -> Html:
-    """One line over a bar: which cell, how far it is, how far all are."""
-    inside = 0.0
+    """One line over a bar: which cell, how far it is, how far all are, and how long they take."""
     match event:
         case Queued(ahead=ahead):
             stage = f"in the queue, {format.plural(ahead, 'run')} ahead" if ahead else "next"
@@ -214,9 +218,10 @@ def progress(
         case Stalled():
             stage = event.line
         case Progress(step=step, steps=steps):
-            stage, inside = f"step {step} of {steps}", step / steps
-    share = round(100 * (done + inside) / total)
-    line = f"Cell {min(done + 1, total)} of {total} · {cell} · {stage}"
+            stage = f"step {step} of {steps}"
+    share = round(100 * (done + within(event)) / total)
+    parts = (f"Cell {min(done + 1, total)} of {total}", cell, stage, left)
+    line = " · ".join(part for part in parts if part)
     bar = div(
         "ls-progress",
         span("", style=f"width:{share}%"),

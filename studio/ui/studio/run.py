@@ -38,22 +38,20 @@ from studio.workspace.workspace import Workspace
 
 
 class Pace:
-    """How long the rest of a run takes, by the steps it has done."""
+    """How long the rest of long work takes, by what of it is done."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
+        self._first: tuple[float, float] | None = None
 
-    def left(self, event: Progress) -> str:
-        """In words; empty until two steps are known."""
-        done = event.index * event.steps + event.step
+    def left(self, done: float, total: float) -> str:
+        """In words; empty until it has moved."""
         now = time.monotonic()
         if self._first is None:
             self._first = (now, done)
         start, before = self._first
-        if done == before:
+        if done <= before:
             return ""
-        rest = event.count * event.steps - done
-        return f"about {in_time((now - start) / (done - before) * rest)} left"
+        return f"about {in_time((now - start) / (done - before) * (total - done))} left"
 
 
 class RunEvents:
@@ -223,7 +221,8 @@ class RunEvents:
                     case Progress():
                         if event.preview is not None:
                             preview = stage.preview_of(event.preview)
-                        left = pace.left(event)
+                        done = event.index * event.steps + event.step
+                        left = pace.left(done, event.count * event.steps)
                         bar = stage.progress_bar(event, left)
                         yield self._working(strip, stage.progress(event, preview, left), bar)
                     case Finished():
