@@ -50,6 +50,8 @@ class PageAddress:
             inputs=list(inputs),
             outputs=[*outputs, self.tabs],
             queue=False,
+            # Who goes back twice is at the second place; each other way drops one of the two.
+            trigger_mode="always_last",
             show_progress="hidden",
             api_visibility="private",
         )

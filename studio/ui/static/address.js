@@ -3,7 +3,6 @@
 // markup; what an address names is opened by the server, which is told by the tab's own event.
 {
   const TABS = ['studio', 'compare', 'gallery', 'models'];
-  const PATIENCE = 10000;
   const own = (params) => [...params].filter(([key, value]) => value && !key.startsWith('__'));
   const same = (one, other) => {
     const flat = (params) => JSON.stringify(own(params).map(String).sort());
@@ -26,8 +25,8 @@
     }
     return params;
   };
+  // What is being opened: until it is shown, or somebody goes on, nothing else is an address.
   let wanted = null;
-  let patience = 0;
   const look = () => {
     const now = shown();
     if (wanted) {
@@ -45,11 +44,8 @@
     if (typed && tabOf(now) === tabOf(before)) history.replaceState(null, '', address);
     else history.pushState(null, '', address);
   };
-  const settle = () => { wanted = null; look(); };
   const visit = () => {
     wanted = here();
-    clearTimeout(patience);
-    patience = setTimeout(settle, PATIENCE);
     trigger(tabOf(wanted), Object.fromEntries(own(wanted)));
   };
   let soon = 0;
