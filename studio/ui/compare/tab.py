@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 
 from studio.comparison.axes import Question
-from studio.ui.address import PageAddress
 from studio.settings import Settings
+from studio.ui.address import PageAddress
 from studio.ui.assets import picked
 from studio.ui.clients import client_of
 from studio.ui.compare import blind_vote, layout
