@@ -56,7 +56,7 @@ def test_every_place_has_an_address(open_page: Open, server: Server) -> None:
     other.locator("#opened .ls-file", has_text=name.split("/")[-1]).wait_for(timeout=PATIENCE)
     other.goto(f"{server.url}?tab=gallery&picture=2020-01-01/gone.png")
     other.locator("#gallery .ls-problem").wait_for(timeout=PATIENCE)
-    other.goto(f"{server.url}?tab=models&preset=pen-ink-mini&weights=present")
+    other.goto(f"{server.url}?tab=models&weights=present&preset=pen-ink-mini")
     other.locator("#preset h3", has_text="Pen & Ink").wait_for(timeout=PATIENCE)
     leads_to(other, tab="models", weights="present", preset="pen-ink-mini")
 
