@@ -99,9 +99,6 @@ def _wire_form(tab: StudioTab) -> None:
     def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
         return events.remove(form.values(sent), number, theme, words, page_of(request))
 
-    def reset(request: gr.Request, *sent: Any) -> Updates:
-        return events.reset(form.values(sent), page_of(request))
-
     def draw(event: gr.EventData, chosen: str | None, prompt: str) -> str:
         return events.draw(chosen, prompt, picked(event))
 
@@ -133,9 +130,18 @@ def _wire_form(tab: StudioTab) -> None:
         **quick(tab, narrow, inputs=[*narrowing, *inputs], outputs=lists),
     )
     panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
-    panel.reset.click(**quick(tab, reset, inputs=inputs))
+    _wire_reset(tab)
     for number, slot in enumerate(panel.slots):
         slot.remove.click(**quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs]))
+
+
+def _wire_reset(tab: StudioTab) -> None:
+    events, panel = tab.events, tab.events.panel
+
+    def reset(request: gr.Request, *sent: Any) -> Updates:
+        return events.reset(panel.form.values(sent), page_of(request))
+
+    panel.reset.click(**quick(tab, reset, inputs=tab.inputs))
 
 
 def _wire_references(tab: StudioTab) -> None:
