@@ -1,6 +1,7 @@
 """``studio gallery``: pictures and comparisons on disk, listed, and their index rebuilt."""
 
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,8 +9,11 @@ import typer
 from studio.architecture import Mode
 from studio.cli.console import command
 from studio.cli.options import Json, OutputDir, open_workspace, parse_text
+from studio.comparison.review import ReviewState
 from studio.comparison.validity import SEALS
+from studio.errors import GalleryError
 from studio.gallery import Filter, Gallery, Picture, StoredComparison
+from studio.workspace.packing import packed
 
 app = typer.Typer(
     help="List pictures and comparisons, rebuild their index.",
@@ -36,6 +40,16 @@ SearchWords = Annotated[
         help="Each must occur in the prompts, the names or the seed.",
     ),
 ]
+StateFilter = Annotated[
+    ReviewState | None,
+    typer.Option("--decisions", help="Only pictures of which the reviewers say this."),
+]
+ByFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--by", parser=parse_text, metavar="NAME", help="Only what this reviewer decided on."
+    ),
+]
 Limit = Annotated[int, typer.Option(min=1, max=_MOST, help="At most this many.")]
 
 
@@ -45,6 +59,8 @@ def list_pictures(
     lora: LoraFilter = None,
     mode: ModeFilter = None,
     words: SearchWords = "",
+    decisions: StateFilter = None,
+    by: ByFilter = None,
     limit: Limit = 60,
     output_dir: OutputDir = None,
     as_json: Json = False,
@@ -58,7 +74,7 @@ def list_pictures(
         command(as_json) as console,
         closing(open_workspace(None, output_dir, library=False)) as workspace,
     ):
-        wanted = Filter(base=base, lora=lora, mode=mode, words=words)
+        wanted = Filter(base, lora, mode, words, decisions, by)
         gallery = workspace.gallery
         if as_json:
             console.data(_listed(gallery, wanted, limit))
@@ -93,6 +109,7 @@ def _data(picture: Picture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "fingerprint": picture.fingerprint,
+        "record_fingerprint": picture.record,
     }
 
 
@@ -121,6 +138,34 @@ def _row(item: Picture | StoredComparison) -> tuple[str, ...]:
         str(item.seed),
         " ".join(item.prompt.split()),
     )
+
+
+@app.command("zip")
+def pack(
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="A new file.")],
+    base: BaseFilter = None,
+    lora: LoraFilter = None,
+    mode: ModeFilter = None,
+    words: SearchWords = "",
+    decisions: StateFilter = None,
+    by: ByFilter = None,
+    output_dir: OutputDir = None,
+) -> None:
+    """Pack pictures as they are, with a line of each record as studio review export --records
+    writes it; the cells of comparisons too."""
+    with (
+        command(as_json=False) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
+        parts = packed(workspace.gallery, Filter(base, lora, mode, words, decisions, by))
+        try:
+            with file.open("xb") as stream:
+                stream.writelines(parts)
+        except OSError as error:
+            raise GalleryError(
+                f"{file} cannot be written: {error.strerror or error}.", "Name another file."
+            ) from error
+        console.say(str(file))
 
 
 @app.command()

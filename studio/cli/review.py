@@ -1,7 +1,8 @@
 """``studio review``: decide on pictures, export the decisions, import a critic's scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,16 +13,15 @@ from studio.cli.console import Ended, ExitCode, command
 from studio.cli.options import Json, OutputDir, open_workspace, parse_text
 from studio.comparison.review import PERSON, Judged, Judgement, as_csv, as_jsonl
 from studio.errors import GalleryError
-from studio.workspace.reviewing import Reviewing
+from studio.gallery import Filter
+from studio.workspace.packing import records
+from studio.workspace.reviewing import MAX_SCORES, Reviewing
 
 app = typer.Typer(
     help="Decide on pictures; export decisions, import scores.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-MAX_FILE = 64 * 2**20
-"""Bytes of the largest file of scores."""
 
 
 class Format(StrEnum):
@@ -60,34 +60,74 @@ def decide(
 @app.command("export")
 def export(
     form: Annotated[Format, typer.Option("--format", help="What is written.")] = Format.JSONL,
+    records_too: Annotated[
+        bool,
+        typer.Option(
+            "--records", help="A line of every record instead, decided on or not, for critics."
+        ),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(dir_okay=False, help="A file; else standard output.")
     ] = None,
     output_dir: OutputDir = None,
 ) -> None:
-    """Every decision with all fields of its contract and receipt."""
-    writers: dict[Format, Callable[[Sequence[Judged]], str]] = {
-        Format.JSONL: as_jsonl,
-        Format.CSV: as_csv,
-    }
+    """Every decision with all fields of its contract and receipt; or, with --records, every record
+    in the form that import takes, once a critic has filled in its name and a score."""
+    if records_too and form is Format.CSV:
+        raise typer.BadParameter("Records are JSON Lines.")
     with (
         command(as_json=False) as console,
         closing(open_workspace(None, output_dir, library=False)) as workspace,
     ):
-        reviewing = Reviewing(workspace.gallery)
-        text = writers[form](list(reviewing.judged()))
-        for name in reviewing.all_torn():
-            console.note(f"The last decision on {name} was cut off, and is left out.")
+        reviewing, left_out = Reviewing(workspace.gallery), list[str]()
+        if records_too:
+            lines: Iterable[str] = records(workspace.gallery, Filter(), left_out)
+        else:
+            writers: dict[Format, Callable[[Sequence[Judged]], str]] = {
+                Format.JSONL: as_jsonl,
+                Format.CSV: as_csv,
+            }
+            lines = [writers[form](list(reviewing.judged()))]
+            for name in reviewing.all_torn():
+                console.note(f"The last decision on {name} was cut off, and is left out.")
         if output is None:
-            console.out.write(text)
-            return
-        try:
-            output.write_text(text, encoding="utf-8", newline="")
-        except OSError as error:
-            raise GalleryError(
-                f"{output} cannot be written: {error.strerror or error}.", "Name another file."
-            ) from error
-        console.say(str(output))
+            console.out.writelines(lines)
+        else:
+            _write(output, lines)
+            console.say(str(output))
+        for each in left_out:
+            console.note(f"Left out: {each}")
+
+
+def _write(output: Path, lines: Iterable[str]) -> None:
+    """
+    Raises:
+        GalleryError: it cannot be written.
+    """
+    try:
+        with output.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(lines)
+    except OSError as error:
+        raise GalleryError(
+            f"{output} cannot be written: {error.strerror or error}.", "Name another file."
+        ) from error
+
+
+@app.command("agreement")
+def agree(output_dir: OutputDir = None, as_json: Json = False) -> None:
+    """How far reviewers agree on approving and rejecting: Krippendorff's alpha, nominal."""
+    with (
+        command(as_json) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
+        found = workspace.gallery.agreement()
+        if as_json:
+            console.data(asdict(found))
+        alpha = "cannot be computed" if found.alpha is None else f"{found.alpha:.3f}"
+        console.say(
+            f"Krippendorff's alpha {alpha}: {found.reviewers} reviewers, "
+            f"{found.pictures} pictures that two or more decided on."
+        )
 
 
 @app.command("import")
@@ -122,11 +162,11 @@ def take(
 def _read(path: Path) -> str:
     """
     Raises:
-        GalleryError: it cannot be read, or is larger than MAX_FILE.
+        GalleryError: it cannot be read, or is larger than MAX_SCORES.
     """
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise GalleryError(f"{path} has more than {MAX_FILE} bytes.", "Split the file.")
+        if path.stat().st_size > MAX_SCORES:
+            raise GalleryError(f"{path} has more than {MAX_SCORES} bytes.", "Split the file.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GalleryError(

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from fnmatch import fnmatchcase
 
 from studio.comparison.axes import MAX_CELLS, NUMBERS, WHOLE_NUMBERS, Axis, AxisName, AxisValue
 
@@ -49,6 +50,20 @@ def _value(name: AxisName, text: str) -> AxisValue:
     except ValueError:
         return text
     return number if math.isfinite(number) else text
+
+
+def matching(axis: Axis | None, slugs: Iterable[str]) -> Axis | None:
+    """An axis of LoRAs with every slug that its patterns, such as ``myink-*``, match, in order of
+    their numbers; at most one more than a grid takes. A pattern that matches none stays."""
+    if axis is None or axis.name is not AxisName.LORA:
+        return axis
+    ordered = sorted(slugs, key=lambda slug: [int(n) for n in re.findall(r"\d+", slug)])
+    values: list[AxisValue] = []
+    for value in axis.values:
+        is_pattern = isinstance(value, str) and any(sign in value for sign in "*?[")
+        found = [slug for slug in ordered if fnmatchcase(slug, str(value))] if is_pattern else []
+        values += found[: MAX_CELLS + 1] or [value]
+    return axis.model_copy(update={"values": tuple(values)})
 
 
 def parse_axis(text: str) -> Axis:

@@ -7,9 +7,12 @@ record, on which nobody has decided.
 import csv
 import io
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
+from itertools import permutations
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -29,6 +32,33 @@ class Judgement(StrEnum):
     NOTE = "note"
     SCORE = "score"
     """A critic's number."""
+
+
+class ReviewState(StrEnum):
+    """What everybody's last decisions on a picture come to."""
+
+    UNDECIDED = "undecided"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    DISAGREED = "disagreed"
+    """Some approve, others reject."""
+
+    @property
+    def label(self) -> str:
+        return self.value.title()
+
+    @classmethod
+    def of(cls, judgements: Iterable[Judgement]) -> "ReviewState":
+        """From the last approval or rejection of each reviewer."""
+        match sorted(set(judgements)):
+            case []:
+                return cls.UNDECIDED
+            case [Judgement.APPROVE]:
+                return cls.APPROVED
+            case [Judgement.REJECT]:
+                return cls.REJECTED
+            case _:
+                return cls.DISAGREED
 
 
 class Decision(Versioned):
@@ -57,6 +87,50 @@ class Decision(Versioned):
         return self
 
 
+def verdicts(decisions: Iterable[Decision]) -> dict[str, Judgement]:
+    """Reviewer → the last approval or rejection, which is the one that counts."""
+    decided = (Judgement.APPROVE, Judgement.REJECT)
+    return {each.by: each.judgement for each in decisions if each.judgement in decided}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far reviewers agree on approving and rejecting.
+
+    Attributes:
+        alpha: Krippendorff's, 1 for full agreement, 0 for what chance would give; None where
+            every decision is the same, or no picture has two.
+        pictures: those that two or more decided on, which alone count.
+        reviewers: who decided on them.
+    """
+
+    alpha: float | None
+    pictures: int
+    reviewers: int
+
+
+def agreement(pictures: Iterable[Mapping[str, Judgement]]) -> Agreement:
+    """Of each picture reviewer → verdict; who did not decide is missing.
+
+    Krippendorff's alpha for nominal data, any number of observers and missing data, after
+    K. Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section C:
+    alpha = 1 - (n - 1) * sum o_ck / sum n_c n_k over all c != k, where a picture with m verdicts
+    adds 1 / (m - 1) to o_ck for each ordered pair of them.
+    """
+    paired = [each for each in pictures if len(each) > 1]
+    totals: defaultdict[Judgement, Fraction] = defaultdict(Fraction)
+    observed = Fraction()
+    for said in paired:
+        for one, other in permutations(said.values(), 2):
+            share = Fraction(1, len(said) - 1)
+            totals[one] += share
+            observed += share if one != other else 0
+    expected = sum(totals[one] * totals[other] for one, other in permutations(totals, 2))
+    alpha = 1 - (sum(totals.values()) - 1) * observed / expected if expected else None
+    reviewers = {name for each in paired for name in each}
+    return Agreement(None if alpha is None else float(alpha), len(paired), len(reviewers))
+
+
 class Score(Contract):
     """One line of a critic's file."""
 
@@ -75,8 +149,9 @@ class RefusedLine:
 
 
 def parse_scores(text: str) -> Iterator[tuple[int, Score] | RefusedLine]:
-    """A critic's JSON Lines, line by line; empty lines are skipped. A line ends with a line
-    feed alone: JSON may hold every other line break of Unicode."""
+    """A critic's JSON Lines, line by line; empty lines are skipped, and those of ``as_records``
+    that have no score. A line ends with a line feed alone: JSON may hold every other line break
+    of Unicode."""
     for number, line in enumerate(text.split("\n"), start=1):
         if number > MAX_LINES:
             yield RefusedLine(number, f"the file has more than {MAX_LINES} lines")
@@ -84,7 +159,12 @@ def parse_scores(text: str) -> Iterator[tuple[int, Score] | RefusedLine]:
         if not line.strip():
             continue
         try:
-            yield number, Score.model_validate(json.loads(line))
+            said = json.loads(line)
+            if isinstance(said, dict) and said.keys() >= RECORD_KEYS:
+                said = {key: value for key, value in said.items() if key not in RECORD_KEYS}
+                if said.get("score") is None:
+                    continue  # a record of ``as_records`` that nobody scored
+            yield number, Score.model_validate(said)
         except (ValidationError, ValueError, RecursionError) as error:
             yield RefusedLine(number, _reason(error))
 
@@ -123,6 +203,26 @@ def as_jsonl(judged: Iterable[Judged]) -> str:
         for each in judged
     )
     return "".join(f"{line}\n" for line in lines)
+
+
+RECORD_KEYS = frozenset({"picture", "decisions", "record"})
+"""What a line of ``as_records`` has besides a score's fields."""
+
+
+def as_record(picture: str, record: RunRecord, decisions: Sequence[Decision]) -> str:
+    """A line for critics: a score's fields, those that a critic fills in empty, and the picture's
+    file in the outputs, the decisions on it and its whole record, which ``parse_scores`` passes
+    over."""
+    line = {
+        "record_fingerprint": record.fingerprint,
+        "critic": "",
+        "score": None,
+        "note": "",
+        "picture": picture,
+        "decisions": [each.model_dump(mode="json") for each in decisions],
+        "record": record.model_dump(mode="json"),
+    }
+    return f"{json.dumps(line, ensure_ascii=False)}\n"
 
 
 def as_csv(judged: Sequence[Judged]) -> str:

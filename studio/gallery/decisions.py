@@ -3,17 +3,15 @@
 outputs/.reviews/<fingerprint of the record>.jsonl   only appended; gone with its last picture
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from studio.comparison.review import Decision
+from studio.comparison.review import Decision, Judgement, ReviewState, verdicts
 from studio.contract.base import canonical_json, parse_written
 from studio.errors import RecordError
 from studio.gallery import jsonl
+from studio.gallery.row import APPROVED_BY, REJECTED_BY, STANDING, Tag
 from studio.storage import atomic
-
-EXPORTED = ("decisions.jsonl", "decisions.csv")
-"""All decisions together, as the page writes them for whoever asks."""
 
 _SUFFIX = ".jsonl"
 _WAY_OUT = "Correct or remove the file; the pictures are untouched."
@@ -76,6 +74,15 @@ class Decisions:
 
     def _path(self, record_fingerprint: str) -> Path:
         return self.folder / f"{record_fingerprint}{_SUFFIX}"
+
+
+def tags_of(decisions: Iterable[Decision]) -> tuple[Tag, ...]:
+    """What a picture with these decisions is found by."""
+    last = verdicts(decisions)
+    standing = ReviewState.of(last.values())
+    kind = {Judgement.APPROVE: APPROVED_BY, Judgement.REJECT: REJECTED_BY}
+    by = ((kind[judgement], name, name) for name, judgement in last.items())
+    return ((STANDING, standing.value, standing.label), *by)
 
 
 def _read(path: Path) -> jsonl.Lines:

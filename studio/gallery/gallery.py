@@ -10,27 +10,28 @@ outputs/.thumbs/                            small copies, made on demand
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
 
+from studio.comparison.review import Agreement, Decision, Judgement, ReviewState, agreement
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
-from studio.errors import GalleryError
+from studio.errors import GalleryError, RecordError
 from studio.gallery import record_png
 from studio.gallery.comparisons.files import JSON_SUFFIX, SHEET_SUFFIX, sheet_of
 from studio.gallery.comparisons.index import StoredComparison
 from studio.gallery.comparisons.store import Comparisons, Item
-from studio.gallery.decisions import EXPORTED, Decisions
-from studio.gallery.index import ABSENT, Cursor, IndexBroken, PictureIndex
+from studio.gallery.decisions import Decisions, tags_of
+from studio.gallery.index import ABSENT, IndexBroken, PictureIndex
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.replays import replays_of
-from studio.gallery.row import INDEX, Facet, Facets, FileStamp, Filter, Picture, Row, moment
+from studio.gallery.row import INDEX, Facet, Facets, FileStamp, Filter, Picture, Row, Tag, moment
 from studio.gallery.thumbnails import Thumbnails
-from studio.gallery.walk import stamp, walk
+from studio.gallery.walk import NEVER_READ, stamp, walk
 from studio.imaging.references import FOLDER
 from studio.signing.sealing import Sealer
 from studio.storage import atomic
@@ -38,7 +39,6 @@ from studio.storage import atomic
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
 
 SUFFIX = ".png"
-_NEVER_READ: FileStamp = (-1, -1)
 
 _log = logging.getLogger("studio.gallery.gallery")
 _T = TypeVar("_T")
@@ -115,7 +115,7 @@ class Gallery:
             self._references.keep(held)
             folder = self.outputs / f"{local:%Y-%m-%d}"
             path = atomic.publish(folder, stem, SUFFIX, data)
-            row = Row.of(self._name(path), stamp(path.stat()), record)
+            row = self._row(self._name(path), stamp(path.stat()), record)
         except OSError as error:
             raise atomic.storage_error(error, self.outputs) from error
         try:
@@ -127,6 +127,24 @@ class Gallery:
             ) from error
         self._keep_again(held)
         return path
+
+    def _row(self, name: str, found: FileStamp, record: RunRecord) -> Row:
+        return Row.of(name, found, record, self._reviewed(record.fingerprint))
+
+    def _reviewed(self, record_fingerprint: str) -> tuple[Tag, ...]:
+        """What the decisions on a record say of its pictures; nothing where they are not to be
+        read, which opening such a picture says."""
+        try:
+            return tags_of(self.decisions.on(record_fingerprint))
+        except RecordError as error:
+            _log.warning("%s", error.message)
+            return tags_of(())
+
+    def decide(self, decision: Decision) -> None:
+        """Keep a decision, by which its pictures are found from then on."""
+        record = decision.record_fingerprint
+        self.decisions.add(decision)
+        self._indexed(lambda: self._index.judge(record, lambda: self._reviewed(record)))
 
     def _keep_again(self, held: Mapping[str, bytes]) -> None:
         """A picture deleted in between may have been the last one that used a reference."""
@@ -142,30 +160,35 @@ class Gallery:
     def query(
         self, wanted: Filter | None = None, limit: int = 60, after: Picture | None = None
     ) -> list[Picture]:
-        """At most ``limit`` pictures that are really there, newest first.
+        """At most ``limit`` pictures that are really there, newest first, cells too.
 
         ``after`` is the last picture of the page before; None starts with the newest.
         """
         found: list[Picture] = []
-        cursor = None if after is None else (after.created, after.name)
+        beyond = None if after is None else after.place
         while len(found) < limit:
             asked = limit - len(found)
-            page = self._page(wanted or Filter(), asked, cursor)
+            page = self._page(wanted or Filter(), asked, beyond)
             found += self._still_there(page)
             if len(page) < asked:
                 break
-            cursor = (page[-1].created, page[-1].name)
+            beyond = page[-1].place
         return found
 
-    def _page(self, wanted: Filter, limit: int, cursor: Cursor | None) -> list[Picture]:
-        return self._indexed(lambda: self._index.page(wanted, limit, cursor))
+    def _page(self, wanted: Filter, limit: int, beyond: int | None) -> list[Picture]:
+        def read() -> list[Picture]:
+            places = self._index.places(wanted, "pictures", limit, beyond, newest_first=True)
+            found = self._index.at(place for place, _ in places)
+            return [found[place] for place, _ in places if place in found]
+
+        return self._indexed(read)
 
     def count(self, wanted: Filter | None = None) -> int:
         """How many pictures the index has that agree with ``wanted``."""
-        return self._indexed(lambda: self._index.count(wanted or Filter()))
+        return self._indexed(lambda: self._index.count(wanted or Filter(), "pictures"))
 
     def facets(self) -> Facets:
-        """Which bases, LoRAs and modes occur, and in how many pictures."""
+        """Which bases, LoRAs and modes occur, in how many of the shown items, and who decided."""
         return self._indexed(self._index.facets)
 
     def read(self, path: Path | str) -> RunRecord:
@@ -175,6 +198,23 @@ class Gallery:
             RecordError: when it has none, or none that parses.
         """
         return record_png.read_record(self._inside(path))
+
+    def place(self, name: str) -> int | None:
+        """Where a picture stands in the order of the gallery; None where there is none."""
+        found = self._indexed(lambda: self._index.named([name]))
+        return found[0].place if found else None
+
+    def standings(self, places: Sequence[int]) -> dict[int, ReviewState]:
+        """What the reviewers make of the pictures at these places."""
+        found = self._indexed(lambda: self._index.standings(places))
+        return {place: ReviewState(value) for place, value in found.items()}
+
+    def agreement(self) -> Agreement:
+        """How far the reviewers agree on the records that two or more decided on."""
+        said: dict[str, dict[str, Judgement]] = {}
+        for record, by, judgement in self._indexed(self._index.verdicts):
+            said.setdefault(record, {})[by] = judgement
+        return agreement(said.values())
 
     def made_by(self, plan: RunPlan) -> list[Picture]:
         """The pictures of exactly this plan, newest first, that are really there."""
@@ -205,8 +245,8 @@ class Gallery:
 
     def serves(self, path: Path) -> bool:
         """Whether a browser may have the file at ``path``: a picture or a comparison that the
-        index knows, a thumbnail of one, a reference image of a picture, or the decisions as they
-        were exported. Whatever else lies in the outputs is not the gallery's to give."""
+        index knows, a thumbnail of one, or a reference image of a picture. Whatever else lies in
+        the outputs is not the gallery's to give."""
         if not path.is_relative_to(self.outputs) or not path.is_file() or path.resolve() != path:
             return False
         place = path.relative_to(self.outputs)
@@ -214,8 +254,6 @@ class Gallery:
             case (".thumbs", *_):
                 item = place.relative_to(".thumbs")
                 return any(self._knows(item.with_suffix(end)) for end in (SUFFIX, ".json"))
-            case (".reviews", name):
-                return name in EXPORTED
             case (folder, _) if folder == FOLDER:
                 return place.suffix == SUFFIX and self._uses(place.stem)
         return self._knows(place)
@@ -261,8 +299,9 @@ class Gallery:
 
     def sync(self) -> Reindexed:
         """Bring the index up to the files: read what is new or changed, forget what is gone."""
+        done = self._read_files(self._indexed(self._index.stamps))
         self._indexed(self.comparisons.sync)
-        return self._read_files(self._indexed(self._index.stamps))
+        return done
 
     def reindex(self) -> Reindexed:
         """As ``sync``, but read every file again, and clear up after killed writers."""
@@ -271,8 +310,8 @@ class Gallery:
         for folder in {(self.outputs / name).parent for name, _ in self._stamps()}:
             atomic.discard_stale_parts(folder, now)
         known = self._indexed(self._index.stamps)
+        result = self._read_files(dict.fromkeys(known, NEVER_READ))
         self._indexed(self.comparisons.reread)
-        result = self._read_files(dict.fromkeys(known, _NEVER_READ))
         self._references.discard_strays(self._uses)
         return result
 
@@ -301,7 +340,9 @@ class Gallery:
         for name, found in there.items():
             if known.get(name) != found:
                 try:
-                    rows.append(Row.of(name, found, record_png.read_record(self.outputs / name)))
+                    rows.append(
+                        self._row(name, found, record_png.read_record(self.outputs / name))
+                    )
                 except GalleryError as error:
                     unreadable.append(Unreadable(self.outputs / name, error.message))
         gone = [n for n in known if n not in there and not (self.outputs / n).is_file()]

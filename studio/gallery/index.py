@@ -4,21 +4,35 @@ Each operation opens a connection of its own under a shared file lock, so thread
 and processes need not know of one another; replacing a broken index takes the lock alone.
 """
 
-import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from studio.architecture import Mode
+from studio.comparison.review import Judgement
 from studio.errors import GalleryError
-from studio.gallery.row import EPOCH, MICROSECOND, Facet, Facets, FileStamp, Filter, Picture, Row
+from studio.gallery.row import (
+    APPROVED_BY,
+    REJECTED_BY,
+    REVIEW,
+    STANDING,
+    Facet,
+    Facets,
+    FileStamp,
+    Filter,
+    Picture,
+    Row,
+    Tag,
+    created_at,
+)
+from studio.gallery.search import Listed, kept, search
+from studio.gallery.tables import INDEX_SCHEMA, TABLES, add_item, tag_item
 from studio.storage import atomic
 from studio.storage.lock import lock, lock_shared
 
-INDEX_SCHEMA = 5
 ABSENT = "there was none"
 """Why ``prepare`` made an index in a folder without one; every other reason is a fault."""
 
@@ -32,47 +46,9 @@ _BROKEN = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_NOTADB,
 }
-_TABLES = f"""
-    PRAGMA journal_mode = WAL;
-    BEGIN;
-    CREATE TABLE pictures (
-        name TEXT PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,
-        modified INTEGER NOT NULL, base TEXT NOT NULL, base_label TEXT NOT NULL,
-        mode TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
-        width INTEGER NOT NULL, height INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-        record TEXT NOT NULL, pixels TEXT NOT NULL, words TEXT NOT NULL);
-    CREATE INDEX newest ON pictures (created DESC, name DESC);
-    CREATE TABLE picture_loras (
-        name TEXT NOT NULL REFERENCES pictures ON DELETE CASCADE,
-        lora TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (name, lora)) WITHOUT ROWID;
-    CREATE INDEX by_lora ON picture_loras (lora);
-    CREATE INDEX by_plan ON pictures (fingerprint);
-    CREATE INDEX by_record ON pictures (record);
-    CREATE INDEX by_pixels ON pictures (pixels);
-    CREATE TABLE comparisons (
-        name TEXT PRIMARY KEY, created INTEGER NOT NULL, size INTEGER NOT NULL,
-        modified INTEGER NOT NULL, title TEXT NOT NULL, summary TEXT NOT NULL,
-        verdict TEXT NOT NULL, cells INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-        kind TEXT NOT NULL);
-    CREATE TABLE comparison_cells (
-        comparison TEXT NOT NULL REFERENCES comparisons ON DELETE CASCADE,
-        picture TEXT NOT NULL, own INTEGER NOT NULL);
-    CREATE INDEX by_picture ON comparison_cells (picture);
-    CREATE INDEX by_comparison ON comparison_cells (comparison);
-    CREATE TABLE picture_references (
-        name TEXT NOT NULL REFERENCES pictures ON DELETE CASCADE,
-        sha256 TEXT NOT NULL, PRIMARY KEY (name, sha256)) WITHOUT ROWID;
-    CREATE INDEX by_reference ON picture_references (sha256);
-    PRAGMA user_version = {INDEX_SCHEMA};
-    COMMIT;
-"""
-_COLUMNS = (
-    "name, created, base, base_label, mode, prompt, seed, width, height, fingerprint, record, "
-    "(SELECT json_group_array(lora) FROM picture_loras l WHERE l.name = p.name)"
+_PICTURE = (
+    "i.id, i.name, base, base_label, mode, prompt, seed, width, height, fingerprint, record, loras"
 )
-
-Cursor = tuple[datetime, str]
-"""A place in the order of the gallery: created and name of the picture before it."""
 
 
 class IndexBroken(GalleryError):
@@ -108,7 +84,7 @@ class PictureIndex:
         except OSError as error:
             raise atomic.storage_error(error, self.root) from error
         with self._connect() as db:
-            db.executescript(_TABLES)
+            db.executescript(TABLES)
 
     def _problem(self) -> str | None:
         if not self.path.exists():
@@ -124,106 +100,180 @@ class PictureIndex:
         return None if verdict == "ok" else f"it was damaged ({verdict})"
 
     def change(self, add: Iterable[Row] = (), remove: Iterable[str] = ()) -> None:
-        """Add or replace rows and remove others, all of it or nothing.
+        """Add or replace pictures and remove others, all of it or nothing.
 
         Raises:
             IndexBroken: as every operation, when there is no sound index.
             GalleryError: when the index cannot be written.
         """
-        marks = ", ".join("?" * 15)
+        with self.changing(remove) as db:
+            for row in add:
+                place = add_item(db, row.name, row.stamp, row.created, row.words)
+                marks = ", ".join("?" * len(row.columns))
+                db.execute(f"INSERT INTO pictures VALUES (?, {marks})", (place, *row.columns))
+                uses = ((place, sha256) for sha256 in row.references)
+                db.executemany("INSERT INTO picture_references VALUES (?, ?)", uses)
+                tag_item(db, place, row.tags)
+
+    @contextmanager
+    def changing(self, remove: Iterable[str] = ()) -> Iterator[sqlite3.Connection]:
+        """A transaction that removes items, for changes that are made all or not at all."""
         with self.connection() as db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in remove))
-            for row in add:
-                name = row.columns[0]
-                db.execute("DELETE FROM pictures WHERE name = ?", (name,))
-                db.execute(f"INSERT INTO pictures VALUES ({marks})", row.columns)
-                loras = ((name, *lora) for lora in row.loras)
-                db.executemany("INSERT INTO picture_loras VALUES (?, ?, ?)", loras)
-                uses = ((name, sha256) for sha256 in row.references)
-                db.executemany("INSERT INTO picture_references VALUES (?, ?)", uses)
+            db.executemany("DELETE FROM items WHERE name = ?", ((name,) for name in remove))
+            yield db
             db.execute("COMMIT")
 
-    def stamps(self) -> dict[str, FileStamp]:
+    def judge(self, record: str, tags: Callable[[], Sequence[Tag]]) -> None:
+        """Give every picture of a record the ``tags`` of its decisions, as they are once nobody
+        else changes the index."""
+        marks = ", ".join("?" * len(REVIEW))
+        of_kind = f"tag IN (SELECT tag FROM facets WHERE kind IN ({marks}))"
+        with self.changing() as db:
+            pictures = db.execute("SELECT id FROM pictures WHERE record = ?", (record,)).fetchall()
+            now = tags()
+            for (place,) in pictures:
+                db.execute(f"DELETE FROM tags WHERE id = ? AND {of_kind}", (place, *REVIEW))
+                tag_item(db, place, now)
+
+    def stamps(self, comparisons: bool = False) -> dict[str, FileStamp]:
         """Every file in the index → its stamp when it was read."""
         with self.connection() as db:
-            rows = db.execute("SELECT name, size, modified FROM pictures")
-            return {name: (size, modified) for name, size, modified in rows}
+            asked = "SELECT name, stamp FROM items WHERE comparison = ?"
+            return dict(db.execute(asked, (comparisons,)))
 
     def references_of(self, name: str) -> list[str]:
         """SHA-256 of the reference images a picture was made from."""
-        sql = "SELECT sha256 FROM picture_references WHERE name = ?"
-        with self._locked(lock_shared), self._connect() as db:
+        sql = "SELECT sha256 FROM picture_references r JOIN items i ON i.id = r.id WHERE name = ?"
+        with self.connection() as db:
             return [str(sha256) for (sha256,) in db.execute(sql, (name,))]
 
     def uses_reference(self, sha256: str) -> bool:
         """Whether any picture was made from this reference image."""
         sql = "SELECT 1 FROM picture_references WHERE sha256 = ? LIMIT 1"
-        with self._locked(lock_shared), self._connect() as db:
+        with self.connection() as db:
             return db.execute(sql, (sha256,)).fetchone() is not None
 
-    def page(self, wanted: Filter, limit: int, after: Cursor | None) -> list[Picture]:
-        """At most ``limit`` pictures, newest first, older than ``after`` (created, name)."""
-        clause, values = where(wanted, after)
-        sql = (
-            f"SELECT {_COLUMNS} FROM pictures p {clause} ORDER BY created DESC, name DESC LIMIT ?"
-        )
+    def places(
+        self, wanted: Filter, shown: Listed, limit: int, beyond: int | None, newest_first: bool
+    ) -> list[tuple[int, bool]]:
+        """At most ``limit`` items in order, those after the place ``beyond``: the place of each,
+        and whether it is a comparison."""
         with self.connection() as db:
-            return [self._picture(row) for row in db.execute(sql, (*values, limit))]
+            found = search(db, wanted, shown, beyond, newest_first)
+            order = f"ORDER BY {found.place} {'DESC' if newest_first else 'ASC'} LIMIT ?"
+            rows = db.execute(
+                f"SELECT i.id, i.comparison {found.sql} {order}", (*found.values, limit)
+            )
+            return [(int(place), bool(comparison)) for place, comparison in rows]
 
-    def count(self, wanted: Filter) -> int:
-        """How many pictures agree with ``wanted``."""
-        clause, values = where(wanted, None)
+    def count(
+        self,
+        wanted: Filter,
+        shown: Listed,
+        beyond: int | None = None,
+        newest_first: bool = True,
+        most: int | None = None,
+    ) -> int:
+        """How many items agree with ``wanted``, or how many of them lie after ``beyond``. With
+        ``most`` counting stops one above it, unless the index keeps the number."""
         with self.connection() as db:
-            found = db.execute(f"SELECT count(*) FROM pictures p {clause}", values).fetchone()
-        return int(found[0])
+            known = kept(db, wanted, shown) if beyond is None else None
+            if known is not None:
+                return known
+            found = search(db, wanted, shown, beyond, newest_first)
+            limit = -1 if most is None else most + 1
+            counted = f"SELECT count(*) FROM (SELECT 1 {found.sql} LIMIT {limit})"
+            return int(db.execute(counted, found.values).fetchone()[0])
+
+    def place_of(
+        self, wanted: Filter, shown: Listed, number: int, newest_first: bool
+    ) -> int | None:
+        """The place of the item of this 0-based number; None where there are fewer."""
+        with self.connection() as db:
+            found = search(db, wanted, shown, None, newest_first)
+            order = f"ORDER BY {found.place} {'DESC' if newest_first else 'ASC'}"
+            asked = f"SELECT i.id {found.sql} {order} LIMIT 1 OFFSET ?"
+            row = db.execute(asked, (*found.values, number)).fetchone()
+            return None if row is None else int(row[0])
+
+    def at(self, places: Iterable[int]) -> dict[int, Picture]:
+        """The pictures at these places that the index has, by place."""
+        found = self._pictures("i.id", tuple(places))
+        return {each.place: each for each in found}
 
     def named(self, names: Sequence[str]) -> list[Picture]:
-        """The pictures of these names that the index has, in no order."""
-        marks = ", ".join("?" * len(names))
-        sql = f"SELECT {_COLUMNS} FROM pictures p WHERE name IN ({marks})"
-        with self.connection() as db:
-            return [self._picture(row) for row in db.execute(sql, tuple(names))]
+        """The pictures of these names that the index has, newest first."""
+        return self._pictures("i.name", tuple(names))
 
     def having(
         self, column: Literal["fingerprint", "record", "pixels"], value: str
     ) -> list[Picture]:
         """The pictures of a plan's or a record's fingerprint or of a pixel hash, newest first."""
-        sql = f"SELECT {_COLUMNS} FROM pictures p WHERE {column} = ? ORDER BY created DESC"
+        return self._pictures(column, (value,))
+
+    def _pictures(self, column: str, values: Sequence[str | int]) -> list[Picture]:
+        marks = ", ".join("?" * len(values))
+        sql = (
+            f"SELECT {_PICTURE} FROM pictures p JOIN items i ON i.id = p.id "
+            f"WHERE {column} IN ({marks}) ORDER BY i.id DESC"
+        )
         with self.connection() as db:
-            return [self._picture(row) for row in db.execute(sql, (value,))]
+            return [self._picture(row) for row in db.execute(sql, tuple(values))]
 
     def facets(self) -> Facets:
-        """Which bases, LoRAs and modes occur, and how often."""
-        group = "SELECT {0}, max({1}), count(*) FROM {2} GROUP BY {0} ORDER BY 3 DESC, 1"
+        """What occurs among the items that are shown, and how often."""
+        said = "SELECT kind, value, label, shown FROM facets WHERE shown > 0 ORDER BY 4 DESC, 2"
+        of: dict[str, list[Facet]] = {}
         with self.connection() as db:
-            total = int(db.execute("SELECT count(*) FROM pictures").fetchone()[0])
-            bases = db.execute(group.format("base", "base_label", "pictures")).fetchall()
-            loras = db.execute(group.format("lora", "label", "picture_loras")).fetchall()
-            modes = db.execute(group.format("mode", "mode", "pictures")).fetchall()
-        return Facets(
-            total,
-            tuple(Facet(*row) for row in bases),
-            tuple(Facet(*row) for row in loras),
-            tuple(Facet(mode, Mode(mode).label, count) for mode, _, count in modes),
+            total = db.execute("SELECT count(*) FROM items WHERE hidden = 0").fetchone()[0]
+            for kind, *facet in db.execute(said):
+                of.setdefault(kind, []).append(Facet(*facet))
+        reviewers = (
+            each.value for kind in (APPROVED_BY, REJECTED_BY) for each in of.get(kind, ())
         )
+        bases, loras, modes = (tuple(of.get(kind, ())) for kind in ("base", "lora", "mode"))
+        return Facets(int(total), bases, loras, modes, tuple(sorted(set(reviewers))))
 
-    def _picture(self, row: tuple[object, ...]) -> Picture:
-        name, created, base, label, mode, prompt, seed, width, height, plan, record, loras = row
+    def verdicts(self) -> list[tuple[str, str, Judgement]]:
+        """Record, reviewer and verdict, of every picture that was decided on."""
+        kinds = {APPROVED_BY: Judgement.APPROVE, REJECTED_BY: Judgement.REJECT}
+        sql = (
+            "SELECT record, value, kind FROM facets JOIN tags USING (tag) "
+            "JOIN pictures USING (id) WHERE kind IN (?, ?)"
+        )
+        with self.connection() as db:
+            return [
+                (record, by, kinds[kind]) for record, by, kind in db.execute(sql, tuple(kinds))
+            ]
+
+    def standings(self, places: Sequence[int]) -> dict[int, str]:
+        """What the reviewers make of the pictures at these places."""
+        marks = ", ".join("?" * len(places))
+        sql = (
+            "SELECT id, value FROM tags JOIN facets USING (tag) "
+            f"WHERE kind = ? AND id IN ({marks})"
+        )
+        with self.connection() as db:
+            return dict(db.execute(sql, (STANDING, *places)))
+
+    def _picture(self, row: tuple[Any, ...]) -> Picture:
+        place, name, base, label, mode, prompt, seed, width, height, plan, record, loras = row
         return Picture(
-            path=self.root / str(name),
-            name=str(name),
-            created=EPOCH + int(str(created)) * MICROSECOND,
-            base=str(base),
-            base_label=str(label),
-            mode=Mode(str(mode)),
-            prompt=str(prompt),
-            seed=int(str(seed)),
-            width=int(str(width)),
-            height=int(str(height)),
-            fingerprint=str(plan),
-            record=str(record),
-            loras=tuple(sorted(json.loads(str(loras)))),
+            path=self.root / name,
+            name=name,
+            place=place,
+            created=created_at(place),
+            base=base,
+            base_label=label,
+            mode=Mode(mode),
+            prompt=prompt,
+            seed=seed,
+            width=width,
+            height=height,
+            fingerprint=plan,
+            record=record,
+            loras=tuple(loras.split("\n")) if loras else (),
         )
 
     @contextmanager
@@ -261,6 +311,11 @@ class PictureIndex:
             raise self._translated(error) from error
 
     def _translated(self, error: sqlite3.DatabaseError) -> GalleryError:
+        if re.search("no such (module|tokenizer)", str(error)):
+            return GalleryError(
+                f"This Python's SQLite {sqlite3.sqlite_version} cannot search texts: {error}.",
+                "Use a Python whose SQLite is 3.34 or newer and has FTS5.",
+            )
         primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL) & 0xFF
         if primary in _BROKEN:
             return IndexBroken(f"{self.path.name}: {error}", "Run `studio gallery reindex`.")
@@ -268,25 +323,3 @@ class PictureIndex:
             f"The gallery's index {self.path} cannot be used: {error}.",
             "Check that the disk has room and may be written, and that no program holds the file.",
         )
-
-
-def where(
-    wanted: Filter, after: Cursor | None, also: str | None = None
-) -> tuple[str, tuple[str | int, ...]]:
-    """The WHERE clause (empty for no condition) and its values; ``also`` is a condition of SQL."""
-    terms: list[tuple[str, tuple[str | int, ...]]] = []
-    if wanted.base is not None:
-        terms.append(("base = ?", (wanted.base,)))
-    if wanted.mode is not None:
-        terms.append(("mode = ?", (wanted.mode.value,)))
-    if wanted.lora is not None:
-        sql = "name IN (SELECT name FROM picture_loras WHERE lora = ?)"
-        terms.append((sql, (wanted.lora,)))
-    terms += [("instr(words, ?) > 0", (word,)) for word in wanted.words.casefold().split()]
-    if after is not None:
-        created, name = after
-        terms.append(("(created, name) < (?, ?)", ((created - EPOCH) // MICROSECOND, name)))
-    if also is not None:
-        terms.append((also, ()))
-    clause = "WHERE " + " AND ".join(sql for sql, _ in terms) if terms else ""
-    return clause, tuple(value for _, values in terms for value in values)

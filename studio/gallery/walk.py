@@ -8,6 +8,9 @@ from pathlib import Path
 from studio.gallery.row import FileStamp
 from studio.storage import atomic
 
+NEVER_READ: FileStamp = ""
+"""The stamp of no file."""
+
 
 def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, FileStamp]]:
     """Name (relative, with ``/``) and stamp of every file whose name ends so; links and
@@ -36,4 +39,4 @@ def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, FileStamp]]:
 
 
 def stamp(status: os.stat_result) -> FileStamp:
-    return status.st_size, status.st_mtime_ns
+    return f"{status.st_size} {status.st_mtime_ns}"

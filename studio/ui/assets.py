@@ -35,6 +35,19 @@ def picked(event: gr.EventData) -> str:
 
 
 ADDRESS = script("address")
+
+
+def chosen(event: gr.EventData) -> tuple[str, ...]:
+    """The names of what was ticked."""
+    data: Any = event._data
+    names = data.get("names") if isinstance(data, dict) else None
+    return (
+        tuple(each for each in names if isinstance(each, str)) if isinstance(names, list) else ()
+    )
+
+
+SELECT = script("select")
+"""Boxes of ``data-select`` inside the component, and its ``decide`` event on the chosen ones."""
 LARGE = script("large")
 KEYS = script("keys")
 ENDING = script("ending")

@@ -11,6 +11,7 @@ from studio.ui.assets import ADDRESS, ENDING, KEYS
 from studio.ui.clients import client_of
 from studio.ui.compare import tab as compare_tab
 from studio.ui.compare.tab import CompareTab
+from studio.ui.gallery import review
 from studio.ui.gallery import tab as gallery_tab
 from studio.ui.html import format as words
 from studio.ui.html import icons
@@ -51,17 +52,18 @@ def build(workspace: Workspace) -> gr.Blocks:
                 _status(workspace, warming), apply_default_css=False, elem_classes="ls-status"
             )
             gr.HTML(_help(), apply_default_css=False, elem_classes="ls-help")
+        reviewer = review.reviewer()
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
             place = PageAddress(name, tabs)
             with gr.Tab("Studio", id=TABS[0]) as first:
                 studio = studio_tab.build(workspace, sessions)
             with gr.Tab("Compare", id=TABS[1]) as compare:
                 comparisons = compare_tab.build(
-                    workspace, sessions, studio, compare, place, may_delete
+                    workspace, sessions, studio, compare, place, reviewer, may_delete
                 )
             with gr.Tab("Gallery", id=TABS[2]) as gallery:
                 others = gallery_tab.Others(studio, comparisons, place)
-                gallery_tab.build(workspace, sessions, others, gallery, may_delete)
+                gallery_tab.build(workspace, sessions, others, gallery, reviewer, may_delete)
             with gr.Tab("Models", id=TABS[3]) as models:
                 models_tab.build(workspace, models, place, workspace.settings.is_public)
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)

@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 
 from studio.imaging.decoding import MAX_FILE
 from studio.ui import assets, theme, uploads
+from studio.ui.gallery.files import routes
 from studio.ui.gate import Gate
 from studio.ui.page import build
 from studio.ui.uploads import Uploads
@@ -35,7 +36,7 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         uploads=Uploads(uploads.folder()),
     )
     return {
-        "app_kwargs": {"middleware": [gate]},
+        "app_kwargs": {"middleware": [gate], "routes": routes(workspace)},
         "server_name": settings.host,
         "server_port": settings.port or None,
         "share": settings.share,

@@ -15,6 +15,7 @@ from PIL import Image
 
 from studio.backends import ClipReader
 from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Role
+from studio.comparison.axis_text import matching
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import with_scores
 from studio.comparison.events import (
@@ -93,8 +94,14 @@ class Comparing:
         self._workspace = workspace
 
     def plan(self, wanted: ComparisonRequest) -> ComparisonPlan | tuple[Violation, ...]:
-        """Every cell's plan, or every violation."""
-        return plan_comparison(wanted, self._workspace.plan)
+        """Every cell's plan, or every violation. A pattern on an axis of LoRAs stands for those
+        that fit the request's base."""
+        catalog = self._workspace.catalog
+        model = catalog.models.get(wanted.request.base)
+        fitting = catalog.loras_for(model.base_architecture) if model else ()
+        slugs = [lora.slug for lora in fitting]
+        axes = {"rows": matching(wanted.rows, slugs), "columns": matching(wanted.columns, slugs)}
+        return plan_comparison(wanted.model_copy(update=axes), self._workspace.plan)
 
     def forecast(self, plan: ComparisonPlan) -> Forecast:
         """How many cells there are to make, and about how long they take."""

@@ -25,6 +25,9 @@ MAX_DECISIONS = 200
 """On one picture: each is at most a note of 4,000 characters, and anybody may write them on a
 public page."""
 
+MAX_SCORES = 64 * 2**20
+"""Bytes of the largest file of scores."""
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -71,7 +74,7 @@ class Reviewing:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise GalleryError(f"{first['msg']}.", "Write the note, then add it.") from error
-        self._decisions.add(decision)
+        self._gallery.decide(decision)
         return decision
 
     def on(self, picture: Path | str) -> tuple[Decision, ...]:
@@ -125,7 +128,7 @@ class Reviewing:
                 reason = f"{pictures[0].name} cannot be verified any more: {damage}"
                 refused.append(RefusedLine(number, reason))
             else:
-                self._decisions.add(_decision(score, pictures[0].fingerprint))
+                self._gallery.decide(_decision(score, pictures[0].fingerprint))
                 taken += 1
         return Imported(taken, tuple(refused))
 

@@ -20,7 +20,7 @@ from studio.comparison.axes import (
     seeds_strengths,
     strengths,
 )
-from studio.comparison.axis_text import parse_axis
+from studio.comparison.axis_text import matching, parse_axis
 from studio.comparison.differences import differences, in_one_line, summary, uninvited
 from studio.comparison.plan import plan_comparison
 from studio.comparison.schedule import running_order
@@ -121,6 +121,15 @@ def test_axes_are_typed_as_people_type_them() -> None:
     for text in ("magic=1,2", "strength"):
         with pytest.raises(ValueError, match=r"axis|NAME"):
             parse_axis(text)
+
+
+def test_a_pattern_stands_for_the_loras_that_it_matches() -> None:
+    slugs = ["myink-10", "neon", "myink-2", "myink-1"]
+    found = matching(axis(AxisName.LORA, "myink-*", "neon", "none-*"), slugs)
+    assert found is not None
+    assert found.values == ("myink-1", "myink-2", "myink-10", "neon", "none-*")
+    prompt = axis(AxisName.PROMPT, "a *", "b")
+    assert matching(prompt, slugs) == prompt
 
 
 def test_the_usual_sweeps() -> None:

@@ -17,6 +17,7 @@ from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, RecordError
 from studio.gallery import Gallery, Picture
 from studio.gallery import index as picture_index
+from studio.gallery.row import place_at
 from studio.gallery.verification import verify
 from studio.imaging import png
 from tests.support.records import START, flat, noise, run_plan, run_receipt, run_record
@@ -44,6 +45,7 @@ def test_a_saved_picture_is_whole_and_found(outputs: Path) -> None:
         Picture(
             path=path,
             name=name,
+            place=place_at(START + timedelta(seconds=2)),
             created=START + timedelta(seconds=2),
             base="mini",
             base_label="Mini",

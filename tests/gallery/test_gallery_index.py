@@ -46,7 +46,7 @@ def damage_empty(index: Path) -> None:
 
 def damage_older(index: Path) -> None:
     with closing(sqlite3.connect(index)) as db:
-        db.executescript("DROP TABLE picture_loras; PRAGMA user_version = 0;")
+        db.executescript("DROP TABLE tags; PRAGMA user_version = 0;")
 
 
 DAMAGES = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -342,10 +343,26 @@ def test_a_picture_is_decided_on_in_the_gallery(open_page: Open, server: Server)
     review.get_by_text("No decisions on this picture yet.").wait_for()
     review.get_by_label("Note on this picture").fill("clean lines")
     review.get_by_role("button", name="Approve").click()
+    review.get_by_text("Nobody is named as the reviewer.").wait_for()
+    review.get_by_label("Reviewer").fill("Anna")
+    review.get_by_role("button", name="Approve").click()
     review.locator("li", has_text="Approved clean lines").wait_for()
     (kept,) = decided(server) - before
-    assert json.loads(kept.read_text(encoding="utf-8"))["note"] == "clean lines"
+    said = json.loads(kept.read_text(encoding="utf-8"))
+    assert (said["note"], said["by"]) == ("clean lines", "Anna")
     page.get_by_role("button", name="Back to all pictures").click()
+    page.locator("#gallery .ls-verdict-approved").first.wait_for()
+    page.locator("#gallery [data-select]").first.check()
+    page.get_by_role("button", name="Reject selected").click()
+    page.locator("#gallery .ls-verdict-rejected").first.wait_for()
+    page.get_by_text("1 picture decided on as Anna.").wait_for()
+    page.get_by_role("button", name="Review: agreement, downloads, scores").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="All decisions (CSV)").click()
+    assert "clean lines" in Path(download.value.path()).read_text(encoding="utf-8")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="ZIP of these pictures").click()
+    assert zipfile.is_zipfile(download.value.path())
     page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
     review.locator("li", has_text="Approved clean lines").wait_for()
 

@@ -1,6 +1,7 @@
 """The Gallery tab's handlers where the gallery fails or must not be changed."""
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +12,14 @@ import pytest
 
 from studio.comparison.review import Judgement
 from studio.errors import GalleryError
+from studio.gallery import Filter, Gallery
 from studio.settings import Settings
 from studio.ui.gallery.events import GalleryEvents
 from studio.ui.gallery.layout import GalleryInput
 from studio.ui.gallery.review import NO_DELETING, ReviewEvents
 from studio.ui.studio.live import unchanged
+from studio.workspace.packing import records
+from tests.support.shelf import fill
 
 
 class BrokenGallery:
@@ -24,7 +28,7 @@ class BrokenGallery:
     def _refuse(self, *_: object) -> None:
         raise GalleryError("The index cannot be read.", "Free the disk.")
 
-    facets = query = count = delete = items = _refuse
+    facets = query = count = delete = items = place = _refuse
 
     @property
     def comparisons(self) -> Any:
@@ -36,8 +40,8 @@ class BrokenGallery:
 class Parts:
     """A name for each component instead of the component."""
 
-    def __getattr__(self, name: str) -> str:
-        return name
+    def __getattr__(self, name: str) -> Any:
+        return Parts() if name == "review" else name
 
 
 def events(may_delete: bool = True) -> GalleryEvents:
@@ -47,9 +51,9 @@ def events(may_delete: bool = True) -> GalleryEvents:
 
 
 def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:
-    asked = GalleryInput("", "", "", "", (), "")
+    asked = GalleryInput()
     page = events()
-    answers = [each(asked) for each in (page.enter, page.first, page.older, page.newer)]
+    answers = [each(asked) for each in (page.enter, page.first, page.next, page.previous)]
     for answer in answers:
         assert "The index cannot be read." in answer["grid"]
 
@@ -66,7 +70,7 @@ def test_a_handler_that_changes_nothing_is_taken_by_gradio() -> None:
 
 
 def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
-    asked = GalleryInput("", "", "", "", (), "a.png")
+    asked = GalleryInput(opened="a.png")
     assert NO_DELETING in events(may_delete=False).delete(asked)["said"]
     assert "The index cannot be read." in events().delete(asked)["said"]
 
@@ -74,7 +78,7 @@ def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
 def test_a_decision_on_no_picture_is_said_to_be_lost() -> None:
     parts: Any = Parts()
     review = ReviewEvents(SimpleNamespace(gallery=BrokenGallery()), parts)  # type: ignore[arg-type]
-    assert "No picture is open" in review.decide("", "a note", Judgement.APPROVE)["shown"]
+    assert "No picture is open" in review.decide("", "Anna", "a note", Judgement.APPROVE)["shown"]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,64 @@ def test_a_link_or_a_space_is_public(
 ) -> None:
     said = {"SPACE_ID": space, "SHARE": str(int(share))}
     assert Settings.from_env(said, tmp_path).is_public is public
+
+
+def shelf(tmp_path: Path) -> tuple[GalleryEvents, Gallery, list[str]]:
+    """Handlers over a real gallery with three pictures, oldest first."""
+    gallery = Gallery(tmp_path / "outputs")
+    names = [path.relative_to(gallery.outputs).as_posix() for path in fill(gallery)]
+    workspace: Any = SimpleNamespace(gallery=gallery, catalog=SimpleNamespace(loras={}, models={}))
+    parts: Any = Parts()
+    return GalleryEvents(workspace, parts, may_delete=True), gallery, names
+
+
+def test_many_pictures_are_decided_on_by_a_named_reviewer(tmp_path: Path) -> None:
+    page, gallery, names = shelf(tmp_path)
+    asked = GalleryInput()
+    assert "Nobody is named" in page.decide(asked, "approve", names, " ")["to_hint"]
+    assert "not a valid" in page.decide(asked, "praise", names, "Anna")["to_hint"]
+    assert not list(gallery.decisions.records())
+    answer = page.decide(asked, "approve", [*names[:2], "../x.png"], "Anna")
+    assert "2 pictures decided on as Anna." in answer["to_hint"]
+    assert "ls-problem" in answer["to_hint"], "the third is no picture"
+    assert answer["grid"].count("ls-verdict-approved") == 2
+    undecided = page.first(GalleryInput(standing="undecided"))
+    assert [name in undecided["grid"] for name in names] == [False, False, True]
+    assert 'href="pictures.zip?standing=undecided"' in undecided["links"]
+
+
+def test_a_decision_leads_on_to_the_next_undecided_picture(tmp_path: Path) -> None:
+    page, _, names = shelf(tmp_path)
+    asked = GalleryInput(standing="undecided", opened=names[1])
+    page.decide(asked, "approve", names[1:2], "Anna")
+    assert page.open_next(asked)["opened"] == names[0]
+    assert page.open_previous(asked)["opened"] == names[2]
+    last = GalleryInput(standing="undecided", opened=names[0])
+    assert "no other picture" in page.open_next(last)["said"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [("1", 3), ("2", None), ("2026-11-22", 3), ("1999-01-01", 0), ("x", None)]
+)
+def test_a_page_or_a_date_is_gone_to_or_named(
+    tmp_path: Path, typed: str, shown: int | None
+) -> None:
+    page, _, names = shelf(tmp_path)
+    answer = page.go(GalleryInput(to=typed))
+    if shown is None:
+        assert typed in answer["to_hint"]
+        assert "grid" not in answer
+    else:
+        assert sum(name in answer["grid"] for name in names) == shown
+
+
+def test_scores_are_imported_on_the_page_and_the_upload_goes(tmp_path: Path) -> None:
+    page, gallery, _ = shelf(tmp_path)
+    upload = tmp_path / "scores.jsonl"
+    lines = [json.loads(line) for line in records(gallery, Filter())]
+    answered = {**lines[0], "critic": "critic 2", "score": 0.5}
+    upload.write_text("\n".join(map(json.dumps, [answered, lines[1], {"critic": "c"}])))
+    assert "1 score taken, 1 lines refused. Line 3" in page.take_scores(str(upload))["imported"]
+    assert not upload.exists()
+    upload.write_bytes(b"\xff\xfe")
+    assert "Nothing is taken" in page.take_scores(str(upload))["imported"]

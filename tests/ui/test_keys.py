@@ -95,6 +95,8 @@ def test_the_gallery_is_reviewed_with_keys(open_page: Open) -> None:
     page.locator("#opened .ls-file", has_text=str(name).split("/")[-1]).wait_for(state="detached")
     page.keyboard.press("ArrowLeft")
     page.locator("#opened .ls-file", has_text=str(name).split("/")[-1]).wait_for()
+    page.locator("#review").get_by_label("Reviewer").fill("Anna")
+    page.locator("#opened .ls-back").focus()
     page.keyboard.press("a")
     line = page.locator("#review li", has_text="Approved")
     line.wait_for()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from studio.architecture import Architecture, Mode
+from studio.comparison.review import ReviewState
 from studio.contract.placement import Offload, Placement
 from studio.contract.plan import IntSetting, Notice, Origin, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
@@ -85,7 +86,9 @@ def test_hostile_texts_stay_texts(text: str) -> None:
         contract.failed(record.plan, text, text),
         gallery.opened(text, Path(f"/outputs/{text}.png"), record),
         gallery.contract(record),
-        gallery.thumbnail(text, Path("/t.webp"), text, text, text, [text], 7),
+        gallery.thumbnail(
+            text, Path("/t.webp"), text, text, text, [text], 7, ReviewState.DISAGREED
+        ),
         picture.waiting(text),
         preset_tables.loras([preset], 1, {"hostile": True}, {}, text),
         preset_tables.details(preset, True, text),

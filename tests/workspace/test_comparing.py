@@ -408,9 +408,7 @@ def test_a_sheet_is_kept_before_its_record_and_lost_ones_spoil_no_page(
     assert isinstance(stored, Compared)
     sheet_of(stored.path).unlink()
     parts: Any = Parts()
-    page = GalleryEvents(workspace, parts, may_delete=True).first(
-        GalleryInput("", "", "", "", (), "")
-    )
+    page = GalleryEvents(workspace, parts, may_delete=True).first(GalleryInput())
     assert page["grid"].count("data-pick") == len(workspace.gallery.comparisons.items())
     assert "cannot be reached" in page["grid"]
 
@@ -502,7 +500,7 @@ def test_the_gallery_shows_one_item_that_stands_for_its_cells(
     assert gallery.comparisons.count() == 2
     assert len(gallery.query()) == 4
     assert items[0].name in {each.name for each in gallery.comparisons.items(limit=1)}
-    assert gallery.comparisons.items(limit=5, after=items[0]) == items[1:]
+    assert gallery.comparisons.items(limit=5, beyond=items[0].place) == items[1:]
     with Image.open(gallery.thumbnail(items[0])) as image:
         assert image.width > 100
     assert isinstance(items[0], StoredComparison)

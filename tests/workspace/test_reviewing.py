@@ -4,17 +4,20 @@ import csv
 import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from studio.comparison.review import Judgement, as_csv, as_jsonl
+from studio.comparison.review import Judgement, ReviewState, agreement, as_csv, as_jsonl
 from studio.errors import GalleryError
-from studio.gallery import Gallery
+from studio.gallery import Filter, Gallery, Picture
 from studio.gallery import record_png as pictures
 from studio.imaging import png
-from studio.workspace.reviewing import Reviewing
+from studio.workspace.packing import packed, records
+from studio.workspace.reviewing import Imported, Reviewing
 from tests.support.records import flat, run_record
 
 UNKNOWN = "0" * 64
@@ -41,6 +44,57 @@ def test_decisions_stand_beside_one_another(gallery: Gallery) -> None:
     assert {each.plan_fingerprint for each in found} == {record.plan_fingerprint}
     with pytest.raises(GalleryError, match="a note needs words"):
         reviewing.decide(path, Judgement.NOTE, "  ")
+
+
+A, R = Judgement.APPROVE, Judgement.REJECT
+SAID: dict[str, list[tuple[str, Judgement]]] = {
+    "both": [("Anna", A), ("Ben", A)],
+    "changed": [("Anna", R), ("Anna", A)],
+    "torn": [("Anna", A), ("Ben", R)],
+    "bad": [("Ben", R)],
+    "noted": [("Anna", Judgement.NOTE)],
+}
+UNDECIDED, APPROVED = ReviewState.UNDECIDED, ReviewState.APPROVED
+REJECTED, DISAGREED = ReviewState.REJECTED, ReviewState.DISAGREED
+
+
+def test_pictures_are_found_by_who_decided_what(gallery: Gallery) -> None:
+    """Also by an index that is made anew, and by a copy that comes later."""
+    reviewing = Reviewing(gallery)
+    for seed, (prompt, said) in enumerate(SAID.items()):
+        path = save(gallery, prompt, seed)
+        for by, judgement in said:
+            reviewing.decide(path, judgement, "why", by)
+    copy = path.with_name("copy.png")
+    shutil.copy(path, copy)
+    expected = {
+        Filter(standing=APPROVED): "both changed",
+        Filter(standing=REJECTED): "bad",
+        Filter(standing=DISAGREED): "torn",
+        Filter(standing=UNDECIDED): "noted noted",
+        Filter(standing=APPROVED, by="Anna"): "both changed torn",
+        Filter(standing=REJECTED, by="Anna"): "",
+        Filter(standing=UNDECIDED, by="Anna"): "bad noted noted",
+        Filter(standing=DISAGREED, by="Ben"): "torn",
+        Filter(by="Ben"): "both torn bad",
+        Filter(by="Ben", words="torn"): "torn",
+        Filter(by="nobody"): "",
+    }
+    for shelf in (Gallery(gallery.outputs), anew(gallery)):
+        assert shelf.facets().reviewers == ("Anna", "Ben")
+        for wanted, prompts in expected.items():
+            found = shelf.comparisons.items(wanted, newest_first=False)
+            assert sorted(each.prompt for each in found if isinstance(each, Picture)) == sorted(
+                prompts.split()
+            ), wanted
+            assert shelf.comparisons.count(wanted) == len(found), wanted
+        (both, *_) = shelf.query(Filter(words="both"))
+        assert shelf.standings([both.place]) == {both.place: APPROVED}
+
+
+def anew(gallery: Gallery) -> Gallery:
+    (gallery.outputs / "index.sqlite").unlink()
+    return Gallery(gallery.outputs)
 
 
 def test_there_are_no_endless_decisions_on_a_picture(
@@ -181,3 +235,76 @@ def test_a_decision_that_was_cut_off_spoils_no_other(gallery: Gallery) -> None:
         stream.write("a whole line that is none\n")
     with pytest.raises(GalleryError, match="cannot be read"):
         reviewing.on(path)
+
+
+def test_a_critic_answers_in_the_lines_that_were_exported(gallery: Gallery) -> None:
+    paths = [save(gallery, prompt) for prompt in ("a rocket", "a castle")]
+    reviewing = Reviewing(gallery)
+    decision = reviewing.decide(paths[0], A, by="Anna")
+    shutil.copy(paths[0], paths[0].with_name("copy.png"))
+    gallery.sync()
+    lines = [json.loads(line) for line in records(gallery, Filter())]
+    by_name = {line["picture"]: line for line in lines}
+    assert len(by_name) == len(paths)
+    assert {line["record_fingerprint"] for line in lines} == {
+        gallery.read(path).fingerprint for path in paths
+    }
+    (decided,) = (line for line in lines if line["decisions"])
+    assert decided["decisions"] == [decision.model_dump(mode="json")]
+    undecided = next(line for line in lines if not line["decisions"])
+    assert reviewing.take_scores(json.dumps(undecided)) == Imported(0, ())
+    answered = {**undecided, "critic": "critic 2", "score": 0.5}
+    assert reviewing.take_scores(json.dumps(answered)) == Imported(1, ())
+    assert [each.score for each in reviewing.on(undecided["picture"])] == [0.5]
+
+
+def test_a_zip_holds_the_files_as_they_are_and_names_what_it_leaves_out(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = save(gallery), save(gallery, "a rocket of another kind")
+    save(gallery, "a castle")
+    bad.write_bytes(bad.read_bytes()[:100])
+    whole = io.BytesIO(b"".join(packed(gallery, Filter(words="rocket"))))
+    with zipfile.ZipFile(whole) as archive:
+        assert archive.testzip() is None
+        name = good.relative_to(gallery.outputs).as_posix()
+        assert set(archive.namelist()) == {f"pictures/{name}", "records.jsonl", "left-out.txt"}
+        assert archive.read(f"pictures/{name}") == good.read_bytes()
+        assert json.loads(archive.read("records.jsonl"))["picture"] == name
+        assert bad.name in archive.read("left-out.txt").decode()
+    monkeypatch.setattr("studio.workspace.packing.MOST_PACKED", 1)
+    for wanted in (Filter(), Filter(words="nowhere")):
+        with pytest.raises(GalleryError, match="would be packed"):
+            packed(gallery, wanted)
+
+
+WORKED = [
+    (("123321412...", "1233224125.3", ".3332342251.", "12332441251."), 0.743, 11),
+    (("0100000010", "1110010000"), 0.095, 10),
+    (("00", "0."), None, 1),
+]
+"""Krippendorff (2011), sections C and A, a row for each observer; and one without variation."""
+
+
+@pytest.mark.parametrize(("rows", "alpha", "pictures"), WORKED)
+def test_agreement_is_krippendorffs(
+    rows: tuple[str, ...], alpha: float | None, pictures: int
+) -> None:
+    units = zip(*rows, strict=True)
+    said: Any = [{who: value for who, value in enumerate(unit) if value != "."} for unit in units]
+    found = agreement(said)
+    assert (found.alpha and round(found.alpha, 3)) == alpha
+    assert (found.pictures, found.reviewers) == (pictures, len(rows))
+
+
+def test_agreement_counts_a_record_once(gallery: Gallery) -> None:
+    reviewing = Reviewing(gallery)
+    paths = [save(gallery, seed=seed) for seed in range(3)]
+    for path, said in zip(paths, ((A, A), (R, R), (A, R)), strict=True):
+        for by, judgement in zip(("Anna", "Ben"), said, strict=True):
+            reviewing.decide(path, judgement, by=by)
+    shutil.copy(paths[2], paths[2].with_name("copy.png"))
+    gallery.sync()
+    found = gallery.agreement()
+    assert (found.pictures, found.reviewers) == (3, 2)
+    assert found.alpha == pytest.approx(4 / 9)

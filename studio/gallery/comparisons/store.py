@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,9 +15,10 @@ from studio.comparison.votes import BlindVote
 from studio.errors import GalleryError
 from studio.gallery.comparisons import files
 from studio.gallery.comparisons.index import ComparisonIndex, ComparisonRow, StoredComparison
-from studio.gallery.index import Cursor, PictureIndex
+from studio.gallery.index import PictureIndex
 from studio.gallery.row import FileStamp, Filter, Picture
-from studio.gallery.walk import stamp, walk
+from studio.gallery.search import Listed
+from studio.gallery.walk import NEVER_READ, stamp, walk
 from studio.signing.sealing import Sealer
 from studio.storage import atomic
 
@@ -89,50 +91,70 @@ class Comparisons:
         return files.read(self.inside(name))
 
     def items(
-        self, wanted: Filter | None = None, limit: int = 60, after: Item | None = None
+        self,
+        wanted: Filter | None = None,
+        limit: int = 60,
+        beyond: int | None = None,
+        newest_first: bool = True,
     ) -> list[Item]:
-        """At most ``limit`` pictures and comparisons, newest first; a picture that was made
-        for a comparison is shown in it alone."""
-        found: list[Item] = []
-        cursor = None if after is None else (after.created, after.name)
-        while len(found) < limit:
-            asked = limit - len(found)
-            page = self._page(wanted or Filter(), asked, cursor)
-            found += self._still_there(page)
-            if len(page) < asked:
-                break
-            cursor = (page[-1].created, page[-1].name)
-        return found
+        """At most ``limit`` pictures and comparisons in order, those after the place ``beyond``; a
+        picture that was made for a comparison is shown in it alone."""
+        return self._all(wanted or Filter(), "shown", limit, beyond, newest_first)
 
-    def count(self, wanted: Filter | None = None) -> int:
-        """How many items the index has that agree with ``wanted``."""
-        return self._indexed(lambda: self._index.count(wanted or Filter()))
+    def count(
+        self,
+        wanted: Filter | None = None,
+        beyond: int | None = None,
+        newest_first: bool = True,
+        most: int | None = None,
+    ) -> int:
+        """How many items the index has that agree with ``wanted``, after ``beyond`` if it is
+        given; beyond ``most`` it may say no more than that there are more."""
+        asked = wanted or Filter()
+        return self._indexed(
+            lambda: self._pictures.count(asked, "shown", beyond, newest_first, most)
+        )
+
+    def place_of(self, wanted: Filter, number: int, newest_first: bool) -> int | None:
+        """The place of the item of this 0-based number; None where there are fewer."""
+        return self._indexed(
+            lambda: self._pictures.place_of(wanted, "shown", number, newest_first)
+        )
 
     def stored(self, wanted: Filter | None = None, limit: int = 60) -> list[StoredComparison]:
         """At most ``limit`` comparisons alone, newest first; found where one of their cells is."""
-        while True:
-            page = self._indexed(lambda: self._index.stored(wanted or Filter(), limit))
-            if len(self._still_there(page)) == len(page):  # else the index is shorter now
-                return page
+        found = self._all(wanted or Filter(), "comparisons", limit, None, True)
+        return [each for each in found if isinstance(each, StoredComparison)]
 
     def count_stored(self, wanted: Filter | None = None) -> int:
-        return self._indexed(lambda: self._index.count_stored(wanted or Filter()))
+        return self._indexed(lambda: self._pictures.count(wanted or Filter(), "comparisons"))
 
-    def _page(self, wanted: Filter, limit: int, cursor: Cursor | None) -> list[Item]:
-        def read() -> list[Item]:
-            rows = self._index.page(wanted, limit, cursor)
-            names = [name for name, comparison in rows if comparison is None]
-            pictures = {each.name: each for each in self._pictures.named(names)}
-            found = [comparison or pictures.get(name) for name, comparison in rows]
-            return [each for each in found if each is not None]
+    def _all(
+        self, wanted: Filter, shown: Listed, limit: int, beyond: int | None, newest_first: bool
+    ) -> list[Item]:
+        """Items that are really there."""
 
-        return self._indexed(read)
+        def read(asked: int) -> list[Item]:
+            places = self._pictures.places(wanted, shown, asked, beyond, newest_first)
+            pictures = self._pictures.at(place for place, comparison in places if not comparison)
+            stored = self._index.at([place for place, comparison in places if comparison])
+            found: dict[int, Item] = {**pictures, **stored}
+            return [found[place] for place, _ in places if place in found]
+
+        there: list[Item] = []
+        while len(there) < limit:
+            asked = limit - len(there)
+            page = self._indexed(partial(read, asked))
+            there += self._still_there(page)
+            if len(page) < asked:
+                break
+            beyond = page[-1].place
+        return there
 
     def _still_there(self, page: Sequence[Item]) -> list[Item]:
         gone = [each for each in page if not each.path.is_file()]
-        lost = [each.name for each in gone if isinstance(each, StoredComparison)]
-        if lost:
-            self._indexed(lambda: self._index.change(remove=lost))
+        if gone:
+            self._indexed(lambda: self._index.change(remove=[each.name for each in gone]))
         return [each for each in page if each not in gone]
 
     def delete(self, name: Path | str) -> None:
@@ -165,7 +187,7 @@ class Comparisons:
 
     def reread(self) -> None:
         """As ``sync``, but read every file again."""
-        self._read_files(dict.fromkeys(self._index.stamps(), (-1, -1)))
+        self._read_files(dict.fromkeys(self._index.stamps(), NEVER_READ))
 
     def _read_files(self, known: dict[str, FileStamp]) -> None:
         there = dict(walk(self.outputs, files.JSON_SUFFIX))

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from studio.comparison.axes import AxisName
 from studio.comparison.pairs import Arm, arm_name, arms_by_seed
 from studio.comparison.record import ComparisonRecord
 from studio.comparison.votes import (
@@ -212,7 +213,8 @@ class CompareBlind:
                 said = (*said, _left_out(test))
                 test = replace(test, position=test.position + 1)
                 continue
-            return {parts.pair: join((*said, _pair(images, test))), parts.test: test}
+            pair = _pair(images, test, _prompt(record))
+            return {parts.pair: join((*said, pair)), parts.test: test}
         return self.end(test, *said)
 
     def _result(self, name: str, record: ComparisonRecord, arms: tuple[Arm, Arm]) -> Html:
@@ -250,14 +252,22 @@ def _arm(key: str) -> Arm:
     return int(row), int(column)
 
 
-def _pair(images: Sequence[Image.Image], test: BlindTest) -> Html:
+def _prompt(record: ComparisonRecord) -> str:
+    """What both pictures were asked for; nothing where it would tell them apart."""
+    varies = any(axis.name is AxisName.PROMPT for axis in record.wanted.axes)
+    return "" if varies else record.wanted.request.prompt
+
+
+def _pair(images: Sequence[Image.Image], test: BlindTest, prompt: str) -> Html:
     """The two pictures as nothing but pixels: no file name and no record tells them apart."""
     figures = [
         tag("figure", tag("img", src=bare_pixels(image), alt=f"The {which} picture"))
         for image, which in zip(images, ("first", "second"), strict=True)
     ]
     line = f"Pair {test.position + 1} of {len(test.pairs)}. Which is better?"
-    return join((tag("p", line, class_="ls-differs"), div("ls-sides ls-unlabelled", *figures)))
+    asked = tag("p", prompt, class_="ls-of-prompt") if prompt else EMPTY
+    shown = div("ls-sides ls-unlabelled", *figures)
+    return join((tag("p", line, class_="ls-differs"), asked, shown))
 
 
 def _left_out(test: BlindTest) -> Html:

@@ -38,6 +38,9 @@ class CompareStage:
     slider: gr.ImageSlider
     sides: gr.HTML
     difference: gr.HTML
+    use: gr.Button
+    strength: gr.Button
+    open: gr.Button
     numbers: gr.HTML
     contract: gr.HTML
     review: ReviewParts
@@ -92,6 +95,11 @@ def build(may_delete: bool) -> CompareStage:
             "", js_on_load=ZOOM, apply_default_css=False, visible=False, elem_id="sides"
         )
         difference = gr.HTML("", apply_default_css=False, visible=False, elem_id="difference")
+        with gr.Row(elem_classes="ls-tight ls-of-cell"):
+            gr.HTML("The right picture:", apply_default_css=False, elem_classes="ls-origin")
+            use = gr.Button("Use in Studio", size="sm", scale=0, min_width=120)
+            strength = gr.Button("Use its strength", size="sm", scale=0, min_width=130)
+            opens = gr.Button("Open in Gallery", size="sm", scale=0, min_width=130)
         numbers = gr.HTML("", apply_default_css=False, elem_id="numbers")
         contract = gr.HTML(
             "", js_on_load=KEEP_OPEN, apply_default_css=False, elem_id="cell-contract"
@@ -119,6 +127,9 @@ def build(may_delete: bool) -> CompareStage:
         slider=slider,
         sides=sides,
         difference=difference,
+        use=use,
+        strength=strength,
+        open=opens,
         numbers=numbers,
         contract=contract,
         review=review,

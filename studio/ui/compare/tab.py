@@ -80,6 +80,7 @@ def build(
     studio: StudioTab,
     tab: gr.Tab,
     place: PageAddress,
+    reviewer: gr.BrowserState,
     may_delete: bool,
 ) -> CompareTab:
     """Lay the tab out and wire it; call inside ``tab``."""
@@ -96,7 +97,7 @@ def build(
     made = CompareTab(events, blind, studio, outputs)
     _wire_panel(made, studio, tab, place.tabs)
     _wire_run(made, studio)
-    _wire_look(made)
+    _wire_look(made, reviewer)
     again = (parts.replay, parts.stop)
     replay.wire(workspace, sessions, again, parts.stored, parts.said)
     _wire_blind(made, blind_parts, workspace.settings)
@@ -168,7 +169,7 @@ def _wire_run(made: CompareTab, studio: StudioTab) -> None:
     panel.cancel.click(cancel, outputs=[panel.cancel], **PRIVATE)
 
 
-def _wire_look(made: CompareTab) -> None:
+def _wire_look(made: CompareTab, reviewer: gr.BrowserState) -> None:
     parts, look = made.events.parts, made.events.look
     shown = {**PRIVATE, "outputs": parts.all()}
     pair = [parts.stored, parts.left, parts.right]
@@ -182,7 +183,7 @@ def _wire_look(made: CompareTab) -> None:
     parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown)
     gr.on([parts.left.input, parts.right.input], look.pair, inputs=pair, **shown)
     parts.view.input(look.view, inputs=parts.view, **shown)
-    look.review.wire(PRIVATE)
+    look.review.wire(reviewer, PRIVATE)
     parts.verify.click(look.verify, inputs=parts.stored, **shown)
     parts.delete.click(lambda: gr.Row(visible=True), outputs=parts.confirm, **PRIVATE)
     parts.keep.click(lambda: gr.Row(visible=False), outputs=parts.confirm, **PRIVATE)

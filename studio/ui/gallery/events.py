@@ -1,29 +1,37 @@
 """What happens in the Gallery tab."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from datetime import date, datetime, time, timedelta
+from pathlib import Path, PurePath
 from typing import Any
 
 import gradio as gr
 
 from studio.architecture import Mode
+from studio.comparison.review import Judgement, ReviewState
 from studio.contract.plan import RunPlan
 from studio.errors import GalleryError, StudioError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
+from studio.gallery.row import place_at
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.origin import replaced
+from studio.ui.gallery import files
 from studio.ui.gallery.layout import GalleryInput, GalleryParts
-from studio.ui.gallery.review import NO_DELETING, ReviewEvents
+from studio.ui.gallery.review import NO_DELETING, ReviewEvents, named
+from studio.ui.html import format
 from studio.ui.html import gallery as grid
 from studio.ui.html.tags import EMPTY, Html
 from studio.ui.studio import form
 from studio.ui.studio.live import Updates, unchanged
+from studio.workspace.reviewing import MAX_SCORES
 from studio.workspace.workspace import Workspace
 
 PAGE = 48
 """Pictures on one page of the grid."""
+COUNTED = 20 * PAGE
+"""Items up to which what is searched for is counted."""
 FACETS = 100
 """Most entries of a filter list; words find the rest."""
 
@@ -55,60 +63,108 @@ class GalleryEvents:
             self._parts.base: _choices(facets.bases),
             self._parts.lora: _choices(facets.loras),
             self._parts.mode: _choices(facets.modes),
+            self._parts.by: gr.Dropdown(choices=[("Everybody", ""), *facets.reviewers]),
         }
+        if len(facets.reviewers) > 1:
+            updates[self._parts.agreed] = grid.agreed(self._gallery.agreement())
         return updates if asked.opened else updates | self.first(asked)
 
     def first(self, asked: GalleryInput) -> Updates:
-        return self._page(asked.wanted, ())
+        return self._page(asked, None)
 
-    def older(self, asked: GalleryInput) -> Updates:
+    def next(self, asked: GalleryInput) -> Updates:
         try:
-            shown = self._items(asked.wanted, PAGE, asked.pages)
+            shown = self._items(asked, PAGE, asked.beyond)
         except GalleryError as error:
             return self._trouble(error)
-        if not shown:
-            return unchanged()
-        return self._page(asked.wanted, (*asked.pages, shown[-1]))
+        return self._page(asked, shown[-1].place) if shown else unchanged()
 
-    def newer(self, asked: GalleryInput) -> Updates:
-        return self._page(asked.wanted, tuple(asked.pages)[:-1])
-
-    def _page(self, wanted: Filter, pages: tuple[Item, ...]) -> Updates:
-        """The page after the last picture of ``pages``; one more is asked to know of others."""
-        parts = self._parts
+    def previous(self, asked: GalleryInput) -> Updates:
+        """The page that ends where the one that is shown begins."""
         try:
-            found = self._items(wanted, PAGE + 1, pages)
-            total = self._gallery.comparisons.count(wanted)
-            thumbs = [self._thumb(each) for each in found[:PAGE]]
+            shown = self._items(asked, 1, asked.beyond)
+            start = shown[0].place if shown else asked.beyond
+            before = [] if start is None else self._items(asked, PAGE + 1, start, back=True)
+        except GalleryError as error:
+            return self._trouble(error)
+        return self._page(asked, before[PAGE].place if len(before) > PAGE else None)
+
+    def go(self, asked: GalleryInput) -> Updates:
+        """To the page or the date that is typed."""
+        text, hint = asked.to.strip(), self._parts.to_hint
+        try:
+            if text.isascii() and text.isdecimal() and len(text) < 8:
+                number = max(int(text) - 1, 0) * PAGE
+                beyond = self._before(asked, number) if number else None
+                if number and beyond is None:
+                    return {hint: grid.said(f"There is no page {text}.", bad=True)}
+            elif text:
+                beyond = self._beyond_date(asked, date.fromisoformat(text))
+            else:
+                beyond = None
+            return self._page(asked, beyond) | {hint: EMPTY}
+        except GalleryError as error:
+            return self._trouble(error)
+        except (ValueError, OverflowError, OSError):
+            line = f"“{text[:40]}” is no page and no date. Type a number, or a date as 2026-11-29."
+            return {hint: grid.said(line, bad=True)}
+
+    def _before(self, asked: GalleryInput, number: int) -> int | None:
+        """The place after which the item of this number is the next one."""
+        shelf = self._gallery.comparisons
+        return shelf.place_of(asked.wanted, number - 1, asked.newest_first)
+
+    @staticmethod
+    def _beyond_date(asked: GalleryInput, day: date) -> int:
+        """The place after which come the items of a day of this machine's calendar."""
+        last = day + timedelta(days=1) if asked.newest_first else day
+        return place_at(datetime.combine(last, time.min).astimezone())
+
+    def _page(self, asked: GalleryInput, beyond: int | None) -> Updates:
+        """The page after a place; one more item is asked for, to know of others."""
+        parts, wanted, shelf = self._parts, asked.wanted, self._gallery.comparisons
+        try:
+            found = self._items(asked, PAGE + 1, beyond)
+            total = shelf.count(wanted, most=COUNTED)
+            before = 0
+            if beyond is not None:
+                most = None if wanted == Filter() else COUNTED
+                before = shelf.count(wanted, beyond + asked.step, not asked.newest_first, most)
+            marks = self._gallery.standings([each.place for each in found[:PAGE]])
+            thumbs = [self._thumb(each, marks.get(each.place)) for each in found[:PAGE]]
         except GalleryError as error:
             return self._trouble(error)
         empty = grid.nothing(filtered=wanted != Filter())
         return {
             parts.grid: grid.grid(thumbs) if thumbs else empty,
-            parts.count: grid.counted(len(thumbs), total),
-            parts.newer: gr.Button(visible=bool(pages)),
+            parts.links: files.links(asked),
+            parts.count: grid.counted(before, len(thumbs), total, PAGE, COUNTED),
+            parts.newer: gr.Button(visible=before > 0),
             parts.older: gr.Button(visible=len(found) > PAGE),
-            parts.pages: pages,
+            parts.beyond: beyond,
         }
 
-    def _items(self, wanted: Filter, limit: int, pages: Sequence[Item]) -> list[Item]:
+    def _items(
+        self, asked: GalleryInput, limit: int, beyond: int | None, back: bool = False
+    ) -> list[Item]:
         """Pictures and comparisons; what was made for a comparison is shown in it."""
-        return self._gallery.comparisons.items(wanted, limit, pages[-1] if pages else None)
+        newest_first = asked.newest_first != back
+        return self._gallery.comparisons.items(asked.wanted, limit, beyond, newest_first)
 
     def _trouble(self, error: GalleryError) -> Updates:
         """In the grid's place: why it cannot be shown."""
         return {self._parts.grid: grid.said(str(error), bad=True)}
 
-    def _thumb(self, item: Item) -> Html:
+    def _thumb(self, item: Item, standing: ReviewState | None) -> Html:
         """An item of the grid; one that cannot be shown says so, and the others stay."""
         try:
             if isinstance(item, StoredComparison):
                 return grid.comparison(item, self._gallery.thumbnail(item))
-            return self._picture_thumb(item)
+            return self._picture_thumb(item, standing)
         except GalleryError as error:
             return grid.broken(item.name, str(error))
 
-    def _picture_thumb(self, picture: Picture) -> Html:
+    def _picture_thumb(self, picture: Picture, standing: ReviewState | None) -> Html:
         labels = [
             preset.label if (preset := self._workspace.catalog.loras.get(slug)) else slug
             for slug in picture.loras
@@ -121,6 +177,7 @@ class GalleryEvents:
             picture.base_label,
             labels,
             picture.seed,
+            standing,
         )
 
     def visit(self, asked: GalleryInput, named: Mapping[str, str]) -> Updates:
@@ -128,6 +185,44 @@ class GalleryEvents:
         name = named.get("picture", "")
         opened = self.open(name) if name else {}
         return opened if self._parts.opened in opened else self.back(asked) | opened
+
+    # Review
+
+    def decide(
+        self, asked: GalleryInput, key: str, names: Sequence[str], reviewer: str | None
+    ) -> Updates:
+        """Approve or reject the ticked pictures of the page, each by itself."""
+        refused = []
+        try:
+            by = named(reviewer or "")
+            for name in names[:PAGE]:
+                try:
+                    self.review.reviewing.decide(name, Judgement(key), "", by)
+                except GalleryError as error:
+                    refused.append(error.message)
+        except (GalleryError, ValueError) as error:
+            return {self._parts.to_hint: grid.said(str(error), bad=True)}
+        done = format.plural(len(names) - len(refused), "picture")
+        line = " ".join((f"{done} decided on as {by}.", *refused[:3]))
+        return self._page(asked, asked.beyond) | {
+            self._parts.to_hint: grid.said(line, bad=bool(refused))
+        }
+
+    def take_scores(self, path: str) -> Updates:
+        """Keep a critic's scores from an uploaded file, which is not kept."""
+        place, parts = Path(path), self._parts
+        try:
+            if place.stat().st_size > MAX_SCORES:
+                raise GalleryError(f"The file has more than {MAX_SCORES} bytes.", "Split it.")
+            done = self.review.reviewing.take_scores(place.read_text(encoding="utf-8"))
+        except (GalleryError, OSError, UnicodeDecodeError) as error:
+            return {parts.imported: grid.said(f"Nothing is taken. {error}", bad=True)}
+        finally:
+            place.unlink(missing_ok=True)
+        refused = [f"Line {each.line}: {each.reason}." for each in done.refused[:5]]
+        line = f"{format.plural(done.taken, 'score')} taken, {len(done.refused)} lines refused."
+        said = grid.said(" ".join((line, *refused)), bad=bool(done.refused))
+        return {parts.imported: said}
 
     # One picture
 
@@ -165,31 +260,27 @@ class GalleryEvents:
         made = f"Made with {' and '.join(names)}, which the presets no longer name"
         return grid.said(f"{made}: the same settings give another picture now.")
 
-    def open_newer(self, asked: GalleryInput) -> Updates:
-        """The picture before the one that is open, as far as the page goes back."""
-        return self._turn(asked, -1)
+    def open_previous(self, asked: GalleryInput) -> Updates:
+        return self._turn(asked, back=True)
 
-    def open_older(self, asked: GalleryInput) -> Updates:
-        """The picture after the one that is open; beyond the page, the first of the next one."""
-        return self._turn(asked, 1)
+    def open_next(self, asked: GalleryInput) -> Updates:
+        return self._turn(asked, back=False)
 
-    def _turn(self, asked: GalleryInput, by: int) -> Updates:
+    def _turn(self, asked: GalleryInput, back: bool) -> Updates:
+        """The picture beside the one that is open, also where a decision on that one took it out
+        of what is asked for."""
         try:
-            shown = self._items(asked.wanted, PAGE, asked.pages)
-            names = [each.name for each in shown if isinstance(each, Picture)]
-            at = names.index(asked.opened) + by if asked.opened in names else -1
-            if 0 <= at < len(names):
-                return self.open(names[at])
-            pages = (*asked.pages, shown[-1]) if by > 0 and shown else ()
-            more = self._items(asked.wanted, PAGE, pages) if pages else []
+            here = self._gallery.place(asked.opened)
+            more = [] if here is None else self._items(asked, PAGE, here, back)
         except GalleryError as error:
             return {self._parts.said: grid.said(str(error), bad=True)}
         found = next((each for each in more if isinstance(each, Picture)), None)
         if found is None:
             return {self._parts.said: grid.said("There is no other picture on this side.")}
-        return self.open(found.name) | {self._parts.pages: pages}
+        return self.open(found.name)
 
     def back(self, asked: GalleryInput) -> Updates:
+        """The page that the picture is on: the one that was left, unless one turned on from it."""
         parts = self._parts
         closed: Updates = {
             parts.list_view: gr.Column(visible=True),
@@ -197,7 +288,22 @@ class GalleryEvents:
             parts.opened: "",
             **self.review.show(""),
         }
-        return closed | self._page(asked.wanted, tuple(asked.pages))
+        return closed | self._page(asked, self._where(asked))
+
+    def _where(self, asked: GalleryInput) -> int | None:
+        try:
+            here = self._gallery.place(asked.opened) if asked.opened else None
+            shown = self._items(asked, PAGE, asked.beyond)
+            if here is None or not shown:
+                return asked.beyond
+            first, last = sorted((shown[0].place, shown[-1].place))
+            if first <= here <= last:
+                return asked.beyond
+            before = self._gallery.comparisons.count(asked.wanted, here, not asked.newest_first)
+            number = before // PAGE * PAGE
+            return self._before(asked, number) if number else None
+        except GalleryError:
+            return None  # the page itself says it
 
     def verify(self, asked: GalleryInput) -> Updates:
         """Read the file again and compare it with its record, hash by hash."""
@@ -260,6 +366,18 @@ class GalleryEvents:
             missing = f"The base {record.plan.base.label!r} is not in the presets any more."
             return None, f"{missing} Add its preset, and start again."
         return form.write(record.plan, record.receipt.image.seed, catalog), ""
+
+
+def strengths_of(
+    picture: Mapping[str, Any], form: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, str]:
+    """The strengths of a picture's LoRAs for those that the form has, or why there are none."""
+    said = {slug: picture[f"strength_{n}"] for n, slug in enumerate(picture["chosen"])}
+    chosen = list(form["chosen"])
+    found = {f"strength_{n}": said[slug] for n, slug in enumerate(chosen) if slug in said}
+    if found:
+        return found, ""
+    return None, "Studio's request has none of its LoRAs. Use the whole cell in Studio instead."
 
 
 def _choices(facets: Sequence[Facet]) -> gr.Dropdown:

@@ -6,14 +6,16 @@ from typing import Any
 import gradio as gr
 
 from studio.architecture import Mode
-from studio.gallery import Filter, Item
-from studio.ui.assets import KEEP_OPEN, LARGE, PICK
+from studio.comparison.review import ReviewState
+from studio.gallery import Filter
+from studio.ui.assets import KEEP_OPEN, LARGE, PICK, SELECT
 from studio.ui.gallery import review as review_panel
 from studio.ui.gallery.review import ReviewParts
 
 ALL = ""
 TELLS = (("All it knows", "all"), ("Facts, no prompt", "facts"), ("The mark alone", "marks"))
 FORMATS = (("PNG", "png"), ("JPEG", "jpeg"), ("WebP", "webp"))
+NEWEST, OLDEST = "newest", "oldest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +23,30 @@ class GalleryInput:
     """What the browser sends with every event of the tab.
 
     Attributes:
-        pages: the last item of each page before the one that is shown.
+        to: the page or the date that is typed.
+        beyond: the place after which the page begins that is shown; None for the first one.
         opened: the picture that is shown, empty for the grid.
     """
 
-    base: str
-    lora: str
-    mode: str
-    words: str
-    pages: tuple[Item, ...]
-    opened: str
+    base: str = ALL
+    lora: str = ALL
+    mode: str = ALL
+    words: str = ""
+    standing: str = ALL
+    by: str = ALL
+    order: str = NEWEST
+    to: str = ""
+    beyond: int | None = None
+    opened: str = ""
+
+    @property
+    def newest_first(self) -> bool:
+        return self.order == NEWEST
+
+    @property
+    def step(self) -> int:
+        """From a place to the next one in the order."""
+        return -1 if self.newest_first else 1
 
     @property
     def wanted(self) -> Filter:
@@ -39,23 +55,35 @@ class GalleryInput:
             lora=self.lora or None,
             mode=Mode(self.mode) if self.mode else None,
             words=self.words or "",
+            standing=ReviewState(self.standing) if self.standing else None,
+            by=self.by or None,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryParts:
-    """The tab's components; ``pages`` holds where each page of the grid began."""
+    """The tab's components; ``beyond`` holds where the page of the grid begins."""
 
     base: gr.Dropdown
     lora: gr.Dropdown
     mode: gr.Dropdown
     words: gr.Textbox
+    standing: gr.Dropdown
+    by: gr.Dropdown
+    order: gr.Dropdown
+    to: gr.Textbox
+    to_hint: gr.HTML
+    agreed: gr.HTML
+    links: gr.HTML
+    scores: gr.UploadButton
+    imported: gr.HTML
+    by_name: gr.Textbox
     count: gr.HTML
     list_view: gr.Column
     grid: gr.HTML
     newer: gr.Button
     older: gr.Button
-    pages: gr.State
+    beyond: gr.State
     picture_view: gr.Column
     picture: gr.HTML
     contract: gr.HTML
@@ -82,8 +110,8 @@ class Buttons:
     """What is pressed over an opened picture."""
 
     back: gr.Button
-    newer: gr.Button
-    older: gr.Button
+    previous: gr.Button
+    next: gr.Button
     use: gr.Button
     verify: gr.Button
     replay: gr.Button
@@ -97,28 +125,71 @@ class Buttons:
 def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
     """Lay the tab out inside the current column."""
     with gr.Column(elem_classes="ls-library") as list_view:
-        with gr.Row(elem_classes="ls-filters"):
+        with gr.Row(elem_classes="ls-filters ls-desk"):
             base = _filter("Base")
             lora = _filter("LoRA")
             mode = _filter("Mode")
             words = gr.Textbox(
                 label="Find", placeholder="words in prompts, names or seed", min_width=160
             )
+            standing = gr.Dropdown(
+                [("All", ALL), *((each.label, each.value) for each in ReviewState)],
+                value=ALL,
+                label="Decisions",
+                interactive=True,
+                min_width=140,
+            )
+            by = gr.Dropdown(
+                [("Everybody", ALL)], value=ALL, label="Reviewer", interactive=True, min_width=140
+            )
+            order = gr.Dropdown(
+                [("Newest first", NEWEST), ("Oldest first", OLDEST)],
+                value=NEWEST,
+                label="Order",
+                interactive=True,
+                min_width=140,
+            )
+            to = gr.Textbox(
+                label="Go to page or date", placeholder="12 or 2026-11-29", min_width=140,
+                max_length=40,
+            )  # fmt: skip
             count = gr.HTML("", apply_default_css=False, elem_classes="ls-count")
+        to_hint = gr.HTML("", apply_default_css=False, elem_id="to-hint")
+        with gr.Accordion("Review: agreement, downloads, scores", open=False, elem_id="desk"):
+            agreed = gr.HTML("", apply_default_css=False)
+            links = gr.HTML("", apply_default_css=False)
+            scores = gr.UploadButton(
+                "Import a critic's scores",
+                size="sm",
+                file_types=[".jsonl"],
+                scale=0,
+                min_width=200,
+            )
+            imported = gr.HTML("", apply_default_css=False)
+            by_name = gr.Textbox(
+                label="Who decides on selected pictures",
+                placeholder="your name",
+                max_length=120,
+                max_lines=1,
+            )
         thumbs = gr.HTML(
-            "", js_on_load=PICK, apply_default_css=False, elem_id="gallery", min_height=200
+            "",
+            js_on_load=PICK + SELECT,
+            apply_default_css=False,
+            elem_id="gallery",
+            min_height=200,
         )
         with gr.Row(elem_classes="ls-paging"):
-            newer = gr.Button("Newer", size="sm", visible=False, min_width=90, scale=0)
-            older = gr.Button("Older", size="sm", visible=False, min_width=90, scale=0)
+            newer = gr.Button("Previous page", size="sm", visible=False, min_width=120, scale=0)
+            older = gr.Button("Next page", size="sm", visible=False, min_width=120, scale=0)
     with gr.Column(visible=False, elem_classes="ls-library", elem_id="opened") as picture_view:
         with gr.Row(elem_classes="ls-tight ls-turning"):
             back = gr.Button("Back to all pictures", size="sm", elem_classes="ls-quiet ls-back")
-            newer_one = gr.Button(
-                "Newer picture", size="sm", scale=0, min_width=120, elem_id="newer-picture"
+            previous = gr.Button(
+                "Previous picture", size="sm", scale=0, min_width=120, elem_id="previous-picture"
             )
-            older_one = gr.Button(
-                "Older picture", size="sm", scale=0, min_width=120, elem_id="older-picture"
+            following = gr.Button(
+                "Next picture", size="sm", scale=0, min_width=120, elem_id="next-picture"
             )
         with gr.Row(elem_classes="ls-detail"):
             with gr.Column(scale=6, min_width=300, elem_classes="ls-left"):
@@ -155,12 +226,22 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         lora=lora,
         mode=mode,
         words=words,
+        standing=standing,
+        by=by,
+        order=order,
+        to=to,
+        to_hint=to_hint,
+        agreed=agreed,
+        links=links,
+        scores=scores,
+        imported=imported,
+        by_name=by_name,
         count=count,
         list_view=list_view,
         grid=thumbs,
         newer=newer,
         older=older,
-        pages=gr.State(()),
+        beyond=gr.State(None),
         picture_view=picture_view,
         picture=picture,
         contract=contract,
@@ -174,7 +255,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         opened=gr.State(""),
     )
     return parts, Buttons(
-        back, newer_one, older_one, use, verify, replay, stop, publish, delete, really, keep
+        back, previous, following, use, verify, replay, stop, publish, delete, really, keep
     )
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import gradio as gr
 
 from studio.ui.address import PageAddress
-from studio.ui.assets import picked
+from studio.ui.assets import chosen, picked
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import layout, replay
-from studio.ui.gallery.events import GalleryEvents, is_comparison
+from studio.ui.gallery.events import GalleryEvents, is_comparison, strengths_of
 from studio.ui.gallery.layout import Buttons, GalleryInput, GalleryParts
 from studio.ui.html import gallery as grid
+from studio.ui.html.tags import EMPTY
 from studio.ui.sessions import Sessions
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of, quick
@@ -29,7 +30,12 @@ class Others:
 
 
 def build(
-    workspace: Workspace, sessions: Sessions, others: Others, tab: gr.Tab, may_delete: bool
+    workspace: Workspace,
+    sessions: Sessions,
+    others: Others,
+    tab: gr.Tab,
+    reviewer: gr.BrowserState,
+    may_delete: bool,
 ) -> None:
     """Lay the tab out and wire it; call inside ``tab``."""
     parts, buttons = layout.build(may_delete)
@@ -39,11 +45,13 @@ def build(
     _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
     _wire_use(parts, buttons, events, others, private)
+    _wire_cell(parts, events, others, private)
     again = (buttons.replay, buttons.stop)
     replay.wire(workspace, sessions, again, parts.opened, parts.said)
     given = [parts.opened, parts.tell, parts.form]
     buttons.publish.click(events.publish, inputs=given, outputs=parts.said, **private)
-    events.review.wire(private)
+    events.review.wire(reviewer, private)
+    _wire_desk(parts, events, reviewer, private)
 
 
 def _wire_use(
@@ -82,6 +90,41 @@ def _wire_use(
     asked.then(compare, inputs=parts.opened, outputs=tabs, **private)
 
 
+def _wire_cell(
+    parts: GalleryParts, events: GalleryEvents, others: Others, private: dict[str, Any]
+) -> None:
+    """The right cell of a comparison: its settings or its strengths in Studio, or itself here."""
+    studio, tabs, cell = others.studio, others.place.tabs, others.compare.events.parts
+
+    def fill(request: gr.Request, strengths: bool, name: str, *sent: Any) -> Updates:
+        form = studio.events.panel.form.values(sent)
+        values, problem = events.settings_of(name)
+        if values is not None and strengths:
+            values, problem = strengths_of(values, form)
+        if values is None:
+            return {cell.notice: grid.said(problem, bad=True)}
+        filled = studio.events.fill({**form, **values}, page_of(request))
+        return filled | {tabs: gr.Tabs(selected="studio"), cell.notice: EMPTY}
+
+    def opened(name: str) -> Updates:
+        return events.open(name) | {tabs: gr.Tabs(selected="gallery")}
+
+    given = {
+        "inputs": [cell.review.picture, *studio.inputs],
+        "outputs": [tabs, cell.notice, *studio.outputs],
+    }
+
+    def use(request: gr.Request, *sent: Any) -> Updates:
+        return fill(request, False, *sent)
+
+    def strength(request: gr.Request, *sent: Any) -> Updates:
+        return fill(request, True, *sent)
+
+    cell.use.click(**quick(studio, use, **given))
+    cell.strength.click(**quick(studio, strength, **given))
+    cell.open.click(opened, inputs=cell.review.picture, outputs=[*parts.all(), tabs], **private)
+
+
 def _asking(handler: Callable[[GalleryInput], Updates]) -> Callable[..., Updates]:
     """``handler`` as gradio calls it, for ``GalleryParts.inputs``."""
 
@@ -96,10 +139,36 @@ def _wire_list(
 ) -> None:
     shown = {"inputs": parts.inputs(), "outputs": parts.all(), **private}
     tab.select(_asking(events.enter), **shown)
-    changed = [parts.base.input, parts.lora.input, parts.mode.input, parts.words.change]
+    chosen = (parts.base, parts.lora, parts.mode, parts.standing, parts.by, parts.order)
+    changed = [*(part.input for part in chosen), parts.words.change]
     gr.on(changed, _asking(events.first), **shown, trigger_mode="always_last")
-    parts.older.click(_asking(events.older), **shown)
-    parts.newer.click(_asking(events.newer), **shown)
+    parts.older.click(_asking(events.next), **shown)
+    parts.newer.click(_asking(events.previous), **shown)
+    parts.to.submit(_asking(events.go), **shown)
+
+
+def _wire_desk(
+    parts: GalleryParts,
+    events: GalleryEvents,
+    reviewer: gr.BrowserState,
+    private: dict[str, Any],
+) -> None:
+    """Decisions on many pictures at once, and a critic's scores."""
+
+    def decide(event: gr.EventData, name: str | None, typed: str, *sent: Any) -> Updates:
+        by = (typed or name or "").strip()
+        decided = events.decide(GalleryInput(*sent), picked(event), chosen(event), by)
+        return decided | {reviewer: by, parts.review.by: by}
+
+    given = [reviewer, parts.by_name, *parts.inputs()]
+    parts.grid.decide(decide, inputs=given, outputs=[reviewer, *parts.all()], **private)
+    parts.scores.upload(events.take_scores, parts.scores, outputs=parts.all(), **private)
+    reviewer.change(
+        lambda typed, name: typed or name or "",
+        inputs=[parts.by_name, reviewer],
+        outputs=parts.by_name,
+        **private,
+    )
 
 
 def _wire_open(
@@ -127,8 +196,8 @@ def _wire_picture(
     shown = {"inputs": parts.inputs(), "outputs": parts.all(), **private}
     for button, handler in (
         (buttons.back, events.back),
-        (buttons.newer, events.open_newer),
-        (buttons.older, events.open_older),
+        (buttons.previous, events.open_previous),
+        (buttons.next, events.open_next),
         (buttons.verify, events.verify),
         (buttons.delete, events.ask),
         (buttons.keep, events.keep),

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
+from studio.comparison.review import Agreement, ReviewState
 from studio.contract.receipt import RunRecord
 from studio.gallery import StoredComparison
 from studio.ui.html import contract as sheet
@@ -14,9 +15,19 @@ from studio.ui.html.tags import EMPTY, Html, address, div, join, span, tag
 
 
 def thumbnail(
-    name: str, small: Path, prompt: str, mode: str, base: str, loras: Sequence[str], seed: int
+    name: str,
+    small: Path,
+    prompt: str,
+    mode: str,
+    base: str,
+    loras: Sequence[str],
+    seed: int,
+    standing: ReviewState | None,
 ) -> Html:
-    """One picture of the grid: a button, whose caption shows on hover and focus."""
+    """One picture of the grid: a button with its reviewers' mark, whose caption shows on hover and
+    focus."""
+    decided = standing is not None and standing is not ReviewState.UNDECIDED
+    said = f", {standing.value}" if decided and standing else ""
     caption = span(
         "ls-caption",
         span("ls-strong", mode),
@@ -24,15 +35,35 @@ def thumbnail(
         span("ls-key", f"seed {seed}"),
     )
     image = tag("img", src=file_url(small), alt=prompt, loading="lazy")
-    return tag(
+    opens = tag(
         "button",
         image,
+        mark(standing) if decided and standing else EMPTY,
         caption,
         type="button",
         class_="ls-thumb",
         data_pick=name,
-        aria_label=f"Open: {prompt}, {mode}, seed {seed}",
+        aria_label=f"Open: {prompt}, {mode}, seed {seed}{said}",
     )
+    box = tag(
+        "input",
+        type="checkbox",
+        data_select=name,
+        aria_label=f"Select: {prompt}, {mode}, seed {seed}",
+    )
+    return div("ls-tile", opens, box)
+
+
+_MARKS = {
+    ReviewState.APPROVED: icons.CHECK,
+    ReviewState.REJECTED: icons.CROSS,
+    ReviewState.DISAGREED: icons.ALERT,
+}
+
+
+def mark(standing: ReviewState) -> Html:
+    """What the reviewers make of a picture, in its corner."""
+    return span(f"ls-verdict ls-verdict-{standing.value}", _MARKS[standing], title=standing.label)
 
 
 def comparison(item: StoredComparison, small: Path) -> Html:
@@ -73,7 +104,25 @@ def broken(name: str, why: str) -> Html:
 
 
 def grid(thumbnails: Sequence[Html]) -> Html:
-    return div("ls-grid", *thumbnails)
+    """The items, and what decides on those of them that are ticked."""
+    decide = [
+        tag("button", said, type="button", class_="ls-button", data_decide=key, disabled=True)
+        for key, said in (("approve", "Approve selected"), ("reject", "Reject selected"))
+    ]
+    every = tag("button", "Select all", type="button", class_="ls-button", data_all=True)
+    count = span("ls-bulk-count ls-origin", "None selected", role="status")
+    return join((div("ls-bulk", every, *decide, count), div("ls-grid", *thumbnails)))
+
+
+def agreed(found: Agreement) -> Html:
+    """How far the reviewers agree, and on how much that stands."""
+    if found.alpha is None:
+        said = "no alpha: every decision is the same, or no picture has two"
+    else:
+        said = f"Krippendorff's alpha {format.number(round(found.alpha, 3))} (nominal)"
+    on = format.plural(found.pictures, "picture")
+    line = f"{said}; {found.reviewers} reviewers, {on} that two or more decided on."
+    return tag("p", span("ls-strong", "Agreement: "), line)
 
 
 def nothing(filtered: bool) -> Html:
@@ -122,11 +171,18 @@ def said(line: str, bad: bool = False) -> Html:
     )
 
 
-def counted(shown: int, total: int) -> Html:
+def counted(before: int, shown: int, total: int, page: int, most: int) -> Html:
+    """Which page it is of how many, and how many items there are; counting may have stopped one
+    above ``most``."""
     if total == 0:
         return EMPTY
-    line = format.plural(total, "item")
-    return span("ls-origin", line if shown == total else f"{shown} of {line}")
+    stopped = total == most + 1
+    line = f"over {most:,} items" if stopped else f"{total:,} {'item' if total == 1 else 'items'}"
+    if shown == total:
+        return span("ls-origin", line)
+    pages = f"over {most // page:,}" if stopped else f"{-(-total // page):,}"
+    number = f"{before // page + 1:,}{'+' if before == most + 1 else ''}"
+    return span("ls-origin", f"Page {number} of {pages} · {line}")
 
 
 def to_keep(name: str, media_type: str, data: bytes, signed: bool) -> Html:

@@ -32,8 +32,8 @@ const PLACES = [
     [['0', 'ArrowDown'], 'Equal', press('#vote-equal')],
   ]],
   ['A picture of the gallery', '#opened', [
-    [['ArrowLeft'], 'The newer picture', press('#newer-picture')],
-    [['ArrowRight'], 'The older picture', press('#older-picture')],
+    [['ArrowLeft'], 'The previous picture', press('#previous-picture')],
+    [['ArrowRight'], 'The next picture', press('#next-picture')],
     ...decide('#review'),
     [['Escape'], 'Back to all pictures', press('#opened .ls-back')],
   ]],
@@ -118,16 +118,15 @@ const whenSeen = (selector, then, tries = 100) => {
   if (found) then(found);
   else if (tries) setTimeout(() => whenSeen(selector, then, tries - 1), 50);
 };
-let opened = '';
 document.addEventListener('click', (event) => {
   if (event.target.closest('[data-help]')) help();
   const thumb = event.target.closest('.ls-thumb[data-pick]');
   if (thumb) {
-    opened = thumb.dataset.pick;
     whenSeen('#opened .ls-back', (back) => { back.focus(); scrollTo(0, 0); });
   }
   if (event.target.closest('#opened .ls-back')) {
-    whenSeen(`#gallery [data-pick="${CSS.escape(opened)}"]`, (again) => again.focus());
+    const file = document.querySelector('#opened .ls-file').textContent;
+    whenSeen(`#gallery [data-pick$="${CSS.escape(file)}"]`, (again) => again.focus());
   }
   const row = event.target.closest('#catalogue [data-pick]');
   if (row) document.querySelectorAll('.ls-aside-column').forEach((each) => each.classList.remove('ls-closed'));
