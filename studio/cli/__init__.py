@@ -17,6 +17,7 @@ from studio.cli import (
     files,
     gallery,
     keys,
+    library,
     making,
     page,
     presets,
@@ -53,6 +54,7 @@ app.command("trial")(trial.trial)
 app.add_typer(prompt.app, name="prompt")
 app.add_typer(presets.app, name="presets")
 app.add_typer(weights.app, name="weights")
+app.add_typer(library.app, name="library")
 app.command("download")(downloads.download)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(review.app, name="review")

@@ -103,18 +103,27 @@ class CompareOptions(RequestOptions):
 def compare(options: CompareOptions) -> None:
     """Make a grid of pictures that differ in what you say, and judge what they show."""
     with command(options.as_json) as console, closing(options.open_workspace()) as workspace:
-        wanted = options.wanted(workspace)
-        comparing = Comparing(workspace)
-        answer = comparing.plan(wanted)
-        if not isinstance(answer, ComparisonPlan):
-            console.refuse(answer)
-            raise Ended(ExitCode.VIOLATIONS)
-        _show_plan(console, answer, comparing.forecast(answer))
-        if options.plan_only:
-            if options.as_json:
-                console.data(_plan_data(answer, comparing.forecast(answer)))
-            return
-        _report(console, _carry_out(console, workspace, comparing, answer, options.fresh))
+        ask(console, workspace, options.wanted(workspace), options.plan_only, options.fresh)
+
+
+def ask(
+    console: Console,
+    workspace: Workspace,
+    wanted: ComparisonRequest,
+    plan_only: bool,
+    fresh: bool = False,
+) -> None:
+    """Show the cells and the estimate; carry the comparison out unless ``plan_only``."""
+    comparing = Comparing(workspace)
+    answer = comparing.plan(wanted)
+    if not isinstance(answer, ComparisonPlan):
+        console.refuse(answer)
+        raise Ended(ExitCode.VIOLATIONS)
+    _show_plan(console, answer, comparing.forecast(answer))
+    if not plan_only:
+        _report(console, _carry_out(console, workspace, comparing, answer, fresh))
+    elif console.as_json:
+        console.data(_plan_data(answer, comparing.forecast(answer)))
 
 
 def _show_plan(console: Console, plan: ComparisonPlan, forecast: Forecast) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from studio.cli import compare
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.downloads import get
 from studio.cli.options import (
@@ -24,7 +25,7 @@ from studio.contract.request import GenerationRequest
 from studio.errors import RecallError
 from studio.imaging.png import MAX_TEXT
 from studio.recall.request import Recalled
-from studio.workspace.recalling import recall_file, recall_text
+from studio.workspace.recalling import RecalledComparison, recall_file, recall_text
 from studio.workspace.workspace import Workspace
 
 
@@ -71,8 +72,8 @@ def recall(
     """Begin from a picture: say what it was made of, what of that is here, and the plan.
 
     LoRAs and bases are found by hash before name, and how is said. Only a record of this studio is
-    called verified; everything else is as the file says. With --json, one object a line: what was
-    found, then the plan or what was made.
+    called verified; everything else is as the file says. The contact sheet of a comparison asks it
+    again. With --json, one object a line: what was found, then the plan or what was made.
     """
     with (
         command(as_json) as console,
@@ -84,6 +85,9 @@ def recall(
         _say_recalled(console, found)
         if not found.request.base:
             raise Ended(ExitCode.VIOLATIONS)
+        if isinstance(found, RecalledComparison) and found.wanted is not None:
+            compare.ask(console, workspace, found.wanted, plan_only=not make)
+            return
         agreed = _agree(console, workspace, found.request, fetches=make)
         if as_json and not make:
             console.data(_plan_data(agreed))
@@ -109,6 +113,9 @@ def _recalled_data(found: Recalled) -> dict[str, Any]:
         "tool": found.said.tool,
         "verified": found.verified,
         "request": found.request.model_dump(mode="json"),
+        "comparison": found.wanted.model_dump(mode="json")
+        if isinstance(found, RecalledComparison) and found.wanted is not None
+        else None,
         "matched": [
             {"name": each.said.name, "slug": each.slug, "by": each.by.value}
             for each in found.matched

@@ -22,9 +22,6 @@ app = typer.Typer(
 )
 
 Hash = Annotated[bool, typer.Option("--hash", help="Hash what was never hashed.")]
-LookUp = Annotated[
-    bool, typer.Option("--look-up", help="Ask CivitAI by hash about files no preset names.")
-]
 Everything = Annotated[bool, typer.Option("--all", help="Also files that are no LoRAs.")]
 MaybeSlugs = Annotated[
     list[str] | None, typer.Argument(metavar="[SLUG...]", help="Presets; all that are there.")
@@ -35,32 +32,30 @@ YesDelete = Annotated[bool, typer.Option("--yes", help="Delete; without it, only
 @app.command()
 def scan(
     hashes: Hash = False,
-    look_up: LookUp = False,
     everything: Everything = False,
     presets: PresetDirs = None,
     as_json: Json = False,
 ) -> None:
     """List every LoRA under MODEL_BASE_PATH, what it is and which presets name it.
 
-    Ends with 1 when a file cannot be read or looked up.
+    Ends with 1 when a file cannot be read.
     """
     with command(as_json) as console, closing(open_workspace(presets, None, False)) as workspace:
-        rows = _scan(console, workspace)
+        rows = look(console, workspace)
         shown = [row for row in rows if everything or row.held.verdict.kind in ("lora", "")]
-        if hashes or look_up:
+        if hashes:
             _hash(console, workspace, [row for row in shown if row.held.sha256 is None])
             paths = {row.held.path for row in shown}
-            shown = [row for row in _scan(console, workspace) if row.held.path in paths]
-        found = _look_up(console, workspace, shown) if look_up else {}
+            shown = [row for row in look(console, workspace) if row.held.path in paths]
         if as_json:
-            files = [_data(row, found.get(row.held.path)) for row in shown]
-            console.data({"files": files})
-        _show(console, shown, len(rows), found)
-        if any(row.held.verdict.problem for row in shown) or "error" in found.values():
+            console.data({"files": [_data(row) for row in shown]})
+        _show(console, shown, len(rows))
+        if any(row.held.verdict.problem for row in shown):
             raise Ended(ExitCode.FAILURE)
 
 
-def _scan(console: Console, workspace: Workspace) -> tuple[Holding, ...]:
+def look(console: Console, workspace: Workspace) -> tuple[Holding, ...]:
+    """Every file of the library, looked at now."""
     line = ProgressLine(console)
     try:
         return workspace.stock.catalogue.refresh(
@@ -75,31 +70,14 @@ def _hash(console: Console, workspace: Workspace, rows: list[Holding]) -> None:
     for number, row in enumerate(rows, 1):
         line.write(f"Hashing {number} of {len(rows)}: {row.held.path}", passing=True)
         if row.held.verdict.problem is None:
-            workspace.stock.holdings.hash(row)
+            workspace.stock.hash(row)
     line.end()
 
 
-def _look_up(console: Console, workspace: Workspace, rows: list[Holding]) -> dict[str, str]:
-    """Path → the model's name and page; a dash where CivitAI knows none."""
-    found = {}
-    for row in rows:
-        if row.presets or row.held.verdict.problem:
-            continue
-        try:
-            published = workspace.stock.holdings.look_up(row)
-        except StudioError as error:
-            console.complain(f"{row.held.path}: {error.message}", error.way_out)
-            found[row.held.path] = "error"
-            continue
-        known = published is not None
-        found[row.held.path] = f"{published.model_name}, {published.page}" if known else "-"  # type: ignore[union-attr]
-    return found
-
-
-def _show(console: Console, rows: list[Holding], total: int, found: dict[str, str]) -> None:
+def _show(console: Console, rows: list[Holding], total: int) -> None:
     unknown = [row for row in rows if not row.presets and not row.held.verdict.problem]
     if rows:
-        console.table([_row(row, found.get(row.held.path)) for row in rows])
+        console.table([_row(row) for row in rows])
         console.say()
     console.say(
         f"{len(rows)} LoRAs of {total} files; "
@@ -109,18 +87,18 @@ def _show(console: Console, rows: list[Holding], total: int, found: dict[str, st
         console.say("`studio presets add FILE` makes a preset of one, everything prefilled.")
 
 
-def _row(row: Holding, found: str | None) -> tuple[str, ...]:
+def _row(row: Holding) -> tuple[str, ...]:
     verdict = row.held.verdict
     reason = row.entry.reason if row.entry is not None else ""
     what = reason or " ".join(
         part for part in (verdict.architecture, verdict.variant, verdict.format) if part
     )
     own = row.entry.slug if row.entry is not None and not reason else ""
-    named = ", ".join(row.presets) or found or own or "not usable"
+    named = ", ".join(row.presets) or own or "not usable"
     return (row.held.path, what, in_bytes(row.held.size), named)
 
 
-def _data(row: Holding, found: str | None) -> dict[str, Any]:
+def _data(row: Holding) -> dict[str, Any]:
     held = row.held
     data = {"path": held.path, "size": held.size, "sha256": held.sha256}
     entry = row.entry
@@ -128,7 +106,7 @@ def _data(row: Holding, found: str | None) -> dict[str, Any]:
         "slug": entry.slug if entry is not None and entry.preset is not None else None,
         "reason": entry.reason if entry is not None else "",
     }
-    return {**data, **asdict(held.verdict), "presets": list(row.presets), "found": found, **own}
+    return {**data, **asdict(held.verdict), "presets": list(row.presets), **own}
 
 
 @app.command()

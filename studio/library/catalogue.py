@@ -48,6 +48,9 @@ class Catalogue:
         problems: what is wrong in the preset files.
         holdings: every file of the library as it was last seen.
         trouble: why the last look failed; None where it did not.
+        looking: (files read, files to read) while a look goes on; None between two.
+        looked_at: when the last whole look ended, in seconds since 1970.
+        changes: counted up whenever ``catalog`` is replaced.
     """
 
     def __init__(
@@ -61,6 +64,9 @@ class Catalogue:
         self.problems = problems
         self.holdings: tuple[Holding, ...] = ()
         self.trouble: StudioError | None = None
+        self.looking: tuple[int, int] | None = None
+        self.looked_at: float | None = None
+        self.changes = 0
         self._settings = settings
         self._store = store
         self._presets = catalog
@@ -86,13 +92,24 @@ class Catalogue:
         Raises:
             WeightsError: the studio's own state cannot be used.
         """
+
+        def tell(done: int, count: int) -> None:
+            self.looking = (done, count)
+            if progress is not None:
+                progress(done, count)
+
         with self._turn:
-            held = self._store.scan(progress)
-            if self._look_at_presets() != self._stamps:
-                self._held = held
-                self.reload()
-            elif held != self._held:
-                self._join(held)
+            self.looking = (0, 0)
+            try:
+                held = self._store.scan(tell)
+                if self._look_at_presets() != self._stamps:
+                    self._held = held
+                    self.reload()
+                elif held != self._held:
+                    self._join(held)
+            finally:
+                self.looking = None
+            self.looked_at = time.time()
             return self.holdings
 
     def holding_of(self, path: Path) -> Holding | None:
@@ -141,6 +158,8 @@ class Catalogue:
 
     def look_soon(self) -> None:
         """Have the background look again now."""
+        if self.looking is None and self._thread is not None:
+            self.looking = (0, 0)  # whoever waits for the look sees that it is to come
         self._wake.set()
 
     def close(self, patience: float | None = None) -> bool:
@@ -192,6 +211,7 @@ class Catalogue:
     def _join(self, held: tuple[Held, ...] | None) -> None:
         """The catalogue anew: the presets, and entries for the files that none of them names."""
         self._held = held
+        self.changes += 1
         if held is None:
             self.catalog = self._presets
             return

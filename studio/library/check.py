@@ -1,15 +1,12 @@
-"""Files of the library, hashed, looked up, checked against their presets, and cleared."""
+"""Files of the library, checked against their presets, and cleared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studio.errors import StudioError
-from studio.library.catalogue import Holding
-from studio.library.downloads import Downloads
-from studio.library.downloads.beside import Leftover, leftovers, remove, write_beside
+from studio.library.downloads.beside import Leftover, leftovers, remove
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, Preset
-from studio.presets.model_card import Published
 from studio.resolve.context import base_hash
 from studio.settings import Settings
 
@@ -33,34 +30,9 @@ class Checked:
 class Holdings:
     """Checks and clears what is there."""
 
-    def __init__(self, settings: Settings, store: WeightStore, downloads: Downloads) -> None:
+    def __init__(self, settings: Settings, store: WeightStore) -> None:
         self._settings = settings
         self._store = store
-        self._downloads = downloads
-
-    def hash(self, holding: Holding) -> str:
-        """SHA-256 of a file, remembered.
-
-        Raises:
-            WeightsError: it cannot be read.
-        """
-        return self._store.sha256(holding.held.place)
-
-    def look_up(self, holding: Holding) -> Published | None:
-        """What CivitAI knows of the file by its hash; kept beside it.
-
-        Raises:
-            StudioError: by its kind.
-        """
-        path = holding.held.place
-        sha256 = self._store.sha256(path)
-        known = self._store.published(path, sha256)
-        if known is not None:
-            return known
-        published = self._downloads.by_hash(sha256)
-        if published is not None:
-            write_beside(path, published)
-        return published
 
     def verify(self, preset: Preset) -> Checked:
         """Read a preset's weights again, whatever is remembered of them."""

@@ -176,7 +176,10 @@ def _lora(held: Held, slug: str) -> Entry:
     facts = held.verdict
     said = _values(held)
     if facts.architecture in set(Architecture):
-        said["base_architecture"] = [(facts.architecture, _TENSORS)]
+        said["base_architecture"] = [
+            (facts.architecture, _TENSORS),
+            *((family, each.who) for each in held.said if (family := family_of(each.base_model))),
+        ]
     else:
         said["base_architecture"] = [
             (family, each.who)

@@ -133,6 +133,11 @@ def read_inspection(path: Path) -> LoraInspection:
     Raises:
         HeaderError, WeightsError: as ``read_header``.
     """
+    return inspected(path)[1]
+
+
+def inspected(path: Path) -> tuple[SafetensorsHeader, LoraInspection]:
+    """The header, and what it says the file is; raises as ``read_header``."""
     with open_file(path) as stream:
         header = _header(stream, path)
 
@@ -141,7 +146,7 @@ def read_inspection(path: Path) -> LoraInspection:
             return stream.read(min(info.end - info.start, most))
 
         try:
-            return inspect(header, _alphas(stream, header), read)
+            return header, inspect(header, _alphas(stream, header), read)
         except OSError as error:
             raise unreadable(path, error) from error
 

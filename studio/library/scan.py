@@ -13,10 +13,10 @@ from pathlib import Path
 
 from studio.architecture.diffusers_folder import INDEX
 from studio.errors import HeaderError, WeightsError
-from studio.library.files import read_inspection
+from studio.library.files import inspected
 from studio.library.folder import read_object
-from studio.library.sidecars import SUFFIXES, Sidecar, read_sidecar
-from studio.library.state import Stamped, State, key_of
+from studio.library.sidecars import SUFFIXES, Sidecar, of_publisher, read_sidecar
+from studio.library.state import AnswerOf, Stamped, State, key_of
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.storage.stamps import Stamp, stamp_of
 
@@ -25,7 +25,7 @@ PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 READERS = 8
 BATCH = 500
 """Headers that are read before what they say is remembered: a scan that is ended goes on."""
-_FORMAT = 3
+_FORMAT = 4
 """Counted up whenever ``Facts`` changes: what was remembered before is read anew."""
 
 KNOWN_FOLDERS = (
@@ -49,6 +49,7 @@ class Facts:
         title, trigger, called: ``modelspec.title``, ``modelspec.trigger_phrase`` and
             ``ss_output_name``.
         tag: the tag that stands in nearly every caption (``ss_tag_frequency``), if any.
+        data: bytes of the tensors; files of other numbers cannot hold the same ones.
     """
 
     kind: str = ""
@@ -62,6 +63,7 @@ class Facts:
     trigger: str = ""
     called: str = ""
     tag: str = ""
+    data: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class Held:
         key: the whole path, as ``key_of`` spells it.
         stamp: of the file; of a model's folder, that of its index.
         sha256: where it is known; a scan hashes nothing.
-        said: by what lies beside it, in the order in which it counts.
+        said: by what lies beside it, in the order in which it counts, then by a site that
+            was asked.
     """
 
     root: str
@@ -156,8 +159,8 @@ def scan(
             if progress is not None:
                 progress(start + len(rows), len(fresh))
         state.remember_headers(rows)
-    sums = state.hashes()
-    return tuple(_held(each, known, sums) for each in found)
+    sums, answers = state.hashes(), state.answers()
+    return tuple(_held(each, known, sums, answers) for each in found)
 
 
 def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Sidecar | None]]:
@@ -167,13 +170,22 @@ def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Sidecar
             yield key, stamp, each
 
 
-def _held(found: Found, known: Mapping[str, tuple[Stamp, object]], sums: Stamped) -> Held:
+def _held(
+    found: Found,
+    known: Mapping[str, tuple[Stamp, object]],
+    sums: Stamped,
+    answers: Mapping[str, AnswerOf],
+) -> Held:
     place, key, stamp = found.looked
     facts = found.told or known[key][1]
     assert isinstance(facts, Facts)
     said = (known[each][1] for _, each, _ in found.beside)
     sha256 = _same(sums.get(key), stamp)
     own = tuple(each for each in said if isinstance(each, Sidecar) and _is_of(each, sha256))
+    answer = answers.get(sha256 or "")
+    if answer is not None and answer.published:
+        told = of_publisher(json.loads(answer.published))
+        own += () if any(each.who == told.who for each in own) else (told,)
     own_key = key if facts.kind != "model" else key_of(os.path.dirname(place))  # noqa: PTH120
     return Held(found.root, found.path, own_key, stamp, facts, sha256, own)
 
@@ -326,7 +338,7 @@ def _look(place: str) -> Facts | Sidecar | None:
     try:
         if path.name == INDEX:
             return Facts(kind="model", pipeline=str(read_object(path).get("_class_name", ""))[:80])
-        found = read_inspection(path)
+        header, found = inspected(path)
     except HeaderError as error:
         return Facts(problem=f"{error.reason}.")
     except WeightsError as error:
@@ -344,6 +356,7 @@ def _look(place: str) -> Facts | Sidecar | None:
         trigger=trigger,
         called=found.claims.get("ss_output_name", ""),
         tag=hints[0] if hints else "",
+        data=max((each.end for each in header.tensors.values()), default=0),
     )
 
 

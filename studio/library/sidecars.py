@@ -62,7 +62,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
     if path.name.endswith(".metadata.json"):
         return _manager(said)
     if said.get("made_by") == "lora-studio":
-        return _own(data)
+        return None if read_published(data) is None else of_publisher(said)
     return _card(said)
 
 
@@ -114,17 +114,15 @@ def _card(said: Mapping[str, Any]) -> Sidecar | None:
     )
 
 
-def _own(data: bytes) -> Sidecar | None:
-    published = read_published(data)
-    if published is None:
-        return None
+def of_publisher(said: Mapping[str, Any]) -> Sidecar:
+    """A site's facts, as ``Published`` is written."""
     return Sidecar(
-        who=published.site,
-        label=_text(published.model_name),
-        prompt=_words(published.trained_words),
-        strength=_strength(published.recommended_strength),
-        base_model=_text(published.base_model),
-        sha256=published.sha256 or "",
+        who="CivitAI" if said.get("source") == "civitai" else "Hugging Face",
+        label=_text(said.get("model_name")),
+        prompt=_words(said.get("trained_words")),
+        strength=_strength(said.get("recommended_strength")),
+        base_model=_text(said.get("base_model")),
+        sha256=_text(said.get("sha256")),
     )
 
 

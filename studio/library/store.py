@@ -1,19 +1,16 @@
 """The local store of weights: where they belong, whether they are there, what they are."""
 
-import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from studio.architecture.diffusers_folder import INDEX
 from studio.contract.identity import FileIdentity
 from studio.errors import HeaderError, WeightsError
 from studio.inspection import LoraInspection
 from studio.library.checkpoint import (
-    built_in_layout,
     checkpoint_tensors,
     layout_components,
     layout_files,
@@ -21,10 +18,12 @@ from studio.library.checkpoint import (
 )
 from studio.library.files import (
     ByteProgress,
+    Hashes,
     adopt,
     contain,
     describe_file,
     hash_file,
+    read_header,
     read_inspection,
     unreadable,
 )
@@ -34,14 +33,15 @@ from studio.library.folder import (
     ignores_guidance,
     loaded_files,
 )
+from studio.library.places import WeightPlaces
 from studio.library.scan import Held, forget_absent, scan
-from studio.library.spelling import near, spellings
-from studio.library.state import RACY_NS, State, pinned, slug_of
+from studio.library.spelling import near
+from studio.library.state import RACY_NS, pinned, slug_of
 from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.presets.model_card import Published, beside, read_published
 from studio.presets.origin import memory_key, origin_of
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights, Unusable
-from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.settings import Settings
 from studio.storage.stamps import Stamp, stamp_of
 
 __all__ = ["WeightStore", "adopt", "describe_file"]
@@ -55,85 +55,14 @@ REMEMBERED = 256
 """Inspections kept in memory; one of a large LoRA takes about a megabyte."""
 
 
-class WeightStore:
-    """The weights under MODEL_BASE_PATH and the embedded ones; safe for several threads.
-
-    Attributes:
-        state: what is remembered of them.
-        library: slug → the file of the library that no preset names; replaced as a whole.
-        more: (folder, name) of files outside the library that somebody named.
-    """
+class WeightStore(WeightPlaces):
+    """The weights under MODEL_BASE_PATH and the embedded ones; safe for several threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.state = State(settings.state)
-        self.library: Mapping[str, Held] = {}
-        self.more: tuple[tuple[str, str], ...] = ()
+        super().__init__(settings)
         self._lock = threading.Lock()
         self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
-
-    def locate(self, preset: Preset) -> Path:
-        """Where a preset's weights belong, there or not."""
-        return Path(self._place(preset, self.state.places))
-
-    def _place(self, preset: Preset, places: Callable[[], Mapping[str, str]]) -> str:
-        """The same as text: pathlib would take most of the time for 10,000 presets."""
-        if preset.source is not None and preset.source.embedded is not None:
-            return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
-        held = self.library.get(preset.slug)
-        if held is not None and held.path == preset.path:
-            return os.path.join(held.root, held.path)  # noqa: PTH118
-        if preset.path is not None:
-            relative = preset.path
-        elif place := places().get(memory_key(preset)):
-            relative = place
-        elif isinstance(preset, LoraPreset):
-            relative = f"loras/{preset.base_architecture.value}/{preset.slug}.safetensors"
-        else:
-            relative = f"models/{preset.slug}"
-        first, *others = (
-            os.path.join(root, spelled)  # noqa: PTH118
-            for root in self._settings.library_folders
-            for spelled in spellings(relative)
-        )
-        if not others or os.path.lexists(first):
-            return first
-        return next((each for each in others if os.path.lexists(each)), first)
-
-    def places_of(self, presets: Iterable[Preset]) -> Iterator[tuple[Preset, str]]:
-        """Each with where its weights belong: one question for thousands."""
-        places = self.state.places()
-        for preset in presets:
-            yield preset, self._place(preset, lambda: places)
-
-    def layout(self, preset: ModelPreset) -> Path | None:
-        """Where the configurations of a single-file base lie, there or not; None for a folder."""
-        if not preset.single_file:
-            return None
-        if preset.config is not None:
-            return self._settings.model_base_path / preset.config
-        return built_in_layout(preset.base_architecture)
-
-    def present(self, presets: Iterable[Preset]) -> dict[str, bool]:
-        """Slug → whether the file, or the folder with its index, is there; no hashing.
-
-        Each folder is listed once, so that thousands of presets cost no look each.
-        """
-        listings: dict[str, dict[str, bool]] = {}
-        found = {}
-        places = self.state.places()
-        for preset in presets:
-            folder, name = os.path.split(self._place(preset, lambda: places))
-            names = listings.get(folder)
-            if names is None:
-                names = listings[folder] = _listing(folder)
-            if isinstance(preset, ModelPreset) and not preset.single_file:
-                there = name in names and _is_file(os.path.join(folder, name, INDEX))  # noqa: PTH118
-            else:
-                there = names.get(name, False)
-            found[preset.slug] = there
-        return found
 
     def inventory(self, bases: Sequence[ModelPreset], loras: Sequence[LoraPreset]) -> Inventory:
         """What is there of these presets, inspected and hashed; bad files are entries in it.
@@ -179,19 +108,6 @@ class WeightStore:
                 unusable[preset.slug] = Unusable(path, error.message, error.way_out)
         return found
 
-    def _roots(self, preset: Preset) -> tuple[Path, ...]:
-        """Where a preset's weights may lie once links are followed; its own folder comes first."""
-        if preset.source is not None and preset.source.embedded is not None:
-            return (BUILT_IN_PRESETS,)
-        place, folders = self.locate(preset), self._settings.library_folders
-        held = self.library.get(preset.slug)
-        if held is not None and held.path == preset.path:
-            own = Path(held.root)
-        else:
-            own = next((root for root in folders if place.is_relative_to(root)), folders[0])
-        named = () if own in folders else (place.resolve(),)  # a link that somebody named
-        return (own, *folders, *self._settings.linked_folders, *named)
-
     def _base(self, preset: ModelPreset, path: Path) -> BaseWeights:
         layout = self.layout(preset)
         if layout is not None:
@@ -202,7 +118,7 @@ class WeightStore:
                 "Put the model there as a folder in diffusers layout.",
                 path,
             )
-        roots = self._roots(preset)
+        roots = self.roots_of(preset)
         contain(path, roots)
         loaded = loaded_files(path, preset.variant)
         names = loaded.names
@@ -223,13 +139,13 @@ class WeightStore:
         )
 
     def _checkpoint(self, preset: ModelPreset, path: Path, layout: Path) -> BaseWeights:
-        contain(path, self._roots(preset))
+        contain(path, self.roots_of(preset))
         architecture = preset.base_architecture
         refuse_single_file(path, architecture)
         places = {path.name: path} | {name: layout / name for name in layout_files(layout)}
         if preset.config is not None:
             for place in places.values():
-                contain(place, self._roots(preset))
+                contain(place, self.roots_of(preset))
         stamps = tuple(_stamp(place) for place in places.values())
         tensors = self._recall(
             path, stamps, lambda: checkpoint_tensors(path, layout, architecture)
@@ -247,7 +163,7 @@ class WeightStore:
         )
 
     def _lora(self, preset: LoraPreset, path: Path) -> LoraWeights:
-        contain(path, self._roots(preset))
+        contain(path, self.roots_of(preset))
         stamps = (_stamp(path),)
         inspection = self._recall(path, stamps, lambda: read_inspection(path))
         identity = self._identity(path, path.name)
@@ -271,11 +187,19 @@ class WeightStore:
                 )
 
     def published(self, path: Path, sha256: str | None = None) -> Published | None:
-        """The publisher's facts beside a weight file; None where there are none of this file.
+        """The publisher's facts beside a weight file, else those that were asked for by its hash;
+        None where there are none of this file.
 
         Args:
             sha256: of the file; facts about other bytes are not its own.
         """
+        facts = self._beside(path, sha256)
+        if facts is None and sha256 is None and path.is_file():
+            sha256 = self.state.sha256(path, _stamp(path))
+        answer = self.state.answer(sha256) if facts is None and sha256 is not None else None
+        return facts or (read_published(answer.published) if answer is not None else None)
+
+    def _beside(self, path: Path, sha256: str | None) -> Published | None:
         place = beside(path)
         try:
             stamp = stamp_of(place.stat())
@@ -341,12 +265,26 @@ class WeightStore:
             if known is not None:
                 return known
             sha256 = hash_file(path, progress=progress).sha256
-            if _stamp(path) != stamp:
-                raise WeightsError(
-                    f"{path.name} changed while it was read.", "Try again when it is whole.", path
-                )
+            _unchanged(path, stamp)
             self.state.remember_hash(path, stamp, sha256)
             return sha256
+
+    def hashes(self, path: Path, progress: ByteProgress | None = None) -> Hashes:
+        """Both hashes of a safetensors file, remembered; reads it unless both are known.
+
+        Raises:
+            HeaderError, WeightsError: as ``read_header`` and ``sha256``.
+        """
+        stamp = _stamp(path)
+        sha256 = self.state.sha256(path, stamp)
+        tensors = self.state.tensors_sha256(path, stamp)
+        if sha256 is not None and tensors is not None:
+            return Hashes(sha256, tensors)
+        found = hash_file(path, read_header(path).size, progress)
+        _unchanged(path, stamp)
+        _settle([stamp])
+        self.state.remember_hash(path, stamp, found.sha256, found.data_sha256)
+        return found
 
     def keep(self, hashes: Mapping[Path, str]) -> None:
         """Remember the hashes of files that were just written and are whole, so that nobody
@@ -356,8 +294,7 @@ class WeightStore:
             WeightsError: a file cannot be read, or the state cannot be written.
         """
         stamps = {path: _stamp(path) for path in hashes}
-        newest = max((max(stamp[1:3]) for stamp in stamps.values()), default=0)
-        time.sleep(max(0, newest + RACY_NS - time.time_ns()) / 1e9)
+        _settle(stamps.values())
         for path, stamp in stamps.items():
             if _stamp(path) == stamp:
                 self.state.remember_hash(path, stamp, hashes[path])
@@ -401,6 +338,19 @@ def _stamp(path: Path) -> Stamp:
         raise unreadable(path, error) from error
 
 
+def _unchanged(path: Path, stamp: Stamp) -> None:
+    if _stamp(path) != stamp:
+        raise WeightsError(
+            f"{path.name} changed while it was read.", "Try again when it is whole.", path
+        )
+
+
+def _settle(stamps: Iterable[Stamp]) -> None:
+    """Wait until files with these stamps can be told from their next versions."""
+    newest = max((max(stamp[1:3]) for stamp in stamps), default=0)
+    time.sleep(max(0, newest + RACY_NS - time.time_ns()) / 1e9)
+
+
 def _is_there(path: Path) -> bool:
     """Whether anything has this name, a link to nothing included.
 
@@ -412,24 +362,3 @@ def _is_there(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _is_file(path: str) -> bool:
-    """False also where nobody can tell; ``inventory`` says why it is not usable."""
-    return os.path.isfile(path)  # noqa: PTH113  # pathlib's raises where nobody can tell
-
-
-def _listing(folder: str) -> dict[str, bool]:
-    """Name → whether it is a file, of everything in a folder; empty when it cannot be listed."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name: _is_file_entry(entry) for entry in entries}
-    except OSError:
-        return {}
-
-
-def _is_file_entry(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a loop of links must not take the other entries with it
-        return False

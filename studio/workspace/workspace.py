@@ -27,6 +27,7 @@ from studio.errors import DeviceError, StudioError, UnusableReference, WeightsEr
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
 from studio.imaging.references import References
+from studio.library.chores import Chores
 from studio.library.preset_files import load
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
@@ -92,6 +93,7 @@ class Workspace:
         sealer: signs pictures; None where SIGN is not set.
         stock: the presets, and the fetching of their weights.
         transfers: downloads that go on in the background.
+        chores: longer work on the library that does.
         schedulers: the names a request may give.
         device_label: the device in words; None until ``warm_up`` has looked.
     """
@@ -110,6 +112,7 @@ class Workspace:
         self._store = WeightStore(settings)
         self.stock = Stock(settings, self._store, catalog, problems)
         self.transfers = Transfers(self.stock)
+        self.chores = Chores()
         self._weights = LibraryWeights(self._store, self.stock, self._references)
         self._backend: Backend = LocalBackend.open(settings, self._weights)
         self._libraries = _libraries()
@@ -436,6 +439,7 @@ class Workspace:
             self.close_session(session)
         for what, close in (
             ("library", self.stock.catalogue.close),
+            ("work on the library", self.chores.close),
             ("download", self.transfers.close),
             ("run", self._backend.close),
         ):

@@ -179,10 +179,17 @@ def test_scan_knows_files_and_looks_others_up(
     assert files["loose.safetensors"]["sha256"] is None
     assert "web page" in files["broken.safetensors"]["problem"]
     (studio / "broken.safetensors").unlink()
-    looked = cli("weights", "scan", "--look-up", "--json")
+    looked = cli("library", "identify", "--json")
     files = {file["path"]: file for file in looked.json["files"]}
-    assert files["loose.safetensors"]["found"].startswith("Pen & Ink, ")
-    assert (studio / "loose.json").is_file()
+    assert files["loose.safetensors"]["civitai"]["model_name"] == "Pen & Ink"
+    site.list_version(2000, 9, "SD 1.5", day=9)
+    site.list_version(2000, 12, "SD 1.5", day=12, name="v12")
+    assert cli("library", "news", "--json").json["files"] == [], "asked a moment ago"
+    assert "Pen & Ink" in cli("library", "identify").out
+    twin = shutil.copy(tiny_loras["other"], studio / "twin.safetensors")
+    same = cli("library", "duplicates", "--json").json["same_file"]
+    assert same == [["loose.safetensors", "twin.safetensors"]]
+    Path(twin).unlink()
     added = cli("presets", "add", studio / "loose.safetensors", "--yes", "--json")
     assert added.json["preset"]["air"] == "urn:air:sd1:lora:civitai:2000@9"
     assert "none is without a preset" in cli("weights", "scan").out

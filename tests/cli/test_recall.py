@@ -60,6 +60,24 @@ def test_a_base_that_is_not_here_ends_with_2_and_a_way_out(cli: Cli, tmp_path: P
     assert "1a1a1a1a1a" in answer.err
 
 
+def test_a_contact_sheet_asks_its_comparison_again(cli: Cli, tmp_path: Path) -> None:
+    ask = ("--base", "tiny", "--lora", "ink", "--mode", "lora_with_trigger", "--steps", "1")
+    ask += ("--prompt", "a rocket", "--seed", "3", "--kind", "strengths", "--strengths", "0.5,1")
+    made = cli("compare", *ask, "--json").json
+    found, plan = cli("recall", made["sheet"], "--json").lines
+    assert (found["verified"], found["missing"]) == (True, [])
+    assert found["comparison"] == made["record"]["wanted"]
+    assert plan["fingerprint"] == made["record"]["plan_fingerprint"]
+    assert plan["forecast"]["found"] == plan["forecast"]["cells"], "all of it is in the gallery"
+    again = cli("recall", made["sheet"], "--generate", "--json").lines[1]
+    assert again["record"]["plan_fingerprint"] == plan["fingerprint"]
+    data = bytearray(Path(made["sheet"]).read_bytes())
+    data[-30] ^= 1
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(data)
+    assert cli("recall", broken, "--json").code == 1
+
+
 def test_a_record_that_was_edited_is_not_called_verified(cli: Cli, tmp_path: Path) -> None:
     ask = ("--base", "tiny", "--mode", "base", "--prompt", "a rocket", "--steps", "2")
     path = Path(cli("generate", *ask, "--json").json["images"][0])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.library import scan as scanning
-from studio.library.files import read_inspection
+from studio.library.files import inspected
 from studio.library.sidecars import preview
 from studio.library.store import WeightStore
 from studio.settings import Settings
@@ -115,13 +115,13 @@ def test_a_second_scan_opens_only_what_changed(
     (root / "two.safetensors").write_bytes(lora_bytes(20_000))
     found(settings)
     opened: list[str] = []
-    own = read_inspection
+    own = inspected
 
     def counted(path: Path) -> object:
         opened.append(path.name)
         return own(path)
 
-    monkeypatch.setattr(scanning, "read_inspection", counted)
+    monkeypatch.setattr(scanning, "inspected", counted)
     assert len(found(settings)) == 2
     assert opened == []
     (root / "two.safetensors").write_bytes(b"<html>" * 20)

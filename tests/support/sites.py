@@ -58,6 +58,7 @@ class Seen:
     host: str
     path: str
     headers: dict[str, str]
+    body: bytes = b""
 
 
 @dataclass
@@ -150,15 +151,23 @@ class Site:
             **more,
         }
         self.versions[str(version)] = facts
+        before = self.models.get(str(model), {"modelVersions": []})["modelVersions"]
         self.models[str(model)] = {
             "id": model,
             "allowNoCredit": False,
             "allowCommercialUse": ["Image"],
             "allowDerivatives": True,
             "allowDifferentLicense": False,
-            "modelVersions": [{"id": version, "name": "v1"}],
+            "modelVersions": [*before, {"id": version, "name": "v1"}],
         }
         return facts
+
+    def list_version(self, model: int, version: int, base: str, day: int, name: str = "") -> None:
+        """Have the model's page list a version, in place of what it listed under that number."""
+        listed = self.models[str(model)]["modelVersions"]
+        listed[:] = [each for each in listed if each["id"] != version]
+        date = f"2026-01-{day:02}T00:00:00.000Z"
+        listed.append({"id": version, "name": name, "baseModel": base, "publishedAt": date})
 
     # What arrived
 
@@ -208,7 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.site.seen.append(Seen(self.host, self.path, headers))
+        self._body = self.rfile.read(int(headers.get("content-length", 0)))
+        self.site.seen.append(Seen(self.host, self.path, headers, self._body))
         if self.site.is_mute:
             self.site.fall_silent()
         parts = urlsplit(self.path)
@@ -220,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._interface(unquote(parts.path), parse_qs(parts.query), headers)
 
-    do_HEAD = do_GET
+    do_HEAD = do_POST = do_GET
 
     def _said(self, path: str) -> Answer | None:
         """The answer a test has put in this path's place; of a list, one after the other."""
@@ -233,7 +243,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        if "Content-Length" in answer.headers:  # a lie: what is missing never comes
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
@@ -246,8 +259,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _interface(self, path: str, query: dict[str, list[str]], headers: dict[str, str]) -> None:
         if match := re.fullmatch(r"/api/v1/model-versions/(\d+)", path):
             self._json_of(self.site.versions.get(match[1]))
-        elif match := re.fullmatch(r"/api/v1/model-versions/by-hash/([0-9a-fA-F]+)", path):
-            self._json_of(self._by_hash(match[1]))
+        elif path == "/api/v1/model-versions/by-hash":
+            asked = json.loads(self._body)
+            if len(asked) > 100:
+                self._json(400, {"error": "Too many hashes"})
+                return
+            found = (self._by_hash(each) for each in asked)
+            self._json(200, [each for each in found if each is not None])
+        elif path == "/api/v1/models":
+            asked = query["ids"][0].split(",")
+            listed = [self.site.models[each] for each in asked if each in self.site.models]
+            self._json(200, {"items": listed, "metadata": {}})
         elif match := re.fullmatch(r"/api/v1/models/(\d+)", path):
             self._json_of(self.site.models.get(match[1]))
         elif match := re.fullmatch(r"/api/download/models/(\d+)", path):

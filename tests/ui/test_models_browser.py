@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from studio.library.preset_files import LocalPresets
+from studio.presets import LoraPreset
+from tests.library.test_library import lora_file
 from tests.support.sites import KEY, Site, serving
 from tests.ui.conftest import PATIENCE, Server, studio_at
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 PRESETS = """
 models:
@@ -182,6 +185,67 @@ def test_edit_goes_over_the_written_file_visibly_and_remove_takes_it_back(
     page.get_by_role("button", name="Remove it").click()
     page.locator("#preset").get_by_text("it overrides the one in").wait_for(state="detached")
     assert "bare" not in (place[1] / "local.yaml").read_text()
+
+
+def test_the_folder_is_followed_identified_and_compared(
+    page: Page, site: Site, place: tuple[Server, Path]
+) -> None:
+    """Files come, move, are replaced and go under the open page; presets by another process."""
+    tab(page, "Models")
+    page.get_by_role("button", name="Your folder").click()
+    status, rows = page.locator("#library-status"), page.locator("#catalogue")
+    status.get_by_text("usable").wait_for()
+
+    def rescan() -> None:
+        page.get_by_role("button", name="Rescan now").click()
+
+    def row(name: str) -> Locator:
+        return rows.get_by_role("button", name=name, exact=True)
+
+    dropped = lora_file(place[1] / "models/new/Dropped.safetensors", 1)
+    rescan()
+    row("Dropped").wait_for()
+    dropped = dropped.rename(dropped.with_name("Moved.safetensors"))
+    rescan()
+    row("Moved").wait_for()
+    assert row("Dropped").count() == 0
+    lora_file(dropped, 2, **{"modelspec.title": "Replaced"})
+    rescan()
+    row("Replaced").wait_for()
+    shutil.copy(dropped, dropped.with_name("Twin.safetensors"))
+    site.publish(31, dropped.read_bytes(), model=5000, name="r.safetensors", baseModel="SD 1.5")
+    site.list_version(5000, 31, "SD 1.5", day=1)
+    site.list_version(5000, 32, "SD 1.5", day=2, name="The next one")
+    rescan()
+    row("Replaced").nth(1).wait_for()
+    report = page.locator("#library-report")
+    page.get_by_role("button", name="Ask CivitAI what they are").click()
+    report.get_by_text("The next one").wait_for()
+    report.get_by_text("Replaced (file), Pen & Ink v1 (CivitAI)").first.wait_for()
+    page.get_by_role("button", name="Find duplicates").click()
+    report.get_by_text("The same file (1)").wait_for()
+    rescan()
+    row("Pen & Ink").nth(1).wait_for()  # what CivitAI said is the files' name now
+    find = page.get_by_label("Find", exact=True).locator("visible=true")
+    find.fill("pen & ink")
+    row("Wash").wait_for(state="detached")
+    page.get_by_role("button", name="Make presets of all that match").click()
+    report.get_by_text("2 presets made").wait_for()
+    find.fill("")
+    mine = LoraPreset(
+        slug="elsewhere",
+        label="Made elsewhere",
+        base_architecture="sd15",
+        path="none.safetensors",
+        trigger="none",
+    )
+    LocalPresets(place[1] / "local.yaml").put(mine)
+    rescan()
+    row("Made elsewhere").wait_for()
+    shutil.rmtree(dropped.parent)
+    LocalPresets(place[1] / "local.yaml").remove("elsewhere")
+    rescan()
+    row("Made elsewhere").wait_for(state="detached")
 
 
 def test_filters_and_cards(page: Page) -> None:

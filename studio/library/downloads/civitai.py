@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from studio.errors import (
     AccessDenied,
@@ -24,8 +24,15 @@ from studio.errors import (
     UnexpectedAnswer,
 )
 from studio.library.downloads.addresses import CIVITAI_STORAGE, Allowed, CivitaiName, shown
-from studio.library.downloads.civitai_answers import CivitaiFile, Version, choose_file, plain
-from studio.library.downloads.http import Site, read_body
+from studio.library.downloads.civitai_answers import (
+    CivitaiFile,
+    ListedModel,
+    Version,
+    choose_file,
+    licence_of,
+    plain,
+)
+from studio.library.downloads.http import Site, read_body, retry_after
 from studio.library.downloads.plan import RemoteFile
 from studio.presets.model_card import Published
 from studio.settings import Settings
@@ -33,6 +40,7 @@ from studio.settings import Settings
 if TYPE_CHECKING:
     import requests
 
+T = TypeVar("T", bound=BaseModel)
 _FIX = "Look at its page in a browser, and try again later."
 _PIECE = 6
 """Characters of a key that are too many to show."""
@@ -80,13 +88,29 @@ class CivitAI:
             )
         return version
 
-    def by_hash(self, sha256: str) -> Version | None:
-        """The version that has a file of this hash; None where CivitAI knows none."""
-        try:
-            answer = self._get(f"/api/v1/model-versions/by-hash/{sha256}", self.base)
-        except NotThere:
-            return None
-        return _read(Version, answer)
+    def by_hashes(self, sha256: Sequence[str]) -> tuple[Version, ...]:
+        """The published versions that have a file of one of these hashes, of which the site
+        takes a hundred at a time; an entry that cannot be read is left out.
+
+        Raises:
+            DownloadError: by its kind.
+        """
+        asked = [each.upper() for each in sha256]
+        answer = self._get("/api/v1/model-versions/by-hash", self.base, list, asked)
+        return tuple(_readable(Version, answer))
+
+    def models(self, numbers: Sequence[int]) -> dict[int, ListedModel]:
+        """What the site lists of these models, of which it takes a hundred at a time; one that it
+        does not list, or unreadably, is left out.
+
+        Raises:
+            DownloadError: by its kind.
+        """
+        query = f"ids={','.join(map(str, numbers))}&limit=100&nsfw=true"
+        answer = self._get(f"/api/v1/models?{query}", self.base)
+        items = answer.get("items")
+        found = _readable(ListedModel, items if isinstance(items, list) else [])
+        return {each.id: each for each in found}
 
     def _only_version(self, model: str) -> str:
         answer = self._get(f"/api/v1/models/{model}", self.page(model))
@@ -108,19 +132,26 @@ class CivitAI:
             return ()
         return licence_of(answer) if isinstance(answer, dict) else ()
 
-    def _get(self, path: str, page: str) -> Any:
+    def _get(self, path: str, page: str, kind: type = dict, sent: Any = None) -> Any:
         address = f"{self.base}{path}"
-        status, answer, headers = self.site.json(address)
+        status, answer, headers = self.site.json(address, sent)
         if status == 200:
-            if not isinstance(answer, dict):
-                raise UnexpectedAnswer(f"{shown(address)} answered with no JSON object.", _FIX)
+            if not isinstance(answer, kind):
+                what = "list" if kind is list else "object"
+                raise UnexpectedAnswer(f"{shown(address)} answered with no JSON {what}.", _FIX)
             return answer
         raise self.refusal(status, answer, headers, page, address)
 
     # Plans
 
-    def published(self, version: Version, file: CivitaiFile) -> Published:
-        """The facts that go beside the file."""
+    def published(
+        self, version: Version, file: CivitaiFile, licence: tuple[str, ...] | None = None
+    ) -> Published:
+        """The facts of the file.
+
+        Args:
+            licence: asked for where it is None.
+        """
         model = version.model
         hashes = {
             plain(name): value.lower()
@@ -142,7 +173,7 @@ class CivitAI:
             trained_words=tuple(word for word in version.trained_words if word),
             recommended_strength=version.recommended_strength,
             hashes=dict(sorted(hashes.items())[:12]),
-            licence=self._licence(version.model_id),
+            licence=self._licence(version.model_id) if licence is None else licence,
             nsfw=model.nsfw,
             preview=version.preview,
             scans={kind: result for kind, result in scans.items() if result},
@@ -254,46 +285,20 @@ def _message(body: Any) -> str:
     return next((plain(text) for text in texts if isinstance(text, str) and text), "")
 
 
-def _read(kind: type[Version], answer: Any) -> Version:
+def _readable(kind: type[T], answers: Sequence[Any]) -> Iterator[T]:
+    for answer in answers:
+        with suppress(UnexpectedAnswer):
+            yield _read(kind, answer)
+
+
+def _read(kind: type[T], answer: Any) -> T:
     try:
         return kind.model_validate(answer)
+    except TypeError:  # a value that is no list, where one is cut
+        raise UnexpectedAnswer("CivitAI's answer has values of other types.", _FIX) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UnexpectedAnswer(
             f"CivitAI's answer has no usable {field}: {first['msg']}.", _FIX
         ) from None
-
-
-def licence_of(model: dict[str, Any]) -> tuple[str, ...]:
-    """``allowNoCredit``, ``allowCommercialUse`` and the like, as sentences."""
-    said = []
-    credit = model.get("allowNoCredit")
-    if isinstance(credit, bool):
-        said.append("No credit needed." if credit else "Credit the creator.")
-    uses = model.get("allowCommercialUse")
-    if isinstance(uses, str):
-        uses = [uses]
-    if isinstance(uses, list):
-        allowed = [plain(use) for use in uses if isinstance(use, str) and use != "None"]
-        listed = ", ".join(allowed)
-        said.append(f"Commercial use: {listed}." if allowed else "No commercial use.")
-    for key, yes, no in (
-        ("allowDerivatives", "Merges may be shared.", "Merges may not be shared."),
-        ("allowDifferentLicense", "Merges may change the licence.", "Merges keep the licence."),
-    ):
-        value = model.get(key)
-        if isinstance(value, bool):
-            said.append(yes if value else no)
-    return tuple(said)
-
-
-def retry_after(headers: dict[str, str]) -> float | None:
-    """Seconds, from a Retry-After in either form; None where there is none."""
-    value = {name.lower(): text for name, text in headers.items()}.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value)
-    date = email.utils.parsedate_tz(value)
-    if date is None:
-        return None
-    return max(0.0, email.utils.mktime_tz(date) - time.time())

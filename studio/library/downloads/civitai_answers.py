@@ -4,7 +4,7 @@
 Every text comes from strangers: it is cut, and no control character passes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,6 +13,7 @@ from studio.contract.base import EMPTY_SHA256
 from studio.errors import Archived, SourceUnknown, WrongFile
 
 MAX_TEXT = 500
+MOST_VERSIONS = 500
 
 
 def plain(text: str) -> str:
@@ -101,6 +102,53 @@ class Version(_Answer):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return float(value) if 0 <= value <= 2 else None
+
+
+class ListedVersion(_Answer):
+    """A version in a list of its model's."""
+
+    id: int
+    name: PlainText = ""
+    base_model: Maybe = Field(alias="baseModel", default=None)
+    published_at: Maybe = Field(alias="publishedAt", default=None)
+
+
+class ListedModel(_Answer):
+    """A model as ``GET /api/v1/models`` lists it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    id: int
+    versions: Annotated[
+        tuple[ListedVersion, ...], BeforeValidator(lambda v: tuple(v or ())[:MOST_VERSIONS])
+    ] = Field(alias="modelVersions", default=())
+
+    @property
+    def licence(self) -> tuple[str, ...]:
+        return licence_of(self.model_extra or {})
+
+
+def licence_of(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """``allowNoCredit``, ``allowCommercialUse`` and the like, as sentences."""
+    said = []
+    credit = model.get("allowNoCredit")
+    if isinstance(credit, bool):
+        said.append("No credit needed." if credit else "Credit the creator.")
+    uses = model.get("allowCommercialUse")
+    if isinstance(uses, str):
+        uses = [uses]
+    if isinstance(uses, list):
+        allowed = [plain(use) for use in uses if isinstance(use, str) and use != "None"]
+        listed = ", ".join(allowed)
+        said.append(f"Commercial use: {listed}." if allowed else "No commercial use.")
+    for key, yes, no in (
+        ("allowDerivatives", "Merges may be shared.", "Merges may not be shared."),
+        ("allowDifferentLicense", "Merges may change the licence.", "Merges keep the licence."),
+    ):
+        value = model.get(key)
+        if isinstance(value, bool):
+            said.append(yes if value else no)
+    return tuple(said)
 
 
 def choose_file(version: Version, file_id: str | None, page: str) -> CivitaiFile:

@@ -48,7 +48,12 @@ class Downloads:
 
     # Each call asks through a connection of its own: they are not safe to share.
 
-    def _civitai(self) -> CivitAI:
+    def civitai(self) -> CivitAI:
+        """CivitAI's interface.
+
+        Raises:
+            Offline: nothing may be asked.
+        """
         self._check_online()
         return CivitAI(self._settings)
 
@@ -146,19 +151,6 @@ class Downloads:
         index = hub.index(info)
         return None if index is None else (hub.published(info, info.id, None), index)
 
-    def by_hash(self, sha256: str) -> Published | None:
-        """What CivitAI knows of a file with this hash; None where it knows none.
-
-        Raises:
-            DownloadError: by its kind.
-        """
-        civitai = self._civitai()
-        version = civitai.by_hash(sha256)
-        if version is None:
-            return None
-        same = [file for file in version.files if file.sha256 == sha256]
-        return civitai.published(version, same[0]) if same else None
-
     def place(self, published: Published, architecture: Architecture, taken: Taken) -> str:
         """``loras/<architecture>/<its published name, made safe>``, and no one else's."""
         name = published.file_name
@@ -180,7 +172,7 @@ class Downloads:
                     "Base models are fetched from Hugging Face alone.",
                     "Give the preset source: huggingface: owner/name.",
                 )
-            civitai = self._civitai()
+            civitai = self.civitai()
             version = civitai.version(source)
             file = civitai.chosen(version, source.file_id)
             return civitai.published(version, file), (civitai.remote(version, file),), ()
@@ -203,7 +195,7 @@ class Downloads:
         self._check_size(plan)
         published = plan.published
         if published.source == "civitai":
-            civitai = self._civitai()
+            civitai = self.civitai()
             transfer = self._transfer(
                 civitai, lambda answer: civitai.judge(answer, published.page), cancel
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,11 +50,16 @@ class Site:
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
-    def open(self, address: str, headers: Mapping[str, str] | None = None) -> requests.Response:
+    def open(
+        self, address: str, headers: Mapping[str, str] | None = None, sent: Any = None
+    ) -> requests.Response:
         """The answer to a GET, its body unread, after at most five redirects.
 
         ``answer.url`` is the last address. The caller closes it. Any status but a redirect
         is the caller's to judge.
+
+        Args:
+            sent: JSON; with it, a POST is made, and made again where a redirect leads.
 
         Raises:
             RedirectRefused: it leads to a host or a scheme that is not listed, or in circles.
@@ -63,7 +70,7 @@ class Site:
         for _ in range(MAX_REDIRECTS + 1):
             if not self.allowed.allows(address):
                 raise RedirectRefused(sender, shown(address))
-            answer = self._ask(address, headers or {}, key)
+            answer = self._ask(address, headers or {}, key, sent)
             goal = answer.headers.get("Location")
             if answer.status_code not in _REDIRECTS or goal is None:
                 return answer
@@ -80,16 +87,20 @@ class Site:
         """CivitAI answers clients that it takes for browsers with its page for logging in."""
         return self.allowed.is_api(address) and urlsplit(address).path.startswith("/login")
 
-    def _ask(self, address: str, headers: Mapping[str, str], key: str | None) -> requests.Response:
+    def _ask(
+        self, address: str, headers: Mapping[str, str], key: str | None, sent: Any
+    ) -> requests.Response:
         import requests
 
-        sent = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
+        own = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
         if key is not None and self.allowed.is_api(address):
-            sent["Authorization"] = f"Bearer {key}"
+            own["Authorization"] = f"Bearer {key}"
         try:
-            return self._session.get(
+            return self._session.request(
+                "GET" if sent is None else "POST",
                 address,
-                headers=sent | dict(headers),
+                json=sent,
+                headers=own | dict(headers),
                 stream=True,
                 allow_redirects=False,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
@@ -98,13 +109,13 @@ class Site:
         except (requests.RequestException, OSError, ValueError) as error:
             raise fault(address, error) from None
 
-    def json(self, address: str) -> tuple[int, Any, dict[str, str]]:
+    def json(self, address: str, sent: Any = None) -> tuple[int, Any, dict[str, str]]:
         """(status, the JSON of the answer, its headers); None where the body is none.
 
         Raises:
             as ``open``, and UnexpectedAnswer where the body is too large.
         """
-        answer = self.open(address, {"Accept": "application/json"})
+        answer = self.open(address, {"Accept": "application/json"}, sent)
         try:
             body = read_body(answer)
         finally:
@@ -138,6 +149,17 @@ def read_body(answer: requests.Response) -> bytes:
     except (requests.RequestException, OSError) as error:
         raise fault(answer.url, error) from None
     return b"".join(parts)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from a Retry-After in either form; None where there is none."""
+    value = {name.lower(): text for name, text in headers.items()}.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    date = email.utils.parsedate_tz(value)
+    if date is None:
+        return None
+    return max(0.0, email.utils.mktime_tz(date) - time.time())
 
 
 def _untouched(request: requests.PreparedRequest) -> requests.PreparedRequest:

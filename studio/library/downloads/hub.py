@@ -25,9 +25,8 @@ from studio.errors import (
     WrongFile,
 )
 from studio.library.downloads.addresses import HUB_STORAGE, Allowed, HubName, shown
-from studio.library.downloads.civitai import retry_after
 from studio.library.downloads.civitai_answers import plain
-from studio.library.downloads.http import Site, read_body
+from studio.library.downloads.http import Site, read_body, retry_after
 from studio.library.downloads.hub_layout import choose_layout
 from studio.library.downloads.plan import RemoteFile
 from studio.presets.model_card import Published

@@ -1,6 +1,6 @@
 """The left side of the Compare tab: the question, and what varies."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gradio as gr
@@ -13,7 +13,7 @@ from studio.comparison.axes import (
     Question,
     compose,
 )
-from studio.comparison.axis_text import parse_values
+from studio.comparison.axis_text import parse_values, separator
 from studio.comparison.record import KIND_LABELS
 from studio.contract.request import GenerationRequest
 from studio.contract.violations import Violation
@@ -72,6 +72,35 @@ class CompareInput:
             columns=_axis(self.columns, self.column_values),
             hold=self.hold,
         )
+
+    @classmethod
+    def of_wanted(cls, wanted: ComparisonRequest, before: "CompareInput") -> "CompareInput":
+        """What the fields say so that ``of`` gives ``wanted`` again; those that its kind has no
+        use for stay as ``before``."""
+        seeds: float = wanted.request.count
+        said: dict[str, Any] = {}
+        rows, columns = wanted.rows, wanted.columns
+        match wanted.kind:
+            case Question.STRENGTHS | Question.SEEDS_STRENGTHS:
+                said["strengths"] = _text(columns)
+                seeds = len(rows.values) if rows is not None else seeds
+            case Question.LORA_AGAINST_LORA if columns is not None:
+                said["other"] = str(columns.values[-1])
+            case Question.GRID:
+                said |= {"columns": columns.name.value if columns else NO_AXIS}
+                said |= {"rows": rows.name.value if rows else NO_AXIS}
+                said |= {"column_values": _text(columns), "row_values": _text(rows)}
+        more: dict[str, Any] = {
+            "kind": wanted.kind.value,
+            "seeds": seeds,
+            "hold": wanted.hold,
+            "fresh": False,
+        }
+        return replace(before, **said, **more)
+
+
+def _text(axis: Axis | None) -> str:
+    return "" if axis is None else f"{separator(axis.name)} ".join(map(str, axis.values))
 
 
 def _axis(name: str, text: str) -> Axis | None:

@@ -1,12 +1,12 @@
 """The Compare tab: what varies on the left; verdict, cells and a closer look on the right."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gradio as gr
 
-from studio.comparison.axes import Question
+from studio.comparison.axes import ComparisonRequest, Question
 from studio.settings import Settings
 from studio.ui.address import PageAddress
 from studio.ui.assets import picked
@@ -102,6 +102,7 @@ def build(
     replay.wire(workspace, sessions, again, parts.stored, parts.said)
     _wire_blind(made, blind_parts, workspace.settings)
     _wire_address(made, place)
+    _wire_recall(made, studio, place.tabs)
     return made
 
 
@@ -140,6 +141,31 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
         # Values of another axis would be wrong by kind.
         axis.input(lambda name: AXIS_VALUES.get(name, ""), inputs=axis, outputs=values, **PRIVATE)
     panel.edit.click(lambda: gr.Tabs(selected="studio"), outputs=tabs, **PRIVATE)
+
+
+def _wire_recall(made: CompareTab, studio: StudioTab, tabs: gr.Tabs) -> None:
+    """A contact sheet was dropped, and Studio's form has its request: ask its comparison again."""
+    panel, compared = made.events.panel, studio.recalled.compared
+
+    def ask(request: gr.Request, text: str, *sent: Any) -> Updates:
+        if not text:
+            return {panel.kind: gr.skip()}
+        values, before = _split(studio, sent)
+        asked = CompareInput.of_wanted(ComparisonRequest.model_validate_json(text), before)
+        updates = made.events.refresh(values, asked, page_of(request))
+        return {
+            getattr(panel, each.name): getattr(asked, each.name) for each in fields(CompareInput)
+        } | {part: update for part, update in updates.items() if part is not panel.kind}
+
+    def choose(text: str) -> Updates:
+        # Last: choosing the tab plans what its fields say by then.
+        return {tabs: gr.Tabs(selected="compare") if text else gr.skip()}
+
+    inputs = [compared, *studio.inputs, *panel.inputs()]
+    outputs = [*panel.inputs(), *(each for each in panel.shown() if each not in panel.inputs())]
+    for recalled in studio.recalls:
+        asked = recalled.then(ask, inputs=inputs, outputs=outputs, **PRIVATE)
+        asked.then(choose, inputs=compared, outputs=tabs, **PRIVATE)
 
 
 def _wire_run(made: CompareTab, studio: StudioTab) -> None:

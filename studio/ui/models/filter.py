@@ -54,19 +54,27 @@ def find(catalog: Catalog, present: Mapping[str, bool], wanted: PresetFilter) ->
         for model in catalog.models.values()
         if _fits(model, present, wanted) and not wanted.theme and _holds(model, words)
     ]
-    loras = [
-        lora
-        for lora in catalog.loras.values()
-        if _fits(lora, present, wanted)
-        and wanted.theme in ("", lora.theme)
-        and holds_words(lora, words)
-    ]
+    loras = matching(catalog, present, wanted)
     models.sort(key=lambda model: not present[model.slug])
     loras.sort(key=lambda lora: not present[lora.slug])
     page = min(max(wanted.page, 0), max(0, (len(loras) - 1) // PAGE))
     start = page * PAGE
     shown = tuple(loras[start : start + PAGE])
     return PresetPage(tuple(models[:MODELS]), shown, len(models), len(loras), page)
+
+
+def matching(
+    catalog: Catalog, present: Mapping[str, bool], wanted: PresetFilter
+) -> list[LoraPreset]:
+    """Every LoRA that is wanted, in the order of the files."""
+    words = wanted.words.lower().split()
+    return [
+        lora
+        for lora in catalog.loras.values()
+        if _fits(lora, present, wanted)
+        and wanted.theme in ("", lora.theme)
+        and holds_words(lora, words)
+    ]
 
 
 def _fits(

@@ -8,10 +8,11 @@ import gradio as gr
 
 from studio.ui.address import PageAddress
 from studio.ui.assets import picked
-from studio.ui.models import layout
+from studio.ui.models import layout, library
 from studio.ui.models.editing import PresetEditing
 from studio.ui.models.events import ModelsEvents
 from studio.ui.models.layout import ModelsInput, ModelsParts
+from studio.ui.models.library import LibraryEvents, LibraryPanel
 from studio.ui.studio.live import Updates
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
@@ -24,6 +25,7 @@ def build(workspace: Workspace, tab: gr.Tab, place: PageAddress, public: bool) -
         public: strangers can open the page: they may look, and change nothing.
     """
     inspector = Inspector(workspace)
+    panel = library.build(public)
     parts = layout.build(workspace, inspector, public)
     events = ModelsEvents(workspace, inspector, parts, not public)
     quiet: dict[str, Any] = {
@@ -41,6 +43,8 @@ def build(workspace: Workspace, tab: gr.Tab, place: PageAddress, public: bool) -
         parts.outputs(),
     )
     _wire_preset(parts, PresetEditing(workspace, parts, events), events, quiet)
+    _wire_library(panel, LibraryEvents(workspace, panel, not public), parts, quiet)
+    _wire_watch(workspace, panel, parts, events, quiet)
 
 
 _SAID = len(fields(ModelsInput))
@@ -72,6 +76,41 @@ def _wire_list(
     parts.timer.tick(_asking(events.tick), **quiet)
     parts.download.click(_asking(lambda asked: events.download(asked.chosen)), **quiet)
     parts.cancel.click(_asking(events.cancel), **quiet)
+
+
+def _wire_library(
+    panel: LibraryPanel, events: LibraryEvents, parts: ModelsParts, quiet: dict[str, Any]
+) -> None:
+    own = {**quiet, "inputs": None, "outputs": panel.shown()}
+    panel.timer.tick(events.look, **{**own, "inputs": panel.seen})
+    panel.rescan.click(events.rescan, **own)
+    panel.identify.click(events.identify, **own)
+    panel.compare.click(events.compare, **own)
+    panel.stop.click(events.stop, **own)
+    filters = [parts.words, parts.architecture, parts.theme, parts.weights]
+    panel.adopt.click(events.adopt, **{**own, "inputs": filters})
+
+
+def _wire_watch(
+    workspace: Workspace,
+    panel: LibraryPanel,
+    parts: ModelsParts,
+    events: ModelsEvents,
+    quiet: dict[str, Any],
+) -> None:
+    """Draw the list anew when presets or files changed under the open page."""
+
+    def look(before: int, *sent: Any) -> Updates:
+        changes = workspace.stock.catalogue.changes
+        if changes == before:
+            return {panel.changes: gr.skip()}
+        return events.enter(ModelsInput(*sent[:_SAID])) | {panel.changes: changes}
+
+    given = {
+        "inputs": [panel.changes, *parts.inputs()],
+        "outputs": [panel.changes, *parts.outputs()],
+    }
+    panel.timer.tick(look, **{**quiet, **given})
 
 
 def _wire_preset(

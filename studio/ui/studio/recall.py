@@ -8,7 +8,7 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.recall.request import Recalled
 from studio.ui.html.tags import Html, div, esc, span, tag
-from studio.workspace.recalling import recall_file, recall_text
+from studio.workspace.recalling import RecalledComparison, recall_file, recall_text
 from studio.workspace.workspace import Workspace
 
 ENDINGS = [".png", ".jpg", ".jpeg", ".webp"]
@@ -16,12 +16,14 @@ ENDINGS = [".png", ".jpg", ".jpeg", ".webp"]
 
 @dataclass(frozen=True, slots=True)
 class RecallField:
-    """``text`` takes what other tools call parameters or generation data."""
+    """``text`` takes what other tools call parameters or generation data; ``compared`` is the
+    comparison that a contact sheet asked, as JSON; empty for any other picture."""
 
     file: gr.UploadButton
     text: gr.Textbox
     read: gr.Button
     said: gr.HTML
+    compared: gr.State
 
 
 def build() -> RecallField:
@@ -35,7 +37,7 @@ def build() -> RecallField:
         text = gr.Textbox(label="Or paste its parameters", lines=3, max_lines=6)
         read = gr.Button("Fill the form from this text", size="sm")
         said = gr.HTML("", apply_default_css=False)
-    return RecallField(file, text, read, said)
+    return RecallField(file, text, read, said, gr.State(""))
 
 
 def from_file(workspace: Workspace, path: str) -> Recalled | StudioError:
@@ -54,6 +56,13 @@ def from_text(workspace: Workspace, text: str) -> Recalled | StudioError:
         return recall_text(workspace, text)
     except StudioError as error:
         return error
+
+
+def comparison_of(found: Recalled) -> str:
+    """For ``RecallField.compared``."""
+    if not isinstance(found, RecalledComparison) or found.wanted is None:
+        return ""
+    return found.wanted.model_dump_json()
 
 
 def account(found: Recalled | StudioError) -> Html:

@@ -26,12 +26,15 @@ from studio.workspace.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class StudioTab:
-    """What other tabs need of this one."""
+    """What other tabs need of this one; ``recalls`` are the events that fill its form with what a
+    picture says."""
 
     events: StudioEvents
     run: RunEvents
     outputs: list[Any]
     inputs: list[Any]
+    recalled: RecallField
+    recalls: tuple[Any, ...]
 
 
 def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
@@ -46,12 +49,13 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     standing = StageEvents(workspace, sessions, events)
     waiting = WaitingEvents(sessions, shown)
     run = RunEvents(workspace, sessions, events, standing, waiting)
-    tab = StudioTab(events, run, _outputs(events), panel.form.inputs())
+    outputs, inputs = _outputs(events), panel.form.inputs()
+    recalls = _wire_recall(events, recalled, workspace, inputs, outputs)
+    tab = StudioTab(events, run, outputs, inputs, recalled, recalls)
     _wire_form(tab)
     _wire_run(tab)
     _wire_stage(tab, standing)
     _wire_waiting(tab, waiting)
-    _wire_recall(tab, recalled, workspace)
     return tab
 
 
@@ -158,14 +162,22 @@ def _wire_references(tab: StudioTab) -> None:
     field.clear.click(**quick(tab, clear, inputs=inputs))
 
 
-def _wire_recall(tab: StudioTab, field: RecallField, workspace: Workspace) -> None:
-    events, form = tab.events, tab.events.panel.form
+def _wire_recall(
+    events: StudioEvents,
+    field: RecallField,
+    workspace: Workspace,
+    inputs: list[Any],
+    outputs: list[Any],
+) -> tuple[Any, ...]:
+    """Returns the events after which the form says what a picture said."""
+    form = events.panel.form
 
     def fill(found: Recalled | StudioError, values: Values, page: str) -> Updates:
-        said = {field.said: recall.account(found)}
-        return (
-            said if isinstance(found, StudioError) else said | events.recall(values, found, page)
-        )
+        said: Updates = {field.said: recall.account(found)}
+        if isinstance(found, StudioError):
+            return said
+        said[field.compared] = recall.comparison_of(found)
+        return said | events.recall(values, found, page)
 
     def from_file(request: gr.Request, path: str, *sent: Any) -> Updates:
         return fill(recall.from_file(workspace, path), form.values(sent), page_of(request))
@@ -173,10 +185,17 @@ def _wire_recall(tab: StudioTab, field: RecallField, workspace: Workspace) -> No
     def from_text(request: gr.Request, text: str, *sent: Any) -> Updates:
         return fill(recall.from_text(workspace, text), form.values(sent), page_of(request))
 
-    outputs = [field.said, *tab.outputs]
-    given = {"outputs": outputs, "trigger_mode": "once"}
-    field.file.upload(**quick(tab, from_file, inputs=[field.file, *tab.inputs], **given))
-    field.read.click(**quick(tab, from_text, inputs=[field.text, *tab.inputs], **given))
+    given = {
+        "outputs": [field.said, field.compared, *outputs],
+        "queue": False,
+        "show_progress": "hidden",
+        "trigger_mode": "once",
+        "api_visibility": "private",
+    }
+    return (
+        field.file.upload(from_file, inputs=[field.file, *inputs], **given),
+        field.read.click(from_text, inputs=[field.text, *inputs], **given),
+    )
 
 
 def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Updates]:

@@ -1,0 +1,324 @@
+"""Presets and the files they name: what there is, and presets for what has none."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from studio.errors import PresetsError, StudioError, WeightsError
+from studio.library.catalogue import Catalogue, Holding
+from studio.library.check import Holdings
+from studio.library.downloads import DownloadPlan, Downloads, HubName
+from studio.library.downloads.downloads import SiteFacts
+from studio.library.downloads.transfer import TransferCancelled
+from studio.library.entries import Entry
+from studio.library.files import contain
+from studio.library.identify import Identifying, Step, Stepwise
+from studio.library.preset_files import LocalPresets
+from studio.library.sidecars import preview
+from studio.library.spelling import near, spellings
+from studio.library.store import WeightStore
+from studio.library.twins import Twins, find_twins
+from studio.presets import Catalog, Preset
+from studio.presets.model_card import Published
+from studio.presets.origin import origin_of
+from studio.presets.parse import PresetProblem
+from studio.presets.suggest import Suggestion, suggest_lora, suggest_model
+from studio.settings import Settings
+
+Known = DownloadPlan | StudioError
+"""What was found out about a preset's download."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """How many presets were made; (file, sentence) of files that none could be made of."""
+
+    count: int
+    problems: tuple[tuple[str, str], ...]
+
+
+class PresetStock:
+    """The catalog and the store behind it; safe for several threads.
+
+    Attributes:
+        catalogue: the presets, and the files of the library that none names.
+        identifying: asks CivitAI what those files are.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: WeightStore,
+        catalog: Catalog,
+        problems: tuple[PresetProblem, ...] = (),
+    ) -> None:
+        self.catalogue = Catalogue(settings, store, catalog, problems)
+        self.local = LocalPresets(settings.local_presets)
+        self.downloads = Downloads(settings, store)
+        self.holdings = Holdings(settings, store)
+        self.identifying = Identifying(self.downloads, store)
+        self._settings = settings
+        self._store = store
+        self._known: dict[str, tuple[Preset, Known]] = {}
+        self._lock = threading.Lock()
+
+    def hash(self, holding: Holding) -> str:
+        """SHA-256 of a file; both its hashes are remembered.
+
+        Raises:
+            HeaderError, WeightsError: it cannot be read.
+        """
+        return self._store.hashes(holding.held.place).sha256
+
+    def twins(self, cancel: threading.Event) -> Stepwise[Twins]:
+        """See ``find_twins``."""
+        return find_twins(self.catalogue.holdings, self._store, cancel)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What a request can name; replaced as a whole when presets or files change."""
+        return self.catalogue.catalog
+
+    @property
+    def problems(self) -> tuple[PresetProblem, ...]:
+        """What is wrong in the preset files."""
+        return self.catalogue.problems
+
+    def preset(self, slug: str) -> Preset:
+        """By its slug.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.catalog.models.get(slug) or self.catalog.loras[slug]
+
+    def put(self, *presets: Preset) -> None:
+        """Add presets to the studio's own file, or replace them; see ``LocalPresets``."""
+        self.local.put(*presets)
+        self.catalogue.reload()
+
+    def remove(self, slug: str) -> None:
+        """Take a preset out of the studio's own file; see ``LocalPresets``."""
+        self.local.remove(slug)
+        self.catalogue.reload()
+
+    def published(self, slug: str) -> Published | None:
+        """What the publisher says, where that lies beside the weights.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return self._store.published(self._store.locate(self.preset(slug)))
+
+    def pinned(self, slug: str) -> str | None:
+        """The SHA-256 that a preset without one was first used with; None before."""
+        return self._store.pins_of([self.preset(slug)]).get(slug)
+
+    def known_hashes(self) -> dict[str, tuple[str | None, str | None]]:
+        """Slug → SHA-256 of the file and of its tensors alone, as far as they are known without
+        a look at it: what a preset says, what it was pinned to, what was hashed before."""
+        presets: list[Preset] = [*self.catalog.models.values(), *self.catalog.loras.values()]
+        pins, tensors = self._store.pins_of(presets), self._store.state.tensor_hashes()
+        read: dict[str, tuple[str | None, str | None]] = {}
+        for each in self.catalogue.holdings:
+            stamp, own = tensors.get(each.held.key, (None, None))
+            slugs = (*each.presets, *((each.entry.slug,) if each.entry is not None else ()))
+            both = each.held.sha256, own if stamp == each.held.stamp else None
+            read |= dict.fromkeys(slugs, both)
+        found = {}
+        for preset in presets:
+            sha256, own = read.get(preset.slug, (None, None))
+            said = preset.sha256 or pins.get(preset.slug) or sha256
+            found[preset.slug] = (said, own if said == sha256 else None)
+        return found
+
+    def preview(self, slug: str) -> bytes | None:
+        """A small picture (JPEG) from beside the weights, where there is one.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return preview(self._store.locate(self.preset(slug)))
+
+    # New presets
+
+    def suggest(self, text: str, changes: Mapping[str, Any]) -> Suggestion:
+        """A preset for what ``text`` names: a file, an AIR, a link or a repository.
+
+        Asks the site for metadata; nothing is fetched or written.
+
+        Args:
+            changes: field → the user's own value.
+
+        Raises:
+            PresetsError, DownloadError, WeightsError, HeaderError: by their kinds.
+        """
+        return self._suggest(text, changes)[0]
+
+    def _suggest(
+        self, text: str, changes: Mapping[str, Any]
+    ) -> tuple[Suggestion, SiteFacts | None]:
+        """The suggestion, and what the site said of a LoRA's files."""
+        path = self.file_of(text)
+        if path is not None:
+            return self.suggest_file(path, changes), None
+        source = self.downloads.parse(text)
+        if isinstance(source, HubName) and source.file is None:
+            index = self.downloads.model_index(source)
+            if index is not None:
+                published, content = index
+                name = source.repository
+                return suggest_model(published, content, name, self._slugs(), changes), None
+        facts = self.downloads.look_up(source)
+        published, files, _ = facts
+        place: dict[str, Any] = {"sha256": files[0].sha256}
+        if isinstance(source, HubName):
+            place["source"] = {"huggingface": source.repository, "file": files[0].name}
+            place["revision"] = published.version
+        elif source.air is not None and source.air.is_lora:
+            place["air"] = str(source.air)
+        found = suggest_lora(published, None, _said(place), self._slugs(), changes)
+        preset = found.preset
+        if preset.path is None:
+            own = self.downloads.place(published, preset.base_architecture, self._is_taken)
+            preset = preset.model_copy(update={"path": own})
+        return replace(found, preset=preset), facts
+
+    def file_of(self, text: str) -> Path | None:
+        """The weight file that ``text`` names: from here, or below a folder of the library, as
+        ``studio weights scan`` prints it.
+
+        Raises:
+            WeightsError: only one of nearly that name is there.
+        """
+        if not text.lower().endswith(".safetensors"):
+            return None
+        paths = [Path(spelled).expanduser() for spelled in spellings(text)]
+        roots = (Path(), *self._settings.library_folders)
+        places = [root / path for root in roots for path in paths]
+        found = next((place for place in places if place.is_file()), None)
+        alike = next(filter(None, map(near, places)), None) if found is None else None
+        if alike is not None:
+            raise WeightsError(f"{text} is not there.", f"Did you mean {alike}?", alike)
+        return found
+
+    def suggest_file(self, path: Path, changes: Mapping[str, Any]) -> Suggestion:
+        """A preset for a LoRA that lies under MODEL_BASE_PATH.
+
+        Raises:
+            PresetsError: it lies elsewhere, is no LoRA, or nothing says its architecture.
+            HeaderError, WeightsError: it cannot be read.
+        """
+        root, whole = self._own_place(path)
+        inspection = self._store.inspect(whole)
+        if inspection.kind != "lora":
+            raise PresetsError(
+                f"{path.name} is not a LoRA but {inspection.kind}.", "Name a LoRA's file."
+            )
+        sha256 = self._store.sha256(whole)
+        published = self._store.published(whole, sha256)
+        place: dict[str, Any] = {
+            "path": whole.relative_to(root).as_posix(),
+            "sha256": sha256,
+        }
+        if published is not None and published.source == "huggingface":
+            place["source"] = {"huggingface": published.model_id, "file": published.file_name}
+            place["revision"] = published.version
+        entry = self._entry_of(path)
+        beside: dict[str, tuple[Any, str]] = {}
+        if entry is not None and entry.preset is not None:
+            place["slug"] = entry.slug
+            whose = {each.who for each in entry.held.said}
+            said = entry.preset.model_dump(mode="json", exclude_none=True)
+            beside = {
+                field: (said[field], who) for field, who in entry.said_by.items() if who in whose
+            }
+        found = suggest_lora(published, inspection, place, self._slugs(), changes, beside)
+        return replace(found, is_there=True)
+
+    def _own_place(self, path: Path) -> tuple[Path, Path]:
+        """The folder of the library that ``path`` lies below, and where it lies there.
+
+        Raises:
+            PresetsError: it lies elsewhere.
+            WeightsError: it is a link that leads elsewhere.
+        """
+        roots = [folder.resolve() for folder in self._settings.library_folders]
+        for place in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  # links, too
+            for root in roots:
+                if place.is_relative_to(root):
+                    contain(place, (root, *roots, *self._settings.linked_folders))
+                    return root, place
+        raise PresetsError(
+            f"{path.name} is not under MODEL_BASE_PATH ({roots[0]}).",
+            "Move it there, for example into loras/, and name it there.",
+        )
+
+    def _entry_of(self, path: Path) -> Entry | None:
+        holding = self.catalogue.holding_of(path)
+        return None if holding is None else holding.entry
+
+    def _slugs(self) -> set[str]:
+        return self.catalog.models.keys() | self.catalog.loras.keys()
+
+    def adopt(self, slugs: Sequence[str], cancel: threading.Event) -> Stepwise[Adopted]:
+        """Make presets of files that have none, as ``suggest_file`` does, and write them at once.
+
+        Args:
+            slugs: of their entries; of others, and of bases, nothing is made.
+
+        Raises:
+            PresetsError: the studio's own file cannot be written.
+            TransferCancelled: ``cancel`` was set; nothing is written.
+        """
+        made: list[Preset] = []
+        problems = []
+        for number, slug in enumerate(slugs):
+            preset = self.catalog.loras.get(slug)
+            if preset is None or slug not in self.catalog.derived:
+                continue
+            if cancel.is_set():
+                raise TransferCancelled
+            place = self._store.locate(preset)
+            yield Step(f"Reading {place.name}", number, len(slugs))
+            try:
+                made.append(self.suggest_file(place, {}).preset)
+            except StudioError as error:
+                problems.append((place.name, str(error)))
+        if made:
+            self.put(*made)
+        return Adopted(len(made), tuple(problems))
+
+    def _is_taken(self, place: str, sha256: str | None, preset: Preset | None = None) -> bool:
+        """Whether something else than a file of this hash is there, or belongs there.
+
+        What another preset of the same origin was given is the same file.
+        """
+        path = self._settings.model_base_path / place
+        if path.exists():
+            return sha256 is None or not path.is_file() or self._store.sha256(path) != sha256
+        if any(lora.path == place for lora in self.catalog.loras.values()):
+            return True
+        origin = origin_of(preset) if preset is not None else None
+        own = preset.slug if preset is not None else None
+        for key, settled in self._store.state.places().items():
+            slug, _, of = key.partition(" ")
+            if settled == place and slug != own and of != origin:
+                return True
+        with self._lock:
+            planned = tuple(self._known.values())
+        return any(
+            isinstance(plan, DownloadPlan)
+            and plan.target == place
+            and other.slug != own
+            and origin_of(other) != origin
+            for other, plan in planned
+        )
+
+
+def _said(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what nobody said."""
+    return {name: value for name, value in entry.items() if value is not None}
