@@ -11,7 +11,8 @@ from studio.cli.options import Json, PresetDirs, open_workspace
 from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
 from studio.cli.weights import look
 from studio.library.downloads.transfer import TransferCancelled
-from studio.library.identify import KnownFile, Stepwise, news, side_by_side
+from studio.library.identify import Stepwise
+from studio.library.known_files import KnownFile, news, side_by_side
 from studio.library.twins import Group
 
 T = TypeVar("T")

@@ -117,6 +117,13 @@ class Catalogue:
         names = {os.path.abspath(path), str(path.resolve())}  # noqa: PTH100  # links, too
         return next((each for each in self.holdings if each.held.name in names), None)
 
+    def others_of(self, slug: str) -> tuple[tuple[str, str, str], ...]:
+        """(field, value, who) of what was said of a file and does not count; see ``Entry``."""
+        entries = (each.entry for each in self.holdings)
+        return next(
+            (each.others for each in entries if each is not None and each.slug == slug), ()
+        )
+
     def slug_of_file(self, path: Path) -> str:
         """What names the file at ``path``: its preset, or the entry derived from it. A file that
         lies outside the library is in it from now on, for this process.

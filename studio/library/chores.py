@@ -2,15 +2,54 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from studio.errors import StudioError
 from studio.library.downloads.transfer import TransferCancelled
 from studio.library.identify import Step, Stepwise
+from studio.library.preset_stock import PresetStock
+from studio.presets import Preset
 
 logger = logging.getLogger("studio.library.chores")
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """How many presets were made; (file, sentence) of files that none could be made of."""
+
+    count: int
+    problems: tuple[tuple[str, str], ...]
+
+
+def adopt(stock: PresetStock, slugs: Sequence[str], cancel: threading.Event) -> Stepwise[Adopted]:
+    """Make presets of files that have none, as ``suggest_file`` does, and write them at once.
+
+    Args:
+        slugs: of their entries; of others, and of bases, nothing is made.
+
+    Raises:
+        PresetsError: the studio's own file cannot be written.
+        TransferCancelled: ``cancel`` was set; nothing is written.
+    """
+    made: list[Preset] = []
+    problems = []
+    for number, slug in enumerate(slugs):
+        preset = stock.catalog.loras.get(slug)
+        if preset is None or slug not in stock.catalog.derived:
+            continue
+        if cancel.is_set():
+            raise TransferCancelled
+        place = stock.locate(slug)
+        yield Step(f"Reading {place.name}", number, len(slugs))
+        try:
+            made.append(stock.suggest_file(place, {}).preset)
+        except StudioError as error:
+            problems.append((place.name, str(error)))
+    if made:
+        stock.put(*made)
+    return Adopted(len(made), tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from studio.errors import PresetsError
 from studio.inspection.claims import listed
 from studio.inspection.original import single_file_architectures
 from studio.inspection.verdict import UNKNOWN
-from studio.library.scan import SUFFIX, Held
+from studio.library.reading import SUFFIX
+from studio.library.scan import Held
 from studio.library.state import SlugOf
 from studio.presets import LoraPreset, ModelPreset, Preset, TriggerRule
 from studio.presets.model_card import family_of

@@ -9,18 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import PurePath
 from typing import TypeVar
 
 from studio.errors import HeaderError, RateLimited, StorageFault, UnexpectedAnswer, WeightsError
 from studio.library.catalogue import Holding
 from studio.library.downloads import Downloads
 from studio.library.downloads.civitai import CivitAI
-from studio.library.downloads.civitai_answers import ListedModel, ListedVersion
+from studio.library.downloads.civitai_answers import ListedModel
 from studio.library.downloads.transfer import TransferCancelled, patiently
+from studio.library.known_files import (
+    Asked,
+    as_newer,
+    is_weights,
+    known_file,
+    newest_for,
+)
 from studio.library.state import AnswerOf
 from studio.library.store import WeightStore
-from studio.presets.model_card import Published, family_of, read_published
 
 T = TypeVar("T")
 
@@ -40,35 +45,6 @@ class Step:
     what: str
     done: int
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Newer:
-    """A version that a model's page lists and the library has not."""
-
-    version: str
-    name: str
-    base_model: str
-    published_at: str
-    page: str
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """A file and what was found out about it.
-
-    Attributes:
-        published: None where CivitAI knows no such file, or was not asked.
-    """
-
-    holding: Holding
-    sha256: str
-    published: Published | None
-    newer: Newer | None
-
-
-Asked = tuple[KnownFile, ...]
-"""Every file that was asked about, now or before, in the catalogue's order."""
 
 
 @dataclass(slots=True)
@@ -127,7 +103,7 @@ class Identifying:
         yield from self._renewed(set(hashed.values()), cancel)
         answers = state.answers()
         found.known = tuple(
-            _known(holding, hashed[holding.held.key], answers.get(hashed[holding.held.key]))
+            known_file(holding, hashed[holding.held.key], answers.get(hashed[holding.held.key]))
             for holding in holdings
             if holding.held.key in hashed
         )
@@ -137,7 +113,7 @@ class Identifying:
         """What was found out before about these files; asks nobody."""
         answers = self._store.state.answers()
         found = ((each, sha256, answers.get(sha256)) for each, sha256 in _sums(holdings))
-        return tuple(_known(*each) for each in found)
+        return tuple(known_file(*each) for each in found)
 
     def renew(self, holdings: Sequence[Holding], cancel: threading.Event) -> Stepwise[Asked]:
         """Look for newer versions of the files that were identified before.
@@ -226,7 +202,7 @@ class Identifying:
             newer = ""
             if model is not None and newest is not None:
                 page = civitai.page(model.id, newest.id)
-                newer = json.dumps(asdict(_as_newer(newest, page)))
+                newer = json.dumps(asdict(as_newer(newest, page)))
             told[sha256] = AnswerOf(now, answer.published, newer)
         return told
 
@@ -247,79 +223,10 @@ class Identifying:
         raise AssertionError("unreachable")
 
 
-def is_weights(holding: Holding) -> bool:
-    """Whether it is one whole safetensors file of a LoRA or a base."""
-    facts = holding.held.verdict
-    return facts.kind in ("lora", "checkpoint") and facts.data > 0
-
-
-def newest_for(
-    version: str, own: Mapping[str, object], model: ListedModel
-) -> ListedVersion | None:
-    """The newest version for the same base model, in the publisher's words, that came after
-    ``version``; None where nothing did. One for another base model is no newer version of the
-    file, though it is newer: Pony's is none for SDXL, nor Klein 9B's for Klein 4B."""
-    base = _plain(str(own.get("base_model") or ""))
-    same = [each for each in model.versions if base and _plain(each.base_model or "") == base]
-    mine = next((each for each in same if str(each.id) == version), None)
-    if mine is None:
-        return None
-    newest = max(same, key=_age)
-    return newest if _age(newest) > _age(mine) else None
-
-
-def _age(version: ListedVersion) -> tuple[str, int]:
-    """ISO dates sort as texts."""
-    return version.published_at or "", version.id
-
-
-def _plain(text: str) -> str:
-    return "".join(text.casefold().split())
-
-
-def _as_newer(version: ListedVersion, page: str) -> Newer:
-    return Newer(
-        str(version.id), version.name, version.base_model or "", version.published_at or "", page
-    )
-
-
 def _sums(holdings: Sequence[Holding]) -> Iterator[tuple[Holding, str]]:
     for each in holdings:
         if each.held.sha256 is not None and is_weights(each):
             yield each, each.held.sha256
-
-
-def _known(holding: Holding, sha256: str, answer: AnswerOf | None) -> KnownFile:
-    published = read_published(answer.published) if answer and answer.published else None
-    newer = Newer(**json.loads(answer.newer)) if answer and answer.newer else None
-    return KnownFile(holding, sha256, published, newer)
-
-
-def side_by_side(known: KnownFile) -> tuple[tuple[str, str, str], ...]:
-    """(what, the file's own, CivitAI's), where CivitAI knows the file."""
-    facts, published = known.holding.held.verdict, known.published
-    if published is None:
-        return ()
-    family = family_of(published.base_model)
-    doubt = family is not None and family not in (facts.architecture, *facts.candidates)
-    made_for = (published.base_model or "") + (" (the tensors say otherwise)" if doubt else "")
-    name = facts.title or facts.called or PurePath(known.holding.held.path).stem
-    return (
-        ("Name", name, f"{published.model_name} {published.version_name}".strip()),
-        ("Trigger words", facts.trigger or facts.tag, ", ".join(published.trained_words)),
-        ("Made for", facts.architecture, made_for),
-    )
-
-
-def news(known: Sequence[KnownFile]) -> Iterator[KnownFile]:
-    """Those with a newer version that the library does not have under another file."""
-    there = {each.published.version for each in known if each.published is not None}
-    told = set()
-    for each in known:
-        if each.newer is None or each.newer.version in there or each.newer.version in told:
-            continue
-        told.add(each.newer.version)
-        yield each
 
 
 def _batches(of: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -2,8 +2,8 @@
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ from studio.library.catalogue import Catalogue, Holding
 from studio.library.check import Holdings
 from studio.library.downloads import DownloadPlan, Downloads, HubName
 from studio.library.downloads.downloads import SiteFacts
-from studio.library.downloads.transfer import TransferCancelled
 from studio.library.entries import Entry
 from studio.library.files import contain
-from studio.library.identify import Identifying, Step, Stepwise
+from studio.library.identify import Identifying, Stepwise
 from studio.library.preset_files import LocalPresets
-from studio.library.sidecars import preview
+from studio.library.sidecars import preview, video
 from studio.library.spelling import near, spellings
 from studio.library.store import WeightStore
 from studio.library.twins import Twins, find_twins
@@ -30,14 +29,6 @@ from studio.settings import Settings
 
 Known = DownloadPlan | StudioError
 """What was found out about a preset's download."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adopted:
-    """How many presets were made; (file, sentence) of files that none could be made of."""
-
-    count: int
-    problems: tuple[tuple[str, str], ...]
 
 
 class PresetStock:
@@ -95,6 +86,14 @@ class PresetStock:
         """
         return self.catalog.models.get(slug) or self.catalog.loras[slug]
 
+    def locate(self, slug: str) -> Path:
+        """Where a preset's weights belong, there or not.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return self._store.locate(self.preset(slug))
+
     def put(self, *presets: Preset) -> None:
         """Add presets to the studio's own file, or replace them; see ``LocalPresets``."""
         self.local.put(*presets)
@@ -111,7 +110,7 @@ class PresetStock:
         Raises:
             KeyError: no preset has this slug.
         """
-        return self._store.published(self._store.locate(self.preset(slug)))
+        return self._store.published(self.locate(slug))
 
     def pinned(self, slug: str) -> str | None:
         """The SHA-256 that a preset without one was first used with; None before."""
@@ -141,7 +140,15 @@ class PresetStock:
         Raises:
             KeyError: no preset has this slug.
         """
-        return preview(self._store.locate(self.preset(slug)))
+        return preview(self.locate(slug))
+
+    def video(self, slug: str) -> str | None:
+        """The name of a video beside the weights, where that is the only preview.
+
+        Raises:
+            KeyError: no preset has this slug.
+        """
+        return video(self.locate(slug))
 
     # New presets
 
@@ -263,34 +270,6 @@ class PresetStock:
 
     def _slugs(self) -> set[str]:
         return self.catalog.models.keys() | self.catalog.loras.keys()
-
-    def adopt(self, slugs: Sequence[str], cancel: threading.Event) -> Stepwise[Adopted]:
-        """Make presets of files that have none, as ``suggest_file`` does, and write them at once.
-
-        Args:
-            slugs: of their entries; of others, and of bases, nothing is made.
-
-        Raises:
-            PresetsError: the studio's own file cannot be written.
-            TransferCancelled: ``cancel`` was set; nothing is written.
-        """
-        made: list[Preset] = []
-        problems = []
-        for number, slug in enumerate(slugs):
-            preset = self.catalog.loras.get(slug)
-            if preset is None or slug not in self.catalog.derived:
-                continue
-            if cancel.is_set():
-                raise TransferCancelled
-            place = self._store.locate(preset)
-            yield Step(f"Reading {place.name}", number, len(slugs))
-            try:
-                made.append(self.suggest_file(place, {}).preset)
-            except StudioError as error:
-                problems.append((place.name, str(error)))
-        if made:
-            self.put(*made)
-        return Adopted(len(made), tuple(problems))
 
     def _is_taken(self, place: str, sha256: str | None, preset: Preset | None = None) -> bool:
         """Whether something else than a file of this hash is there, or belongs there.

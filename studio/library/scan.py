@@ -1,69 +1,29 @@
 """Every file of the library: what it is, remembered while it does not change.
 
-A warm scan lists the folders and asks the state once; only new or changed files are opened, by
-several threads at a time.
+A warm scan lists the folders and asks the state once; only new or changed files are opened.
 """
 
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from studio.architecture.diffusers_folder import INDEX
-from studio.errors import HeaderError, WeightsError
-from studio.library.files import inspected
-from studio.library.folder import read_object
-from studio.library.sidecars import SUFFIXES, Sidecar, of_publisher, read_sidecar
+from studio.library.reading import PICKLES, SUFFIX, Facts, is_current, parsed, read_all
+from studio.library.sidecars import SUFFIXES, Sidecar, of_publisher
 from studio.library.state import AnswerOf, Stamped, State, key_of
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.storage.stamps import Stamp, stamp_of
 
-SUFFIX = ".safetensors"
-PICKLES = (".ckpt", ".pt", ".pth", ".bin")
-READERS = 8
 BATCH = 500
 """Headers that are read before what they say is remembered: a scan that is ended goes on."""
-_FORMAT = 4
-"""Counted up whenever ``Facts`` changes: what was remembered before is read anew."""
 
-KNOWN_FOLDERS = (
-    "loras", "checkpoints", "diffusion_models", "unet", "models",
-)  # fmt: skip
+KNOWN_FOLDERS = ("loras", "checkpoints", "diffusion_models", "unet", "models")
 """Below MODEL_BASE_PATH, where the studio, ComfyUI and A1111 keep weights. Only these are looked
 into where nobody set MODEL_BASE_PATH, which then is whatever folder the studio is started in."""
 _NOT_OURS = frozenset({"venv", "site-packages", "node_modules", "__pycache__"})
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a file is, from its header alone.
-
-    Attributes:
-        kind: as ``LoraInspection``; ``model`` is a folder in diffusers layout, ``pickle`` a
-            format that can run code, which is never opened.
-        architecture, variant, format, candidates: as ``LoraInspection``.
-        problem: why it cannot be told what it is, or why no base can take it.
-        pipeline: of a model, the class that its index names.
-        title, trigger, called: ``modelspec.title``, ``modelspec.trigger_phrase`` and
-            ``ss_output_name``.
-        tag: the tag that stands in nearly every caption (``ss_tag_frequency``), if any.
-        data: bytes of the tensors; files of other numbers cannot hold the same ones.
-    """
-
-    kind: str = ""
-    architecture: str = ""
-    variant: str | None = None
-    format: str = ""
-    candidates: tuple[str, ...] = ()
-    problem: str | None = None
-    pipeline: str = ""
-    title: str = ""
-    trigger: str = ""
-    called: str = ""
-    tag: str = ""
-    data: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +111,17 @@ def scan(
     files = [looked for each in unknown for looked in (each.looked, *each.beside)]
     known = _remembered(state, {key for _, key, _ in files})
     fresh = [each for each in files if known.get(each[1], (None,))[0] != each[2]]
-    for start in range(0, len(fresh), BATCH):
-        rows = []
-        for key, stamp, said in _read(fresh[start : start + BATCH]):
-            rows.append((key, stamp, _spelled(said)))
-            known[key] = (stamp, said)
-            if progress is not None:
-                progress(start + len(rows), len(fresh))
-        state.remember_headers(rows)
+    with closing(read_all([place for place, *_ in fresh])) as texts:
+        for start in range(0, len(fresh), BATCH):
+            rows = []
+            for (_, key, stamp), text in zip(fresh[start : start + BATCH], texts, strict=False):
+                rows.append((key, stamp, text))
+                known[key] = (stamp, parsed(text))
+                if progress is not None:
+                    progress(start + len(rows), len(fresh))
+            state.remember_headers(rows)
     sums, answers = state.hashes(), state.answers()
     return tuple(_held(each, known, sums, answers) for each in found)
-
-
-def _read(files: Sequence[Looked]) -> Iterator[tuple[str, Stamp, Facts | Sidecar | None]]:
-    with ThreadPoolExecutor(READERS) as readers:
-        said = readers.map(_look, (place for place, *_ in files))
-        for (_, key, stamp), each in zip(files, said, strict=True):
-            yield key, stamp, each
 
 
 def _held(
@@ -329,58 +283,14 @@ def _is_left_out(entry: os.DirEntry[str]) -> bool:
     return hidden or entry.path == str(BUILT_IN_PRESETS)
 
 
-def _look(place: str) -> Facts | Sidecar | None:
-    path = Path(place)
-    if path.name.endswith(SUFFIXES) and path.name != INDEX:
-        return read_sidecar(path)
-    if path.suffix.lower() in PICKLES:
-        return Facts(kind="pickle")
-    try:
-        if path.name == INDEX:
-            return Facts(kind="model", pipeline=str(read_object(path).get("_class_name", ""))[:80])
-        header, found = inspected(path)
-    except HeaderError as error:
-        return Facts(problem=f"{error.reason}.")
-    except WeightsError as error:
-        return Facts(problem=error.message)
-    trigger = found.claims.get("modelspec.trigger_phrase", "")
-    hints = [hint for hint in found.trigger_hints if hint != trigger]
-    return Facts(
-        kind=found.kind,
-        architecture=found.architecture,
-        variant=found.variant,
-        format=found.format,
-        candidates=found.candidates,
-        problem=" ".join(found.problems) or None,
-        title=found.claims.get("modelspec.title", ""),
-        trigger=trigger,
-        called=found.claims.get("ss_output_name", ""),
-        tag=hints[0] if hints else "",
-        data=max((each.end for each in header.tensors.values()), default=0),
-    )
-
-
-def _spelled(facts: Facts | Sidecar | None) -> str:
-    said = {} if facts is None else {name: value for name, value in asdict(facts).items() if value}
-    kind = "" if facts is None else type(facts).__name__
-    return json.dumps({"as": _FORMAT, "is": kind, **said})
-
-
 def _remembered(
     state: State, wanted: Collection[str]
 ) -> dict[str, tuple[Stamp, Facts | Sidecar | None]]:
-    found: dict[str, tuple[Stamp, Facts | Sidecar | None]] = {}
-    for path, (stamp, text) in state.headers().items():
-        said = json.loads(text) if path in wanted else {}
-        if said.pop("as", None) != _FORMAT:
-            continue
-        kind = said.pop("is")
-        if kind == "Facts":
-            said["candidates"] = tuple(said.get("candidates", ()))
-            found[path] = (stamp, Facts(**said))
-        else:
-            found[path] = (stamp, Sidecar(**said) if kind else None)
-    return found
+    return {
+        path: (stamp, parsed(text))
+        for path, (stamp, text) in state.headers().items()
+        if path in wanted and is_current(text)
+    }
 
 
 def forget_absent(state: State, present: Sequence[Held]) -> int:

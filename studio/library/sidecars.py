@@ -182,6 +182,15 @@ def preview(weights: Path) -> bytes | None:
     return None
 
 
+def video(weights: Path) -> str | None:
+    """The name of a video beside ``weights`` where no picture is: nothing reads its frames."""
+    stem = weights.stem if weights.suffix.lower() == ".safetensors" else weights.name
+    names = [stem + suffix for suffix in (".preview.mp4", ".mp4", ".webm")]
+    if preview(weights) is not None:
+        return None
+    return next((name for name in names if weights.with_name(name).is_file()), None)
+
+
 @lru_cache(maxsize=512)
 def _small(path: Path, _modified: int, _size: int) -> bytes | None:
     try:

@@ -1,9 +1,6 @@
 """The local store of weights: where they belong, whether they are there, what they are."""
 
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,13 +14,9 @@ from studio.library.checkpoint import (
     refuse_single_file,
 )
 from studio.library.files import (
-    ByteProgress,
-    Hashes,
     adopt,
     contain,
     describe_file,
-    hash_file,
-    read_header,
     read_inspection,
     unreadable,
 )
@@ -33,10 +26,10 @@ from studio.library.folder import (
     ignores_guidance,
     loaded_files,
 )
-from studio.library.places import WeightPlaces
+from studio.library.hashing import HashedWeights, stamp_at
 from studio.library.scan import Held, forget_absent, scan
 from studio.library.spelling import near
-from studio.library.state import RACY_NS, pinned, slug_of
+from studio.library.state import pinned, slug_of
 from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.presets.model_card import Published, beside, read_published
 from studio.presets.origin import memory_key, origin_of
@@ -55,13 +48,11 @@ REMEMBERED = 256
 """Inspections kept in memory; one of a large LoRA takes about a megabyte."""
 
 
-class WeightStore(WeightPlaces):
+class WeightStore(HashedWeights):
     """The weights under MODEL_BASE_PATH and the embedded ones; safe for several threads."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._lock = threading.Lock()
-        self._turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         self._remembered: dict[Path, tuple[tuple[Stamp, ...], object]] = {}
 
     def inventory(self, bases: Sequence[ModelPreset], loras: Sequence[LoraPreset]) -> Inventory:
@@ -124,7 +115,7 @@ class WeightStore(WeightPlaces):
         names = loaded.names
         for name in names:
             contain(path / name, roots)
-        stamps = tuple(_stamp(path / name) for name in names)
+        stamps = tuple(stamp_at(path / name) for name in names)
         tensors = self._recall(path, stamps, lambda: component_tensors(path, names))
         files = tuple(self._identity(path / name, name) for name in names)
         return BaseWeights(
@@ -146,7 +137,7 @@ class WeightStore(WeightPlaces):
         if preset.config is not None:
             for place in places.values():
                 contain(place, self.roots_of(preset))
-        stamps = tuple(_stamp(place) for place in places.values())
+        stamps = tuple(stamp_at(place) for place in places.values())
         tensors = self._recall(
             path, stamps, lambda: checkpoint_tensors(path, layout, architecture)
         )
@@ -164,7 +155,7 @@ class WeightStore(WeightPlaces):
 
     def _lora(self, preset: LoraPreset, path: Path) -> LoraWeights:
         contain(path, self.roots_of(preset))
-        stamps = (_stamp(path),)
+        stamps = (stamp_at(path),)
         inspection = self._recall(path, stamps, lambda: read_inspection(path))
         identity = self._identity(path, path.name)
         self._refuse_reuse(preset, path, identity.sha256)
@@ -195,7 +186,7 @@ class WeightStore(WeightPlaces):
         """
         facts = self._beside(path, sha256)
         if facts is None and sha256 is None and path.is_file():
-            sha256 = self.state.sha256(path, _stamp(path))
+            sha256 = self.state.sha256(path, stamp_at(path))
         answer = self.state.answer(sha256) if facts is None and sha256 is not None else None
         return facts or (read_published(answer.published) if answer is not None else None)
 
@@ -220,12 +211,6 @@ class WeightStore(WeightPlaces):
         """Drop what is remembered of files that are gone; how many."""
         return forget_absent(self.state, present)
 
-    def rehash(self, preset: Preset) -> None:
-        """Read a preset's files again when they are asked for next, whatever is remembered."""
-        path = self.locate(preset)
-        files = [path] if not path.is_dir() else [p for p in path.rglob("*") if p.is_file()]
-        self.state.forget_hashes(files)
-
     def adopt(self, temporary: Path, target: Path) -> None:
         """See ``files.adopt``."""
         adopt(temporary, target)
@@ -235,7 +220,7 @@ class WeightStore(WeightPlaces):
         return read_inspection(path)
 
     def _identity(self, path: Path, name: str) -> FileIdentity:
-        return FileIdentity(name=name, sha256=self.sha256(path), size=_stamp(path)[0])
+        return FileIdentity(name=name, sha256=self.sha256(path), size=stamp_at(path)[0])
 
     def _recall(self, path: Path, stamps: tuple[Stamp, ...], make: Callable[[], T]) -> T:
         """``make()``, or its value of last time while the files are the same."""
@@ -250,105 +235,6 @@ class WeightStore(WeightPlaces):
                 self._remembered.pop(next(iter(self._remembered)))
             self._remembered[path] = (stamps, value)
         return value
-
-    def sha256(self, path: Path, progress: ByteProgress | None = None) -> str:
-        """SHA-256 of a file, from the cache while its size, times and inode are the same.
-
-        Raises:
-            WeightsError: it cannot be read, or changed while it was read.
-        """
-        with self._lock:
-            turn = self._turns[path]
-        with turn:  # two threads never hash one file at the same time
-            stamp = _stamp(path)
-            known = self.state.sha256(path, stamp)
-            if known is not None:
-                return known
-            sha256 = hash_file(path, progress=progress).sha256
-            _unchanged(path, stamp)
-            self.state.remember_hash(path, stamp, sha256)
-            return sha256
-
-    def hashes(self, path: Path, progress: ByteProgress | None = None) -> Hashes:
-        """Both hashes of a safetensors file, remembered; reads it unless both are known.
-
-        Raises:
-            HeaderError, WeightsError: as ``read_header`` and ``sha256``.
-        """
-        stamp = _stamp(path)
-        sha256 = self.state.sha256(path, stamp)
-        tensors = self.state.tensors_sha256(path, stamp)
-        if sha256 is not None and tensors is not None:
-            return Hashes(sha256, tensors)
-        found = hash_file(path, read_header(path).size, progress)
-        _unchanged(path, stamp)
-        _settle([stamp])
-        self.state.remember_hash(path, stamp, found.sha256, found.data_sha256)
-        return found
-
-    def keep(self, hashes: Mapping[Path, str]) -> None:
-        """Remember the hashes of files that were just written and are whole, so that nobody
-        reads them again; waits until each can be told from its next version.
-
-        Raises:
-            WeightsError: a file cannot be read, or the state cannot be written.
-        """
-        stamps = {path: _stamp(path) for path in hashes}
-        _settle(stamps.values())
-        for path, stamp in stamps.items():
-            if _stamp(path) == stamp:
-                self.state.remember_hash(path, stamp, hashes[path])
-
-    def verify(self, path: Path, sha256: str, size: int) -> Stamp:
-        """Check, right before a run, that a file is still the one a plan names.
-
-        Returns:
-            the stamp that it had before it was looked at: while it has it, it is that file.
-
-        Raises:
-            WeightsError: naming what changed.
-        """
-        stamp = _stamp(path)
-        found_size = stamp[0]
-        found = self.sha256(path) if found_size == size else None
-        if found == sha256:
-            return stamp
-        what = (
-            f"it has {found_size:,} bytes, not {size:,}"
-            if found is None
-            else f"its SHA-256 is {found}, not {sha256}"
-        )
-        raise WeightsError(
-            f"{path.name} is not the file that the plan names: {what}.",
-            "Resolve the request again, or put the original file back.",
-            path,
-        )
-
-    def pins_of(self, presets: Iterable[Preset]) -> dict[str, str]:
-        """Slug → the SHA-256 that these presets, with the origins they name, are pinned to."""
-        pins = self.state.pins()
-        found = ((preset.slug, pinned(pins, memory_key(preset))) for preset in presets)
-        return {slug: sha256 for slug, sha256 in found if sha256 is not None}
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        return stamp_of(path.stat())
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _unchanged(path: Path, stamp: Stamp) -> None:
-    if _stamp(path) != stamp:
-        raise WeightsError(
-            f"{path.name} changed while it was read.", "Try again when it is whole.", path
-        )
-
-
-def _settle(stamps: Iterable[Stamp]) -> None:
-    """Wait until files with these stamps can be told from their next versions."""
-    newest = max((max(stamp[1:3]) for stamp in stamps), default=0)
-    time.sleep(max(0, newest + RACY_NS - time.time_ns()) / 1e9)
 
 
 def _is_there(path: Path) -> bool:

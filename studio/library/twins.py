@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from studio.errors import HeaderError, WeightsError
 from studio.library.catalogue import Holding
-from studio.library.identify import Step, Stepwise, is_weights, until
+from studio.library.identify import Step, Stepwise, until
+from studio.library.known_files import is_weights
 from studio.library.store import WeightStore
 
 Group = tuple[Holding, ...]

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from studio.errors import Offline, RateLimited, StorageFault, UnexpectedAnswer
-from studio.library.chores import Chores
+from studio.library.chores import Chores, adopt
 from studio.library.downloads import http
 from studio.library.downloads.transfer import TransferCancelled
-from studio.library.identify import Identified, KnownFile, Stepwise, news, side_by_side
+from studio.library.identify import Identified, Stepwise
+from studio.library.known_files import KnownFile, news, side_by_side
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.library.twins import Group, plain
@@ -300,7 +301,7 @@ def test_presets_are_made_of_many_files_at_once(settings: Settings, root: Path) 
     lora_file(root / "sd2.safetensors", width=1024)
     stock = opened(settings)
     slugs = [each.entry.slug for each in stock.catalogue.holdings if each.entry]
-    made = ended(stock.adopt([*slugs, "nobody"], threading.Event()))
+    made = ended(adopt(stock, [*slugs, "nobody"], threading.Event()))
     assert (made.count, made.problems) == (3, ())
     assert len(stock.catalog.local) == 3
     assert stock.catalog.derived == {}, "a file has one name"

@@ -225,7 +225,7 @@ def test_what_was_hashed_while_it_came_is_not_read_again(
     ink = stock.preset("ink")
     assert isinstance(ink, LoraPreset)
     read: list[Path] = []
-    monkeypatch.setattr("studio.library.store.hash_file", lambda path, **_: read.append(path))
+    monkeypatch.setattr("studio.library.hashing.hash_file", lambda path, **_: read.append(path))
     found = WeightStore(settings).inventory([], [ink]).loras["ink"]
     assert found.file.sha256 == hashlib.sha256(DATA).hexdigest()
     assert read == []

@@ -22,8 +22,8 @@ from safetensors.torch import save, save_file
 
 from studio.engine.tiny import build_tiny
 from studio.errors import HeaderError, WeightsError
+from studio.library import hashing as weights
 from studio.library import state
-from studio.library import store as weights
 from studio.library.files import Hashes, adopt, describe_file, hash_file
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset, Source

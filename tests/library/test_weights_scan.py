@@ -2,14 +2,15 @@
 
 import errno
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from studio.library import scan as scanning
+from studio.library import reading
 from studio.library.files import inspected
-from studio.library.sidecars import preview
+from studio.library.sidecars import preview, video
 from studio.library.store import WeightStore
 from studio.settings import Settings
 from tests.library.downloads.conftest import lora_bytes
@@ -121,7 +122,7 @@ def test_a_second_scan_opens_only_what_changed(
         opened.append(path.name)
         return own(path)
 
-    monkeypatch.setattr(scanning, "inspected", counted)
+    monkeypatch.setattr(reading, "inspected", counted)
     assert len(found(settings)) == 2
     assert opened == []
     (root / "two.safetensors").write_bytes(b"<html>" * 20)
@@ -129,11 +130,31 @@ def test_a_second_scan_opens_only_what_changed(
     assert opened == ["two.safetensors"]
 
 
+@pytest.mark.parametrize("program", [sys.executable, "/bin/false"])
+def test_many_files_are_read_by_processes_and_here_where_one_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    root = settings.model_base_path
+    for number in range(2 * reading.AT_A_TIME + 1):
+        (root / f"{number}.safetensors").write_bytes(lora_bytes(9_000 + 4_400 * (number % 3)))
+    (root / os.fsdecode(b"odd\xff.safetensors")).write_bytes(b"<html>")
+    plain = WeightStore(settings).scan()
+    monkeypatch.setattr(reading, "MANY", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(sys, "executable", program)
+    told: list[tuple[int, int]] = []
+    store = WeightStore(replace(settings, state=settings.state / "another"))
+    assert store.scan(lambda done, count: told.append((done, count))) == plain
+    assert told[-1] == (len(plain), len(plain))
+
+
 def test_a_preview_is_small_and_a_hostile_one_is_none(settings: Settings) -> None:
     from PIL import Image
 
     weights = settings.model_base_path / "x.safetensors"
     assert preview(weights) is None
+    (settings.model_base_path / "x.mp4").write_bytes(b"ftyp")
+    assert video(weights) == "x.mp4"
     (settings.model_base_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     assert preview(weights) is None
     Image.new("RGB", (2000, 1000), "red").save(settings.model_base_path / "x.preview.png")
@@ -141,3 +162,4 @@ def test_a_preview_is_small_and_a_hostile_one_is_none(settings: Settings) -> Non
     assert data is not None
     assert data.startswith(b"\xff\xd8")
     assert len(data) < 10_000
+    assert video(weights) is None

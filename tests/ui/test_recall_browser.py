@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from studio.architecture import Mode
+from studio.comparison.axes import strengths
+from studio.contract.request import GenerationRequest, LoraChoice
+from studio.gallery.comparisons.files import sheet_of, write
+from studio.imaging.png import pixels_sha256
 from studio.library.files import hash_file, read_header
 from studio.settings import BUILT_IN_PRESETS
+from tests.gallery.test_contact_sheet import recorded
+from tests.resolve.test_resolve import with_loras
 from tests.support import foreign_pictures as made
+from tests.support.records import flat
 from tests.ui.conftest import PATIENCE, Server
 from tests.ui.test_browser import contract, generate
 
@@ -73,3 +81,31 @@ def test_pasted_parameters_and_what_is_missing(open_page: Open) -> None:
     page.get_by_label("Or paste its parameters").fill(json.dumps({"a": 1}))
     page.get_by_role("button", name="Fill the form from this text").click()
     page.locator("#recall [role=alert]").wait_for(timeout=PATIENCE)
+
+
+def test_a_contact_sheet_fills_studio_and_compare(open_page: Open, tmp_path: Path) -> None:
+    request = GenerationRequest(
+        base="mini",
+        mode=Mode.LORA,
+        prompt="a fox on a sledge",
+        loras=(LoraChoice(slug="pen-ink-mini"),),
+        seed=9,
+        count=2,
+    )
+    wanted, image = strengths(request, (0.25, 0.5)), flat()
+    record = recorded(strengths(with_loras("ink", count=2), (0.25, 0.5))).model_copy(
+        update={"wanted": wanted, "sheet_pixels_sha256": pixels_sha256(image)}
+    )
+    sheet = sheet_of(write(tmp_path, record, image))
+    page = open_page()
+    contract(page, "ready")
+    page.get_by_role("button", name="Start from a picture").click()
+    page.locator("#recall input[type=file]").set_input_files(sheet)
+    tried = page.get_by_label("Strengths to try").locator("visible=true")
+    tried.wait_for(timeout=PATIENCE)
+    assert tried.input_value() == "0.25, 0.5"
+    assert page.locator("#seeds input").input_value() == "2"
+    page.locator(".ls-asked", has_text="a fox on a sledge").wait_for(timeout=PATIENCE)
+    page.locator("#compare:enabled").wait_for(timeout=PATIENCE)
+    page.get_by_role("tab", name="Studio").click()
+    assert "its record is whole" in page.locator(".ls-recalled").inner_text()

@@ -13,7 +13,7 @@ from studio.presets import ModelPreset, Preset
 from studio.settings import BUILT_IN_PRESETS
 from studio.ui.html import download as download_html
 from studio.ui.html import preset_cards, preset_tables
-from studio.ui.html.tags import EMPTY, Html, address, div, esc, join
+from studio.ui.html.tags import EMPTY, Html, address, div, esc, join, tag
 from studio.ui.models import filter, inspect
 from studio.ui.models.filter import PresetFilter
 from studio.ui.models.layout import ModelsInput, ModelsParts
@@ -190,6 +190,10 @@ class ModelsEvents:
         published = workspace.stock.published(slug) if there else None
         pinned = workspace.stock.pinned(slug)
         shown = preset_tables.details(preset, there, place, self._origin(slug), published, pinned)
+        film = workspace.stock.video(slug) if there else None
+        if film is not None:
+            line = f"{film} is a video, which the studio does not read: put a picture beside it."
+            shown = join((shown, tag("p", line, class_="ls-origin")))
         if isinstance(preset, ModelPreset):
             return shown
         return join((shown, inspect.of_lora(self._inspector, slug)))
@@ -200,7 +204,12 @@ class ModelsEvents:
         derived = catalog.derived.get(slug)
         if derived is not None:
             said = "; ".join(f"{field.replace('_', ' ')}: {who}" for field, who in derived.items())
-            return esc(f"no preset, but a file of the library. Who said what: {said}")
+            others = "; ".join(
+                f"{field.replace('_', ' ')}: {value!r} ({who})"
+                for field, value, who in self._workspace.stock.catalogue.others_of(slug)
+            )
+            more = f". Said too, and not taken: {others}" if others else ""
+            return esc(f"no preset, but a file of the library. Who said what: {said}{more}")
         if slug not in catalog.local:
             return EMPTY
         name = self._workspace.settings.local_presets.name

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.library.chores import Chore, Chores
-from studio.library.identify import Identified, news, side_by_side
-from studio.library.preset_stock import Adopted
+from studio.library.chores import Adopted, Chore, Chores, adopt
+from studio.library.identify import Identified
+from studio.library.known_files import news, side_by_side
 from studio.library.twins import Group, Twins
 from studio.ui.html import format
 from studio.ui.html.tags import EMPTY, Html, div, join, link, span, tag
@@ -115,7 +115,7 @@ class LibraryEvents:
         found = filter.matching(self._workspace.catalog, self._workspace.present(), wanted)
         slugs = [each.slug for each in found]
         return self._begin(
-            "Making presets", lambda cancel: self._workspace.stock.adopt(slugs, cancel)
+            "Making presets", lambda cancel: adopt(self._workspace.stock, slugs, cancel)
         )
 
     def stop(self) -> Updates:
