@@ -105,7 +105,7 @@ def test_a_contact_sheet_fills_studio_and_compare(open_page: Open, tmp_path: Pat
     tried.wait_for(timeout=PATIENCE)
     assert tried.input_value() == "0.25, 0.5"
     assert page.locator("#seeds input").input_value() == "2"
-    page.locator(".ls-asked", has_text="a fox on a sledge").wait_for(timeout=PATIENCE)
+    page.locator(".ls-asked-card", has_text="a fox on a sledge").wait_for(timeout=PATIENCE)
     page.locator("#compare:enabled").wait_for(timeout=PATIENCE)
     page.get_by_role("tab", name="Studio").click()
     assert "its record is whole" in page.locator(".ls-recalled").inner_text()
