@@ -62,8 +62,8 @@ def test_a_base_that_is_not_here_ends_with_2_and_a_way_out(cli: Cli, tmp_path: P
 
 def test_a_contact_sheet_asks_its_comparison_again(cli: Cli, tmp_path: Path) -> None:
     ask = ("--base", "tiny", "--lora", "ink", "--mode", "lora_with_trigger", "--steps", "1")
-    ask += ("--prompt", "a rocket", "--seed", "3", "--kind", "strengths", "--strengths", "0.5,1")
-    made = cli("compare", *ask, "--json").json
+    what = ("--prompt", "a rocket", "--seed", "3", "--kind", "strengths", "--strengths", "0.5,1")
+    made = cli("compare", *ask, *what, "--json").json
     found, plan = cli("recall", made["sheet"], "--json").lines
     assert (found["verified"], found["missing"]) == (True, [])
     assert found["comparison"] == made["record"]["wanted"]

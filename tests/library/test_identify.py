@@ -83,7 +83,7 @@ def publish(site: Site, place: Path, version: int, model: int = 1000, **more: An
 
 
 def test_names_stand_beside_what_the_file_says(settings: Settings, root: Path, site: Site) -> None:
-    place = lora_file(root / "x.safetensors", **{"modelspec.trigger_phrase": "own word"})
+    place = lora_file(root / "x.safetensors", 0, 768, **{"modelspec.trigger_phrase": "own word"})
     lora_file(root / "unknown.safetensors", 1)
     (root / "old.ckpt").write_bytes(b"\x80\x02")
     publish(site, place, 7, baseModel="SDXL 1.0")

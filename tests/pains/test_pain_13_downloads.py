@@ -111,7 +111,7 @@ def test_a_file_whose_publisher_names_the_empty_hash_is_its_own_bytes(
     catalogue = Catalogue(stock._settings, stock._store, Catalog((), (preset(), own)), ())
     threading.Event().wait(0.15)  # a file this fresh is hashed, and its hash not remembered
     for row in catalogue.refresh():
-        stock.holdings.hash(row)
+        stock.hash(row)
     found = {row.held.path: row.presets for row in catalogue.refresh()}
     assert found == {
         path.relative_to(tmp_path / "models").as_posix(): ("ink",),

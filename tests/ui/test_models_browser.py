@@ -209,7 +209,7 @@ def test_the_folder_is_followed_identified_and_compared(
     rescan()
     row("Moved").wait_for()
     assert row("Dropped").count() == 0
-    lora_file(dropped, 2, **{"modelspec.title": "Replaced"})
+    lora_file(dropped, 2, 768, **{"modelspec.title": "Replaced"})
     rescan()
     row("Replaced").wait_for()
     shutil.copy(dropped, dropped.with_name("Twin.safetensors"))
