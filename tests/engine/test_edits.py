@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from PIL.Image import Image
@@ -46,8 +45,7 @@ def studios(
             slug: (peft_lora(row.pipeline, base, folder / f"{slug}.safetensors", seed), "")
             for seed, slug in enumerate(("ink", "neon"), start=1)
         }
-        one_step: dict[str, Any] = {**row.settings, "steps": 1}
-        return open_studio(row.pipeline, row.variant, loras=loras, **one_step)
+        return open_studio(row.pipeline, row.variant, loras=loras, **row.settings)
 
     return studio
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,8 +49,7 @@ def written(row: Row, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Wri
 @pytest.fixture(scope="module")
 def studio(row: Row, written: dict[str, Written], open_studio: OpenStudio) -> TinyStudio:
     loras = {slug: (path, "") for slug, (path, _) in written.items()}
-    one_step: dict[str, Any] = {**row.settings, "steps": 1}
-    return open_studio(row.pipeline, row.variant, loras=loras, **one_step)
+    return open_studio(row.pipeline, row.variant, loras=loras, **row.settings)
 
 
 def test_every_format_makes_a_picture_through_every_layer(
