@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from studio.architecture.diffusers_folder import INDEX
 from studio.errors import HeaderError, WeightsError
@@ -135,9 +136,9 @@ def read_all(places: Sequence[str]) -> Generator[str, None, None]:
             free.put(reader)
 
     with ExitStack() as ending:
+        readers = [ending.enter_context(_Reader()) for _ in range(workers)]
         threads = ending.enter_context(ThreadPoolExecutor(workers))
-        for _ in range(workers):
-            reader = _Reader()
+        for reader in readers:
             ending.callback(reader.end)
             free.put(reader)
         ending.callback(threads.shutdown, wait=False, cancel_futures=True)
@@ -153,6 +154,7 @@ class _Reader:
     """A process that reads headers; it ends with its standard input."""
 
     def __init__(self) -> None:
+        self._ended = False
         program = f"from {__name__} import serve; serve()"
         kept = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
         self._process = subprocess.Popen(
@@ -174,12 +176,22 @@ class _Reader:
             self._process.stdin.flush()
             texts: list[str] = json.loads(self._process.stdout.readline())
         except (OSError, ValueError) as error:
+            if self._ended:
+                return []
             logger.warning("a process that reads headers has ended: %r", error)
             return [_text_of(place) for place in places]
         return texts
 
     def end(self) -> None:
+        """Whatever it does; what it was asked is answered with nothing."""
+        self._ended = True
         self._process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
         self._process.communicate()
 
 
