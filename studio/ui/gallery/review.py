@@ -127,7 +127,7 @@ class ReviewEvents:
         )
         for button, judgement in buttons:
             button.click(self._with(kept, judgement), inputs=given, **shown)
-        parts.picture.change(
+        kept.change(
             lambda typed, name: typed or name or "",
             inputs=[parts.by, kept],
             outputs=parts.by,
