@@ -27,7 +27,7 @@ def problems(found: Sequence[PresetProblem]) -> Html:
         )
         for problem in found
     )
-    return tag("section", tag("h3", title), tag("ul", *items), class_="ls-problems")
+    return tag("section", tag("h2", title), tag("ul", *items), class_="ls-problems")
 
 
 def _place(problem: PresetProblem) -> str:
