@@ -3,7 +3,7 @@
 from studio.gallery.comparisons.index import StoredComparison
 from studio.gallery.comparisons.store import Item
 from studio.gallery.gallery import Gallery
-from studio.gallery.row import Facet, Filter, Picture
+from studio.gallery.row import Facet, Filter, Picture, UseCount
 
 __all__ = [
     "Facet",
@@ -12,4 +12,5 @@ __all__ = [
     "Item",
     "Picture",
     "StoredComparison",
+    "UseCount",
 ]

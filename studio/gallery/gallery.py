@@ -29,7 +29,18 @@ from studio.gallery.decisions import Decisions, tags_of
 from studio.gallery.index import ABSENT, IndexBroken, PictureIndex
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.replays import replays_of
-from studio.gallery.row import INDEX, Facet, Facets, FileStamp, Filter, Picture, Row, Tag, moment
+from studio.gallery.row import (
+    INDEX,
+    Facet,
+    Facets,
+    FileStamp,
+    Filter,
+    Picture,
+    Row,
+    Tag,
+    UseCount,
+    moment,
+)
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import NEVER_READ, stamp, walk
 from studio.imaging.references import FOLDER
@@ -190,6 +201,10 @@ class Gallery:
     def facets(self) -> Facets:
         """Which bases, LoRAs and modes occur, in how many of the shown items, and who decided."""
         return self._indexed(self._index.facets)
+
+    def uses(self) -> dict[str, UseCount]:
+        """Slug → how often a LoRA was applied, and when last."""
+        return self._indexed(self._index.uses)
 
     def read(self, path: Path | str) -> RunRecord:
         """The record of the picture at ``path``, absolute or relative to the outputs.

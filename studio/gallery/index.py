@@ -26,6 +26,7 @@ from studio.gallery.row import (
     Picture,
     Row,
     Tag,
+    UseCount,
     created_at,
 )
 from studio.gallery.search import Listed, kept, search
@@ -256,6 +257,15 @@ class PictureIndex:
         )
         with self.connection() as db:
             return dict(db.execute(sql, (STANDING, *places)))
+
+    def uses(self) -> dict[str, UseCount]:
+        """Slug → in how many pictures a LoRA was applied, and the place of the last."""
+        sql = (
+            "SELECT value, count(*), max(id) FROM facets JOIN tags USING (tag) "
+            "JOIN pictures USING (id) WHERE kind = 'lora' GROUP BY value"
+        )
+        with self.connection() as db:
+            return {str(lora): UseCount(int(n), int(last)) for lora, n, last in db.execute(sql)}
 
     def _picture(self, row: tuple[Any, ...]) -> Picture:
         place, name, base, label, mode, prompt, seed, width, height, plan, record, loras = row

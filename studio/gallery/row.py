@@ -94,6 +94,14 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
+class UseCount:
+    """In how many pictures a LoRA was applied, and when last: microseconds since ``EPOCH``."""
+
+    count: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facets:
     """What occurs in the gallery, most frequent first; ``reviewers`` by name."""
 

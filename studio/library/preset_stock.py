@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from studio.library.entries import Entry
 from studio.library.files import contain
 from studio.library.identify import Identifying, Stepwise
 from studio.library.preset_files import LocalPresets
-from studio.library.sidecars import preview, video
+from studio.library.previews import Previews
+from studio.library.sidecars import video
 from studio.library.spelling import near, spellings
+from studio.library.state import State
 from studio.library.store import WeightStore
 from studio.library.twins import Twins, find_twins
 from studio.presets import Catalog, Preset
@@ -36,6 +38,7 @@ class PresetStock:
 
     Attributes:
         catalogue: the presets, and the files of the library that none names.
+        previews: small pictures of them.
         identifying: asks CivitAI what those files are.
     """
 
@@ -47,6 +50,7 @@ class PresetStock:
         problems: tuple[PresetProblem, ...] = (),
     ) -> None:
         self.catalogue = Catalogue(settings, store, catalog, problems)
+        self.previews = Previews(settings.state / "previews")
         self.local = LocalPresets(settings.local_presets)
         self.downloads = Downloads(settings, store)
         self.holdings = Holdings(settings, store)
@@ -134,13 +138,22 @@ class PresetStock:
             found[preset.slug] = (said, own if said == sha256 else None)
         return found
 
-    def preview(self, slug: str) -> bytes | None:
-        """A small picture (JPEG) from beside the weights, where there is one.
+    @property
+    def state(self) -> State:
+        """What is remembered of the weights, and of what people picked out."""
+        return self._store.state
+
+    def present(self, presets: Iterable[Preset]) -> dict[str, bool]:
+        """As ``WeightStore.present``."""
+        return self._store.present(presets)
+
+    def preview(self, slug: str) -> Path | None:
+        """Where a small picture of it lies once it is served; None where there is none.
 
         Raises:
             KeyError: no preset has this slug.
         """
-        return preview(self.locate(slug))
+        return self.previews.of(slug, self.locate(slug))
 
     def video(self, slug: str) -> str | None:
         """The name of a video beside the weights, where that is the only preview.

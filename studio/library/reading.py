@@ -30,7 +30,7 @@ MANY = 400
 """Files for which it pays to start processes, which takes each a second or so."""
 AT_A_TIME = 20
 """Files that a process is given at once."""
-_FORMAT = 4
+_FORMAT = 5
 """Counted up whenever ``Facts`` changes: what was remembered before is read anew."""
 logger = logging.getLogger("studio.library.reading")
 
@@ -115,7 +115,7 @@ def parsed(text: str) -> Facts | Sidecar | None:
     if kind == "Facts":
         said["candidates"] = tuple(said.get("candidates", ()))
         return Facts(**said)
-    return Sidecar(**said) if kind else None
+    return Sidecar(**said | {"tags": tuple(said.get("tags", ()))}) if kind else None
 
 
 def read_all(places: Sequence[str]) -> Generator[str, None, None]:

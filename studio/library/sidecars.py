@@ -4,15 +4,11 @@ Read, never written: ``NAME.civitai.info`` (CivitAI Helper), ``NAME.metadata.jso
 (ComfyUI-LoRA-Manager) and ``NAME.json`` (A1111's card of a LoRA, or this studio's own facts).
 """
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from studio.contract.settings import MAX_STRENGTH
 from studio.presets.model_card import read_published
@@ -34,6 +30,7 @@ class Sidecar:
         prompt, negative: trigger words and negative terms, comma-separated.
         base_model: in the publisher's own words.
         sha256: of the file that is meant.
+        tags: as a site or a person sorts it.
     """
 
     who: str
@@ -44,6 +41,7 @@ class Sidecar:
     notes: str = ""
     base_model: str = ""
     sha256: str = ""
+    tags: tuple[str, ...] = ()
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
@@ -75,6 +73,7 @@ def _version(said: Mapping[str, Any], who: str) -> Sidecar:
         prompt=_words(words),
         base_model=_text(said.get("baseModel")),
         sha256=_sha256_of(said.get("files")),
+        tags=_tags(model.get("tags")) if isinstance(model, dict) else (),
     )
 
 
@@ -95,6 +94,7 @@ def _manager(said: Mapping[str, Any]) -> Sidecar:
         notes=_text(said.get("notes")),
         base_model=_text(said.get("base_model")) or inner.base_model,
         sha256=_text(said.get("sha256")).lower(),
+        tags=_tags(said.get("tags")) or inner.tags,
     )
 
 
@@ -141,6 +141,11 @@ def _words(value: object) -> str:
     return ", ".join(dict.fromkeys(phrases))[:MAX_TEXT]
 
 
+def _tags(value: object) -> tuple[str, ...]:
+    parts = value[:64] if isinstance(value, list) else []
+    return tuple(dict.fromkeys(tag for part in parts if (tag := _text(part).casefold()[:60])))
+
+
 def _strength(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -158,48 +163,12 @@ def _sha256_of(files: object) -> str:
 PICTURES = tuple(
     f"{part}.{kind}" for part in (".preview", "") for kind in ("png", "jpg", "jpeg", "webp")
 )
-SIDE = 240
-"""Pixels of the longer side."""
-MAX_PICTURE = 20 * 2**20
-MAX_PIXELS = 50_000_000
-
-
-def preview(weights: Path) -> bytes | None:
-    """A small JPEG of the picture beside ``weights``; None where there is none that can be read.
-
-    ``NAME.png``, ``.jpg``, ``.jpeg`` or ``.webp``, or ``NAME.preview.png`` and so on, as other
-    tools have it.
-    """
-    stem = weights.stem if weights.suffix.lower() == ".safetensors" else weights.name
-    for suffix in PICTURES:
-        path = weights.with_name(stem + suffix)
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        if status.st_size <= MAX_PICTURE:
-            return _small(path, status.st_mtime_ns, status.st_size)
-    return None
 
 
 def video(weights: Path) -> str | None:
     """The name of a video beside ``weights`` where no picture is: nothing reads its frames."""
     stem = weights.stem if weights.suffix.lower() == ".safetensors" else weights.name
     names = [stem + suffix for suffix in (".preview.mp4", ".mp4", ".webm")]
-    if preview(weights) is not None:
+    if any(weights.with_name(stem + suffix).is_file() for suffix in PICTURES):
         return None
     return next((name for name in names if weights.with_name(name).is_file()), None)
-
-
-@lru_cache(maxsize=512)
-def _small(path: Path, _modified: int, _size: int) -> bytes | None:
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
-            image.thumbnail((SIDE, SIDE))
-            made = io.BytesIO()
-            image.convert("RGB").save(made, "JPEG", quality=82)
-            return made.getvalue()
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None

@@ -230,6 +230,18 @@ class State:
         query = "REPLACE INTO answers VALUES (?, ?, ?, ?)"
         self._file.write(lambda db: db.executemany(query, rows))
 
+    # What people picked out
+
+    def favourites(self) -> frozenset[str]:
+        """Slugs; of LoRAs that are gone as well."""
+        return frozenset(str(slug) for (slug,) in self._file.read("SELECT slug FROM favourites"))
+
+    def favour(self, slug: str, favoured: bool) -> None:
+        """Add a slug to the favourites, or take it out."""
+        change = "INSERT OR IGNORE INTO favourites VALUES (?)"
+        query = change if favoured else "DELETE FROM favourites WHERE slug = ?"
+        self._file.write(lambda db: db.execute(query, (slug,)))
+
     # Tables by path and stamp
 
     def _one(self, table: str, file: Path, stamp: Stamp) -> str | None:

@@ -17,7 +17,7 @@ from studio.presets.rules import inside
 
 T = TypeVar("T")
 
-SCHEMA = 3
+SCHEMA = 4
 WAIT_SECONDS = 30.0
 _BY_STAMP = (
     "(path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode TEXT,"
@@ -39,6 +39,7 @@ _SINCE = {
         "CREATE TABLE answers (sha256 TEXT PRIMARY KEY, asked REAL NOT NULL,"
         " published TEXT NOT NULL, newer TEXT NOT NULL) WITHOUT ROWID",
     ),
+    4: ("CREATE TABLE favourites (slug TEXT PRIMARY KEY) WITHOUT ROWID",),
 }
 """Version → the tables that came with it."""
 _BEFORE = ("hashes.sqlite", "pins.json", "places.json")

@@ -8,7 +8,8 @@ import gradio as gr
 
 STATIC = Path(__file__).with_name("static")
 STYLES = tuple(
-    STATIC / f"{name}.css" for name in ("style", "fields", "sheet", "library", "compare", "models")
+    STATIC / f"{name}.css"
+    for name in ("style", "fields", "sheet", "library", "compare", "models", "browser")
 )
 FAVICON = STATIC / "favicon.svg"
 
@@ -34,6 +35,8 @@ def picked(event: gr.EventData) -> str:
     return key if isinstance(key, str) else ""
 
 
+BROWSE = f"{PICK}\n{script('browse')}"
+"""The same, and a ``data-browse`` opens the LoRA browser first."""
 ADDRESS = script("address")
 
 

@@ -116,7 +116,7 @@ class Gate:
         if not given:
             raise RequestRefused(
                 403,
-                "This is not a picture of the gallery.",
+                "This is not a picture of the gallery or of a LoRA.",
                 "Files are given by their place in it, and nothing else is.",
             )
 

@@ -8,6 +8,7 @@ import gradio as gr
 from studio.ui import api, uploads
 from studio.ui.address import PageAddress
 from studio.ui.assets import ADDRESS, ENDING, KEYS
+from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.clients import client_of
 from studio.ui.compare import tab as compare_tab
 from studio.ui.compare.tab import CompareTab
@@ -53,6 +54,7 @@ def build(workspace: Workspace) -> gr.Blocks:
             )
             gr.HTML(_help(), apply_default_css=False, elem_classes="ls-help")
         reviewer = review.reviewer()
+        browser = LoraBrowser(workspace, may_star=not workspace.settings.is_public)
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
             place = PageAddress(name, tabs)
             with gr.Tab("Studio", id=TABS[0]) as first:
@@ -65,7 +67,10 @@ def build(workspace: Workspace) -> gr.Blocks:
                 others = gallery_tab.Others(studio, comparisons, place)
                 gallery_tab.build(workspace, sessions, others, gallery, reviewer, may_delete)
             with gr.Tab("Models", id=TABS[3]) as models:
-                models_tab.build(workspace, models, place, workspace.settings.is_public)
+                models_tab.build(
+                    workspace, browser, studio, models, place, workspace.settings.is_public
+                )
+        browser.build()
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)
         _wire_return(studio, first)
         place.on_visit("studio", lambda _named, _request: {})
@@ -145,8 +150,8 @@ def _wire(
 def _wire_return(studio: StudioTab, tab: gr.Tab) -> None:
     events, panel = studio.events, studio.events.panel
 
-    def entered(request: gr.Request, shown: str, theme: str, words: str, *sent: Any) -> Updates:
-        return events.enter(panel.form.values(sent), shown, theme, words, page_of(request))
+    def entered(request: gr.Request, shown: str, *sent: Any) -> Updates:
+        return events.enter(panel.form.values(sent), shown, page_of(request))
 
-    inputs = [events.result.shown, panel.theme, panel.words, *studio.inputs]
+    inputs = [events.result.shown, *studio.inputs]
     tab.select(**quick(studio, entered, inputs=inputs))

@@ -1,5 +1,6 @@
 """How the page is served: address, look, and which files a browser may fetch."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,15 +25,20 @@ THREADS = 40
 
 
 def launch_options(workspace: Workspace) -> dict[str, Any]:
-    """Arguments for ``Blocks.launch``. The pictures of the gallery are served, and nothing else
-    that lies beside them."""
+    """Arguments for ``Blocks.launch``. The pictures of the gallery and the previews of LoRAs are
+    served, and nothing else that lies beside them."""
     settings = workspace.settings
     # Files of a static path are given as they lie there; others would be copied each time.
-    gr.set_static_paths([settings.outputs])
+    previews = workspace.stock.previews
+    gr.set_static_paths([settings.outputs, previews.folder])
+
+    def serves(path: Path) -> bool:
+        return previews.serves(path) or workspace.gallery.serves(path)
+
     gate = Middleware(
         Gate,
         settings=settings,
-        serves=workspace.gallery.serves,
+        serves=serves,
         uploads=Uploads(uploads.folder()),
     )
     return {

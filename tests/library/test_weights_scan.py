@@ -10,7 +10,8 @@ import pytest
 
 from studio.library import reading
 from studio.library.files import inspected
-from studio.library.sidecars import preview, video
+from studio.library.previews import Previews
+from studio.library.sidecars import video
 from studio.library.store import WeightStore
 from studio.settings import Settings
 from tests.library.downloads.conftest import lora_bytes
@@ -148,18 +149,44 @@ def test_many_files_are_read_by_processes_and_here_where_one_ends(
     assert told[-1] == (len(plain), len(plain))
 
 
-def test_a_preview_is_small_and_a_hostile_one_is_none(settings: Settings) -> None:
+def test_a_preview_is_made_once_and_small_and_what_is_chosen_goes_before_it(
+    settings: Settings,
+) -> None:
     from PIL import Image
 
+    weights, previews = settings.model_base_path / "x.safetensors", Previews(settings.state / "p")
+    assert previews.of("x", weights) is None
+    beside = settings.model_base_path / "x.png"
+    beside.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    broken = previews.of("x", weights)
+    assert broken is not None
+    assert not previews.serves(broken)
+    Image.new("RGB", (2000, 1000), "red").save(beside)
+    made = previews.of("x", weights)
+    assert made is not None
+    assert made != broken, "a browser keeps what it has under a name"
+    assert previews.serves(made)
+    with Image.open(made) as image:
+        assert image.size == (320, 160)
+    stamp = made.stat().st_mtime_ns
+    assert previews.serves(made)
+    assert made.stat().st_mtime_ns == stamp
+    assert not previews.serves(made.with_name("another.webp"))
+    assert not previews.serves(beside)
+    own = settings.state / "own.webp"
+    Image.new("RGB", (64, 64), "blue").save(own)
+    before = beside.read_bytes()
+    previews.choose("x", own)
+    chosen = previews.of("x", weights)
+    assert chosen is not None
+    assert previews.serves(chosen)
+    assert chosen.read_bytes() == own.read_bytes()
+    assert beside.read_bytes() == before
+
+
+def test_a_video_is_named_where_no_picture_is(settings: Settings) -> None:
     weights = settings.model_base_path / "x.safetensors"
-    assert preview(weights) is None
-    (settings.model_base_path / "x.mp4").write_bytes(b"ftyp")
+    weights.with_name("x.mp4").touch()
     assert video(weights) == "x.mp4"
-    (settings.model_base_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    assert preview(weights) is None
-    Image.new("RGB", (2000, 1000), "red").save(settings.model_base_path / "x.preview.png")
-    data = preview(weights)
-    assert data is not None
-    assert data.startswith(b"\xff\xd8")
-    assert len(data) < 10_000
+    weights.with_name("x.png").touch()
     assert video(weights) is None

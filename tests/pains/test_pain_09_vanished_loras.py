@@ -1,8 +1,10 @@
 """Users suffer: LoRAs vanish from the list, and nobody says why or where they are."""
 
+import pytest
+
 from studio.architecture import TRAITS, Architecture
 from studio.presets import Catalog, LoraPreset
-from studio.ui.studio.lora_picker import CAP, choose
+from studio.ui.browser.query import PAGE, LoraFacts, LoraQuery, LoraShelf
 
 
 def lora(slug: str, architecture: Architecture) -> LoraPreset:
@@ -15,34 +17,31 @@ def lora(slug: str, architecture: Architecture) -> LoraPreset:
     )
 
 
-SOME = Catalog(
-    (),
-    (
-        *(lora(f"xl-{n}", Architecture.SDXL) for n in range(3)),
-        *(lora(f"flux-{n}", Architecture.FLUX1) for n in range(2)),
-        lora("sd", Architecture.SD15),
-    ),
+LORAS = (
+    *(lora(f"xl-{n}", Architecture.SDXL) for n in range(PAGE + 7)),
+    *(lora(f"flux-{n}", Architecture.FLUX1) for n in range(2)),
+    lora("sd", Architecture.SD15),
 )
+SHELF = LoraShelf(Catalog((), LORAS), ())
+KNOWN = LoraFacts({}, {}, frozenset())
 
 
-def test_every_lora_is_offered_or_counted_with_its_reason() -> None:
-    for architecture in Architecture:
-        found = choose(SOME, architecture)
-        hidden = sum(number for _, number in found.hidden)
-        assert len(found.shown) + hidden == len(SOME.loras)
-
-
-def test_the_line_beside_the_list_names_the_families_that_are_hidden() -> None:
-    said = choose(SOME, Architecture.SD15).describe()
-    assert said == "1 fits · 5 hidden: made for other architectures (3 SDXL, 2 FLUX.1)"
-
-
-def test_what_is_hidden_for_one_base_is_shown_for_its_own() -> None:
-    for label, number in choose(SOME, Architecture.SD15).hidden:
+@pytest.mark.parametrize("architecture", Architecture)
+def test_every_lora_is_on_a_page_or_counted_with_its_reason(architecture: Architecture) -> None:
+    first = SHELF.find(LoraQuery(architecture=architecture), KNOWN)
+    pages = [
+        SHELF.find(LoraQuery(architecture=architecture, page=n), KNOWN) for n in range(first.pages)
+    ]
+    offered = {card.slug for found in pages for card in found.cards}
+    assert len(offered) == first.count
+    hidden = SHELF.hidden(architecture)
+    assert len(offered) + sum(number for _, number in hidden) == len(LORAS)
+    for label, number in hidden:
         family = next(key for key, traits in TRAITS.items() if traits.label == label)
-        assert len(choose(SOME, family).shown) == number
+        assert SHELF.find(LoraQuery(architecture=family), KNOWN).count == number
 
 
-def test_a_long_list_says_how_many_more_there_are() -> None:
-    many = Catalog((), tuple(lora(f"xl-{n}", Architecture.SDXL) for n in range(CAP + 7)))
-    assert "7 more: narrow with words" in choose(many, Architecture.SDXL).describe()
+def test_what_is_looked_for_and_made_for_another_family_is_named_with_it() -> None:
+    found = SHELF.find(LoraQuery(architecture=Architecture.SD15, words="flux-1"), KNOWN)
+    assert found.count == 0
+    assert found.unfit == (("Flux-1", "made for FLUX.1."),)

@@ -173,6 +173,14 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     assert not errors, errors
 
 
+def pick_lora(page: Page, words: str, opener: str = "#add-lora") -> None:
+    """Open the LoRA browser, find by words, and take the first."""
+    page.locator(f"{opener} [data-browse]").first.click()
+    page.get_by_role("dialog").get_by_label("Find").fill(words)
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for(state="hidden")
+
+
 LEFT = (
     "AbortError: signal is aborted",
     "AbortError: BodyStreamBuffer was aborted",

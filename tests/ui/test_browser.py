@@ -13,7 +13,7 @@ from PIL import Image
 
 from studio.contract.receipt import RunRecord
 from studio.gallery.publishing import examine_published
-from tests.ui.conftest import HOSTILE, PATIENCE, ROOT, Server
+from tests.ui.conftest import HOSTILE, PATIENCE, ROOT, Server, pick_lora
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -119,34 +119,49 @@ def test_a_click_on_a_thing_puts_it_into_the_prompt(open_page: Open) -> None:
     assert ready.locator("[data-code=words_unknown]").count() == 0
 
 
-def test_the_list_filters_by_architecture_theme_and_words(open_page: Open) -> None:
+def test_the_browser_finds_every_lora_and_a_row_is_switched_replaced_and_reset(
+    open_page: Open,
+) -> None:
     page = open_page()
-    note = page.locator(".ls-picker")
-    assert re.search(r"\d+ hidden: made for other architectures", note.inner_text())
-    page.get_by_label("Find").first.fill("no such words")
-    note.get_by_text("0 match").wait_for()
-    page.get_by_label("Find").first.fill("neon")
-    note.get_by_text("1 matches").wait_for()
-    choose(page, "Add a LoRA", "Night Neon (mini)")
-    page.locator("#lora-1").get_by_text("Night Neon (mini)", exact=True).wait_for()
+    page.locator("#add-lora").get_by_role("button", name="Add a LoRA").click()
+    dialog = page.get_by_role("dialog", name="Add a LoRA")
+    dialog.get_by_text(re.compile(r"\d+ hidden: made for other architectures")).wait_for()
+    dialog.locator("[data-pick=pen-ink-mini][aria-disabled=true]").wait_for()
+    words = dialog.get_by_label("Find")
+    words.fill("collage")
+    dialog.get_by_text("made for SDXL.").first.wait_for()
+    assert dialog.locator("[data-pick]").count() == 0
+    dialog.get_by_role("button", name="Clear the search").click()
+    star = dialog.get_by_role("button", name="Favourite: Night Neon (mini)")
+    star.click()
+    dialog.locator("[data-star=night-neon-mini][aria-pressed=true]").wait_for()
+    dialog.get_by_label("Show").select_option("Favourites")
+    dialog.get_by_text("1 matches").wait_for()
+    page.keyboard.press("/")
+    words.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.pick") == "night-neon-mini"
+    page.keyboard.press("Enter")
+    dialog.wait_for(state="hidden")
+    row = page.locator("#lora-1")
+    row.get_by_text("Night Neon (mini)", exact=True).wait_for()
     sheet = contract(page, "ready")
     sheet.locator("mark", has_text="Night Neon (mini)").first.wait_for()
-    page.locator("#lora-0").get_by_role("button", name="Remove").click()
-    page.locator("#lora-1").wait_for(state="hidden")
+
+    row.get_by_role("spinbutton").fill("0.35")
+    row.get_by_text("Reset to").wait_for()
+    row.get_by_label("Use Night Neon (mini)").uncheck()
+    row.get_by_text("Off: it takes no part").wait_for()
+    sheet.locator("mark", has_text="Night Neon (mini)").first.wait_for(state="detached")
+    row.get_by_label("Use Night Neon (mini)").check()
+    sheet.get_by_text("0.35").first.wait_for(state="attached")
+    row.get_by_role("button", name="Reset to").click()
+    row.get_by_text("Reset to").wait_for(state="detached")
+    row.get_by_role("button", name="Move Night Neon (mini) up").click()
     page.locator("#lora-0").get_by_text("Night Neon (mini)", exact=True).wait_for()
-    page.get_by_role("button", name="Remove Night Neon (mini)", exact=True).wait_for()
-
-
-def test_a_lora_that_is_not_in_the_list_is_not_added(open_page: Open) -> None:
-    """Typed, or told twice by the list: gradio's own answer would be an error of the server."""
-    page = open_page()
-    field = page.get_by_label("Add a LoRA", exact=True)
-    # The second is there, and made for another architecture.
-    for words in ("no such words", "collage-art-sdxl"):
-        field.fill(words)
-        field.press("Enter")
-        page.get_by_text(f"“{words}” isn't in this list.").wait_for()
-    assert not page.locator("#lora-1").is_visible()
+    row.get_by_role("button", name="Remove Pen & Ink (mini)").click()
+    row.wait_for(state="hidden")
+    pick_lora(page, "pen ink", "#lora-0")
+    page.locator("#lora-0").get_by_text("Pen & Ink (mini)", exact=True).wait_for()
     contract(page, "ready")
 
 
@@ -155,7 +170,7 @@ def test_the_mode_follows_visibly(open_page: Open) -> None:
     page.locator("#lora-0").get_by_role("button", name="Remove").click()
     page.get_by_text("Switched to Base because no LoRA is selected.").wait_for()
     assert page.get_by_label("Base", exact=True).and_(page.get_by_role("radio")).is_checked()
-    choose(page, "Add a LoRA", "Pen & Ink (mini)")
+    pick_lora(page, "pen & ink")
     page.get_by_text("A LoRA was added, so the mode is LoRA with trigger.").wait_for()
     contract(page, "ready").get_by_text("LoRA with trigger").wait_for()
 
@@ -281,7 +296,7 @@ def test_hostile_texts_are_shown_and_do_nothing(open_page: Open) -> None:
     page = open_page()
     page.get_by_label("Prompt", exact=True).fill(f"{HOSTILE} ${{window.hacked=1}} {{{{x}}}}")
     contract(page, "ready").get_by_text("onerror").first.wait_for()
-    choose(page, "Add a LoRA", HOSTILE)
+    pick_lora(page, HOSTILE)
     contract(page, "violations").get_by_text("onerror").first.wait_for()
     page.locator("#lora-1").get_by_text("onerror").first.wait_for()
     tab(page, "Models")

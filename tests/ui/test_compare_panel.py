@@ -20,7 +20,7 @@ def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field:
         "kind": Question.STRENGTHS if field == "strengths" else Question.GRID,
         "seeds": 1,
         "strengths": "",
-        "other": None,
+        "other": "",
         "columns": "guidance",
         "rows": "",
         "column_values": "",

@@ -14,11 +14,12 @@ from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, T
 from studio.contract.receipt import BaseProof, RunRecord
 from studio.contract.violations import NotAMultiple, PromptEmpty
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
+from studio.ui.browser.query import PAGE, LoraShelf
 from studio.ui.html import contract, gallery, picture, preset_tables
 from studio.ui.html.plan import plan_body
 from studio.ui.html.prompt import marked_text
 from studio.ui.html.tags import Html, esc, tag
-from studio.ui.models.filter import PAGE, PresetFilter, find
+from studio.ui.models.filter import PresetFilter, find
 from studio.ui.studio import hints
 from tests.support.records import flat, lora_use, plan_settings, run_plan, run_receipt, run_record
 
@@ -272,21 +273,22 @@ def test_a_long_catalogue_is_shown_a_page_at_a_time() -> None:
         for n in range(250)
     ]
     catalog = Catalog((), tuple(many))
+    shelf = LoraShelf(catalog, ())
     present = {lora.slug: lora.slug == "l249" for lora in many}
-    first = find(catalog, present, PresetFilter())
-    assert (first.lora_count, first.pages) == (250, 5)
+    first = find(catalog, shelf, present, PresetFilter())
+    assert (first.lora_count, first.pages) == (250, 6)
     assert first.loras[0].slug == "l249", "what is on disk comes first"
-    last = find(catalog, present, PresetFilter(page=99))
-    assert last.page == 4
+    last = find(catalog, shelf, present, PresetFilter(page=99))
+    assert last.page == 5
     markup = preset_tables.loras(last.loras, last.lora_count, present, {}, "")
-    assert markup.count("<tr") == 1 + PAGE
+    assert markup.count("<tr") == 1 + 250 - 5 * PAGE
     assert ">250<" in markup
     shown = [
         lora.slug
-        for page in range(5)
-        for lora in find(catalog, present, PresetFilter(page=page)).loras
+        for page in range(6)
+        for lora in find(catalog, shelf, present, PresetFilter(page=page)).loras
     ]
     assert sorted(shown) == sorted(present)
     assert [
-        lora.slug for lora in find(catalog, present, PresetFilter(weights="present")).loras
+        lora.slug for lora in find(catalog, shelf, present, PresetFilter(weights="present")).loras
     ] == ["l249"]

@@ -14,7 +14,7 @@ from studio.library.preset_files import LocalPresets
 from studio.presets import LoraPreset
 from tests.library.test_library import lora_file
 from tests.support.sites import KEY, Site, serving
-from tests.ui.conftest import PATIENCE, Server, studio_at
+from tests.ui.conftest import PATIENCE, Server, pick_lora, studio_at
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -126,10 +126,10 @@ def test_from_a_link_to_a_picture(page: Page, site: Site, place: tuple[Server, P
     page.locator("#preset").get_by_text("What CivitAI says").wait_for()
     assert "pen-and-ink" in (place[1] / "local.yaml").read_text()
 
-    tab(page, "Studio")
-    settle(page)
-    choose(page, "Add a LoRA", "Pen & Ink")
+    page.get_by_role("button", name="Use in Studio").click()
     ready = page.locator("#contract [data-state=ready]")
+    ready.get_by_text("Tiny").first.wait_for()
+    assert page.get_by_label("Base", exact=True).first.input_value().startswith("Tiny")
     ready.get_by_text("phrsink").first.wait_for()
     page.locator("#generate:enabled").click()
     page.locator("#contract [data-state=proven]").wait_for()
@@ -138,7 +138,7 @@ def test_from_a_link_to_a_picture(page: Page, site: Site, place: tuple[Server, P
 
 def test_a_run_shows_what_it_will_fetch_and_fetches_it(page: Page, site: Site) -> None:
     settle(page)
-    choose(page, "Add a LoRA", "Wash")
+    pick_lora(page, "wash")
     sheet = page.locator("#contract [data-state=fetch]")
     sheet.get_by_text("from CivitAI, version 9, SHA-256").wait_for()
     known = sheet.locator(".ls-provisional").inner_text()

@@ -1,4 +1,4 @@
-"""The form ⇄ the request, the picker's filter, and the words for numbers."""
+"""The form ⇄ the request, and the words for numbers."""
 
 from typing import Any
 
@@ -11,8 +11,7 @@ from studio.contract.settings import SETTINGS
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
 from studio.ui.html import format
 from studio.ui.studio import form, hints
-from studio.ui.studio.lora_picker import CAP, choose
-from studio.ui.studio.start import Start, offers
+from studio.ui.studio.start import Start
 from tests.support.records import lora_use, plan_settings, run_plan
 
 
@@ -55,10 +54,8 @@ BLANK: dict[str, Any] = {
     "strength_1": 1.0,
     "strength_2": 1.0,
     "strength_3": 1.0,
-    "partial_0": False,
-    "partial_1": False,
-    "partial_2": False,
-    "partial_3": False,
+    **{f"on_{n}": True for n in range(4)},
+    **{f"partial_{n}": False for n in range(4)},
     "references": (),
     "mode": "base",
     "prompt": "a rocket",
@@ -89,6 +86,15 @@ def test_a_strength_where_the_preset_put_it_is_the_presets() -> None:
     )
     assert request.seed == 7
     assert request.settings.steps == 12
+
+
+def test_a_lora_that_is_off_takes_no_part_and_keeps_its_strength() -> None:
+    values = {**BLANK, "mode": "lora", "chosen": ("pen-ink-mini", "neon")}
+    values |= {"strength_0": 0.55, "strength_1": 0.35, "on_0": False}
+    assert form.read(values, CATALOG).loras == (LoraChoice(slug="neon", strength=0.35),)
+    moved = form.with_loras(values, ("neon", "pen-ink-mini"), (0.35, 0.55))
+    assert (moved["on_0"], moved["on_1"], moved["strength_1"]) == (True, False, 0.55)
+    assert form.with_loras(values, ("neon",), (0.35,))["on_0"]
 
 
 def test_the_base_mode_sets_chosen_loras_aside() -> None:
@@ -136,32 +142,6 @@ def test_a_trigger_only_plan_gets_its_loras_back() -> None:
     assert form.write(plan, 1, CATALOG)["chosen"] == ("neon",)
 
 
-def test_the_picker_says_what_it_hides_and_why() -> None:
-    found = choose(CATALOG, Architecture.MINI)
-    assert [each.slug for each in found.shown] == ["pen-ink-mini", "neon"]
-    assert found.describe() == (
-        "2 fit · 3 hidden: made for other architectures (2 SDXL, 1 Stable Diffusion 1.5)"
-    )
-
-
-def test_theme_and_words_narrow_and_chosen_ones_are_left_out() -> None:
-    assert [each.slug for each in choose(CATALOG, Architecture.MINI, "artistic").shown] == ["neon"]
-    by_trigger = choose(CATALOG, Architecture.MINI, words="NEONSTYLE")
-    assert [each.slug for each in by_trigger.shown] == ["neon"]
-    assert by_trigger.describe().startswith("2 fit · 1 matches")
-    assert [each.slug for each in choose(CATALOG, Architecture.MINI, without=["neon"]).shown] == [
-        "pen-ink-mini"
-    ]
-
-
-def test_a_large_library_is_capped() -> None:
-    many = Catalog(MODELS, tuple(lora(f"l{n}") for n in range(10_000)))
-    found = choose(many, Architecture.MINI)
-    assert len(found.shown) == CAP
-    assert "9950 more: narrow with words" in found.describe()
-    assert choose(many, Architecture.MINI, words="l9999style").matching == 1
-
-
 def test_a_newcomer_finds_a_filled_request() -> None:
     start = Start.of(CATALOG)
     assert start.base == "mini"
@@ -173,11 +153,6 @@ def test_a_newcomer_finds_a_filled_request() -> None:
 def test_without_presets_the_page_still_stands() -> None:
     assert Start.of(Catalog((), ())).base is None
     assert Start.of(Catalog(MODELS, ())).mode is Mode.BASE
-
-
-def test_equal_labels_are_told_apart() -> None:
-    twins = (lora("a", label="Same"), lora("b", label="Same"), lora("c"))
-    assert [text for text, _ in offers(twins)] == ["Same (a)", "Same (b)", "C"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import gradio as gr
 
@@ -23,6 +22,8 @@ from studio.contract.request import GenerationRequest
 from studio.contract.settings import SETTINGS
 from studio.contract.violations import Violation
 from studio.errors import QueueFull, StudioError
+from studio.presets import LoraPreset
+from studio.ui.compare import lora_choice
 from studio.ui.compare.form import KIND_HELP, CompareInput, ComparePanel
 from studio.ui.compare.layout import CompareStage
 from studio.ui.compare.viewer import CompareLook
@@ -33,9 +34,7 @@ from studio.ui.sessions import Sessions
 from studio.ui.studio import form
 from studio.ui.studio.hints import problems_at
 from studio.ui.studio.live import Updates, unchanged
-from studio.ui.studio.lora_picker import CAP
 from studio.ui.studio.run import Pace
-from studio.ui.studio.start import offers
 from studio.workspace.comparing import Comparing, Forecast
 from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
@@ -77,10 +76,9 @@ class CompareEvents:
         if broken:
             return updates | self._refused(broken)
         request = form.read(request_values, self._workspace.catalog)
-        updates |= {
-            panel.request: self._asked(request),
-            panel.other: self._others(request, asked.other),
-        }
+        other = self._other(request, asked.other)
+        asked = replace(asked, other="" if other is None else other.slug)
+        updates |= {panel.request: self._asked(request), **self._loras(request, asked, other)}
         try:
             outcome = self._plan(request, asked)
             if not isinstance(outcome, ComparisonPlan):
@@ -130,14 +128,30 @@ class CompareEvents:
             tag("p", " · ".join([*names, f"seed {request.seed}"]), class_="ls-origin"),
         )
 
-    def _others(self, request: GenerationRequest, chosen: str | None) -> Any:
-        catalog = self._workspace.catalog
-        first = request.loras[0].slug if request.loras else ""
-        fitting = catalog.loras_for(catalog.models[request.base].base_architecture)
-        others = tuple(lora for lora in fitting if lora.slug != first)[:CAP]
-        slugs = [lora.slug for lora in others]
-        value = chosen if chosen in slugs else (slugs[0] if slugs else None)
-        return gr.Dropdown(choices=list(offers(others)), value=value)
+    def _other(self, request: GenerationRequest, chosen: str) -> LoraPreset | None:
+        """The other LoRA: the one that was chosen, while it fits, else one that is there."""
+        workspace = self._workspace
+        taken = {choice.slug for choice in request.loras}
+        family = workspace.catalog.models[request.base].base_architecture
+        fitting = [lora for lora in workspace.catalog.loras_for(family) if lora.slug not in taken]
+        present = workspace.stock.present(fitting)
+        fitting.sort(key=lambda lora: (lora.slug != chosen, not present[lora.slug]))
+        return next(iter(fitting), None)
+
+    def _loras(
+        self, request: GenerationRequest, asked: CompareInput, other: LoraPreset | None
+    ) -> Updates:
+        """The other LoRA, and what opens the browser for it and for the axes."""
+        panel, workspace = self.panel, self._workspace
+        family = workspace.catalog.models[request.base].base_architecture
+        taken = [choice.slug for choice in request.loras]
+        along = lora_choice.along
+        return {
+            panel.other: asked.other,
+            panel.choose: lora_choice.other(other, family, taken, workspace),
+            panel.column_loras: along(asked.columns, asked.column_values, "columns", family),
+            panel.row_loras: along(asked.rows, asked.row_values, "rows", family),
+        }
 
     def _bar(self, outcome: ComparisonPlan) -> Html:
         line = forecast_line(self._comparing.forecast(outcome))

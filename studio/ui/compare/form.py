@@ -17,7 +17,7 @@ from studio.comparison.axis_text import parse_values, separator
 from studio.comparison.record import KIND_LABELS
 from studio.contract.request import GenerationRequest
 from studio.contract.violations import Violation
-from studio.ui.assets import TIE
+from studio.ui.assets import BROWSE, TIE
 from studio.ui.studio.form import fraction
 
 NO_AXIS = ""
@@ -47,7 +47,7 @@ class CompareInput:
     kind: str
     seeds: float | None
     strengths: str
-    other: str | None
+    other: str
     columns: str
     column_values: str
     rows: str
@@ -67,7 +67,7 @@ class CompareInput:
             Question(self.kind),
             request.model_copy(update={"count": seeds}),
             values=parse_values(AxisName.STRENGTH, self.strengths or ""),
-            other=self.other or "",
+            other=self.other,
             rows=_axis(self.rows, self.row_values),
             columns=_axis(self.columns, self.column_values),
             hold=self.hold,
@@ -117,11 +117,14 @@ class ComparePanel:
     kind: gr.Radio
     seeds: gr.Number
     strengths: gr.Textbox
-    other: gr.Dropdown
+    other: gr.State
+    choose: gr.HTML
     columns: gr.Dropdown
     column_values: gr.Textbox
+    column_loras: gr.HTML
     rows: gr.Dropdown
     row_values: gr.Textbox
+    row_loras: gr.HTML
     hold: gr.Checkbox
     fresh: gr.Checkbox
     request: gr.HTML
@@ -144,6 +147,9 @@ class ComparePanel:
         names = (
             "seeds",
             "other",
+            "choose",
+            "column_loras",
+            "row_loras",
             "request",
             "hint",
             "seeds_hint",
@@ -172,10 +178,12 @@ def build() -> ComparePanel:
     with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as sweep:
         strengths = gr.Textbox(", ".join(map(str, STRENGTHS)), label="Strengths to try")
     with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as duel:
-        other = gr.Dropdown([], label="The other LoRA", interactive=True)
+        choose = _lora_button()
     with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as grid:
         columns, column_values = _axis_row("Across", AxisName.GUIDANCE)
+        column_loras = _lora_button("ls-grid-loras")
         rows, row_values = _axis_row("Downwards", None)
+        row_loras = _lora_button("ls-grid-loras")
     with gr.Column(elem_classes="ls-field", min_width=80):
         seeds = gr.Number(1, label="Seeds", elem_id="seeds")
         seeds_hint = gr.HTML("", js_on_load=TIE, apply_default_css=False, elem_classes="ls-hint")
@@ -197,11 +205,14 @@ def build() -> ComparePanel:
         kind=kind,
         seeds=seeds,
         strengths=strengths,
-        other=other,
+        other=gr.State(""),
+        choose=choose,
         columns=columns,
         column_values=column_values,
+        column_loras=column_loras,
         rows=rows,
         row_values=row_values,
+        row_loras=row_loras,
         hold=hold,
         fresh=fresh,
         request=request,
@@ -215,6 +226,11 @@ def build() -> ComparePanel:
         compare=compare,
         cancel=cancel,
     )
+
+
+def _lora_button(style: str = "ls-lora-choice") -> gr.HTML:
+    """Opens the LoRA browser; its ``pick`` are the slugs."""
+    return gr.HTML("", js_on_load=BROWSE, apply_default_css=False, elem_classes=style)
 
 
 def _axis_row(label: str, name: AxisName | None) -> tuple[gr.Dropdown, gr.Textbox]:

@@ -132,7 +132,7 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
         return events.refresh(*_split(studio, sent), page_of(request))
 
     quick = {**PRIVATE, "inputs": inputs, "outputs": panel.shown(), "trigger_mode": "always_last"}
-    edited = [panel.kind, panel.other, panel.columns, panel.rows, panel.hold, panel.fresh]
+    edited = [panel.kind, panel.columns, panel.rows, panel.hold, panel.fresh]
     written = [panel.strengths, panel.column_values, panel.row_values, panel.seeds]
     gr.on([*(part.input for part in edited), *(part.change for part in written)], refresh, **quick)
     tab.select(refresh, **quick)
@@ -140,6 +140,7 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
     for axis, values in axes:
         # Values of another axis would be wrong by kind.
         axis.input(lambda name: AXIS_VALUES.get(name, ""), inputs=axis, outputs=values, **PRIVATE)
+    _wire_loras(made, studio, quick)
     panel.edit.click(lambda: gr.Tabs(selected="studio"), outputs=tabs, **PRIVATE)
 
 
@@ -166,6 +167,26 @@ def _wire_recall(made: CompareTab, studio: StudioTab, tabs: gr.Tabs) -> None:
     for recalled in studio.recalls:
         asked = recalled.then(ask, inputs=inputs, outputs=outputs, **PRIVATE)
         asked.then(choose, inputs=compared, outputs=tabs, **PRIVATE)
+
+
+def _wire_loras(made: CompareTab, studio: StudioTab, quick: dict[str, Any]) -> None:
+    panel, events = made.events.panel, made.events
+
+    def choose(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        values, asked = _split(studio, sent)
+        asked = replace(asked, other=picked(event).partition(" ")[2])
+        return events.refresh(values, asked, page_of(request))
+
+    def along(event: gr.EventData) -> str:
+        return ", ".join(picked(event).split()[1:])
+
+    panel.choose.pick(choose, **quick)
+    # The field then tells that it has changed.
+    for button, field in (
+        (panel.column_loras, panel.column_values),
+        (panel.row_loras, panel.row_values),
+    ):
+        button.pick(along, outputs=field, **PRIVATE)
 
 
 def _wire_run(made: CompareTab, studio: StudioTab) -> None:

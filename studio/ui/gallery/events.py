@@ -10,6 +10,7 @@ import gradio as gr
 from studio.architecture import Mode
 from studio.comparison.review import Judgement, ReviewState
 from studio.contract.plan import RunPlan
+from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, StudioError
 from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
@@ -17,7 +18,7 @@ from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.gallery.row import place_at
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.origin import replaced
-from studio.ui.gallery import files
+from studio.ui.gallery import files, lora_preview
 from studio.ui.gallery.layout import GalleryInput, GalleryParts
 from studio.ui.gallery.review import NO_DELETING, ReviewEvents, named
 from studio.ui.html import format
@@ -243,10 +244,22 @@ class GalleryEvents:
             parts.said: self._replaced(record.plan),
             parts.actions: gr.Row(visible=True),
             parts.against: gr.Button(visible=record.plan.mode is not Mode.BASE),
+            parts.lora_preview: self._lora_preview(record),
             parts.confirm: gr.Row(visible=False),
             parts.opened: name,
             **self.review.show(name),
         }
+
+    def _lora_preview(self, record: RunRecord) -> Html:
+        """Nothing where strangers could change it."""
+        public = self._workspace.settings.is_public
+        return EMPTY if public else lora_preview.buttons(record, self._workspace.catalog)
+
+    def show_lora(self, slug: str, asked: GalleryInput) -> Updates:
+        """The picture that is open becomes the preview of a LoRA."""
+        if self._workspace.settings.is_public:
+            return unchanged()
+        return {self._parts.said: lora_preview.choose(self._workspace, asked.opened, slug)}
 
     def _replaced(self, plan: RunPlan) -> Html:
         """Which weights a picture was made with that its presets have no more."""

@@ -92,6 +92,7 @@ class GalleryParts:
     form: gr.Dropdown
     actions: gr.Row
     against: gr.Button
+    lora_preview: gr.HTML
     confirm: gr.Row
     review: ReviewParts
     opened: gr.State
@@ -200,6 +201,9 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                     against = gr.Button("Compare with base", min_width=190, scale=2)
                     verify = gr.Button("Verify", min_width=90)
                     delete = gr.Button("Delete", min_width=90, visible=may_delete)
+                lora_preview = gr.HTML(
+                    "", js_on_load=PICK, apply_default_css=False, elem_classes="ls-slot-buttons"
+                )
                 with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
                     gr.HTML(
                         "Delete this picture and its record? They cannot be brought back.",
@@ -250,6 +254,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         form=form,
         actions=actions,
         against=against,
+        lora_preview=lora_preview,
         confirm=confirm,
         review=review,
         opened=gr.State(""),

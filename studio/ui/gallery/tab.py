@@ -194,6 +194,11 @@ def _wire_picture(
     parts: GalleryParts, buttons: Buttons, events: GalleryEvents, private: dict[str, Any]
 ) -> None:
     shown = {"inputs": parts.inputs(), "outputs": parts.all(), **private}
+
+    def show_lora(event: gr.EventData, *sent: Any) -> Updates:
+        return events.show_lora(picked(event), GalleryInput(*sent))
+
+    parts.lora_preview.pick(show_lora, **shown)
     for button, handler in (
         (buttons.back, events.back),
         (buttons.previous, events.open_previous),

@@ -20,6 +20,7 @@ RUNNING = _icon('<g class="ls-spin"><path d="M8 1.5a6.5 6.5 0 1 1-6.1 4.3"/></g>
 CHECK = _icon('<path d="m3.5 8.4 3 3 6-6.6"/>')
 NOTICE = _icon('<circle cx="8" cy="8" r="6.5"/><path d="M8 7.4v3.8M8 4.8V5"/>')
 DOWNLOAD = _icon('<path d="M8 2.5v7.5m-3-3 3 3 3-3M3 13.2h10"/>')
+STAR = _icon('<path d="m8 1.9 1.9 3.9 4.3.6-3.1 3 .7 4.3L8 11.7l-3.8 2 .7-4.3-3.1-3 4.3-.6z"/>')
 FRAME = _icon('<path d="M2.5 5.5v-3h3m5 0h3v3m0 5v3h-3m-5 0h-3v-3"/>')
 
 MARK = Html(

@@ -1,15 +1,16 @@
-"""Presets as cards: a picture from disk, where there is one, and what matters beneath."""
+"""Presets as cards: a picture, where there is one, and what matters beneath."""
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from studio.architecture import TRAITS
 from studio.library.transfers import Transfer
 from studio.presets import LoraPreset, Preset
 from studio.ui.html import icons, preset_tables
-from studio.ui.html.tags import Html, div, span, tag
+from studio.ui.html.picture import file_url
+from studio.ui.html.tags import EMPTY, Html, div, span, tag
 
-Preview = Callable[[str], bytes | None]
+Preview = Callable[[str], Path | None]
 
 
 def cards(
@@ -21,37 +22,60 @@ def cards(
 ) -> Html:
     """One card each; a click picks it."""
     made = [
-        _card(each, present[each.slug], transfers.get(each.slug), each.slug == picked, preview)
+        card(
+            each,
+            TRAITS[each.base_architecture].label + _theme(each),
+            preset_tables.weights(present[each.slug], transfers.get(each.slug)),
+            preview(each.slug),
+            picked=each.slug == picked,
+        )
         for each in found
     ]
     return div("ls-cards", *made)
 
 
-def _card(
-    preset: Preset, there: bool, transfer: Transfer | None, picked: bool, preview: Preview
+def card(
+    preset: Preset,
+    under: str,
+    foot: Html,
+    preview: Path | None,
+    *,
+    picked: bool = False,
+    taken: bool = False,
 ) -> Html:
-    data = preview(preset.slug)
+    """A button whose key is the preset's slug.
+
+    Args:
+        under: a line beneath the label.
+        preview: where its small picture lies.
+        taken: it cannot be picked, because it was before.
+    """
+    words = preset.prompt if isinstance(preset, LoraPreset) else ""
     return tag(
         "button",
-        _picture(data) if data is not None else span("ls-card-blank", icons.FRAME),
+        picture(preview),
         span(
             "ls-card-text",
             span("ls-strong", preset.label),
-            span("ls-dim", TRAITS[preset.base_architecture].label, *_theme(preset)),
-            preset_tables.weights(there, transfer),
+            span("ls-dim", under) if under else EMPTY,
+            span("ls-words", words) if words else EMPTY,
+            foot,
         ),
         type="button",
         data_pick=preset.slug,
         class_="ls-lora-card ls-picked" if picked else "ls-lora-card",
         aria_pressed="true" if picked else "false",
+        aria_disabled="true" if taken else None,
     )
 
 
-def _theme(preset: Preset) -> tuple[str, ...]:
+def picture(preview: Path | None) -> Html:
+    """The small picture; without one, an empty frame."""
+    if preview is None:
+        return span("ls-card-blank", icons.FRAME)
+    return tag("img", src=file_url(preview), alt="", loading="lazy")
+
+
+def _theme(preset: Preset) -> str:
     theme = preset.theme if isinstance(preset, LoraPreset) else None
-    return (" · ", theme) if theme else ()
-
-
-def _picture(data: bytes) -> Html:
-    source = f"data:image/jpeg;base64,{b64encode(data).decode('ascii')}"
-    return tag("img", src=source, alt="", loading="lazy")
+    return f" · {theme}" if theme else ""

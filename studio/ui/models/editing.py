@@ -41,6 +41,7 @@ class PresetEditing:
             parts.said: EMPTY,
             parts.details: gr.HTML(visible=False),
             parts.actions: gr.Row(visible=False),
+            parts.use: gr.Button(visible=False),
             parts.editing: ("loras", ""),
         }
 
@@ -76,6 +77,7 @@ class PresetEditing:
             parts.source_row: gr.Row(visible=False),
             parts.details: gr.HTML(visible=False),
             parts.actions: gr.Row(visible=False),
+            parts.use: gr.Button(visible=False),
             parts.said: tag("p", line, class_="ls-dim"),
         }
 

@@ -9,8 +9,9 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.library.stock import MissingWeights
-from studio.presets import ModelPreset, Preset
+from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.settings import BUILT_IN_PRESETS
+from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.html import download as download_html
 from studio.ui.html import preset_cards, preset_tables
 from studio.ui.html.tags import EMPTY, Html, address, div, esc, join, tag
@@ -35,9 +36,15 @@ class ModelsEvents:
     """
 
     def __init__(
-        self, workspace: Workspace, inspector: Inspector, parts: ModelsParts, may_change: bool
+        self,
+        workspace: Workspace,
+        browser: LoraBrowser,
+        inspector: Inspector,
+        parts: ModelsParts,
+        may_change: bool,
     ) -> None:
         self._workspace = workspace
+        self._browser = browser
         self._inspector = inspector
         self._parts = parts
         self.may_change = may_change
@@ -79,7 +86,8 @@ class ModelsEvents:
             present = self._workspace.present()
         except StudioError as error:
             return {parts.rows: preset_tables.failed(str(error))}
-        found = filter.find(self._workspace.catalog, present, wanted)
+        shelf = self._browser.shelf()
+        found = filter.find(self._workspace.catalog, shelf, present, wanted)
         wanted = replace(wanted, page=found.page)
         transfers = self._workspace.transfers.all()
         if asked.view == "cards":
@@ -147,6 +155,7 @@ class ModelsEvents:
             return {
                 parts.details: gr.HTML(preset_tables.nothing_picked(), visible=True),
                 parts.actions: gr.Row(visible=False),
+                parts.use: gr.Button(visible=False),
             }
         there = self._workspace.present().get(slug, False)
         going = self._is_going(slug)
@@ -155,6 +164,7 @@ class ModelsEvents:
         return {
             parts.chosen: slug,
             parts.details: gr.HTML(self._details(preset, there), visible=True),
+            parts.use: gr.Button(visible=isinstance(preset, LoraPreset)),
             parts.transfer: self._transfer(preset, fetchable),
             parts.timer: gr.Timer(active=self._is_busy(slug)),
             parts.actions: gr.Row(visible=self.may_change),

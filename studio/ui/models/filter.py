@@ -1,17 +1,19 @@
-"""Which presets the Models tab shows: filtered on the server, a page at a time."""
+"""Which presets the Models tab shows: filtered on the server, a page of LoRAs at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from studio.architecture import TRAITS, Architecture
-from studio.presets import Catalog, LoraPreset, ModelPreset
-from studio.ui.studio.lora_picker import holds_words
+from studio.presets import Catalog, LoraPreset, ModelPreset, Preset
+from studio.ui.browser.query import LoraFacts, LoraQuery, LoraShelf, LoraSubset, holds
 
-PAGE = 50
-"""LoRAs on one page."""
 MODELS = 100
 """Most base models shown; words find the rest."""
-WEIGHTS = (("All", ""), ("On disk", "present"), ("Missing", "missing"))
+WEIGHTS = (
+    ("All", ""),
+    ("On disk", LoraSubset.PRESENT.value),
+    ("Missing", LoraSubset.MISSING.value),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,54 +42,61 @@ class PresetPage:
     model_count: int
     lora_count: int
     page: int
-
-    @property
-    def pages(self) -> int:
-        return max(1, -(-self.lora_count // PAGE))
+    pages: int
 
 
-def find(catalog: Catalog, present: Mapping[str, bool], wanted: PresetFilter) -> PresetPage:
-    """What is on disk first, else in the order of the files."""
-    words = wanted.words.lower().split()
+def find(
+    catalog: Catalog, shelf: LoraShelf, present: Mapping[str, bool], wanted: PresetFilter
+) -> PresetPage:
+    """What is on disk first: bases in the order of the files, LoRAs by name."""
+    words = wanted.words.casefold().split()
     models = [
         model
         for model in catalog.models.values()
         if _fits(model, present, wanted) and not wanted.theme and _holds(model, words)
     ]
-    loras = matching(catalog, present, wanted)
     models.sort(key=lambda model: not present[model.slug])
-    loras.sort(key=lambda lora: not present[lora.slug])
-    page = min(max(wanted.page, 0), max(0, (len(loras) - 1) // PAGE))
-    start = page * PAGE
-    shown = tuple(loras[start : start + PAGE])
-    return PresetPage(tuple(models[:MODELS]), shown, len(models), len(loras), page)
+    query = LoraQuery(
+        architecture=Architecture(wanted.architecture) if wanted.architecture else None,
+        words=wanted.words,
+        theme=wanted.theme,
+        only=LoraSubset(wanted.weights),
+        page=max(wanted.page, 0),
+    )
+    loras = shelf.find(query, LoraFacts(present, {}, frozenset()))
+    return PresetPage(
+        tuple(models[:MODELS]),
+        tuple(card.preset for card in loras.cards),
+        len(models),
+        loras.count,
+        loras.page,
+        loras.pages,
+    )
 
 
 def matching(
     catalog: Catalog, present: Mapping[str, bool], wanted: PresetFilter
 ) -> list[LoraPreset]:
     """Every LoRA that is wanted, in the order of the files."""
-    words = wanted.words.lower().split()
+    words = wanted.words.casefold().split()
     return [
         lora
         for lora in catalog.loras.values()
         if _fits(lora, present, wanted)
         and wanted.theme in ("", lora.theme)
-        and holds_words(lora, words)
+        and holds(f"{lora.label} {lora.slug} {lora.prompt} {lora.notes}".casefold(), words)
     ]
 
 
-def _fits(
-    preset: ModelPreset | LoraPreset, present: Mapping[str, bool], wanted: PresetFilter
-) -> bool:
+def _fits(preset: Preset, present: Mapping[str, bool], wanted: PresetFilter) -> bool:
     if wanted.architecture and preset.base_architecture.value != wanted.architecture:
         return False
-    return not wanted.weights or present[preset.slug] == (wanted.weights == "present")
+    return not wanted.weights or present[preset.slug] == (wanted.weights == LoraSubset.PRESENT)
 
 
 def _holds(model: ModelPreset, words: Sequence[str]) -> bool:
-    text = f"{model.label} {model.slug} {model.notes}".lower()
-    return all(word in text for word in words)
+    text = f"{model.label} {model.slug} {model.notes}".casefold()
+    return holds(text, words)
 
 
 def architectures(catalog: Catalog) -> list[tuple[str, str]]:

@@ -69,6 +69,7 @@ class ModelsParts:
     previous: gr.Button
     pages: gr.HTML
     next: gr.Button
+    use: gr.Button
     details: gr.HTML
     actions: gr.Row
     download: gr.Button
@@ -133,6 +134,9 @@ def build(workspace: Workspace, inspector: Inspector, public: bool) -> ModelsPar
                 named |= _pager()
             with gr.Column(scale=5, min_width=300, elem_classes="ls-aside-column"):
                 named |= _form()
+                named["use"] = gr.Button(
+                    "Use in Studio", visible=False, size="sm", elem_id="use-in-studio"
+                )
                 named["details"] = gr.HTML(
                     preset_tables.nothing_picked(), apply_default_css=False, elem_id="preset"
                 )

@@ -8,26 +8,36 @@ import gradio as gr
 
 from studio.ui.address import PageAddress
 from studio.ui.assets import picked
+from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.models import layout, library
 from studio.ui.models.editing import PresetEditing
 from studio.ui.models.events import ModelsEvents
 from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.models.library import LibraryEvents, LibraryPanel
 from studio.ui.studio.live import Updates
+from studio.ui.studio.tab import StudioTab, page_of, quick
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
 
 
-def build(workspace: Workspace, tab: gr.Tab, place: PageAddress, public: bool) -> None:
+def build(
+    workspace: Workspace,
+    browser: LoraBrowser,
+    studio: StudioTab,
+    tab: gr.Tab,
+    place: PageAddress,
+    public: bool,
+) -> None:
     """Lay the tab out and wire it; call inside ``tab``.
 
     Args:
+        studio: where a LoRA can be used.
         public: strangers can open the page: they may look, and change nothing.
     """
     inspector = Inspector(workspace)
     panel = library.build(public)
     parts = layout.build(workspace, inspector, public)
-    events = ModelsEvents(workspace, inspector, parts, not public)
+    events = ModelsEvents(workspace, browser, inspector, parts, not public)
     quiet: dict[str, Any] = {
         "inputs": parts.inputs(),
         "outputs": parts.outputs(),
@@ -45,6 +55,24 @@ def build(workspace: Workspace, tab: gr.Tab, place: PageAddress, public: bool) -
     _wire_preset(parts, PresetEditing(workspace, parts, events), events, quiet)
     _wire_library(panel, LibraryEvents(workspace, panel, not public), parts, quiet)
     _wire_watch(workspace, panel, parts, events, quiet)
+    _wire_use(parts, studio, place.tabs)
+
+
+def _wire_use(parts: ModelsParts, studio: StudioTab, tabs: gr.Tabs) -> None:
+    form = studio.events.panel.form
+
+    def use(request: gr.Request, slug: str, *sent: Any) -> Updates:
+        return studio.loras.use(form.values(sent), slug, page_of(request))
+
+    inputs = [parts.chosen, *studio.inputs]
+    used = parts.use.click(**quick(studio, use, inputs=inputs))
+    used.then(
+        lambda: gr.Tabs(selected="studio"),
+        outputs=tabs,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 _SAID = len(fields(ModelsInput))

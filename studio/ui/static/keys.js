@@ -41,6 +41,7 @@ const PLACES = [
     [['ArrowLeft'], 'To the picture before', along('#gallery .ls-thumb', -1)],
     [['ArrowRight'], 'To the next picture', along('#gallery .ls-thumb', 1)],
   ]],
+  ['Studio', '#add-lora', [[['/'], 'Find a LoRA', press('#add-lora [data-browse]')]]],
   ['A pair of a comparison', '#look', decide('#cell-review')],
 ];
 const named = {ArrowLeft: '←', ArrowRight: '→', ArrowDown: '↓', Escape: 'Esc'};
@@ -53,6 +54,11 @@ const help = () => {
     sheet.setAttribute('aria-label', 'Keys');
     const rows = [
       ['Everywhere', '', [[['Ctrl + Enter'], 'Generate, or compare'], [['?'], 'This sheet']]],
+      ['LoRA browser', '', [
+        [['/'], 'To the words'],
+        [['Enter'], 'Take this LoRA, or the first'],
+        [['f'], 'Favourite or not'],
+      ]],
       ['Large picture', '', [[['ArrowLeft', 'ArrowRight'], 'The pictures beside it'], [['Escape'], 'Close']]],
       ...PLACES,
     ];
@@ -134,6 +140,7 @@ document.addEventListener('click', (event) => {
     event.target.closest('.ls-aside-column').classList.add('ls-closed');
     whenSeen('#catalogue .ls-picked button, #catalogue button.ls-picked', (again) => again.focus());
   }
+  if (event.target.closest('#use-in-studio')) whenSeen('#add-lora', () => scrollTo(0, 0));
   if (event.target.closest('#blind button')) {
     whenSeen('#tally .ls-tally', (tally) => tally.scrollIntoView({block: 'center'}));
   }

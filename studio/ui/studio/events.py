@@ -6,10 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from studio.architecture import Architecture, Mode
-from studio.contract.settings import MAX_LORAS
+from studio.architecture import Mode
 from studio.errors import UnusableReference
-from studio.presets import TriggerRule
 from studio.recall.request import Recalled
 from studio.ui.html import picture as stage
 from studio.ui.html.tags import EMPTY, Html, esc, join, span
@@ -18,17 +16,13 @@ from studio.ui.studio import hints, kept, live
 from studio.ui.studio.form import (
     Values,
     draw_seed,
-    preset_strength,
-    strengths,
-    with_loras,
     write_request,
 )
 from studio.ui.studio.layout import RequestPanel
 from studio.ui.studio.live import Updates, unchanged
-from studio.ui.studio.lora_picker import choose, themes
 from studio.ui.studio.result import Result
 from studio.ui.studio.shown import mode_for, shown
-from studio.ui.studio.start import base_choices, offers
+from studio.ui.studio.start import base_choices
 from studio.workspace.workspace import Workspace
 
 
@@ -106,16 +100,15 @@ class StudioEvents:
         """The newcomer's form again."""
         return self.start(values, None, page)
 
-    def enter(self, values: Values, shown: str, theme: str, words: str, page: str) -> Updates:
+    def enter(self, values: Values, shown: str, page: str) -> Updates:
         """The tab is shown again: presets and weights may have changed in another one.
 
         The sheet stays where the plan is the one it stands for.
         """
         if not values["drawn"]:  # the page is still opening: ``start`` draws it
             return {self.result.asking: unchanged()}
-        updates = self._lists(values, theme or "", words or "")
         bases = base_choices(self._workspace.catalog, self._workspace.present())
-        updates[self.panel.form.base] = gr.Dropdown(choices=list(bases))
+        updates: Updates = {self.panel.form.base: gr.Dropdown(choices=list(bases))}
         same = live.fingerprint(live.resolve(values, self._workspace)) == shown != ""
         return updates if same else updates | self.refresh(values, page)
 
@@ -133,20 +126,23 @@ class StudioEvents:
         updates: Updates = {
             form[name]: value for name, value in values.items() if not name.startswith("strength")
         }
-        updates |= self._lists(values, theme="", words="")
-        updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
         updates |= live.references(self.panel, values, self._workspace)
-        return updates | self._filled(values, page)
+        return updates | self.filled(values, page)
 
-    def _filled(self, values: Values, page: str) -> Updates:
+    def filled(self, values: Values, page: str) -> Updates:
+        """The LoRA rows, and then as ``refresh``."""
         rows = live.lora_rows(self.panel, values, self._workspace)
         return rows | self.refresh(values, page)
 
     # Base and LoRAs
 
     def base(self, values: Values, page: str) -> Updates:
-        """Another base: its LoRAs, its themes, and a mode that it has. Chosen LoRAs stay, and
-        are judged anew."""
+        """Another base. Chosen LoRAs stay, and are judged anew."""
+        values, said = self.with_base(values)
+        return self.saying(self.refresh(values, page), said)
+
+    def with_base(self, values: Values) -> tuple[dict[str, Any], str]:
+        """The mode and the scheduler that the base has, and a sentence that says what changed."""
         before, said = Mode(values["mode"]), ""
         model = self._workspace.catalog.models.get(values["base"])
         mode = before if model is None else mode_for(before, bool(values["chosen"]), model)
@@ -155,10 +151,7 @@ class StudioEvents:
         values = {**values, "mode": mode.value}
         if values["scheduler"] not in ("", *shown(values, self._workspace.catalog).schedulers):
             values["scheduler"] = ""
-        updates = self._lists(values, theme="", words="")
-        updates |= {self.panel.theme: self._themes(values), self.panel.words: ""}
-        updates |= self.refresh(values, page)
-        return self._saying(updates, said)
+        return values, said
 
     def draw(self, base: str | None, prompt: str, thing: str) -> str:
         """The prompt after one of the things that the base knows was clicked."""
@@ -166,7 +159,7 @@ class StudioEvents:
         known = model is not None and thing in model.knows
         return hints.with_thing(prompt, thing, model) if known and model else prompt
 
-    def _saying(self, updates: Updates, said: str) -> Updates:
+    def saying(self, updates: Updates, said: str) -> Updates:
         """With a sentence beside the mode that tells what changed by itself."""
         if said:
             hint = self.panel.hints["mode"]
@@ -197,74 +190,3 @@ class StudioEvents:
         updates |= self.refresh(values, page)
         hint = self.panel.hints["references"]
         return updates | {hint: join((refused, updates[hint]))}
-
-    def filter(self, values: Values, theme: str | None, words: str | None) -> Updates:
-        return self._lists(values, theme or "", words or "")
-
-    def add(self, values: Values, slug: str | None, theme: str, words: str, page: str) -> Updates:
-        """A LoRA is picked: its row, and the mode that uses it."""
-        chosen = tuple(values["chosen"])
-        if slug is None or slug in chosen:
-            return {self.panel.add: gr.Dropdown(value=None)}
-        preset = self._workspace.catalog.loras.get(slug)
-        if preset is None or preset.base_architecture is not self._architecture(values):
-            return self._not_added(f"“{slug}” isn't in this list. Pick a LoRA from the list.")
-        if len(chosen) == MAX_LORAS:
-            full = f"You can use up to {MAX_LORAS} LoRAs. Remove one first."
-            return self._not_added(full)
-        numbers = [*strengths(values), preset_strength(slug, self._workspace.catalog)]
-        values = with_loras(values, (*chosen, slug), numbers)
-        mode, said = self._mode_with(values, slug)
-        return self._lora_change(values, mode, said, theme, words, page)
-
-    def _not_added(self, why: str) -> Updates:
-        hint = self.panel.hints["loras"]
-        return {self.panel.add: gr.Dropdown(value=None), hint: span("ls-problem", why)}
-
-    def remove(self, values: Values, number: int, theme: str, words: str, page: str) -> Updates:
-        """A LoRA goes; without any, only the base is left."""
-        chosen, numbers = list(values["chosen"]), strengths(values)
-        if number >= len(chosen):
-            return unchanged()
-        del chosen[number], numbers[number]
-        values = with_loras(values, chosen, numbers)
-        mode, said = Mode(values["mode"]), ""
-        if not chosen and mode.needs_loras:
-            mode, said = Mode.BASE, "Switched to Base because no LoRA is selected."
-        return self._lora_change(values, mode, said, theme, words, page)
-
-    def _mode_with(self, values: Values, slug: str) -> tuple[Mode, str]:
-        """The mode after a LoRA was added, and the sentence that says what changed."""
-        mode = Mode(values["mode"])
-        if mode is not Mode.BASE:
-            return mode, ""
-        preset = self._workspace.catalog.loras[slug]
-        without = preset.trigger is TriggerRule.NONE
-        mode = Mode.LORA if without else Mode.LORA_WITH_TRIGGER
-        return mode, f"A LoRA was added, so the mode is {mode.label}."
-
-    def _lora_change(
-        self, values: Values, mode: Mode, said: str, theme: str, words: str, page: str
-    ) -> Updates:
-        values = {**values, "mode": mode.value}
-        updates = self._lists(values, theme or "", words or "")
-        updates[self.panel.form.mode] = mode.value
-        updates |= self._filled(values, page)
-        return self._saying(updates, said)
-
-    def _architecture(self, values: Values) -> Architecture | None:
-        model = self._workspace.catalog.models.get(values["base"])
-        return None if model is None else model.base_architecture
-
-    def _lists(self, values: Values, theme: str, words: str) -> Updates:
-        architecture = self._architecture(values)
-        if architecture is None:
-            return {self.panel.lora_note: EMPTY}
-        found = choose(self._workspace.catalog, architecture, theme, words, values["chosen"])
-        offer = gr.Dropdown(choices=list(offers(found.shown)), value=None)
-        return {self.panel.add: offer, self.panel.lora_note: esc(found.describe())}
-
-    def _themes(self, values: Values) -> Any:
-        architecture = self._architecture(values)
-        names = themes(self._workspace.catalog, architecture) if architecture else ()
-        return gr.Dropdown(choices=[("All themes", ""), *((n, n) for n in names)], value="")

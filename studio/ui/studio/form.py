@@ -36,6 +36,7 @@ class Form:
     Attributes:
         chosen: slugs of the chosen LoRAs, in the order of the strength sliders.
         said: those of them whose strength is the user's even where it equals the preset's.
+        ons: beside each slider, whether its LoRA takes part.
         partials: beside each slider, whether what does not fit may be left out.
         references: the reference images, as JSON-ready objects.
         settings: each setting's field, by its name.
@@ -46,6 +47,7 @@ class Form:
     chosen: gr.State
     said: gr.State
     strengths: tuple[gr.Slider, ...]
+    ons: tuple[gr.Checkbox, ...]
     partials: tuple[gr.Checkbox, ...]
     references: gr.State
     mode: gr.Radio
@@ -59,11 +61,12 @@ class Form:
     allow_cut: gr.Checkbox
 
     def fields(self) -> dict[str, Any]:
-        """Field name → component; of each row, ``strength_0``, ``partial_0`` and so on."""
-        several = ("strengths", "partials", "settings")
+        """Field name → component; of each row, ``strength_0``, ``on_0`` and ``partial_0``."""
+        several = ("strengths", "ons", "partials", "settings")
         named = {name: getattr(self, name) for name in self.__slots__ if name not in several}
         named |= self.settings
         named |= {f"strength_{n}": slider for n, slider in enumerate(self.strengths)}
+        named |= {f"on_{n}": box for n, box in enumerate(self.ons)}
         return named | {f"partial_{n}": box for n, box in enumerate(self.partials)}
 
     def inputs(self) -> list[Any]:
@@ -87,9 +90,9 @@ def is_drawn(seed: float | None) -> bool:
 def read(values: Values, catalog: Catalog) -> GenerationRequest:
     """The request that the page's values say.
 
-    A blank number is no override. A blank seed, or -1, is the drawn one. In a mode without LoRAs
-    the chosen LoRAs are set aside, and the reference images in every mode but the one that
-    edits them, which the page says beside each.
+    A blank number is no override. A blank seed, or -1, is the drawn one. LoRAs that are off take
+    no part. In a mode without LoRAs the chosen ones are set aside, and the reference images in
+    every mode but the one that edits them, which the page says beside each.
     """
     mode = Mode(values["mode"])
     return GenerationRequest(
@@ -157,6 +160,7 @@ def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
             allow_partial=bool(values[f"partial_{n}"]),
         )
         for n, slug in enumerate(values["chosen"])
+        if values[f"on_{n}"]
     )
 
 
@@ -180,9 +184,12 @@ def strengths(values: Values) -> list[float]:
 
 
 def with_loras(values: Values, slugs: Sequence[str], numbers: Sequence[float]) -> dict[str, Any]:
-    """``values`` with these LoRAs at these strengths, and no others; consents follow them."""
-    consents = partial_slugs(values)
-    boxes = {f"partial_{n}": n < len(slugs) and slugs[n] in consents for n in range(MAX_LORAS)}
+    """``values`` with these LoRAs at these strengths, and no others; what is off and what may be
+    left out follows them."""
+    consents, off = partial_slugs(values), off_slugs(values)
+    slots = [slugs[n] if n < len(slugs) else None for n in range(MAX_LORAS)]
+    boxes = {f"partial_{n}": slug in consents for n, slug in enumerate(slots)}
+    boxes |= {f"on_{n}": slug not in off for n, slug in enumerate(slots)}
     padded = [*numbers, *[DEFAULT_STRENGTH] * (MAX_LORAS - len(numbers))]
     sliders = {f"strength_{n}": number for n, number in enumerate(padded)}
     said = tuple(slug for slug in values["said"] if slug in slugs)
@@ -193,6 +200,12 @@ def partial_slugs(values: Values) -> set[str]:
     """The chosen LoRAs of which what does not fit may be left out."""
     rows = enumerate(values.get("chosen", ()))
     return {slug for n, slug in rows if values.get(f"partial_{n}")}
+
+
+def off_slugs(values: Values) -> set[str]:
+    """The chosen LoRAs that take no part."""
+    rows = enumerate(values.get("chosen", ()))
+    return {slug for n, slug in rows if not values.get(f"on_{n}", True)}
 
 
 def write(plan: RunPlan, seed: int, catalog: Catalog) -> dict[str, Any]:

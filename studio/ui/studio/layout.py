@@ -8,16 +8,17 @@ import gradio as gr
 
 from studio.contract.placement import Dtype
 from studio.contract.request import PromptEncoder
-from studio.contract.settings import BY_NAME, MAX_LORAS, MAX_STRENGTH, SETTINGS
-from studio.ui.assets import PICK, RANGE, TIE
+from studio.contract.settings import BY_NAME, MAX_LORAS, SETTINGS
+from studio.ui.assets import PICK, TIE
 from studio.ui.html.plan import ENCODER_NAMES
+from studio.ui.studio import lora_rows
 from studio.ui.studio import references as reference_field
 from studio.ui.studio.form import COUNTED, Form
+from studio.ui.studio.lora_rows import PickerSlot
 from studio.ui.studio.references import ReferenceField
 from studio.ui.studio.shown import SOME_BASES, Shown
 from studio.ui.studio.start import Start
 
-REMOVE = "ls-quiet ls-remove"
 KEPT_SECRET = "LoRA Studio"
 """Keeps nothing from anybody: what a browser keeps must be readable after a restart."""
 COUNTS = {"seed": (COUNTED["seed"], "new each run"), "count": (COUNTED["count"], "1")}
@@ -31,17 +32,6 @@ Fields = dict[str, gr.Column]
 
 
 @dataclass(frozen=True, slots=True)
-class PickerSlot:
-    """One place for a chosen LoRA."""
-
-    group: gr.Column
-    strength: gr.Slider
-    partial: gr.Checkbox
-    caption: gr.HTML
-    remove: gr.Button
-
-
-@dataclass(frozen=True, slots=True)
 class RequestPanel:
     """The form, and what stands around it.
 
@@ -51,10 +41,7 @@ class RequestPanel:
     """
 
     form: Form
-    theme: gr.Dropdown
-    words: gr.Textbox
-    add: gr.Dropdown
-    lora_note: gr.HTML
+    add: gr.HTML
     slots: tuple[PickerSlot, ...]
     hints: Hints
     fields: Fields
@@ -80,9 +67,11 @@ def build(start: Start) -> RequestPanel:
         base = gr.Dropdown(
             list(start.bases), value=start.base, label="Base", interactive=True, elem_id="base"
         )
-    theme, words, add, note = _picker(hints, start)
+    with gr.Column(elem_classes="ls-field", min_width=80):
+        add = lora_rows.opener(start.chosen, start.architecture)
+        hints["loras"] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
     chosen = gr.State(start.chosen)
-    slots = tuple(_slot(number) for number in range(MAX_LORAS))
+    slots = tuple(lora_rows.slot(number) for number in range(MAX_LORAS))
     with _field(hints, "mode"):
         mode = gr.Radio(
             [(mode.label, mode.value) for mode in offer.modes],
@@ -108,6 +97,7 @@ def build(start: Start) -> RequestPanel:
         base=base,
         chosen=chosen,
         strengths=tuple(slot.strength for slot in slots),
+        ons=tuple(slot.on for slot in slots),
         partials=tuple(slot.partial for slot in slots),
         references=reference.held,
         mode=mode,
@@ -123,10 +113,7 @@ def build(start: Start) -> RequestPanel:
     )
     return RequestPanel(
         form=form,
-        theme=theme,
-        words=words,
         add=add,
-        lora_note=note,
         slots=slots,
         hints=hints,
         fields=fields,
@@ -157,58 +144,6 @@ def _field(
         )
     if fields is not None:
         fields[field] = column
-
-
-def _picker(hints: Hints, start: Start) -> tuple[gr.Dropdown, gr.Textbox, gr.Dropdown, gr.HTML]:
-    with gr.Column(elem_classes="ls-field ls-picker", min_width=80):
-        with gr.Row(elem_classes="ls-tight"):
-            theme = gr.Dropdown(
-                [("All themes", ""), *((name, name) for name in start.themes)],
-                value="",
-                label="Theme",
-                interactive=True,
-                scale=3,
-                min_width=90,
-            )
-            words = gr.Textbox(label="Find", placeholder="words", scale=3, min_width=80)
-            add = gr.Dropdown(
-                list(start.offer),
-                value=None,
-                label="Add a LoRA",
-                interactive=True,
-                # A choice that is told twice is no longer in the list the second time, which
-                # gradio would answer with an error; ``StudioEvents.add`` judges it instead.
-                allow_custom_value=True,
-                scale=5,
-                min_width=140,
-                elem_id="add-lora",
-            )
-        note = gr.HTML(start.note, apply_default_css=False, elem_classes="ls-hint")
-        hints["loras"] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
-    return theme, words, add, note
-
-
-def _slot(number: int) -> PickerSlot:
-    with gr.Column(
-        visible=False, elem_classes="ls-slot", elem_id=f"lora-{number}", min_width=80
-    ) as group:
-        with gr.Row(elem_classes="ls-slot-row"):
-            strength = gr.Slider(
-                0,
-                MAX_STRENGTH,
-                value=1.0,
-                step=0.05,
-                label="Strength",
-                buttons=[],
-                scale=8,
-                min_width=160,
-            )
-            remove = gr.Button("Remove", size="sm", scale=0, min_width=70, elem_classes=REMOVE)
-        partial = gr.Checkbox(
-            False, label="Apply matching layers only", visible=False, elem_classes="ls-partial"
-        )
-        caption = gr.HTML("", js_on_load=RANGE, apply_default_css=False, elem_classes="ls-hint")
-    return PickerSlot(group, strength, partial, caption, remove)
 
 
 def _numbers(hints: Hints, fields: Fields, offer: Shown) -> dict[str, gr.Number]:

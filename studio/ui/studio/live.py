@@ -9,8 +9,7 @@ import gradio as gr
 from studio.architecture import Mode
 from studio.contract.plan import RunPlan
 from studio.contract.request import PromptEncoder, ReferenceImage
-from studio.contract.settings import MAX_LORAS, MAX_STRENGTH
-from studio.contract.violations import LoraDoesNotFit, Violation, WeightsMissing
+from studio.contract.violations import Violation, WeightsMissing
 from studio.errors import StudioError
 from studio.gallery import Picture
 from studio.library.downloads import DownloadPlan
@@ -19,11 +18,12 @@ from studio.library.transfers import Transfer
 from studio.resolve import Provisional
 from studio.ui.html import contract as sheet
 from studio.ui.html import format
-from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
+from studio.ui.html.tags import Html, esc, join, span, tag
 from studio.ui.studio import hints
 from studio.ui.studio import references as reference_field
-from studio.ui.studio.form import Values, is_drawn, not_whole, read, strengths
+from studio.ui.studio.form import Values, is_drawn, not_whole, read
 from studio.ui.studio.layout import RequestPanel, scheduler_choices
+from studio.ui.studio.lora_rows import adding, captions, rows
 from studio.ui.studio.shown import holds, shown
 from studio.workspace.workspace import Workspace
 
@@ -202,10 +202,13 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
             "ls-aside", f"Not used: {mode.label} mode takes no reference image."
         )
     updates: Updates = {panel.hints[field]: text for field, text in texts.items()}
-    updates |= _slots(panel, values, mode, found, w)
+    updates |= captions(panel.slots, values, mode, found, w)
+    model = w.catalog.models.get(values["base"])
+    family = None if model is None else model.base_architecture
+    updates[panel.add] = adding(values["chosen"], family, w.catalog)
     updates |= _offer(panel, values, w)
     updates[panel.compact] = compact(outcome)
-    updates[panel.things] = hints.things(w.catalog.models.get(values["base"]))
+    updates[panel.things] = hints.things(model)
     wrong = any(violation.field in _FOLDED for violation in found)
     fold = {"open": True} if wrong else {}
     updates[panel.settings] = gr.Accordion(label=_settings_label(values), **fold)
@@ -255,49 +258,10 @@ _FOLDED = frozenset(hints.FIELDS) - _OPEN
 """Fields inside the Settings fold, which opens when one of them is wrong."""
 
 
-def _slots(
-    panel: RequestPanel, values: Values, mode: Mode, found: Sequence[Violation], w: Workspace
-) -> Updates:
-    numbers = strengths(values)
-    updates: Updates = {}
-    for number, slot in enumerate(panel.slots):
-        if number < len(values["chosen"]):
-            slug = values["chosen"][number]
-            caption = hints.slot_caption(slug, numbers[number], mode, w.catalog, found)
-            updates[slot.caption] = caption
-            updates[slot.partial] = _consent(slug, bool(values[f"partial_{number}"]), found)
-        else:
-            updates[slot.caption] = EMPTY
-            updates[slot.partial] = gr.Checkbox(False, visible=False)
-    return updates
-
-
-def _consent(slug: str, given: bool, found: Sequence[Violation]) -> gr.Checkbox:
-    """Seen where a file fits in part, and where consent was given."""
-    asked = any(
-        isinstance(each, LoraDoesNotFit) and each.slug == slug and each.waivable for each in found
-    )
-    return gr.Checkbox(given, visible=asked or given)
-
-
 def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
     """The rows themselves: only when LoRAs are added, removed or reused."""
-    updates: Updates = {
+    return {
         panel.form.chosen: values["chosen"],
         panel.form.said: values["said"],
+        **rows(panel.slots, values, w),
     }
-    for number in range(MAX_LORAS):
-        slot = panel.slots[number]
-        used = number < len(values["chosen"])
-        updates[slot.group] = gr.Column(visible=used)
-        if used:
-            slug = values["chosen"][number]
-            preset = w.catalog.loras.get(slug)
-            label = preset.label if preset else slug
-            low, high = preset.settings.strengths if preset else (0.0, MAX_STRENGTH)
-            updates[slot.strength] = gr.Slider(
-                minimum=low, maximum=high, value=values[f"strength_{number}"], label=label
-            )
-            # The row shows "Remove" alone; its whole name tells the four buttons apart.
-            updates[slot.remove] = gr.Button(f"Remove {label}")
-    return updates

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from studio.architecture import TRAITS, Mode
+from studio.architecture import TRAITS, Architecture, Mode
 from studio.contract.request import PromptEncoder
 from studio.contract.settings import SETTINGS
-from studio.presets import Catalog, LoraPreset, ModelPreset
-from studio.ui.studio.lora_picker import choose, themes
+from studio.presets import Catalog, ModelPreset
 from studio.ui.studio.shown import Shown, shown
 
 FIRST_BASE = "mini"
@@ -24,9 +23,7 @@ class Start:
     chosen: tuple[str, ...]
     mode: Mode
     prompt: str
-    themes: tuple[str, ...]
-    offer: tuple[tuple[str, str], ...]
-    note: str
+    architecture: Architecture | None
     shown: Shown
 
     @classmethod
@@ -41,12 +38,11 @@ class Start:
         base = FIRST_BASE if FIRST_BASE in slugs else (slugs[0] if slugs else None)
         if base is None:
             nothing = shown(_blank(None, Mode.BASE), catalog)
-            return cls(bases, None, (), Mode.BASE, FIRST_PROMPT, (), (), "", nothing)
+            return cls(bases, None, (), Mode.BASE, FIRST_PROMPT, None, nothing)
         architecture = catalog.models[base].base_architecture
         first = catalog.loras.get(FIRST_LORA)
         fits = first is not None and first.base_architecture is architecture
         chosen = (FIRST_LORA,) if fits else ()
-        found = choose(catalog, architecture, without=chosen)
         mode = Mode.LORA_WITH_TRIGGER if fits else Mode.BASE
         return cls(
             bases=bases,
@@ -54,9 +50,7 @@ class Start:
             chosen=chosen,
             mode=mode,
             prompt=FIRST_PROMPT,
-            themes=themes(catalog, architecture),
-            offer=offers(found.shown),
-            note=found.describe(),
+            architecture=architecture,
             shown=shown(_blank(base, mode), catalog),
         )
 
@@ -91,12 +85,3 @@ def _base_label(model: ModelPreset) -> str:
     """The label, with the architecture where the label does not say it."""
     family = TRAITS[model.base_architecture].label
     return model.label if family.lower() in model.label.lower() else f"{model.label} · {family}"
-
-
-def offers(loras: tuple[LoraPreset, ...]) -> tuple[tuple[str, str], ...]:
-    """(what the list says, slug) for each LoRA; equal labels are told apart by slug."""
-    labels = [lora.label for lora in loras]
-    return tuple(
-        (lora.label if labels.count(lora.label) == 1 else f"{lora.label} ({lora.slug})", lora.slug)
-        for lora in loras
-    )

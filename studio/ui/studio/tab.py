@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -16,6 +15,7 @@ from studio.ui.studio import layout, recall, result
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import Values
 from studio.ui.studio.live import Updates
+from studio.ui.studio.lora_events import LoraEvents
 from studio.ui.studio.recall import RecallField
 from studio.ui.studio.run import RunEvents
 from studio.ui.studio.standing import StageEvents
@@ -30,6 +30,7 @@ class StudioTab:
     picture says."""
 
     events: StudioEvents
+    loras: LoraEvents
     run: RunEvents
     outputs: list[Any]
     inputs: list[Any]
@@ -51,7 +52,8 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     run = RunEvents(workspace, sessions, events, standing, waiting)
     outputs, inputs = _outputs(events), panel.form.inputs()
     recalls = _wire_recall(events, recalled, workspace, inputs, outputs)
-    tab = StudioTab(events, run, outputs, inputs, recalled, recalls)
+    loras = LoraEvents(workspace, events)
+    tab = StudioTab(events, loras, run, outputs, inputs, recalled, recalls)
     _wire_form(tab)
     _wire_run(tab)
     _wire_stage(tab, standing)
@@ -61,9 +63,9 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
 
 def _outputs(events: StudioEvents) -> list[Any]:
     panel = events.panel
-    slots = [part for slot in panel.slots for part in (slot.group, slot.caption, slot.remove)]
+    slots = [part for slot in panel.slots for part in slot.shown()]
     reference = [panel.reference.files, panel.reference.strip, panel.reference.clear]
-    around = [panel.theme, panel.words, panel.add, panel.lora_note, panel.settings, panel.bar]
+    around = [panel.add, panel.settings, panel.bar]
     around += [panel.things, panel.note, panel.kept]
     run = [panel.compact, panel.generate, panel.cancel, *events.result.all()]
     seen = [*panel.hints.values(), *panel.fields.values()]
@@ -86,22 +88,12 @@ def quick(tab: StudioTab, handler: Callable[..., Updates], **given: Any) -> dict
 def _wire_form(tab: StudioTab) -> None:
     events, panel, inputs = tab.events, tab.events.panel, tab.inputs
     form = panel.form
-    narrowing = [panel.theme, panel.words]
 
     def refresh(request: gr.Request, *sent: Any) -> Updates:
         return events.refresh(form.values(sent), page_of(request))
 
     def base(request: gr.Request, *sent: Any) -> Updates:
         return events.base(form.values(sent), page_of(request))
-
-    def narrow(theme: str, words: str, *sent: Any) -> Updates:
-        return events.filter(form.values(sent), theme, words)
-
-    def add(request: gr.Request, slug: str, theme: str, words: str, *sent: Any) -> Updates:
-        return events.add(form.values(sent), slug, theme, words, page_of(request))
-
-    def remove(number: int, request: gr.Request, theme: str, words: str, *sent: Any) -> Updates:
-        return events.remove(form.values(sent), number, theme, words, page_of(request))
 
     def draw(event: gr.EventData, chosen: str | None, prompt: str) -> str:
         return events.draw(chosen, prompt, picked(event))
@@ -128,15 +120,35 @@ def _wire_form(tab: StudioTab) -> None:
             api_visibility="private",
         )
     _wire_references(tab)
-    lists = [panel.add, panel.lora_note]
-    gr.on(
-        [panel.theme.input, panel.words.change],
-        **quick(tab, narrow, inputs=[*narrowing, *inputs], outputs=lists),
-    )
-    panel.add.input(**quick(tab, add, inputs=[panel.add, *narrowing, *inputs]))
     _wire_reset(tab)
+    _wire_loras(tab)
+
+
+def _wire_loras(tab: StudioTab) -> None:
+    loras, panel, inputs = tab.loras, tab.events.panel, tab.inputs
+    form = panel.form
+
+    def add(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        slug = picked(event).partition(" ")[2]
+        return loras.add(form.values(sent), slug, page_of(request))
+
+    def switch(request: gr.Request, *sent: Any) -> Updates:
+        return loras.switch(form.values(sent), page_of(request))
+
+    panel.add.pick(**quick(tab, add, inputs=inputs))
+    gr.on([slot.on.input for slot in panel.slots], **quick(tab, switch, inputs=inputs))
     for number, slot in enumerate(panel.slots):
-        slot.remove.click(**quick(tab, _numbered(remove, number), inputs=[*narrowing, *inputs]))
+        slot.actions.pick(**quick(tab, _on_row(tab, number), inputs=inputs))
+
+
+def _on_row(tab: StudioTab, number: int) -> Callable[..., Updates]:
+    """What the buttons of one row do; a closure, because gradio reads the signature."""
+
+    def act(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        values = tab.events.panel.form.values(sent)
+        return tab.loras.act(values, number, picked(event), page_of(request))
+
+    return act
 
 
 def _wire_reset(tab: StudioTab) -> None:
@@ -196,15 +208,6 @@ def _wire_recall(
         field.file.upload(from_file, inputs=[field.file, *inputs], **given),
         field.read.click(from_text, inputs=[field.text, *inputs], **given),
     )
-
-
-def _numbered(handler: Callable[..., Updates], number: int) -> Callable[..., Updates]:
-    """``handler`` for one row; a closure, because gradio reads the signature."""
-
-    def numbered(request: gr.Request, *sent: Any) -> Updates:
-        return partial(handler, number)(request, *sent)
-
-    return numbered
 
 
 def _wire_run(tab: StudioTab) -> None:
