@@ -48,8 +48,15 @@ def test_a_run_is_in_sight_on_a_phone(open_page: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_a_laptop_shows_what_it_opens(open_page: Open) -> None:
+def test_a_list_closes_when_tab_leaves_it_and_a_laptop_shows_what_it_opens(
+    open_page: Open,
+) -> None:
     page = open_page(1366, 768)
+    page.get_by_label("Theme", exact=True).first.click()
+    page.get_by_role("option").first.wait_for()
+    page.keyboard.press("Tab")
+    page.get_by_role("option").first.wait_for(state="detached")
+
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Steps").wait_for()
     page.wait_for_function(
@@ -64,14 +71,6 @@ def test_a_laptop_shows_what_it_opens(open_page: Open) -> None:
     assert hint is not None
     assert bar is not None
     assert hint["y"] + hint["height"] <= bar["y"] + 2, "the bar hides no sentence"
-
-
-def test_a_list_closes_when_tab_leaves_it(open_page: Open) -> None:
-    page = open_page()
-    page.get_by_label("Theme", exact=True).first.click()
-    page.get_by_role("option").first.wait_for()
-    page.keyboard.press("Tab")
-    page.get_by_role("option").first.wait_for(state="detached")
 
 
 def test_the_gallery_is_reviewed_with_keys(open_page: Open) -> None:

@@ -104,10 +104,7 @@ def test_several_pictures_each_keep_their_receipt(open_page: Open, server: Serve
         page.get_by_role("button", name="Download all").click()
     assert set(downloads) == {path.name for path in server.pictures()[before:]}
 
-
-def test_a_fraction_is_named_and_minus_one_is_drawn(open_page: Open) -> None:
-    page = open_page()
-    quick(page)
+    # A fraction of a seed is named, and minus one is drawn.
     page.get_by_label("Seed", exact=True).fill("2.5")
     page.locator("#contract [data-code=not_whole]").wait_for()
     assert page.locator("#generate").is_disabled()
