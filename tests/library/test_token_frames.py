@@ -77,14 +77,14 @@ def saved_qwen(folder: Path, chat: str | None = CHAT, **config: Any) -> Qwen2Tok
 def qwen(tmp_path_factory: pytest.TempPathFactory) -> tuple[TokenCounter, Any]:
     folder = tmp_path_factory.mktemp("qwen")
     made = saved_qwen(folder)
-    return load_counter(folder, class_name="Qwen2TokenizerFast"), made
+    return load_counter(folder, "Qwen2TokenizerFast"), made
 
 
 @pytest.fixture(scope="module")
 def t5(tmp_path_factory: pytest.TempPathFactory) -> tuple[TokenCounter, Any]:
     folder = tmp_path_factory.mktemp("t5")
     t5_tokenizer().save_pretrained(folder)
-    return load_counter(folder, class_name="T5TokenizerFast"), T5Tokenizer.from_pretrained(folder)
+    return load_counter(folder, "T5TokenizerFast"), T5Tokenizer.from_pretrained(folder)
 
 
 def ids(tokenizer: Any, text: str) -> list[int]:
@@ -124,7 +124,7 @@ def test_tokenizer_json_does_not_outvote_the_class(tmp_path: Path) -> None:
     path.write_text(json.dumps(whole))
     text = "a rocket on the blue background"
     expected = ids(T5Tokenizer.from_pretrained(tmp_path), text)
-    assert len(load_counter(tmp_path, class_name="T5TokenizerFast")(text)) == len(expected)
+    assert len(load_counter(tmp_path, "T5TokenizerFast")(text)) == len(expected)
 
 
 @pytest.mark.parametrize("name", ["ZImagePipeline", "Flux2KleinPipeline"])
@@ -138,14 +138,14 @@ def test_a_chat_template_takes_its_room(tmp_path: Path, name: str, text: str) ->
         add_generation_prompt=True,
         enable_thinking=name == "ZImagePipeline",
     )
-    counter = load_counter(tmp_path, frame, "Qwen2Tokenizer")
+    counter = load_counter(tmp_path, "Qwen2Tokenizer", frame)
     assert len(counter(text)) + counter.around == len(tokenizer(rendered).input_ids)
 
 
 def test_a_system_message_takes_its_room(tmp_path: Path) -> None:
     tokenizer = saved_qwen(tmp_path, PARTS_CHAT, bos_token="<s>")
     frame = pipeline_traits("Flux2Pipeline").frame
-    counter = load_counter(tmp_path, frame, "Qwen2Tokenizer")
+    counter = load_counter(tmp_path, "Qwen2Tokenizer", frame)
     text = "a rocket"
     whole = f"<s>[SYSTEM_PROMPT]{SYSTEM_MESSAGE}[/SYSTEM_PROMPT][INST]{text}[/INST]"
     assert len(counter(text)) + counter.around == len(ids(tokenizer, whole))
@@ -154,7 +154,7 @@ def test_a_system_message_takes_its_room(tmp_path: Path) -> None:
 def test_what_is_taken_off_again_takes_no_room(tmp_path: Path) -> None:
     """Qwen-Image's template begins with 34 tokens that are dropped, and ends with these."""
     tokenizer = saved_qwen(tmp_path)
-    counter = load_counter(tmp_path, pipeline_traits("QwenImagePipeline").frame, "Qwen2Tokenizer")
+    counter = load_counter(tmp_path, "Qwen2Tokenizer", pipeline_traits("QwenImagePipeline").frame)
     assert counter.around == len(ids(tokenizer, "<|im_end|>\n<|im_start|>assistant\n"))
 
 
@@ -163,7 +163,7 @@ def test_signals_are_named_and_marks_are_not(tmp_path: Path) -> None:
     tokenizer.add_tokens([AddedToken("!", special=True)])
     tokenizer.chat_template = CHAT
     tokenizer.save_pretrained(tmp_path)
-    controls = load_counter(tmp_path, class_name="Qwen2Tokenizer").controls
+    controls = load_counter(tmp_path, "Qwen2Tokenizer").controls
     assert {"<|im_start|>", "<|im_end|>", "[INST]"} <= set(controls)
     assert "!" not in controls
 
@@ -182,4 +182,4 @@ def test_a_template_that_cannot_be_used_is_named(
 ) -> None:
     saved_qwen(tmp_path, template)
     with pytest.raises(WeightsError, match=reason):
-        load_counter(tmp_path, pipeline_traits("ZImagePipeline").frame, "Qwen2Tokenizer")
+        load_counter(tmp_path, "Qwen2Tokenizer", pipeline_traits("ZImagePipeline").frame)

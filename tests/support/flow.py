@@ -27,6 +27,7 @@ from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.engine import LocalJob
 from studio.engine.tiny import build_tiny, save_tiny
 from studio.imaging.references import reference_sha256
+from studio.library.folder import components_of
 from studio.library.tokens import load_counter
 from tests.support.plans import base_identity, file_sha256
 
@@ -149,7 +150,7 @@ def _use(path: Path, strength: float, architecture: Architecture) -> LoraUse:
 
 
 def _prompt(folder: Path, text: str, negative: str) -> ResolvedPrompt:
-    count = load_counter(folder / "tokenizer")
+    count = load_counter(folder / "tokenizer", components_of(folder)["tokenizer"])
     ledger = tuple(
         TokenLedger(encoder="text_encoder", side=side, used=len(count(words)), limit=500, cut=0)
         for side, words in ((Side.PROMPT, text), (Side.NEGATIVE, negative))

@@ -1,6 +1,6 @@
 """A tokenizer's own chat template around a text, as transformers renders it.
 
-transformers 5.23, ``utils/chat_template_utils.py``: a sandboxed jinja2 environment that trims
+Like transformers' ``utils/chat_template_utils.py``: a sandboxed jinja2 environment that trims
 blocks. Its tag for training masks and its clock are left out: no text-to-image pipeline's
 template has them, and one that does is refused rather than rendered otherwise.
 """
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from studio.architecture import Chat
@@ -20,18 +18,21 @@ LIMITS = (2**30, 5)
 """Bytes of address space and seconds for a base's template, which is a program of strangers."""
 
 
-def render(folder: Path, config: Mapping[str, Any], chat: Chat, text: str) -> str:
-    """The whole text that the tokenizer reads for the user's ``text``.
+def render(tokenizer: Any, chat: Chat, text: str) -> str:
+    """The whole text that ``tokenizer``, transformers' own, reads for the user's ``text``.
 
     Raises:
         ValueError: there is no template, or it does not render in bounded memory and time.
-        OSError: its file cannot be read.
     """
-    values = {"messages": _messages(chat, text), "add_generation_prompt": chat.answer}
-    values |= _names(config)
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError as error:
+        raise ValueError("it has no chat template, and the pipeline's prompts need one") from error
+    values = {**tokenizer.special_tokens_map, "messages": _messages(chat, text)}
+    values["add_generation_prompt"] = chat.answer
     if chat.thinking is not None:
         values["enable_thinking"] = chat.thinking
-    asked = json.dumps({"template": _template(folder, config), "values": values})
+    asked = json.dumps({"template": template, "values": values})
     try:
         answer = json.loads(apart(f"{__name__}:main", asked.encode("ascii"), *LIMITS))
     except TooMuch as error:
@@ -60,21 +61,6 @@ def main() -> None:
     sys.stdout.write(json.dumps(answer))
 
 
-def _template(folder: Path, config: Mapping[str, Any]) -> str:
-    """From the file of its own, which wins, or from the configuration."""
-    file, older = folder / "chat_template.jinja", folder / "chat_template.json"
-    if file.is_file():
-        return file.read_text("utf-8")
-    said = config.get("chat_template")
-    if older.is_file():
-        said = json.loads(older.read_bytes())["chat_template"]
-    if isinstance(said, list):
-        said = {entry["name"]: entry["template"] for entry in said}.get("default")
-    if not isinstance(said, str):
-        raise ValueError("it has no chat template, and the pipeline's prompts need one")
-    return said
-
-
 def _messages(chat: Chat, text: str) -> list[dict[str, Any]]:
     """As the pipelines spell them: typed parts where there is a system message (FLUX.2)."""
     if chat.system is None:
@@ -83,16 +69,6 @@ def _messages(chat: Chat, text: str) -> list[dict[str, Any]]:
         {"role": role, "content": [{"type": "text", "text": part}]}
         for role, part in (("system", chat.system), ("user", text))
     ]
-
-
-def _names(config: Mapping[str, Any]) -> dict[str, str]:
-    """``bos_token`` and its kin, which templates may write."""
-    named = {key: value for key, value in config.items() if key.endswith("_token")}
-    return {
-        key: value["content"] if isinstance(value, dict) else value
-        for key, value in named.items()
-        if isinstance(value, str | dict)
-    }
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
