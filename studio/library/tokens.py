@@ -60,9 +60,8 @@ def _tokenizer(folder: Path, class_name: str) -> Any:
     """As the pipeline loads it; the words of a processor stand in ``tokenizer.json``."""
     import transformers
 
-    loader: Any = getattr(transformers, class_name, None)
-    if not hasattr(loader, "vocab_files_names"):
-        loader = transformers.TokenizersBackend
+    is_processor = "Tokenizer" not in class_name
+    loader = getattr(transformers, "TokenizersBackend" if is_processor else class_name)
     older = set(loader.vocab_files_names.values()) - {"tokenizer.json"}
     # Without its files, a class makes up a vocabulary of its special tokens.
     if not any(
