@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import Qwen2Tokenizer, T5Tokenizer
@@ -98,12 +98,14 @@ def test_known_texts(request: pytest.FixtureRequest, kind: str, text: str) -> No
     assert len(count(text)) == len(ids(tokenizer, text))
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_any_text_of_qwen(qwen: tuple[TokenCounter, Any], text: str) -> None:
     count, tokenizer = qwen
     assert len(count(text)) == len(ids(tokenizer, text))
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_any_text_of_t5(t5: tuple[TokenCounter, Any], text: str) -> None:
     count, tokenizer = t5

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
@@ -111,6 +111,7 @@ PIECES = st.sampled_from(
 TEXT = st.lists(PIECES | st.text(max_size=6), max_size=12).map("".join)
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_any_text(pair: tuple[Callable, CLIPTokenizer], text: str) -> None:
     count, tokenizer = pair
