@@ -47,15 +47,6 @@ _DEV = PipelineTraits(
     frame=Chat(system=_SYSTEM_MESSAGE, answer=False),
     max_references=4,
 )
-FLUX2_KLEIN = PipelineTraits(
-    "Flux2KleinPipeline",
-    GuidanceKind.CFG,
-    negative_prompt=False,
-    modes=ALL_MODES,
-    sequence=SequenceLength(512, 512),
-    frame=Chat(thinking=False),
-    max_references=4,
-)
 _KLEIN = PipelineTraits(
     "Flux2KleinPipeline",
     GuidanceKind.CFG,
