@@ -13,11 +13,6 @@ from studio.architecture.pipelines import (
 )
 
 _AFTER = "<|im_end|>\n<|im_start|>assistant\n"
-FLUX2_SYSTEM_MESSAGE = (
-    "You are an AI that reasons about image descriptions. You give structured responses focusing "
-    "on object relationships, object\nattribution and actions without speculation."
-)
-"""diffusers.pipelines.flux2.system_messages.SYSTEM_MESSAGE."""
 _PIPELINE = PipelineTraits(
     "QwenImagePipeline",
     GuidanceKind.TRUE_CFG,
