@@ -140,7 +140,7 @@ class Api:
         hold: bool,
     ) -> ComparisonRequest:
         if not isinstance(strengths, list):
-            raise ValueError("The strengths are no list of numbers")
+            raise ValueError("The strengths are not a list of numbers")
         rows, columns = (None if axis is None else Axis.model_validate(axis) for axis in axes)
         return compose(
             Question(kind),

@@ -96,7 +96,11 @@ def shelf(tmp_path: Path) -> tuple[GalleryEvents, Gallery, list[str]]:
     """Handlers over a real gallery with three pictures, oldest first."""
     gallery = Gallery(tmp_path / "outputs")
     names = [path.relative_to(gallery.outputs).as_posix() for path in fill(gallery)]
-    workspace: Any = SimpleNamespace(gallery=gallery, catalog=SimpleNamespace(loras={}, models={}))
+    workspace: Any = SimpleNamespace(
+        gallery=gallery,
+        catalog=SimpleNamespace(loras={}, models={}),
+        settings=SimpleNamespace(is_public=False),
+    )
     parts: Any = Parts()
     return GalleryEvents(workspace, parts, may_delete=True), gallery, names
 

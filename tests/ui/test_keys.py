@@ -52,7 +52,7 @@ def test_a_list_closes_when_tab_leaves_it_and_a_laptop_shows_what_it_opens(
     open_page: Open,
 ) -> None:
     page = open_page(1366, 768)
-    page.get_by_label("Theme", exact=True).first.click()
+    page.get_by_label("Base", exact=True).first.click()
     page.get_by_role("option").first.wait_for()
     page.keyboard.press("Tab")
     page.get_by_role("option").first.wait_for(state="detached")

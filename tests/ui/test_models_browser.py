@@ -227,7 +227,7 @@ def test_the_folder_is_followed_identified_and_compared(
     rescan()
     row("Pen & Ink").nth(1).wait_for()  # what CivitAI said is the files' name now
     find = page.get_by_label("Find", exact=True).locator("visible=true")
-    find.fill("pen & ink")
+    find.fill("new/")
     row("Wash").wait_for(state="detached")
     page.get_by_role("button", name="Make presets of all that match").click()
     report.get_by_text("2 presets made").wait_for()

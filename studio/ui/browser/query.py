@@ -182,8 +182,7 @@ class LoraShelf:
         """What is on disk first; where words are given, what has them in its name."""
         wanted = query.words.casefold().split()
         fitting = self.fitting(query.architecture)
-        agrees = _agreeing(query, known)
-        found = [card for card in fitting if holds(card.text, wanted) and agrees(card)]
+        found = self.all_found(query, known)
         for key in _keys(query.order, wanted, known):  # the last counts most: sorting is stable
             found.sort(key=key)
         page = min(query.page, max(0, (len(found) - 1) // PAGE))
@@ -196,6 +195,12 @@ class LoraShelf:
             tuple(unfit[:UNFIT]),
             len(unfit),
         )
+
+    def all_found(self, query: LoraQuery, known: LoraFacts) -> list[LoraCard]:
+        """Of every page, by name."""
+        wanted, agrees = query.words.casefold().split(), _agreeing(query, known)
+        fitting = self.fitting(query.architecture)
+        return [card for card in fitting if holds(card.text, wanted) and agrees(card)]
 
     def hidden(self, architecture: Architecture) -> tuple[tuple[str, int], ...]:
         """(label, number) of the other architectures' LoRAs, most first."""

@@ -56,14 +56,7 @@ def find(
         if _fits(model, present, wanted) and not wanted.theme and _holds(model, words)
     ]
     models.sort(key=lambda model: not present[model.slug])
-    query = LoraQuery(
-        architecture=Architecture(wanted.architecture) if wanted.architecture else None,
-        words=wanted.words,
-        theme=wanted.theme,
-        only=LoraSubset(wanted.weights),
-        page=max(wanted.page, 0),
-    )
-    loras = shelf.find(query, LoraFacts(present, {}, frozenset()))
+    loras = shelf.find(_query(wanted), _facts(present))
     return PresetPage(
         tuple(models[:MODELS]),
         tuple(card.preset for card in loras.cards),
@@ -75,17 +68,24 @@ def find(
 
 
 def matching(
-    catalog: Catalog, present: Mapping[str, bool], wanted: PresetFilter
+    shelf: LoraShelf, present: Mapping[str, bool], wanted: PresetFilter
 ) -> list[LoraPreset]:
-    """Every LoRA that is wanted, in the order of the files."""
-    words = wanted.words.casefold().split()
-    return [
-        lora
-        for lora in catalog.loras.values()
-        if _fits(lora, present, wanted)
-        and wanted.theme in ("", lora.theme)
-        and holds(f"{lora.label} {lora.slug} {lora.prompt} {lora.notes}".casefold(), words)
-    ]
+    """The LoRAs of every page that ``find`` has for the same question."""
+    return [card.preset for card in shelf.all_found(_query(wanted), _facts(present))]
+
+
+def _query(wanted: PresetFilter) -> LoraQuery:
+    return LoraQuery(
+        architecture=Architecture(wanted.architecture) if wanted.architecture else None,
+        words=wanted.words,
+        theme=wanted.theme,
+        only=LoraSubset(wanted.weights),
+        page=max(wanted.page, 0),
+    )
+
+
+def _facts(present: Mapping[str, bool]) -> LoraFacts:
+    return LoraFacts(present, {}, frozenset())
 
 
 def _fits(preset: Preset, present: Mapping[str, bool], wanted: PresetFilter) -> bool:

@@ -12,6 +12,7 @@ from studio.library.chores import Adopted, Chore, Chores, adopt
 from studio.library.identify import Identified
 from studio.library.known_files import news, side_by_side
 from studio.library.twins import Group, Twins
+from studio.ui.browser.query import LoraShelf
 from studio.ui.html import format
 from studio.ui.html.tags import EMPTY, Html, div, join, link, span, tag
 from studio.ui.models import filter
@@ -65,10 +66,21 @@ def build(public: bool) -> LibraryPanel:
 
 
 class LibraryEvents:
-    """Handlers of the panel."""
+    """Handlers of the panel.
 
-    def __init__(self, workspace: Workspace, panel: LibraryPanel, may_change: bool) -> None:
+    Args:
+        shelf: the library's LoRAs as they are searched now.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        panel: LibraryPanel,
+        shelf: Callable[[], LoraShelf],
+        may_change: bool,
+    ) -> None:
         self._workspace = workspace
+        self._shelf = shelf
         self._panel = panel
         self._may_change = may_change
 
@@ -112,7 +124,7 @@ class LibraryEvents:
 
     def adopt(self, words: str, architecture: str, theme: str, weights: str) -> Updates:
         wanted = PresetFilter(words or "", architecture or "", theme or "", weights or "")
-        found = filter.matching(self._workspace.catalog, self._workspace.present(), wanted)
+        found = filter.matching(self._shelf(), self._workspace.present(), wanted)
         slugs = [each.slug for each in found]
         return self._begin(
             "Making presets", lambda cancel: adopt(self._workspace.stock, slugs, cancel)

@@ -53,7 +53,7 @@ def build(
         parts.outputs(),
     )
     _wire_preset(parts, PresetEditing(workspace, parts, events), events, quiet)
-    _wire_library(panel, LibraryEvents(workspace, panel, not public), parts, quiet)
+    _wire_library(panel, LibraryEvents(workspace, panel, browser.shelf, not public), parts, quiet)
     _wire_watch(workspace, panel, parts, events, quiet)
     _wire_use(parts, studio, place.tabs)
 
