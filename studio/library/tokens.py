@@ -5,7 +5,9 @@ transformers is imported when a folder is first read; that takes about a second.
 
 from __future__ import annotations
 
+import importlib
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,23 @@ _PROBE = "A rocket, 7 é 猫 🚀"
 
 _CONTROL = re.compile(r"<[^<>\s]+>|\[[A-Z_/]+\]")
 """How a token looks that no prompt means as words; ``!``, which some pad with, does not."""
+
+
+_IMPORTING = threading.Lock()
+
+
+def tokenizer_class(name: str) -> Any:
+    """A class of transformers, without torch.
+
+    While transformers is imported it puts other modules in its own place. A thread whose
+    ``import`` comes meanwhile keeps the first one, in which nothing is found, so that no two may
+    do it at once.
+
+    Raises:
+        AttributeError: it has no such class.
+    """
+    with _IMPORTING:
+        return getattr(importlib.import_module("transformers"), name)
 
 
 def load_counter(
@@ -58,10 +77,8 @@ def load_counter(
 
 def _tokenizer(folder: Path, class_name: str) -> Any:
     """As the pipeline loads it; the words of a processor stand in ``tokenizer.json``."""
-    import transformers
-
     is_processor = "Tokenizer" not in class_name
-    loader = getattr(transformers, "TokenizersBackend" if is_processor else class_name)
+    loader = tokenizer_class("TokenizersBackend" if is_processor else class_name)
     older = set(loader.vocab_files_names.values()) - {"tokenizer.json"}
     # Without its files, a class makes up a vocabulary of its special tokens.
     if not any(

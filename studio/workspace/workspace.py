@@ -31,7 +31,7 @@ from studio.library.chores import Chores
 from studio.library.preset_files import load
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
-from studio.library.tokens import Counters
+from studio.library.tokens import Counters, tokenizer_class
 from studio.library.transfers import Transfers
 from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.presets.parse import PresetProblem
@@ -387,6 +387,8 @@ class Workspace:
 
     def _warm(self) -> None:
         try:
+            # Before the device's own imports, which would take a second part in that.
+            tokenizer_class("CLIPTokenizer")
             self._backend.warm_up()
             self.describe_device()
         except StudioError:
