@@ -60,7 +60,8 @@ def load_counter(
         tokenizer = _tokenizer(folder, class_name)
     except Exception as error:
         # transformers and tokenizers raise whatever they meet on a bad file, Exception itself too.
-        raise _unreadable(folder, str(error)) from error
+        why = f"{error} is missing in it" if isinstance(error, KeyError) else str(error)
+        raise _unreadable(folder, why) from error
     backend = tokenizer.backend_tokenizer
 
     def spans(text: str) -> list[Span]:

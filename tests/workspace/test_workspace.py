@@ -248,8 +248,8 @@ def _without_merges(place: Path) -> None:
             "diffusion_pytorch_model.safetensors cannot be read: No such file",
         ),
         ("model_index.json", _replace_by_folder, "model_index.json is no file"),
-        ("tokenizer/tokenizer.json", Path.unlink, "it has neither tokenizer.json nor vocab.json"),
-        ("tokenizer/tokenizer.json", _without_merges, "tokenizer.json has no merges"),
+        ("tokenizer/tokenizer.json", Path.unlink, "vocab.json or tokenizer.json is missing"),
+        ("tokenizer/tokenizer.json", _without_merges, "'added_tokens' is missing"),
     ],
 )
 def test_a_spoilt_base_hides_no_other_violation(
