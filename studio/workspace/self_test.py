@@ -112,8 +112,7 @@ def _test(settings: Settings, folder: Path, pipeline: str, architecture: Archite
 
 def _build(folder: Path, pipeline: str, architecture: Architecture) -> None:
     """A base, two LoRAs and their presets."""
-    from studio.engine.tiny import build_tiny, save_tiny
-    from studio.engine.tiny.lora import save_tiny_lora
+    from studio.engine.tiny import build_tiny, save_tiny, save_tiny_lora
 
     save_tiny(pipeline, folder / "base")
     common = {"base_architecture": architecture.value}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from studio.engine import Engine
-from studio.engine.text import cache as kept
+from studio.engine.text import encode as kept
 from studio.engine.text.encode import encode
 from tests.support.plans import make_job, pictures, pixels
 

@@ -15,7 +15,7 @@ from studio.contract.events import Progress
 from studio.engine import Engine, EngineEvent, RunCancelled
 from studio.engine.base.folder import Pipeline, from_folder
 from studio.engine.families import family_of
-from studio.engine.run.schedulers import build_scheduler
+from studio.engine.run.steps import build_scheduler
 from studio.errors import ContractBroken, EngineError, PromptRefused, UnusableReference
 from tests.support.flow import (
     PROMPT,

@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from studio.engine import Engine
-from studio.engine.run.noise import recorded_noise
+from studio.engine.run.numbers import recorded_noise
 from tests.support.plans import make_job, pictures
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from studio.engine.base.folder import MAP, read_map
-from studio.engine.run.preview import heading
+from studio.engine.run.decode import heading
 from studio.errors import BaseRefused
 
 SCHEDULERS = {

@@ -30,8 +30,7 @@ from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import SourceType
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
-from studio.engine.tiny import build_tiny
-from studio.engine.tiny.lora import save_tiny_lora
+from studio.engine.tiny import build_tiny, save_tiny_lora
 from studio.gallery.marks import xmp
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.imaging import png

@@ -2,7 +2,8 @@
 
 Guidance is ``true_cfg_scale``, with a second pass above 1 and only there. An empty negative
 prompt is read as one blank, as the model's authors do: without any, the pipeline would turn
-guidance off with a warning.
+guidance off with a warning. Sizes and order of reference pictures are as in the pipelines' own
+calls (diffusers 0.42), which resize the pictures again for the VAE.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from studio.engine.families.framed import (
     sequence_length,
     texts_of,
 )
-from studio.engine.families.qwen_pictures import pictures_seen, reference_argument
 from studio.engine.lora.probe import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
 from studio.errors import ContractBroken
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
 
 _NOTHING = " "
 _BEFORE = "<|im_start|>user\n"
@@ -130,4 +131,61 @@ def _refuse_one_step(pipeline: Pipeline, plan: RunPlan) -> None:
     if plan.settings.steps.value == 1 and pipeline.scheduler.config.shift_terminal:
         raise ContractBroken(
             f"The schedule of {plan.base.label} has no single step.", "Set the steps to 2 or more."
+        )
+
+
+_MEGAPIXEL = 1024 * 1024
+
+
+def pictures_seen(
+    pipeline: Pipeline, plan: RunPlan, references: Sequence[Image]
+) -> dict[str, Any]:
+    """``encode_prompt``'s argument for the pictures; empty for the pipeline that takes none.
+
+    Raises:
+        ContractBroken: the pipeline takes another number of pictures.
+    """
+    kind = plan.base.pipeline
+    if kind == "QwenImagePipeline":
+        _demand(not references, plan, "takes no reference images")
+        return {}
+    if kind == "QwenImageEditPipeline":
+        _demand(len(references) == 1, plan, "edits one reference image")
+        return {"image": _seen_alone(pipeline, references[0])}
+    _demand(bool(references), plan, "edits reference images")
+    return {"image": [_seen_among_others(pipeline, image) for image in references]}
+
+
+def reference_argument(plan: RunPlan, references: Sequence[Image]) -> dict[str, Any]:
+    """The pipeline call's argument for the pictures."""
+    if not references:
+        return {}
+    alone = plan.base.pipeline == "QwenImageEditPipeline"
+    return {"image": references[0] if alone else list(references)}
+
+
+def _seen_alone(pipeline: Pipeline, image: Image) -> Image:
+    from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit import calculate_dimensions
+
+    width, height, _ = calculate_dimensions(_MEGAPIXEL, image.width / image.height)
+    seen: Image = pipeline.image_processor.resize(image, height, width)
+    return seen
+
+
+def _seen_among_others(pipeline: Pipeline, image: Image) -> Image:
+    from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import (
+        CONDITION_IMAGE_SIZE,
+        calculate_dimensions,
+    )
+
+    width, height = calculate_dimensions(CONDITION_IMAGE_SIZE, image.width / image.height)
+    seen: Image = pipeline.image_processor.resize(image, height, width)
+    return seen
+
+
+def _demand(holds: bool, plan: RunPlan, what: str) -> None:
+    if not holds:
+        raise ContractBroken(
+            f"{plan.base.label} {what}, and the plan has {len(plan.references)}.",
+            "Make the plan again with as many as it takes.",
         )

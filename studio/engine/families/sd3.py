@@ -20,7 +20,7 @@ from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded, shifted_latents
 from studio.engine.families.framed import PREFIXES, sequence_length, texts_of
-from studio.engine.families.unet import GuidedUnet
+from studio.engine.families.stable_diffusion import GuidedUnet
 from studio.engine.lora.probe import TIMESTEP, TOKENS, fixed_noise, fixed_words
 from studio.engine.text.clip import probe_both
 from studio.engine.text.windows import read_window

@@ -19,7 +19,13 @@ from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
 from studio.engine.families.family import Encoded
-from studio.engine.families.unet import ENCODERS, GuidedUnet, clip_skip, is_guided, probe_side
+from studio.engine.families.stable_diffusion import (
+    ENCODERS,
+    GuidedUnet,
+    clip_skip,
+    is_guided,
+    probe_side,
+)
 from studio.engine.lora.probe import TIMESTEP, fixed_noise
 from studio.engine.text.clip import ClipEncoder, TextRead, probe_both
 

@@ -15,6 +15,7 @@ from studio.architecture import GuidanceKind
 from studio.contract.plan import RunPlan
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.offload import device_of
+from studio.engine.base.processors import render_chat
 from studio.engine.families.family import Encoded, shifted_latents
 from studio.engine.families.framed import (
     PREFIXES,
@@ -24,7 +25,6 @@ from studio.engine.families.framed import (
     texts_of,
 )
 from studio.engine.lora.probe import TIMESTEP, TOKENS, TRAINED_STEPS, fixed_noise, fixed_words
-from studio.engine.text.chats import render_chat
 from studio.errors import ContractBroken
 
 if TYPE_CHECKING:

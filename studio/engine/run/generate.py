@@ -28,12 +28,9 @@ from studio.engine.device import hardware, named_errors
 from studio.engine.families import Encoded
 from studio.engine.job import Generated, LocalJob, Publish, RunCancelled
 from studio.engine.lora.switch import LoraSet, receipts, switched_sha256
-from studio.engine.run.noise import recorded_noise
-from studio.engine.run.numbers import demand_finite
-from studio.engine.run.preview import heading, preview_png
-from studio.engine.run.schedulers import build_scheduler
-from studio.engine.run.steps import Steps
-from studio.engine.run.vae import is_tiling, kept_dtype
+from studio.engine.run.decode import heading, is_tiling, kept_dtype, preview_png
+from studio.engine.run.numbers import demand_finite, recorded_noise
+from studio.engine.run.steps import Steps, build_scheduler
 from studio.errors import ContractBroken, PictureWithheld
 from studio.imaging.png import pixels_sha256
 from studio.imaging.references import reference_sha256

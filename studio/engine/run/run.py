@@ -17,9 +17,9 @@ from studio.engine.device import free_memory
 from studio.engine.job import Interrupted, LocalJob, Publish, RunCancelled
 from studio.engine.lora.inject import WantedLora
 from studio.engine.lora.switch import LoraSet, set_loras
+from studio.engine.run.decode import set_decoding
 from studio.engine.run.generate import Run, generate_image
-from studio.engine.run.vae import set_decoding
-from studio.engine.text.cache import encode_once
+from studio.engine.text.encode import encode_once
 from studio.errors import ContractBroken
 from studio.imaging.references import load
 

@@ -15,12 +15,12 @@ from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 from transformers import Mistral3Config, Mistral3ForConditionalGeneration, Qwen3ForCausalLM
 
 from studio.engine.base.folder import Pipeline
-from studio.engine.tiny.chat_tokenizers import (
+from studio.engine.tiny.parts import qwen3_config
+from studio.engine.tiny.vocabulary import (
     QWEN3_TEMPLATE,
     mistral_tokenizer,
     qwen_tokenizer,
 )
-from studio.engine.tiny.parts import qwen3_config
 
 _TEXT = 16
 _LAYERS_READ = 3

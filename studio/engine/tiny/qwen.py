@@ -20,7 +20,7 @@ from transformers import (
 
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.processors import pictures_processor
-from studio.engine.tiny.chat_tokenizers import qwen_tokenizer
+from studio.engine.tiny.vocabulary import qwen_tokenizer
 
 _TEXT, _HEADS, _HEAD = 32, 2, 16
 _LATENT_CHANNELS = 16

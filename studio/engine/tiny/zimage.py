@@ -6,8 +6,8 @@ from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTra
 from transformers import Qwen3Model
 
 from studio.engine.base.folder import Pipeline
-from studio.engine.tiny.chat_tokenizers import QWEN3_TEMPLATE, qwen_tokenizer
 from studio.engine.tiny.parts import kl_autoencoder, qwen3_config
+from studio.engine.tiny.vocabulary import QWEN3_TEMPLATE, qwen_tokenizer
 
 _TEXT = 32
 _LATENT_CHANNELS = 16
