@@ -1,7 +1,8 @@
 """What every value that crosses a file or a wire has in common.
 
 Canonical JSON is UTF-8 with sorted keys, no white space and no NaN, so that equal values
-have equal bytes, and the SHA-256 of those bytes is their fingerprint.
+have equal bytes, and the SHA-256 of those bytes is their fingerprint. Amounts of bytes
+and of time are put into words here too.
 """
 
 import hashlib

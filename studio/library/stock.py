@@ -8,24 +8,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from studio.contract.violations import Violation, WeightsMissing
-from studio.errors import (
-    DownloadError,
-    PlaceTaken,
-    SourceUnknown,
-    StudioError,
-    WeightsError,
-)
+from studio.errors import StudioError, WeightsError
 from studio.library.downloads import (
     DownloadEvent,
     DownloadPlan,
     Fetched,
     Stopped,
 )
+from studio.library.downloads.errors import DownloadError, PlaceTaken, SourceUnknown
 from studio.library.downloads.transfer import TransferCancelled, patiently
 from studio.library.preset_stock import Known, PresetStock
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset, Preset
-from studio.presets.origin import memory_key
+from studio.presets.catalog import memory_key
 from studio.presets.parse import PresetProblem
 from studio.settings import Settings
 

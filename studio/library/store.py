@@ -31,8 +31,8 @@ from studio.library.scan import Held, forget_absent, scan
 from studio.library.spelling import near
 from studio.library.state import pinned, slug_of
 from studio.presets import LoraPreset, ModelPreset, Preset
+from studio.presets.catalog import memory_key, origin_of
 from studio.presets.model_card import Published, beside, read_published
-from studio.presets.origin import memory_key, origin_of
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights, Unusable
 from studio.settings import Settings
 from studio.storage.stamps import Stamp, stamp_of

@@ -1,8 +1,8 @@
 """The preset schema and what reads, checks and converts preset files."""
 
+from studio.presets.catalog import Catalog
 from studio.presets.schema import (
     DEFAULT_STRENGTH,
-    Catalog,
     LoraPreset,
     LoraSettings,
     ModelPreset,

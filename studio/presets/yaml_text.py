@@ -1,7 +1,7 @@
 """YAML text → plain values, with the line of every field; and back.
 
-Read from libyaml's events and not through a loader: that is several times faster, keeps the
-lines, and nothing nests, expands or constructs beyond what a preset needs. Plain scalars
+YAML is read from libyaml's events and not through a loader: that is several times faster, keeps
+the lines, and nothing nests, expands or constructs beyond what a preset needs. Plain scalars
 follow YAML 1.2, so ``no`` is a word and not false. Tags, aliases and merge keys are refused:
 what stands in an entry is all there is to it.
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 from studio.contract.violations import OriginConflict, PublishedConflict
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.air import Air
+from studio.presets.catalog import origin_of
 from studio.presets.model_card import Published, beside, contradiction
-from studio.presets.origin import origin_of
 from studio.resolve.inventory import LoraWeights
 
 

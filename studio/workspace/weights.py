@@ -13,7 +13,7 @@ from studio.imaging.references import load as load_reference
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset
-from studio.presets.origin import memory_key
+from studio.presets.catalog import memory_key
 from studio.resolve.inventory import base_place
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from studio.contract.violations import OriginConflict, PromptEmpty, WeightsMissing
-from studio.errors import PlaceTaken, PresetsError, SourceUnknown, StorageFault, StudioError
+from studio.errors import PresetsError, StudioError
 from studio.library.downloads import DownloadPlan, Fetched, Stopped
+from studio.library.downloads.errors import PlaceTaken, SourceUnknown, StorageFault
 from studio.library.preset_files import LocalPresets, load, read
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.library.transfers import Transfers
 from studio.presets import Catalog, LoraPreset, TriggerRule
-from studio.presets.origin import memory_key
+from studio.presets.catalog import memory_key
 from studio.resolve.publishers import check_published
 from studio.settings import Settings
 from tests.library.downloads.conftest import lora_bytes, preset

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from studio import errors
 from studio.library.catalogue import Catalogue
-from studio.library.downloads import Fetched
+from studio.library.downloads import Fetched, errors
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.presets import Catalog, LoraPreset

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from studio.architecture import Architecture
 from studio.library.preset_files import load
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
+from studio.presets.catalog import replaced
 from studio.presets.messages import EXPECTED
-from studio.presets.origin import replaced
 from studio.presets.parse import PresetProblem, parse
 from studio.presets.yaml_text import write_yaml
 from studio.settings import BUILT_IN_PRESETS

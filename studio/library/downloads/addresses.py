@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from studio.errors import SourceUnknown
+from studio.library.downloads.errors import SourceUnknown
 from studio.presets.air import Air
 
 _PORTS = {"http": 80, "https": 443}

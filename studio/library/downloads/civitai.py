@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from studio.errors import (
+from studio.library.downloads.addresses import CIVITAI_STORAGE, Allowed, CivitaiName, shown
+from studio.library.downloads.civitai_answers import (
+    CivitaiFile,
+    ListedModel,
+    Version,
+    choose_file,
+    licence_of,
+    plain,
+)
+from studio.library.downloads.errors import (
     AccessDenied,
     Archived,
     DownloadError,
@@ -22,15 +31,6 @@ from studio.errors import (
     SourceUnknown,
     StorageFault,
     UnexpectedAnswer,
-)
-from studio.library.downloads.addresses import CIVITAI_STORAGE, Allowed, CivitaiName, shown
-from studio.library.downloads.civitai_answers import (
-    CivitaiFile,
-    ListedModel,
-    Version,
-    choose_file,
-    licence_of,
-    plain,
 )
 from studio.library.downloads.http import Site, read_body, retry_after
 from studio.library.downloads.plan import RemoteFile

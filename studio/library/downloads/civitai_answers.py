@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from studio.contract.base import EMPTY_SHA256
-from studio.errors import Archived, SourceUnknown, WrongFile
+from studio.library.downloads.errors import Archived, SourceUnknown, WrongFile
 
 MAX_TEXT = 500
 MOST_VERSIONS = 500

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from studio.architecture import Architecture
-from studio.errors import Offline, SourceUnknown, TooLarge
 from studio.library.downloads.addresses import (
     CivitaiName,
     HubName,
@@ -17,6 +16,7 @@ from studio.library.downloads.addresses import (
     safe_name,
 )
 from studio.library.downloads.civitai import CivitAI
+from studio.library.downloads.errors import Offline, SourceUnknown, TooLarge
 from studio.library.downloads.fetching import Fetch, Shelf
 from studio.library.downloads.folder import FetchFolder
 from studio.library.downloads.hub import Hub

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from studio.errors import (
+from studio.errors import HeaderError, WeightsError
+from studio.inspection import LoraInspection
+from studio.library.downloads.beside import write_beside
+from studio.library.downloads.errors import (
     DiskFull,
     DownloadError,
     HashWrong,
-    HeaderError,
     NotWeights,
     PlaceTaken,
-    WeightsError,
     WrongFile,
 )
-from studio.inspection import LoraInspection
-from studio.library.downloads.beside import write_beside
 from studio.library.downloads.part import Part, lock, part_of
 from studio.library.downloads.plan import (
     Checking,

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.errors import DownloadError, PlaceTaken
 from studio.library.downloads.beside import write_beside
+from studio.library.downloads.errors import DownloadError, PlaceTaken
 from studio.library.downloads.fetching import (
     LOOK_AGAIN,
     Cached,

@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from studio import __version__
-from studio.errors import DownloadError, RedirectRefused, StorageFault, UnexpectedAnswer
 from studio.library.downloads.addresses import Allowed, shown
+from studio.library.downloads.errors import (
+    DownloadError,
+    RedirectRefused,
+    StorageFault,
+    UnexpectedAnswer,
+)
 
 if TYPE_CHECKING:
     import requests

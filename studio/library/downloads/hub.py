@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from studio import __version__
 from studio.architecture.diffusers_folder import INDEX
-from studio.errors import (
+from studio.library.downloads.addresses import HUB_STORAGE, Allowed, HubName, shown
+from studio.library.downloads.civitai import retry_after
+from studio.library.downloads.civitai_answers import plain
+from studio.library.downloads.errors import (
     AccessDenied,
     DownloadError,
     Gated,
@@ -24,8 +27,6 @@ from studio.errors import (
     UnexpectedAnswer,
     WrongFile,
 )
-from studio.library.downloads.addresses import HUB_STORAGE, Allowed, HubName, shown
-from studio.library.downloads.civitai_answers import plain
 from studio.library.downloads.http import Site, read_body, retry_after
 from studio.library.downloads.hub_layout import choose_layout
 from studio.library.downloads.plan import RemoteFile

@@ -15,7 +15,7 @@ from studio.architecture.diffusers_folder import (
     shards_of,
     weights_of,
 )
-from studio.errors import WrongFile
+from studio.library.downloads.errors import WrongFile
 
 
 @dataclass(frozen=True, slots=True)

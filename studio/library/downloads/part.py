@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.errors import DownloadError
+from studio.library.downloads.errors import DownloadError
 from studio.storage.lock import try_lock
 
 BLOCK = 2**20

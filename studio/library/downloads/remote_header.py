@@ -7,13 +7,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from studio.architecture import LABELS
-from studio.errors import HeaderError, Offline, SizeWrong, UnexpectedAnswer
+from studio.errors import HeaderError
 from studio.inspection import LoraInspection, inspect
 from studio.inspection.description import describe, unread_alphas
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.verdict import UNKNOWN
 from studio.library.downloads.addresses import CivitaiName, HubName, parse_source, shown
 from studio.library.downloads.civitai import CivitAI
+from studio.library.downloads.errors import Offline, SizeWrong, UnexpectedAnswer
 from studio.library.downloads.http import Site, fault
 from studio.library.downloads.hub import Hub
 from studio.library.downloads.plan import RemoteFile

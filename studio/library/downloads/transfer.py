@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from studio.errors import (
+from studio.errors import HeaderError
+from studio.inspection.header import header_length
+from studio.inspection.lookalikes import LOOK
+from studio.library.downloads.addresses import shown
+from studio.library.downloads.errors import (
     HashWrong,
-    HeaderError,
     NotWeights,
     SizeWrong,
     StorageFault,
     TooLarge,
     UnexpectedAnswer,
 )
-from studio.inspection.header import header_length
-from studio.inspection.lookalikes import LOOK
-from studio.library.downloads.addresses import shown
 from studio.library.downloads.http import Site
 from studio.library.downloads.part import Part, Validator
 from studio.library.downloads.plan import RemoteFile

@@ -17,7 +17,7 @@ from studio.gallery.comparisons.files import JSON_SUFFIX
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.gallery.row import place_at
 from studio.presets import LoraPreset, ModelPreset
-from studio.presets.origin import replaced
+from studio.presets.catalog import replaced
 from studio.ui.gallery import files, lora_preview
 from studio.ui.gallery.layout import GalleryInput, GalleryParts
 from studio.ui.gallery.review import NO_DELETING, ReviewEvents, named

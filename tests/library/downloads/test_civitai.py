@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studio import errors
-from studio.library.downloads import Downloads, Fetched, Fetching
+from studio.library.downloads import Downloads, Fetched, Fetching, errors
 from studio.presets.model_card import read_published
 from studio.settings import Settings
 from tests.library.downloads.conftest import Fetch, left_in, lora_bytes, made, planned

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studio import errors
-from studio.library.downloads import DownloadPlan, Downloads, Fetched, Fetching, Stopped
+from studio.library.downloads import DownloadPlan, Downloads, Fetched, Fetching, Stopped, errors
 from studio.library.folder import loaded_files
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.model_card import read_published

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from studio import errors
 from studio.library.downloads import (
     Checking,
     DownloadEvent,
@@ -21,6 +20,7 @@ from studio.library.downloads import (
     Fetching,
     Stopped,
     Waiting,
+    errors,
 )
 from studio.settings import Settings
 from tests.library.downloads.conftest import Fetch, left_in, lora_bytes, planned

@@ -3,8 +3,7 @@
 import pytest
 
 from studio.architecture import Architecture
-from studio.contract.amounts import in_bytes, in_time
-from studio.errors import SourceUnknown
+from studio.contract.base import in_bytes, in_time
 from studio.library.downloads import CivitaiName, HubName
 from studio.library.downloads.addresses import (
     MAX_NAME,
@@ -14,6 +13,7 @@ from studio.library.downloads.addresses import (
     safe_name,
     shown,
 )
+from studio.library.downloads.errors import SourceUnknown
 from studio.library.downloads.plan import Meter
 from studio.presets.model_card import Published, contradiction, differences, family_of
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from studio import errors
+from studio.errors import HeaderError
 from studio.inspection.header import MAX_HEADER
+from studio.library.downloads import errors
 from studio.library.downloads.remote_header import FIRST_LOOK, describe_remote
 from studio.library.files import describe_file
 from studio.settings import Settings
@@ -78,17 +79,17 @@ def test_no_more_than_the_first_look_for_a_lying_length(
     publish: Any, settings: Settings, length: int
 ) -> None:
     stored = publish(length.to_bytes(8, "little") + bytes(500_000))
-    with pytest.raises(errors.HeaderError, match="more than the"):
+    with pytest.raises(HeaderError, match="more than the"):
         describe_remote(settings, NAME)
     assert stored.sent <= FIRST_LOOK
 
 
 def test_what_is_no_safetensors_is_named(publish: Any, settings: Settings) -> None:
     publish(b"<!DOCTYPE html><html><body>Sign in</body></html>")
-    with pytest.raises(errors.HeaderError, match="web page"):
+    with pytest.raises(HeaderError, match="web page"):
         describe_remote(settings, NAME)
     publish(b"")
-    with pytest.raises(errors.HeaderError, match="empty"):
+    with pytest.raises(HeaderError, match="empty"):
         describe_remote(settings, NAME)
 
 
