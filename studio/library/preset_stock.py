@@ -11,7 +11,7 @@ from studio.errors import PresetsError, StudioError, WeightsError
 from studio.library.catalogue import Catalogue, Holding
 from studio.library.check import Holdings
 from studio.library.downloads import DownloadPlan, Downloads, HubName
-from studio.library.downloads.downloads import SiteFacts
+from studio.library.downloads.downloads import FactsOf
 from studio.library.entries import Entry
 from studio.library.files import contain
 from studio.library.identify import Identifying, Stepwise
@@ -24,7 +24,7 @@ from studio.library.store import WeightStore
 from studio.library.twins import Twins, find_twins
 from studio.presets import Catalog, Preset
 from studio.presets.model_card import Published
-from studio.presets.origin import origin_of
+from studio.presets.catalog import origin_of
 from studio.presets.parse import PresetProblem
 from studio.presets.suggest import Suggestion, suggest_lora, suggest_model
 from studio.settings import Settings
@@ -178,20 +178,18 @@ class PresetStock:
         """
         return self._suggest(text, changes)[0]
 
-    def _suggest(
-        self, text: str, changes: Mapping[str, Any]
-    ) -> tuple[Suggestion, SiteFacts | None]:
-        """The suggestion, and what the site said of a LoRA's files."""
+    def _suggest(self, text: str, changes: Mapping[str, Any]) -> tuple[Suggestion, FactsOf | None]:
+        """The suggestion, and what the site said of the files, unless they are here."""
         path = self.file_of(text)
         if path is not None:
             return self.suggest_file(path, changes), None
         source = self.downloads.parse(text)
         if isinstance(source, HubName) and source.file is None:
-            index = self.downloads.model_index(source)
-            if index is not None:
-                published, content = index
-                name = source.repository
-                return suggest_model(published, content, name, self._slugs(), changes), None
+            model = self.downloads.look_up_model(source)
+            if model is not None:
+                name, taken = source.repository, self._slugs()
+                found = suggest_model(model.published, model.content, name, taken, changes)
+                return found, model.facts
         facts = self.downloads.look_up(source)
         published, files, _ = facts
         place: dict[str, Any] = {"sha256": files[0].sha256}
@@ -205,7 +203,7 @@ class PresetStock:
         if preset.path is None:
             own = self.downloads.place(published, preset.base_architecture, self._is_taken)
             preset = preset.model_copy(update={"path": own})
-        return replace(found, preset=preset), facts
+        return replace(found, preset=preset), lambda _variant: facts
 
     def file_of(self, text: str) -> Path | None:
         """The weight file that ``text`` names: from here, or below a folder of the library, as

@@ -1,6 +1,7 @@
 """The studio's own presets, what a run may fetch, and what a look-up keeps."""
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -236,6 +237,22 @@ def test_a_link_is_looked_up_once(settings: Settings, site: Site) -> None:
     plan = stocked(settings, preset(8)).wanted(f"{site.url}/models/1000?modelVersionId=7")
     assert plan.files[0].sha256 == hashlib.sha256(DATA).hexdigest()
     assert len(site.seen) == 2
+
+
+def test_a_base_is_looked_up_once(settings: Settings, site: Site) -> None:
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+    }
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    site.repositories["someone/tiny"] = {
+        "model_index.json": json.dumps(index).encode(),
+        "unet/config.json": b"{}",
+        weights: DATA,
+    }
+    plan = stocked(settings).wanted("someone/tiny")
+    assert weights in {file.name for file in plan.files}
+    assert len(site.asked("api")) == 2, "the repository, and its model_index.json"
 
 
 def test_two_models_may_publish_one_name(settings: Settings, site: Site) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from studio.architecture import Architecture
+from studio.architecture.diffusers_folder import INDEX
 from studio.library.downloads.addresses import (
     CivitaiName,
     HubName,
@@ -16,7 +17,7 @@ from studio.library.downloads.addresses import (
     safe_name,
 )
 from studio.library.downloads.civitai import CivitAI
-from studio.library.downloads.errors import Offline, SourceUnknown, TooLarge
+from studio.library.downloads.errors import Offline, SourceUnknown, TooLarge, WrongFile
 from studio.library.downloads.fetching import Fetch, Shelf
 from studio.library.downloads.folder import FetchFolder
 from studio.library.downloads.hub import Hub
@@ -31,6 +32,17 @@ Taken = Callable[[str, str | None], bool]
 """Whether a path below MODEL_BASE_PATH belongs to something else than this SHA-256."""
 SiteFacts = tuple[Published, tuple[RemoteFile, ...], tuple[str, ...]]
 """What a site says: of the weights, of their files, and sentences worth saying."""
+FactsOf = Callable[[str | None], SiteFacts]
+"""A base's variant → what the site says."""
+
+
+class ModelFacts(NamedTuple):
+    """What the Hub says of a base model: its card, its ``model_index.json``, and the facts of one
+    variant, for which it is not asked again and which raise WrongFile."""
+
+    published: Published
+    content: dict[str, Any]
+    facts: FactsOf
 
 
 class Downloads:
@@ -95,14 +107,14 @@ class Downloads:
         target: str | None,
         expected_sha256: str | None,
         taken: Taken = lambda _place, _sha256: False,
-        facts: SiteFacts | None = None,
+        facts: FactsOf | None = None,
     ) -> DownloadPlan:
         """What fetching a preset's weights means; asks for metadata and nothing else.
 
         Args:
             target: its place below MODEL_BASE_PATH; None where the published name decides.
             expected_sha256: the preset's own or the pinned hash.
-            facts: the metadata, where it was asked for a moment ago.
+            facts: of a variant, where the site was asked a moment ago.
 
         Raises:
             DownloadError: by its kind.
@@ -110,8 +122,7 @@ class Downloads:
         source = self.source_of(preset)
         kind = kind_of(preset)
         variant = preset.variant if isinstance(preset, ModelPreset) else None
-        facts = facts or self._ask(source, kind, variant)
-        published, files, notes = facts
+        published, files, notes = facts(variant) if facts else self._ask(source, kind, variant)
         architecture = preset.base_architecture
         place = target or self.place(published, architecture, taken)
         plan = DownloadPlan(
@@ -140,8 +151,8 @@ class Downloads:
         """
         return self._ask(source, "lora")
 
-    def model_index(self, source: HubName) -> tuple[Published, dict[str, Any]] | None:
-        """A base model's card and its ``model_index.json``; None where it is no such model.
+    def look_up_model(self, source: HubName) -> ModelFacts | None:
+        """What the Hub says of a base model; None where it is no such model.
 
         Raises:
             DownloadError: by its kind.
@@ -149,7 +160,14 @@ class Downloads:
         hub = self._hub()
         info = hub.info(source.repository, source.revision)
         index = hub.index(info)
-        return None if index is None else (hub.published(info, info.id, None), index)
+        if index is None:
+            return None
+        published = hub.published(info, info.id, None)
+
+        def facts(variant: str | None) -> SiteFacts:
+            return published, *hub.layout(info, index, variant)
+
+        return ModelFacts(published, index, facts)
 
     def place(self, published: Published, architecture: Architecture, taken: Taken) -> str:
         """``loras/<architecture>/<its published name, made safe>``, and no one else's."""
@@ -176,11 +194,16 @@ class Downloads:
             version = civitai.version(source)
             file = civitai.chosen(version, source.file_id)
             return civitai.published(version, file), (civitai.remote(version, file),), ()
+        if kind == "model":
+            model = self.look_up_model(source)
+            if model is None:
+                raise WrongFile(
+                    f"{source.repository} has no {INDEX}, so it is not a model in diffusers layout.",
+                    "Choose a repository in diffusers layout.",
+                )
+            return model.facts(variant)
         hub = self._hub()
         info = hub.info(source.repository, source.revision)
-        if kind == "model":
-            files, notes = hub.layout(info, variant)
-            return hub.published(info, info.id, None), files, notes
         files, name = hub.files(info, source)
         return hub.published(info, name, files[0]), files, ()
 

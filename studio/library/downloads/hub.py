@@ -141,20 +141,14 @@ class Hub:
         return (self._remote(info, there[chosen], chosen),), chosen
 
     def layout(
-        self, info: ModelInfo, variant: str | None
+        self, info: ModelInfo, index: dict[str, Any], variant: str | None
     ) -> tuple[tuple[RemoteFile, ...], tuple[str, ...]]:
-        """A model's files in diffusers layout, and notes about the others.
+        """A model's files in diffusers layout, and notes about the others; asks nobody.
 
         Raises:
-            WrongFile: it is no such model, or has no safetensors.
+            WrongFile: it has no safetensors.
         """
         there = {sibling.rfilename: sibling for sibling in info.siblings or ()}
-        index = self.index(info)
-        if index is None:
-            raise WrongFile(
-                f"{info.id} has no {INDEX}, so it is not a model in diffusers layout.",
-                "Choose a repository in diffusers layout.",
-            )
         chosen = choose_layout(info.id, there, index, variant)
         return tuple(self._remote(info, there[n], n) for n in chosen.files), chosen.notes
 
