@@ -19,7 +19,7 @@ from studio.library.downloads.fetching import (
     fill,
     reread,
 )
-from studio.library.downloads.part import PART, Part, lock, part_of
+from studio.library.downloads.part import PART, Part, identity, lock, part_of
 from studio.library.downloads.plan import (
     DownloadEvent,
     DownloadPlan,
@@ -29,7 +29,7 @@ from studio.library.downloads.plan import (
     Stopped,
     Waiting,
 )
-from studio.library.downloads.transfer import SiteTransfer, TransferCancelled, identity
+from studio.library.downloads.transfer import SiteTransfer, TransferCancelled
 from studio.storage.atomic import sync_folder
 
 DONE = ".done.json"

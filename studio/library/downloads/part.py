@@ -1,4 +1,4 @@
-"""A file while it comes: locked by whoever fetches it, kept for the next time, resumed.
+"""A file while it comes: locked by whoever fetches it, kept for the next time, resumed, checked.
 
 The part lies beside its target, ``.NAME.lora-studio.part``, so that it is on the same disk and
 becomes the target by one renaming. It is its own lock file.
@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.library.downloads.errors import DownloadError
+from studio.library.downloads.errors import DownloadError, HashWrong, SizeWrong
+from studio.library.downloads.plan import RemoteFile
 from studio.storage.lock import try_lock
 
 BLOCK = 2**20
@@ -154,3 +155,34 @@ class Part:
         """The part has become the target: its note goes."""
         with suppress(OSError):
             self._note.unlink(missing_ok=True)
+
+
+def identity(remote: RemoteFile) -> str:
+    """What makes two downloads the same file."""
+    return remote.sha256 or remote.git_sha1 or f"{remote.url} {remote.size}"
+
+
+def check(remote: RemoteFile, part: Part) -> None:
+    """Size and hash of the whole part; what is wrong is not kept.
+
+    Raises:
+        SizeWrong, HashWrong: naming what was expected.
+    """
+    found = part.hash.hexdigest()
+    try:
+        if remote.size is not None and part.size != remote.size:
+            raise SizeWrong(remote.name, remote.size, part.size)
+        if remote.sha256 is not None and found != remote.sha256:
+            raise HashWrong(remote.name, remote.sha256, found)
+        if remote.sha256 is None and remote.git_sha1 is not None:
+            found = git_sha1(part.path.read_bytes())
+            if found != remote.git_sha1:
+                raise HashWrong(remote.name, f"(git) {remote.git_sha1}", found)
+    except (SizeWrong, HashWrong):
+        part.discard()
+        raise
+
+
+def git_sha1(data: bytes) -> str:
+    """Git's name for a file's content: SHA-1 over ``blob SIZE\\0`` and the bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,6 @@ from studio.inspection.header import header_length
 from studio.inspection.lookalikes import LOOK
 from studio.library.downloads.addresses import shown
 from studio.library.downloads.errors import (
-    HashWrong,
     NotWeights,
     SizeWrong,
     StorageFault,
@@ -25,7 +23,7 @@ from studio.library.downloads.errors import (
     UnexpectedAnswer,
 )
 from studio.library.downloads.http import Site
-from studio.library.downloads.part import Part, Validator
+from studio.library.downloads.part import Part, Validator, check, identity
 from studio.library.downloads.plan import RemoteFile
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ def patiently(work: Callable[[], T], cancel: threading.Event) -> T:
     """``work()`` in a thread of its own, which is left to its own timeout when ``cancel`` comes.
 
     Raises:
-        Cancelled, and whatever ``work`` raises.
+        TransferCancelled, and whatever ``work`` raises.
     """
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-ask")
     done = thread.submit(work)
@@ -85,7 +83,7 @@ class SiteTransfer:
         The part is discarded when it is found to be wrong, and kept when it is only not whole.
 
         Raises:
-            DownloadError: by its kind; Cancelled: ``cancel`` was set.
+            DownloadError: by its kind; TransferCancelled: ``cancel`` was set.
         """
         _check_limit(remote, remote.size or 0, self.limit)
         idle = 0
@@ -219,11 +217,6 @@ class SiteTransfer:
             over.set()
 
 
-def identity(remote: RemoteFile) -> str:
-    """What makes two downloads the same file."""
-    return remote.sha256 or remote.git_sha1 or f"{remote.url} {remote.size}"
-
-
 def resumable(remote: RemoteFile, kept: Validator | None) -> bool:
     """Whether a part may go on: the same file, and something will tell if it is not."""
     if kept is None or kept.file != identity(remote):
@@ -289,29 +282,3 @@ def _check_head(remote: RemoteFile, part: Part) -> None:
 def _check_limit(remote: RemoteFile, size: int, limit: int) -> None:
     if size > limit:
         raise TooLarge(remote.name, size, limit)
-
-
-def check(remote: RemoteFile, part: Part) -> None:
-    """Size and hash of the whole part; what is wrong is not kept.
-
-    Raises:
-        SizeWrong, HashWrong: naming what was expected.
-    """
-    found = part.hash.hexdigest()
-    try:
-        if remote.size is not None and part.size != remote.size:
-            raise SizeWrong(remote.name, remote.size, part.size)
-        if remote.sha256 is not None and found != remote.sha256:
-            raise HashWrong(remote.name, remote.sha256, found)
-        if remote.sha256 is None and remote.git_sha1 is not None:
-            found = git_sha1(part.path.read_bytes())
-            if found != remote.git_sha1:
-                raise HashWrong(remote.name, f"(git) {remote.git_sha1}", found)
-    except (SizeWrong, HashWrong):
-        part.discard()
-        raise
-
-
-def git_sha1(data: bytes) -> str:
-    """Git's name for a file's content: SHA-1 over ``blob SIZE\\0`` and the bytes."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
