@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -98,33 +98,39 @@ class Fetch:
             ) from error
 
     def _locked(self) -> Iterator[DownloadEvent]:
-        remote = self._demanded()
-        told = False
-        while True:
-            if self.target.exists():
-                yield self._there(remote)
+        descriptor = yield from self._lock()
+        if descriptor is None:
+            return
+        with Part(part_of(self.target), descriptor) as part:
+            there = self._there()
+            if there is not None:
+                part.discard()
+                yield there
                 return
-            descriptor = lock(part_of(self.target))
+            try:
+                with part.unless_empty():
+                    yield from self._fill(self._demanded(), part)
+            except TransferCancelled:
+                yield Stopped(part.size)
+                return
+            yield self._adopted(part)
+
+    def _lock(self, folder: bool = False) -> Generator[DownloadEvent, None, int | None]:
+        """The lock on the part once nobody else has it; None where nothing is left to do: the
+        weights came meanwhile, or a cancel did."""
+        told = False
+        while (there := self._there()) is None:
+            descriptor = lock(part_of(self.target), folder)
             if descriptor is not None:
-                break
+                return descriptor
             if not told:
                 told = True
                 yield Waiting(self.plan.target)
             if self.cancel.wait(LOOK_AGAIN):
                 yield Stopped(0)
-                return
-        with Part(part_of(self.target), descriptor) as part:
-            if self.target.exists():
-                part.discard()
-                yield self._there(remote)
-                return
-            try:
-                with part.unless_empty():
-                    yield from self._fill(remote, part)
-            except TransferCancelled:
-                yield Stopped(part.size)
-                return
-            yield self._adopted(part)
+                return None
+        yield there
+        return None
 
     def _demanded(self) -> RemoteFile:
         """The file with the hash that counts: the preset's or the pinned one, if there is one."""
@@ -136,11 +142,14 @@ class Fetch:
             raise HashWrong(remote.name, expected, remote.sha256)
         return remote.model_copy(update={"sha256": expected})
 
-    def _there(self, remote: RemoteFile) -> Fetched:
-        """The target is there: fine, if it is the file that was meant.
+    def _there(self) -> Fetched | None:
+        """Nothing where the target is not there; where it is, it must be the file that was meant.
 
         Where no hash is known, its size and the facts beside it must say so.
         """
+        remote = self._demanded()
+        if not self.target.exists():
+            return None
         if remote.sha256 is None:
             if not self._is_said_to_be(remote):
                 raise PlaceTaken(

@@ -9,27 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.architecture.diffusers_folder import INDEX
 from studio.library.downloads.beside import write_beside
-from studio.library.downloads.errors import DownloadError, PlaceTaken
-from studio.library.downloads.fetching import (
-    LOOK_AGAIN,
-    Cached,
-    Shelf,
-    check_room,
-    fill,
-    reread,
-)
+from studio.library.downloads.errors import PlaceTaken
+from studio.library.downloads.fetching import Fetch, check_room, fill, reread
 from studio.library.downloads.part import PART, Part, identity, lock, part_of
 from studio.library.downloads.plan import (
     DownloadEvent,
-    DownloadPlan,
     Fetched,
     Meter,
     RemoteFile,
     Stopped,
-    Waiting,
 )
-from studio.library.downloads.transfer import SiteTransfer, TransferCancelled
+from studio.library.downloads.transfer import TransferCancelled
 from studio.storage.atomic import sync_folder
 
 DONE = ".done.json"
@@ -37,59 +29,29 @@ DONE = ".done.json"
 
 
 @dataclass(frozen=True, slots=True)
-class FetchFolder:
-    """How one model's plan is carried out; see ``Fetch``.
+class FetchFolder(Fetch):
+    """How one model's plan is carried out.
 
     The files lie in ``.NAME.lora-studio.part/`` until all are whole, so that nobody meets half
     a model.
     """
 
-    plan: DownloadPlan
-    root: Path
-    shelf: Shelf
-    transfer: SiteTransfer
-    cached: Cached
-
-    @property
-    def target(self) -> Path:
-        return self.root / self.plan.target
-
     @property
     def staging(self) -> Path:
         return part_of(self.target)
 
-    def run(self) -> Iterator[DownloadEvent]:
-        """As ``Fetch.run``."""
-        try:
-            yield from self._locked()
-        except OSError as error:
-            raise DownloadError(
-                f"{self.target.name} cannot be written: {error.strerror or error}.",
-                f"Check that {self.target.parent} can be written and has room.",
-            ) from error
-
     def _locked(self) -> Iterator[DownloadEvent]:
-        told = False
-        while True:
-            if self._is_there():
-                yield Fetched(self.plan, self.target, already=True)
-                return
-            descriptor = lock(self.staging, folder=True)
-            if descriptor is not None:
-                break
-            if not told:
-                told = True
-                yield Waiting(self.plan.target)
-            if self.transfer.cancel.wait(LOOK_AGAIN):
-                yield Stopped(0)
-                return
+        descriptor = yield from self._lock(folder=True)
+        if descriptor is None:
+            return
         try:
-            if self._is_there():
+            there = self._there()
+            if there is not None:
                 self.staging.rmdir()
-                yield Fetched(self.plan, self.target, already=True)
+                yield there
                 return
             hashes: dict[str, str] = {}
-            yield from self._fill(hashes)
+            yield from self._fetched(hashes)
             note = self._adopt()
             self.shelf.keep({self.target / name: sha256 for name, sha256 in hashes.items()})
         except TransferCancelled:
@@ -101,20 +63,20 @@ class FetchFolder:
             os.close(descriptor)
         yield Fetched(self.plan, self.target, notes=(note,) if note else ())
 
-    def _is_there(self) -> bool:
+    def _there(self) -> Fetched | None:
         if not self.target.exists():
-            return False
-        if (self.target / "model_index.json").is_file():
-            return True
+            return None
+        if (self.target / INDEX).is_file():
+            return Fetched(self.plan, self.target, already=True)
         with suppress(OSError):
             self.target.rmdir()  # an empty folder stands in nobody's way
-            return False
+            return None
         raise PlaceTaken(
             f"{self.plan.target} is there and holds no model.",
             "Move it away, or give the preset another path.",
         )
 
-    def _fill(self, hashes: dict[str, str]) -> Iterator[DownloadEvent]:
+    def _fetched(self, hashes: dict[str, str]) -> Iterator[DownloadEvent]:
         """Fetch what is missing; the SHA-256 of what came goes into ``hashes``."""
         done = self._done()
         waiting = [file for file in self.plan.files if not self._is_done(file, done)]
@@ -128,7 +90,7 @@ class FetchFolder:
             if descriptor is None:  # whoever holds it has the folder's lock as well
                 raise PlaceTaken(f"{file.name} is being fetched.", "Wait until it is there.")
             with Part(part_of(path), descriptor) as part, part.unless_empty():
-                yield from reread(self.transfer.cancel, file, part)
+                yield from reread(self.cancel, file, part)
                 for size in fill(self.transfer, file, part, self.cached(file)):
                     event = meter.at(file.name, start + size)
                     if event is not None:
