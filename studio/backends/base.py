@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from studio.comparison.numbers import ClipReading
-from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued, Stalled
-from studio.contract.job import Job
+from studio.contract.events import Cancelled, Failed, Job, Loading, Progress, Queued, Stalled
 from studio.contract.plan import BaseIdentity, LoraUse
 from studio.contract.request import ReferenceImage
 from studio.engine import Generated

@@ -15,8 +15,7 @@ from typing import Self
 from studio.backends.base import BackendEvent, ClipReader, Weights
 from studio.backends.watch import LOOK_AGAIN
 from studio.backends.worker import work
-from studio.contract.events import Cancelled, Queued
-from studio.contract.job import Job
+from studio.contract.events import Cancelled, Job, Queued
 from studio.engine import Engine
 from studio.errors import EngineError
 from studio.resolve.memory import MemoryRules

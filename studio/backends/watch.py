@@ -15,8 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from studio.contract.events import Loading, Progress, Stalled
-from studio.contract.job import Job
+from studio.contract.events import Job, Loading, Progress, Stalled
 from studio.engine import EngineEvent, Interrupted
 
 LOOK_AGAIN = 0.1

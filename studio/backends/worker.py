@@ -15,8 +15,7 @@ from typing import Any
 
 from studio.backends.base import BackendEvent, Weights
 from studio.backends.watch import Watch
-from studio.contract.events import Cancelled, Failed, Loading
-from studio.contract.job import Job
+from studio.contract.events import Cancelled, Failed, Job, Loading
 from studio.engine import Engine, EngineEvent, Generated, Interrupted, LocalJob, RunCancelled
 from studio.engine.job import Publish
 from studio.errors import StudioError

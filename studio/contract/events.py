@@ -1,8 +1,10 @@
-"""What a run says while it goes: each event once, upwards, in this order."""
+"""What a backend is asked to do, and what the run says while it goes: each event once, upwards."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.contract.base import Contract
+from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 
 
@@ -79,3 +81,19 @@ class Failed:
 
 
 Event = Queued | Loading | Progress | Stalled | Finished | Cancelled | Failed
+
+
+class Job(Contract):
+    """One plan to execute. Its weights and pictures are named by their SHA-256, never by a place.
+
+    Attributes:
+        session: whose run it is; LoRAs stay resident until no session needs them.
+        previews: whether pictures are shown while they are made.
+        only: make this picture (0-based) of the plan's, and none of the others.
+    """
+
+    run_id: str
+    session: str
+    plan: RunPlan
+    previews: bool = True
+    only: int | None = None

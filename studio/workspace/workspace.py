@@ -16,8 +16,7 @@ from studio.architecture.schedulers import SCHEDULER_NAMES
 from studio.backends import Backend, BackendEvent, ClipReader, Generated, LocalBackend
 from studio.comparison.replay import Lost
 from studio.contract.base import Contract
-from studio.contract.events import Event, Failed, Finished
-from studio.contract.job import Job
+from studio.contract.events import Event, Failed, Finished, Job
 from studio.contract.plan import OWN_LIBRARY, Library, RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.receipt import RunRecord

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from studio.contract.audit import discrepancies
-from studio.contract.job import Job
+from studio.contract.events import Job
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import Receipt
 from studio.engine import Engine

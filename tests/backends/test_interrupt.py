@@ -12,8 +12,7 @@ import torch
 
 from studio.backends import BackendEvent, BasePlace, Generated, LocalBackend
 from studio.backends import watch as watching
-from studio.contract.events import Cancelled, Failed, Loading, Stalled
-from studio.contract.job import Job
+from studio.contract.events import Cancelled, Failed, Job, Loading, Stalled
 from studio.contract.plan import BaseIdentity, RunPlan
 from studio.engine import Engine
 from studio.library.files import hash_file

@@ -13,8 +13,7 @@ import pytest
 
 from studio.backends import BackendEvent, BasePlace, LocalBackend
 from studio.backends.local import PATIENCE
-from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
-from studio.contract.job import Job
+from studio.contract.events import Cancelled, Failed, Job, Loading, Progress, Queued
 from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
 from studio.contract.request import ReferenceImage
 from studio.engine import Engine, Generated, LocalJob, RunCancelled
