@@ -8,7 +8,7 @@ LISTS := requirements.txt pyproject.toml
 SPREAD := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fast check format audit clean
+.PHONY: help run test fast lowest check format audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -23,6 +23,15 @@ FAST := architecture contract comparison golden imaging inspection presets resol
 
 fast: $(VENV)/.test check ## the checks and the tests of the pure rooms, while you write
 	$(BIN)/python -m pytest $(SPREAD) $(wildcard $(FAST:%=tests/%))
+
+LOWEST := $(VENV)-lowest
+
+# The highest versions that requirements.txt allows are those that "make test" installs.
+lowest: ## the tests nearest to the libraries, with the lowest versions that requirements.txt allows
+	$(PYTHON) -m venv $(LOWEST)
+	sed -nE 's/^([a-z0-9-]+)>=([0-9.]+).*/\1==\2/p' requirements.txt > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install -r $(LOWEST)/lowest.txt hypothesis peft pytest
+	$(LOWEST)/bin/python -m pytest tests/engine/test_matrix.py tests/golden tests/resolve
 
 check: $(VENV)/.test ## format, lint, types and the import rule
 	$(BIN)/ruff format --check .
@@ -39,8 +48,8 @@ audit: $(VENV)/.test ## known advisories against what is installed (asks pypi.or
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' > $(VENV)/.audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $(VENV)/.audit
 
-clean: ## remove .venv and every cache; pictures in outputs/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove the environments and every cache; pictures in outputs/ stay
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
