@@ -198,7 +198,7 @@ class Downloads:
             model = self.look_up_model(source)
             if model is None:
                 raise WrongFile(
-                    f"{source.repository} has no {INDEX}, so it is not a model in diffusers layout.",
+                    f"{source.repository} has no {INDEX}: it is not a model in diffusers layout.",
                     "Choose a repository in diffusers layout.",
                 )
             return model.facts(variant)
