@@ -26,8 +26,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from studio.architecture import Architecture
-from studio.contract.base import fingerprint
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity, fingerprint
 from studio.contract.plan import BaseIdentity
 from studio.engine.base.manager import PipelineManager
 from studio.engine.base.resident import ResidentBase

@@ -14,7 +14,7 @@ from studio.contract.plan import BaseIdentity, LoraUse
 from studio.contract.request import ReferenceImage
 from studio.engine import Generated
 from studio.resolve.memory import MemoryRules
-from studio.storage.stamps import Stamp
+from studio.storage.atomic import Stamp
 
 if TYPE_CHECKING:
     from PIL.Image import Image

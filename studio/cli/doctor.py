@@ -14,7 +14,7 @@ import typer
 import studio
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, OutputDir, PresetDirs, workspace_settings
-from studio.contract.amounts import in_bytes
+from studio.contract.base import in_bytes
 from studio.errors import StudioError
 from studio.library.preset_files import load
 from studio.library.store import WeightStore

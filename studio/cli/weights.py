@@ -9,7 +9,7 @@ import typer
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, PresetDirs, open_workspace
 from studio.cli.progress import ProgressLine
-from studio.contract.amounts import in_bytes
+from studio.contract.base import in_bytes
 from studio.errors import StudioError
 from studio.library.catalogue import Holding
 from studio.library.check import Checked

@@ -192,3 +192,36 @@ def fingerprint(value: Any) -> str:
 def is_empty_hash(digits: str) -> bool:
     """Whether ``digits``, whole or the first eight and more, are the SHA-256 of nothing."""
     return len(digits) >= 8 and EMPTY_SHA256.startswith(digits.lower())
+
+
+def in_bytes(amount: int | None, decimals: int = 2) -> str:
+    """ "218 MB", "6.94 GB" with so many ``decimals``; "an unknown amount" for None."""
+    if amount is None:
+        return "an unknown amount"
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if amount >= size:
+            value = amount / size
+            return f"{value:.{decimals}f} {unit}" if unit == "GB" else f"{value:.3g} {unit}"
+    return "1 byte" if amount == 1 else f"{amount} bytes"
+
+
+def in_time(seconds: float) -> str:
+    """What is left or guessed: "14 s", "3 min", "2 h 5 min"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class FileIdentity(Contract):
+    """A file as the contract knows it; where it lies is nobody's business.
+
+    Attributes:
+        name: path inside its model, ``/``-separated, or the bare file name of a LoRA.
+        sha256: of the whole file, 64 hexadecimal digits.
+        size: bytes.
+    """
+
+    name: str
+    sha256: Sha256
+    size: Count

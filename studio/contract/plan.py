@@ -7,8 +7,16 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from studio.architecture import PIPELINES, Architecture, Mode, guides
-from studio.contract.base import Contract, Count, Sha256, Slug, Versioned, added, fingerprint
-from studio.contract.identity import FileIdentity
+from studio.contract.base import (
+    Contract,
+    Count,
+    FileIdentity,
+    Sha256,
+    Slug,
+    Versioned,
+    added,
+    fingerprint,
+)
 from studio.contract.placement import Placement
 from studio.contract.prompt import ResolvedPrompt
 from studio.contract.request import PromptEncoder, ReferenceImage

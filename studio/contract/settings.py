@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from studio.architecture import PipelineTraits, Traits, clip_skip_in_words, guides
-from studio.architecture.schedulers import STEP_LIMITS
+from studio.architecture.pipelines import STEP_LIMITS
 from studio.contract.plan import FloatSetting, IntSetting, Origin, TextSetting
 
 MAX_LORAS = 4

@@ -11,7 +11,7 @@ from studio.contract.events import Loading, Progress
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import Receipt
 from studio.resolve.inventory import base_place
-from studio.storage.stamps import Stamp
+from studio.storage.atomic import Stamp
 
 if TYPE_CHECKING:
     from PIL.Image import Image

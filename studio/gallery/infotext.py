@@ -27,7 +27,7 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from studio.architecture.schedulers import SAMPLERS
+from studio.architecture.pipelines import SAMPLERS
 from studio.contract.receipt import LoraReceipt, Receipt, RunRecord
 from studio.contract.settings import BY_NAME, SettingKind
 from studio.presets.air import Air

@@ -11,9 +11,9 @@ from studio.library.files import ByteProgress, Hashes, hash_file, read_header, u
 from studio.library.places import WeightPlaces
 from studio.library.state import RACY_NS, pinned
 from studio.presets import Preset
-from studio.presets.origin import memory_key
+from studio.presets.catalog import memory_key
 from studio.settings import Settings
-from studio.storage.stamps import Stamp, stamp_of
+from studio.storage.atomic import Stamp, stamp_of
 
 
 class HashedWeights(WeightPlaces):

@@ -11,11 +11,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
-from studio.errors import HeaderError, RateLimited, StorageFault, UnexpectedAnswer, WeightsError
+from studio.errors import HeaderError, WeightsError
 from studio.library.catalogue import Holding
 from studio.library.downloads import Downloads
 from studio.library.downloads.civitai import CivitAI
 from studio.library.downloads.civitai_answers import ListedModel
+from studio.library.downloads.errors import RateLimited, StorageFault, UnexpectedAnswer
 from studio.library.downloads.transfer import TransferCancelled, patiently
 from studio.library.known_files import (
     Asked,

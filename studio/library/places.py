@@ -10,7 +10,7 @@ from studio.library.scan import Held
 from studio.library.spelling import spellings
 from studio.library.state import State
 from studio.presets import LoraPreset, ModelPreset, Preset
-from studio.presets.origin import memory_key
+from studio.presets.catalog import memory_key
 from studio.settings import BUILT_IN_PRESETS, Settings
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from studio.errors import PresetsError
 from studio.presets import Catalog, ModelPreset, Preset
 from studio.presets.parse import KINDS, ParsedPresets, PresetProblem, merge, parse
-from studio.presets.yaml_text import write_yaml
+from studio.presets.text import write_yaml
 from studio.storage import atomic
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})

@@ -23,8 +23,8 @@ from studio.library.state import State
 from studio.library.store import WeightStore
 from studio.library.twins import Twins, find_twins
 from studio.presets import Catalog, Preset
-from studio.presets.model_card import Published
 from studio.presets.catalog import origin_of
+from studio.presets.model_card import Published
 from studio.presets.parse import PresetProblem
 from studio.presets.suggest import Suggestion, suggest_lora, suggest_model
 from studio.settings import Settings

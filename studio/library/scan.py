@@ -15,7 +15,7 @@ from studio.library.reading import PICKLES, SUFFIX, Facts, is_current, parsed, r
 from studio.library.sidecars import SUFFIXES, Sidecar, of_publisher
 from studio.library.state import AnswerOf, Stamped, State, key_of
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.storage.stamps import Stamp, stamp_of
+from studio.storage.atomic import Stamp, stamp_of
 
 BATCH = 500
 """Headers that are read before what they say is remembered: a scan that is ended goes on."""

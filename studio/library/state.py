@@ -17,7 +17,7 @@ from studio.contract.base import is_sha256
 from studio.errors import WeightsError
 from studio.library.state_file import StateFile
 from studio.presets.rules import inside
-from studio.storage.stamps import Stamp
+from studio.storage.atomic import Stamp
 
 RACY_NS = 100_000_000
 """A file that changed this shortly before it was hashed could change again within the same

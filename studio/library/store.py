@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.errors import HeaderError, WeightsError
 from studio.inspection import LoraInspection
 from studio.library.checkpoint import (
@@ -35,7 +35,7 @@ from studio.presets.catalog import memory_key, origin_of
 from studio.presets.model_card import Published, beside, read_published
 from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights, Unusable
 from studio.settings import Settings
-from studio.storage.stamps import Stamp, stamp_of
+from studio.storage.atomic import Stamp, stamp_of
 
 __all__ = ["WeightStore", "adopt", "describe_file"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.architecture import TRAITS, Chat, Wrapped, pipeline_traits
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.contract.prompt import Span, TokenCounter
 from studio.errors import WeightsError
 from studio.library.chat_template import render

@@ -9,12 +9,11 @@ from pydantic import ValidationError
 
 from studio.contract.base import Contract
 from studio.presets.catalog import Catalog
-from studio.presets.json_text import read_json
 from studio.presets.messages import Sentence, did_you_mean, in_words, sentences
 from studio.presets.rules import clip, split_phrases
 from studio.presets.schema import LoraPreset, ModelPreset, Preset, TriggerRule
 from studio.presets.syntax import Fault, Located, Path
-from studio.presets.yaml_text import read_yaml
+from studio.presets.text import read_json, read_yaml
 
 KINDS: Mapping[str, type[Preset]] = {"models": ModelPreset, "loras": LoraPreset}
 """Top-level key → what its entries are."""

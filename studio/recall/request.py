@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from studio.architecture import Mode
-from studio.architecture.schedulers import scheduler_named
+from studio.architecture.pipelines import scheduler_named
 from studio.contract.plan import LoraUse, Origin, RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.presets import Catalog

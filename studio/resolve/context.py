@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
-from studio.architecture.schedulers import scheduler_named
+from studio.architecture.pipelines import scheduler_named
 from studio.contract.base import fingerprint
 from studio.contract.placement import Dtype
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision

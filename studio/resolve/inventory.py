@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.inspection import LoraInspection
 from studio.presets.model_card import Published
 

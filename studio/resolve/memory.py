@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from studio.contract.amounts import in_bytes
+from studio.contract.base import in_bytes
 from studio.contract.placement import Dtype, Offload, Placement
 
 DECODED_NUMBERS = 1024

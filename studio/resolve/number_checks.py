@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from studio.architecture import guides
-from studio.architecture.schedulers import ALL_SCHEDULER_NAMES, schedulers_for
+from studio.architecture.pipelines import ALL_SCHEDULER_NAMES, schedulers_for
 from studio.contract.settings import LONGEST_SIDE, SETTINGS, SHORTEST_SIDE
 from studio.contract.violations import (
     DtypeNotSupported,

@@ -1,5 +1,7 @@
 """Files that are whole or not there, even when the process is killed or the power fails."""
 
+from __future__ import annotations
+
 import errno
 import itertools
 import os
@@ -9,6 +11,21 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from studio.errors import GalleryError
+
+Stamp = tuple[int, int, int, str]
+"""Size, mtime and ctime in nanoseconds, device and inode. The ctime, which no program can set,
+catches a file that was written in place and given its old mtime back."""
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Inodes may exceed SQLite's integers, hence text."""
+    return (
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        f"{status.st_dev}:{status.st_ino}",
+    )
+
 
 PART = ".part"
 STALE = 3600.0

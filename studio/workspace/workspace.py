@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from studio import __version__
-from studio.architecture.schedulers import SCHEDULER_NAMES
+from studio.architecture.pipelines import SCHEDULER_NAMES
 from studio.backends import Backend, BackendEvent, ClipReader, Generated, LocalBackend
 from studio.comparison.replay import Lost
 from studio.contract.base import Contract

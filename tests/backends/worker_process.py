@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from studio.backends import BackendEvent, BasePlace, Generated, LocalBackend
-from studio.contract.base import fingerprint
+from studio.contract.base import FileIdentity, fingerprint
 from studio.contract.events import Failed, Job
-from studio.contract.identity import FileIdentity
 from studio.contract.plan import BaseIdentity, LoraUse
 from studio.contract.request import ReferenceImage
 from studio.errors import WeightsError

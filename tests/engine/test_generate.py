@@ -14,7 +14,7 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from PIL import Image
 
-from studio.architecture.schedulers import SCHEDULER_NAMES
+from studio.architecture.pipelines import SCHEDULER_NAMES
 from studio.contract.events import Loading, Progress
 from studio.contract.plan import FloatSetting, Origin
 from studio.contract.request import PromptEncoder

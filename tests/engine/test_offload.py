@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.contract.placement import Offload, Placement
 from studio.engine import Engine, LocalJob
 from studio.engine.base import manager as pipelines

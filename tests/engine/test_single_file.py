@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from studio.architecture import Architecture
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.contract.plan import BaseIdentity
 from studio.engine import Engine, LocalJob
 from studio.engine.base.single_file import from_single_file

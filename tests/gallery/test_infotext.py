@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.architecture import Mode
-from studio.architecture.schedulers import SAMPLERS, SCHEDULER_NAMES
+from studio.architecture.pipelines import SAMPLERS, SCHEDULER_NAMES
 from studio.contract.receipt import RunRecord
 from studio.gallery.infotext import write
 from studio.recall.infotext import read

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from studio.architecture import Mode
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.contract.violations import LoraDoesNotFit, WeightsUnusable
 from studio.errors import LoraRefused
 from studio.inspection import inspect

@@ -12,9 +12,14 @@ from typing import Any
 
 import pytest
 
-from studio.errors import Offline, RateLimited, StorageFault, UnexpectedAnswer
 from studio.library.chores import Chores, adopt
 from studio.library.downloads import http
+from studio.library.downloads.errors import (
+    Offline,
+    RateLimited,
+    StorageFault,
+    UnexpectedAnswer,
+)
 from studio.library.downloads.transfer import TransferCancelled
 from studio.library.identify import Identified, Stepwise
 from studio.library.known_files import KnownFile, news, side_by_side

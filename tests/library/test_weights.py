@@ -29,7 +29,7 @@ from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.resolve.inventory import Inventory
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.storage.stamps import stamp_of
+from studio.storage.atomic import stamp_of
 
 
 @pytest.fixture

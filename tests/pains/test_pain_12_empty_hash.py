@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from studio.cli import run
 from studio.presets.parse import parse
-from studio.presets.yaml_text import write_yaml
+from studio.presets.text import write_yaml
 from tests.support.preset_samples import lora
 
 EMPTY = hashlib.sha256(b"").hexdigest()

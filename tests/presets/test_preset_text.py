@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from studio.library.preset_files import load
 from studio.presets.parse import merge, parse, slug_of
-from studio.presets.yaml_text import read_yaml, write_yaml
+from studio.presets.text import read_yaml, write_yaml
 from tests.support.preset_samples import GOOD, lora
 
 

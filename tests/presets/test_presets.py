@@ -13,7 +13,7 @@ from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.presets.catalog import replaced
 from studio.presets.messages import EXPECTED
 from studio.presets.parse import PresetProblem, parse
-from studio.presets.yaml_text import write_yaml
+from studio.presets.text import write_yaml
 from studio.settings import BUILT_IN_PRESETS
 from tests.support.preset_samples import FLUX1_DEV, lora
 from training.mini import subjects

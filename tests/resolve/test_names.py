@@ -2,7 +2,7 @@
 
 import pytest
 
-from studio.architecture.schedulers import scheduler_named
+from studio.architecture.pipelines import scheduler_named
 from studio.contract.request import LoraChoice, Overrides
 from studio.presets.schema import LoraSettings
 from tests.support.worlds import World

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from studio.architecture import TRAITS, Architecture, Mode
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.contract.plan import Library, Origin, RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PromptEncoder

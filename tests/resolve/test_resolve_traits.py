@@ -7,7 +7,7 @@ import diffusers
 import pytest
 
 from studio.architecture import PIPELINES, TRAITS
-from studio.architecture.schedulers import schedulers_for
+from studio.architecture.pipelines import schedulers_for
 from studio.contract.plan import Origin, RunPlan
 from studio.contract.prompt import Side
 from studio.contract.request import Overrides, PromptEncoder

@@ -6,8 +6,7 @@ from dataclasses import replace
 from studio.comparison.axes import ComparisonPlan, ComparisonRequest
 from studio.comparison.facts import effective
 from studio.comparison.plan import plan_comparison
-from studio.contract.base import fingerprint
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity, fingerprint
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import Receipt
 from studio.contract.request import GenerationRequest

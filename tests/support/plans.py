@@ -12,8 +12,7 @@ from safetensors import safe_open
 from transformers import CLIPTokenizer
 
 from studio.architecture import Architecture, Mode
-from studio.contract.base import fingerprint
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity, fingerprint
 from studio.contract.plan import (
     BaseIdentity,
     FloatSetting,

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from studio.architecture import Architecture, Mode
-from studio.contract.base import SCHEMA, canonical_json
-from studio.contract.identity import FileIdentity
+from studio.contract.base import SCHEMA, FileIdentity, canonical_json
 from studio.contract.plan import (
     BaseIdentity,
     FloatSetting,

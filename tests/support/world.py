@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.inspection import inspect
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.tensor_info import TensorInfo

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.architecture import PIPELINES, TRAITS, Architecture, Mode
-from studio.contract.identity import FileIdentity
+from studio.contract.base import FileIdentity
 from studio.contract.plan import RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, ReferenceImage

@@ -14,13 +14,25 @@ from pydantic import Field
 from studio.contract.violations.choices import (
     ArchitectureMismatch,
     ArchitectureNotRunnable,
+    DtypeNotSupported,
     DuplicateLora,
+    GuidanceNotSupported,
     LoraForbidden,
     LoraRequired,
     ModeNotSupported,
+    NotAMultiple,
+    NotWhole,
+    OutOfRange,
+    SchedulerDoesNotFit,
+    SettingConflict,
+    SettingMissing,
+    SettingNotSupported,
+    StrengthOutOfRange,
     TooManyLoras,
+    TooManyPixels,
     UnknownBase,
     UnknownLora,
+    UnknownScheduler,
 )
 from studio.contract.violations.comparisons import (
     AxesClash,
@@ -38,30 +50,14 @@ from studio.contract.violations.files import (
     LoraDoesNotFit,
     OriginConflict,
     PublishedConflict,
-    SameWeights,
-    WeightsMissing,
-    WeightsUnusable,
-)
-from studio.contract.violations.numbers import (
-    DtypeNotSupported,
-    GuidanceNotSupported,
-    NotAMultiple,
-    NotWhole,
-    OutOfRange,
-    SchedulerDoesNotFit,
-    SettingConflict,
-    SettingMissing,
-    SettingNotSupported,
-    StrengthOutOfRange,
-    TooManyPixels,
-    UnknownScheduler,
-)
-from studio.contract.violations.references import (
     ReferenceForbidden,
     ReferenceMissing,
     ReferenceRequired,
     ReferenceUnsuitable,
+    SameWeights,
     TooManyReferences,
+    WeightsMissing,
+    WeightsUnusable,
 )
 from studio.contract.violations.rule import Rule
 from studio.contract.violations.texts import (

@@ -20,7 +20,7 @@ from studio.engine.base.single_file import from_single_file
 from studio.errors import BaseRefused, WeightsError
 from studio.inspection.original import component_of
 from studio.resolve.inventory import base_place
-from studio.storage.stamps import Stamp, stamp_of
+from studio.storage.atomic import Stamp, stamp_of
 
 # What the libraries say when weights are missing; they then go on with random ones.
 _INCOMPLETE = ("newly initialized", "MISSING", "MISMATCH", "size mismatch")

@@ -26,7 +26,7 @@ from studio.engine.lora.inject import remove
 from studio.engine.lora.probe import read_probe
 from studio.engine.lora.prove import survey
 from studio.errors import BaseRefused, OutOfMemory, WeightsError
-from studio.storage.stamps import Stamp
+from studio.storage.atomic import Stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from studio.architecture.schedulers import schedulers_for
+from studio.architecture.pipelines import schedulers_for
 from studio.engine.run.numbers import raw_bytes
 from studio.errors import ContractBroken, EngineError
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from studio import __version__
 from studio.architecture.diffusers_folder import INDEX
 from studio.library.downloads.addresses import HUB_STORAGE, Allowed, HubName, shown
-from studio.library.downloads.civitai import retry_after
 from studio.library.downloads.civitai_answers import plain
 from studio.library.downloads.errors import (
     AccessDenied,

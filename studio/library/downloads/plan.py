@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from studio.contract.amounts import in_bytes
-from studio.contract.base import Contract
+from studio.contract.base import Contract, in_bytes
 from studio.presets.model_card import Published
 
 DownloadKind = Literal["lora", "checkpoint", "model"]

@@ -15,7 +15,7 @@ from studio.comparison.events import (
     NothingCompared,
 )
 from studio.comparison.record import KIND_LABELS, CellRecord, blank_cells, done, failed
-from studio.contract.amounts import in_time
+from studio.contract.base import in_time
 from studio.contract.events import Cancelled, Failed, Queued
 from studio.contract.plan import Origin, RunPlan
 from studio.contract.request import GenerationRequest

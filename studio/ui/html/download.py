@@ -1,6 +1,6 @@
 """A download as markup: its plan before, its progress, and how it ended."""
 
-from studio.contract.amounts import in_bytes, in_time
+from studio.contract.base import in_bytes, in_time
 from studio.errors import StudioError
 from studio.library.downloads import (
     Checking,

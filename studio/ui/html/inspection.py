@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.architecture import LABELS
-from studio.contract.amounts import in_bytes
+from studio.contract.base import in_bytes
 from studio.inspection.decompositions import TENSORS, Decomposition
 from studio.resolve.inventory import Unusable
 from studio.ui.html import icons

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from studio.architecture import TRAITS, Mode
-from studio.architecture.schedulers import schedulers_for
+from studio.architecture.pipelines import schedulers_for
 from studio.contract.placement import Dtype
 from studio.contract.request import (
     GenerationRequest,

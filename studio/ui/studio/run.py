@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import gradio as gr
 
-from studio.contract.amounts import in_time
+from studio.contract.base import in_time
 from studio.contract.events import (
     Cancelled,
     Failed,

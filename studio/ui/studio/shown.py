@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
-from studio.architecture.schedulers import schedulers_for
+from studio.architecture.pipelines import schedulers_for
 from studio.contract.request import PromptEncoder
 from studio.contract.settings import BY_NAME, SETTINGS, Basis
 from studio.presets import Catalog, ModelPreset
