@@ -36,7 +36,7 @@ FactsOf = Callable[[str | None], SiteFacts]
 """A base's variant → what the site says."""
 
 
-class ModelFacts(NamedTuple):
+class BaseFacts(NamedTuple):
     """What the Hub says of a base model: its card, its ``model_index.json``, and the facts of one
     variant, for which it is not asked again and which raise WrongFile."""
 
@@ -151,7 +151,7 @@ class Downloads:
         """
         return self._ask(source, "lora")
 
-    def look_up_model(self, source: HubName) -> ModelFacts | None:
+    def look_up_model(self, source: HubName) -> BaseFacts | None:
         """What the Hub says of a base model; None where it is no such model.
 
         Raises:
@@ -167,7 +167,7 @@ class Downloads:
         def facts(variant: str | None) -> SiteFacts:
             return published, *hub.layout(info, index, variant)
 
-        return ModelFacts(published, index, facts)
+        return BaseFacts(published, index, facts)
 
     def place(self, published: Published, architecture: Architecture, taken: Taken) -> str:
         """``loras/<architecture>/<its published name, made safe>``, and no one else's."""
