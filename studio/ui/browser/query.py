@@ -66,6 +66,11 @@ class LoraQuery(BaseModel):
     page: int = Field(default=0, ge=0)
 
     @property
+    def wanted(self) -> tuple[str, ...]:
+        """The words, folded as what they are looked for in."""
+        return tuple(self.words.casefold().split())
+
+    @property
     def narrows(self) -> bool:
         """Whether anything but the architecture is asked for."""
         return any((self.words.strip(), self.folder, self.theme, self.tag, self.only))
@@ -180,9 +185,7 @@ class LoraShelf:
 
     def find(self, query: LoraQuery, known: LoraFacts) -> LoraPage:
         """What is on disk first; where words are given, what has them in its name."""
-        wanted = query.words.casefold().split()
-        fitting = self.fitting(query.architecture)
-        found = self.all_found(query, known)
+        wanted, found = query.wanted, self.all_found(query, known)
         for key in _keys(query.order, wanted, known):  # the last counts most: sorting is stable
             found.sort(key=key)
         page = min(query.page, max(0, (len(found) - 1) // PAGE))
@@ -190,7 +193,7 @@ class LoraShelf:
         return LoraPage(
             tuple(found[page * PAGE : (page + 1) * PAGE]),
             len(found),
-            len(fitting),
+            len(self.fitting(query.architecture)),
             page,
             tuple(unfit[:UNFIT]),
             len(unfit),
@@ -198,7 +201,7 @@ class LoraShelf:
 
     def all_found(self, query: LoraQuery, known: LoraFacts) -> list[LoraCard]:
         """Of every page, by name."""
-        wanted, agrees = query.words.casefold().split(), _agreeing(query, known)
+        wanted, agrees = query.wanted, _agreeing(query, known)
         fitting = self.fitting(query.architecture)
         return [card for card in fitting if holds(card.text, wanted) and agrees(card)]
 
