@@ -206,7 +206,8 @@ class SiteTransfer:
         def look() -> None:
             while not over.wait(LOOK_AGAIN):
                 if self.cancel.is_set():
-                    with suppress(OSError, RuntimeError):  # it ended by itself meanwhile
+                    # It may have ended by itself meanwhile: urllib3 then has no socket.
+                    with suppress(OSError, RuntimeError, ValueError):
                         answer.raw.shutdown()
                     return
 
