@@ -20,7 +20,12 @@ StepFunction = Callable[[int], Tensor]
 
 @dataclass(slots=True)
 class Stage:
-    """One thing to train: what is optimised, how fast, for how long, and where it is kept."""
+    """One thing to train: what is optimised, how fast, for how long, and where it is kept.
+
+    Attributes:
+        after_step: is told each step's number, from 1; the modules then hold the weights as
+            trained, not their average.
+    """
 
     name: str
     modules: Mapping[str, nn.Module]
@@ -33,6 +38,7 @@ class Stage:
     falling: float = 0.3
     log_every: int = 50
     save_seconds: float = 120.0
+    after_step: Callable[[int], None] | None = None
 
 
 def learning_rate_share(step: int, stage: Stage) -> float:
@@ -166,6 +172,8 @@ def run(stage: Stage, step_loss: StepFunction) -> int:
     last_save = time.monotonic()
     while trainer.step < stage.steps:
         trainer.advance(step_loss)
+        if stage.after_step is not None:
+            stage.after_step(trainer.step)
         if time.monotonic() - last_save > stage.save_seconds:
             trainer.save()
             last_save = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +56,18 @@ TEXT_ROOT: Final = "text_model."
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What one LoRA is: its style, its rank and alpha, and whether it reaches the text encoder."""
+    """What one LoRA is: its style, its rank and alpha, and whether it reaches the text encoder.
+
+    Attributes:
+        kept_plain: steps that also hold on to the base's look without the trigger words; None
+            for all. After them only the style is trained, and it spreads.
+    """
 
     style: Style
     rank: int
     alpha: int
     text_encoder: bool
+    kept_plain: int | None = None
 
 
 RECIPES: Final = {
@@ -104,6 +111,7 @@ def train(
     steps: int,
     seed: int,
     begun: Path | None = None,
+    after_step: Callable[[int], None] | None = None,
 ) -> None:
     """Add the LoRA to (already trained) `unet` and `text_encoder` and train it, nothing else; as
     it stands in the file `begun`, or from nothing.
@@ -160,6 +168,8 @@ def train(
             return_dict=False,
         )[0]
         styled_loss = nn.functional.mse_loss(answer[:STYLED], with_words.velocity)
+        if recipe.kept_plain is not None and step >= recipe.kept_plain:
+            return styled_loss
         return styled_loss + 2 * nn.functional.mse_loss(answer[STYLED:], wanted)
 
     modules: dict[str, nn.Module] = {"unet": unet}
@@ -173,6 +183,7 @@ def train(
         work / f"{style.name}.pt",
         ema_decay=0.99,
         weight_decay=0.0,
+        after_step=after_step,
     )
     loop.run(stage, step_loss)
 
