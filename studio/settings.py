@@ -30,7 +30,8 @@ class Settings:
         whole_library: whether all below them is looked through, not only the folders where
             weights are kept by custom: somebody chose them.
         linked_folders: more folders that links in the library may lead into.
-        outputs: pictures and their index.
+        outputs: pictures, and their index where ``index`` is None.
+        index: the folder of the index; a local one, where the outputs are on a mounted bucket.
         state: hash cache and pins.
         preset_dirs: folders of presets read after the built-in ones.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
@@ -91,6 +92,7 @@ class Settings:
     more_folders: tuple[Path, ...] = ()
     linked_folders: tuple[Path, ...] = ()
     whole_library: bool = True
+    index: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
@@ -111,6 +113,7 @@ class Settings:
             whole_library="MODEL_BASE_PATH" in values,
             linked_folders=_folders(values.get("LINKED_FOLDERS", ""), directory),
             outputs=outputs,
+            index=_path(values, "INDEX_DIR", directory, ".") if "INDEX_DIR" in values else None,
             state=_path(values, "STATE_DIR", directory, str(outputs / ".state")),
             preset_dirs=tuple(
                 (directory / part).resolve()

@@ -18,6 +18,7 @@ from studio.contract.base import in_bytes
 from studio.errors import StudioError
 from studio.library.preset_files import load
 from studio.library.store import WeightStore
+from studio.machine import main_memory
 from studio.presets import Catalog
 from studio.presets.parse import PresetProblem
 from studio.resolve.memory import MemoryRules, offload_in_words
@@ -145,7 +146,8 @@ def _version(name: str) -> str | None:
 
 
 def memory() -> dict[str, int] | None:
-    """Bytes of main memory, all and free to use, where the system tells (Linux)."""
+    """Bytes of main memory, where the system tells (Linux): the machine's, what of it is free, and
+    what the studio may use of it."""
     table = Path("/proc/meminfo")
     if not table.is_file():
         return None
@@ -156,6 +158,7 @@ def memory() -> dict[str, int] | None:
     return {
         "total": kibibytes["MemTotal"] * 1024,
         "available": kibibytes["MemAvailable"] * 1024,
+        "allowed": main_memory(),
     }
 
 

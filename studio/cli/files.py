@@ -20,7 +20,7 @@ from studio.gallery.comparisons.verification import (
 )
 from studio.gallery.publishing import verify_published
 from studio.gallery.replays import is_replay, verify_replay
-from studio.gallery.row import INDEX
+from studio.gallery.row import index_of
 from studio.gallery.verification import (
     Verification,
     is_reference,
@@ -142,10 +142,13 @@ def _known_by_pixels(answer: Verification | ComparisonVerification) -> list[str]
     """The gallery's pictures with the pixels of a file that carries no record."""
     if not isinstance(answer, Verification) or answer.pixels_sha256 is None:
         return []
-    outputs = Settings.from_env(os.environ, Path.cwd()).outputs
-    if not (outputs / INDEX).is_file():
+    settings = Settings.from_env(os.environ, Path.cwd())
+    outputs, index = settings.outputs, settings.index
+    if not index_of(outputs, index).is_file():
         return []
-    return [str(each.path) for each in Gallery(outputs).with_pixels(answer.pixels_sha256)]
+    return [
+        str(each.path) for each in Gallery(outputs, index=index).with_pixels(answer.pixels_sha256)
+    ]
 
 
 def _verdict(console: Console, answer: Verification | ComparisonVerification) -> str:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import torch
 
 from studio.contract.placement import Dtype
-from studio.engine.hardware import automatic_budget, main_memory
+from studio.engine.hardware import automatic_budget
 from studio.errors import DeviceError, OutOfMemory, UnsupportedDtype
+from studio.machine import cores, main_memory
 from studio.resolve.memory import computed_dtypes
 
 _DTYPES = {
@@ -95,6 +96,20 @@ def computes_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return device.type != "mps" or torch.backends.mps.is_macos_or_newer(14, 0)
+
+
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether it does so without hardware for it: NVIDIA's before compute capability 8.0."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device) < (8, 0)
+
+
+def limit_threads() -> None:
+    """As many threads as there are cores for this process, and not the machine's: in a container
+    they would take turns. What OMP_NUM_THREADS says stays."""
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > cores():
+        torch.set_num_threads(cores())
 
 
 def total_memory(device: torch.device) -> int:

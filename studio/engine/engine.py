@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.engine.hardware import automatic_budget, is_surely_cpu, main_memory
+from studio.engine.hardware import automatic_budget, is_surely_cpu
 from studio.engine.job import LocalJob, Publish
 from studio.errors import OutOfMemory
+from studio.machine import main_memory
 from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
 
@@ -77,13 +78,14 @@ class Engine:
         if is_surely_cpu(settings.device):
             memory = main_memory()
             budget = settings.memory_budget or automatic_budget(memory)
-            kind, bfloat16 = "cpu", True
+            kind, bfloat16, slow = "cpu", True, False
         else:
-            from studio.engine.device import computes_bfloat16, total_memory
+            from studio.engine.device import computes_bfloat16, emulates_bfloat16, total_memory
 
             manager = self._managed()
             kind, memory = manager.device.type, total_memory(manager.device)
             budget, bfloat16 = manager.budget, computes_bfloat16(manager.device)
+            slow = emulates_bfloat16(manager.device)
         return MemoryRules(
             kind,
             memory,
@@ -93,6 +95,7 @@ class Engine:
             vae_slicing=settings.vae_slicing,
             dtype=settings.dtype,
             bfloat16=bfloat16,
+            slow_bfloat16=slow,
         )
 
     def memory(self) -> Memory:
@@ -117,10 +120,11 @@ class Engine:
 
     def _managed(self) -> PipelineManager:
         from studio.engine.base.manager import PipelineManager
-        from studio.engine.device import budget_or_automatic, choose_device
+        from studio.engine.device import budget_or_automatic, choose_device, limit_threads
 
         with self._choosing:
             if self._manager is None:
+                limit_threads()
                 device = choose_device(self._settings.device)
                 budget = budget_or_automatic(self._settings.memory_budget, device)
                 self._manager = PipelineManager(device, budget)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -11,11 +10,6 @@ AUTOMATIC_SHARE = 0.7
 
 _GPU_DRIVERS = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 """What the drivers of NVIDIA, AMD and Windows' Linux put there."""
-
-
-def main_memory() -> int:
-    """Bytes of the machine's main memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_surely_cpu(device: str) -> bool:

@@ -3,7 +3,8 @@
 outputs/2026-11-22/153012-1a2b3c4d-1.png    the pictures, each with its record
 outputs/2026-11-22/153012-1a2b3c4d-1.comparison.json, .png   comparisons of them
 outputs/references/<sha256>.png             what edits were made from, named by its pixels
-outputs/index.sqlite                        rebuilt from them whenever it must be
+outputs/index.sqlite                        rebuilt from them whenever it must be; INDEX_DIR has it
+                                            where that is set
 outputs/.thumbs/                            small copies, made on demand
 """
 
@@ -30,7 +31,6 @@ from studio.gallery.index import ABSENT, IndexBroken, PictureIndex
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.replays import replays_of
 from studio.gallery.row import (
-    INDEX,
     Facet,
     Facets,
     FileStamp,
@@ -39,6 +39,7 @@ from studio.gallery.row import (
     Row,
     Tag,
     UseCount,
+    index_of,
     moment,
 )
 from studio.gallery.thumbnails import Thumbnails
@@ -80,18 +81,24 @@ class Gallery:
 
     Args:
         sealer: signs what is saved, where its record says so.
+        index: the folder where the index lies, one for each ``outputs``; None for these
+            themselves. For outputs on a mounted bucket, where SQLite's locks may not hold.
 
     Raises:
         GalleryError: here and everywhere, when the folder or the index cannot be used.
     """
 
-    def __init__(self, outputs: Path, sealer: Sealer | None = None) -> None:
+    def __init__(
+        self, outputs: Path, sealer: Sealer | None = None, index: Path | None = None
+    ) -> None:
         try:
             outputs.mkdir(parents=True, exist_ok=True)
+            if index is not None:
+                index.mkdir(parents=True, exist_ok=True)
             self.outputs = outputs.resolve(strict=True)
         except OSError as error:
             raise atomic.storage_error(error, outputs) from error
-        self._index = PictureIndex(self.outputs / INDEX, self.outputs)
+        self._index = PictureIndex(index_of(self.outputs, index), self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
         self.decisions = Decisions(self.outputs / ".reviews")
         self.sealer = sealer

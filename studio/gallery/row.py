@@ -1,5 +1,7 @@
 """What the gallery knows of a picture without opening it, and what one may ask it for."""
 
+import hashlib
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +30,13 @@ STANDING = "standing"
 APPROVED_BY, REJECTED_BY = "approved by", "rejected by"
 REVIEW = (STANDING, APPROVED_BY, REJECTED_BY)
 """The kinds of tags that decisions give a picture."""
+
+
+def index_of(outputs: Path, index: Path | None) -> Path:
+    """Where the index of a gallery lies: in ``index``, which may hold several, else in itself."""
+    if index is None:
+        return outputs / INDEX
+    return index / f"{hashlib.sha256(os.fsencode(outputs)).hexdigest()[:16]}-{INDEX}"
 
 
 @dataclass(frozen=True, slots=True)

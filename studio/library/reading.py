@@ -22,6 +22,7 @@ from studio.errors import HeaderError, WeightsError
 from studio.library.files import inspected
 from studio.library.folder import read_object
 from studio.library.sidecars import SUFFIXES, Sidecar, read_sidecar
+from studio.machine import cores
 
 SUFFIX = ".safetensors"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
@@ -120,7 +121,7 @@ def parsed(text: str) -> Facts | Sidecar | None:
 
 def read_all(places: Sequence[str]) -> Generator[str, None, None]:
     """What each file says, as text to be remembered, in their order."""
-    workers = os.cpu_count() or 1
+    workers = cores()
     if len(places) < MANY or workers < 2:
         with ThreadPoolExecutor(THREADS) as threads:
             yield from threads.map(_text_of, places)

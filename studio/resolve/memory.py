@@ -34,7 +34,7 @@ class MemoryRules:
         memory: bytes of the device; of the machine for cpu and mps.
         budget: bytes of it that resident weights may take.
         offload, vae_tiling, dtype: as set; None is automatic.
-        bfloat16: whether the device computes in it.
+        bfloat16: whether the device computes in it; ``slow_bfloat16``: without hardware for it.
     """
 
     device: str
@@ -45,6 +45,7 @@ class MemoryRules:
     vae_slicing: bool = False
     dtype: Dtype | None = None
     bfloat16: bool = True
+    slow_bfloat16: bool = False
 
     @property
     def dtypes(self) -> tuple[Dtype, ...]:

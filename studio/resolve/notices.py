@@ -39,7 +39,7 @@ def notices(
         *guidance_notices(draft, choices, prompt),
         *_wish_notices(draft, choices),
         *_scheduler_notices(draft, choices),
-        *_precision_notices(draft),
+        *_precision_notices(draft, memory),
         *_memory_notices(choices, memory),
     )
 
@@ -194,13 +194,20 @@ def _scheduler_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice
         yield Notice(code="scheduler_named", field="settings.scheduler", text=text)
 
 
-def _precision_notices(draft: Draft) -> Iterator[Notice]:
-    """A CPU that would compute float32, if there were memory for it."""
+def _precision_notices(draft: Draft, memory: MemoryRules | None) -> Iterator[Notice]:
+    """A CPU that would compute float32, if there were memory for it; a GPU that computes
+    bfloat16 slowly."""
     chosen = draft.precision
     spares = chosen.origin is Origin.AUTOMATIC and draft.dtype is not Dtype.FLOAT32
     if spares and draft.device == "cpu":
         text = f"{draft.model.label} runs in {draft.dtype}, to save memory. {chosen.reason}"
         yield Notice(code="dtype_by_memory", field="settings.precision", text=text)
+    if memory is not None and memory.slow_bfloat16 and draft.dtype is Dtype.BFLOAT16:
+        text = (
+            "This GPU has no hardware for bfloat16 and computes it slowly. Another precision is "
+            "quicker, and makes another picture."
+        )
+        yield Notice(code="bfloat16_slow", field="settings.precision", text=text)
 
 
 def _memory_notices(choices: SettingChoices, memory: MemoryRules | None) -> Iterator[Notice]:

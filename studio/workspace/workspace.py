@@ -104,7 +104,7 @@ class Workspace:
     ) -> None:
         self.settings = settings
         self.sealer = sealer_of(settings)
-        self.gallery = Gallery(settings.outputs, self.sealer)
+        self.gallery = Gallery(settings.outputs, self.sealer, settings.index)
         self.device_label: str | None = None
         self._references = References(settings.state / "references", self.gallery.reference)
         self._references.discard_unused()

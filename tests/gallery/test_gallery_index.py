@@ -59,6 +59,16 @@ DAMAGES = [
 ]
 
 
+def test_an_index_may_lie_elsewhere_and_is_made_again_there(outputs: Path, tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    paths = fill(Gallery(outputs, index=local), 3)
+    other = fill(Gallery(tmp_path / "another", index=local), 1)
+    assert not (outputs / "index.sqlite").exists()
+    shutil.rmtree(local)  # as where a container starts anew
+    assert everything(Gallery(outputs, index=local)) == paths[::-1]
+    assert everything(Gallery(tmp_path / "another", index=local)) == other
+
+
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES)
 def test_opening_makes_a_broken_index_anew(
     outputs: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None], reason: str

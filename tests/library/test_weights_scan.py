@@ -141,7 +141,7 @@ def test_many_files_are_read_by_processes_and_here_where_one_ends(
     (root / os.fsdecode(b"odd\xff.safetensors")).write_bytes(b"<html>")
     plain = WeightStore(settings).scan()
     monkeypatch.setattr(reading, "MANY", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(reading, "cores", lambda: 2)
     monkeypatch.setattr(sys, "executable", program)
     told: list[tuple[int, int]] = []
     store = WeightStore(replace(settings, state=settings.state / "another"))

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,10 @@ def test_the_setting_is_read(tmp_path: Path) -> None:
     assert Settings.from_env({"DTYPE": "BFloat16"}, tmp_path).dtype is BF16
     with pytest.raises(SettingsError, match="Set it to auto, float32, float16 or bfloat16"):
         Settings.from_env({"DTYPE": "fp8"}, tmp_path)
+
+
+def test_a_gpu_without_hardware_for_bfloat16_is_told_of() -> None:
+    slow = replace(rules("cuda", 16.8), slow_bfloat16=True)
+    assert "bfloat16_slow" in World(SD, memory=slow).notices()
+    assert "bfloat16_slow" not in World(SD, model={"dtype": "float16"}, memory=slow).notices()
+    assert "bfloat16_slow" not in World(SD, memory=GPU).notices()

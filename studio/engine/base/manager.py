@@ -20,12 +20,13 @@ from studio.engine.base.offload import device_bytes, place_pipeline
 from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
 from studio.engine.device import free_memory, named_errors, torch_dtype
 from studio.engine.families import family_of
-from studio.engine.hardware import automatic_budget, main_memory
+from studio.engine.hardware import automatic_budget
 from studio.engine.lora.effect import sampling
 from studio.engine.lora.inject import remove
 from studio.engine.lora.probe import read_probe
 from studio.engine.lora.prove import survey
 from studio.errors import BaseRefused, OutOfMemory, WeightsError
+from studio.machine import main_memory
 from studio.storage.atomic import Stamp
 
 
