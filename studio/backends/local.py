@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from studio.backends.base import BackendEvent, ClipReader, Weights
+from studio.backends.turns import Turns
 from studio.backends.watch import LOOK_AGAIN
 from studio.backends.worker import work
 from studio.contract.events import Cancelled, Job, Queued
@@ -49,7 +49,7 @@ class LocalBackend:
         self._engine = engine
         self._weights = weights
         self._device = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
-        self._turns: dict[str, deque[_Ticket]] = {}
+        self._turns: Turns[_Ticket] = Turns()
         self._running: _Ticket | None = None
         self._last: Future[None] | None = None
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class LocalBackend:
 
     def queue_length(self) -> int:
         with self._lock:
-            return len(self._order()) + (self._running is not None)
+            return len(self._turns.order()) + (self._running is not None)
 
     def release(self, session: str) -> None:
         with self._lock:
@@ -114,7 +114,7 @@ class LocalBackend:
 
     def close(self, patience: float | None = None) -> bool:
         with self._lock:
-            for ticket in (*self._order(), *filter(None, (self._running,))):
+            for ticket in (*self._turns.order(), *filter(None, (self._running,))):
                 ticket.cancel.set()
             if self._last is None:
                 # Waiting runs are not dropped but end at once, cancelled, so that no reader hangs.
@@ -129,31 +129,21 @@ class LocalBackend:
         with self._lock:
             if self._last is not None:
                 raise EngineError("The studio is closing.", "Start it again.")
-            self._turns.setdefault(ticket.job.session, deque()).append(ticket)
+            self._turns.add(ticket.job.session, ticket)
             self._tell_places()
             self._device.submit(self._serve)
 
     def _withdraw(self, ticket: _Ticket) -> bool:
         """Take a waiting ticket out; False if it is not waiting (any more)."""
         with self._lock:
-            line = self._turns.get(ticket.job.session)
-            if line is None or ticket not in line:
-                return False
-            line.remove(ticket)
-            if not line:
-                del self._turns[ticket.job.session]
-            self._tell_places()
-            return True
-
-    def _order(self) -> list[_Ticket]:
-        """The waiting tickets in the order in which they will run."""
-        lines = [list(line) for line in self._turns.values()]
-        longest = max(map(len, lines), default=0)
-        return [line[turn] for turn in range(longest) for line in lines if turn < len(line)]
+            taken = self._turns.remove(ticket.job.session, ticket)
+            if taken:
+                self._tell_places()
+            return taken
 
     def _tell_places(self) -> None:
         busy = self._running is not None
-        for place, ticket in enumerate(self._order()):
+        for place, ticket in enumerate(self._turns.order()):
             if ticket.ahead != place + busy:
                 ticket.ahead = place + busy
                 ticket.events.put(Queued(ticket.job.run_id, ticket.ahead))
@@ -173,12 +163,8 @@ class LocalBackend:
         with self._lock:
             if not self._turns:
                 return None
-            session, line = next(iter(self._turns.items()))
-            ticket = line.popleft()
-            # To the end of the round: the other sessions are next.
-            del self._turns[session]
-            if line:
-                self._turns[session] = line
+            ticket = self._turns.order()[0]
+            self._turns.take(ticket.job.session, ticket)
             self._running = ticket
             self._tell_places()
             return ticket
