@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from studio.architecture import Mode
-from studio.contract.base import Contract, Versioned, fingerprint
+from studio.contract.base import Contract, Versioned, added, fingerprint
 from studio.contract.plan import RunPlan, says_nothing
 from studio.contract.request import GenerationRequest
 from studio.contract.settings import SETTINGS, SettingKind
@@ -102,6 +102,8 @@ class ComparisonRequest(Contract):
             now; earlier releases could let cells share calls, and wrote false.
         allow_partial: slugs on the axis LoRA, besides those of the request's own choices, of
             which what has no place in the base may be left out.
+        names_held: the cells' plans say of what the comparison holds that it does; those of
+            earlier releases said that the user had asked for it.
     """
 
     kind: Question
@@ -111,6 +113,7 @@ class ComparisonRequest(Contract):
     hold: StrictBool = True
     exact: StrictBool = True
     allow_partial: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+    names_held: StrictBool = added(since=3, default=False)
 
     @property
     def consents(self) -> frozenset[str]:
@@ -178,22 +181,26 @@ class ComparisonPlan(Versioned):
         return fingerprint([self.wanted.model_dump(mode="json"), cells])
 
 
+def _asked(kind: Question, request: GenerationRequest, **axes: Axis | None) -> ComparisonRequest:
+    return ComparisonRequest(kind=kind, request=request, names_held=True, **axes)
+
+
 def base_against_lora(request: GenerationRequest) -> ComparisonRequest:
     """Two cells: the base alone, and the request as it is."""
     axis = Axis(name=AxisName.MODE, values=(Mode.BASE.value, request.mode.value))
-    return ComparisonRequest(kind=Question.BASE_AGAINST_LORA, request=request, columns=axis)
+    return _asked(Question.BASE_AGAINST_LORA, request, columns=axis)
 
 
 def four_arms(request: GenerationRequest) -> ComparisonRequest:
     """Base, base + trigger, LoRA, LoRA + trigger: the trigger downwards, the LoRA across."""
     rows = Axis(name=AxisName.TRIGGER, values=(OFF, ON))
     columns = Axis(name=AxisName.WEIGHTS, values=(OFF, ON))
-    return ComparisonRequest(kind=Question.FOUR_ARMS, request=request, rows=rows, columns=columns)
+    return _asked(Question.FOUR_ARMS, request, rows=rows, columns=columns)
 
 
 def strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
     axis = Axis(name=AxisName.STRENGTH, values=tuple(values))
-    return ComparisonRequest(kind=Question.STRENGTHS, request=request, columns=axis)
+    return _asked(Question.STRENGTHS, request, columns=axis)
 
 
 def seeds_strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> ComparisonRequest:
@@ -204,19 +211,19 @@ def seeds_strengths(request: GenerationRequest, values: Sequence[AxisValue]) -> 
     kind = Question.SEEDS_STRENGTHS
     columns = Axis(name=AxisName.STRENGTH, values=tuple(values))
     if request.count > MAX_CELLS:
-        return ComparisonRequest(kind=kind, request=request, columns=columns)
+        return _asked(kind, request, columns=columns)
     seeds = Axis(
         name=AxisName.SEED, values=tuple(range(request.seed, request.seed + request.count))
     )
     one = request.model_copy(update={"count": 1})
-    return ComparisonRequest(kind=kind, request=one, rows=seeds, columns=columns)
+    return _asked(kind, one, rows=seeds, columns=columns)
 
 
 def lora_against_lora(request: GenerationRequest, other: str) -> ComparisonRequest:
     """The request's first LoRA, and ``other`` in its place."""
     first = request.loras[0].slug if request.loras else ""
     axis = Axis(name=AxisName.LORA, values=(first, other))
-    return ComparisonRequest(kind=Question.LORA_AGAINST_LORA, request=request, columns=axis)
+    return _asked(Question.LORA_AGAINST_LORA, request, columns=axis)
 
 
 def compose(
@@ -261,4 +268,4 @@ def _composed(
             return lora_against_lora(request, other)
         case Question.GRID:
             rows, columns = axes
-            return ComparisonRequest(kind=kind, request=request, rows=rows, columns=columns)
+            return _asked(kind, request, rows=rows, columns=columns)

@@ -36,7 +36,7 @@ def plan_comparison(wanted: ComparisonRequest, resolve: Resolve) -> ComparisonPl
     found += check_words(wanted, reference)
     if found:
         return tuple(dict.fromkeys(found))
-    start = held(wanted.request, reference) if wanted.hold else wanted.request
+    start = held(wanted, reference) if wanted.hold else wanted.request
     cells: list[CellPlan] = []
     for place, request in expand(wanted, start):
         answer = resolve(request)
@@ -55,19 +55,22 @@ def plan_comparison(wanted: ComparisonRequest, resolve: Resolve) -> ComparisonPl
     return tuple(violation for violation, _ in same_runs(plan)) or plan
 
 
-def held(request: GenerationRequest, plan: RunPlan) -> GenerationRequest:
-    """``request`` with what it resolves to said outright, so that no cell decides anew."""
-    said = plan.settings
-    settings = request.settings.model_copy(
-        update={
-            name: getattr(said, name).value
-            for name in type(request.settings).model_fields
-            if getattr(said, name) is not None
-            and getattr(said, name).origin is not Origin.CONVENTION
-        }
-    )
+def held(wanted: ComparisonRequest, plan: RunPlan) -> GenerationRequest:
+    """The request with what it resolves to said outright, so that no cell decides anew."""
+    request = wanted.request
+    resolved = {name: getattr(plan.settings, name) for name in type(request.settings).model_fields}
+    said = {
+        n: each for n, each in resolved.items() if each and each.origin is not Origin.CONVENTION
+    }
+    names = tuple(name for name, each in said.items() if each.origin is not Origin.USER)
     return request.model_copy(
-        update={"settings": settings, "negative_prompt": plan.prompt.negative_text}
+        update={
+            "settings": request.settings.model_copy(
+                update={name: each.value for name, each in said.items()}
+            ),
+            "negative_prompt": plan.prompt.negative_text,
+            "held": names if wanted.names_held else request.held,
+        }
     )
 
 
@@ -114,8 +117,10 @@ def apply(name: AxisName, value: AxisValue, request: GenerationRequest) -> Gener
     """``request`` with one axis at one value; strength and LoRA mean the first LoRA chosen."""
     if name in SETTING_AXES:
         given = float(value) if name in NUMBERS else value
-        settings = request.settings.model_copy(update={SETTING_AXES[name].name: given})
-        return request.model_copy(update={"settings": settings})
+        varied = SETTING_AXES[name].name
+        settings = request.settings.model_copy(update={varied: given})
+        rest = tuple(each for each in request.held if each != varied)
+        return request.model_copy(update={"settings": settings, "held": rest})
     match name:
         case AxisName.STRENGTH | AxisName.LORA:
             return request.model_copy(update={"loras": _first_lora(name, value, request)})

@@ -45,6 +45,10 @@ class Origin(StrEnum):
     """Whoever runs the studio, in its environment."""
     AUTOMATIC = "automatic"
     """Nobody: it follows from the weights and the memory that are there."""
+    COMPARISON = "comparison"
+    """A comparison, which holds it equal in every cell."""
+
+    __since__ = {"comparison": 3}  # noqa: RUF012  # schema steps of later values; see CONTRIBUTING.md
 
     @property
     def words(self) -> str:

@@ -82,6 +82,8 @@ class GenerationRequest(Contract):
         prompt_encoder: None is Compel where the base can be encoded with it, else native;
             the plan names which.
         allow_cut: consent to cut the user's words that do not fit the native window.
+        held: the settings that a comparison says rather than the user, so that they are equal
+            in every cell.
     """
 
     base: str
@@ -95,3 +97,4 @@ class GenerationRequest(Contract):
     allow_cut: bool = False
     seed: int
     count: int = 1
+    held: tuple[str, ...] = added(since=3, default=())

@@ -102,7 +102,8 @@ def of_plan(plan: RunPlan, seed: int, catalog: Catalog) -> GenerationRequest:
     ]
     choices += [LoraChoice(slug=use.slug) for use in plan.triggers if use.slug not in uses]
     given = {name: getattr(plan.settings, name) for name in Overrides.model_fields}
-    said = {n: each.value for n, each in given.items() if each and each.origin is Origin.USER}
+    askers = (Origin.USER, Origin.COMPARISON)
+    said = {name: each for name, each in given.items() if each and each.origin in askers}
     return GenerationRequest(
         base=plan.base.slug,
         mode=plan.mode,
@@ -110,10 +111,11 @@ def of_plan(plan: RunPlan, seed: int, catalog: Catalog) -> GenerationRequest:
         negative_prompt=plan.prompt.negative_typed,
         loras=tuple(choices),
         references=plan.references,
-        settings=Overrides(**said),
+        settings=Overrides(**{name: each.value for name, each in said.items()}),
         prompt_encoder=plan.prompt_encoder,
         allow_cut=any(entry.cut for entry in plan.prompt.ledger),
         seed=seed,
+        held=tuple(name for name, each in said.items() if each.origin is Origin.COMPARISON),
     )
 
 

@@ -91,7 +91,13 @@ class Draft:
             base_sha256=None if base is None else base_hash(base),
             numbers=numbers,
             dtypes=computed_dtypes(device) if memory is None else memory.dtypes,
-            precision=choose_precision(request.settings.precision, memory, model, weights),
+            precision=choose_precision(
+                request.settings.precision,
+                memory,
+                model,
+                weights,
+                held="precision" in request.held,
+            ),
             fits=_fits(request.mode, chosen, model, inventory, base),
         )
 
@@ -137,7 +143,7 @@ class Draft:
         if asked is not None:
             if setting.kind is SettingKind.SCHEDULER:
                 asked = scheduler_named(asked, self.traits.flow_matching) or asked
-            return setting.value(asked, Origin.USER)
+            return setting.value(asked, self.asker(setting.name))
         wishes = self.wishes(setting)
         if len(set(wishes.values())) > 1:
             listed = (f"{self.label_of(slug)} asks for {v:g}" for slug, v in wishes.items())
@@ -158,6 +164,10 @@ class Draft:
         if setting.takes is not None or self._unread(setting):
             return None
         return SettingMissing(field=setting.field, name=setting.words, label=self.model.label)
+
+    def asker(self, name: str) -> Origin:
+        """Who says a setting that the request has."""
+        return Origin.COMPARISON if name in self.request.held else Origin.USER
 
     def wishes(self, setting: Setting) -> dict[str, float]:
         """Slug → what an applied LoRA's preset asks for."""

@@ -25,6 +25,7 @@ from studio.comparison.differences import differences, in_one_line, summary, uni
 from studio.comparison.plan import plan_comparison
 from studio.comparison.schedule import running_order
 from studio.comparison.validity import name_of
+from studio.contract.plan import Origin
 from studio.contract.request import LoraChoice, Overrides
 from tests.resolve.test_resolve import ask, with_loras
 from tests.support.comparison_plans import answer, compared, refused
@@ -81,6 +82,12 @@ def test_a_loras_own_wishes_are_held_in_every_cell_or_marked() -> None:
     assert {cell.plan.settings.guidance_scale.value for cell in plan.cells} == {4.0}
     assert {cell.plan.prompt.negative_text for cell in plan.cells} == {"blurry, colour"}
     assert uninvited(plan) == ()
+    settings = plan.cells[0].plan.settings
+    assert {settings.steps.origin, settings.guidance_scale.origin} == {Origin.COMPARISON}
+    before = compared(wanted.model_copy(update={"names_held": False}))
+    assert before.cells[0].plan.settings.steps.origin is Origin.USER
+    own = four_arms(with_loras("ink", settings=Overrides(steps=5)))
+    assert compared(own).cells[0].plan.settings.steps.origin is Origin.USER
     free = compared(wanted.model_copy(update={"hold": False}))
     found = {side.difference.name: side.difference for side in uninvited(free)}
     assert set(found) == {"guidance", "clip skip", "negative prompt"}

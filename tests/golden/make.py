@@ -1,8 +1,8 @@
 """How the golden files were made: ``python -m tests.golden.make FOLDER``.
 
-FOLDER must be new. It gets an ``outputs`` as a gallery leaves it and ``fields.json``; the first
-step also got ``models`` and ``presets``, which the later ones use, and each has those of the
-families that came with it. Golden files are never made
+FOLDER must be new. It gets an ``outputs`` as a gallery leaves it and ``fields.json``; ``models``
+and ``presets`` are those of the first step and of the steps that families came with
+(``engine/tiny`` builds a base of theirs). Golden files are never made
 again: they are what earlier releases wrote. A new schema step gets a folder of its own beside the
 others; see CONTRIBUTING.md.
 """
@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from studio.architecture import Mode
@@ -30,7 +29,6 @@ from studio.contract.events import Finished
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import SourceType
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
-from studio.engine.tiny import build_tiny, save_tiny_lora
 from studio.gallery.marks import xmp
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.imaging import png
@@ -41,39 +39,7 @@ from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
 from tests.golden.fields import all_fields
 
-MODEL: dict[str, Any] = {
-    "slug": "golden-sd3",
-    "label": "Golden SD 3",
-    "path": "sd3",
-    "pipeline": "StableDiffusion3Pipeline",
-    "base_architecture": "sd3",
-    "settings": {
-        "steps": 2,
-        "guidance_scale": 2.0,
-        "default_width": 64,
-        "default_height": 64,
-        "dtype": "float32",
-    },
-}
-
-
-LORA = {
-    "slug": "ink-sd3",
-    "label": "Ink SD 3",
-    "base_architecture": "sd3",
-    "path": "ink-sd3.safetensors",
-    "trigger": "none",
-}
-
-
-def own_models(folder: Path) -> None:
-    """A tiny base, in half precision, and a LoRA of each family that came with this step."""
-    built = build_tiny(MODEL["pipeline"]).to(torch.float16)
-    built.save_pretrained(folder / "models" / "sd3")
-    save_tiny_lora(built, folder / "models" / LORA["path"])
-    (folder / "presets").mkdir()
-    presets = json.dumps({"models": [MODEL], "loras": [LORA]}, indent=1)
-    (folder / "presets" / "golden.json").write_text(presets)
+HERE = Path(__file__).parent
 
 
 def request(mode: Mode, *loras: LoraChoice, **changes: Any) -> GenerationRequest:
@@ -136,15 +102,14 @@ def make(workspace: Workspace, asked: GenerationRequest) -> Finished:
 
 def golden(folder: Path) -> None:
     folder.mkdir()
-    first = Path(__file__).parent / "schema_1"
-    own_models(folder)
     state = folder / "state"
+    models, *more = sorted(HERE.glob("schema_*/models"))
     settings = Settings(
-        first / "models",
+        models,
         folder / "outputs",
         state,
-        (first / "presets", folder / "presets"),
-        more_folders=(folder / "models",),
+        tuple(sorted(HERE.glob("schema_*/presets"))),
+        more_folders=tuple(more),
         device="cpu",
     )
     workspace = Workspace.open(settings)
@@ -169,7 +134,9 @@ def golden(folder: Path) -> None:
     comparing = Comparing(signing)
     ink = LoraChoice(slug="ink")
     noisy = Overrides(eta=0.25)
-    wanted = four_arms(request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy))
+    # As asked from a cell of another comparison, which held it.
+    of_cell = request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy, held=("eta",))
+    wanted = four_arms(of_cell)
     plan = comparing.plan(wanted)
     assert not isinstance(plan, tuple), [item.describe() for item in plan]
     *_, done = comparing.run(plan, signing.open_session(), threading.Event())

@@ -10,6 +10,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from studio.architecture import Mode
+from studio.comparison.axes import base_against_lora
 from studio.comparison.plan import held
 from studio.contract.placement import Dtype
 from studio.contract.plan import Origin, RunPlan
@@ -228,7 +229,8 @@ def test_a_comparison_holds_it_in_every_cell() -> None:
     world = World(SD, model={"dtype": None}, memory=GPU, stored="F16")
     plan = world.plan()
     request = GenerationRequest(base="base", mode=Mode.BASE, prompt="a rocket", seed=1)
-    assert held(request, plan).settings.precision == F16
+    wanted = base_against_lora(request)
+    assert held(wanted, plan).settings.precision == F16
 
 
 def test_the_setting_is_read(tmp_path: Path) -> None:
