@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -95,12 +95,12 @@ def verdicts(decisions: Iterable[Decision]) -> dict[str, Judgement]:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far reviewers agree on approving and rejecting.
+    """How far reviewers agree.
 
     Attributes:
         alpha: Krippendorff's, 1 for full agreement, 0 for what chance would give; None where
             every decision is the same, or no picture has two.
-        pictures: those that two or more decided on, which alone count.
+        pictures: those (or pairs of them) that two or more decided on, which alone count.
         reviewers: who decided on them.
     """
 
@@ -109,7 +109,7 @@ class Agreement:
     reviewers: int
 
 
-def agreement(pictures: Iterable[Mapping[str, Judgement]]) -> Agreement:
+def agreement(pictures: Iterable[Mapping[str, Hashable]]) -> Agreement:
     """Of each picture reviewer → verdict; who did not decide is missing.
 
     Krippendorff's alpha for nominal data, any number of observers and missing data, after
@@ -118,7 +118,7 @@ def agreement(pictures: Iterable[Mapping[str, Judgement]]) -> Agreement:
     adds 1 / (m - 1) to o_ck for each ordered pair of them.
     """
     paired = [each for each in pictures if len(each) > 1]
-    totals: defaultdict[Judgement, Fraction] = defaultdict(Fraction)
+    totals: defaultdict[Hashable, Fraction] = defaultdict(Fraction)
     observed = Fraction()
     for said in paired:
         for one, other in permutations(said.values(), 2):

@@ -101,7 +101,7 @@ def tally(votes: Iterable[BlindVote]) -> Tally:
     judged: dict[tuple[str, str], dict[str, Choice]] = {}
     for vote in votes:
         judged.setdefault((vote.left, vote.right), {})[vote.test] = vote.choice
-    counts = Counter(_most(list(choices.values())) for choices in judged.values())
+    counts = Counter(majority(list(choices.values())) for choices in judged.values())
     left, right = counts["left"], counts["right"]
     low, high = clopper_pearson(right, left + right, CONFIDENCE)
     return Tally(
@@ -115,8 +115,8 @@ def tally(votes: Iterable[BlindVote]) -> Tally:
     )
 
 
-def _most(choices: Sequence[Choice]) -> Choice:
-    """The choice that leads; equal where none does."""
+def majority(choices: Sequence[Choice]) -> Choice:
+    """The choice that leads; equal where none does. There is at least one."""
     (first, count), *others = Counter(choices).most_common()
     return "equal" if others and others[0][1] == count else first
 
