@@ -1,18 +1,17 @@
 """Shapes in a trial's numbers: where a curve over steps bends, and which arms nobody beats."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
 from studio.contract.base import Contract
-from studio.trials.samples import Floats, Sample
-from studio.trials.statistics import CONFIDENCE, Resampling, draws_of, medians
+from studio.trials.samples import Floats, Readings
+from studio.trials.statistics import CONFIDENCE, Name, Resampling, draws_of, medians
 
 FEWEST_STEPS = 5
 """Of a curve that may have a knee: two lines need three points, and a line through two says
 nothing."""
-Name = TypeVar("Name")
 Bend = Literal["flattens", "rises", "turns"]
 
 
@@ -32,7 +31,7 @@ class Knee(Contract):
 
 
 def knee(
-    samples: Mapping[int, Sample], resampling: Resampling, confidence: float = CONFIDENCE
+    samples: Mapping[int, Readings], resampling: Resampling, confidence: float = CONFIDENCE
 ) -> Knee | None:
     """The bend of the medians over steps; None where they do not surely bend.
 
@@ -72,7 +71,7 @@ def _bend(before: float, after: float) -> Bend:
     return "flattens" if abs(after) < abs(before) else "rises"
 
 
-def replicates(samples: Mapping[Name, Sample], resampling: Resampling) -> Floats:
+def replicates(samples: Mapping[Name, Readings], resampling: Resampling) -> Floats:
     """(1 + draws, samples): the medians as they are, then under prompts and seeds drawn again,
     one draw for all samples. Draws that leave a sample empty are left out."""
     prompts = np.concatenate([each.prompts for each in samples.values()])
@@ -134,7 +133,7 @@ class OnFront(Contract):
 
 
 def front(
-    good: Mapping[Name, Sample], bad: Mapping[Name, Sample], resampling: Resampling
+    good: Mapping[Name, Readings], bad: Mapping[Name, Readings], resampling: Resampling
 ) -> dict[Name, OnFront]:
     """The Pareto front: more of ``good`` and less of ``bad``, for the arms that have both."""
     names = [name for name in good if name in bad]

@@ -6,22 +6,22 @@ Jamieson and Talwalkar 2016), and an arm leaves when it can be told apart from a
 be told apart from the best with the pictures there are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 
 from pydantic import Field
 
 from studio.contract.base import Contract, Count
 from studio.trials.observations import Observation, PromptKind, TrialArm
-from studio.trials.samples import Sample, of_arms, samples_of, twins
+from studio.trials.samples import Readings, of_arms, samples_of, twins
 from studio.trials.statistics import (
     CONFIDENCE,
     FEWEST,
-    Estimate,
+    Direction,
+    Interval,
     Resampling,
-    Standing,
     difference,
-    estimate,
+    median,
 )
 
 
@@ -33,7 +33,7 @@ class Goal(Contract):
     more: bool = True
 
 
-class Rule(Contract):
+class RacingRule(Contract):
     """How a trial spends its pictures; with the observations it gives every round again.
 
     Attributes:
@@ -69,7 +69,7 @@ class Leaver(Contract):
     arm: TrialArm
     round: Count
     beaten_by: TrialArm
-    differences: tuple[Estimate, ...]
+    differences: tuple[Interval, ...]
 
 
 class Race(Contract):
@@ -91,7 +91,7 @@ class Race(Contract):
 
 
 def race(
-    arms: Sequence[TrialArm], observations: Iterable[Observation], rule: Rule, done: int
+    arms: Sequence[TrialArm], observations: Iterable[Observation], rule: RacingRule, done: int
 ) -> Race:
     """What comes next, from what is there; the same for the same arguments.
 
@@ -108,7 +108,8 @@ def race(
         if done < count:
             return Race(seeds=rule.seeds[:count], inside=tuple(inside), out=tuple(out))
         used = set(rule.seeds[:count])
-        having = [each for each in seen if each.seed in used and each.arm in inside]
+        still = set(inside)
+        having = [each for each in seen if each.seed in used and each.arm in still]
         out += _leavers(inside, having, rule, number)
         left = {each.arm for each in out}
         inside = [arm for arm in inside if arm not in left]
@@ -118,7 +119,7 @@ def race(
 
 
 def _leavers(
-    inside: Sequence[TrialArm], observations: Sequence[Observation], rule: Rule, number: int
+    inside: Sequence[TrialArm], observations: Sequence[Observation], rule: RacingRule, number: int
 ) -> list[Leaver]:
     again = {
         arm: Leaver(arm=arm, round=number, beaten_by=first, differences=())
@@ -140,10 +141,14 @@ def _leavers(
 
 
 def _leaders(
-    racing: Sequence[TrialArm], measured: Sequence[Mapping[TrialArm, Sample]], rule: Rule
+    racing: Sequence[TrialArm], measured: Sequence[Mapping[TrialArm, Readings]], rule: RacingRule
 ) -> list[TrialArm]:
     """Those that no other arm beats in every goal, by the medians; with one goal, the best."""
-    points = {arm: tuple(_points(arm, measured, rule)) for arm in racing}
+    signs = [1 if goal.more else -1 for goal in rule.goals]
+    points = {
+        arm: [sign * median(each[arm]) for sign, each in zip(signs, measured, strict=True)]
+        for arm in racing
+    }
     return [
         arm
         for arm in racing
@@ -154,30 +159,20 @@ def _leaders(
     ]
 
 
-def _points(
-    arm: TrialArm, measured: Sequence[Mapping[TrialArm, Sample]], rule: Rule
-) -> Iterator[float]:
-    for goal, samples in zip(rule.goals, measured, strict=True):
-        seen = estimate(samples[arm], rule.resampling)
-        if seen is None:
-            raise ValueError("a sample without values")  # samples_of makes none
-        yield seen.median if goal.more else -seen.median
-
-
 def _beaten(
     arm: TrialArm,
     leaders: Sequence[TrialArm],
-    measured: Sequence[Mapping[TrialArm, Sample]],
-    rule: Rule,
+    measured: Sequence[Mapping[TrialArm, Readings]],
+    rule: RacingRule,
     level: float,
-) -> tuple[TrialArm, tuple[Estimate, ...]] | None:
+) -> tuple[TrialArm, tuple[Interval, ...]] | None:
     """A leader that is surely better in every goal, with the differences to it."""
     for leader in leaders:
         found = []
         for goal, samples in zip(rule.goals, measured, strict=True):
             apart = difference(samples[arm], samples[leader], rule.resampling, 1 - 2 * level)
-            worse = Standing.LOWER if goal.more else Standing.HIGHER
-            if apart is None or apart.standing is not worse:
+            worse = Direction.LOWER if goal.more else Direction.HIGHER
+            if apart is None or apart.direction is not worse:
                 break
             found.append(apart)
         else:

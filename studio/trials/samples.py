@@ -12,12 +12,12 @@ from studio.trials.observations import Observation, PromptKind, TrialArm
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
-Key = tuple[TrialArm, PromptKind, str]
+ReadingsKey = tuple[TrialArm, PromptKind, str]
 """Arm, kind of prompt, name of a measure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Readings:
     """One measure of an arm, a number a picture.
 
     Attributes:
@@ -65,7 +65,7 @@ class Sample:
         """How many pictures count: near-duplicates once."""
         return len(np.unique(self.looks))
 
-    def minus(self, other: "Sample") -> "Sample":
+    def minus(self, other: "Readings") -> "Readings":
         """The differences on the prompts and seeds that both have; there may be none.
 
         A pair counts once however often both sides look the same.
@@ -78,7 +78,7 @@ class Sample:
         for one, two in zip(self.looks[mine], other.looks[theirs], strict=True):
             looks.setdefault((int(one), int(two)), len(looks))
         shown = [looks[int(self.looks[one]), int(other.looks[two])] for one, two in both]
-        return Sample(
+        return Readings(
             self.values[mine] - other.values[theirs],
             self.prompts[mine],
             self.seeds[mine],
@@ -90,7 +90,7 @@ class Sample:
         return list(zip(self.prompts.tolist(), self.seeds.tolist(), strict=True))
 
 
-def samples_of(observations: Iterable[Observation]) -> dict[Key, Sample]:
+def samples_of(observations: Iterable[Observation]) -> dict[ReadingsKey, Readings]:
     """What each arm gave, by kind of prompt and measure; values are paired with the base.
 
     Raises:
@@ -98,13 +98,13 @@ def samples_of(observations: Iterable[Observation]) -> dict[Key, Sample]:
     """
     prompts: dict[str, int] = {}
     pictures: dict[str, int] = {}
-    found: defaultdict[Key, list[tuple[float, int, int, int]]] = defaultdict(list)
+    found: defaultdict[ReadingsKey, list[tuple[float, int, int, int]]] = defaultdict(list)
     for each in sorted(observations, key=_order):
         look = pictures.setdefault(each.duplicate_of or each.picture, len(pictures))
         prompt = prompts.setdefault(each.prompt, len(prompts))
         found[each.arm, each.kind, each.measure].append((each.paired, prompt, each.seed, look))
     return {
-        key: Sample.of(*(list(column) for column in zip(*rows, strict=True)))
+        key: Readings.of(*(list(column) for column in zip(*rows, strict=True)))
         for key, rows in found.items()
     }
 
@@ -128,10 +128,10 @@ def twins(observations: Iterable[Observation]) -> list[tuple[TrialArm, ...]]:
 
     Arms that show the base are ``inert`` and no twins.
     """
-    gave: defaultdict[TrialArm, dict[tuple[str, int], str]] = defaultdict(dict)
+    gave: defaultdict[TrialArm, dict[object, str]] = defaultdict(dict)
     for each in observations:
         if each.arm.strength != 0:
-            gave[each.arm][each.pair] = each.picture
+            gave[each.arm][each.kind, each.pair] = each.picture
     inert_arms = set(inert(observations))
     alike: defaultdict[tuple[float, frozenset[object]], list[TrialArm]] = defaultdict(list)
     for arm, pictures in gave.items():
@@ -143,10 +143,11 @@ def twins(observations: Iterable[Observation]) -> list[tuple[TrialArm, ...]]:
 def counted_once(observations: Sequence[Observation]) -> dict[TrialArm, int]:
     """Arm → pictures that are not counted, because an earlier one looks almost the same."""
     pictures = {
-        (each.arm, each.pair): each.duplicate_of is not None and each.duplicate_of != each.picture
+        (each.arm, each.kind, each.pair): each.duplicate_of is not None
+        and each.duplicate_of != each.picture
         for each in observations
     }
-    return dict(Counter(arm for (arm, _), again in pictures.items() if again))
+    return dict(Counter(arm for (arm, _, _), again in pictures.items() if again))
 
 
 def in_order(arms: Iterable[TrialArm]) -> list[TrialArm]:
@@ -155,8 +156,8 @@ def in_order(arms: Iterable[TrialArm]) -> list[TrialArm]:
 
 
 def of_arms(
-    samples: Mapping[Key, Sample], kind: PromptKind, measure: str
-) -> dict[TrialArm, Sample]:
+    samples: Mapping[ReadingsKey, Readings], kind: PromptKind, measure: str
+) -> dict[TrialArm, Readings]:
     """The arms that ``measure`` has numbers of, in order."""
     arms = in_order(arm for arm, *rest in samples if rest == [kind, measure])
     return {arm: samples[arm, kind, measure] for arm in arms}

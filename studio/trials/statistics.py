@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from studio.contract.base import Contract, Count
-from studio.trials.samples import Floats, Indices, Sample
+from studio.trials.samples import Floats, Indices, Readings
 
 CONFIDENCE = 0.95
 FEWEST = 3
@@ -44,7 +44,7 @@ class Resampling(Contract):
     draws: int = Field(default=400, ge=100, le=20_000)
 
 
-class Estimate(Contract):
+class Interval(Contract):
     """A median and how sure it is.
 
     Attributes:
@@ -68,14 +68,14 @@ class Estimate(Contract):
     freedom: float | None
 
     @property
-    def standing(self) -> "Standing":
+    def direction(self) -> "Direction":
         """Of a difference: what it says of the first arm against the second."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
-            return Standing.OPEN
-        return Standing.HIGHER if self.low > 0 else Standing.LOWER
+            return Direction.OPEN
+        return Direction.HIGHER if self.low > 0 else Direction.LOWER
 
 
-class Standing(StrEnum):
+class Direction(StrEnum):
     HIGHER = "higher"
     LOWER = "lower"
     OPEN = "open"
@@ -94,8 +94,8 @@ class More(Contract):
 
 
 def estimate(
-    sample: Sample, resampling: Resampling, confidence: float = CONFIDENCE
-) -> Estimate | None:
+    sample: Readings, resampling: Resampling, confidence: float = CONFIDENCE
+) -> Interval | None:
     """The median of a sample with its interval; None where there is no value.
 
     Args:
@@ -105,9 +105,9 @@ def estimate(
         return None
     parts = _variances(sample, resampling)
     error, freedom = _sum(parts)
-    middle = float(medians(sample.values, sample.weights[None])[0])
+    middle = median(sample)
     half = None if error is None else _student(freedom, 1 - (1 - confidence) / 2) * error
-    return Estimate(
+    return Interval(
         median=middle,
         low=None if half is None else middle - half,
         high=None if half is None else middle + half,
@@ -119,6 +119,11 @@ def estimate(
         error=error,
         freedom=None if error is None else freedom,
     )
+
+
+def median(sample: Readings) -> float:
+    """Of a sample that has a value; near-duplicates share the weight of one picture."""
+    return float(medians(sample.values, sample.weights[None])[0])
 
 
 def medians(values: Floats, weights: Floats) -> Floats:
@@ -143,7 +148,7 @@ def draws_of(clusters: Indices, state: np.random.RandomState, draws: int) -> Flo
     return times
 
 
-def _variances(sample: Sample, resampling: Resampling) -> dict[Way, tuple[float, int]]:
+def _variances(sample: Readings, resampling: Resampling) -> dict[Way, tuple[float, int]]:
     """Way → variance of the median over it, and its degrees of freedom."""
     found: dict[Way, tuple[float, int]] = {}
     ways: tuple[tuple[Way, Indices], ...] = (("prompts", sample.prompts), ("seeds", sample.seeds))
@@ -154,7 +159,7 @@ def _variances(sample: Sample, resampling: Resampling) -> dict[Way, tuple[float,
     return found
 
 
-def _variance(sample: Sample, clusters: Indices, resampling: Resampling) -> float:
+def _variance(sample: Readings, clusters: Indices, resampling: Resampling) -> float:
     state = np.random.RandomState(resampling.seed)
     times = draws_of(clusters, state, resampling.draws)
     return float(medians(sample.values, sample.weights * times).var())
@@ -176,14 +181,14 @@ def _student(freedom: float, share: float) -> float:
 
 
 def difference(
-    one: Sample, other: Sample, resampling: Resampling, confidence: float = CONFIDENCE
-) -> Estimate | None:
+    one: Readings, other: Readings, resampling: Resampling, confidence: float = CONFIDENCE
+) -> Interval | None:
     """The median of ``one - other`` on their common prompts and seeds; None without any."""
     return estimate(one.minus(other), resampling, confidence)
 
 
 def more_pairs(
-    one: Sample, other: Sample, resampling: Resampling, confidence: float = CONFIDENCE
+    one: Readings, other: Readings, resampling: Resampling, confidence: float = CONFIDENCE
 ) -> More | None:
     """What would tell two arms apart with a chance of ``POWER``, if their difference is the one
     seen so far; None where there is no difference, no interval, or they are apart already.
@@ -196,7 +201,7 @@ def more_pairs(
     seen = estimate(apart, resampling, confidence)
     if seen is None or seen.error is None or seen.freedom is None or not seen.median:
         return None
-    if seen.standing is not Standing.OPEN or len(seen.over) < 2:
+    if seen.direction is not Direction.OPEN or len(seen.over) < 2:
         return None
     quantile = _student(seen.freedom, 1 - (1 - confidence) / 2) + _POWER_QUANTILE
     allowed = (seen.median / quantile) ** 2
@@ -214,7 +219,7 @@ def more_pairs(
     return More(pairs=min(ceil(seen.pairs * (growth**2 - 1)), 10**9), of="both")
 
 
-def _components(sample: Sample, resampling: Resampling) -> tuple[float, float, float]:
+def _components(sample: Readings, resampling: Resampling) -> tuple[float, float, float]:
     """Variances of prompts, seeds and single pictures, as the median feels them.
 
     With P prompts and S seeds a draw of prompts varies by a/P + c/PS, of seeds by b/S + c/PS, of
@@ -237,12 +242,12 @@ def _components(sample: Sample, resampling: Resampling) -> tuple[float, float, f
 class Against(Contract):
     """An arm against the leader: its difference, with the level corrected for their number."""
 
-    difference: Estimate | None
+    difference: Interval | None
     out: bool
 
 
 def against_the_leader(
-    samples: Mapping[Name, Sample], resampling: Resampling, confidence: float = CONFIDENCE
+    samples: Mapping[Name, Readings], resampling: Resampling, confidence: float = CONFIDENCE
 ) -> tuple[Name, dict[Name, Against]]:
     """The arm with the highest median, and each other one against it; what is not out cannot be
     told apart from the best.
@@ -257,15 +262,13 @@ def against_the_leader(
     """
     if not samples:
         raise ValueError("there is no arm to compare")
-    middle = {
-        name: float(medians(each.values, each.weights[None])[0]) for name, each in samples.items()
-    }
+    middle = {name: median(each) for name, each in samples.items()}
     leader = max(middle, key=lambda name: middle[name])
     level = (1 - confidence) / max(len(samples) - 1, 1)
     found = {}
     for name, sample in samples.items():
         if name != leader:
             apart = difference(sample, samples[leader], resampling, 1 - 2 * level)
-            lower = apart is not None and apart.standing is Standing.LOWER
+            lower = apart is not None and apart.direction is Direction.LOWER
             found[name] = Against(difference=apart, out=lower)
     return leader, found

@@ -21,12 +21,11 @@ from studio.comparison.votes import Choice, majority
 from studio.contract.base import Contract, Count
 from studio.trials.observations import TrialArm
 from studio.trials.samples import Floats
-from studio.trials.statistics import CONFIDENCE
 
 _Z = 1.959963984540054
 """Of the standard normal distribution, both tails together 1 - ``CONFIDENCE``."""
 _PRIOR = 0.5
-_CHANGE = 1e-10
+_CHANGE = 1e-8
 _ITERATIONS = 10_000
 _FEWEST_ARMS = 5
 """Below it, a rank correlation's interval has no meaning."""
@@ -36,6 +35,7 @@ class Duel(Contract):
     """One choice between two arms' pictures of one prompt and seed.
 
     Attributes:
+        prompt: of the kind that the tournament is about.
         choice: of ``left`` and ``right``, whichever side of the page they were shown on.
         by: who chose; a name, or a sitting's.
     """
@@ -128,13 +128,13 @@ def ranking(arms: Sequence[TrialArm], duels: Iterable[Duel]) -> Ranking:
     return Ranking(ranks, covariance[np.ix_(order, order)])
 
 
-Shown = tuple[TrialArm, TrialArm, str, int]
+ShownPair = tuple[TrialArm, TrialArm, str, int]
 
 
-def _judged(duels: Iterable[Duel]) -> dict[Shown, dict[str, Choice]]:
+def _judged(duels: Iterable[Duel]) -> dict[ShownPair, dict[str, Choice]]:
     """The two pictures → who → the last choice, all of them seen from the same side."""
     mirrored: Mapping[Choice, Choice] = {"left": "right", "right": "left", "equal": "equal"}
-    found: defaultdict[Shown, dict[str, Choice]] = defaultdict(dict)
+    found: defaultdict[ShownPair, dict[str, Choice]] = defaultdict(dict)
     for duel in duels:
         if (duel.right, duel.left, duel.prompt, duel.seed) in found:
             shown = (duel.right, duel.left, duel.prompt, duel.seed)
@@ -148,7 +148,7 @@ def _fit(wins: Floats) -> Floats:
     """θ (arms,) by Hunter's iteration on exp θ, with the imaginary arm's fixed at 1."""
     met = wins + wins.T
     won = wins.sum(axis=1) + _PRIOR
-    strength = np.ones(len(wins))
+    strength: Floats = np.ones(len(wins))
     for _ in range(_ITERATIONS):
         sums = met / (strength[:, None] + strength[None, :])
         after = won / (sums.sum(axis=1) + 2 * _PRIOR / (strength + 1))
@@ -166,8 +166,7 @@ def _covariance(wins: Floats, theta: Floats) -> Floats:
     flow = (wins + wins.T) * chance * (1 - chance)
     own = (1 + np.tanh(theta / 2)) / 2
     information = np.diag(flow.sum(axis=1) + 2 * _PRIOR * own * (1 - own)) - flow
-    inverse: Floats = np.linalg.inv(information)
-    return inverse
+    return np.asarray(np.linalg.inv(information), dtype=np.float64)
 
 
 def next_duels(
@@ -183,7 +182,7 @@ def next_duels(
     Two pictures that are the same pixels are never shown, nor what ``by`` has judged.
 
     Args:
-        pictures: arm → prompt and seed → SHA-256 of the pixels.
+        pictures: arm → prompt and seed → SHA-256 of the pixels, of one kind of prompt.
         seed: of the draw of prompts, seeds and sides.
     """
     judged = list(duels)
