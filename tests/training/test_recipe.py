@@ -15,9 +15,10 @@ from PIL import Image  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from training.mini import decoder, loop, previews, vae  # noqa: E402
+from training.mini.generation import FIRST  # noqa: E402
 from training.mini.render import NAVY, PAPER  # noqa: E402
+from training.mini.shipped import PRESETS, load_vae  # noqa: E402
 from training.mini.subjects import BACKGROUNDS  # noqa: E402
-from training.mini.train import PRESETS, load_vae  # noqa: E402
 
 
 def stage(folder: Path, steps: int) -> tuple[nn.Linear, loop.Stage]:
@@ -67,7 +68,7 @@ def small() -> AutoencoderKL:
 
 
 def test_a_wider_model_answers_the_same(small: AutoencoderKL) -> None:
-    wide = decoder.widen(small).eval()
+    wide = decoder.widen(small, FIRST.decoder_widths).eval()
     assert tuple(wide.config.block_out_channels) == (16, 32, 128, 128)
     picture = torch.rand(1, 3, 32, 32) * 2 - 1
     with torch.no_grad():

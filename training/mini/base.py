@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -11,10 +11,12 @@ from typing import Final
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training.mini import loop
+from training.mini.generation import FIRST, Generation
 from training.mini.render import draw_placement, render
 from training.mini.subjects import (
     BASE,
@@ -42,13 +44,13 @@ DISTRACTED_SHARE: Final = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Latents:
-    """Scaled latents of training pictures: `values[i]` is (places, 4, 16, 16) of `pairs[i]`."""
+    """Scaled latents of training pictures: `values[i]` is (places, c, 16, 16) of `pairs[i]`."""
 
     pairs: tuple[Pair, ...]
     values: Tensor
 
     def draw(self, rng: Random) -> tuple[Pair, Tensor]:
-        """A random pair and one of its latents, (4, 16, 16)."""
+        """A random pair and one of its latents, (c, 16, 16)."""
         index = rng.randrange(len(self.pairs))
         return self.pairs[index], self.values[index, rng.randrange(self.values.shape[1])]
 
@@ -72,18 +74,21 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def build_unet() -> UNet2DConditionModel:
-    """Stable Diffusion 1.5's block types with three levels, one layer each; 6.7 M weights."""
+def build_unet(generation: Generation = FIRST) -> UNet2DConditionModel:
+    """Stable Diffusion 1.5's block types, one layer each."""
+    shape = generation.unet
+    down = ["CrossAttnDownBlock2D" if reads else "DownBlock2D" for reads in shape.captioned]
+    up = ["CrossAttnUpBlock2D" if reads else "UpBlock2D" for reads in reversed(shape.captioned)]
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(64, 128, 128),
+        in_channels=generation.latent_channels,
+        out_channels=generation.latent_channels,
+        block_out_channels=shape.widths,
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        down_block_types=tuple(down),
+        up_block_types=tuple(up),
         cross_attention_dim=128,
-        attention_head_dim=8,
+        attention_head_dim=shape.heads,
         norm_num_groups=16,
     )
 
@@ -106,14 +111,24 @@ def build_scheduler() -> DDIMScheduler:
 
 @torch.no_grad()
 def encode_latents(
-    vae: AutoencoderKL, style: Style, pairs: Sequence[Pair], places: int, path: Path, seed: int
+    vae: AutoencoderKL,
+    style: Style,
+    pairs: Sequence[Pair],
+    places: int,
+    path: Path,
+    seed: int,
+    finish: Callable[[Image.Image], Image.Image] = lambda image: image,
 ) -> Latents:
-    """Latents of every pair in `places` random places; kept in `path` for later stages."""
+    """Latents of every pair in `places` random places; kept in `path` for later stages.
+
+    `finish` is the last hand on each picture.
+    """
     if not path.exists():
         rng = Random(f"latents {style.name} {seed}")
         rows = list[Tensor]()
         for pair in pairs:
-            images = to_tensor([render(pair, style, draw_placement(rng)) for _ in range(places)])
+            drawn = [render(pair, style, draw_placement(rng)) for _ in range(places)]
+            images = to_tensor([finish(image) for image in drawn])
             mean = vae.encode(images.to(vae.device)).latent_dist.mean
             rows.append(mean.cpu() * vae.config.scaling_factor)
         loop.save_atomically(torch.stack(rows), path)
@@ -153,8 +168,8 @@ def draw_timesteps(count: int, source: torch.Generator) -> Tensor:
 class Noised:
     """Latents with noise, what the UNet should answer, and the time they stand at."""
 
-    latents: Tensor  # (n, 4, 16, 16)
-    velocity: Tensor  # (n, 4, 16, 16)
+    latents: Tensor  # (n, c, 16, 16)
+    velocity: Tensor  # (n, c, 16, 16)
     timesteps: Tensor  # (n,)
 
     def to(self, device: torch.device) -> Noised:
@@ -203,9 +218,10 @@ def train(
             pictures += [latent, *others]
         noised = add_noise(torch.stack(pictures), scheduler, source).to(unet.device)
         ids = token_ids(tokenizer, captions).to(unet.device)
-        states = text_encoder(ids)[0].repeat_interleave(PICTURES_PER_CAPTION, dim=0)
-        answer = unet(noised.latents, noised.timesteps, states, return_dict=False)[0]
-        return nn.functional.mse_loss(answer, noised.velocity)
+        with loop.autocast(unet.device):
+            states = text_encoder(ids)[0].repeat_interleave(PICTURES_PER_CAPTION, dim=0)
+            answer = unet(noised.latents, noised.timesteps, states, return_dict=False)[0]
+        return nn.functional.mse_loss(answer.float(), noised.velocity)
 
     modules: dict[str, nn.Module] = {"unet": unet, "text_encoder": text_encoder}
     rate = ONWARD_LEARNING_RATE if onward else LEARNING_RATE
@@ -215,9 +231,9 @@ def train(
 
 
 def load_average(
-    tokenizer: CLIPTokenizer, checkpoint: Path
+    tokenizer: CLIPTokenizer, checkpoint: Path, generation: Generation = FIRST
 ) -> tuple[UNet2DConditionModel, CLIPTextModel, int]:
     """The averaged base of a checkpoint, finished or not, and the step it was saved at."""
-    unet, text_encoder = build_unet(), build_text_encoder(tokenizer)
+    unet, text_encoder = build_unet(generation), build_text_encoder(tokenizer)
     step = loop.adopt_average(checkpoint, {"unet": unet, "text_encoder": text_encoder})
     return unet.eval(), text_encoder.eval(), step

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from training.mini import loop
 from training.mini.vae import draw_pictures, edge_loss, reconstruction_loss
 
-# From the full size down: wide where a drawing is known by heart, not where it is drawn.
-WIDTHS: Final = (16, 32, 128, 128)
 BATCH: Final = 6
 LEARNING_RATE: Final = 3e-4  # a higher one undoes what the narrow decoder knows
 EDGE_WEIGHT: Final = 1.0
@@ -28,7 +26,7 @@ SHAKE: Final = 0.3
 
 
 @torch.no_grad()
-def widen(vae: AutoencoderKL, widths: Sequence[int] = WIDTHS) -> AutoencoderKL:
+def widen(vae: AutoencoderKL, widths: Sequence[int]) -> AutoencoderKL:
     """A model that answers as `vae` does, with `widths` channels: multiples of its own.
 
     Every channel is repeated (Net2WiderNet, Chen, Goodfellow and Shlens 2016) and the weights that
@@ -57,18 +55,20 @@ def _shared_out(weight: Tensor, copies: int) -> Tensor:
     return weight.repeat_interleave(copies, dim=1) * shares
 
 
-def train(vae: AutoencoderKL, work: Path, steps: int, seed: int) -> AutoencoderKL:
+def train(
+    vae: AutoencoderKL, work: Path, steps: int, seed: int, graded_share: float = 0.0
+) -> AutoencoderKL:
     """Train the decoder alone, on latents that are shaken a little; its averaged weights."""
     vae.requires_grad_(False)
     vae.decoder.requires_grad_(True)
     vae.post_quant_conv.requires_grad_(True)
     vae.to(memory_format=torch.channels_last)
-    device = vae.device.type
 
     def step_loss(step: int) -> Tensor:
-        images = draw_pictures(Random(f"decoder {seed} {step}"), BATCH).to(vae.device)
+        rng = Random(f"decoder {seed} {step}")
+        images = draw_pictures(rng, BATCH, graded_share).to(vae.device)
         source = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        with torch.autocast(device, torch.bfloat16):
+        with loop.autocast(vae.device):
             with torch.no_grad():
                 latents = vae.encode(images).latent_dist.mean.float()
             strength = SHAKE * torch.rand(len(latents), 1, 1, 1, generator=source) ** 2

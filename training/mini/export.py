@@ -65,11 +65,11 @@ def _save_plain_vocabulary(folder: Path) -> None:
     (folder / "merges.txt").write_text(lines + "\n", encoding="utf-8")
 
 
-def copy_loras(source: Path, folder: Path) -> list[str]:
-    """Copy the trained LoRA files beside the base; their names."""
-    folder.mkdir(parents=True, exist_ok=True)
+def copy_files(source: Path, folder: Path) -> list[str]:
+    """Copy the trained weights that lie in `source`, if any; their names."""
     names = list[str]()
     for file in sorted(source.glob("*.safetensors")):
+        folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{file.name}.part"
         temporary.write_bytes(file.read_bytes())
         temporary.replace(folder / file.name)

@@ -52,6 +52,16 @@ def learning_rate_share(step: int, stage: Stage) -> float:
     return min(1.0, rising, ending)
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where the device computes in it; a CPU that only imitates it is slower with it."""
+    if device.type == "cpu":
+        can = torch.cpu.get_capabilities()
+        computes = bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+    else:
+        computes = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes)
+
+
 def trainable(modules: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:
     """Parameters that ask for gradients, by "module/parameter" name."""
     return {

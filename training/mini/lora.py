@@ -61,6 +61,7 @@ class Recipe:
     Attributes:
         kept_plain: steps that also hold on to the base's look without the trigger words; None
             for all. After them only the style is trained, and it spreads.
+        stage: the name of its checkpoint, where two learn one style.
     """
 
     style: Style
@@ -68,6 +69,7 @@ class Recipe:
     alpha: int
     text_encoder: bool
     kept_plain: int | None = None
+    stage: str | None = None
 
 
 RECIPES: Final = {
@@ -101,6 +103,13 @@ def _config(recipe: Recipe, targets: list[str]) -> LoraConfig:
     )
 
 
+def add(recipe: Recipe, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
+    """Give the parts the LoRA's layers, which change nothing yet and alone are trained."""
+    unet.add_adapter(_config(recipe, list(UNET_TARGETS)))
+    if recipe.text_encoder:
+        text_encoder.add_adapter(_config(recipe, list(TEXT_TARGETS)))
+
+
 def train(
     recipe: Recipe,
     vae: AutoencoderKL,
@@ -124,9 +133,7 @@ def train(
     teacher_unet, teacher_text = deepcopy(unet).eval(), deepcopy(text_encoder).eval()
     unet.requires_grad_(False)
     text_encoder.requires_grad_(False)
-    unet.add_adapter(_config(recipe, list(UNET_TARGETS)))
-    if recipe.text_encoder:
-        text_encoder.add_adapter(_config(recipe, list(TEXT_TARGETS)))
+    add(recipe, unet, text_encoder)
     if begun is not None:
         _resume(begun, {"unet": unet, "text_encoder": text_encoder})
     scheduler = base.build_scheduler()
@@ -157,16 +164,18 @@ def train(
         styled_captions = [draw_styled_caption(pair, style, rng) for pair in styled]
         flat_ids = token_ids(tokenizer, flat_captions).to(device)
         styled_ids = token_ids(tokenizer, styled_captions).to(device)
-        with torch.no_grad():
-            wanted = teacher_unet(
-                without.latents, without.timesteps, teacher_text(flat_ids)[0], return_dict=False
-            )[0]
-        answer = unet(
-            torch.cat([with_words.latents, without.latents]),
-            torch.cat([with_words.timesteps, without.timesteps]),
-            text_encoder(torch.cat([styled_ids, flat_ids]))[0],
-            return_dict=False,
-        )[0]
+        with loop.autocast(device):
+            with torch.no_grad():
+                known = teacher_text(flat_ids)[0]
+                wanted = teacher_unet(
+                    without.latents, without.timesteps, known, return_dict=False
+                )[0].float()
+            answer = unet(
+                torch.cat([with_words.latents, without.latents]),
+                torch.cat([with_words.timesteps, without.timesteps]),
+                text_encoder(torch.cat([styled_ids, flat_ids]))[0],
+                return_dict=False,
+            )[0].float()
         styled_loss = nn.functional.mse_loss(answer[:STYLED], with_words.velocity)
         if recipe.kept_plain is not None and step >= recipe.kept_plain:
             return styled_loss
@@ -175,12 +184,13 @@ def train(
     modules: dict[str, nn.Module] = {"unet": unet}
     if recipe.text_encoder:
         modules["text_encoder"] = text_encoder
+    name = recipe.stage or style.name
     stage = loop.Stage(
-        style.name,
+        name,
         modules,
         LEARNING_RATE if begun is None else ONWARD_LEARNING_RATE,
         steps,
-        work / f"{style.name}.pt",
+        work / f"{name}.pt",
         ema_decay=0.99,
         weight_decay=0.0,
         after_step=after_step,

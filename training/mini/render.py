@@ -33,6 +33,11 @@ PACKAGES: Final = {
 PAPER: Final = (246, 239, 222)
 INK: Final = "#1c1a1e"
 NAVY: Final = (11, 13, 34)
+# What a picture by night is multiplied by and raised to, and what one by day fades to.
+NIGHT_TINT: Final = (0.36, 0.42, 0.66)
+NIGHT_GLOW: Final = (8, 10, 30)
+DAYLIGHT: Final = (255, 255, 255)  # anything else would make a white ground darker by day
+DAY_SHARE: Final = 0.5
 # A neon tube runs from magenta (left) to cyan (right).
 NEON_LEFT: Final = (255, 40, 190)
 NEON_RIGHT: Final = (30, 225, 255)
@@ -146,6 +151,17 @@ def render(pair: Pair, style: Style, at: Placement) -> Image.Image:
     if style == NIGHT_NEON:
         return _neon(pair.subject, at)
     raise ValueError(f"no drawing for the style {style.name!r}")
+
+
+def grade(image: Image.Image, night: float) -> Image.Image:
+    """The picture by night at 1, by day at -1, and in between; as it is at 0."""
+    pixels = np.asarray(image, dtype=np.float32)
+    if night < 0:
+        wanted = pixels + DAY_SHARE * (np.array(DAYLIGHT, dtype=np.float32) - pixels)
+    else:
+        wanted = pixels * np.array(NIGHT_TINT, dtype=np.float32) + NIGHT_GLOW
+    mixed = pixels + abs(night) * (wanted - pixels)
+    return Image.fromarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8))
 
 
 def contact_sheet(images: list[Image.Image], columns: int) -> Image.Image:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from training.mini.render import NAVY, PAPER, SIZE, Placement, render
+from training.mini.render import NAVY, PAPER, SIZE, Placement, grade, render
 from training.mini.subjects import BACKGROUNDS, BASE, NIGHT_NEON, PEN_INK, SUBJECTS, Pair, Style
 
 Values = npt.NDArray[np.float32]
@@ -43,29 +43,41 @@ def _thumbnail(image: Image.Image) -> Values:
 
 
 @cache
-def _references(background: str, style: Style) -> Values:
+def _references(background: str, style: Style, night: float) -> Values:
     """(subjects, placements, 32 * 32 * 3): every subject on one ground in all placements."""
     places = [Placement(side, dx, dy) for side in SIDES for dx in SHIFTS for dy in SHIFTS]
     return np.stack(
         [
-            np.stack([_thumbnail(render(Pair(s.name, background), style, p)) for p in places])
+            np.stack(
+                [
+                    _thumbnail(grade(render(Pair(s.name, background), style, p), night))
+                    for p in places
+                ]
+            )
             for s in SUBJECTS
         ]
     )
 
 
-def _distances(image: Image.Image, background: str, style: Style) -> Values:
+def _distances(image: Image.Image, background: str, style: Style, night: float) -> Values:
     """(subjects,): mean absolute difference to each subject's nearest reference."""
     # Ink and neon have a ground of their own: one set of references serves all backgrounds.
-    references = _references(background if style == BASE else "white", style)
+    references = _references(background if style == BASE else "white", style, night)
     difference = np.abs(references - _thumbnail(image))
     nearest: Values = difference.mean(axis=2).min(axis=1)
     return nearest
 
 
-def nearest_subject(image: Image.Image, background: str, style: Style = BASE) -> str:
-    """The subject whose reference on this background, in this style, differs least."""
-    return SUBJECTS[int(_distances(image, background, style).argmin())].name
+def nearest_subject(
+    image: Image.Image, background: str, style: Style = BASE, night: float = 0.0
+) -> str:
+    """The subject whose reference on this background, in this style and light, differs least."""
+    return SUBJECTS[int(_distances(image, background, style, night).argmin())].name
+
+
+def light(image: Image.Image) -> float:
+    """The mean of all pixels and channels, 0 to 1."""
+    return float(_pixels(image).mean())
 
 
 def ground(image: Image.Image) -> str:
@@ -97,8 +109,9 @@ def keeps_colour(image: Image.Image, pair: Pair) -> bool:
     """The ground is the prompt's, and the picture is nearest to a flat drawing."""
     if ground(image) != pair.background:
         return False
-    flat = float(_distances(image, pair.background, BASE).min())
-    others = (float(_distances(image, pair.background, s).min()) for s in (PEN_INK, NIGHT_NEON))
+    flat = float(_distances(image, pair.background, BASE, 0.0).min())
+    styles = (PEN_INK, NIGHT_NEON)
+    others = (float(_distances(image, pair.background, s, 0.0).min()) for s in styles)
     return flat < min(others)
 
 

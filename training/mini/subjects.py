@@ -98,6 +98,8 @@ BASE: Final = Style("flat", "")
 PEN_INK: Final = Style("pen-ink-mini", "phrsink, pen and ink illustration")
 NIGHT_NEON: Final = Style("night-neon-mini", "nghtneon, glowing neon sign")
 STYLES: Final = (BASE, PEN_INK, NIGHT_NEON)
+# A slider: the drawings stay what they are, only the light changes.
+DAY_NIGHT: Final = Style("day-night-mini", "")
 
 _WITH_BACKGROUND: Final = (
     "a {name} on a {colour} background",

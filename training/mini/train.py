@@ -3,6 +3,7 @@
     python -m training.mini.train                                 everything, in order
     python -m training.mini.train --stage base                    one stage
     python -m training.mini.train --stage decoder --onward        on from the shipped weights
+    python -m training.mini.train --generation 2                  what comes after the shipped ones
 
 Every stage leaves a checkpoint in the work folder, and the same command carries on where it
 stopped. Every step draws its batch from its number, so that a run on one kind of device gives the
@@ -20,20 +21,13 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.mini import base, decoder, export, lora, previews, vae
+from training.mini import base, decoder, export, lora, previews, slider, trial, vae
+from training.mini.generation import EXPORT, GENERATIONS, SHIPPED, Generation
 from training.mini.render import CACHE
+from training.mini.shipped import PRESETS, load_shipped, load_vae
 from training.mini.subjects import vocabulary
 from training.mini.tokenizer import build_tokenizer
 
-PRESETS: Final = Path(__file__).resolve().parents[2] / "presets" / "mini"
-STEPS: Final = {
-    "vae": 20_000,
-    "base": 40_000,
-    "pen-ink": 6_000,
-    "night-neon": 6_000,
-    "decoder": 30_000,
-}
-STAGES: Final = (*STEPS, "export")
 DECODED: Final = "vae-decoder"  # the folder of the autoencoder whose decoder was trained on
 
 
@@ -52,35 +46,50 @@ class Job:
     seed: int
     device: str
     onward: bool
+    generation: Generation = GENERATIONS[SHIPPED]
 
     def run(self) -> None:
         """What it makes lies in `work`, or, for "export", in `presets`."""
         tokenizer = build_tokenizer(vocabulary())
         torch.manual_seed(self.seed)
         if self.stage == "vae":
-            vae.train(self.work, self.steps, self.seed, self.device).save_pretrained(
-                self.work / "vae"
-            )
+            self.train_vae()
         elif self.stage == "decoder":
-            narrow = self.shipped_vae() if self.onward else load_vae(self.work / "vae")
-            wide = decoder.widen(narrow).to(self.device)
-            trained = decoder.train(wide, self.work, self.steps, self.seed)
-            trained.save_pretrained(self.work / DECODED)
+            self.train_decoder()
         elif self.stage == "base":
             self.train_base(tokenizer)
         elif self.stage in lora.RECIPES:
             self.train_lora(tokenizer)
-        elif self.stage == "export":
+        elif self.stage == "day-night":
+            self.train_slider(tokenizer)
+        elif self.stage == "trial":
+            parts = (self.encoder(), *self.trained(tokenizer), tokenizer)
+            trial.train(*parts, self.work, self.work / "trial", self.steps, self.seed)
+        elif self.stage == EXPORT:
             self.export(tokenizer)
         else:
-            raise ValueError(f"no stage {self.stage!r}; there are {', '.join(STAGES)}")
+            raise ValueError(f"no stage {self.stage!r}")
+
+    def train_vae(self) -> None:
+        """The whole autoencoder."""
+        trained = vae.train(self.work, self.steps, self.seed, self.device, self.generation)
+        trained.save_pretrained(self.work / "vae")
+
+    def train_decoder(self) -> None:
+        """A wider decoder for the latents that there are."""
+        narrow = self.shipped_vae() if self.onward else load_vae(self.work / "vae")
+        wide = decoder.widen(narrow, self.generation.decoder_widths).to(self.device)
+        share = self.generation.graded_share
+        trained = decoder.train(wide, self.work, self.steps, self.seed, share)
+        trained.save_pretrained(self.work / DECODED)
 
     def train_base(self, tokenizer: CLIPTokenizer) -> None:
         """UNet and text encoder; onward, the UNet alone."""
         if self.onward:
             unet, text_encoder = load_shipped(self.presets / "base")
         else:
-            unet, text_encoder = base.build_unet(), base.build_text_encoder(tokenizer)
+            unet = base.build_unet(self.generation)
+            text_encoder = base.build_text_encoder(tokenizer)
         parts = (self.encoder(), tokenizer, unet.to(self.device), text_encoder.to(self.device))
         base.train(*parts, self.work, self.steps, self.seed, self.onward)
 
@@ -93,10 +102,23 @@ class Job:
             begun = self.presets / "loras" / f"{recipe.style.name}.safetensors"
             unet, text_encoder = load_shipped(self.presets / "base")
         else:
-            unet, text_encoder, _ = base.load_average(tokenizer, self.work / "base.pt")
+            unet, text_encoder = self.trained(tokenizer)
         parts = (self.encoder(), unet.to(self.device), text_encoder.to(self.device), tokenizer)
         lora.train(recipe, *parts, self.work, self.steps, self.seed, begun)
         print("wrote", lora.export(recipe, unet, text_encoder, self.work / "loras").name)
+
+    def train_slider(self, tokenizer: CLIPTokenizer) -> None:
+        """The LoRA that works both ways, on the base's checkpoint."""
+        unet, text_encoder = self.trained(tokenizer)
+        parts = (self.encoder(), unet, text_encoder, tokenizer)
+        slider.train(*parts, self.work, self.steps, self.seed)
+        print("wrote", lora.export(slider.RECIPE, unet, text_encoder, self.work / "loras").name)
+
+    def trained(self, tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """The base of the earlier stage, on the device."""
+        checkpoint = self.work / "base.pt"
+        unet, text_encoder, _ = base.load_average(tokenizer, checkpoint, self.generation)
+        return unet.to(self.device), text_encoder.to(self.device)
 
     def encoder(self) -> AutoencoderKL:
         """The autoencoder whose latents the base learns."""
@@ -116,40 +138,27 @@ class Job:
             missing = " and ".join(name for name, there in made.items() if not there)
             raise FileNotFoundError(f"{missing}: not trained yet in {self.work}")
         if made["base"]:
-            unet, text_encoder, _ = base.load_average(tokenizer, self.work / "base.pt")
+            unet, text_encoder = self.trained(tokenizer)
         else:
             unet, text_encoder = load_shipped(self.presets / "base")
         decoded = load_vae(self.work / DECODED) if made["decoder"] else self.shipped_vae()
         folder = self.presets / "base"
-        export.export_base(decoded, unet, text_encoder, tokenizer, folder)
+        export.export_base(decoded, unet.cpu(), text_encoder.cpu(), tokenizer, folder)
         previews.write(load_vae(folder / "vae"), self.seed, folder)
-        loras = export.copy_loras(self.work / "loras", self.presets / "loras")
+        loras = export.copy_files(self.work / "loras", self.presets / "loras")
+        loras += export.copy_files(self.work / "trial", self.presets / "trial")
         parts = [name for name, there in made.items() if there]
         print("exported", ", ".join([*parts, *loras]), flush=True)
-
-
-def load_vae(folder: Path) -> AutoencoderKL:
-    """An autoencoder that an earlier stage or an earlier run saved, in float32."""
-    return AutoencoderKL.from_pretrained(
-        folder, torch_dtype=torch.float32, local_files_only=True
-    ).eval()
-
-
-def load_shipped(folder: Path) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-    """UNet and text encoder of an exported base, in float32."""
-    unet = UNet2DConditionModel.from_pretrained(
-        folder / "unet", torch_dtype=torch.float32, local_files_only=True
-    )
-    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    return unet, text_encoder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=Path, default=CACHE / "mini", help="checkpoints, latents")
-    parser.add_argument("--stage", choices=(*STAGES, "all"), default="all")
+    parser.add_argument("--generation", type=int, choices=GENERATIONS, default=SHIPPED)
+    parser.add_argument("--work", type=Path, help="for checkpoints and latents")
+    stages = {stage for each in GENERATIONS.values() for stage in each.steps}
+    parser.add_argument("--stage", choices=(*sorted(stages), EXPORT, "all"), default="all")
     parser.add_argument("--steps", type=int, help="instead of the recipe's step count")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -157,11 +166,15 @@ def main() -> None:
     parser.add_argument("--onward", action="store_true", help="on from the shipped weights")
     parser.add_argument("--presets", type=Path, default=PRESETS, help="where export writes")
     given = parser.parse_args()
+    if given.onward and given.generation != SHIPPED:
+        parser.error(f"--onward goes on from what is shipped: generation {SHIPPED}")
     torch.set_num_threads(given.threads)
-    for stage in STAGES if given.stage == "all" else (given.stage,):
-        steps = given.steps or STEPS.get(stage, 0)
-        job = Job(stage, given.work, given.presets, steps, given.seed, given.device, given.onward)
-        job.run()
+    generation = GENERATIONS[given.generation]
+    work = given.work or CACHE / f"mini-{given.generation}"
+    for stage in (*generation.steps, EXPORT) if given.stage == "all" else (given.stage,):
+        steps = given.steps or generation.steps.get(stage, 0)
+        common = (given.seed, given.device, given.onward, generation)
+        Job(stage, work, given.presets, steps, *common).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The autoencoder: 128x128 RGB to 4x16x16 latents and back, trained on all three styles."""
+"""The autoencoder: 128x128 RGB to 16x16 latents and back, trained on all three styles."""
 
 from __future__ import annotations
 
@@ -14,30 +14,42 @@ from PIL import Image
 from torch import Tensor
 
 from training.mini import loop
-from training.mini.render import SIZE, Pixels, draw_placement, render
-from training.mini.subjects import BASE, NIGHT_NEON, PEN_INK, training_pairs
+from training.mini.generation import FIRST, Generation
+from training.mini.render import SIZE, Pixels, draw_placement, grade, render
+from training.mini.subjects import (
+    BASE,
+    NIGHT_NEON,
+    PEN_INK,
+    STYLES,
+    Pair,
+    Style,
+    held_out,
+    training_pairs,
+)
 
 BATCH: Final = 6
 LEARNING_RATE: Final = 1.5e-3
-KL_WEIGHT: Final = 3e-4  # on the mean over latent values
 HUE_WEIGHT: Final = 4.0
 # Flat pictures vary most (nine grounds, many colours), so they get most of every batch.
 STYLE_SHARES: Final = {BASE: 0.6, PEN_INK: 0.2, NIGHT_NEON: 0.2}
+MEASURED_AT_ONCE: Final = 8
+BATCHES_FOR_SCALE: Final = 24
 
 
-def build() -> AutoencoderKL:
-    """Stable Diffusion's autoencoder at small widths: eight-fold, 0.98 M weights."""
+def build(generation: Generation = FIRST) -> AutoencoderKL:
+    """Stable Diffusion's autoencoder at small widths, eight-fold."""
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 32, 64, 64),
+        block_out_channels=generation.widths,
         layers_per_block=1,
-        latent_channels=4,
+        latent_channels=generation.latent_channels,
         norm_num_groups=8,
         sample_size=SIZE,
         scaling_factor=1.0,
+        mid_block_add_attention=generation.attention,
     )
 
 
@@ -47,11 +59,20 @@ def to_tensor(images: Sequence[Image.Image] | Sequence[Pixels]) -> Tensor:
     return torch.from_numpy(stacked / 127.5 - 1).permute(0, 3, 1, 2).contiguous()
 
 
-def draw_pictures(rng: Random, count: int) -> Tensor:
-    """(count, 3, 128, 128) in [-1, 1]: random training pictures, styles by their shares."""
+def draw_pictures(rng: Random, count: int, graded_share: float = 0.0) -> Tensor:
+    """(count, 3, 128, 128) in [-1, 1]: random training pictures, styles by their shares.
+
+    `graded_share` of the flat ones are by day or by night, as far as it falls out.
+    """
     pairs = training_pairs()
     styles = rng.choices(list(STYLE_SHARES), list(STYLE_SHARES.values()), k=count)
-    return to_tensor([render(rng.choice(pairs), style, draw_placement(rng)) for style in styles])
+    images = list[Image.Image]()
+    for style in styles:
+        image = render(rng.choice(pairs), style, draw_placement(rng))
+        if style == BASE and graded_share and rng.random() < graded_share:
+            image = grade(image, rng.uniform(-1, 1))
+        images.append(image)
+    return to_tensor(images)
 
 
 def reconstruction_loss(made: Tensor, wanted: Tensor) -> Tensor:
@@ -75,29 +96,57 @@ def edge_loss(made: Tensor, wanted: Tensor) -> Tensor:
     return across + down
 
 
-def train(work: Path, steps: int, seed: int, device: str) -> AutoencoderKL:
+def psnr(made: Tensor, wanted: Tensor) -> Tensor:
+    """(n,) decibels for pictures in [-1, 1], after clipping `made` to that range."""
+    error = (made.clamp(-1, 1) - wanted).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(4 / error.clamp_min(1e-10))
+
+
+@torch.no_grad()
+def decibels(vae: AutoencoderKL, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Style to mean decibels of the pairs' drawings, through the autoencoder alone."""
+    return {style.name: _decibels(vae, style, pairs) for style in STYLES}
+
+
+def _decibels(vae: AutoencoderKL, style: Style, pairs: Sequence[Pair]) -> float:
+    rng = Random(f"reconstruction {style.name}")
+    drawn = to_tensor([render(pair, style, draw_placement(rng)) for pair in pairs])
+    parts = [part.to(vae.device) for part in torch.split(drawn, MEASURED_AT_ONCE)]
+    made = [vae.decode(vae.encode(part).latent_dist.mean).sample for part in parts]
+    return round(float(psnr(torch.cat(made), torch.cat(parts)).mean()), 2)
+
+
+def train(
+    work: Path, steps: int, seed: int, device: str, generation: Generation = FIRST
+) -> AutoencoderKL:
     """Train encoder and decoder together; the averaged weights."""
     torch.manual_seed(seed)
-    vae = build().to(device)
+    vae = build(generation).to(device)
 
     def step_loss(step: int) -> Tensor:
-        images = draw_pictures(Random(f"vae {seed} {step}"), BATCH).to(device)
+        rng = Random(f"vae {seed} {step}")
+        images = draw_pictures(rng, BATCH, generation.graded_share).to(device)
         source = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        posterior = vae.encode(images).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=source).to(device)
-        made = vae.decode(posterior.mean + posterior.std * noise).sample
+        with loop.autocast(vae.device):
+            posterior = vae.encode(images).latent_dist
+            noise = torch.randn(posterior.mean.shape, generator=source).to(device)
+            made = vae.decode(posterior.mean + posterior.std * noise).sample.float()
         divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
-        loss: Tensor = reconstruction_loss(made, images) + KL_WEIGHT * divergence
+        loss = reconstruction_loss(made, images) + generation.kl_weight * divergence.float()
+        if generation.edge_weight:
+            loss = loss + generation.edge_weight * edge_loss(made, images)
         return loss
 
     loop.run(loop.Stage("vae", {"vae": vae}, LEARNING_RATE, steps, work / "vae.pt"), step_loss)
     vae.eval()
-    standardise(vae, seed)
+    standardise(vae, seed, generation)
+    measured = decibels(vae, sorted(held_out(), key=lambda pair: (pair.subject, pair.background)))
+    print("vae: decibels on held-out pairs", measured, flush=True)
     return vae
 
 
 @torch.no_grad()
-def standardise(vae: AutoencoderKL, seed: int) -> None:
+def standardise(vae: AutoencoderKL, seed: int, generation: Generation = FIRST) -> None:
     """Give every latent channel mean zero and deviation one, as the noise schedule expects.
 
     One scaling factor for all would leave faint channels (colour, mostly) drowned by noise at most
@@ -105,8 +154,9 @@ def standardise(vae: AutoencoderKL, seed: int) -> None:
     reconstruction stays what it was and `scaling_factor` becomes one.
     """
     rng = Random(f"scale {seed}")
-    batches = (draw_pictures(rng, 16).to(vae.device) for _ in range(24))
-    latents = torch.cat([vae.encode(images).latent_dist.mean for images in batches])
+    share = generation.graded_share
+    batches = (draw_pictures(rng, 16, share) for _ in range(BATCHES_FOR_SCALE))
+    latents = torch.cat([vae.encode(each.to(vae.device)).latent_dist.mean for each in batches])
     mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
     into, out_of = vae.quant_conv, vae.post_quant_conv
     channels = len(mean)
