@@ -33,6 +33,7 @@ from studio.library.files import describe_file
 from studio.settings import Settings
 from studio.signing.keys import trusted_roots
 from studio.signing.reading import Signature
+from studio.trials.report.verification import CardVerification, card_text, verify_card
 from studio.workspace.inspecting import REMOTE
 
 LoraFiles = Annotated[
@@ -102,7 +103,8 @@ def _in_words(value: Any) -> str:
 
 def verify(paths: PictureFiles, as_json: Json = False) -> None:
     """Check that pictures with their reference images, comparisons with all their cells, and the
-    evidence of replays are still what was recorded.
+    evidence of replays are still what was recorded, and that an epoch card's numbers follow from
+    its observations.
 
     With --json, one object a line, in the order of the files. Ends with 1 when anything
     changed.
@@ -122,15 +124,8 @@ def _verify(console: Console, path: Path) -> bool:
         more = ({"unseen": True} if unseen else {}) | ({"same_pixels": known} if known else {})
         console.data(_verification_data(path, answer) | more)
     console.say(f"{_verdict(console, answer)}  {path}")
-    for finding in answer.findings:
-        console.say(f"  {finding.text}")
-    if isinstance(answer, Verification) and answer.told:
-        console.say(f"  Published {answer.told}.")
-    if isinstance(answer, Verification) and answer.statement:
-        for line in _facts(answer.statement):
-            console.say(f"  {line}")
-    if answer.signature is not None:
-        console.say(f"  Signature: {answer.signature.words}.")
+    for line in _lines(answer):
+        console.say(f"  {line}")
     for each in known:
         console.say(f"  Its pixels are exactly those of {each}, which has its record.")
     if unseen:
@@ -138,7 +133,25 @@ def _verify(console: Console, path: Path) -> bool:
     return answer.ok
 
 
-def _known_by_pixels(answer: Verification | ComparisonVerification) -> list[str]:
+Answer = Verification | ComparisonVerification | CardVerification
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    """What was found, and what else the file tells."""
+    yield from (finding.text for finding in answer.findings)
+    if isinstance(answer, CardVerification):
+        if answer.ok:
+            yield answer.words
+        return
+    if isinstance(answer, Verification) and answer.told:
+        yield f"Published {answer.told}."
+    if isinstance(answer, Verification) and answer.statement:
+        yield from _facts(answer.statement)
+    if answer.signature is not None:
+        yield f"Signature: {answer.signature.words}."
+
+
+def _known_by_pixels(answer: Answer) -> list[str]:
     """The gallery's pictures with the pixels of a file that carries no record."""
     if not isinstance(answer, Verification) or answer.pixels_sha256 is None:
         return []
@@ -151,7 +164,7 @@ def _known_by_pixels(answer: Verification | ComparisonVerification) -> list[str]
     ]
 
 
-def _verdict(console: Console, answer: Verification | ComparisonVerification) -> str:
+def _verdict(console: Console, answer: Answer) -> str:
     if answer.ok:
         said = []
         if isinstance(answer, Verification):
@@ -162,8 +175,14 @@ def _verdict(console: Console, answer: Verification | ComparisonVerification) ->
     return console.paint("newer" if newer else "changed", "bad")
 
 
-def _verification(path: Path) -> Verification | ComparisonVerification:
-    trust = trusted_roots(Settings.from_env(os.environ, Path.cwd()).trust)
+def _verification(path: Path) -> Answer:
+    settings = Settings.from_env(os.environ, Path.cwd())
+    trust = trusted_roots(settings.trust)
+    card = card_text(path)
+    if card is not None:
+        there = index_of(settings.outputs, settings.index).is_file()
+        gallery = Gallery(settings.outputs, index=settings.index) if there else None
+        return verify_card(card, gallery)
     if is_comparison(path):
         return verify_comparison(path, trust)
     if is_replay(path):
@@ -175,23 +194,29 @@ def _verification(path: Path) -> Verification | ComparisonVerification:
     return verify_file(path, kept_beside(path), trust)
 
 
-def _verification_data(
-    path: Path, answer: Verification | ComparisonVerification
-) -> dict[str, Any]:
+def _verification_data(path: Path, answer: Answer) -> dict[str, Any]:
     return {
         "file": str(path),
         "ok": answer.ok,
         "judged": answer.judged if isinstance(answer, Verification) else None,
         "additions": list(answer.additions) if isinstance(answer, Verification) else [],
         "written_by": answer.written_by if isinstance(answer, Verification) else None,
-        "fingerprint": answer.record.plan_fingerprint if answer.record else None,
+        "fingerprint": _fingerprint(answer),
         "findings": [asdict(finding) for finding in answer.findings],
     } | _where_there_is(answer)
 
 
-def _where_there_is(answer: Verification | ComparisonVerification) -> dict[str, Any]:
-    """Of a signed and of a published file."""
+def _fingerprint(answer: Answer) -> str | None:
+    if isinstance(answer, CardVerification):
+        return answer.card.design if answer.card else None
+    return answer.record.plan_fingerprint if answer.record else None
+
+
+def _where_there_is(answer: Answer) -> dict[str, Any]:
+    """Of a signed and of a published file, and of a card."""
     more: dict[str, Any] = {}
+    if isinstance(answer, CardVerification):
+        return {"pictures_found": answer.found}
     if answer.signature is not None:
         more["signature"] = _signature_data(answer.signature)
     if isinstance(answer, Verification) and answer.told:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -84,6 +84,9 @@ class Readings:
             self.seeds[mine],
             np.array(shown, dtype=np.intp),
         )
+
+    def times(self, factor: float) -> "Readings":
+        return replace(self, values=factor * self.values)
 
     @property
     def _places(self) -> list[tuple[int, int]]:

@@ -18,8 +18,9 @@ from studio.comparison.review import Decision
 from studio.comparison.votes import BlindVote
 from studio.contract.receipt import RunRecord
 from studio.gallery.publishing import Publication
+from studio.trials.report.card import EpochCard
 
-LATER: Mapping[type[BaseModel], int] = {ReplayRecord: 2, Publication: 2}
+LATER: Mapping[type[BaseModel], int] = {ReplayRecord: 2, Publication: 2, EpochCard: 3}
 """Models that came whole with a later step."""
 WRITTEN: tuple[type[BaseModel], ...] = (
     *(RunRecord, ComparisonRecord, Decision, BlindVote),

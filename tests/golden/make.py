@@ -33,13 +33,16 @@ from studio.gallery.marks import xmp
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.imaging import png
 from studio.settings import Settings
+from studio.trials.report.card import write as write_card
 from studio.workspace.comparing import Comparing
 from studio.workspace.replaying import find, replay
 from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
 from tests.golden.fields import all_fields
+from tests.support.simulated_trials import simulated_card
 
 HERE = Path(__file__).parent
+CARD = "ink.card.json"
 
 
 def request(mode: Mode, *loras: LoraChoice, **changes: Any) -> GenerationRequest:
@@ -172,6 +175,7 @@ def golden(folder: Path) -> None:
     judged = list(reviewing.judged())
     (folder / "decisions.jsonl").write_text(as_jsonl(judged), encoding="utf-8", newline="")
     (folder / "decisions.csv").write_text(as_csv(judged), encoding="utf-8", newline="")
+    (folder / CARD).write_text(write_card(simulated_card()), encoding="utf-8", newline="")
     (folder / "reference.png").unlink()
     (folder / "golden.json").write_text(json.dumps(listed, indent=1) + "\n")
     (folder / "fields.json").write_text(

@@ -33,6 +33,7 @@ from studio.gallery.replays import verify_replay
 from studio.gallery.verification import verify
 from studio.imaging import png
 from studio.settings import Settings
+from studio.trials.report.verification import verify_card
 from studio.ui.studio.form import read, write
 from studio.workspace.comparing import Comparing
 from studio.workspace.replaying import replay
@@ -73,10 +74,13 @@ def written(step: Path) -> Iterator[str]:
         texts = png.texts(png.chunks(picture.read_bytes()))
         if RECORD_KEY in texts:
             yield from used("RunRecord", json.loads(texts[RECORD_KEY]))
-    for comparison in (step / "outputs").glob("*/*.comparison.json"):
-        yield from used("ComparisonRecord", json.loads(comparison.read_bytes())["record"])
-    for evidence in (step / "outputs").glob("*/*.replay-*.json"):
-        yield from used("ReplayRecord", json.loads(evidence.read_bytes())["record"])
+    for name, pattern, key in (
+        ("ComparisonRecord", "outputs/*/*.comparison.json", "record"),
+        ("ReplayRecord", "outputs/*/*.replay-*.json", "record"),
+        ("EpochCard", "*.card.json", "card"),
+    ):
+        for path in step.glob(pattern):
+            yield from used(name, json.loads(path.read_bytes())[key])
     for published in (step / "published").glob("*"):
         text = publication_text(published.read_bytes())
         yield from used("Publication", json.loads(str(text)))
@@ -188,6 +192,13 @@ def test_a_picture_made_again_from_its_plan_is_the_same(opened: tuple[Path, Work
 def test_evidence_of_a_replay_verifies(path: Path) -> None:
     assert verify_replay(path).findings == ()
     assert read_replay(path).outcome is ReplayOutcome.IDENTICAL
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*/*.card.json")), ids=str)
+def test_every_number_of_a_card_follows_from_its_observations(path: Path) -> None:
+    found = verify_card(path.read_text(encoding="utf-8"), None)
+    assert found.findings == ()
+    assert found.card is not None
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*/published/*")), ids=str)

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studio import __version__
+from studio.trials.findings import findings
+from studio.trials.halving import Goal, RacingRule
+from studio.trials.measures import MeasureFacts
 from studio.trials.observations import Observation, PromptKind, TrialArm
+from studio.trials.report.card import CardFile, CardPicture, CardPrompt, EpochCard
+from studio.trials.statistics import Resampling
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,11 @@ def simulated(
     random: int = 0,
     measure: str = "effect",
     kind: PromptKind = PromptKind.TRIGGER,
+    shared: float = 0.1,
 ) -> list[Observation]:
     """Step → the measure's median, with a part of prompts and seeds that all arms share."""
     state = np.random.RandomState(random)
-    shared = Noise(0.1, 0.05, 0.02).draw(state, prompts, seeds)
+    parts = Noise(shared, shared / 2, shared / 5).draw(state, prompts, seeds)
     return [
         Observation(
             arm=TrialArm(checkpoint=str(step), step=step, strength=1.0),
@@ -57,7 +64,7 @@ def simulated(
             kind=kind,
             seed=seed,
             measure=measure,
-            value=float(value + shared[prompt, seed] + noise * state.standard_normal()),
+            value=float(value + parts[prompt, seed] + noise * state.standard_normal()),
             base=0.0,
             picture=sha(step, kind, prompt, seed),
             base_picture=sha("base", kind, prompt, seed),
@@ -70,3 +77,84 @@ def simulated(
 
 def sha(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+GOAL, QUICK = Goal(measure="contrast"), Resampling(seed=1, draws=200)
+EFFECT = {500: 0.04, 1000: 0.09, 1500: 0.13, 2000: 0.135, 2500: 0.14, 3000: 0.15}
+LEAK = {500: 0.05, 1000: 0.08, 1500: 0.12, 2000: 0.3, 2500: 0.72, 3000: 0.9}
+
+
+def simulated_card(
+    chosen: int | None = 1500, seeds: int = 3, inert: int | None = 500
+) -> EpochCard:
+    """The card of a trial that peaks at 1,500, leaks from 2,500 on, has an inert checkpoint and
+    two equal files."""
+    observations = [
+        *simulated(EFFECT, seeds, noise=0.004, measure="contrast", shared=0.01),
+        *simulated(EFFECT, seeds, noise=0.004, measure="effect", shared=0.01, random=2),
+        *simulated(LEAK, seeds, noise=0.02, measure="leak", shared=0.03, random=3),
+    ]
+    observations = [
+        each.model_copy(update={"value": abs(each.value)} | _planted(each, inert))
+        for each in observations
+    ]
+    twin = TrialArm(checkpoint="final", step=3500, strength=1.0)
+    observations += [
+        each.model_copy(update={"arm": twin}) for each in observations if each.arm.step == 3000
+    ]
+    arms = {each.arm.step: each.arm for each in observations}
+    pictures = {
+        each.picture: CardPicture(
+            arm=each.arm, prompt=each.prompt, kind=each.kind, seed=each.seed,
+            pixels=each.picture, record=sha("record", each.picture),
+        )
+        for each in observations
+        if each.arm != twin
+    }  # fmt: skip
+    pictures |= {
+        str(each.base_picture): CardPicture(
+            arm=None, prompt=each.prompt, kind=each.kind, seed=each.seed,
+            pixels=str(each.base_picture), record=sha("record", each.base_picture),
+        )
+        for each in observations
+    }  # fmt: skip
+    return EpochCard(
+        trial="ink-1",
+        design=sha("design"),
+        finished_at="2026-11-30T12:00:00+00:00",
+        release=__version__,
+        device="cpu",
+        base="Mini · emoji",
+        run="pen-ink <mini> | try",
+        trigger="phrsink, pen and ink illustration",
+        rule=RacingRule(goals=(GOAL,), seeds=tuple(range(seeds)), resampling=QUICK),
+        chosen=None if chosen is None else arms[chosen],
+        files=tuple(
+            CardFile(checkpoint=arm.checkpoint, step=step, file=f"ink-{step:06d}.safetensors",
+                     sha256=sha("file", step))
+            for step, arm in sorted(arms.items())
+        ),
+        prompts=tuple(
+            CardPrompt(name=name, kind=PromptKind.TRIGGER, text=f"a {thing} on a blue background")
+            for name, thing in zip(sorted({each.prompt for each in observations}),
+                                   ("rocket", "penguin", "lighthouse", "tree"), strict=True)
+        ),
+        measures=tuple(
+            MeasureFacts(name=name, unit=unit, better=better, says=says, cannot="What is good.",
+                         source="Reckoned from pixels.")
+            for name, unit, better, says in (
+                ("contrast", "share of the range", "more", "What the words call alone."),
+                ("effect", "share of the range", "neither", "How far the picture moves."),
+                ("leak", "ratio", "less", "The effect without the trigger words over that with."),
+            )
+        ),
+        findings=findings(observations, GOAL, QUICK),
+        observations=tuple(observations),
+        pictures=tuple(pictures.values()),
+    )  # fmt: skip
+
+
+def _planted(each: Observation, inert: int | None) -> dict[str, object]:
+    if each.arm.step != inert:
+        return {}
+    return {"picture": each.base_picture, "value": 0.0}

@@ -1,0 +1,227 @@
+"""A trial as pages that need nothing beside them: the whole sheet, and the card of one arm.
+
+Both hold the card they were drawn from, which ``studio verify`` reads.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from studio.trials.findings import TrialCurve
+from studio.trials.observations import PromptKind, TrialArm
+from studio.trials.report import drawing
+from studio.trials.report.card import CardPicture, EpochCard, embedded
+from studio.trials.report.rows import KINDS, arms_of, facts, failed, table, title
+from studio.trials.words import (
+    ON,
+    alarm_texts,
+    arm_name,
+    caveats,
+    measure_name,
+    missing_text,
+    naming,
+    sentences,
+    step_name,
+)
+
+Thumbnails = Mapping[str, bytes]
+"""SHA-256 of a picture's pixels → a small WebP file of it."""
+_FOLDER = Path(__file__).parent
+_PAIRS = 6
+"""Prompts that the card shows."""
+
+
+def sheet(card: EpochCard, thumbnails: Thumbnails) -> str:
+    """The whole trial, HTML."""
+    return _rendered("sheet.html", card, thumbnails)
+
+
+def card_page(card: EpochCard, thumbnails: Thumbnails) -> str:
+    """The card of what was chosen, HTML."""
+    return _rendered("card.html", card, thumbnails)
+
+
+def pictures_of_sheet(card: EpochCard) -> tuple[CardPicture, ...]:
+    """Those that the sheet shows: of each arm and prompt that of the first seed."""
+    first: dict[tuple[TrialArm | None, PromptKind, str], CardPicture] = {}
+    for each in sorted(card.pictures, key=lambda picture: picture.seed):
+        first.setdefault((each.arm, each.kind, each.prompt), each)
+    return tuple(first.values())
+
+
+def pictures_of_card(card: EpochCard) -> tuple[CardPicture, ...]:
+    """Those that the card's page shows: of the chosen arm, each after the base's."""
+    shown = {(each.arm, each.kind, each.prompt): each for each in pictures_of_sheet(card)}
+    found: list[CardPicture] = []
+    for kind in KINDS:
+        for prompt in [each.name for each in card.prompts if each.kind is kind]:
+            pair = [shown.get((arm, kind, prompt)) for arm in (None, card.chosen)]
+            if card.chosen is not None and None not in pair and len(found) < 2 * _PAIRS:
+                found += [each for each in pair if each is not None]
+    return tuple(found)
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _rendered(name: str, card: EpochCard, thumbnails: Thumbnails) -> str:
+    found = card.findings
+    doubtful = [
+        naming(found)(each.arm)
+        for each in (found.plane.arms if found.plane else ())
+        if not each.on.front and each.on.share > 1 - found.confidence
+    ]
+    text: str = (
+        _environment()
+        .get_template(name)
+        .render(
+            title=title(card),
+            css=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+            embedded=Markup(embedded(card)),
+            card=card,
+            facts=list(facts(card)),
+            said=sentences(found),
+            alarms=[*card.invalid, *alarm_texts(found)],
+            caveats=[*caveats(found), *failed(card)],
+            missing="; ".join(missing_text(found)),
+            measures=list(_measures(card)),
+            drawings=list(_drawings(card)),
+            lines=drawing.LINES,
+            plane=_plane(card),
+            doubtful=", ".join(doubtful),
+            table=table(card),
+            grids=list(_grids(card, thumbnails)),
+            pairs=list(_pairs(card, thumbnails)),
+        )
+    )
+    return text
+
+
+def _measures(card: EpochCard) -> Iterator[Mapping[str, str]]:
+    for each in card.measures:
+        models = "".join(f" {model.name}, SHA-256 {model.sha256}." for model in each.models)
+        yield {
+            "name": measure_name(each.name).capitalize(),
+            "unit": each.unit,
+            "says": each.says,
+            "cannot": each.cannot,
+            "source": each.source,
+            "models": models,
+        }
+
+
+def _drawings(card: EpochCard) -> Iterator[Mapping[str, object]]:
+    """The goal first, then what else there is, by measure and kind of prompt."""
+    found = card.findings
+    said = {each.name: each for each in card.measures}
+    kinds: dict[tuple[str, PromptKind], list[TrialCurve]] = {}
+    for curve in found.curves:
+        kinds.setdefault((curve.measure, curve.kind), []).append(curve)
+    goal = (found.goal.measure, found.goal.kind)
+    for (measure, kind), lines in sorted(kinds.items(), key=lambda item: item[0] != goal):
+        yield {
+            "name": measure_name(measure).capitalize(),
+            "unit": said[measure].unit if measure in said else "unit not said",
+            "on": ON[kind],
+            "says": said[measure].says if measure in said else "",
+            "strengths": [f"{line.strength:g}" for line in lines],
+            "svg": drawing.curves(lines),
+        }
+
+
+def _plane(card: EpochCard) -> Mapping[str, object] | None:
+    of = card.findings.plane
+    if of is None:
+        return None
+    up, across = (measure_name(goal.measure).capitalize() for goal in (of.good, of.bad))
+    if of.bad.kind is not of.good.kind:
+        across = f"{across} {ON[of.bad.kind]}"
+    return {
+        "title": f"{up} against {across[0].lower()}{across[1:]}",
+        "up": up,
+        "across": across,
+        "svg": drawing.plane(of, card.chosen, naming(card.findings)),
+    }
+
+
+def _source(thumbnails: Thumbnails, picture: CardPicture) -> str | None:
+    data = thumbnails.get(picture.pixels)
+    return (
+        None
+        if data is None
+        else f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"
+    )
+
+
+def _shown(
+    card: EpochCard, thumbnails: Thumbnails, picture: CardPicture | None
+) -> Mapping[str, str] | None:
+    source = None if picture is None else _source(thumbnails, picture)
+    if picture is None or source is None:
+        return None
+    name = "base" if picture.arm is None else arm_name(picture.arm)
+    prompt = _prompts(card).get((picture.kind, picture.prompt), picture.prompt)
+    return {
+        "pixels": picture.pixels,
+        "src": source,
+        "alt": f"{name}: {prompt}",
+        "title": f"{name}, seed {picture.seed}, record {picture.record[:12]}",
+        "caption": f"{name}, {ON[picture.kind]}: {prompt}",
+    }
+
+
+def _prompts(card: EpochCard) -> dict[tuple[PromptKind, str], str]:
+    return {(each.kind, each.name): each.text for each in card.prompts}
+
+
+def _grids(card: EpochCard, thumbnails: Thumbnails) -> Iterator[Mapping[str, object]]:
+    shown = {(each.arm, each.kind, each.prompt): each for each in pictures_of_sheet(card)}
+    if not any(each.pixels in thumbnails for each in shown.values()):
+        return
+    columns = sorted(_prompts(card), key=lambda column: KINDS.index(column[0]))
+    arms = arms_of(card)
+    same: dict[TrialArm | None, TrialArm] = {
+        arm: alarm.arms[0]
+        for alarm in card.findings.alarms
+        if alarm.code == "twins"
+        for arm in alarm.arms
+    }
+    for strength in sorted({arm.strength for arm in arms}):
+        own: Sequence[TrialArm | None] = [None, *(a for a in arms if a.strength == strength)]
+        yield {
+            "strength": f"{strength:g}",
+            "seed": min(each.seed for each in shown.values()),
+            "prompts": [f"{_prompts(card)[column]}, {ON[column[0]]}" for column in columns],
+            "rows": [
+                {
+                    "name": "base" if arm is None else step_name(arm),
+                    "taken": arm is not None and arm == card.chosen,
+                    "cells": [
+                        _shown(card, thumbnails, shown.get((same.get(arm, arm), *column)))
+                        for column in columns
+                    ],
+                }
+                for arm in own
+            ],
+        }
+
+
+def _pairs(card: EpochCard, thumbnails: Thumbnails) -> Iterator[Mapping[str, str]]:
+    for picture in pictures_of_card(card):
+        said = _shown(card, thumbnails, picture)
+        if said is not None:
+            yield said

@@ -1,0 +1,81 @@
+"""What the sheet, the card's page and its Markdown have in common."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from studio.trials.findings import Findings
+from studio.trials.observations import PromptKind, TrialArm
+from studio.trials.report.card import EpochCard
+from studio.trials.samples import in_order
+from studio.trials.words import ON, arm_name, interval_text, measure_name, naming, step_name
+
+KINDS = (PromptKind.TRIGGER, PromptKind.PLAIN, PromptKind.FAR)
+_COLUMNS = 4
+"""Measures beside the goal in the table."""
+
+
+def title(card: EpochCard) -> str:
+    if card.chosen is None:
+        return f"Trial of {card.run}"
+    return f"{card.run}: {arm_name(card.chosen)}"
+
+
+def facts(card: EpochCard) -> Iterator[tuple[str, str, str]]:
+    """Name, text, and a hash or nothing."""
+    if card.chosen is not None:
+        chosen = f"checkpoint {step_name(card.chosen)} at strength {card.chosen.strength:g}"
+        yield "Chosen", chosen, ""
+    if card.file is not None:
+        yield "File", card.file.file, card.file.sha256
+    yield "Base", card.base, ""
+    yield "Trigger words", card.trigger or "none", ""
+    steps = list(dict.fromkeys(step_name(arm) for arm in arms_of(card)))
+    yield "Checkpoints", f"{len(steps)}: {', '.join(steps)}" if steps else "none measured", ""
+    yield "Trial", card.trial, card.design
+    yield "Made with", f"LoRA Studio {card.release}, {card.device}", ""
+
+
+def failed(card: EpochCard) -> Iterator[str]:
+    if card.failed:
+        yield f"{card.failed} pictures could not be made and are missing from every number."
+
+
+def arms_of(card: EpochCard) -> list[TrialArm]:
+    return in_order({point.arm for curve in card.findings.curves for point in curve.points})
+
+
+def table(card: EpochCard) -> Mapping[str, Any]:
+    """Heads and rows: the goal, then what else was measured with the trigger words first."""
+    found = card.findings
+    goal = (found.goal.measure, found.goal.kind)
+    kinds = dict.fromkeys((curve.measure, curve.kind) for curve in found.curves)
+    rest = sorted((key for key in kinds if key != goal), key=lambda key: KINDS.index(key[1]))
+    columns = [goal, *rest][: 1 + _COLUMNS]
+    numbers = [found.numbers(*column) for column in columns]
+    return {
+        "heads": [f"{measure_name(measure)}, {ON[kind]}" for measure, kind in columns],
+        "rows": [
+            {
+                "name": naming(found)(arm),
+                "taken": arm == card.chosen,
+                "numbers": [interval_text(each[arm]) if arm in each else "" for each in numbers],
+                "standing": standing(found, arm),
+            }
+            for arm in arms_of(card)
+        ],
+    }
+
+
+def standing(found: Findings, arm: TrialArm) -> str:
+    """Where an arm stands, in two words or so."""
+    if found.leader is None:
+        return ""
+    if arm == found.leader.arm:
+        return "best"
+    for alarm in found.alarms:
+        if alarm.code == "twins" and arm in alarm.arms[1:]:
+            return f"the same as {naming(found)(alarm.arms[0])}"
+    for each in found.contenders:
+        if each.arm == arm:
+            return "behind" if each.against.out else "not told apart"
+    return "not measured"

@@ -1,0 +1,190 @@
+"""A trial's findings in sentences that claim no more than the numbers do."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from studio.trials.findings import LEAKS, Alarm, Contender, Findings, TrialCurve
+from studio.trials.observations import PromptKind, TrialArm
+from studio.trials.statistics import Interval
+
+_HOPELESS = 500
+"""More pairs than this are not worth making for a difference so small."""
+_NAMED = 3
+"""Arms of the front that are named; more are counted."""
+NAMES: Mapping[str, str] = {
+    "clip_text": "match with the prompt",
+    "nearest_training": "distance to the nearest training picture",
+    "step_change": "change since the checkpoint before",
+    "structure": "structure kept",
+    "trigger_alone": "effect of the trigger words alone",
+}
+ON: Mapping[PromptKind, str] = {
+    PromptKind.TRIGGER: "with the trigger words",
+    PromptKind.PLAIN: "without the trigger words",
+    PromptKind.FAR: "on other subjects",
+}
+_NEEDS = {
+    "likeness": "likeness to pictures held out of the training (name a folder of them, and a "
+    "CLIP model)",
+    "clip_text": "how well the pictures match their prompts (set a CLIP model)",
+    "leak": "what changes without the trigger words (the trial had none)",
+    "nearest_training": "whether training pictures were learnt by heart (name their folder)",
+}
+
+
+def measure_name(measure: str) -> str:
+    return NAMES.get(measure, measure.replace("_", " "))
+
+
+def step_name(arm: TrialArm) -> str:
+    """``1,500``; a checkpoint that is named otherwise keeps its name."""
+    return f"{arm.step:,}" if arm.checkpoint == str(arm.step) else arm.checkpoint
+
+
+def arm_name(arm: TrialArm) -> str:
+    return f"{step_name(arm)} at {arm.strength:g}"
+
+
+def naming(found: Findings) -> Callable[[TrialArm], str]:
+    """How arms are named: by the step alone where there is only one strength."""
+    strengths = {point.arm.strength for curve in found.curves for point in curve.points}
+    return arm_name if len(strengths) > 1 else step_name
+
+
+def number(value: float) -> str:
+    """Three figures that count."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def interval_text(found: Interval) -> str:
+    """``0.123 (0.110 to 0.140)``."""
+    if found.low is None or found.high is None:
+        return f"{number(found.median)} (no interval: too few prompts and seeds)"
+    return f"{number(found.median)} ({number(found.low)} to {number(found.high)})"
+
+
+def sentences(found: Findings) -> tuple[str, ...]:
+    """What the numbers say, most important first; alarms are apart."""
+    return (
+        *_leader(found),
+        *(_open(found, each) for each in found.open if found.leader),
+        *(text for curve in found.curves for text in _knee(found, curve)),
+        *_words_alone(found),
+        *_front(found),
+    )
+
+
+def _leader(found: Findings) -> Iterator[str]:
+    if found.leader is None:
+        yield f"No {measure_name(found.goal.measure)} was measured, so that no order is given."
+        return
+    most = "highest" if found.goal.more else "lowest"
+    yield (
+        f"{naming(found)(found.leader.arm)} has the {most} {measure_name(found.goal.measure)}: "
+        f"{interval_text(found.leader.interval)}, from {found.leader.interval.pairs} pairs."
+    )
+    out, many = len(found.contenders) - len(found.open), len(found.contenders)
+    if many and not found.open:
+        yield f"It can be told apart from each of the {many} others."
+    elif out:
+        yield f"{out} of the {many} others are surely behind it."
+
+
+def _open(found: Findings, each: Contender) -> str:
+    assert found.leader is not None
+    name = naming(found)
+    one, other = name(found.leader.arm), name(each.arm)
+    apart = each.against.difference
+    if apart is None:
+        return f"{one} and {other} have no prompt and seed in common."
+    said = f"{one} and {other} cannot be told apart with {apart.pairs} pairs"
+    if each.more is None:
+        return f"{said}."
+    if each.more.pairs > _HOPELESS:
+        return f"{said}, nor with {_HOPELESS} more if they differ as little as it seems."
+    what = {"seeds": "", "prompts": " (of new prompts)", "both": " (of new prompts and seeds)"}
+    return f"{said}; {each.more.pairs} more{what[each.more.of]} would decide it."
+
+
+def _knee(found: Findings, curve: TrialCurve) -> Iterator[str]:
+    if curve.knee is None or (curve.measure, curve.kind) != (found.goal.measure, found.goal.kind):
+        return
+    does = {"flattens": "levels off at", "rises": "begins to move at", "turns": "turns at"}
+    bend = curve.knee
+    between = "" if bend.low == bend.high else f" ({bend.low:,} to {bend.high:,})"
+    name = measure_name(curve.measure).capitalize()
+    yield f"{name} at strength {curve.strength:g} {does[bend.bend]} {bend.step:,}{between}."
+
+
+def _words_alone(found: Findings) -> Iterator[str]:
+    if found.words_alone is not None:
+        yield (
+            "The trigger words alone, without any LoRA, change the base's pictures by "
+            f"{interval_text(found.words_alone)}."
+        )
+
+
+def _front(found: Findings) -> Iterator[str]:
+    if found.plane is None or len(found.plane.arms) < 2:
+        return
+    best = [naming(found)(each.arm) for each in found.plane.arms if each.on.front]
+    good, bad = measure_name(found.plane.good.measure), measure_name(found.plane.bad.measure)
+    if len(best) <= _NAMED:
+        yield f"No arm has both more {good} and less {bad} than {_list(best)}."
+    else:
+        yield (
+            f"{len(best)} of {len(found.plane.arms)} arms have no other that has both more "
+            f"{good} and less {bad}: which to take depends on what a leak costs."
+        )
+
+
+def alarm_texts(found: Findings) -> tuple[str, ...]:
+    name = naming(found)
+    return tuple(_alarm(alarm, name) for alarm in found.alarms)
+
+
+def _alarm(alarm: Alarm, name: Callable[[TrialArm], str]) -> str:
+    names = _list([name(arm) for arm in alarm.arms])
+    pictures = "1 picture" if alarm.pictures == 1 else f"{alarm.pictures} pictures"
+    match alarm.code:
+        case "inert":
+            one = len(alarm.arms) == 1
+            return (
+                f"{names} {'shows' if one else 'show'} the base, pixel for pixel, in all "
+                f"{pictures}: {'it does' if one else 'they do'} nothing."
+            )
+        case "twins":
+            return f"{names} gave the same {pictures}, pixel for pixel. They count as one."
+        case "leaks":
+            return (
+                f"From {name(alarm.arms[0])} on, prompts without the trigger words change too: "
+                f"more than {100 * LEAKS:.0f} % of the effect is there without them."
+            )
+        case "memorised":
+            return f"{pictures} of {names} look like a training picture: learnt by heart?"
+
+
+def missing_text(found: Findings) -> tuple[str, ...]:
+    """What was not measured, and how to have it."""
+    return tuple(_NEEDS[name] for name in found.missing)
+
+
+def caveats(found: Findings) -> tuple[str, ...]:
+    """How the numbers are to be read."""
+    sure = 100 * found.confidence
+    said = [
+        f"Each interval holds for itself at {sure:.0f} %. Arms are compared with the best of "
+        f"{len(found.contenders) + 1}, at a level that is corrected for their number, so that "
+        f"the best one is called worse in at most {100 - sure:.0f} % of trials.",
+        "More pairs that “would decide it” are reckoned for a chance of 80 %, from the difference "
+        "seen so far.",
+    ]
+    if found.again:
+        said.append(
+            f"{found.again} of {found.pictures} pictures look almost like an earlier one of the "
+            "same arm and count with it as one."
+        )
+    return tuple(said)
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
