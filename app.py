@@ -5,6 +5,10 @@
 
 import logging
 import os
+
+if os.environ.get("SPACES_ZERO_GPU"):
+    import spaces  # noqa: F401  # before anything that may look for a GPU
+
 from pathlib import Path
 
 from studio.cli.ending import end_on_signals
@@ -16,6 +20,7 @@ logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
 logging.getLogger("studio").setLevel(logging.INFO)
 
 workspace = Workspace.open(Settings.from_env(os.environ, Path.cwd()))
+workspace.place_bases()
 demo = build(workspace)
 
 if __name__ == "__main__":

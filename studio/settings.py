@@ -46,6 +46,8 @@ class Settings:
         auto_download: whether a run fetches the weights it misses; None where nobody said.
         on_space: whether this is a Hugging Face Space.
         public: whether the page is for strangers, where somebody said so.
+        zero_gpu: whether it is a ZeroGPU Space; ``gpu_bases``: slugs of what runs on its GPU.
+        mcp: whether the page is an MCP server too.
         hosts: more names under which a page that is not public is asked, without ports.
         max_download: bytes of the largest file that is fetched.
         offline: whether nothing at all is fetched or asked.
@@ -93,6 +95,9 @@ class Settings:
     linked_folders: tuple[Path, ...] = ()
     whole_library: bool = True
     index: Path | None = None
+    zero_gpu: bool = False
+    gpu_bases: tuple[str, ...] = ()
+    mcp: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
@@ -137,6 +142,9 @@ class Settings:
             hf_endpoint=_site(values, "HF_ENDPOINT", "https://huggingface.co"),
             auto_download=_flag(values, "AUTO_DOWNLOAD") if "AUTO_DOWNLOAD" in values else None,
             on_space=bool(values.get("SPACE_ID")),
+            zero_gpu=_flag(values, "SPACES_ZERO_GPU"),
+            gpu_bases=_listed(values, "GPU_BASES"),
+            mcp=_flag(values, "MCP") or _flag(values, "GRADIO_MCP_SERVER"),
             public=_flag(values, "PUBLIC") if "PUBLIC" in values else None,
             # A Space is told its own name.
             hosts=_listed(values, "HOSTS") + _listed(values, "SPACE_HOST"),

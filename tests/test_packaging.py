@@ -69,7 +69,8 @@ def imported_packages() -> set[str]:
 def test_what_is_imported_is_listed_and_the_reverse() -> None:
     listed = requirement_names((ROOT / "requirements.txt").read_text().splitlines())
     imported = imported_packages()
-    wished = requirement_names(PROJECT["project"]["optional-dependencies"]["sign"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    wished = requirement_names([*extras["sign"], *extras["space"]])
     assert imported - listed == wished
     assert listed - imported - NOT_IMPORTED.keys() == set()
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from studio.comparison.numbers import ClipReading
 from studio.contract.events import Cancelled, Failed, Job, Loading, Progress, Queued, Stalled
-from studio.contract.plan import BaseIdentity, LoraUse
+from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
 from studio.contract.request import ReferenceImage
 from studio.engine import Generated
+from studio.resolve import BaseInPlace
+from studio.resolve.gpu import GpuTime
 from studio.resolve.memory import MemoryRules
 from studio.storage.atomic import Stamp
 
@@ -83,8 +85,24 @@ class Backend(Protocol):
         """Runs waiting or running."""
         ...
 
-    def memory_rules(self) -> MemoryRules:
+    def place(self, base: BaseInPlace) -> None:
+        """Load a base for good, before anybody asks for it; on the main thread.
+
+        Raises:
+            StudioError: it cannot be found or loaded, or no base is ever loaded for good here.
+        """
+        ...
+
+    def gpu_time(self, plan: RunPlan) -> GpuTime | None:
+        """What a run of the plan asks of a GPU that is lent by the second; None where the device
+        is the studio's own."""
+        ...
+
+    def memory_rules(self, base: str | None = None) -> MemoryRules:
         """What memory there is and what the settings ask of it; may import torch.
+
+        Args:
+            base: slug of the base that will run, where not all run on one device.
 
         Raises:
             DeviceError: the configured device is not there.

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from studio.backends.base import BackendEvent, ClipReader, Weights
 from studio.backends.turns import Turns
-from studio.backends.watch import LOOK_AGAIN
+from studio.backends.watch import heard
 from studio.backends.worker import work
-from studio.contract.events import Cancelled, Job, Queued
+from studio.contract.events import Job, Queued
+from studio.contract.plan import RunPlan
 from studio.engine import Engine
 from studio.errors import EngineError
+from studio.resolve import BaseInPlace
+from studio.resolve.gpu import GpuTime
 from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
-
-PATIENCE = 1.5
-"""Seconds in which a cancelled run may say itself how it ended; then its reader goes on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,28 +68,11 @@ class LocalBackend:
         ticket = _Ticket(job, cancel)
         self._enqueue(ticket)
         try:
-            yield from self._heard(ticket)
+            withdraw = partial(self._withdraw, ticket)
+            yield from heard(ticket.events, job.run_id, cancel, withdraw)
         finally:
             cancel.set()
             self._withdraw(ticket)
-
-    def _heard(self, ticket: _Ticket) -> Iterator[BackendEvent]:
-        given_up: float | None = None
-        while True:
-            try:
-                event = ticket.events.get(timeout=LOOK_AGAIN)
-            except queue.Empty:
-                if not ticket.cancel.is_set():
-                    continue
-                now = time.monotonic()
-                given_up = given_up or now + PATIENCE
-                if self._withdraw(ticket) or now > given_up:
-                    yield Cancelled(ticket.job.run_id)
-                    return
-                continue
-            if event is None:
-                return
-            yield event
 
     def queue_length(self) -> int:
         with self._lock:
@@ -100,7 +83,16 @@ class LocalBackend:
             if self._last is None:
                 self._device.submit(self._engine.release, session)
 
-    def memory_rules(self) -> MemoryRules:
+    def place(self, base: BaseInPlace) -> None:
+        raise EngineError(
+            f"{base.identity.label} is loaded when it is asked for.",
+            "Ask for it, or unset GPU_BASES.",
+        )
+
+    def gpu_time(self, plan: RunPlan) -> GpuTime | None:  # noqa: ARG002  # it costs nothing
+        return None
+
+    def memory_rules(self, base: str | None = None) -> MemoryRules:  # noqa: ARG002  # one device
         return self._engine.memory_rules()
 
     def describe_device(self) -> str:

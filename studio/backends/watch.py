@@ -8,20 +8,24 @@ single long call into C it reaches when that returns.
 from __future__ import annotations
 
 import ctypes
+import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Self
 
-from studio.contract.events import Job, Loading, Progress, Stalled
+from studio.backends.base import BackendEvent
+from studio.contract.events import Cancelled, Loading, Progress, Stalled
 from studio.engine import EngineEvent, Interrupted
 
 LOOK_AGAIN = 0.1
 """Seconds between two looks."""
 INTERRUPT_AFTER = 1.0
 """Seconds from the cancel until it is forced: most steps end by themselves before."""
+PATIENCE = 1.5
+"""Seconds in which a cancelled run may say itself how it ended; then its reader goes on."""
 QUIET = 30.0
 """Seconds without news after which a stage is named, and again after as many more."""
 SLOW = 5
@@ -30,14 +34,40 @@ SLOW = 5
 Tell = Callable[[EngineEvent | Stalled], None]
 
 
+def heard(
+    events: queue.SimpleQueue[BackendEvent | None],
+    run_id: str,
+    cancel: threading.Event,
+    withdraw: Callable[[], bool],
+) -> Iterator[BackendEvent]:
+    """What another thread says of a run, until its last word, None; ``Cancelled`` where it hears
+    no cancel within PATIENCE, or ``withdraw`` has taken it out before it began."""
+    given_up: float | None = None
+    while True:
+        try:
+            event = events.get(timeout=LOOK_AGAIN)
+        except queue.Empty:
+            if not cancel.is_set():
+                continue
+            now = time.monotonic()
+            given_up = given_up or now + PATIENCE
+            if withdraw() or now > given_up:
+                yield Cancelled(run_id)
+                return
+            continue
+        if event is None:
+            return
+        yield event
+
+
 class Watch:
     """Looks after one run while the ``with`` block lasts, in the thread that enters it.
 
     ``Interrupted`` comes out of the block when a cancel was not heard.
     """
 
-    def __init__(self, job: Job, cancel: threading.Event, tell: Tell) -> None:
-        self._job = job
+    def __init__(self, run_id: str, cancel: threading.Event, tell: Tell) -> None:
+        self._run_id = run_id
         self._cancel = cancel
         self._tell = tell
         self._lock = threading.Lock()
@@ -93,7 +123,7 @@ class Watch:
             if not quiet or self._runner is None:
                 return
             self._named = now
-            self._tell(Stalled(self._job.run_id, self._stage, round(now - self._since)))
+            self._tell(Stalled(self._run_id, self._stage, round(now - self._since)))
 
     def _interrupt(self) -> None:
         with self._lock:

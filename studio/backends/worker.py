@@ -30,12 +30,39 @@ def work(
     cancel: threading.Event,
     publish: Callable[[BackendEvent], None],
 ) -> None:
-    """Execute one job; every outcome is an event and a log line, nothing is raised."""
+    """Find a job's weights and execute it, as ``guard`` does."""
+
+    def execute(tell: Publish) -> None:
+        if cancel.is_set():
+            raise RunCancelled(job.run_id)
+        start = time.perf_counter()
+        tell(Loading(job.run_id, "Checking the weights"))
+        local = located(job, weights)
+        _log(job, "verify", time.perf_counter() - start)
+        engine.run(local, cancel, tell)
+
+    guard(job, cancel, publish, execute)
+
+
+def guard(
+    job: Job | LocalJob,
+    cancel: threading.Event,
+    publish: Callable[[BackendEvent], None],
+    execute: Callable[[Publish], None],
+) -> None:
+    """Let ``execute`` carry out a job, in this thread, and watch over it; every outcome is an
+    event and a log line, nothing is raised."""
     start = time.perf_counter()
-    watch = Watch(job, cancel, publish)
+    watch = Watch(job.run_id, cancel, publish)
+
+    def tell(event: EngineEvent) -> None:
+        if isinstance(event, Generated):
+            _log_image(job, event)
+        watch.heard(event)
+
     try:
         with watch:
-            _execute(engine, weights, job, cancel, watch.heard)
+            execute(tell)
     except (RunCancelled, Interrupted):
         watch.leave()
         _log(job, "cancelled", time.perf_counter() - start)
@@ -54,29 +81,12 @@ def work(
         _log(job, "done", time.perf_counter() - start)
 
 
-def _execute(
-    engine: Engine,
-    weights: Weights,
-    job: Job,
-    cancel: threading.Event,
-    publish: Publish,
-) -> None:
-    if cancel.is_set():
-        raise RunCancelled(job.run_id)
-    start = time.perf_counter()
-    publish(Loading(job.run_id, "Checking the weights"))
-    local = _located(job, weights)
-    _log(job, "verify", time.perf_counter() - start)
+def located(job: Job, weights: Weights) -> LocalJob:
+    """The job with the places of its weights on this machine; plain data, as the job is.
 
-    def tell(event: EngineEvent) -> None:
-        if isinstance(event, Generated):
-            _log_image(job, event)
-        publish(event)
-
-    engine.run(local, cancel, tell)
-
-
-def _located(job: Job, weights: Weights) -> LocalJob:
+    Raises:
+        As ``Weights``.
+    """
     plan = job.plan
     base = weights.base(plan.base)
     return LocalJob(
@@ -84,7 +94,7 @@ def _located(job: Job, weights: Weights) -> LocalJob:
         session=job.session,
         plan=plan,
         base_path=base.path,
-        base_stamps=base.stamps,
+        base_stamps=dict(base.stamps),
         lora_paths={use.slug: weights.lora(use) for use in plan.loras},
         reference_paths={each.sha256: weights.reference(each) for each in plan.references},
         layout=base.layout,
@@ -93,7 +103,7 @@ def _located(job: Job, weights: Weights) -> LocalJob:
     )
 
 
-def _log_image(job: Job, made: Generated) -> None:
+def _log_image(job: Job | LocalJob, made: Generated) -> None:
     timings = made.receipt.timings
     if made.index == (job.only or 0):
         _log(job, "load", timings.load)
@@ -103,7 +113,7 @@ def _log_image(job: Job, made: Generated) -> None:
     _log(job, "decode", timings.decode, image=made.index)
 
 
-def _log(job: Job, stage: str, seconds: float, **more: Any) -> None:
+def _log(job: Job | LocalJob, stage: str, seconds: float, **more: Any) -> None:
     plan = job.plan
     line = {
         "run_id": job.run_id,

@@ -7,10 +7,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studio.contract.plan import RunPlan
 from studio.engine.hardware import automatic_budget, is_surely_cpu
 from studio.engine.job import LocalJob, Publish
 from studio.errors import OutOfMemory
 from studio.machine import main_memory
+from studio.resolve import BaseInPlace
 from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
 
@@ -52,6 +54,23 @@ class Engine:
         except OutOfMemory:
             free_memory(manager.device)
             raise
+
+    def place(self, base: BaseInPlace, path: Path, layout: Path | None = None) -> None:
+        """Load a base onto the device for good, with nothing measured of it, for forks
+        of this process; and import what they need, which no fork should.
+
+        Raises:
+            As ``PipelineManager.acquire``.
+        """
+        _import_everything()
+        from studio.engine.base.load import BaseSource
+
+        self._managed().place(BaseSource(base.identity, path, layout), base.dtype)
+
+    def has_placed(self, plan: RunPlan) -> bool:
+        """Whether ``place`` was called for the plan's base, in the dtype it is to run in."""
+        manager = self._manager
+        return manager is not None and manager.is_placed(plan.base, plan.settings.dtype)
 
     def release(self, session: str) -> None:
         """Free the LoRAs that only ``session`` used."""
@@ -122,6 +141,8 @@ class Engine:
         from studio.engine.base.manager import PipelineManager
         from studio.engine.device import budget_or_automatic, choose_device, limit_threads
 
+        if self._manager is not None:
+            return self._manager  # in a fork, another thread's lock would stay locked
         with self._choosing:
             if self._manager is None:
                 limit_threads()

@@ -1,5 +1,12 @@
 """A request → the plan that will run, or everything that is wrong with it."""
 
-from studio.resolve.resolution import Provisional, Runtime, provisional, resolve
+from studio.resolve.resolution import (
+    BaseInPlace,
+    Provisional,
+    Runtime,
+    provisional,
+    resolve,
+    resolve_base,
+)
 
-__all__ = ["Provisional", "Runtime", "provisional", "resolve"]
+__all__ = ["BaseInPlace", "Provisional", "Runtime", "provisional", "resolve", "resolve_base"]

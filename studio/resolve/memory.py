@@ -34,6 +34,7 @@ class MemoryRules:
         memory: bytes of the device; of the machine for cpu and mps.
         budget: bytes of it that resident weights may take.
         offload, vae_tiling, dtype: as set; None is automatic.
+        placed: the dtype of weights that are on the device for good; None where any are loaded.
         bfloat16: whether the device computes in it; ``slow_bfloat16``: without hardware for it.
     """
 
@@ -46,10 +47,13 @@ class MemoryRules:
     dtype: Dtype | None = None
     bfloat16: bool = True
     slow_bfloat16: bool = False
+    placed: Dtype | None = None
 
     @property
     def dtypes(self) -> tuple[Dtype, ...]:
         """Those that the device computes diffusion models in."""
+        if self.placed is not None:
+            return (self.placed,)
         return computed_dtypes(self.device, self.bfloat16)
 
 

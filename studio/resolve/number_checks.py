@@ -81,10 +81,16 @@ def _check_precision(draft: Draft) -> Iterator[Violation]:
         label=draft.model.label,
         dtype=draft.dtype,
         reason=draft.precision.reason,
-        device="a CPU" if cpu else "this GPU",
+        device=_device(draft, cpu),
         known=" or ".join(draft.dtypes),
-        other=", or use a GPU" if cpu else "",
+        other=", or use a GPU" if cpu and len(draft.dtypes) > 1 else "",
     )
+
+
+def _device(draft: Draft, cpu: bool) -> str:
+    if len(draft.dtypes) == 1:  # its weights are there for good
+        return "its copy on this page"
+    return "a CPU" if cpu else "this GPU"
 
 
 def check_size(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:

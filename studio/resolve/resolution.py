@@ -6,9 +6,16 @@ Pure: what it may know of the world is in its arguments, so equal arguments give
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from studio.architecture import Mode
-from studio.contract.placement import Placement
-from studio.contract.plan import FloatSetting, Library, PlanSettings, RunPlan, TriggerUse
+from studio.architecture import PIPELINES, Mode
+from studio.contract.placement import Dtype, Placement
+from studio.contract.plan import (
+    BaseIdentity,
+    FloatSetting,
+    Library,
+    PlanSettings,
+    RunPlan,
+    TriggerUse,
+)
 from studio.contract.prompt import ResolvedPrompt, TokenCounter
 from studio.contract.request import GenerationRequest, PromptEncoder
 from studio.contract.settings import Value
@@ -74,6 +81,14 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseInPlace:
+    """A base that is loaded for good, whoever asks for it."""
+
+    identity: BaseIdentity
+    dtype: Dtype
+
+
+@dataclass(frozen=True, slots=True)
 class Provisional:
     """A request's contract before its weights are there: what presets alone say of it.
 
@@ -131,6 +146,21 @@ def resolve(
     if not read or not isinstance(planned, RunPlan):
         return planned
     return planned.model_copy(update={"notices": (*read, *planned.notices)})
+
+
+def resolve_base(
+    model: ModelPreset, catalog: Catalog, inventory: Inventory, runtime: Runtime
+) -> BaseInPlace | tuple[Violation, ...]:
+    """A base without a request, as plans have it where nobody asks for another precision; or what
+    is wrong with its weights."""
+    (mode, *_) = sorted(PIPELINES[model.pipeline].modes)
+    request = GenerationRequest(base=model.slug, mode=mode, prompt="", seed=0)
+    draft = Draft.of(request, model, catalog, inventory, {}, runtime.memory, runtime.device)
+    choices = choose_settings(draft)
+    found = [*check_base(draft, choices), *check_weights(draft, choices)]
+    if found:
+        return tuple(found)
+    return BaseInPlace(base_identity(draft), draft.dtype)
 
 
 def _resolve_for(

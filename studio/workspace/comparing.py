@@ -120,7 +120,7 @@ class Comparing:
         cell = plan.cells[index]
         if cell.place.role is Role.BASE_AGAIN:
             return
-        device = self._device()
+        device = self._device(cell.plan.base.slug)
         found = self._readable(self._workspace.gallery.made_by(cell.plan))
         yield from (path for path, record in found if _fits(record, device))
 
@@ -134,10 +134,10 @@ class Comparing:
             else:
                 yield picture.path, record
 
-    def _device(self) -> str | None:
+    def _device(self, base: str) -> str | None:
         """What the cells to be made will run on, as receipts name it; None where it is not
         there, which the run will say."""
-        rules = self._workspace.memory_rules()
+        rules = self._workspace.memory_rules(base)
         if rules is None:
             return None
         if rules.device != "cuda":

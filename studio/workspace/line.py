@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -90,6 +91,8 @@ class LineEntry:
     latest: Passing | None = None
     results: list[AnyEvent] = field(default_factory=list)
     cancel: threading.Event = field(default_factory=threading.Event)
+    context: Context = field(default_factory=copy_context)
+    """Where it was asked for: a GPU that is lent by the second is lent to whoever asks."""
 
 
 @dataclass(slots=True, eq=False)

@@ -106,7 +106,7 @@ def _run(
 def _placed_here(workspace: Workspace, plan: RunPlan) -> RunPlan:
     """The plan itself; where its base was offloaded and this device holds no other memory, not
     offloaded. That changes no pixel, and so no fingerprint."""
-    rules = workspace.memory_rules()
+    rules = workspace.memory_rules(plan.base.slug)
     if plan.placement is None or rules is None or rules.device == plan.placement.device:
         return plan
     here = Placement(

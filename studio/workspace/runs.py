@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from contextvars import Context
 from functools import partial
 
 from studio.comparison.axes import ComparisonPlan
@@ -237,7 +238,8 @@ class Runs:
     def _serve(self, line: Line) -> None:
         """A line's entries one after another, until none waits."""
         while (entry := self._next(line)) is not None:
-            self._carry_out(line, entry)
+            entry.context.run(self._carry_out, line, entry)
+            entry.context = Context()  # nobody keeps a request that was answered
             with self._changed:
                 if not entry.state.is_over:
                     entry.state = RunState.DONE

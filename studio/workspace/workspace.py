@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from typing import Self
 
 from studio import __version__
 from studio.architecture.pipelines import SCHEDULER_NAMES
-from studio.backends import Backend, BackendEvent, ClipReader, Generated, LocalBackend
+from studio.backends import Backend, BackendEvent, ClipReader, Generated, open_backend
 from studio.comparison.replay import Lost
 from studio.contract.base import Contract
 from studio.contract.events import Event, Failed, Finished, Job
@@ -22,7 +22,7 @@ from studio.contract.prompt import TokenCounter
 from studio.contract.receipt import RunRecord
 from studio.contract.request import GenerationRequest, ReferenceImage
 from studio.contract.violations import Violation, WeightsMissing
-from studio.errors import DeviceError, StudioError, UnusableReference, WeightsError
+from studio.errors import DeviceError, SettingsError, StudioError, UnusableReference, WeightsError
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
 from studio.imaging.references import References
@@ -34,7 +34,15 @@ from studio.library.tokens import Counters, tokenizer_class
 from studio.library.transfers import Transfers
 from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.presets.parse import PresetProblem
-from studio.resolve import Provisional, Runtime, provisional, resolve
+from studio.resolve import (
+    BaseInPlace,
+    Provisional,
+    Runtime,
+    provisional,
+    resolve,
+    resolve_base,
+)
+from studio.resolve.gpu import gpu_notices
 from studio.resolve.inventory import Inventory, LoraWeights, Unusable
 from studio.resolve.memory import MemoryRules
 from studio.resolve.names import with_slugs
@@ -113,10 +121,9 @@ class Workspace:
         self.transfers = Transfers(self.stock)
         self.chores = Chores()
         self._weights = LibraryWeights(self._store, self.stock, self._references)
-        self._backend: Backend = LocalBackend.open(settings, self._weights)
+        self._backend: Backend = open_backend(settings, self._weights)
         self._libraries = _libraries()
         self._counters = Counters()
-        self._memory: MemoryRules | None = None
         self._running: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
         self._before_close: list[Callable[[], None]] = []
@@ -145,7 +152,10 @@ class Workspace:
     def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
         """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
         outcome = resolve(request, self.catalog, *self._known(request))
-        if isinstance(outcome, RunPlan) or not self.settings.is_public:
+        if isinstance(outcome, RunPlan):
+            costs = tuple(gpu_notices(self._backend.gpu_time(outcome)))
+            return outcome.model_copy(update={"notices": (*outcome.notices, *costs)})
+        if not self.settings.is_public:
             return outcome
         return tuple(self._for_strangers(violation) for violation in outcome)
 
@@ -161,6 +171,31 @@ class Workspace:
             said["get"] = "Choose another, or ask the owner of this page to fetch them."
         return violation.model_copy(update=said)
 
+    def place_bases(self) -> None:
+        """Load the bases of GPU_BASES where a GPU is lent by the second; weights that are missing
+        are fetched, for it is the page's owner who names them. On the main thread, before the
+        page is launched; nothing elsewhere.
+
+        Raises:
+            StudioError: one cannot be fetched or loaded.
+        """
+        for slug in self.settings.gpu_bases if self.settings.zero_gpu else ():
+            model = self.catalog.models.get(slug)
+            if model is None:
+                raise SettingsError(
+                    f"GPU_BASES names {slug!r}, which no preset is called.",
+                    "Name slugs of model presets, separated by commas.",
+                )
+            if not self._store.present([model])[slug]:
+                logger.info("fetching %s, which GPU_BASES names", model.label)
+                for _ in self.stock.download(slug, threading.Event()):
+                    pass
+            found = resolve_base(model, self.catalog, *self._known_of(model, ()))
+            if not isinstance(found, BaseInPlace):
+                raise WeightsError(found[0].found, found[0].way_out)
+            logger.info("loading %s in %s for the GPU", model.label, found.dtype)
+            self._backend.place(found)
+
     def provisional(self, request: GenerationRequest) -> Provisional | None:
         """What is known of its plan while weights are missing."""
         return provisional(request, self.catalog, *self._known(request))
@@ -170,27 +205,31 @@ class Workspace:
         request, _ = with_slugs(request, self.catalog)
         model = self.catalog.models.get(request.base)
         chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
+        inventory, runtime = self._known_of(model, sorted(chosen))
+        return replace(inventory, references=self._kept_references(request)), runtime
+
+    def _known_of(
+        self, model: ModelPreset | None, loras: Sequence[str]
+    ) -> tuple[Inventory, Runtime]:
         inventory = self._store.inventory(
-            [model] if model else [], [self.catalog.loras[slug] for slug in sorted(chosen)]
+            [model] if model else [], [self.catalog.loras[slug] for slug in loras]
         )
         inventory, counters = self._with_counters(model, inventory)
-        inventory = replace(inventory, references=self._kept_references(request))
-        memory = self.memory_rules()
+        memory = self.memory_rules(model.slug if model else None)
         return inventory, Runtime(
             self._libraries, counters, memory, self.settings.device, self.settings.mark
         )
 
-    def memory_rules(self) -> MemoryRules | None:
-        """What memory there is and what the settings ask of it.
+    def memory_rules(self, base: str | None = None) -> MemoryRules | None:
+        """What memory there is and what the settings ask of it, for the base of this slug.
 
         None where the device is not there: the run says so, with the way out.
         """
-        if self._memory is None:
-            try:
-                self._memory = self._backend.memory_rules()
-            except DeviceError as error:
-                logger.warning("the device cannot be looked at: %s", error)
-        return self._memory
+        try:
+            return self._backend.memory_rules(base)
+        except DeviceError as error:
+            logger.warning("the device cannot be looked at: %s", error)
+            return None
 
     def _kept_references(self, request: GenerationRequest) -> frozenset[str]:
         given = [each.sha256 for each in request.references]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from studio.backends import BackendEvent, BasePlace, LocalBackend
-from studio.backends.local import PATIENCE
+from studio.backends.watch import PATIENCE
 from studio.contract.events import Cancelled, Failed, Job, Loading, Progress, Queued
 from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
 from studio.contract.request import ReferenceImage

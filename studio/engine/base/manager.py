@@ -14,7 +14,7 @@ import torch
 from studio.architecture import traits_of
 from studio.contract.placement import Offload
 from studio.contract.plan import BaseIdentity
-from studio.engine.base.folder import read_map
+from studio.engine.base.folder import Pipeline, read_map
 from studio.engine.base.load import BaseSource, estimate, load_pipeline
 from studio.engine.base.offload import device_bytes, place_pipeline
 from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
@@ -40,6 +40,19 @@ class Memory:
     loras: int
 
 
+@dataclass(slots=True)
+class _Placed:
+    """A base's pipeline where it will compute, and nothing measured of it."""
+
+    source: BaseSource
+    key: BaseKey
+    dtype: torch.dtype
+    pipeline: Pipeline
+    heard: tuple[str, ...]
+    whole: int
+    size: int
+
+
 class PipelineManager:
     """Owns everything resident on one device."""
 
@@ -48,6 +61,7 @@ class PipelineManager:
         self.budget = budget
         self.host_budget = automatic_budget(main_memory()) if host_budget is None else host_budget
         self._bases: dict[BaseKey, ResidentBase] = {}
+        self._placed: dict[BaseKey, _Placed] = {}
         self._tick = 0
 
     def acquire(
@@ -72,16 +86,34 @@ class PipelineManager:
         key = _key(identity, dtype, offload)
         base = self._bases.get(key)
         if base is None:
-            wanted = torch_dtype(dtype, self.device)
-            source = BaseSource(identity, path, layout, stamps or {})
-            needs = estimate(source, wanted)
-            if offload is not Offload.NONE:
-                self._make_host_room(needs.whole)
-            self.make_room(needs.on_device(offload), keep=None)
-            base = self._load(source, key, wanted)
+            placed = self._placed.get(key)
+            if placed is None:
+                source = BaseSource(identity, path, layout, stamps or {})
+                wanted = torch_dtype(dtype, self.device)
+                needs = estimate(source, wanted)
+                if offload is not Offload.NONE:
+                    self._make_host_room(needs.whole)
+                self.make_room(needs.on_device(offload), keep=None)
+                placed = self._load(source, key, wanted)
+            base = self._measured(placed)
             self._bases[key] = base
         base.used = self.tick()
         return base
+
+    def place(self, source: BaseSource, dtype: str) -> None:
+        """Load a base onto the device for good and measure nothing of it: whoever acquires it
+        does, in this process or in a fork of it, where the device may be another.
+
+        Raises:
+            As ``acquire``.
+        """
+        key = _key(source.identity, dtype, Offload.NONE)
+        wanted = torch_dtype(dtype, self.device)
+        self.make_room(estimate(source, wanted).whole, keep=None)
+        self._placed[key] = self._load(source, key, wanted)
+
+    def is_placed(self, identity: BaseIdentity, dtype: str) -> bool:
+        return _key(identity, dtype, Offload.NONE) in self._placed
 
     def holds(self, identity: BaseIdentity, dtype: str, offload: Offload = Offload.NONE) -> bool:
         return _key(identity, dtype, offload) in self._bases
@@ -91,23 +123,31 @@ class PipelineManager:
         self._tick += 1
         return self._tick
 
-    def _load(self, source: BaseSource, key: BaseKey, dtype: torch.dtype) -> ResidentBase:
-        identity = source.identity
-        family = family_of(identity.architecture)
+    def _load(self, source: BaseSource, key: BaseKey, dtype: torch.dtype) -> _Placed:
         offload = key[2]
-        with named_errors(self.device, f"the base {identity.label}"):
+        with named_errors(self.device, f"the base {source.identity.label}"):
             pipeline, heard = load_pipeline(source, dtype)
             # Asked before the hooks: they leave weights without storage.
             whole = device_bytes(pipeline, Offload.NONE)
             size = device_bytes(pipeline, offload)
             place_pipeline(pipeline, self.device, offload)
-            with sampling(pipeline) as samples:
-                reading = read_probe(family, pipeline)
+        return _Placed(source, key, dtype, pipeline, heard, whole, size)
+
+    def _measured(self, placed: _Placed) -> ResidentBase:
+        source, key, pipeline = placed.source, placed.key, placed.pipeline
+        identity, offload = source.identity, key[2]
+        family = family_of(identity.architecture)
+        with (
+            named_errors(self.device, f"the base {identity.label}"),
+            sampling(pipeline) as samples,
+        ):
+            reading = read_probe(family, pipeline)
         # Not before: weights are read from their files until they are on the device.
         try:
             source.demand_unchanged()
         except WeightsError:
-            del pipeline
+            self._placed.pop(key, None)
+            placed.pipeline = pipeline = None
             samples.clear()
             free_memory(self.device)
             raise
@@ -124,20 +164,25 @@ class PipelineManager:
             denoiser=traits_of(identity.architecture).denoiser,
             pipeline=pipeline,
             device=self.device,
-            dtype=dtype,
-            size=size,
-            host=0 if offload is Offload.NONE else whole,
+            dtype=placed.dtype,
+            size=placed.size,
+            host=0 if offload is Offload.NONE else placed.whole,
             scheduler=pipeline.scheduler,
             loaded=reading,
             samples=samples,
-            messages=heard,
+            messages=placed.heard,
             places=dict(source.places),
             proof=Proof(survey(pipeline).base, reading.digest),
             preview=read_map(source.path),
         )
 
     def used(self) -> int:
-        return sum(base.total for base in self._bases.values())
+        held = sum(each.size for each in self._placed.values())
+        return held + sum(base.total - self._in_place(base) for base in self._bases.values())
+
+    def _in_place(self, base: ResidentBase) -> int:
+        """Bytes of it that were on the device before it was acquired."""
+        return base.size if base.key in self._placed else 0
 
     def memory(self) -> Memory:
         bases = tuple(base.label for base in self._bases.values())
@@ -151,13 +196,14 @@ class PipelineManager:
 
         Args:
             keep: the base of the present run, and ``needed`` the SHA-256 of its LoRAs; they
-                stay. Other bases go with their LoRAs.
+                stay. Other bases go with their LoRAs, but for those that are placed for good.
 
         Raises:
             OutOfMemory: it cannot fit even then; nothing that was needed is evicted.
         """
-        kept = 0 if keep is None else keep.size
+        kept = sum(each.size for each in self._placed.values())
         if keep is not None:
+            kept += keep.size - self._in_place(keep)
             kept += sum(keep.adapters[sha].size for sha in needed if sha in keep.adapters)
         if kept + size > self.budget:
             raise OutOfMemory(
@@ -196,19 +242,29 @@ class PipelineManager:
             free_memory(self.device)
 
     def _evict_oldest(self, keep: ResidentBase | None, needed: frozenset[str]) -> None:
-        bases = [base for base in self._bases.values() if base is not keep]
-        idle: list[tuple[int, str]] = []
-        if keep is not None:
-            idle = [(a.used, sha) for sha, a in keep.adapters.items() if sha not in needed]
-        oldest = min(bases, key=lambda base: base.used, default=None)
-        if idle and keep is not None and (oldest is None or min(idle)[0] < oldest.used):
-            self.drop_adapter(keep, min(idle)[1])
+        stay = [each for each in self._bases.values() if each is keep or each.key in self._placed]
+        idle = [
+            (adapter.used, sha, base)
+            for base in stay
+            for sha, adapter in base.adapters.items()
+            if base is not keep or sha not in needed
+        ]
+        may_go = [
+            each
+            for each in self._bases.values()
+            if each is not keep and each.key not in self._placed
+        ]
+        oldest = min(may_go, key=lambda base: base.used, default=None)
+        unused, sha, of = min(idle, key=lambda each: each[:2], default=(0, "", None))
+        if of is not None and (oldest is None or unused < oldest.used):
+            self.drop_adapter(of, sha)
         elif oldest is not None:
             self.drop(oldest)
 
     def drop(self, base: ResidentBase) -> None:
         """Forget a base; ``free_memory`` then gives its memory back."""
         self._bases.pop(base.key, None)
+        self._placed.pop(base.key, None)
         base.pipeline = None
         base.adapters.clear()
         base.scheduler = base.preview = base.proof = None
