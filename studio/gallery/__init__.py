@@ -3,10 +3,11 @@
 from studio.gallery.comparisons.index import StoredComparison
 from studio.gallery.comparisons.store import Item
 from studio.gallery.gallery import Gallery
-from studio.gallery.row import Facet, Filter, Picture, UseCount
+from studio.gallery.row import Facet, Facets, Filter, Picture, UseCount
 
 __all__ = [
     "Facet",
+    "Facets",
     "Filter",
     "Gallery",
     "Item",

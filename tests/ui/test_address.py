@@ -60,6 +60,10 @@ def test_every_place_has_an_address(open_page: Open, server: Server) -> None:
     other.locator("#preset h3", has_text="Pen & Ink").wait_for(timeout=PATIENCE)
     leads_to(other, tab="models", weights="present", preset="pen-ink-mini")
 
+    other.goto(f"{server.url}?tab=gallery&mode=base&order=oldest")
+    leads_to(other, tab="gallery", mode="base", order="oldest")
+    assert other.get_by_label("Order").input_value() == "Oldest first"
+
     # The form is the browser's: there again here, and not there.
     page.get_by_role("tab", name="Studio").click()
     page.get_by_role("button", name="Settings · 1 set").wait_for()

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 import pytest
@@ -118,6 +120,25 @@ def test_many_pictures_are_decided_on_by_a_named_reviewer(tmp_path: Path) -> Non
     undecided = page.first(GalleryInput(standing="undecided"))
     assert [name in undecided["grid"] for name in names] == [False, False, True]
     assert 'href="pictures.zip?standing=undecided"' in undecided["links"]
+
+
+def test_an_address_names_the_filters_and_the_page(tmp_path: Path) -> None:
+    page, gallery, names = shelf(tmp_path)
+    after = gallery.place(names[2])
+    told = {"order": "oldest", "words": "a", "standing": "undecided"}
+    answer = page.visit(GalleryInput(), told)
+    assert {key: answer[key] for key in told} == told
+    named = urlencode({"words": "a", "standing": "undecided", "order": "oldest"})
+    assert f'data-address="{named}"' in unescape(str(answer["grid"]))
+    second = page.visit(GalleryInput(), {"after": str(after)})
+    assert [name in second["grid"] for name in names] == [True, True, False]
+    assert f'data-address="after={after}"' in second["grid"]
+    invented = dict.fromkeys(
+        ("base", "lora", "mode", "standing", "by", "order", "after"), "9" * 40
+    )
+    answer = page.visit(GalleryInput(base="mini", opened=names[0]), invented)
+    assert all(name in answer["grid"] for name in names)
+    assert (answer["base"].value, answer["order"], answer["opened"]) == ("", "newest", "")
 
 
 def test_a_decision_leads_on_to_the_next_undecided_picture(tmp_path: Path) -> None:

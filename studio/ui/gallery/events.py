@@ -12,18 +12,18 @@ from studio.comparison.review import Judgement, ReviewState
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, StudioError
-from studio.gallery import Facet, Filter, Item, Picture, StoredComparison
+from studio.gallery import Facet, Facets, Filter, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.gallery.row import place_at
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.catalog import replaced
 from studio.ui.gallery import files, lora_preview
-from studio.ui.gallery.layout import GalleryInput, GalleryParts
+from studio.ui.gallery.layout import CHOICES, GalleryInput, GalleryParts
 from studio.ui.gallery.review import NO_DELETING, ReviewEvents, named
 from studio.ui.html import format
 from studio.ui.html import gallery as grid
-from studio.ui.html.tags import EMPTY, Html
+from studio.ui.html.tags import EMPTY, Html, div
 from studio.ui.studio import form
 from studio.ui.studio.live import Updates, unchanged
 from studio.workspace.reviewing import MAX_SCORES
@@ -61,10 +61,8 @@ class GalleryEvents:
         except GalleryError as error:
             return self._trouble(error)
         updates: Updates = {
-            self._parts.base: _choices(facets.bases),
-            self._parts.lora: _choices(facets.loras),
-            self._parts.mode: _choices(facets.modes),
-            self._parts.by: gr.Dropdown(choices=[("Everybody", ""), *facets.reviewers]),
+            getattr(self._parts, key): gr.Dropdown(choices=each)
+            for key, each in self._offered(facets).items()
         }
         if len(facets.reviewers) > 1:
             updates[self._parts.agreed] = grid.agreed(self._gallery.agreement())
@@ -137,7 +135,11 @@ class GalleryEvents:
             return self._trouble(error)
         empty = grid.nothing(filtered=wanted != Filter())
         return {
-            parts.grid: grid.grid(thumbs) if thumbs else empty,
+            parts.grid: div(
+                "ls-shelf",
+                grid.grid(thumbs) if thumbs else empty,
+                data_address=asked.address(beyond),
+            ),
             parts.links: files.links(asked),
             parts.count: grid.counted(before, len(thumbs), total, PAGE, COUNTED),
             parts.newer: gr.Button(visible=before > 0),
@@ -182,10 +184,33 @@ class GalleryEvents:
         )
 
     def visit(self, asked: GalleryInput, named: Mapping[str, str]) -> Updates:
-        """What an address names is shown: a picture, or the grid."""
+        """What an address names is shown: a picture, or the grid with its filters and page."""
         name = named.get("picture", "")
         opened = self.open(name) if name else {}
-        return opened if self._parts.opened in opened else self.back(asked) | opened
+        if self._parts.opened in opened:
+            return opened
+        try:
+            facets = self._gallery.facets()
+        except GalleryError as error:
+            return self._trouble(error)
+        parts, offered = self._parts, self._offered(facets)
+        asked = asked.visited(named, offered)
+        filters: Updates = {
+            getattr(parts, key): gr.Dropdown(choices=each, value=getattr(asked, key))
+            for key, each in offered.items()
+        }
+        filters |= {getattr(parts, key): getattr(asked, key) for key in ("words", *CHOICES)}
+        return filters | self.back(asked) | opened
+
+    @staticmethod
+    def _offered(facets: Facets) -> dict[str, list[tuple[str, str]]]:
+        """Filter → its choices."""
+        return {
+            "base": _choices(facets.bases),
+            "lora": _choices(facets.loras),
+            "mode": _choices(facets.modes),
+            "by": [("Everybody", ""), *((name, name) for name in facets.reviewers)],
+        }
 
     # Review
 
@@ -393,6 +418,6 @@ def strengths_of(
     return None, "Studio's request has none of its LoRAs. Use the whole cell in Studio instead."
 
 
-def _choices(facets: Sequence[Facet]) -> gr.Dropdown:
+def _choices(facets: Sequence[Facet]) -> list[tuple[str, str]]:
     shown = [(f"{facet.label} ({facet.count})", facet.value) for facet in facets[:FACETS]]
-    return gr.Dropdown(choices=[("All", ""), *shown])
+    return [("All", ""), *shown]

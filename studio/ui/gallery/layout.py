@@ -1,6 +1,8 @@
 """The Gallery tab's components, and what the browser says of them."""
 
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gradio as gr
@@ -11,11 +13,20 @@ from studio.gallery import Filter
 from studio.ui.assets import KEEP_OPEN, LARGE, PICK, SELECT
 from studio.ui.gallery import review as review_panel
 from studio.ui.gallery.review import ReviewParts
+from studio.ui.html.tags import address
 
 ALL = ""
 TELLS = (("All it knows", "all"), ("Facts, no prompt", "facts"), ("The mark alone", "marks"))
 FORMATS = (("PNG", "png"), ("JPEG", "jpeg"), ("WebP", "webp"))
 NEWEST, OLDEST = "newest", "oldest"
+CHOICES = {
+    "standing": [("All", ALL), *((each.label, each.value) for each in ReviewState)],
+    "order": [("Newest first", NEWEST), ("Oldest first", OLDEST)],
+}
+"""Filters whose choices are always the same; the first is what nobody need say."""
+_PLACE = re.compile(r"[0-9]{1,19}")
+_BEYOND_ALL = 2**63 - 1
+"""The last place in the order of the gallery that SQLite takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,31 @@ class GalleryInput:
     @property
     def newest_first(self) -> bool:
         return self.order == NEWEST
+
+    def visited(
+        self, named: Mapping[str, str], offered: Mapping[str, Sequence[tuple[str, str]]]
+    ) -> "GalleryInput":
+        """The grid that an address names; a value that is not ``offered`` is none."""
+        chosen: dict[str, Any] = {
+            key: next((value for _, value in each if value == named.get(key)), each[0][1])
+            for key, each in {**offered, **CHOICES}.items()
+        }
+        after = named.get("after", "")
+        beyond = min(int(after), _BEYOND_ALL) if _PLACE.fullmatch(after) else None
+        return replace(self, **chosen, words=named.get("words", ""), beyond=beyond, opened="")
+
+    def address(self, beyond: int | None) -> str:
+        """What the page's address says of the grid."""
+        return address(
+            base=self.base,
+            lora=self.lora,
+            mode=self.mode,
+            words=self.words,
+            standing=self.standing,
+            by=self.by,
+            order="" if self.newest_first else self.order,
+            after="" if beyond is None else beyond,
+        )
 
     @property
     def step(self) -> int:
@@ -134,7 +170,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                 label="Find", placeholder="words in prompts, names or seed", min_width=160
             )
             standing = gr.Dropdown(
-                [("All", ALL), *((each.label, each.value) for each in ReviewState)],
+                CHOICES["standing"],
                 value=ALL,
                 label="Decisions",
                 interactive=True,
@@ -144,7 +180,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                 [("Everybody", ALL)], value=ALL, label="Reviewer", interactive=True, min_width=140
             )
             order = gr.Dropdown(
-                [("Newest first", NEWEST), ("Oldest first", OLDEST)],
+                CHOICES["order"],
                 value=NEWEST,
                 label="Order",
                 interactive=True,
