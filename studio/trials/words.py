@@ -178,12 +178,26 @@ def caveats(found: Findings) -> tuple[str, ...]:
         "More pairs that “would decide it” are reckoned for a chance of 80 %, from the difference "
         "seen so far.",
     ]
+    said += _fixed(found)
     if found.again:
         said.append(
             f"{found.again} of {found.pictures} pictures look almost like an earlier one of the "
             "same arm and count with it as one."
         )
     return tuple(said)
+
+
+def _fixed(found: Findings) -> Iterator[str]:
+    """What was not drawn again, because there was too little of it."""
+    if found.leader is None:
+        return
+    seen = found.leader.interval
+    for way, count in (("prompts", seen.prompts), ("seeds", seen.seeds)):
+        if way not in seen.over:
+            yield (
+                f"With {count} {way if count > 1 else way[:-1]} it cannot be told how much they "
+                f"vary: the intervals hold for just {'these' if count > 1 else 'this one'}."
+            )
 
 
 def _list(names: Sequence[str]) -> str:

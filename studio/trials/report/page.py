@@ -11,11 +11,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from studio.trials.findings import TrialCurve
 from studio.trials.observations import PromptKind, TrialArm
 from studio.trials.report import drawing
 from studio.trials.report.card import CardPicture, EpochCard, embedded
-from studio.trials.report.rows import KINDS, arms_of, facts, failed, table, title
+from studio.trials.report.rows import KINDS, arms_of, facts, failed, table, title, told_of
 from studio.trials.words import (
     ON,
     alarm_texts,
@@ -125,14 +124,11 @@ def _measures(card: EpochCard) -> Iterator[Mapping[str, str]]:
 
 
 def _drawings(card: EpochCard) -> Iterator[Mapping[str, object]]:
-    """The goal first, then what else there is, by measure and kind of prompt."""
+    """The goal first, as ``told_of`` orders them."""
     found = card.findings
     said = {each.name: each for each in card.measures}
-    kinds: dict[tuple[str, PromptKind], list[TrialCurve]] = {}
-    for curve in found.curves:
-        kinds.setdefault((curve.measure, curve.kind), []).append(curve)
-    goal = (found.goal.measure, found.goal.kind)
-    for (measure, kind), lines in sorted(kinds.items(), key=lambda item: item[0] != goal):
+    for measure, kind in told_of(found):
+        lines = [line for line in found.curves if (line.measure, line.kind) == (measure, kind)]
         yield {
             "name": measure_name(measure).capitalize(),
             "unit": said[measure].unit if measure in said else "unit not said",
@@ -194,10 +190,11 @@ def _grids(card: EpochCard, thumbnails: Thumbnails) -> Iterator[Mapping[str, obj
         return
     columns = sorted(_prompts(card), key=lambda column: KINDS.index(column[0]))
     arms = arms_of(card)
-    same: dict[TrialArm | None, TrialArm] = {
-        arm: alarm.arms[0]
+    # Equal files share one's pictures, and what does nothing has the base's.
+    same: dict[TrialArm | None, TrialArm | None] = {
+        arm: alarm.arms[0] if alarm.code == "twins" else None
         for alarm in card.findings.alarms
-        if alarm.code == "twins"
+        if alarm.code in ("twins", "inert")
         for arm in alarm.arms
     }
     for strength in sorted({arm.strength for arm in arms}):

@@ -10,6 +10,8 @@ from studio.trials.samples import in_order
 from studio.trials.words import ON, arm_name, interval_text, measure_name, naming, step_name
 
 KINDS = (PromptKind.TRIGGER, PromptKind.PLAIN, PromptKind.FAR)
+_FIRST = ("leak", "likeness", "clip_text", "contrast", "effect")
+"""Measures in the order in which they are told."""
 _COLUMNS = 4
 """Measures beside the goal in the table."""
 
@@ -44,13 +46,23 @@ def arms_of(card: EpochCard) -> list[TrialArm]:
     return in_order({point.arm for curve in card.findings.curves for point in curve.points})
 
 
-def table(card: EpochCard) -> Mapping[str, Any]:
-    """Heads and rows: the goal, then what else was measured with the trigger words first."""
-    found = card.findings
+def told_of(found: Findings) -> list[tuple[str, PromptKind]]:
+    """What was measured, on which prompts: the goal first, then what decides with it."""
     goal = (found.goal.measure, found.goal.kind)
-    kinds = dict.fromkeys((curve.measure, curve.kind) for curve in found.curves)
-    rest = sorted((key for key in kinds if key != goal), key=lambda key: KINDS.index(key[1]))
-    columns = [goal, *rest][: 1 + _COLUMNS]
+    there = {(curve.measure, curve.kind) for curve in found.curves}
+
+    def order(each: tuple[str, PromptKind]) -> tuple[bool, int, int, str]:
+        measure, kind = each
+        rank = _FIRST.index(measure) if measure in _FIRST else len(_FIRST)
+        return each != goal, rank, KINDS.index(kind), measure
+
+    return sorted(there, key=order)
+
+
+def table(card: EpochCard) -> Mapping[str, Any]:
+    """Heads and rows, as ``told_of`` orders them."""
+    found = card.findings
+    columns = told_of(found)[: 1 + _COLUMNS]
     numbers = [found.numbers(*column) for column in columns]
     return {
         "heads": [f"{measure_name(measure)}, {ON[kind]}" for measure, kind in columns],
