@@ -54,6 +54,7 @@ EXPECTED = {
     "sha256": "64 hexadecimal digits",
     "earlier": "names and the SHA-256 of what was there, one per line, indented below it",
     "knows": "a list of the things that the base can draw",
+    "backgrounds": "a list of the colours that it can put behind them",
     "reads": "a list of the other words that it understands",
     "notes": _TEXT,
     "source": "huggingface and file, or embedded, indented below it",

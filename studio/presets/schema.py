@@ -133,7 +133,8 @@ class ModelPreset(Contract):
         config: for a checkpoint, the folder (diffusers layout) of its configurations and
             tokenizers; None is the studio's own of the architecture.
         earlier: name → SHA-256 of weights that this slug had before, for pictures made with them.
-        knows, reads: all that a small base can draw, and the other words it understands.
+        knows, backgrounds, reads: all that a small base can draw, the colours it can put behind
+            it, and the other words it understands.
     """
 
     slug: Slug
@@ -149,6 +150,7 @@ class ModelPreset(Contract):
     sha256: FileSha256 | None = None
     earlier: Mapping[OneLine, FileSha256] = {}
     knows: tuple[OneLine, ...] = ()
+    backgrounds: tuple[OneLine, ...] = ()
     reads: tuple[OneLine, ...] = ()
     notes: str = ""
 

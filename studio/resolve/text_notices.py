@@ -21,6 +21,26 @@ EMBEDDING_NAMES = (
 UNKNOWN_NAMED = 5
 """How many words that a base does not know are named in one sentence."""
 
+_ARTICLES = {"a", "an", "the", "some", "this", "that", "its"}
+_BETWEEN = {
+    "and",
+    "or",
+    "of",
+    "in",
+    "on",
+    "at",
+    "by",
+    "to",
+    "from",
+    "with",
+    "for",
+    "as",
+    "is",
+    "it",
+}
+GRAMMAR = frozenset(_ARTICLES | _BETWEEN)
+"""Words that name nothing, so that no picture lacks them."""
+
 _FIELDS = {Side.PROMPT: "prompt", Side.NEGATIVE: "negative_prompt"}
 
 
@@ -113,7 +133,8 @@ def _unknown_words(draft: Draft) -> Iterator[Notice]:
     if not model.knows:
         return
     triggers = (phrase for _, preset in draft.chosen for phrase in preset.trigger_phrases)
-    known = {word for text in (*model.knows, *model.reads, *triggers) for word in _words_of(text)}
+    texts = (*model.knows, *model.backgrounds, *model.reads, *triggers)
+    known = GRAMMAR.union(*map(_words_of, texts))
     unknown = [f"“{word}”" for word in _words_of(draft.request.prompt) if word not in known]
     if not unknown:
         return

@@ -577,7 +577,7 @@ def test_violations_say_what_was_found_expected_and_the_way_out() -> None:
 
 def words_unknown(prompt: str, **more: Any) -> list[str]:
     knowing = MINI.model_copy(
-        update={"knows": ("fox", "hot dog"), "reads": ("a", "on", "red"), **more}
+        update={"knows": ("fox", "hot dog"), "backgrounds": ("red",), "reads": ("icon",), **more}
     )
     catalog = Catalog((knowing,), tuple(CATALOG.loras.values()))
     request = with_loras("ink").model_copy(update={"prompt": prompt})
@@ -588,6 +588,7 @@ def words_unknown(prompt: str, **more: Any) -> list[str]:
 
 def test_a_base_that_knows_few_things_says_which_words_are_not_among_them() -> None:
     assert words_unknown(f"a Fox on a red hot dog, {CATALOG.loras['ink'].prompt}") == []
+    assert words_unknown("An icon of the fox with some red in it") == []
     (text,) = words_unknown("a cat on a chair")
     assert "2 things" in text
     assert re.findall("“(.*?)”", text) == ["cat", "chair"]

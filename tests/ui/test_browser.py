@@ -116,6 +116,8 @@ def test_a_click_on_a_thing_puts_it_into_the_prompt(open_page: Open) -> None:
     page.locator("#things summary").click()
     page.locator("#things").get_by_role("button", name="owl", exact=True).click()
     ready.get_by_text("an owl on a blue background").first.wait_for(timeout=PATIENCE)
+    page.locator("#things").get_by_role("button", name="on red", exact=True).click()
+    ready.get_by_text("an owl on a red background").first.wait_for(timeout=PATIENCE)
     assert ready.locator("[data-code=words_unknown]").count() == 0
 
 

@@ -11,7 +11,7 @@ from studio.contract.settings import SETTINGS
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
 from studio.ui.html import format
 from studio.ui.studio import form, hints
-from studio.ui.studio.start import Start
+from studio.ui.studio.start import FIRST_SEED, Start, first_seed
 from tests.support.records import lora_use, plan_settings, run_plan
 
 
@@ -194,15 +194,30 @@ def test_numbers() -> None:
         ("a cat on a chair, ", "penguin", "a cat on a chair, a penguin"),
         ("a penguinish thing", "owl", "a penguinish thing, an owl"),
         (" ", "owl", "an owl"),
+        ("a cat on an orange background", "orange", "a cat on an orange background, an orange"),
+        ("an orange on red", "on orange", "an orange on an orange background"),
+        ("a penguin", "on red", "a penguin on a red background"),
+        ("an owl, phrsink", "on red", "an owl on a red background, phrsink"),
+        ("owl, red background, phrsink", "on orange", "owl, orange background, phrsink"),
+        ("a red penguin", "on blue", "a red penguin"),
+        ("", "on red", "on a red background"),
     ],
 )
 def test_a_thing_takes_the_place_of_the_one_before(before: str, thing: str, after: str) -> None:
-    knowing = MODELS[0].model_copy(update={"knows": ("penguin", "owl", "cactus", "cherries")})
-    assert hints.with_thing(before, thing, knowing) == after
+    knows = ("penguin", "owl", "cactus", "cherries", "orange")
+    known = {"knows": knows, "backgrounds": ("red", "orange")}
+    knowing = MODELS[0].model_copy(update=known)
+    assert hints.with_picked(before, thing, knowing) == after
+
+
+def test_the_first_picture_of_the_embedded_base_is_the_chosen_one() -> None:
+    assert first_seed("mini") == FIRST_SEED
+    assert len({first_seed(None) for _ in range(3)}) == 3
 
 
 def test_only_a_base_that_knows_few_things_lists_them() -> None:
     assert hints.things(None) == hints.things(MODELS[0]) == ""
-    shown = hints.things(MODELS[0].model_copy(update={"knows": ("fox", "<b>")}))
-    assert shown.count("data-pick") == 2
+    known = {"knows": ("fox", "<b>"), "backgrounds": ("red",)}
+    shown = hints.things(MODELS[0].model_copy(update=known))
+    assert shown.count("data-pick") == 3
     assert "<b>" not in shown

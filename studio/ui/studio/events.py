@@ -1,6 +1,6 @@
 """What happens when somebody touches the Studio tab."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from studio.ui.studio.layout import RequestPanel
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.result import Result
 from studio.ui.studio.shown import mode_for, shown
-from studio.ui.studio.start import base_choices
+from studio.ui.studio.start import base_choices, first_seed
 from studio.workspace.workspace import Workspace
 
 
@@ -93,7 +93,8 @@ class StudioEvents:
     def start(self, values: Values, found: Any, page: str) -> Updates:
         """The page has loaded: the form as the browser kept it, or the newcomer's."""
         back, lost = kept.restore(found, self._workspace.catalog)
-        values = {**values, **back, "drawn": draw_seed()}
+        seed = draw_seed() if isinstance(found, Mapping) else first_seed(back.get("base"))
+        values = {**values, **back, "drawn": seed}
         return self.fill(values, page) | {self.panel.note: kept.account(lost)}
 
     def reset(self, values: Values, page: str) -> Updates:
@@ -156,8 +157,7 @@ class StudioEvents:
     def draw(self, base: str | None, prompt: str, thing: str) -> str:
         """The prompt after one of the things that the base knows was clicked."""
         model = self._workspace.catalog.models.get(base or "")
-        known = model is not None and thing in model.knows
-        return hints.with_thing(prompt, thing, model) if known and model else prompt
+        return hints.with_picked(prompt, thing, model) if model else prompt
 
     def saying(self, updates: Updates, said: str) -> Updates:
         """With a sentence beside the mode that tells what changed by itself."""

@@ -16,6 +16,9 @@ from studio.ui.html.plan import note, shown
 from studio.ui.html.tags import EMPTY, Html, esc, join, span, tag
 from studio.ui.studio.form import Values, is_drawn
 
+ON = "on "
+"""What a chip for a background begins with, in its text and in its key."""
+
 FIELDS = (
     "base",
     "loras",
@@ -109,12 +112,26 @@ def things(model: ModelPreset | None) -> Html:
     """Beneath the prompt: what a base that knows few things can draw, each to be clicked."""
     if model is None or not model.knows:
         return EMPTY
-    chips = (
-        tag("button", name, type="button", class_="ls-thing", data_pick=name)
-        for name in model.knows
-    )
-    summary = tag("summary", f"{model.label} draws {format.plural(len(model.knows), 'thing')}")
-    return tag("details", summary, *chips, class_="ls-things")
+    known = f"{model.label} draws {format.plural(len(model.knows), 'thing')}"
+    if model.backgrounds:
+        known += f" on {format.plural(len(model.backgrounds), 'background')}"
+    chips = (_chip(name, name) for name in model.knows)
+    colours = (_chip(ON + name, ON + name) for name in model.backgrounds)
+    rows = (tag("div", *row) for row in (chips, colours))
+    return tag("details", tag("summary", known), *rows, class_="ls-things")
+
+
+def _chip(text: str, key: str) -> Html:
+    return tag("button", text, type="button", class_="ls-thing", data_pick=key)
+
+
+def with_picked(prompt: str, key: str, model: ModelPreset) -> str:
+    """The prompt after a click on what the base knows; any other key leaves it as it is."""
+    if key in model.knows:
+        return with_thing(prompt, key, model)
+    colour = key.removeprefix(ON)
+    known = key.startswith(ON) and colour in model.backgrounds
+    return with_background(prompt, colour, model) if known else prompt
 
 
 def with_thing(prompt: str, thing: str, model: ModelPreset) -> str:
@@ -123,7 +140,31 @@ def with_thing(prompt: str, thing: str, model: ModelPreset) -> str:
     article = "" if plural else "an " if thing[0] in "aeiou" else "a "
     longest_first = sorted(model.knows, key=len, reverse=True)
     names = "|".join(re.escape(name) for name in longest_first)
-    found = re.search(rf"\b(?:an? )?(?:{names})\b", prompt, re.IGNORECASE)
-    if found:
-        return prompt[: found.start()] + article + thing + prompt[found.end() :]
+    ground = _background(prompt, model)
+    for found in re.finditer(rf"\b(?:an? )?(?:{names})\b", prompt, re.IGNORECASE):
+        if ground is None or found.end() <= ground.start() or ground.end() <= found.start():
+            return prompt[: found.start()] + article + thing + prompt[found.end() :]
     return f"{prompt.rstrip(' ,')}, {article}{thing}" if prompt.strip() else article + thing
+
+
+def with_background(prompt: str, colour: str, model: ModelPreset) -> str:
+    """The prompt with ``colour`` behind the thing: where a background stood, else after its first
+    phrase."""
+    article = "an" if colour[0] in "aeiou" else "a"
+    said = f"on {article} {colour} background"
+    found = _background(prompt, model)
+    if found:
+        alone = not found.group().lower().startswith("on ")
+        instead = f"{colour} background" if alone else said
+        return prompt[: found.start()] + instead + prompt[found.end() :]
+    first, comma, rest = prompt.partition(",")
+    return f"{first.rstrip()} {said}".strip() + comma + rest
+
+
+def _background(prompt: str, model: ModelPreset) -> re.Match[str] | None:
+    """Where the prompt says what is behind the thing."""
+    if not model.backgrounds:
+        return None
+    names = "|".join(map(re.escape, model.backgrounds))
+    ground = rf"\bon (?:an? )?(?:{names})\b(?: background\b)?|\b(?:{names}) background\b"
+    return re.search(ground, prompt, re.IGNORECASE)
