@@ -111,8 +111,10 @@ def ranking(arms: Sequence[TrialArm], duels: Iterable[Duel]) -> Ranking:
         won = {"left": 1.0, "right": 0.0, "equal": 0.5}[majority(list(choices.values()))]
         wins[place[left], place[right]] += won
         wins[place[right], place[left]] += 1 - won
-    theta = _fit(wins)
-    covariance = _covariance(wins, theta)
+    fitted = _fit(wins)
+    # Only differences of strengths can be seen; how sure their level is says nothing.
+    level = np.eye(len(arms)) - 1 / max(len(arms), 1)
+    theta, covariance = level @ fitted, level @ _covariance(wins, fitted) @ level
     order = sorted(range(len(arms)), key=lambda number: (-theta[number], number))
     met = (wins + wins.T).sum(axis=1)
     ranks = tuple(
