@@ -195,12 +195,21 @@ class Api:
         }
 
 
-def build(workspace: Workspace, runs: Runs) -> None:
-    """Name the endpoints; call inside the page."""
-    api = Api(workspace, runs)
+def build(api: Api, documented: bool = True) -> None:
+    """Name the endpoints; call inside the page.
+
+    Args:
+        documented: whether gradio lists them, and makes tools of them; else they only answer.
+    """
+    visibility = "public" if documented else "undocumented"
     for endpoint in (api.plan, api.generate, api.compare):
         # The workspace has the queue of the device; a plan waits for nobody.
-        gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
+        gr.api(
+            endpoint,
+            api_name=endpoint.__name__,
+            concurrency_limit=None,
+            api_visibility=visibility,
+        )
 
 
 def read_request(request: JsonObject) -> GenerationRequest:

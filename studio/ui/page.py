@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import api, uploads
+from studio.ui import api, tools, uploads
 from studio.ui.address import PageAddress
 from studio.ui.assets import ADDRESS, ENDING, KEYS
 from studio.ui.browser.dialog import LoraBrowser
@@ -41,7 +41,11 @@ def build(workspace: Workspace) -> gr.Blocks:
     may_delete = not workspace.settings.is_public
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         # First, because gradio gives the second of two functions of one name another one.
-        api.build(workspace, runs)
+        browser = LoraBrowser(workspace, may_star=not workspace.settings.is_public)
+        endpoints = api.Api(workspace, runs)
+        if workspace.settings.mcp:
+            tools.build(workspace, endpoints, browser)
+        api.build(endpoints, documented=not workspace.settings.mcp)
         with gr.Row(elem_classes="ls-header"):
             name = gr.HTML(
                 _name(),
@@ -54,7 +58,6 @@ def build(workspace: Workspace) -> gr.Blocks:
             )
             gr.HTML(_help(), apply_default_css=False, elem_classes="ls-help")
         reviewer = review.reviewer()
-        browser = LoraBrowser(workspace, may_star=not workspace.settings.is_public)
         with gr.Tabs(elem_classes="ls-tabs", selected=TABS[0]) as tabs:
             place = PageAddress(name, tabs)
             with gr.Tab("Studio", id=TABS[0]) as first:

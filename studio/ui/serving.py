@@ -55,7 +55,7 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "pwa": False,
-        "mcp_server": False,
+        "mcp_server": settings.mcp,
         "max_file_size": MAX_FILE,
         "state_session_capacity": MAX_PAGES,
         "max_threads": limits_of(settings).in_all + THREADS,

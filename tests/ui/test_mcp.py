@@ -1,0 +1,127 @@
+"""The page as an MCP server, through the protocol's own client over HTTP."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from gradio_client import Client
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import TextContent
+
+from studio.gallery.verification import examine
+from tests.ui.conftest import studio_at
+
+TOOLS = {"plan", "generate", "compare", "inspect", "find_loras", "verify"}
+ASKED = {
+    "base": "mini",
+    "mode": "lora_with_trigger",
+    "prompt": "a rocket on a blue background",
+    "loras": ["pen-ink-mini:0.8"],
+    "settings": {"steps": 2},
+    "seed": 74,
+}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A page for strangers, as a Space's is."""
+    folder = tmp_path_factory.mktemp("studio")
+    with studio_at(folder, {"MCP": "1", "PUBLIC": "1", "OUTPUTS": str(folder / "outputs")}) as at:
+        yield at.rstrip("/")
+
+
+Calls = list[tuple[str, dict[str, Any]]]
+
+
+def asked(url: str, calls: Calls = ()) -> tuple[dict[str, Any], list[Any]]:  # type: ignore[assignment]
+    """The tools by name, and what each call answers."""
+
+    async def ask() -> tuple[dict[str, Any], list[Any]]:
+        async with (
+            streamable_http_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+            answers = []
+            for name, arguments in calls:
+                result = await session.call_tool(name, arguments)
+                assert not result.isError, result.content
+                (said,) = result.content
+                assert isinstance(said, TextContent)
+                answers.append(json.loads(said.text))
+            return tools, answers
+
+    return asyncio.run(ask())
+
+
+def test_each_argument_is_typed_and_described(url: str) -> None:
+    tools, _ = asked(url)
+    assert tools.keys() == TOOLS
+    for tool in tools.values():
+        assert tool.description
+        for name, argument in tool.inputSchema["properties"].items():
+            assert argument.get("description"), (tool.name, name)
+            assert {"type", "anyOf", "enum"} & argument.keys(), (tool.name, name)
+        assert "client" not in tool.inputSchema["properties"]
+    assert set(tools["generate"].inputSchema["required"]) == {"base", "mode", "prompt"}
+    assert "trigger_only" in tools["plan"].inputSchema["properties"]["mode"]["enum"]
+
+
+def test_a_plan_its_pictures_and_what_they_are_worth(url: str, tmp_path: Path) -> None:
+    _, (planned, refused, made, found, inspected) = asked(
+        url,
+        [
+            ("plan", ASKED),
+            ("plan", {**ASKED, "mode": "base", "prompt": " "}),
+            ("generate", ASKED),
+            ("find_loras", {"words": "ink", "base": "mini"}),
+            ("inspect", {"lora": "pen-ink-mini"}),
+        ],
+    )
+    assert {each["code"] for each in refused["violations"]} == {"prompt_empty", "lora_forbidden"}
+    (link,) = made["images"]
+    assert link.startswith(f"{url}/gradio_api/file=")
+    picture = requests.get(link, timeout=60)
+    assert picture.status_code == 200, link
+    record = examine(picture.content).record
+    assert record is not None
+    assert record.plan.fingerprint == planned["fingerprint"]
+    assert [each["slug"] for each in found["loras"]] == ["pen-ink-mini"]
+    assert inspected["architecture"]
+    assert str(tmp_path.parent) not in json.dumps(inspected)
+
+    _, (verified, foreign, elsewhere) = asked(
+        url,
+        [
+            ("verify", {"picture": link}),
+            ("verify", {"picture": f"{url}/gradio_api/file=/etc/passwd"}),
+            ("verify", {"picture": "https://example.com/x.png"}),
+        ],
+    )
+    assert (verified["ok"], verified["fingerprint"]) == (True, planned["fingerprint"])
+    assert foreign["error"]["code"] == elsewhere["error"]["code"] == "gallery"
+
+
+def test_a_comparison_has_links_to_each_picture(url: str) -> None:
+    arms = {key: value for key, value in ASKED.items() if key != "mode"}
+    _, (made,) = asked(url, [("compare", {**arms, "question": "base_against_lora"})])
+    assert made["record"]["validity"]["verdict"]
+    for link in (made["sheet"], *made["images"]):
+        assert requests.head(link, timeout=60).status_code == 200
+
+
+def test_a_public_page_fetches_nothing_for_an_agent(url: str) -> None:
+    _, (answer,) = asked(url, [("generate", {**ASKED, "base": "sdxl-base", "loras": []})])
+    assert "weights_missing" in {each["code"] for each in answer["violations"]}
+
+
+def test_the_json_endpoints_answer_as_before(url: str) -> None:
+    client = Client(url, verbose=False)
+    request = {**ASKED, "loras": [{"slug": "pen-ink-mini"}]}
+    assert len(client.predict(request, api_name="/plan")["fingerprint"]) == 64
