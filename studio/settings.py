@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from studio.contract.limits import VisitorLimits
 from studio.contract.placement import Dtype, Offload
 from studio.errors import SettingsError
 
@@ -45,6 +46,7 @@ class Settings:
         download_hosts: more hosts that the sites' downloads may lead to.
         auto_download: whether a run fetches the weights it misses; None where nobody said.
         on_space: whether this is a Hugging Face Space.
+        sign_in: whether the Space lets visitors sign in (``hf_oauth``).
         public: whether the page is for strangers, where somebody said so.
         zero_gpu: whether it is a ZeroGPU Space; ``gpu_bases``: slugs of what runs on its GPU.
         mcp: whether the page is an MCP server too.
@@ -57,6 +59,7 @@ class Settings:
         sign: whether pictures are signed: ``local`` or a file of certificates (PEM); None for not.
         sign_key: file of the private key, where it is not in the certificates' own.
         trust: files of root certificates (PEM) whose signatures are called trusted.
+        visitors: what each one may have where the page is public.
         aigc_producer: who China's label (GB 45438) in the mark names; None leaves it out.
     """
 
@@ -80,6 +83,7 @@ class Settings:
     hf_endpoint: str = "https://huggingface.co"
     auto_download: bool | None = None
     on_space: bool = False
+    sign_in: bool = False
     public: bool | None = None
     hosts: tuple[str, ...] = ()
     max_download: int = 64_000_000_000
@@ -94,6 +98,7 @@ class Settings:
     more_folders: tuple[Path, ...] = ()
     linked_folders: tuple[Path, ...] = ()
     whole_library: bool = True
+    visitors: VisitorLimits = field(default_factory=VisitorLimits)
     index: Path | None = None
     zero_gpu: bool = False
     gpu_bases: tuple[str, ...] = ()
@@ -145,6 +150,7 @@ class Settings:
             zero_gpu=_flag(values, "SPACES_ZERO_GPU"),
             gpu_bases=_listed(values, "GPU_BASES"),
             mcp=_flag(values, "MCP") or _flag(values, "GRADIO_MCP_SERVER"),
+            sign_in=bool(values.get("OAUTH_CLIENT_ID") and values.get("OAUTH_CLIENT_SECRET")),
             public=_flag(values, "PUBLIC") if "PUBLIC" in values else None,
             # A Space is told its own name.
             hosts=_listed(values, "HOSTS") + _listed(values, "SPACE_HOST"),
@@ -159,6 +165,14 @@ class Settings:
             sign=_sign(values, directory),
             sign_key=_path(values, "SIGN_KEY", directory, ".") if "SIGN_KEY" in values else None,
             trust=_folders(values["TRUST"], directory) if "TRUST" in values else (),
+            visitors=VisitorLimits(
+                runs=_count(values, "VISITOR_RUNS", 3),
+                work=_count(values, "VISITOR_WORK", 150),
+                cells=_count(values, "VISITOR_CELLS", 24),
+                upload=_count(values, "VISITOR_UPLOAD_MB", 256) * 2**20,
+                guest_hours=_count(values, "GUEST_HOURS", 24),
+                member_items=_count(values, "MEMBER_PICTURES", 1000),
+            ),
         )
 
     def __post_init__(self) -> None:
@@ -190,6 +204,12 @@ class Settings:
         if self.public is not None:
             return self.public
         return self.share or self.on_space or not _is_loopback(self.host)
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether visitors can sign in: a Space has its own identity for it, and elsewhere the
+        cookie that says who somebody is could be made by anybody."""
+        return self.on_space and self.sign_in and self.is_public
 
     @property
     def runs_may_fetch(self) -> bool:
@@ -285,6 +305,13 @@ def _choice(values: Mapping[str, str], name: str, kind: type[Option]) -> Option 
         *others, last = kind
         known = ", ".join(("auto", *others))
         raise SettingsError(f"{name} is {raw!r}.", f"Set it to {known} or {last}.") from error
+
+
+def _count(values: Mapping[str, str], name: str, default: int) -> int:
+    raw = values.get(name, str(default))
+    if not raw.isascii() or not raw.isdecimal() or not 0 < int(raw) < 10**9:
+        raise SettingsError(f"{name} is {raw!r}.", "Set it to a whole number above 0.")
+    return int(raw)
 
 
 def _gigabytes(values: Mapping[str, str], name: str) -> int | None:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ class _Ticket:
     cancel: threading.Event
     events: queue.SimpleQueue[BackendEvent | None] = field(default_factory=queue.SimpleQueue)
     """None is the last of them."""
+    context: Context = field(default_factory=copy_context)
+    """Where it was asked for; its weights are found for whoever asked."""
     ahead: int | None = None
 
 
@@ -145,7 +148,8 @@ class LocalBackend:
         ticket = self._next()
         if ticket is None:
             return
-        work(self._engine, self._weights, ticket.job, ticket.cancel, ticket.events.put)
+        job, cancel = ticket.job, ticket.cancel
+        ticket.context.run(work, self._engine, self._weights, job, cancel, ticket.events.put)
         with self._lock:
             self._running = None
             self._tell_places()

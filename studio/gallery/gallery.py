@@ -51,6 +51,9 @@ from studio.storage import atomic
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
 
 SUFFIX = ".png"
+COPY = "-copy"
+"""Stands in the name of a picture that came from another gallery, which may have one of its own
+that is called so otherwise."""
 
 _log = logging.getLogger("studio.gallery.gallery")
 _T = TypeVar("_T")
@@ -125,11 +128,34 @@ class Gallery:
                 (the message names the picture, which is kept).
         """
         data = record_png.encode(image, record)
-        local = moment(record).astimezone()
-        stem = f"{local:%H%M%S}-{record.plan.fingerprint[:8]}"
         try:
             held = {sha256: path.read_bytes() for sha256, path in (references or {}).items()}
             data = record_png.sealed(data, record, self.sealer, held)
+        except OSError as error:
+            raise atomic.storage_error(error, self.outputs) from error
+        return self._keep(data, record, held)
+
+    def take(self, other: "Gallery", name: str) -> Path:
+        """Keep a copy of another gallery's picture, as it is and with what it was made from.
+
+        Raises:
+            GalleryError: as ``read`` and ``save``.
+        """
+        record = other.read(name)
+        try:
+            data = (other.outputs / name).read_bytes()
+            hashes = (each.sha256 for each in record.plan.references)
+            held = {sha256: other.reference(sha256).read_bytes() for sha256 in hashes}
+        except OSError as error:
+            raise atomic.storage_error(error, other.outputs) from error
+        return self._keep(data, record, held, COPY)
+
+    def _keep(
+        self, data: bytes, record: RunRecord, held: Mapping[str, bytes], mark: str = ""
+    ) -> Path:
+        local = moment(record).astimezone()
+        stem = f"{local:%H%M%S}-{record.plan.fingerprint[:8]}{mark}"
+        try:
             self._references.keep(held)
             folder = self.outputs / f"{local:%Y-%m-%d}"
             path = atomic.publish(folder, stem, SUFFIX, data)

@@ -38,6 +38,8 @@ MARK_KEY = "lora-studio-inherited"
 """The text in a kept reference that has the marks of the file it came in."""
 UNUSED_FOR = 24 * 3600.0
 """Seconds after which a reference that was handed in and never used is forgotten."""
+SHARE = 2**28
+"""Bytes of them that one visitor of a public page may have."""
 QUOTA = 2**31
 """Bytes of those waiting; beyond it the longest unused go first."""
 JUST_GIVEN = 600.0
@@ -54,11 +56,16 @@ class References:
     Args:
         waiting: folder of those handed in for a run.
         kept: SHA-256 → where one lies that a saved picture was made from.
+        prefix: what the names of those begin with that whoever asks has handed in; others' are
+            not found. Empty where everybody is one.
     """
 
-    def __init__(self, waiting: Path, kept: Callable[[str], Path]) -> None:
+    def __init__(
+        self, waiting: Path, kept: Callable[[str], Path], prefix: Callable[[], str] = str
+    ) -> None:
         self._waiting = waiting
         self._kept = kept
+        self._prefix = prefix
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -81,15 +88,35 @@ class References:
             if mark:
                 texts = {MARK_KEY: canonical_json(mark.model_dump(mode="json"))}
                 buffer = io.BytesIO(png.with_texts(buffer.getvalue(), texts))
-            if self.discard_unused(len(buffer.getvalue())) > QUOTA:
-                reason = "too many that were just handed in wait to be used"
-                raise UnusableReference(reason, "Give it again in ten minutes.")
-            atomic.replace(self._waiting / _name(found.sha256), buffer.getvalue(), time.time_ns())
+            self._demand_room(len(buffer.getvalue()))
+            atomic.replace(self._place(found.sha256), buffer.getvalue(), time.time_ns())
         return found
+
+    def _demand_room(self, coming: int) -> None:
+        """
+        Raises:
+            UnusableReference: there is none.
+        """
+        prefix = self._prefix()
+        own = sum(_size(path) for path in self._waiting.glob(f"{prefix}*{SUFFIX}"))
+        if (prefix and own + coming > SHARE) or self.discard_unused(coming) > QUOTA:
+            reason = "too many that were just handed in wait to be used"
+            raise UnusableReference(reason, "Give it again in ten minutes.")
+
+    def forget_mine(self) -> None:
+        """Forget what whoever asks has handed in; nothing where everybody is one."""
+        if prefix := self._prefix():
+            for path in self._waiting.glob(f"{prefix}*{SUFFIX}"):
+                path.unlink(missing_ok=True)
+
+    def _place(self, sha256: str) -> Path:
+        if not is_sha256(sha256):
+            raise ValueError(f"no SHA-256: {sha256!r:.80}")
+        return self._waiting / f"{self._prefix()}{sha256}{SUFFIX}"
 
     def locate(self, sha256: str) -> Path | None:
         """Where a reference lies, or None; ``load`` says whether it is still itself."""
-        places = (self._kept(sha256), self._waiting / _name(sha256))
+        places = (self._kept(sha256), self._place(sha256))
         return next((place for place in places if place.is_file()), None)
 
     def mark(self, sha256: str) -> InheritedMark | None:
@@ -98,7 +125,7 @@ class References:
         Raises:
             UnusableReference: what was kept of it cannot be read.
         """
-        for place in (self._kept(sha256), self._waiting / _name(sha256)):
+        for place in (self._kept(sha256), self._place(sha256)):
             if not place.is_file():
                 continue
             try:
@@ -114,12 +141,12 @@ class References:
     def touch(self, sha256: str) -> None:
         """Somebody asks for it: it counts as handed in now."""
         with suppress(FileNotFoundError):
-            os.utime(self._waiting / _name(sha256))
+            os.utime(self._place(sha256))
 
     @contextmanager
     def held(self, sha256s: Iterable[str]) -> Iterator[None]:
         """A run uses them: none is forgotten before it ends."""
-        names = Counter(_name(sha256) for sha256 in sha256s)
+        names = Counter(self._place(sha256).name for sha256 in sha256s)
         with self._lock:
             self._held.update(names)
         try:
@@ -157,10 +184,10 @@ class References:
         return left
 
 
-def _name(sha256: str) -> str:
-    if not is_sha256(sha256):
-        raise ValueError(f"no SHA-256: {sha256!r:.80}")
-    return f"{sha256}{SUFFIX}"
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 def reference_sha256(image: Image) -> str:

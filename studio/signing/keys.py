@@ -7,7 +7,6 @@ its name.
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from studio.errors import SettingsError, SigningError
 from studio.storage import atomic
+from studio.storage.secret import make_once
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -82,31 +82,14 @@ def is_installed() -> bool:
 
 
 def _local(place: Path) -> Path:
-    """The local identity's file, made whole or not at all; of two makers the first counts."""
-    if place.exists():
-        return place
+    """The local identity's file."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f".{place.name}.{secrets.token_hex(8)}{atomic.PART}")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(_made())
-                stream.flush()
-                os.fsync(stream.fileno())
-            if not place.exists():
-                os.link(part, place)
-        except FileExistsError:
-            return place
-        finally:
-            part.unlink(missing_ok=True)
-        atomic.sync_folder(place.parent)
+        return make_once(place, _made)
     except OSError as error:
         raise SigningError(
             f"The signing key cannot be made: {error.strerror or error}.",
             f"Let the studio write into {place.parent}.",
         ) from error
-    return place
 
 
 def _made() -> bytes:

@@ -9,7 +9,7 @@ from studio.ui import api, tools, uploads
 from studio.ui.address import PageAddress
 from studio.ui.assets import ADDRESS, ENDING, KEYS
 from studio.ui.browser.dialog import LoraBrowser
-from studio.ui.clients import client_of
+from studio.ui.clients import client_of, visitor_now
 from studio.ui.compare import tab as compare_tab
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import review
@@ -23,6 +23,7 @@ from studio.ui.studio import tab as studio_tab
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of, quick
 from studio.ui.warm_up import WarmUp
+from studio.workspace.expiry import keep_sweeping
 from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 
@@ -37,8 +38,10 @@ def build(workspace: Workspace) -> gr.Blocks:
     uploads.folder()
     runs = Runs(workspace)
     sessions = Sessions(runs)
+    if workspace.settings.is_public:
+        workspace.visitors.ask(lambda: visitor_now(sessions))
+        keep_sweeping(workspace)
     warming = WarmUp(workspace)
-    may_delete = not workspace.settings.is_public
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         # First, because gradio gives the second of two functions of one name another one.
         browser = LoraBrowser(workspace, may_star=not workspace.settings.is_public)
@@ -64,11 +67,11 @@ def build(workspace: Workspace) -> gr.Blocks:
                 studio = studio_tab.build(workspace, sessions)
             with gr.Tab("Compare", id=TABS[1]) as compare:
                 comparisons = compare_tab.build(
-                    workspace, sessions, studio, compare, place, reviewer, may_delete
+                    workspace, sessions, studio, compare, place, reviewer
                 )
             with gr.Tab("Gallery", id=TABS[2]) as gallery:
                 others = gallery_tab.Others(studio, comparisons, place)
-                gallery_tab.build(workspace, sessions, others, gallery, reviewer, may_delete)
+                gallery_tab.build(workspace, sessions, others, gallery, reviewer)
             with gr.Tab("Models", id=TABS[3]) as models:
                 models_tab.build(
                     workspace, browser, studio, models, place, workspace.settings.is_public
@@ -112,9 +115,16 @@ def _wire(
     key = gr.BrowserState("", storage_key="lora-studio-key", secret=TITLE)
     form = studio.events.panel.form
 
-    def opened(request: gr.Request, known: str | None, kept: Any, *sent: Any) -> Updates:
-        page = page_of(request)
-        held = {key: sessions.open(page, known, client_of(request, workspace.settings))}
+    def opened(
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
+        known: str | None,
+        kept: Any,
+        *sent: Any,
+    ) -> Updates:
+        page, settings = page_of(request), workspace.settings
+        account = str(profile["sub"]) if profile is not None and settings.signs_in else None
+        held = {key: sessions.open(page, known, client_of(request, settings), account)}
         return held | studio.events.start(form.values(sent), kept, page)
 
     def resumed(request: gr.Request, *sent: Any) -> Iterator[Updates]:

@@ -33,13 +33,13 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
     gr.set_static_paths([settings.outputs, previews.folder])
 
     def serves(path: Path) -> bool:
-        return previews.serves(path) or workspace.gallery.serves(path)
+        return previews.serves(path) or workspace.visitors.serves(path)
 
     gate = Middleware(
         Gate,
         settings=settings,
         serves=serves,
-        uploads=Uploads(uploads.folder()),
+        uploads=Uploads(uploads.folder(), settings.visitors.upload),
     )
     return {
         "app_kwargs": {"middleware": [gate], "routes": routes(workspace)},

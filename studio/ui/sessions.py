@@ -16,15 +16,19 @@ from studio.contract.plan import RunPlan
 from studio.gallery import Picture
 from studio.workspace.line import AnyEvent, Plan, Standing
 from studio.workspace.runs import Runs
+from studio.workspace.visitors import Visitor, VisitorKind
 
 STRIP = 60
 """Pictures that a page keeps in sight; older ones are in the gallery."""
 KEY_BYTES = 24
 SHORTEST_KEY = 32
 """Characters of such a key, in base64."""
+LONGEST_KEY = 200
 
 MOST_PAGES = 1000
 """Open pages; the one that was opened longest ago starts over."""
+PAGES_EACH = 100
+"""Of one client; so nobody makes the others' start over."""
 STRANGE = "pages that were never loaded"
 """They are counted together: whoever sends events by hand can be as many as they like."""
 
@@ -74,11 +78,16 @@ class Strip:
 
 @dataclass(slots=True)
 class _Page:
-    owner: str
+    visitor: Visitor
     client: str
     fetching: threading.Event | None = None
     watching: bool = False
     strip: Strip = field(default_factory=Strip)
+
+    @property
+    def owner(self) -> str:
+        """Whose line it is; a browser's key can be no account."""
+        return f"{self.visitor.kind} {self.visitor.known_by}"
 
 
 class Sessions:
@@ -89,28 +98,47 @@ class Sessions:
         self._pages: dict[str, _Page] = {}
         self._lock = threading.Lock()
 
-    def open(self, page: str, key: str | None, client: str = "") -> str:
+    def open(
+        self, page: str, key: str | None, client: str = "", account: str | None = None
+    ) -> str:
         """The page was loaded in a browser that keeps ``key``; returns the key to be kept.
 
         Args:
             client: who is counted; see ``Runs.submit``.
+            account: who is signed in, for certain.
         """
-        if not isinstance(key, str) or len(key) < SHORTEST_KEY:
+        if not isinstance(key, str) or not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
             key = secrets.token_urlsafe(KEY_BYTES)
+        if account is None:
+            visitor = Visitor(VisitorKind.GUEST, f"key {key}")
+        else:
+            visitor = Visitor(VisitorKind.MEMBER, account)
+        self._keep(page, _Page(visitor, client))
+        return key
+
+    def _keep(self, page: str, held: _Page) -> None:
         with self._lock:
             self._pages.pop(page, None)
-            self._pages[page] = _Page(key, client)
+            self._pages[page] = held
+            own = [name for name, each in self._pages.items() if each.client == held.client]
+            for name in own[:-PAGES_EACH]:
+                _gone(self._pages.pop(name))
             while len(self._pages) > MOST_PAGES:
                 _gone(self._pages.pop(next(iter(self._pages))))
-        return key
+
+    def visitor(self, page: str) -> Visitor:
+        """Who looks at the page; one that was never loaded here is a visitor of its own."""
+        with self._lock:
+            held = self._pages.get(page)
+        return _stranger(page) if held is None else held.visitor
 
     def _page(self, page: str) -> _Page:
         """The page; one that was never loaded here, or was closed, has an owner of its own."""
         with self._lock:
             held = self._pages.get(page)
         if held is None:
-            self.open(page, None, STRANGE)
-            return self._page(page)
+            held = _Page(_stranger(page), STRANGE)
+            self._keep(page, held)
         return held
 
     def strip(self, page: str) -> Strip:
@@ -178,6 +206,12 @@ class Sessions:
         """
         self._runs.cancel(self._page(page).owner, run_id)
 
+    def leave(self, page: str, patience: float) -> bool:
+        """Cancel all runs of the page's owner, and forget what they made; as ``Runs.leave``."""
+        held = self._page(page)
+        held.strip = Strip()
+        return self._runs.leave(held.owner, patience)
+
     def start_watching(self, page: str) -> bool:
         """Whether nothing of the page watches its line already; then the caller does."""
         held = self._page(page)
@@ -213,6 +247,10 @@ class Sessions:
             held = self._pages.pop(page, None)
         if held is not None:
             _gone(held)
+
+
+def _stranger(page: str) -> Visitor:
+    return Visitor(VisitorKind.GUEST, f"session {page}")
 
 
 def _gone(page: _Page) -> None:

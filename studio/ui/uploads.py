@@ -15,15 +15,18 @@ KEPT = 900.0
 """Seconds after which what nobody took in goes."""
 MOST = 2**31
 """Bytes that all may send in that time."""
-PER_VISITOR = 2**28
-"""Bytes that one visitor of a public page may."""
 
 
 class Uploads:
-    """Counts what is sent, and forgets it in time."""
+    """Counts what is sent, and forgets it in time.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        per_visitor: bytes that one visitor of a public page may send in that time.
+    """
+
+    def __init__(self, folder: Path, per_visitor: int = MOST) -> None:
         self._folder = folder
+        self._per_visitor = per_visitor
         self._lock = threading.Lock()
         self._admitted: deque[tuple[float, str | None, int]] = deque()
 
@@ -40,7 +43,7 @@ class Uploads:
                 self._admitted.popleft()
             own = sum(each for _, who, each in self._admitted if who == visitor)
             total = sum(each for _, _, each in self._admitted)
-            fits = total + size <= MOST and (visitor is None or own + size <= PER_VISITOR)
+            fits = total + size <= MOST and (visitor is None or own + size <= self._per_visitor)
             if fits:
                 self._admitted.append((now, visitor, size))
             return fits

@@ -16,6 +16,7 @@ from PIL import Image
 from studio.backends import ClipReader
 from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Role
 from studio.comparison.axis_text import matching
+from studio.comparison.checks import cells_of
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import with_scores
 from studio.comparison.events import (
@@ -43,7 +44,7 @@ from studio.comparison.validity import judge
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord, SourceType
-from studio.contract.violations import Violation
+from studio.contract.violations import TooManyCells, Violation
 from studio.errors import GalleryError
 from studio.gallery import Filter, Picture
 from studio.gallery.record_png import decode
@@ -101,7 +102,11 @@ class Comparing:
         fitting = catalog.loras_for(model.base_architecture) if model else ()
         slugs = [lora.slug for lora in fitting]
         axes = {"rows": matching(wanted.rows, slugs), "columns": matching(wanted.columns, slugs)}
-        return plan_comparison(wanted.model_copy(update=axes), self._workspace.plan)
+        wanted = wanted.model_copy(update=axes)
+        settings = self._workspace.settings
+        if settings.is_public and (count := cells_of(wanted)) > settings.visitors.cells:
+            return (TooManyCells(count=count, limit=settings.visitors.cells),)
+        return plan_comparison(wanted, self._workspace.plan)
 
     def forecast(self, plan: ComparisonPlan) -> Forecast:
         """How many cells there are to make, and about how long they take."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from studio.comparison.axes import ComparisonPlan
@@ -15,6 +15,7 @@ from studio.contract.events import Cancelled, Event, Failed, Loading, Progress, 
 from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, QueueFull
 from studio.settings import Settings
+from studio.workspace.visitors import Visitor
 
 Plan = RunPlan | ComparisonPlan | ReplayWanted
 """What an entry of a line carries out."""
@@ -60,7 +61,9 @@ STRANGERS = Limits(per_client=3, in_all=60, alone=60.0)
 
 
 def limits_of(settings: Settings) -> Limits:
-    return STRANGERS if settings.is_public else Limits()
+    if not settings.is_public:
+        return Limits()
+    return replace(STRANGERS, per_client=settings.visitors.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class LineEntry:
     plan: Plan
     client: str
     work: Work
+    visitor: Visitor | None
     state: RunState = RunState.WAITING
     latest: Passing | None = None
     results: list[AnyEvent] = field(default_factory=list)
@@ -105,6 +109,11 @@ class Line:
     @property
     def live(self) -> list[LineEntry]:
         return [entry for entry in self.entries if not entry.state.is_over]
+
+    @property
+    def next(self) -> LineEntry | None:
+        """What is to be carried out first of what waits."""
+        return next((each for each in self.entries if each.state is RunState.WAITING), None)
 
     def standing(self, entry: LineEntry) -> Standing:
         return Standing(

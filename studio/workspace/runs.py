@@ -88,7 +88,8 @@ class Runs:
             work = partial(self._comparing.run, plan, fresh=fresh)
         else:
             work = partial(replay, self._workspace, plan)
-        entry = LineEntry(uuid.uuid4().hex[:12], plan, client or owner, work)
+        visitor = self._workspace.visitors.current()
+        entry = LineEntry(uuid.uuid4().hex[:12], plan, client or owner, work, visitor)
         with self._changed:
             if self._closed.is_set():
                 raise StudioError("The studio is closing.", "Start it again.")
@@ -193,8 +194,9 @@ class Runs:
             line.entries.remove(entry)
             self._changed.notify_all()
 
-    def leave(self, owner: str) -> None:
-        """The owner is gone for good: cancel its line."""
+    def leave(self, owner: str, patience: float = 0.0) -> bool:
+        """The owner is gone for good: cancel its line; whether all of it stopped within
+        ``patience`` seconds."""
         with self._changed:
             line = self._lines.pop(owner, None)
             for entry in line.entries if line else ():
@@ -202,6 +204,8 @@ class Runs:
             self._changed.notify_all()
         if line is not None and line.session is not None:
             self._workspace.close_session(line.session)
+        with self._changed:
+            return line is None or self._changed.wait_for(lambda: not line.serving, patience)
 
     def close(self) -> None:
         """Cancel everything; no more is taken."""
@@ -248,8 +252,8 @@ class Runs:
 
     def _next(self, line: Line) -> LineEntry | None:
         with self._changed:
-            waiting = (each for each in line.entries if each.state is RunState.WAITING)
-            entry = next(waiting, None)
+            while (entry := line.next) is not None and self._has_turn(entry.client):
+                self._changed.wait()
             if entry is None:
                 line.serving = False
             else:
@@ -257,12 +261,24 @@ class Runs:
             self._changed.notify_all()
             return entry
 
+    def _has_turn(self, client: str) -> bool:
+        """Whether an entry of a client's other line is being carried out: whoever has several
+        browsers has no more turns than others."""
+        return any(
+            each.client == client and each.state is RunState.RUNNING
+            for line in self._lines.values()
+            for each in line.entries
+        )
+
     def _carry_out(self, line: Line, entry: LineEntry) -> None:
         if entry.cancel.is_set():  # between its turn and its start
             self._note(entry, Cancelled(entry.run_id))
             return
         try:
-            with closing(entry.work(self._session(line), entry.cancel)) as events:
+            with (
+                self._workspace.visitors.acting(entry.visitor),
+                closing(entry.work(self._session(line), entry.cancel)) as events,
+            ):
                 for event in events:
                     self._note(entry, event)
         except StudioError as error:

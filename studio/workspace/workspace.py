@@ -22,7 +22,14 @@ from studio.contract.prompt import TokenCounter
 from studio.contract.receipt import RunRecord
 from studio.contract.request import GenerationRequest, ReferenceImage
 from studio.contract.violations import Violation, WeightsMissing
-from studio.errors import DeviceError, SettingsError, StudioError, UnusableReference, WeightsError
+from studio.errors import (
+    DeviceError,
+    GalleryError,
+    SettingsError,
+    StudioError,
+    UnusableReference,
+    WeightsError,
+)
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
 from studio.imaging.references import References
@@ -49,6 +56,7 @@ from studio.resolve.names import with_slugs
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.signing.keys import trusted_roots
 from studio.signing.sealing import sealer_of
+from studio.workspace.visitors import Visitors, beyond
 from studio.workspace.weights import LibraryWeights
 
 LIBRARIES = (
@@ -96,7 +104,8 @@ class Workspace:
     """Catalog, weights, engine and gallery behind one door.
 
     Attributes:
-        settings, gallery: as opened.
+        settings: as opened.
+        visitors: whose galleries there are.
         sealer: signs pictures; None where SIGN is not set.
         stock: the presets, and the fetching of their weights.
         transfers: downloads that go on in the background.
@@ -112,9 +121,13 @@ class Workspace:
     ) -> None:
         self.settings = settings
         self.sealer = sealer_of(settings)
-        self.gallery = Gallery(settings.outputs, self.sealer, settings.index)
+        self.visitors = Visitors(settings, self.sealer)
         self.device_label: str | None = None
-        self._references = References(settings.state / "references", self.gallery.reference)
+        self._references = References(
+            settings.state / "references",
+            lambda sha256: self.gallery.reference(sha256),
+            self.visitors.prefix,
+        )
         self._references.discard_unused()
         self._store = WeightStore(settings)
         self.stock = Stock(settings, self._store, catalog, problems)
@@ -140,6 +153,11 @@ class Workspace:
         return cls(settings, catalog, problems)
 
     @property
+    def gallery(self) -> Gallery:
+        """The pictures of whoever asks; see ``Visitors``."""
+        return self.visitors.gallery()
+
+    @property
     def catalog(self) -> Catalog:
         """Every preset; another one after the studio's own file was changed."""
         return self.stock.catalog
@@ -153,6 +171,10 @@ class Workspace:
         """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
         outcome = resolve(request, self.catalog, *self._known(request))
         if isinstance(outcome, RunPlan):
+            if self.settings.is_public and (
+                said := tuple(beyond(outcome, self.settings.visitors))
+            ):
+                return said
             costs = tuple(gpu_notices(self._backend.gpu_time(outcome)))
             return outcome.model_copy(update={"notices": (*outcome.notices, *costs)})
         if not self.settings.is_public:
@@ -261,6 +283,18 @@ class Workspace:
     def reference(self, sha256: str) -> Path | None:
         """Where a reference image lies, or None where it is not kept any more."""
         return self._references.locate(sha256)
+
+    def forget_visitor(self) -> None:
+        """Remove everything that whoever asks has made or handed in, and shows in public.
+
+        Raises:
+            GalleryError: the disk does not allow it, or the studio is its owner's alone.
+        """
+        visitor = self.visitors.current()
+        if visitor is None:
+            raise GalleryError("Nobody is a visitor here.", "Delete pictures one by one.")
+        self.visitors.discard(self.visitors.folder(visitor))
+        self._references.forget_mine()
 
     def _with_counters(
         self, model: ModelPreset | None, inventory: Inventory
@@ -403,7 +437,7 @@ class Workspace:
         record = RunRecord.of(
             plan, made.receipt, inherited, self.settings.aigc_producer, self.signer
         )
-        path = self.gallery.save(
+        path = self.visitors.made().save(
             made.image, record, {r.sha256: self._weights.reference(r) for r in plan.references}
         )
         return Finished(made.run_id, made.index, made.count, path, record)

@@ -88,7 +88,7 @@ def blind(workspace: Workspace) -> CompareBlind:
 
 def look(workspace: Workspace) -> CompareLook:
     parts: Any = Named()
-    return CompareLook(workspace, parts, may_delete=True)
+    return CompareLook(workspace, parts)
 
 
 def lost(workspace: Workspace, name: str, column: int) -> Path:

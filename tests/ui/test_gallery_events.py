@@ -18,9 +18,10 @@ from studio.gallery import Filter, Gallery
 from studio.settings import Settings
 from studio.ui.gallery.events import GalleryEvents
 from studio.ui.gallery.layout import GalleryInput
-from studio.ui.gallery.review import NO_DELETING, ReviewEvents
+from studio.ui.gallery.review import ReviewEvents
 from studio.ui.studio.live import unchanged
 from studio.workspace.packing import records
+from studio.workspace.visitors import Visitors
 from tests.support.shelf import fill
 
 
@@ -46,10 +47,11 @@ class Parts:
         return Parts() if name == "review" else name
 
 
-def events(may_delete: bool = True) -> GalleryEvents:
-    workspace: Any = SimpleNamespace(gallery=BrokenGallery())
+def events() -> GalleryEvents:
+    visitors = SimpleNamespace(withdraw=lambda _: None)
+    workspace: Any = SimpleNamespace(gallery=BrokenGallery(), visitors=visitors)
     parts: Any = Parts()
-    return GalleryEvents(workspace, parts, may_delete)
+    return GalleryEvents(workspace, parts)
 
 
 def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:
@@ -71,9 +73,8 @@ def test_a_handler_that_changes_nothing_is_taken_by_gradio() -> None:
     assert [each["__type__"] for each in answer["data"]] == ["update", "update"]
 
 
-def test_deleting_is_refused_where_strangers_can_open_the_page() -> None:
+def test_what_cannot_be_deleted_says_why() -> None:
     asked = GalleryInput(opened="a.png")
-    assert NO_DELETING in events(may_delete=False).delete(asked)["said"]
     assert "The index cannot be read." in events().delete(asked)["said"]
 
 
@@ -102,9 +103,10 @@ def shelf(tmp_path: Path) -> tuple[GalleryEvents, Gallery, list[str]]:
         gallery=gallery,
         catalog=SimpleNamespace(loras={}, models={}),
         settings=SimpleNamespace(is_public=False),
+        visitors=Visitors(Settings(tmp_path, tmp_path / "outputs", tmp_path / "state"), None),
     )
     parts: Any = Parts()
-    return GalleryEvents(workspace, parts, may_delete=True), gallery, names
+    return GalleryEvents(workspace, parts), gallery, names
 
 
 def test_many_pictures_are_decided_on_by_a_named_reviewer(tmp_path: Path) -> None:

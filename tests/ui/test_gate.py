@@ -19,6 +19,7 @@ from starlette.datastructures import Headers
 
 from studio.architecture import Mode
 from studio.contract.events import Finished
+from studio.contract.limits import VisitorLimits
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, Overrides
 from studio.settings import Settings
@@ -79,7 +80,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("public") / "outputs", public=True) as studio:
+    limits = VisitorLimits(upload=2 * len(form(b"a" * 100)[0]))
+    outputs = tmp_path_factory.mktemp("public") / "outputs"
+    with served(outputs, public=True, visitors=limits) as studio:
         yield studio
 
 
@@ -288,7 +291,6 @@ def test_a_visitors_uploads_are_bounded_and_go(
     public: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = len(form(b"a" * 100)[0])
-    monkeypatch.setattr(uploads, "PER_VISITOR", 2 * size)
     monkeypatch.setattr(uploads, "MOST", 3 * size)
 
     def send(visitor: str) -> int:

@@ -215,3 +215,16 @@ def test_an_idle_line_lets_its_loras_go_and_comes_back(
     until(lambda: not workspace._running)
     list(runs.watch("key", runs.submit("key", with_lora)))
     assert states(runs, "key") == [RunState.DONE, RunState.DONE]
+
+
+def test_a_client_with_several_lines_has_one_turn(
+    runs: Runs, plan: Callable[..., RunPlan]
+) -> None:
+    first = runs.submit("one browser", plan(steps=LONG), "an address")
+    begun(runs, "one browser", first)
+    runs.submit("another browser", plan(seed=8), "an address")
+    runs.submit("somebody else", plan(seed=9), "another address")
+    until(lambda: states(runs, "somebody else") == [RunState.RUNNING])
+    assert states(runs, "another browser") == [RunState.WAITING], "the other is not over"
+    runs.cancel("one browser", first)
+    until(lambda: states(runs, "another browser") == [RunState.DONE])

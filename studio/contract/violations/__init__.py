@@ -30,6 +30,7 @@ from studio.contract.violations.choices import (
     StrengthOutOfRange,
     TooManyLoras,
     TooManyPixels,
+    TooMuchForVisitor,
     UnknownBase,
     UnknownLora,
     UnknownScheduler,
@@ -125,6 +126,7 @@ Violation = Annotated[
     | NotAMultiple
     | NotWhole
     | TooManyPixels
+    | TooMuchForVisitor
     | SettingMissing
     | SettingConflict
     | UnknownScheduler
@@ -193,6 +195,7 @@ __all__ = [
     "TooManyLoras",
     "TooManyPixels",
     "TooManyReferences",
+    "TooMuchForVisitor",
     "TriggerAxisWithoutWords",
     "TriggerDuplicated",
     "TriggerForbidden",

@@ -184,6 +184,23 @@ class TooManyPixels(Rule):
     limit: int
 
 
+class TooMuchForVisitor(Rule):
+    FOUND = (
+        "{count} of {width} x {height} pixels in {steps} steps are {work} megapixel-steps; a "
+        "visitor of this page has {limit} for a run."
+    )
+    EXPECTED = "at most {limit} megapixel-steps"
+    WAY_OUT = "Choose fewer pictures, fewer steps or a smaller size."
+    code: Literal["too_much_for_visitor"] = "too_much_for_visitor"
+    field: str = "settings.steps"
+    count: int
+    width: int
+    height: int
+    steps: int
+    work: float
+    limit: int
+
+
 class SettingMissing(Rule):
     FOUND = "No value for {name}: neither you nor the preset of {label} sets one."
     EXPECTED = "a value for {name}"

@@ -52,14 +52,13 @@ class CompareEvents:
         sessions: Sessions,
         panel: ComparePanel,
         parts: CompareStage,
-        may_delete: bool,
     ) -> None:
         self._workspace = workspace
         self._sessions = sessions
         self._comparing = Comparing(workspace)
         self.panel = panel
         self.parts = parts
-        self.look = CompareLook(workspace, parts, may_delete)
+        self.look = CompareLook(workspace, parts)
 
     def refresh(self, request_values: form.Values, asked: CompareInput, page: str) -> Updates:
         """After any edit: the cells and their cost, or everything in the way."""

@@ -51,7 +51,7 @@ class CompareStage:
         return [*own, *self.review.all()]
 
 
-def build(may_delete: bool) -> CompareStage:
+def build() -> CompareStage:
     """Lay the stage out inside the current column."""
     notice = gr.HTML("", apply_default_css=False, elem_id="compare-notice")
     seal = gr.HTML("", apply_default_css=False, elem_id="seal")
@@ -63,9 +63,7 @@ def build(may_delete: bool) -> CompareStage:
             verify = gr.Button("Verify all cells", size="sm", scale=0, min_width=130)
             replay = gr.Button("Replay all cells", size="sm", scale=0, min_width=130)
             stop = gr.Button("Stop", size="sm", scale=0, min_width=70, visible=False)
-            delete = gr.Button(
-                "Delete comparison", size="sm", scale=0, min_width=150, visible=may_delete
-            )
+            delete = gr.Button("Delete comparison", size="sm", scale=0, min_width=150)
         with gr.Row(visible=False, elem_classes="ls-tight ls-confirm") as confirm:
             gr.HTML(
                 "Delete this comparison and its votes? Its pictures stay in the gallery.",

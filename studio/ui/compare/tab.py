@@ -81,7 +81,6 @@ def build(
     tab: gr.Tab,
     place: PageAddress,
     reviewer: gr.BrowserState,
-    may_delete: bool,
 ) -> CompareTab:
     """Lay the tab out and wire it; call inside ``tab``."""
     with gr.Row(elem_classes="ls-studio ls-compare"):
@@ -89,9 +88,9 @@ def build(
             panel = compare_panel.build()
         with gr.Column(scale=9, min_width=320, elem_classes="ls-compared"):
             with gr.Column(elem_classes="ls-compared") as whole:
-                parts = layout.build(may_delete)
+                parts = layout.build()
             blind_parts = blind_vote.build()
-    events = CompareEvents(workspace, sessions, panel, parts, may_delete)
+    events = CompareEvents(workspace, sessions, panel, parts)
     blind = CompareBlind(workspace, blind_parts, (left, whole, blind_parts.offer))
     outputs = [*panel.shown(), *parts.all(), *blind_parts.all(), left, whole]
     made = CompareTab(events, blind, studio, outputs)

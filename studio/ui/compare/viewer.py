@@ -15,7 +15,7 @@ from studio.gallery.comparisons.files import sheet_of
 from studio.gallery.comparisons.verification import judged_anew, verify_comparison
 from studio.imaging import difference as measuring
 from studio.ui.compare.layout import CompareStage
-from studio.ui.gallery.review import NO_DELETING, ReviewEvents
+from studio.ui.gallery.review import ReviewEvents
 from studio.ui.html import comparison as compare_html
 from studio.ui.html import contract as sheet
 from studio.ui.html import format, gallery, icons
@@ -32,9 +32,8 @@ _FEW = 3
 class CompareLook:
     """Shows a stored comparison and pairs of its cells."""
 
-    def __init__(self, workspace: Workspace, parts: CompareStage, may_delete: bool) -> None:
+    def __init__(self, workspace: Workspace, parts: CompareStage) -> None:
         self._workspace = workspace
-        self._may_delete = may_delete
         self._parts = parts
         self.review = ReviewEvents(workspace, parts.review)
 
@@ -112,8 +111,6 @@ class CompareLook:
     def delete(self, name: str) -> Updates:
         """Forget a comparison; its pictures stay."""
         parts = self._parts
-        if not self._may_delete:
-            return {parts.said: gallery.said(NO_DELETING, bad=True)}
         try:
             self._workspace.gallery.comparisons.delete(name)
         except StudioError as error:

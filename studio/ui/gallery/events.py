@@ -1,6 +1,7 @@
 """What happens in the Gallery tab."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,15 +13,15 @@ from studio.comparison.review import Judgement, ReviewState
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, StudioError
-from studio.gallery import Facet, Facets, Filter, Item, Picture, StoredComparison
+from studio.gallery import Facet, Facets, Filter, Gallery, Item, Picture, StoredComparison
 from studio.gallery.comparisons.files import JSON_SUFFIX
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.gallery.row import place_at
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.catalog import replaced
 from studio.ui.gallery import files, lora_preview
-from studio.ui.gallery.layout import CHOICES, GalleryInput, GalleryParts
-from studio.ui.gallery.review import NO_DELETING, ReviewEvents, named
+from studio.ui.gallery.layout import CHOICES, PUBLIC, SHOW, WITHDRAW, GalleryInput, GalleryParts
+from studio.ui.gallery.review import ReviewEvents, named
 from studio.ui.html import format
 from studio.ui.html import gallery as grid
 from studio.ui.html.tags import EMPTY, Html, div
@@ -45,12 +46,24 @@ def is_comparison(name: str) -> bool:
 class GalleryEvents:
     """Handlers over the workspace's gallery; each returns what changes."""
 
-    def __init__(self, workspace: Workspace, parts: GalleryParts, may_delete: bool) -> None:
+    def __init__(self, workspace: Workspace, parts: GalleryParts) -> None:
         self._workspace = workspace
-        self._gallery = workspace.gallery
         self._parts = parts
-        self._may_delete = may_delete
         self.review = ReviewEvents(workspace, parts.review)
+
+    @property
+    def _gallery(self) -> Gallery:
+        return self._workspace.gallery
+
+    def shelf(
+        self, asked: GalleryInput, named: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[None]:
+        """In it, what is read is the gallery that is asked for, or that an address names."""
+        visitors = self._workspace.visitors
+        public = (asked.whose if named is None else named.get("whose")) == PUBLIC
+        if named is not None and (name := named.get("picture")):
+            public = visitors.holding(name) is visitors.public
+        return visitors.in_public(public and self._workspace.settings.is_public)
 
     # The grid
 
@@ -140,7 +153,7 @@ class GalleryEvents:
                 grid.grid(thumbs) if thumbs else empty,
                 data_address=asked.address(beyond),
             ),
-            parts.links: files.links(asked),
+            parts.links: files.links(asked, self._workspace.visitors.a_pass()),
             parts.count: grid.counted(before, len(thumbs), total, PAGE, COUNTED),
             parts.newer: gr.Button(visible=before > 0),
             parts.older: gr.Button(visible=len(found) > PAGE),
@@ -219,6 +232,9 @@ class GalleryEvents:
     ) -> Updates:
         """Approve or reject the ticked pictures of the page, each by itself."""
         refused = []
+        if asked.whose == PUBLIC:
+            line = "Decisions are made on pictures of your own."
+            return {self._parts.to_hint: grid.said(line, bad=True)}
         try:
             by = named(reviewer or "")
             for name in names[:PAGE]:
@@ -272,8 +288,36 @@ class GalleryEvents:
             parts.lora_preview: self._lora_preview(record),
             parts.confirm: gr.Row(visible=False),
             parts.opened: name,
+            **self._rights(name),
             **self.review.show(name),
         }
+
+    def _rights(self, name: str) -> Updates:
+        """What may be done with a picture; one that is shown in public is only looked at."""
+        parts, visitors = self._parts, self._workspace.visitors
+        mine = not visitors.is_in_public
+        shown = mine and self._workspace.settings.is_public and visitors.shown(name) is not None
+        return {
+            parts.delete: gr.Button(visible=mine),
+            parts.own: gr.Row(visible=mine),
+            parts.review.whole: gr.Column(visible=mine),
+            parts.share: gr.Button(WITHDRAW if shown else SHOW),
+        }
+
+    def share(self, asked: GalleryInput) -> Updates:
+        """Show the picture that is open in the public gallery, or take it out again."""
+        parts, visitors = self._parts, self._workspace.visitors
+        try:
+            if visitors.shown(asked.opened) is not None:
+                visitors.withdraw(asked.opened)
+                line, label = "Nobody else sees it any more.", SHOW
+            else:
+                visitors.show(asked.opened)
+                what = "it, its prompt and settings, and what it was edited from"
+                line, label = f"Everybody on this page can see {what}.", WITHDRAW
+        except GalleryError as error:
+            return {parts.said: grid.said(str(error), bad=True)}
+        return {parts.said: grid.said(line), parts.share: gr.Button(label)}
 
     def _lora_preview(self, record: RunRecord) -> Html:
         """Nothing where strangers could change it."""
@@ -367,8 +411,9 @@ class GalleryEvents:
         """A link to the picture that is open as it is to be given away."""
         try:
             told, kind = Disclosure(tell), PictureFormat(form)
-            self._gallery.read(opened)
-            data = (self._gallery.outputs / opened).read_bytes()
+            gallery = self._workspace.visitors.holding(opened)
+            gallery.read(opened)
+            data = (gallery.outputs / opened).read_bytes()
             made = publish(data, told, kind, self._workspace.sealer)
         except (StudioError, OSError, ValueError) as error:
             return grid.said(str(error), bad=True)
@@ -384,10 +429,8 @@ class GalleryEvents:
         return {parts.actions: gr.Row(visible=True), parts.confirm: gr.Row(visible=False)}
 
     def delete(self, asked: GalleryInput) -> Updates:
-        # A hidden button stops nobody: its event can be sent without it.
-        if not self._may_delete:
-            return self.keep(asked) | {self._parts.said: grid.said(NO_DELETING, bad=True)}
         try:
+            self._workspace.visitors.withdraw(asked.opened)
             self._gallery.delete(asked.opened)
         except GalleryError as error:
             return self.keep(asked) | {self._parts.said: grid.said(str(error), bad=True)}
@@ -396,7 +439,7 @@ class GalleryEvents:
     def settings_of(self, name: str) -> tuple[dict[str, Any] | None, str]:
         """The form's values for a picture, or why there are none."""
         try:
-            record = self._gallery.read(name)
+            record = self._workspace.visitors.holding(name).read(name)
         except GalleryError as error:
             return None, str(error)
         catalog = self._workspace.catalog

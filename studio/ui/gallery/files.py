@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from studio.comparison.review import as_csv, as_jsonl
 from studio.errors import StudioError
-from studio.gallery import Filter
+from studio.gallery import Filter, Gallery
 from studio.ui.gallery.layout import GalleryInput
 from studio.ui.html import icons
 from studio.ui.html.tags import Html, div, tag
@@ -21,20 +21,21 @@ from studio.workspace.workspace import Workspace
 ZIP, RECORDS = "pictures.zip", "records.jsonl"
 DECISIONS, DECISIONS_CSV = "decisions.jsonl", "decisions.csv"
 _ASKED = ("base", "lora", "mode", "words", "standing", "by")
+PASS = "of"
+"""The parameter that says whose they are, where a page has visitors: a link carries no session."""
 
 
-def links(asked: GalleryInput) -> Html:
-    """What can be taken away of the pictures that are asked for."""
-    query = urlencode(
-        {key: value for key, value in asdict(asked).items() if key in _ASKED and value}
-    )
-    filtered = f"?{query}" if query else ""
+def links(asked: GalleryInput, of: str = "") -> Html:
+    """What can be taken away of the pictures that are asked for, with the pass ``of``."""
+    whose = {PASS: of} if of else {}
+    asks = {key: value for key, value in asdict(asked).items() if key in _ASKED and value}
+    filtered, mine = (f"?{urlencode(each)}" if each else "" for each in (whose | asks, whose))
     return div(
         "ls-under",
         _link(f"{ZIP}{filtered}", "ZIP of these pictures"),
         _link(f"{RECORDS}{filtered}", "Their records, for critics"),
-        _link(DECISIONS, "All decisions (JSON Lines)"),
-        _link(DECISIONS_CSV, "All decisions (CSV)"),
+        _link(f"{DECISIONS}{mine}", "All decisions (JSON Lines)"),
+        _link(f"{DECISIONS_CSV}{mine}", "All decisions (CSV)"),
     )
 
 
@@ -45,13 +46,14 @@ def _link(url: str, said: str) -> Html:
 
 def routes(workspace: Workspace) -> list[Route]:
     """The addresses of ``links``."""
-    gallery = workspace.gallery
-    judged = Reviewing(gallery).judged
 
-    def route(name: str, media: str, parts: Callable[[Filter], Iterable[str | bytes]]) -> Route:
+    def route(
+        name: str, media: str, parts: Callable[[Gallery, Filter], Iterable[str | bytes]]
+    ) -> Route:
         def endpoint(request: Request) -> Response:
             try:
-                made = parts(_wanted(request.query_params))
+                gallery = workspace.visitors.passed(request.query_params.get(PASS, ""))
+                made = parts(gallery, _wanted(request.query_params))
             except StudioError as error:
                 return PlainTextResponse(f"{error}\n", status_code=409)
             except ValueError as error:
@@ -63,10 +65,14 @@ def routes(workspace: Workspace) -> list[Route]:
 
     lines = "application/jsonl; charset=utf-8"
     return [
-        route(ZIP, "application/zip", lambda wanted: packed(gallery, wanted)),
-        route(RECORDS, lines, lambda wanted: records(gallery, wanted)),
-        route(DECISIONS, lines, lambda _: [as_jsonl(judged())]),
-        route(DECISIONS_CSV, "text/csv; charset=utf-8", lambda _: [as_csv(list(judged()))]),
+        route(ZIP, "application/zip", packed),
+        route(RECORDS, lines, records),
+        route(DECISIONS, lines, lambda of, _: [as_jsonl(Reviewing(of).judged())]),
+        route(
+            DECISIONS_CSV,
+            "text/csv; charset=utf-8",
+            lambda of, _: [as_csv(list(Reviewing(of).judged()))],
+        ),
     ]
 
 

@@ -19,9 +19,12 @@ ALL = ""
 TELLS = (("All it knows", "all"), ("Facts, no prompt", "facts"), ("The mark alone", "marks"))
 FORMATS = (("PNG", "png"), ("JPEG", "jpeg"), ("WebP", "webp"))
 NEWEST, OLDEST = "newest", "oldest"
+MINE, PUBLIC = "mine", "public"
+SHOW, WITHDRAW = "Show in the public gallery", "Withdraw from the public gallery"
 CHOICES = {
     "standing": [("All", ALL), *((each.label, each.value) for each in ReviewState)],
     "order": [("Newest first", NEWEST), ("Oldest first", OLDEST)],
+    "whose": [("My pictures", MINE), ("Public gallery", PUBLIC)],
 }
 """Filters whose choices are always the same; the first is what nobody need say."""
 _PLACE = re.compile(r"[0-9]{1,19}")
@@ -34,6 +37,7 @@ class GalleryInput:
     """What the browser sends with every event of the tab.
 
     Attributes:
+        whose: the asking visitor's pictures, or those that visitors show to everybody.
         to: the page or the date that is typed.
         beyond: the place after which the page begins that is shown; None for the first one.
         opened: the picture that is shown, empty for the grid.
@@ -49,6 +53,7 @@ class GalleryInput:
     to: str = ""
     beyond: int | None = None
     opened: str = ""
+    whose: str = MINE
 
     @property
     def newest_first(self) -> bool:
@@ -76,6 +81,7 @@ class GalleryInput:
             standing=self.standing,
             by=self.by,
             order="" if self.newest_first else self.order,
+            whose="" if self.whose == MINE else self.whose,
             after="" if beyond is None else beyond,
         )
 
@@ -107,6 +113,7 @@ class GalleryParts:
     standing: gr.Dropdown
     by: gr.Dropdown
     order: gr.Dropdown
+    whose: gr.Radio
     to: gr.Textbox
     to_hint: gr.HTML
     agreed: gr.HTML
@@ -127,6 +134,9 @@ class GalleryParts:
     tell: gr.Dropdown
     form: gr.Dropdown
     actions: gr.Row
+    delete: gr.Button
+    own: gr.Row
+    share: gr.Button
     against: gr.Button
     lora_preview: gr.HTML
     confirm: gr.Row
@@ -159,9 +169,21 @@ class Buttons:
     keep: gr.Button
 
 
-def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
-    """Lay the tab out inside the current column."""
+def build(public: bool) -> tuple[GalleryParts, Buttons]:
+    """Lay the tab out inside the current column.
+
+    Args:
+        public: visitors have galleries of their own here.
+    """
     with gr.Column(elem_classes="ls-library") as list_view:
+        whose = gr.Radio(
+            CHOICES["whose"],
+            value=MINE,
+            show_label=False,
+            container=False,
+            visible=public,
+            elem_id="whose",
+        )
         with gr.Row(elem_classes="ls-filters ls-desk"):
             base = _filter("Base")
             lora = _filter("LoRA")
@@ -236,7 +258,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                     # As wide as its words, and wrapped as a whole where there is no room.
                     against = gr.Button("Compare with base", min_width=190, scale=2)
                     verify = gr.Button("Verify", min_width=90)
-                    delete = gr.Button("Delete", min_width=90, visible=may_delete)
+                    delete = gr.Button("Delete", min_width=90)
                 lora_preview = gr.HTML(
                     "", js_on_load=PICK, apply_default_css=False, elem_classes="ls-slot-buttons"
                 )
@@ -251,8 +273,10 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
                     )
                 said = gr.HTML("", apply_default_css=False)
                 with gr.Row(elem_classes="ls-tight ls-publish"):
-                    replay = gr.Button("Replay", size="sm", min_width=80, scale=0)
-                    stop = gr.Button("Stop", size="sm", min_width=70, scale=0, visible=False)
+                    with gr.Row(elem_classes="ls-tight") as own:
+                        replay = gr.Button("Replay", size="sm", min_width=80, scale=0)
+                        stop = gr.Button("Stop", size="sm", min_width=70, scale=0, visible=False)
+                        share = gr.Button(SHOW, size="sm", min_width=210, scale=0, visible=public)
                     tell = gr.Dropdown(
                         list(TELLS), value="facts", label="Publish with", min_width=150
                     )
@@ -269,6 +293,7 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         standing=standing,
         by=by,
         order=order,
+        whose=whose,
         to=to,
         to_hint=to_hint,
         agreed=agreed,
@@ -289,6 +314,9 @@ def build(may_delete: bool) -> tuple[GalleryParts, Buttons]:
         tell=tell,
         form=form,
         actions=actions,
+        delete=delete,
+        own=own,
+        share=share,
         against=against,
         lora_preview=lora_preview,
         confirm=confirm,

@@ -26,7 +26,6 @@ _SAID = {
     Judgement.NOTE: "Note",
     Judgement.SCORE: "Score",
 }
-NO_DELETING = "Deleting is disabled because this page is public."
 _SHOWN = 50
 _TORN = "The last decision was cut off while it was written. It does not count."
 
@@ -89,8 +88,12 @@ class ReviewEvents:
     """Handlers over the gallery's decisions."""
 
     def __init__(self, workspace: Workspace, parts: ReviewParts) -> None:
-        self.reviewing = Reviewing(workspace.gallery)
+        self._workspace = workspace
         self._parts = parts
+
+    @property
+    def reviewing(self) -> Reviewing:
+        return Reviewing(self._workspace.gallery)
 
     def show(self, picture: str) -> Updates:
         """The decisions on a picture as it is now."""

@@ -9,7 +9,7 @@ import gradio as gr
 from studio.ui.address import PageAddress
 from studio.ui.assets import chosen, picked
 from studio.ui.compare.tab import CompareTab
-from studio.ui.gallery import layout, replay
+from studio.ui.gallery import layout, mine, replay
 from studio.ui.gallery.events import GalleryEvents, is_comparison, strengths_of
 from studio.ui.gallery.layout import Buttons, GalleryInput, GalleryParts
 from studio.ui.html import gallery as grid
@@ -35,12 +35,13 @@ def build(
     others: Others,
     tab: gr.Tab,
     reviewer: gr.BrowserState,
-    may_delete: bool,
 ) -> None:
     """Lay the tab out and wire it; call inside ``tab``."""
-    parts, buttons = layout.build(may_delete)
-    events = GalleryEvents(workspace, parts, may_delete)
+    parts, buttons = layout.build(workspace.settings.is_public)
+    events = GalleryEvents(workspace, parts)
     private = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    if workspace.settings.is_public:
+        mine.build(workspace, sessions, private)
     _wire_list(parts, events, tab, private)
     _wire_open(parts, events, others, private)
     _wire_picture(parts, buttons, events, private)
@@ -134,17 +135,31 @@ def _asking(handler: Callable[[GalleryInput], Updates]) -> Callable[..., Updates
     return called
 
 
+def _reading(
+    events: GalleryEvents, handler: Callable[[GalleryInput], Updates]
+) -> Callable[..., Updates]:
+    """As ``_asking``, of the gallery that is asked for; only what changes nothing may be."""
+
+    def called(*sent: Any) -> Updates:
+        asked = GalleryInput(*sent)
+        with events.shelf(asked):
+            return handler(asked)
+
+    return called
+
+
 def _wire_list(
     parts: GalleryParts, events: GalleryEvents, tab: gr.Tab, private: dict[str, Any]
 ) -> None:
     shown = {"inputs": parts.inputs(), "outputs": parts.all(), **private}
-    tab.select(_asking(events.enter), **shown)
+    tab.select(_reading(events, events.enter), **shown)
     chosen = (parts.base, parts.lora, parts.mode, parts.standing, parts.by, parts.order)
     changed = [*(part.input for part in chosen), parts.words.change]
-    gr.on(changed, _asking(events.first), **shown, trigger_mode="always_last")
-    parts.older.click(_asking(events.next), **shown)
-    parts.newer.click(_asking(events.previous), **shown)
-    parts.to.submit(_asking(events.go), **shown)
+    gr.on(changed, _reading(events, events.first), **shown, trigger_mode="always_last")
+    parts.whose.input(_reading(events, events.enter), **shown)
+    parts.older.click(_reading(events, events.next), **shown)
+    parts.newer.click(_reading(events, events.previous), **shown)
+    parts.to.submit(_reading(events, events.go), **shown)
 
 
 def _wire_desk(
@@ -177,16 +192,20 @@ def _wire_open(
     """A picture opens here, a comparison in the Compare tab."""
     compare, place = others.compare, others.place
 
-    def open_item(request: gr.Request, event: gr.EventData) -> Updates:
+    def open_item(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
         name = picked(event)
         if is_comparison(name):
             return compare.open(name, page_of(request)) | {place.tabs: gr.Tabs(selected="compare")}
-        return events.open(name)
+        with events.shelf(GalleryInput(*sent)):
+            return events.open(name)
 
     def visit(named: Mapping[str, str], _request: gr.Request, *sent: Any) -> Updates:
-        return events.visit(GalleryInput(*sent), named)
+        asked = GalleryInput(*sent)
+        with events.shelf(asked, named):
+            return events.visit(asked, named)
 
-    parts.grid.pick(open_item, outputs=[*parts.all(), place.tabs, *compare.outputs], **private)
+    shown = [*parts.all(), place.tabs, *compare.outputs]
+    parts.grid.pick(open_item, inputs=parts.inputs(), outputs=shown, **private)
     place.on_visit("gallery", visit, parts.inputs(), parts.all())
 
 
@@ -204,8 +223,12 @@ def _wire_picture(
         (buttons.previous, events.open_previous),
         (buttons.next, events.open_next),
         (buttons.verify, events.verify),
+    ):
+        button.click(_reading(events, handler), **shown)
+    for button, change in (
+        (parts.share, events.share),
         (buttons.delete, events.ask),
         (buttons.keep, events.keep),
         (buttons.really, events.delete),
     ):
-        button.click(_asking(handler), **shown)
+        button.click(_asking(change), **shown)
