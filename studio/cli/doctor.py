@@ -14,6 +14,7 @@ import typer
 import studio
 from studio.cli.console import Console, Ended, ExitCode, command
 from studio.cli.options import Json, OutputDir, PresetDirs, workspace_settings
+from studio.cli.space_check import SpaceKind, faults
 from studio.contract.base import in_bytes
 from studio.errors import StudioError
 from studio.library.preset_files import load
@@ -48,17 +49,25 @@ def doctor(
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Run every kind of pipeline on a tiny base.")
     ] = False,
+    space: Annotated[
+        SpaceKind | None,
+        typer.Option("--space", help="Check whether this checkout can run as such a Space."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show versions, device, memory, paths, keys (never their values) and presets.
 
     With --self-test, run every kind of pipeline from plan to verified picture instead, on tiny
-    bases in a temporary folder. Ends with 1 when something is wrong, and says what.
+    bases in a temporary folder. With --space, check this checkout and the settings for a Hugging
+    Face Space. Ends with 1 when something is wrong, and says what.
     """
     with command(as_json) as console:
         settings = workspace_settings(presets, output_dir)
         if self_test:
             _self_test(console, settings, as_json)
+            return
+        if space is not None:
+            _space(console, settings, space, as_json)
             return
         findings = _findings(settings)
         if as_json:
@@ -66,6 +75,20 @@ def doctor(
         _show(console, findings)
         if findings["problems"]:
             raise Ended(ExitCode.FAILURE)
+
+
+def _space(console: Console, settings: Settings, kind: SpaceKind, as_json: bool) -> None:
+    catalog, wrong = load((BUILT_IN_PRESETS, *settings.preset_dirs), settings.local_presets)
+    found = list(faults(kind, BUILT_IN_PRESETS.parent, settings, catalog))
+    problems = [f"{each.found} {each.way_out}" for each in found]
+    problems += [problem.describe() for problem in wrong]
+    if as_json:
+        console.data({"space": kind.value, "ok": not problems, "problems": problems})
+    for problem in problems:
+        console.say(problem)
+    if problems:
+        raise Ended(ExitCode.FAILURE)
+    console.say(f"Nothing here stands in the way of a Space ({kind.value}).")
 
 
 def _self_test(console: Console, settings: Settings, as_json: bool) -> None:

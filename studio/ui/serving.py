@@ -1,11 +1,13 @@
 """How the page is served: address, look, and which files a browser may fetch."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
+from studio.errors import SettingsError
 from studio.imaging.decoding import MAX_FILE
 from studio.ui import assets, theme, uploads
 from studio.ui.gallery.files import routes
@@ -28,6 +30,11 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
     """Arguments for ``Blocks.launch``. The pictures of the gallery and the previews of LoRAs are
     served, and nothing else that lies beside them."""
     settings = workspace.settings
+    if settings.mcp and importlib.util.find_spec("mcp") is None:
+        raise SettingsError(
+            "MCP is 1, and the package mcp is not installed.",
+            "Install it with pip install 'lora-studio[mcp]', or unset MCP.",
+        )
     # Files of a static path are given as they lie there; others would be copied each time.
     previews = workspace.stock.previews
     gr.set_static_paths([settings.outputs, previews.folder])

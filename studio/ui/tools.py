@@ -200,7 +200,7 @@ class Tools:
 
     def _verified(self, picture: str) -> JsonObject:
         place = Path(unquote(urlsplit(picture).path).partition(_FILE)[2])
-        if place.suffix != ".png" or not self._workspace.gallery.serves(place):
+        if place.suffix != ".png" or not self._workspace.visitors.serves(place):
             raise GalleryError(
                 "This is no link of a picture of this studio.", "Give one as generate gave it."
             )
