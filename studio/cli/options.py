@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -25,6 +25,7 @@ from studio.contract.request import (
     PromptEncoder,
 )
 from studio.contract.settings import SETTINGS, Setting, SettingKind
+from studio.presets.rules import split_phrases
 from studio.settings import Settings
 from studio.workspace.workspace import Workspace
 
@@ -50,6 +51,21 @@ def parse_lora(text: str) -> LoraChoice:
             f"{text!r} has two strengths; a LoRA has one, for text encoder and denoiser alike."
         )
     return LoraChoice(slug=slug, strength=parse_number(strength) if colon else None)
+
+
+class Phrases(NamedTuple):
+    """Which of a LoRA's trigger phrases are used."""
+
+    slug: str
+    words: tuple[str, ...]
+
+
+def parse_phrases(text: str) -> Phrases:
+    """``SLUG=WORDS``"""
+    slug, equals, words = parse_text(text).partition("=")
+    if not slug or not equals:
+        raise typer.BadParameter(f"{text!r} is not SLUG=WORDS.")
+    return Phrases(slug, split_phrases(words))
 
 
 def parse_number(text: str) -> float:
@@ -144,6 +160,15 @@ class RequestOptions:
             help="A LoRA or its file, at its preset's strength or yours; repeatable.",
         ),
     ] = None
+    trigger_words: Annotated[
+        list[Phrases] | None,
+        typer.Option(
+            parser=parse_phrases,
+            metavar="SLUG=WORDS",
+            help="Use only these of a chosen LoRA's trigger words, separated by commas; "
+            "repeatable.",
+        ),
+    ] = None
     allow_partial: Annotated[
         list[str] | None,
         typer.Option(
@@ -211,14 +236,24 @@ class RequestOptions:
         chosen = [
             choice.model_copy(update={"slug": named(choice.slug)}) for choice in self.lora or ()
         ]
-        strange = consented - {choice.slug for choice in chosen} - self._other_loras()
-        if strange:
-            raise typer.BadParameter(
-                f"{min(strange)!r} is not one of the LoRAs that are asked for.",
-                param_hint="--allow-partial",
-            )
+        phrases = {named(slug): words for slug, words in self.trigger_words or ()}
+        slugs = {choice.slug for choice in chosen}
+        for option, strange in (
+            ("--allow-partial", consented - slugs - self._other_loras()),
+            ("--trigger-words", phrases.keys() - slugs),
+        ):
+            if strange:
+                raise typer.BadParameter(
+                    f"{min(strange)!r} is not one of the LoRAs that are asked for.",
+                    param_hint=option,
+                )
         return tuple(
-            choice.model_copy(update={"allow_partial": choice.slug in consented})
+            choice.model_copy(
+                update={
+                    "allow_partial": choice.slug in consented,
+                    "phrases": phrases.get(choice.slug),
+                }
+            )
             for choice in chosen
         )
 

@@ -139,8 +139,11 @@ def _first_lora(
     if not request.loras:
         return ()
     first, *rest = request.loras
-    change = {"strength": float(value)} if name is AxisName.STRENGTH else {"slug": str(value)}
-    return (first.model_copy(update=change), *rest)
+    if name is AxisName.STRENGTH:
+        return (first.model_copy(update={"strength": float(value)}), *rest)
+    # Another LoRA has other trigger words.
+    phrases = first.phrases if value == first.slug else None
+    return (first.model_copy(update={"slug": str(value), "phrases": phrases}), *rest)
 
 
 def without_idle_loras(request: GenerationRequest) -> GenerationRequest:

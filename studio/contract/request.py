@@ -28,11 +28,14 @@ class LoraChoice(Contract):
 
     Attributes:
         allow_partial: consent to leave out what of the file has no place in the base.
+        phrases: which of its trigger phrases are used; None is what the preset says: all, or of
+            alternatives those that are typed, else the first.
     """
 
     slug: str
     strength: float | None = None
     allow_partial: bool = False
+    phrases: tuple[str, ...] | None = added(since=3)
 
 
 class ReferenceImage(Contract):

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from studio.architecture import Mode
 from studio.architecture.pipelines import scheduler_named
-from studio.contract.plan import LoraUse, Origin, RunPlan
+from studio.contract.plan import LoraUse, Origin, RunPlan, TriggerUse
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.presets import Catalog
 from studio.recall.said import Said, SaidWeights
@@ -92,15 +92,21 @@ def of_plan(plan: RunPlan, seed: int, catalog: Catalog) -> GenerationRequest:
     where its preset still says the same.
     """
     uses = {use.slug: use for use in plan.loras}
+    phrases = {use.slug: _phrases(use, catalog) for use in plan.triggers}
     choices = [
         LoraChoice(
             slug=use.slug,
             strength=_strength(use, catalog),
             allow_partial=bool(use.waived),
+            phrases=phrases.get(use.slug),
         )
         for use in plan.loras
     ]
-    choices += [LoraChoice(slug=use.slug) for use in plan.triggers if use.slug not in uses]
+    choices += [
+        LoraChoice(slug=use.slug, phrases=phrases[use.slug])
+        for use in plan.triggers
+        if use.slug not in uses
+    ]
     given = {name: getattr(plan.settings, name) for name in Overrides.model_fields}
     askers = (Origin.USER, Origin.COMPARISON)
     said = {name: each for name, each in given.items() if each and each.origin in askers}
@@ -123,6 +129,15 @@ def _strength(use: LoraUse, catalog: Catalog) -> float | None:
     preset = catalog.loras.get(use.slug)
     same = preset is not None and preset.usual_strength == use.strength.value
     return None if same and use.strength.origin is not Origin.USER else use.strength.value
+
+
+def _phrases(use: TriggerUse, catalog: Catalog) -> tuple[str, ...] | None:
+    """None where the preset, as it is now, says the same by itself, or has other words."""
+    preset = catalog.loras.get(use.slug)
+    if preset is None or not set(use.words) <= set(preset.trigger_phrases):
+        return None
+    usual = preset.trigger_phrases[:1] if preset.alternatives else preset.trigger_phrases
+    return None if use.words == usual else use.words
 
 
 def fill(said: Said, bases: Iterable[Shelved], loras: Iterable[Shelved], drawn: int) -> Recalled:

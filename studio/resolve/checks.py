@@ -20,6 +20,7 @@ from studio.contract.violations import (
     ModeNotSupported,
     NoTriggerWords,
     OutOfRange,
+    PhrasesRefused,
     ReferenceForbidden,
     ReferenceMissing,
     ReferenceRequired,
@@ -120,6 +121,25 @@ def check_mode(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     if needs_words and draft.chosen and not draft.chosen_triggers():
         for _choice, preset in draft.chosen:
             yield NoTriggerWords(field="mode", slug=preset.slug, label=preset.label, mode=mode)
+    yield from _check_phrases(draft)
+
+
+def _check_phrases(draft: Draft) -> Iterator[PhrasesRefused]:
+    """Chosen trigger phrases are the preset's own, and some."""
+    for choice, preset in draft.chosen:
+        known, chosen = preset.trigger_phrases, choice.phrases
+        if chosen is None:
+            continue
+        strange = [phrase for phrase in chosen if phrase not in known]
+        if strange:
+            reason = f"{preset.label} has no trigger words {strange[0]!r}."
+        elif not chosen:
+            reason = f"None of the trigger words of {preset.label} is chosen."
+        else:
+            continue
+        field = f"loras.{preset.slug}"
+        listed = ", ".join(map(repr, known)) or "none"
+        yield PhrasesRefused(field=field, slug=preset.slug, reason=reason, known=listed)
 
 
 def check_references(draft: Draft, _: SettingChoices) -> Iterator[Violation]:

@@ -228,8 +228,12 @@ class Draft:
         )
 
     def phrases_of(self, preset: LoraPreset) -> tuple[str, ...]:
-        """A LoRA's trigger words; of alternatives those that are typed, else the first."""
+        """A LoRA's trigger words: those that were chosen, else all; of alternatives those that
+        are typed, else the first."""
         phrases = preset.trigger_phrases
+        chosen = {choice.slug: choice.phrases for choice in self.request.loras}[preset.slug]
+        if chosen is not None:
+            return tuple(phrase for phrase in phrases if phrase in chosen)
         if not preset.alternatives:
             return phrases
         wanted = merge_wanted([(phrase, preset.slug) for phrase in phrases])

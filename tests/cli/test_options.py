@@ -49,6 +49,14 @@ def test_consent_is_for_a_chosen_lora(cli: Cli) -> None:
     assert "waived" not in answer.json["loras"][0], "it fits wholly, so nothing is left out"
 
 
+def test_trigger_words_are_those_of_a_chosen_lora(cli: Cli) -> None:
+    asked = (*ASK, "--mode", "lora_with_trigger", "--lora", "ink", "--trigger-words")
+    answer = cli("plan", *asked, "ink=pen and ink illustration")
+    assert answer.json["triggers"][0]["words"] == ["pen and ink illustration"], answer.err
+    assert [cli("plan", *asked, words).code for words in ("wash=x", "ink")] == [64, 64]
+    assert codes(cli, *asked[len(ASK) :], "ink=charcoal") == ["phrases_refused"]
+
+
 def test_the_encoder_is_compel_where_nobody_says(cli: Cli) -> None:
     answer = cli("plan", *ASK, "--mode", "base")
     assert answer.json["prompt_encoder"] == "compel"

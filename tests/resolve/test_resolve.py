@@ -14,6 +14,7 @@ from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PromptEncoder
 from studio.contract.violations import Violation
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, ModelSettings
+from studio.recall.request import of_plan
 from studio.resolve import Runtime, resolve
 from studio.resolve.inventory import BaseWeights, Inventory, Unusable
 from tests.support.world import BASE_SHAPES, lora_weights
@@ -443,6 +444,31 @@ def test_of_alternative_triggers_the_typed_one_is_used(
     assert isinstance(plan, RunPlan)
     assert plan.prompt.text == resolved
     assert [(use.words, use.present) for use in plan.triggers] == [(words, True)]
+
+
+def test_the_chosen_trigger_phrases_are_used_and_no_others() -> None:
+    both = INK.model_copy(update={"prompt": "phrsink, pen and ink"})
+    catalog = Catalog((MINI,), (both,))
+
+    def asked(phrases: tuple[str, ...] | None) -> RunPlan | tuple[Violation, ...]:
+        choice = LoraChoice(slug="ink", phrases=phrases)
+        request = ask(mode=Mode.LORA_WITH_TRIGGER, loras=(choice,), prompt="a rocket")
+        return resolve(request, catalog, inventory(), RUNTIME)
+
+    plan = asked(("pen and ink",))
+    assert isinstance(plan, RunPlan)
+    assert (plan.prompt.text, plan.triggers[0].words) == (
+        "a rocket, pen and ink",
+        ("pen and ink",),
+    )
+    assert of_plan(plan, 1, catalog).loras[0].phrases == ("pen and ink",)
+    whole = asked(None)
+    assert isinstance(whole, RunPlan)
+    assert of_plan(whole, 1, catalog).loras[0].phrases is None
+    for phrases in ((), ("pen and ink", "charcoal")):
+        refused = asked(phrases)
+        assert isinstance(refused, tuple)
+        assert [(each.code, each.field) for each in refused] == [("phrases_refused", "loras.ink")]
 
 
 def test_a_file_that_says_no_alpha_is_named() -> None:

@@ -11,7 +11,7 @@ from studio.architecture import Architecture, Mode
 from studio.presets import Catalog, LoraPreset
 from studio.settings import Settings
 from studio.ui.browser.dialog import LoraBrowser
-from studio.ui.studio import form
+from studio.ui.studio import form, kept
 from studio.ui.studio.lora_events import LoraEvents
 from studio.workspace.workspace import Workspace
 from tests.ui.conftest import HOSTILE
@@ -132,7 +132,7 @@ def rows(tmp_path: Path, **more: Any) -> tuple[LoraEvents, Workspace]:
 
 
 def values_of(*slugs: str, mode: Mode = Mode.LORA, strength: float = 0.5) -> dict[str, Any]:
-    blank = {"base": "mini", "mode": mode.value, "said": slugs, "chosen": slugs}
+    blank = {"base": "mini", "mode": mode.value, "said": slugs, "chosen": slugs, "unused": ()}
     return form.with_loras(blank, slugs, [strength] * len(slugs))
 
 
@@ -155,6 +155,36 @@ def test_a_row_is_changed_and_the_others_stay(
     after = events.act(values_of(PEN, NEON), 1, told, "")
     assert (after["chosen"], after["said"]) == (chosen, said)
     assert form.strengths(after) == strengths
+    workspace.close()
+
+
+def test_trigger_phrases_are_switched_in_the_row(tmp_path: Path) -> None:
+    events, workspace = rows(tmp_path)
+    mode = Mode.LORA_WITH_TRIGGER
+
+    def phrases(values: dict[str, Any]) -> Any:
+        (choice,) = form.read(whole | values, workspace.catalog).loras
+        return choice.phrases
+
+    whole = kept.defaults(workspace.catalog)
+    before = values_of(PEN, mode=mode)
+    assert phrases(before) is None
+    one = events.act(before, 0, "phrase phrsink", "")
+    assert phrases(one) == ("pen and ink illustration",)
+    last = events.act(one, 0, "phrase pen and ink illustration", "")
+    assert phrases(last) == ("pen and ink illustration",), "the last one stays"
+    assert phrases(events.act(one, 0, "phrase phrsink", "")) is None
+    assert phrases(events.act(one, 0, "phrase gone", "")) == phrases(one)
+    assert events.act(one, 0, "remove", "")["unused"] == ()
+    request = form.read(whole | one, workspace.catalog)
+    back = form.write_request(request, workspace.catalog)
+    assert (back["unused"], phrases(back)) == (("pen-ink-mini phrsink",), phrases(one))
+
+    preset = workspace.catalog.loras[PEN]
+    workspace.stock.put(preset.model_copy(update={"alternatives": True}))
+    alone = events.act(before, 0, "phrase phrsink", "")
+    assert phrases(alone) == ("phrsink",), "of alternatives it is the one"
+    assert phrases(events.act(alone, 0, "phrase phrsink", "")) is None
     workspace.close()
 
 

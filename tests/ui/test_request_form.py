@@ -50,6 +50,7 @@ BLANK: dict[str, Any] = {
     "base": "mini",
     "chosen": (),
     "said": (),
+    "unused": (),
     "strength_0": 1.0,
     "strength_1": 1.0,
     "strength_2": 1.0,

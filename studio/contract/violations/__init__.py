@@ -69,6 +69,7 @@ from studio.contract.violations.texts import (
     LoraTagInPrompt,
     NegativePromptNotSupported,
     NoTriggerWords,
+    PhrasesRefused,
     PromptEmpty,
     PromptTooLong,
     SyntaxWithoutEffect,
@@ -98,6 +99,7 @@ Violation = Annotated[
     | OriginConflict
     | PublishedConflict
     | NoTriggerWords
+    | PhrasesRefused
     | TriggerMissing
     | TriggerForbidden
     | TriggerDuplicated
@@ -172,6 +174,7 @@ __all__ = [
     "NothingToCompare",
     "OriginConflict",
     "OutOfRange",
+    "PhrasesRefused",
     "PromptEmpty",
     "PromptTooLong",
     "PublishedConflict",

@@ -19,6 +19,16 @@ class NoTriggerWords(Rule):
     mode: Mode
 
 
+class PhrasesRefused(Rule):
+    FOUND = "{reason}"
+    EXPECTED = "some of: {known}"
+    WAY_OUT = "Choose from {known}, or leave the choice to the preset."
+    code: Literal["phrases_refused"] = "phrases_refused"
+    slug: str
+    reason: str
+    known: str
+
+
 class TriggerMissing(Rule):
     FOUND = "The trigger words {phrase!r} of {label} do not reach the encoder: {reason}."
     EXPECTED = "{phrase!r} in the resolved prompt"

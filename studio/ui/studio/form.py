@@ -31,11 +31,13 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The request's components. ``chosen``, ``said`` and ``drawn`` are states, the rest is seen.
+    """The request's components. ``chosen``, ``said``, ``unused`` and ``drawn`` are states, the
+    rest is seen.
 
     Attributes:
         chosen: slugs of the chosen LoRAs, in the order of the strength sliders.
         said: those of them whose strength is the user's even where it equals the preset's.
+        unused: ``SLUG PHRASE`` of each of their trigger phrases that is not used.
         ons: beside each slider, whether its LoRA takes part.
         partials: beside each slider, whether what does not fit may be left out.
         references: the reference images, as JSON-ready objects.
@@ -46,6 +48,7 @@ class Form:
     base: gr.Dropdown
     chosen: gr.State
     said: gr.State
+    unused: gr.State
     strengths: tuple[gr.Slider, ...]
     ons: tuple[gr.Checkbox, ...]
     partials: tuple[gr.Checkbox, ...]
@@ -158,6 +161,7 @@ def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
             slug=slug,
             strength=_strength(slug, n, values, catalog),
             allow_partial=bool(values[f"partial_{n}"]),
+            phrases=chosen_phrases(slug, values, catalog),
         )
         for n, slug in enumerate(values["chosen"])
         if values[f"on_{n}"]
@@ -171,6 +175,31 @@ def _strength(slug: str, number: int, values: Values, catalog: Catalog) -> float
         return None
     presets_own = value == preset_strength(slug, catalog) and slug not in values["said"]
     return None if presets_own else float(value)
+
+
+def chosen_phrases(slug: str, values: Values, catalog: Catalog) -> tuple[str, ...] | None:
+    """The trigger phrases that are used; None where none is left out."""
+    phrases = phrases_of(slug, catalog)
+    used = tuple(phrase for phrase in phrases if _unused(slug, phrase) not in values["unused"])
+    return None if used == phrases else used
+
+
+def with_phrases(
+    values: Values, slug: str, used: Sequence[str] | None, catalog: Catalog
+) -> dict[str, Any]:
+    """``values`` with these trigger phrases of a LoRA; None is what its preset says."""
+    others = [each for each in values["unused"] if each.partition(" ")[0] != slug]
+    left = [] if used is None else [p for p in phrases_of(slug, catalog) if p not in used]
+    return {**values, "unused": (*others, *(_unused(slug, phrase) for phrase in left))}
+
+
+def phrases_of(slug: str, catalog: Catalog) -> tuple[str, ...]:
+    preset = catalog.loras.get(slug)
+    return () if preset is None else preset.trigger_phrases
+
+
+def _unused(slug: str, phrase: str) -> str:
+    return f"{slug} {phrase}"
 
 
 def preset_strength(slug: str, catalog: Catalog) -> float:
@@ -193,7 +222,9 @@ def with_loras(values: Values, slugs: Sequence[str], numbers: Sequence[float]) -
     padded = [*numbers, *[DEFAULT_STRENGTH] * (MAX_LORAS - len(numbers))]
     sliders = {f"strength_{n}": number for n, number in enumerate(padded)}
     said = tuple(slug for slug in values["said"] if slug in slugs)
-    return {**values, "chosen": tuple(slugs), "said": said, **sliders, **boxes}
+    unused = tuple(each for each in values["unused"] if each.partition(" ")[0] in slugs)
+    states = {"chosen": tuple(slugs), "said": said, "unused": unused}
+    return {**values, **states, **sliders, **boxes}
 
 
 def partial_slugs(values: Values) -> set[str]:
@@ -235,7 +266,10 @@ def write_request(request: GenerationRequest, catalog: Catalog) -> dict[str, Any
         "prompt_encoder": (request.prompt_encoder or PromptEncoder.COMPEL).value,
         "allow_cut": request.allow_cut,
         **{f"partial_{n}": each.allow_partial for n, each in enumerate(choices)},
+        "unused": (),
     }
+    for each in choices:
+        values = with_phrases(values, each.slug, each.phrases, catalog)
     return with_loras({**values, "chosen": chosen}, chosen, given)
 
 

@@ -82,9 +82,18 @@ def _seed(seed: int, drawn: bool) -> Html:
 
 
 def slot_caption(
-    slug: str, strength: float, mode: Mode, catalog: Catalog, found: Sequence[Violation]
+    slug: str,
+    strength: float,
+    mode: Mode,
+    catalog: Catalog,
+    found: Sequence[Violation],
+    phrases: Sequence[str] | None = None,
 ) -> Html:
-    """Beneath a chosen LoRA: its band and trigger words, or what is wrong with it."""
+    """Beneath a chosen LoRA: its band and trigger words, or what is wrong with it.
+
+    Args:
+        phrases: of its trigger phrases those that were chosen; None is what the preset says.
+    """
     wrong = join(
         (problems_at(f"loras.{slug}", found), problems_at(f"loras.{slug}.strength", found))
     )
@@ -97,7 +106,8 @@ def slot_caption(
         parts.append("weights off")
     preset = catalog.loras.get(slug)
     if preset is not None:
-        parts.append(_trigger(preset.prompt, preset.trigger))
+        words = preset.prompt if phrases is None else ", ".join(phrases)
+        parts.append(_trigger(words, preset.trigger))
     return join((join(parts, " · "), wrong))
 
 

@@ -30,6 +30,8 @@ from studio.ui.studio.form import (
 )
 from studio.ui.studio.start import Start
 
+MOST_PHRASES = 1000
+"""Trigger phrases that are not used, of all rows together."""
 LONGEST = 80
 """Characters of a lost value that are shown."""
 _NUMBERS = frozenset(name for name, each in BY_NAME.items() if each.kind.is_number) | set(COUNTED)
@@ -86,7 +88,7 @@ def _is_valid(name: str, value: Any, default: Any, base: str, catalog: Catalog) 
         return isinstance(value, list) and all(_is_reference(each) for each in value)
     if isinstance(default, tuple | list):
         texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
-        return texts and len(value) <= MAX_LORAS
+        return texts and len(value) <= (MOST_PHRASES if name == "unused" else MAX_LORAS)
     flow = TRAITS[catalog.models[base].base_architecture].flow_matching
     offered: dict[str, tuple[str, ...]] = {
         "base": tuple(catalog.models),

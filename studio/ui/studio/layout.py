@@ -106,6 +106,7 @@ def build(start: Start) -> RequestPanel:
         settings={name: (numbers | lists)[name] for name in BY_NAME},
         drawn=gr.State(0),
         said=gr.State(()),
+        unused=gr.State(()),
         prompt_encoder=encoder,
         allow_cut=allow_cut,
         seed=numbers["seed"],

@@ -8,7 +8,14 @@ from studio.errors import StudioError
 from studio.presets import LoraPreset, TriggerRule
 from studio.ui.html.tags import span
 from studio.ui.studio.events import StudioEvents
-from studio.ui.studio.form import Values, preset_strength, strengths, with_loras
+from studio.ui.studio.form import (
+    Values,
+    chosen_phrases,
+    preset_strength,
+    strengths,
+    with_loras,
+    with_phrases,
+)
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_rows import LOWEST
 from studio.workspace.workspace import Workspace
@@ -95,11 +102,27 @@ class LoraEvents:
             case "reset":
                 numbers[number] = self._usual(chosen[number])
                 values = _unsaid(values, chosen[number])
+            case "phrase":
+                values = self._with_phrase(values, chosen[number], slug)
             case "keep" | "below":
                 return self._to_preset(values, number, key, page)
             case _:
                 return unchanged()
         return self._changed(with_loras(values, chosen, numbers), page, None)
+
+    def _with_phrase(self, values: Values, slug: str, phrase: str) -> dict[str, Any]:
+        """A trigger phrase was switched: of alternatives it is the one, or no more; else it
+        is used or not, and the last that is used stays."""
+        catalog = self._workspace.catalog
+        preset = catalog.loras.get(slug)
+        if preset is None or phrase not in preset.trigger_phrases:
+            return dict(values)  # the preset was changed meanwhile
+        chosen = chosen_phrases(slug, values, catalog)
+        used = preset.trigger_phrases if chosen is None else chosen
+        if preset.alternatives:
+            return with_phrases(values, slug, None if chosen == (phrase,) else (phrase,), catalog)
+        switched = {*used} ^ {phrase}
+        return with_phrases(values, slug, tuple(switched) or used, catalog)
 
     def _to_preset(self, values: Values, number: int, key: str, page: str) -> Updates:
         """Write into the preset what the row is used at, or that it may go below 0."""

@@ -15,7 +15,7 @@ from studio.ui.browser import markup
 from studio.ui.html import format, preset_cards
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 from studio.ui.studio import hints
-from studio.ui.studio.form import Values, strengths
+from studio.ui.studio.form import Values, chosen_phrases, strengths
 from studio.workspace.workspace import Workspace
 
 LOWEST = -MAX_STRENGTH
@@ -117,7 +117,10 @@ def captions(
             continue
         slug = values["chosen"][number]
         if values[f"on_{number}"]:
-            caption = hints.slot_caption(slug, numbers[number], mode, workspace.catalog, found)
+            used = chosen_phrases(slug, values, workspace.catalog)
+            caption = hints.slot_caption(
+                slug, numbers[number], mode, workspace.catalog, found, used
+            )
         else:
             caption = span("ls-aside", "Off: it takes no part, and keeps its strength.")
         updates[slot.caption] = caption
@@ -158,7 +161,31 @@ def _actions(number: int, values: Values, workspace: Workspace) -> Html:
     if preset is not None:
         buttons += _of_preset(preset, number, values, workspace)
     buttons.append(_button("Remove", "remove", f"Remove {label}"))
-    return div("ls-slot-buttons", *buttons)
+    row = div("ls-slot-buttons", *buttons)
+    return row if preset is None else join((_phrases(preset, values, catalog), row))
+
+
+def _phrases(preset: LoraPreset, values: Values, catalog: Catalog) -> Html:
+    """Which of several trigger phrases are used, each a switch."""
+    phrases = preset.trigger_phrases
+    if len(phrases) < 2 or not Mode(values["mode"]).takes_trigger_words:
+        return EMPTY
+    chosen = chosen_phrases(preset.slug, values, catalog)
+    used = () if chosen is None and preset.alternatives else phrases if chosen is None else chosen
+    switches = (
+        tag(
+            "button",
+            phrase,
+            type="button",
+            class_="ls-thing",
+            data_pick=f"phrase {phrase}",
+            aria_pressed="true" if phrase in used else "false",
+            title="Use it alone" if preset.alternatives else "Use it, or not",
+        )
+        for phrase in phrases
+    )
+    told = f"Trigger words of {preset.label}"
+    return div("ls-phrases", *switches, role="group", aria_label=told)
 
 
 def _of_preset(
