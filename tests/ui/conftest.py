@@ -114,7 +114,7 @@ def studio_at(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE / 1000)
         log.close()
 
 
