@@ -135,7 +135,7 @@ def golden(folder: Path) -> None:
     line = {"record_fingerprint": listed["base"]["record"], "critic": "golden-critic 1.0"}
     reviewing.take_scores(json.dumps(line | {"score": 0.25, "note": "dull"}) + "\n")
     comparing = Comparing(signing)
-    ink = LoraChoice(slug="ink")
+    ink = LoraChoice(slug="ink", phrases=("goldink",))
     noisy = Overrides(eta=0.25)
     # As asked from a cell of another comparison, which held it.
     of_cell = request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy, held=("eta",))
