@@ -197,3 +197,9 @@ class PresetsError(StudioError):
     """The studio's own preset file cannot be changed."""
 
     code = "presets"
+
+
+class TrialError(StudioError):
+    """A trial that cannot be begun, read or carried on."""
+
+    code = "trial"

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from studio.comparison.numbers import ClipReading
+from studio.comparison.numbers import ClipIdentity, ClipReading
 from studio.contract.events import Cancelled, Failed, Job, Loading, Progress, Queued, Stalled
 from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
 from studio.contract.request import ReferenceImage
@@ -56,6 +56,9 @@ class Weights(Protocol):
 
 class ClipReader(Protocol):
     """A CLIP model, loaded."""
+
+    @property
+    def identity(self) -> ClipIdentity: ...
 
     def read(self, images: Sequence[Image], texts: Sequence[str]) -> ClipReading: ...
 

@@ -118,7 +118,7 @@ def open_workspace(
     return workspace
 
 
-def _slug_of(workspace: Workspace, text: str) -> str:
+def slug_of(workspace: Workspace, text: str) -> str:
     """``text``, or the slug of the file that it names.
 
     Raises:
@@ -212,7 +212,7 @@ class RequestOptions:
             BadParameter: a LoRA may be applied in part that is not chosen.
             UnusableReference: a file is not a picture that can be edited.
         """
-        named = partial(_slug_of, workspace)
+        named = partial(slug_of, workspace)
         return GenerationRequest(
             base=named(self.base),
             mode=self.mode,
@@ -261,13 +261,14 @@ class RequestOptions:
         return open_workspace(self.presets, self.output_dir)
 
 
-Options = TypeVar("Options", bound=RequestOptions)
+Options = TypeVar("Options")
 
 
 def takes_options(
-    kind: type[Options],
+    kind: Callable[..., Options],
 ) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Spell the fields of ``kind`` out as the command's own parameters."""
+    """Spell the fields of ``kind``, a dataclass with ``settings``, out as the command's own
+    parameters."""
 
     def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(function)

@@ -1,120 +1,344 @@
-"""``studio trial``: the checkpoints of a training run against one another."""
+"""``studio trial``: which checkpoint of a training run, and at which strength."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+import dataclasses
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from studio.cli.compare import strength_list
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import Json
-from studio.errors import StudioError, WeightsError
-from studio.library.files import read_header
-from studio.trials.training_run import TrainedFile, TrainingRun, training_runs
+from studio.cli.options import (
+    Json,
+    OutputDir,
+    PresetDirs,
+    open_workspace,
+    parse_text,
+    slug_of,
+    takes_options,
+)
+from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
+from studio.cli.trial_files import files
+from studio.contract.base import in_time
+from studio.contract.request import Overrides
+from studio.errors import TrialError
+from studio.trials.design import TrialDesign
+from studio.trials.events import CellBegun, CellOver, RoundOver, TrialEnd, TrialEnded
+from studio.trials.proof import broken
+from studio.trials.store import StoredTrial
+from studio.workspace.trial_design import TrialWanted
+from studio.workspace.trying import TrialForecast, Trying
+from studio.workspace.workspace import Workspace
 
-if TYPE_CHECKING:
-    from studio.trials.weights import CheckpointWeights
+app = typer.Typer(
+    help="Find the checkpoint of a training run to keep, and its strength.", no_args_is_help=True
+)
+app.command("files")(files)
 
-_SHOWN = 5
-"""Layers that are named; the rest are counted."""
+ENDS = {
+    TrialEnd.DECIDED: "One checkpoint and strength is left.",
+    TrialEnd.SEEDS: "Every seed was used.",
+    TrialEnd.IMAGES: "The next seed would not fit into the budget of images.",
+    TrialEnd.MINUTES: "The minutes are used up.",
+    TrialEnd.FAILURES: "Several pictures in a row could not be made.",
+    TrialEnd.CANCELLED: "Stopped.",
+}
 
 
-def trial(
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOptions:
+    """What a trial is to find out; a field is an option of the same name."""
+
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER|FILE...", help="Where a training run saved its LoRAs."),
-    ],
+        typer.Argument(metavar="FOLDER|FILE...", help="The files of one training run."),
+    ]
+    base: Annotated[
+        str,
+        typer.Option(
+            parser=parse_text, metavar="SLUG|PATH", help="The base; the only one that fits."
+        ),
+    ] = ""
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A prompt of what was trained, without trigger words; repeatable. "
+            "{trigger} marks where they go, else they follow it.",
+        ),
+    ] = None
+    far: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="A prompt of something else; repeatable."),
+    ] = None
+    trigger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="The trigger words; those of a preset of the files if not given.",
+        ),
+    ] = None
+    negative_prompt: Annotated[
+        str, typer.Option(parser=parse_text, metavar="TEXT", help="What no picture should show.")
+    ] = ""
+    strengths: Annotated[
+        str, typer.Option(metavar="NUMBER,NUMBER", help="Each checkpoint is tried at these.")
+    ] = "1.0"
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds that may be used.")] = 12
+    seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0
+    images: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="The budget, in pictures.")
+    ] = None
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="NUMBER", help="The budget, in minutes of generating."),
+    ] = None
+    fixed: Annotated[
+        bool,
+        typer.Option("--fixed", help="Every checkpoint gets every seed, none leaves earlier."),
+    ] = False
+    by: Annotated[
+        str,
+        typer.Option(metavar="MEASURE", help="What decides which checkpoints get more seeds."),
+    ] = ""
+    rule_seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the rule and the intervals.")
+    ] = 0
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:CLASS", help="A measure of your own; its code is run; repeatable."
+        ),
+    ] = None
+    holdout: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Pictures that were not trained on; CLIP_MODEL measures the likeness to them.",
+        ),
+    ] = None
+    training: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Pictures that were trained on, to tell what was learnt by heart.",
+        ),
+    ] = None
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the trial; the training run's if not given.")
+    ] = ""
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """TrialName → what was given; each is an option of its own."""
+    presets: PresetDirs = None
+    output_dir: OutputDir = None
+    as_json: Json = False
+
+    def wanted(self, workspace: Workspace) -> TrialWanted:
+        return TrialWanted(
+            paths=tuple(self.paths),
+            base=slug_of(workspace, self.base) if self.base else "",
+            subject=tuple(self.prompt or ()),
+            far=tuple(self.far or ()),
+            trigger=self.trigger,
+            negative=self.negative_prompt,
+            strengths=tuple(strength_list(self.strengths)),
+            seeds=self.seeds,
+            first_seed=self.seed,
+            settings=Overrides.model_validate(self.settings),
+            images=self.images,
+            minutes=self.minutes,
+            fixed=self.fixed,
+            by=self.by,
+            name=self.name,
+            rule_seed=self.rule_seed,
+            plugins=tuple(self.measure or ()),
+            holdout=self.holdout,
+            training=self.training,
+        )
+
+
+def _opened(options: TrialOptions) -> Workspace:
+    return open_workspace(options.presets, options.output_dir)
+
+
+@app.command()
+@takes_options(TrialOptions)
+def plan(options: TrialOptions) -> None:
+    """Show what a trial would make and what it costs; nothing is generated or kept."""
+    with command(options.as_json) as console, closing(_opened(options)) as workspace:
+        trying = Trying(workspace)
+        design = _agreed(console, trying, options.wanted(workspace))
+        forecast = trying.forecast(design)
+        _show(console, design, forecast)
+        if options.as_json:
+            console.data(_design_data(design, forecast))
+
+
+@app.command()
+@takes_options(TrialOptions)
+def run(options: TrialOptions) -> None:
+    """Begin a trial and run it, until it is decided or its budget is used up.
+
+    It can be stopped at any time and goes on with `studio trial resume`.
+    """
+    with command(options.as_json) as console, closing(_opened(options)) as workspace:
+        trying = Trying(workspace)
+        design = _agreed(console, trying, options.wanted(workspace))
+        _show(console, design, trying.forecast(design))
+        _carry_out(console, workspace, trying, trying.begin(design))
+
+
+TrialName = Annotated[str, typer.Argument(metavar="NAME", help="As `studio trial list` shows it.")]
+
+
+@app.command()
+def resume(
+    name: TrialName,
+    presets: PresetDirs = None,
+    output_dir: OutputDir = None,
     as_json: Json = False,
 ) -> None:
-    """Tell a training run's checkpoints apart by their files alone; no picture is made.
-
-    For each checkpoint: how large its update of the base is, how far it moved from the one
-    before, layers that do nothing or explode, and files that are the same. With --json, one
-    object a run.
-    """
-    with command(as_json) as console:
-        runs = training_runs(_files(paths))
-        if not runs:
-            raise WeightsError(
-                "No two of these files are checkpoints of one training run.",
-                "Give the folder a trainer saved into, or the files by name; a run is known by "
-                "its metadata or by names that differ only in step or epoch.",
-                paths[0],
-            )
-        whole = [_show(console, run) for run in runs]
-        if not all(whole):
-            raise Ended(ExitCode.FAILURE)
+    """Go on with a trial that was stopped."""
+    with (
+        command(as_json) as console,
+        closing(open_workspace(presets, output_dir)) as workspace,
+    ):
+        trying = Trying(workspace)
+        stored = trying.store.open(name)
+        design = stored.design()
+        _demand_plans(console, trying, design)
+        _carry_out(console, workspace, trying, stored)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[TrainedFile]:
-    for path in paths:
-        found = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
-        for file in found:
-            yield TrainedFile(file.resolve(), read_header(file).metadata)
+@app.command("list")
+def list_trials(output_dir: OutputDir = None, as_json: Json = False) -> None:
+    """The trials in the outputs, the newest first. With --json, one object a trial."""
+    with (
+        command(as_json) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
+        store = Trying(workspace).store
+        rows = [("trial", "run", "checkpoints", "pictures", "begun")]
+        for name in store.names():
+            try:
+                stored = store.open(name)
+                design = stored.design()
+                made = sum(each.pixels is not None for each in stored.results().values())
+            except TrialError as error:
+                console.complain(error.message, error.way_out)
+                continue
+            count = str(len(design.checkpoints))
+            rows.append((name, design.run, count, str(made), design.created_at))
+            if as_json:
+                console.data(
+                    {"name": name, "run": design.run, "pictures": made,
+                     "folder": str(stored.folder), "created_at": design.created_at}
+                )  # fmt: skip
+        if len(rows) == 1:
+            console.note("There are no trials yet; `studio trial run FOLDER` begins one.")
+        console.table(rows)
 
 
-def _show(console: Console, run: TrainingRun) -> bool:
-    """Whether every checkpoint could be read."""
-    from studio.trials.weights import weights_of  # torch, which only this command needs
+def _agreed(console: Console, trying: Trying, wanted: TrialWanted) -> TrialDesign:
+    design = trying.design(wanted)
+    _demand_plans(console, trying, design)
+    return design
 
-    console.say(console.paint(run.name, "strong"))
-    console.say(f"{len(run.checkpoints)} checkpoints. {run.rests_on}")
-    told: list[CheckpointWeights] = []
+
+def _demand_plans(console: Console, trying: Trying, design: TrialDesign) -> None:
+    violations = trying.violations(design)
+    if violations:
+        console.refuse(violations)
+        raise Ended(ExitCode.VIOLATIONS)
+
+
+def _show(console: Console, design: TrialDesign, forecast: TrialForecast) -> None:
+    rule = design.rule
+    console.fields(
+        [
+            ("Trial", f"{design.name}, {design.fingerprint}"),
+            ("Base", design.base),
+            ("Files", ", ".join(each.name for each in design.checkpoints)),
+            *(
+                ("Equal", f"{each.name} holds the same weights as {each.same_as}")
+                for each in design.checkpoints
+                if each.same_as is not None
+            ),
+            *(
+                ("Inert", f"{each.name} changes nothing; its pictures are the base's")
+                for each in design.checkpoints
+                if each.inert
+            ),
+            ("Strengths", ", ".join(f"{each:g}" for each in design.strengths)),
+            ("Trigger", design.trigger or "none"),
+            *(("Prompt", f"{each.name} {each.kind}: {each.text}") for each in design.prompts),
+            ("Rounds", f"{', '.join(map(str, rule.rounds))} seeds, decided by "
+             + ", ".join(goal.measure for goal in rule.goals)),
+            ("Pictures", f"{forecast.first} in the first round ({forecast.found} in the gallery "
+             f"already), {forecast.most} at most"),
+            ("Estimate", "none yet; this base has made no picture here"
+             if forecast.seconds is None else f"{in_time(forecast.seconds)} at most"),
+        ]
+    )  # fmt: skip
+
+
+def _design_data(design: TrialDesign, forecast: TrialForecast) -> dict[str, Any]:
+    return {
+        "fingerprint": design.fingerprint,
+        "forecast": dataclasses.asdict(forecast),
+        "design": design.model_dump(mode="json"),
+    }
+
+
+def _carry_out(
+    console: Console, workspace: Workspace, trying: Trying, stored: StoredTrial
+) -> None:
+    line, session = ProgressLine(console), workspace.open_session()
+    end = TrialEnded(stored.name, TrialEnd.CANCELLED, 0)
     try:
-        for each in weights_of(run):
-            told.append(each)
-    except StudioError as error:
-        console.fail(error)
-        return False
+        with cancelled_by_ctrl_c(console) as cancel:
+            for event in trying.run(stored, session, cancel):
+                match event:
+                    case CellBegun() if console.err.isatty():
+                        line.show(event.event, f"Picture {event.done + 1} of {event.total}: ")
+                    case CellOver(result=result) if result.problem is not None:
+                        line.end()
+                        console.note(f"{result.cell.key}: {result.problem}")
+                    case CellOver():
+                        line.write(f"{event.done} of {event.total} pictures of this round")
+                    case RoundOver():
+                        line.end()
+                        console.note(
+                            f"Round {event.round.number}: {len(event.round.seeds)} seeds, "
+                            f"{event.inside} still in."
+                        )
+                    case TrialEnded():
+                        end = event
+    finally:
+        line.end()
+        workspace.close_session(session)
+    _ended(console, stored, end)
+
+
+def _ended(console: Console, stored: StoredTrial, end: TrialEnded) -> None:
+    reasons = broken(stored.results())
     if console.as_json:
-        console.data(_data(run, told))
-    names = tuple(dict.fromkeys(name for each in told for name in each.components))
-    head = ("when", "norm", *names, "cosine", "moved", "file")
-    console.table([head, *(_row(each, names) for each in told)])
-    for each in told:
-        for line in _remarks(each):
-            console.say(f"{each.checkpoint.when}: {line}")
-    console.say()
-    return True
-
-
-def _row(each: CheckpointWeights, names: Sequence[str]) -> Sequence[str]:
-    parts = (f"{each.components.get(name, 0.0):.4g}" for name in names)
-    cosine = "" if each.cosine is None else f"{each.cosine:.4f}"
-    moved = "" if each.moved is None else f"{each.moved:.1%}"
-    file = each.checkpoint.path.name
-    return (each.checkpoint.when, f"{each.norm:.4g}", *parts, cosine, moved, file)
-
-
-def _remarks(each: CheckpointWeights) -> Iterator[str]:
-    yield from each.checkpoint.doubts
-    if each.equals is not None:
-        yield f"the same weights as {each.equals.when} ({each.equals.path.name})."
-    if each.dead:
-        yield f"{_layers(each.dead)} that change nothing."
-    if each.exploding:
-        yield f"{_layers(each.exploding)} that explode."
-    if each.without_magnitudes:
-        yield "a DoRA: its magnitudes need the base and are not counted."
-
-
-def _layers(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    more = len(names) - _SHOWN
-    count = "1 layer" if len(names) == 1 else f"{len(names)} layers"
-    return f"{count} ({shown}{f' and {more} more' if more > 0 else ''})"
-
-
-def _data(run: TrainingRun, told: Sequence[CheckpointWeights]) -> Mapping[str, Any]:
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: plain(each) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
-        return value if value is None or isinstance(value, int | float | str) else str(value)
-
-    checkpoints = [plain(asdict(each)) for each in told]
-    return {"run": run.name, "rests_on": run.rests_on, "checkpoints": checkpoints}
+        console.data(
+            {"trial": end.name, "folder": str(stored.folder), "end": end.why.value,
+             "pictures": end.pictures, "broken": [each.text for each in reasons]}
+        )  # fmt: skip
+    console.say(f"{end.pictures} pictures. {ENDS[end.why]}")
+    for reason in reasons:
+        console.say(f"  {console.paint('Not proven: ', 'bad')}{reason.text}")
+    console.say(str(stored.folder))
+    if end.why is TrialEnd.CANCELLED:
+        console.note(f"Go on with `studio trial resume {end.name}`.")
+        raise Ended(ExitCode.CANCELLED)
+    if reasons or end.why is TrialEnd.FAILURES:
+        raise Ended(ExitCode.FAILURE)

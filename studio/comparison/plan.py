@@ -56,8 +56,16 @@ def plan_comparison(wanted: ComparisonRequest, resolve: Resolve) -> ComparisonPl
 
 
 def held(wanted: ComparisonRequest, plan: RunPlan) -> GenerationRequest:
-    """The request with what it resolves to said outright, so that no cell decides anew."""
-    request = wanted.request
+    """See ``holding``."""
+    return holding(wanted.request, plan, wanted.names_held)
+
+
+def holding(request: GenerationRequest, plan: RunPlan, names_held: bool) -> GenerationRequest:
+    """The request with what it resolves to said outright, so that no cell decides anew.
+
+    Args:
+        names_held: the request names what was held so.
+    """
     resolved = {name: getattr(plan.settings, name) for name in type(request.settings).model_fields}
     said = {
         n: each for n, each in resolved.items() if each and each.origin is not Origin.CONVENTION
@@ -69,7 +77,7 @@ def held(wanted: ComparisonRequest, plan: RunPlan) -> GenerationRequest:
                 update={name: each.value for name, each in said.items()}
             ),
             "negative_prompt": plan.prompt.negative_text,
-            "held": names if wanted.names_held else request.held,
+            "held": names if names_held else request.held,
         }
     )
 

@@ -17,8 +17,20 @@ def measure(left: Image.Image, right: Image.Image) -> Measures | None:
     if left.size != right.size:
         return None
     one, other = _values(left), _values(right)
-    difference = float(np.abs(one - other).mean())
-    return Measures(mean_absolute_difference=difference, structural_similarity=_ssim(one, other))
+    return Measures(
+        mean_absolute_difference=mean_absolute(left, right),
+        structural_similarity=_ssim(one, other),
+    )
+
+
+def mean_absolute(left: Image.Image, right: Image.Image) -> float:
+    """Of the RGB values of two pictures of one size, as a share of their range: 0 to 1."""
+    return float(np.abs(_values(left) - _values(right)).mean())
+
+
+def structure(left: Image.Image, right: Image.Image) -> float | None:
+    """SSIM of two pictures of one size; None where a side is shorter than its window."""
+    return _ssim(_values(left), _values(right))
 
 
 def largest(left: Image.Image, right: Image.Image) -> float:

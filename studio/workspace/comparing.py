@@ -4,9 +4,8 @@ Cells that the gallery has already, under the same plan and verified, are not ma
 an interrupted comparison goes on where it stopped.
 """
 
-import logging
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,21 +41,14 @@ from studio.comparison.record import (
 from studio.comparison.schedule import estimate_seconds, running_order
 from studio.comparison.validity import judge
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
-from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord, SourceType
 from studio.contract.violations import TooManyCells, Violation
-from studio.errors import GalleryError
-from studio.gallery import Filter, Picture
 from studio.gallery.record_png import decode
 from studio.gallery.sheet import draw
 from studio.imaging import difference
 from studio.imaging.png import pixels_sha256
+from studio.workspace.past import Past
 from studio.workspace.workspace import Workspace
-
-logger = logging.getLogger("studio.workspace.comparing")
-
-_PAST = 8
-"""Pictures of a base that an estimate is made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +85,7 @@ class Comparing:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._past = Past(workspace)
 
     def plan(self, wanted: ComparisonRequest) -> ComparisonPlan | tuple[Violation, ...]:
         """Every cell's plan, or every violation. A pattern on an axis of LoRAs stands for those
@@ -112,43 +105,15 @@ class Comparing:
         """How many cells there are to make, and about how long they take."""
         found = {i for i in range(len(plan.cells)) if any(self._candidates(plan, i))}
         ahead = [cell.plan for i, cell in enumerate(plan.cells) if i not in found]
-        return Forecast(len(plan.cells), len(found), estimate_seconds(ahead, self._past(ahead)))
-
-    def _past(self, plans: list[RunPlan]) -> Iterator[RunRecord]:
-        gallery = self._workspace.gallery
-        for base in dict.fromkeys(plan.base.slug for plan in plans):
-            past = gallery.query(Filter(base=base), limit=_PAST)
-            yield from (record for _, record in self._readable(past))
+        return Forecast(
+            len(plan.cells), len(found), estimate_seconds(ahead, self._past.paces(ahead))
+        )
 
     def _candidates(self, plan: ComparisonPlan, index: int) -> Iterator[Path]:
         """Pictures in the gallery that could stand in a cell; the base again is always made."""
         cell = plan.cells[index]
-        if cell.place.role is Role.BASE_AGAIN:
-            return
-        device = self._device(cell.plan.base.slug)
-        found = self._readable(self._workspace.gallery.made_by(cell.plan))
-        yield from (path for path, record in found if _fits(record, device))
-
-    def _readable(self, pictures: Iterable[Picture]) -> Iterator[tuple[Path, RunRecord]]:
-        """Those that can be read, with their records; a damaged picture is no past and no cell."""
-        for picture in pictures:
-            try:
-                record = self._workspace.gallery.read(picture.path)
-            except GalleryError as error:
-                logger.info("passed over: %r: %s", picture.name, error.message)
-            else:
-                yield picture.path, record
-
-    def _device(self, base: str) -> str | None:
-        """What the cells to be made will run on, as receipts name it; None where it is not
-        there, which the run will say."""
-        rules = self._workspace.memory_rules(base)
-        if rules is None:
-            return None
-        if rules.device != "cuda":
-            return rules.device
-        index = self._workspace.settings.device.partition(":")[2]
-        return f"cuda:{int(index or 0)}"
+        if cell.place.role is not Role.BASE_AGAIN:
+            yield from self._past.candidates(cell.plan)
 
     def run(
         self,
@@ -184,15 +149,15 @@ class Comparing:
         yield Compared(path, record, made.cancelled)
 
     def _found(self, plan: ComparisonPlan, made: _Made) -> Iterator[ComparisonEvent]:
-        for index in range(len(plan.cells)):
-            for path in self._candidates(plan, index):
-                answer = self._workspace.verify(path)
-                record = answer.record
-                if answer.ok and record is not None:
-                    made.paths[index], made.records[index] = path, record
-                    made.reused.add(index)
-                    yield CellDone(index, path, record, reused=True)
-                    break
+        for index, cell in enumerate(plan.cells):
+            found = None
+            if cell.place.role is not Role.BASE_AGAIN:
+                found = self._past.found(cell.plan)
+            if found is not None:
+                path, record = found
+                made.paths[index], made.records[index] = path, record
+                made.reused.add(index)
+                yield CellDone(index, path, record, reused=True)
 
     def _make(
         self,
@@ -264,24 +229,10 @@ class Comparing:
         for index, error in made.errors.items():
             cells[index] = failed(cells[index], error)
         for index, record in made.records.items():
-            name = self._name(made.paths[index])
+            name = self._past.name(made.paths[index])
             found = index in made.reused and name not in ours
             cells[index] = done(cells[index], record, name, reused=found)
         return tuple(cells)
-
-    def _name(self, path: Path) -> str:
-        outputs = self._workspace.gallery.outputs
-        if not path.is_relative_to(outputs):
-            raise GalleryError(f"{path} is not in {outputs}.", "Generate it again.")
-        return path.relative_to(outputs).as_posix()
-
-
-def _fits(record: RunRecord, device: str | None) -> bool:
-    """Whether a picture can be a cell: its noise is known, it ran where the others will run, and
-    it shared its call with no other, as those of earlier releases could."""
-    receipt = record.receipt
-    there = device is None or receipt.device == device
-    return receipt.image.noise_sha256 is not None and there and receipt.together == 1
 
 
 def pair_numbers(

@@ -117,7 +117,11 @@ class Workspace:
     schedulers = SCHEDULER_NAMES
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, problems: tuple[PresetProblem, ...]
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        problems: tuple[PresetProblem, ...],
+        backend: Backend | None = None,
     ) -> None:
         self.settings = settings
         self.sealer = sealer_of(settings)
@@ -134,7 +138,7 @@ class Workspace:
         self.transfers = Transfers(self.stock)
         self.chores = Chores()
         self._weights = LibraryWeights(self._store, self.stock, self._references)
-        self._backend: Backend = open_backend(settings, self._weights)
+        self._backend = backend or open_backend(settings, self._weights)
         self._libraries = _libraries()
         self._counters = Counters()
         self._running: dict[str, set[threading.Event]] = {}
@@ -142,15 +146,18 @@ class Workspace:
         self._before_close: list[Callable[[], None]] = []
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
+    def open(cls, settings: Settings, backend: Backend | None = None) -> Self:
         """Read the presets and open the gallery; does not import torch.
+
+        Args:
+            backend: runs the plans; None is this machine.
 
         Raises:
             SettingsError, GalleryError: a folder cannot be read or written.
         """
         dirs = (BUILT_IN_PRESETS, *settings.preset_dirs)
         catalog, problems = load(dirs, settings.local_presets)
-        return cls(settings, catalog, problems)
+        return cls(settings, catalog, problems, backend)
 
     @property
     def gallery(self) -> Gallery:
@@ -167,9 +174,16 @@ class Workspace:
         """What is wrong in the preset files; the other entries are in the catalog."""
         return self.stock.problems
 
-    def plan(self, request: GenerationRequest) -> RunPlan | tuple[Violation, ...]:
-        """Resolve; hashes the chosen weights (cached by stat) and never loads them."""
-        outcome = resolve(request, self.catalog, *self._known(request))
+    def plan(
+        self, request: GenerationRequest, catalog: Catalog | None = None
+    ) -> RunPlan | tuple[Violation, ...]:
+        """Resolve; hashes the chosen weights (cached by stat) and never loads them.
+
+        Args:
+            catalog: instead of the workspace's own, of the same weights.
+        """
+        known = self.catalog if catalog is None else catalog
+        outcome = resolve(request, known, *self._known(request, known))
         if isinstance(outcome, RunPlan):
             if self.settings.is_public and (
                 said := tuple(beyond(outcome, self.settings.visitors))
@@ -220,22 +234,21 @@ class Workspace:
 
     def provisional(self, request: GenerationRequest) -> Provisional | None:
         """What is known of its plan while weights are missing."""
-        return provisional(request, self.catalog, *self._known(request))
+        return provisional(request, self.catalog, *self._known(request, self.catalog))
 
-    def _known(self, request: GenerationRequest) -> tuple[Inventory, Runtime]:
+    def _known(self, request: GenerationRequest, catalog: Catalog) -> tuple[Inventory, Runtime]:
         """What a plan may know of the world."""
-        request, _ = with_slugs(request, self.catalog)
-        model = self.catalog.models.get(request.base)
-        chosen = {choice.slug for choice in request.loras} & self.catalog.loras.keys()
-        inventory, runtime = self._known_of(model, sorted(chosen))
+        request, _ = with_slugs(request, catalog)
+        model = catalog.models.get(request.base)
+        chosen = {choice.slug for choice in request.loras} & catalog.loras.keys()
+        presets = [catalog.loras[slug] for slug in sorted(chosen)]
+        inventory, runtime = self._known_of(model, presets)
         return replace(inventory, references=self._kept_references(request)), runtime
 
     def _known_of(
-        self, model: ModelPreset | None, loras: Sequence[str]
+        self, model: ModelPreset | None, loras: Sequence[LoraPreset]
     ) -> tuple[Inventory, Runtime]:
-        inventory = self._store.inventory(
-            [model] if model else [], [self.catalog.loras[slug] for slug in loras]
-        )
+        inventory = self._store.inventory([model] if model else [], loras)
         inventory, counters = self._with_counters(model, inventory)
         memory = self.memory_rules(model.slug if model else None)
         return inventory, Runtime(

@@ -32,11 +32,8 @@ from training.mini.subjects import (
 )
 from training.mini.tokenizer import token_ids
 
-STYLED: Final = 12  # of a batch: with the trigger words, to the style's own picture
-PLAIN: Final = 6  # of a batch: without them, to the base's own answer
 LEARNING_RATE: Final = 2e-3
 ONWARD_LEARNING_RATE: Final = 1e-3  # the first rate would undo what is learnt already
-PLACEMENTS: Final = 24
 UNET_TARGETS: Final = [
     "to_q",
     "to_k",
@@ -59,8 +56,11 @@ class Recipe:
     """What one LoRA is: its style, its rank and alpha, and whether it reaches the text encoder.
 
     Attributes:
-        kept_plain: steps that also hold on to the base's look without the trigger words; None
-            for all. After them only the style is trained, and it spreads.
+        wordless: steps after which the captions lose their trigger words and nothing holds on to
+            the base's look, so that the style comes without being called; None for never.
+        styled, plain: pictures of a batch, with the trigger words to the style's own picture, and
+            without them to the base's own answer.
+        places: random places that each drawing is seen in.
         stage: the name of its checkpoint, where two learn one style.
     """
 
@@ -68,8 +68,12 @@ class Recipe:
     rank: int
     alpha: int
     text_encoder: bool
-    kept_plain: int | None = None
     stage: str | None = None
+    wordless: int | None = None
+    styled: int = 12
+    plain: int = 6
+    places: int = 24
+    warmup: int = 100
 
 
 RECIPES: Final = {
@@ -138,13 +142,14 @@ def train(
         _resume(begun, {"unet": unet, "text_encoder": text_encoder})
     scheduler = base.build_scheduler()
     pairs = training_pairs()
-    flat = base.encode_latents(vae, BASE, pairs, base.PLACEMENTS, work / "latents-flat.pt", seed)
+    places = min(base.PLACEMENTS, recipe.places)
+    flat = base.encode_latents(vae, BASE, pairs, places, work / "latents-flat.pt", seed)
     drawn = base.encode_latents(
         vae,
         style,
         # Both styles have grounds of their own, so one background stands for all.
         tuple(Pair(subject.name, "white") for subject in SUBJECTS),
-        PLACEMENTS,
+        recipe.places,
         work / f"latents-{style.name}.pt",
         seed,
     )
@@ -154,14 +159,18 @@ def train(
         rng = Random(f"{style.name} {seed} {step}")
         source = torch.Generator().manual_seed(seed * 1_000_003 + step)
         device = unet.device
-        styled = [rng.choice(pairs) for _ in range(STYLED)]
-        styled_latents = [rows[p.subject][rng.randrange(PLACEMENTS)] for p in styled]
-        plain = [flat.draw(rng) for _ in range(PLAIN)]
+        styled = [rng.choice(pairs) for _ in range(recipe.styled)]
+        styled_latents = [rows[p.subject][rng.randrange(recipe.places)] for p in styled]
+        plain = [flat.draw(rng) for _ in range(recipe.plain)]
         plain_latents = [latent for _, latent in plain]
         with_words = base.add_noise(torch.stack(styled_latents), scheduler, source).to(device)
         without = base.add_noise(torch.stack(plain_latents), scheduler, source).to(device)
         flat_captions = [draw_flat_caption(pair, style, rng) for pair, _ in plain]
-        styled_captions = [draw_styled_caption(pair, style, rng) for pair in styled]
+        wordless = recipe.wordless is not None and step >= recipe.wordless
+        styled_captions = [
+            draw_caption(pair, rng) if wordless else draw_styled_caption(pair, style, rng)
+            for pair in styled
+        ]
         flat_ids = token_ids(tokenizer, flat_captions).to(device)
         styled_ids = token_ids(tokenizer, styled_captions).to(device)
         with loop.autocast(device):
@@ -176,10 +185,10 @@ def train(
                 text_encoder(torch.cat([styled_ids, flat_ids]))[0],
                 return_dict=False,
             )[0].float()
-        styled_loss = nn.functional.mse_loss(answer[:STYLED], with_words.velocity)
-        if recipe.kept_plain is not None and step >= recipe.kept_plain:
+        styled_loss = nn.functional.mse_loss(answer[: recipe.styled], with_words.velocity)
+        if wordless:
             return styled_loss
-        return styled_loss + 2 * nn.functional.mse_loss(answer[STYLED:], wanted)
+        return styled_loss + 2 * nn.functional.mse_loss(answer[recipe.styled :], wanted)
 
     modules: dict[str, nn.Module] = {"unet": unet}
     if recipe.text_encoder:
@@ -193,6 +202,7 @@ def train(
         work / f"{name}.pt",
         ema_decay=0.99,
         weight_decay=0.0,
+        warmup=recipe.warmup,
         after_step=after_step,
     )
     loop.run(stage, step_loss)

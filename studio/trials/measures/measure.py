@@ -70,14 +70,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MeasureReading:
     """A number and the base's number; None where it is a difference to the base already."""
 
     value: float
     base: float | None = None
 
 
-class Measure(Protocol):
+class TrialMeasure(Protocol):
     """Reads pictures; the same pictures give the same numbers.
 
     Attributes:
@@ -94,6 +94,6 @@ class Measure(Protocol):
     @property
     def needs(self) -> frozenset[Beside]: ...
 
-    def read(self, seen: Seen) -> Reading | None:
+    def read(self, seen: Seen) -> MeasureReading | None:
         """None where there is no number for this picture."""
         ...

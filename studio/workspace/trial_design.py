@@ -1,0 +1,285 @@
+"""From a folder of checkpoints and a list of prompts to a trial's design."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studio.architecture import Architecture
+from studio.contract.request import Overrides
+from studio.errors import TrialError
+from studio.library.files import read_header
+from studio.trials.design import (
+    TrialCheckpoint,
+    TrialDesign,
+    cost,
+    prompts_of,
+)
+from studio.trials.halving import Goal, RacingRule
+from studio.trials.measures import TrialMeasure
+from studio.trials.measures.clip import ClipText, Likeness
+from studio.trials.measures.looks import (
+    NearestTraining,
+    as_folder,
+    demand_apart,
+    look_through,
+)
+from studio.trials.measures.pixels import pixel_measures
+from studio.trials.measures.plugins import plugin
+from studio.trials.observations import PromptKind
+from studio.trials.statistics import FEWEST, Resampling
+from studio.trials.store import TrialStore, now
+from studio.trials.training_run import Checkpoint, TrainedFile, TrainingRun, training_runs
+from studio.trials.trial_text import TrialText
+from studio.workspace.workspace import Workspace
+
+CONTROLS = 2
+"""Pictures that only show that the trial can be trusted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialWanted:
+    """What somebody asks for; what is empty or None is found out.
+
+    Attributes:
+        paths: a folder or files of one training run.
+        subject, far: prompts without trigger words, of what was trained and of something else.
+        trigger: the trigger words; None is what the text beside the files says, else what the
+            last file's preset does.
+        seeds: how many, from ``first_seed`` upwards.
+        by: the measure that rounds are decided by.
+        fixed: every arm gets every seed.
+    """
+
+    paths: tuple[Path, ...]
+    base: str = ""
+    subject: tuple[str, ...] = ()
+    far: tuple[str, ...] = ()
+    trigger: str | None = None
+    negative: str = ""
+    strengths: tuple[float, ...] = (1.0,)
+    seeds: int = 12
+    first_seed: int = 0
+    settings: Overrides = field(default_factory=Overrides)
+    images: int | None = None
+    minutes: float | None = None
+    fixed: bool = False
+    by: str = ""
+    name: str = ""
+    rule_seed: int = 0
+    plugins: tuple[str, ...] = ()
+    holdout: Path | None = None
+    training: Path | None = None
+
+
+def designed(workspace: Workspace, wanted: TrialWanted) -> TrialDesign:
+    """The design; the files are read once for what they hold, nothing is generated.
+
+    Raises:
+        TrialError: something of it is missing or does not fit, which it names.
+        WeightsError, LoraRefused, PresetsError: a file cannot be used.
+    """
+    run = the_run(wanted.paths)
+    said = TrialText.beside([Path(each.path) for each in run.checkpoints])
+    checkpoints = tuple(_checkpoints(workspace, run))
+    preset = workspace.catalog.loras[checkpoints[-1].slug]
+    trigger = next(
+        (each for each in (wanted.trigger, said.trigger, preset.prompt) if each is not None), ""
+    )
+    subject, far = wanted.subject or said.subject, wanted.far or said.far
+    if not subject:
+        raise TrialError(
+            "A trial needs prompts of what was trained.",
+            "Give some with --prompt, or write them into trial.txt beside the files "
+            "(docs/trials.md).",
+        )
+    prompts = prompts_of(subject, far, trigger)
+    rule = _rule(workspace, wanted, prompts_kinds={each.kind for each in prompts},
+                 once=(len(checkpoints) * len(wanted.strengths) + 1) * len(prompts),
+                 subjects=len(subject))  # fmt: skip
+    design = TrialDesign(
+        name=TrialStore(workspace.gallery.outputs).free_name(wanted.name or run.name),
+        created_at=now(),
+        base=wanted.base or said.base or _only_base(workspace, preset.base_architecture),
+        run=run.name,
+        checkpoints=checkpoints,
+        strengths=tuple(dict.fromkeys(wanted.strengths)),
+        prompts=prompts,
+        rule=rule,
+        trigger=trigger,
+        negative=wanted.negative or said.negative,
+        settings=wanted.settings,
+        images=wanted.images,
+        minutes=wanted.minutes,
+        plugins=wanted.plugins,
+        holdout=None if wanted.holdout is None else as_folder(
+            wanted.holdout, look_through(wanted.holdout)),
+        training=None if wanted.training is None else as_folder(
+            wanted.training, look_through(wanted.training)),
+    )  # fmt: skip
+    if not design.own:
+        raise TrialError(
+            "No file of this run changes anything: each update is nothing at all.",
+            "Look at them with `studio trial files`.",
+        )
+    _demand_room(design)
+    names = [measure.facts.name for measure in measures_of(workspace, design)]
+    for goal in design.rule.goals:
+        if goal.measure not in names:
+            raise TrialError(
+                f"There is no measure {goal.measure!r} in this trial.",
+                f"Those that there are: {', '.join(names)}.",
+            )
+    return design
+
+
+def the_run(paths: Sequence[Path]) -> TrainingRun:
+    """The one training run that the files are of.
+
+    Raises:
+        TrialError: they are of several, or there are fewer than two files.
+        HeaderError, WeightsError: one cannot be read.
+    """
+    files = [TrainedFile(path, read_header(path).metadata) for path in _files(paths)]
+    runs = training_runs(files)
+    if len(runs) > 1:
+        names = ", ".join(run.name for run in runs)
+        raise TrialError(
+            f"These files are of {len(runs)} training runs: {names}.",
+            "Name the files of one of them.",
+        )
+    if runs:
+        return runs[0]
+    if len(files) < 2:
+        raise TrialError(
+            "A trial needs two files or more.", "Give the folder that a trainer saved into."
+        )
+    checkpoints = tuple(Checkpoint(file.path, None, None) for file in files)
+    return TrainingRun(files[0].path.parent.name, checkpoints, "They were named together.")
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        found = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+        yield from (file.resolve() for file in found)
+
+
+def _checkpoints(workspace: Workspace, run: TrainingRun) -> Iterator[TrialCheckpoint]:
+    from studio.trials.weights import weights_of  # torch
+
+    steps = [each.step for each in run.checkpoints]
+    epochs = [each.epoch for each in run.checkpoints]
+    places = list(range(1, len(steps) + 1))
+    axis = next(line for line in (steps, epochs, places) if None not in line)
+    usual = [str(step) if axis is steps else each.when
+             for step, each in zip(axis, run.checkpoints, strict=True)]  # fmt: skip
+    often = Counter(usual)
+    names: dict[Checkpoint, str] = {}
+    for place, (each, told) in enumerate(zip(run.checkpoints, weights_of(run), strict=True)):
+        path = Path(each.path)
+        name = usual[place] if often[usual[place]] == 1 else path.stem[-80:]
+        names[each] = name
+        yield TrialCheckpoint(
+            name=name,
+            step=axis[place] or 0,
+            slug=workspace.stock.catalogue.slug_of_file(path),
+            path=str(path),
+            sha256=told.sha256,
+            inert=told.norm == 0 and not told.without_magnitudes,
+            same_as=None if told.equals is None else names[told.equals],
+        )
+
+
+def _only_base(workspace: Workspace, architecture: Architecture) -> str:
+    present = workspace.present()
+    models = workspace.catalog.models.values()
+    there = [m.slug for m in models if m.base_architecture is architecture and present[m.slug]]
+    if len(there) == 1:
+        return there[0]
+    raise TrialError(
+        f"{len(there) or 'No'} bases of the architecture {architecture.value} are here.",
+        f"Name one with --base: {', '.join(there)}." if there else "Fetch one first.",
+    )
+
+
+def _rule(
+    workspace: Workspace,
+    wanted: TrialWanted,
+    prompts_kinds: set[PromptKind],
+    once: int,
+    subjects: int,
+) -> RacingRule:
+    """
+    Args:
+        once: pictures of every arm and the base on one seed.
+        subjects: prompts of the subject.
+    """
+    measure = wanted.by or _usual_goal(workspace, wanted, prompts_kinds)
+    seeds = tuple(range(wanted.first_seed, wanted.first_seed + wanted.seeds))
+    # Half of the budget is left for those that are not decided at first.
+    affordable = len(seeds) if wanted.images is None else wanted.images // (2 * once)
+    enough = 1 if subjects >= FEWEST else FEWEST
+    first = len(seeds) if wanted.fixed else min(enough, max(affordable, 1), len(seeds))
+    return RacingRule(
+        goals=(Goal(measure=measure),),
+        seeds=seeds,
+        first=first,
+        resampling=Resampling(seed=wanted.rule_seed),
+    )
+
+
+def _usual_goal(workspace: Workspace, wanted: TrialWanted, kinds: set[PromptKind]) -> str:
+    if wanted.holdout is not None and workspace.settings.clip_model is not None:
+        return "likeness"
+    if PromptKind.PLAIN in kinds:
+        return "contrast"
+    if wanted.fixed:
+        return "effect"
+    raise TrialError(
+        "Without trigger words nothing says which checkpoint is the better one.",
+        "Give --trigger, or --by with a measure, or --holdout, or a --fixed design.",
+    )
+
+
+def _demand_room(design: TrialDesign) -> None:
+    least = cost(design, len(design.arms), design.rule.first) + CONTROLS
+    if design.images is not None and design.images < least:
+        raise TrialError(
+            f"The first round alone needs {least} pictures: {len(design.arms)} arms and the "
+            f"base, {len(design.prompts)} prompts, {design.rule.first} seeds, "
+            f"{CONTROLS} controls. The budget is {design.images}.",
+            "Raise the budget, or take fewer checkpoints, strengths, prompts or seeds.",
+        )
+
+
+def measures_of(workspace: Workspace, design: TrialDesign) -> tuple[TrialMeasure, ...]:
+    """The measures of a trial, loaded.
+
+    Raises:
+        TrialError: a folder of pictures is not the one that the design names any more, a plug-in
+            cannot be loaded, or hold-out pictures were trained on.
+        WeightsError: the CLIP model that was set is none.
+    """
+    found = [*pixel_measures(), *(plugin(name) for name in design.plugins)]
+    training = () if design.training is None else look_through(Path(design.training.folder))
+    holdout = () if design.holdout is None else look_through(Path(design.holdout.folder))
+    for named, there in ((design.training, training), (design.holdout, holdout)):
+        if named is not None and as_folder(Path(named.folder), there) != named:
+            raise TrialError(
+                f"The pictures in {named.folder} are not those that the trial began with.",
+                "Put them back, or begin a new trial.",
+            )
+    demand_apart(holdout, training)
+    if training:
+        found.append(NearestTraining(training))
+    clip = workspace.clip_model()
+    if clip is not None:
+        found.append(ClipText(clip))
+        if holdout:
+            found.append(Likeness(clip, [each.image for each in holdout]))
+    elif holdout:
+        raise TrialError(
+            "Likeness to hold-out pictures needs a CLIP model.",
+            "Set CLIP_MODEL to the folder of one, or leave --holdout out.",
+        )
+    return tuple(found)
