@@ -87,7 +87,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def studio_at(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def studio_at(
+    folder: Path, environment: Mapping[str, str], program: Path = ROOT / "app.py"
+) -> Iterator[str]:
     """The address of a studio that runs in ``folder`` while this lasts, its output in ``log``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -102,7 +104,7 @@ def studio_at(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     }
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "app.py")],
+        [sys.executable, str(program)],
         env={**os.environ, **always, **environment},
         cwd=folder,
         stdout=log,
