@@ -27,8 +27,17 @@ from studio.errors import TrialError
 from studio.trials.design import TrialDesign
 from studio.trials.events import CellBegun, CellOver, RoundOver, TrialEnd, TrialEnded
 from studio.trials.proof import broken
+from studio.trials.report.card import EpochCard
 from studio.trials.store import StoredTrial
+from studio.trials.words import alarm_texts, caveats, sentences
 from studio.workspace.trial_design import TrialWanted
+from studio.workspace.trial_report import (
+    arm_named,
+    card_of,
+    preset_of,
+    write_card,
+    write_sheet,
+)
 from studio.workspace.trying import TrialForecast, Trying
 from studio.workspace.workspace import Workspace
 
@@ -216,6 +225,75 @@ def resume(
         _carry_out(console, workspace, trying, stored)
 
 
+@app.command()
+def report(
+    name: TrialName,
+    presets: PresetDirs = None,
+    output_dir: OutputDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a trial shows so far, and write its sheet. With --json, the whole card."""
+    with (
+        command(as_json) as console,
+        closing(open_workspace(presets, output_dir)) as workspace,
+    ):
+        stored = Trying(workspace).store.open(name)
+        path, card = write_sheet(workspace, stored)
+        if as_json:
+            console.data({"sheet": str(path), "card": card.model_dump(mode="json")})
+        _say(console, card)
+        console.say(str(path))
+
+
+@app.command()
+def take(
+    name: TrialName,
+    checkpoint: Annotated[
+        str, typer.Option(metavar="NAME", help="The checkpoint to keep; the best so far.")
+    ] = "",
+    strength: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="At this strength.")
+    ] = None,
+    presets: PresetDirs = None,
+    output_dir: OutputDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make a preset of a checkpoint at its strength, and write its card beside the trial.
+
+    A file that lies outside the library is copied into it.
+    """
+    with (
+        command(as_json) as console,
+        closing(open_workspace(presets, output_dir)) as workspace,
+    ):
+        stored = Trying(workspace).store.open(name)
+        card = card_of(workspace, stored)
+        arm = arm_named(stored.design(), card, checkpoint, strength)
+        preset, file = preset_of(workspace, stored, arm)
+        card = card.model_copy(update={"chosen": arm})
+        paths = write_card(workspace, card, stored.folder)
+        if as_json:
+            console.data(
+                {"preset": preset.slug, "checkpoint": arm.checkpoint, "strength": arm.strength,
+                 "file": str(file), "card": [str(path) for path in paths]}
+            )  # fmt: skip
+        _say(console, card)
+        console.say(f"{preset.slug} is {file} at strength {arm.strength:g}.")
+        for path in paths:
+            console.say(str(path))
+
+
+def _say(console: Console, card: EpochCard) -> None:
+    for text in card.invalid:
+        console.say(console.paint("Not proven: ", "bad") + text)
+    for text in sentences(card.findings):
+        console.say(text)
+    for text in alarm_texts(card.findings):
+        console.say(console.paint("Alarm: ", "bad") + text)
+    for text in caveats(card.findings):
+        console.say(console.paint(text, "faint"))
+
+
 @app.command("list")
 def list_trials(output_dir: OutputDir = None, as_json: Json = False) -> None:
     """The trials in the outputs, the newest first. With --json, one object a trial."""
@@ -323,10 +401,10 @@ def _carry_out(
     finally:
         line.end()
         workspace.close_session(session)
-    _ended(console, stored, end)
+    _ended(console, workspace, stored, end)
 
 
-def _ended(console: Console, stored: StoredTrial, end: TrialEnded) -> None:
+def _ended(console: Console, workspace: Workspace, stored: StoredTrial, end: TrialEnded) -> None:
     reasons = broken(stored.results())
     if console.as_json:
         console.data(
@@ -334,9 +412,11 @@ def _ended(console: Console, stored: StoredTrial, end: TrialEnded) -> None:
              "pictures": end.pictures, "broken": [each.text for each in reasons]}
         )  # fmt: skip
     console.say(f"{end.pictures} pictures. {ENDS[end.why]}")
-    for reason in reasons:
-        console.say(f"  {console.paint('Not proven: ', 'bad')}{reason.text}")
     console.say(str(stored.folder))
+    if stored.observations():
+        path, card = write_sheet(workspace, stored)
+        _say(console, card)
+        console.say(str(path))
     if end.why is TrialEnd.CANCELLED:
         console.note(f"Go on with `studio trial resume {end.name}`.")
         raise Ended(ExitCode.CANCELLED)

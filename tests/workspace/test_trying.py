@@ -19,8 +19,16 @@ from studio.trials.design import CellRole
 from studio.trials.events import CellOver, RoundOver, TrialEnd, TrialEnded, TrialEvent
 from studio.trials.observations import PromptKind
 from studio.trials.proof import broken, controls_done
+from studio.trials.report.verification import verify_card
 from studio.trials.store import StoredTrial, TrialStore
 from studio.workspace.trial_design import TrialWanted
+from studio.workspace.trial_report import (
+    arm_named,
+    card_of,
+    preset_of,
+    write_card,
+    write_sheet,
+)
 from studio.workspace.trying import Trying
 from studio.workspace.workspace import Workspace
 from tests.support.simulated_engine import SimulatedBackend
@@ -198,6 +206,36 @@ def test_what_a_trial_lacks_is_said_before_anything_is_made(
     assert trying.store.names() == []
 
 
+def test_what_is_taken_is_a_preset_with_a_card_that_verifies(
+    workspace: Workspace, run_folder: Path
+) -> None:
+    stored = begun(workspace, wanted(run_folder))
+    with pytest.raises(TrialError, match="Nothing was measured"):
+        card_of(workspace, stored)
+    carried_out(workspace, stored)
+    sheet, card = write_sheet(workspace, stored)
+    assert card.invalid == ()
+    codes = {alarm.code: {arm.checkpoint for arm in alarm.arms} for alarm in card.findings.alarms}
+    assert (codes["inert"], codes["twins"]) == ({"100"}, {"200", "300"})
+    arm = arm_named(stored.design(), card, "400", None)
+    with pytest.raises(TrialError, match="400 at 1"):
+        arm_named(stored.design(), card, "500", None)
+
+    preset, file = preset_of(workspace, stored, arm)
+    assert file.is_relative_to(workspace.settings.model_base_path)
+    assert (preset.settings.strength, preset.prompt) == (1.0, "ohwx")
+    assert stored.design().fingerprint in preset.notes
+    assert workspace.catalog.loras[preset.slug] == preset
+
+    chosen = card.model_copy(update={"chosen": arm})
+    paths = [sheet, *write_card(workspace, chosen, stored.folder)]
+    for path in (each for each in paths if each.suffix != ".md"):
+        answer = verify_card(path.read_text("utf-8"), workspace.gallery)
+        assert answer.ok, answer.findings[:3]
+        assert answer.found == len(card.pictures)
+        assert str(run_folder) not in path.read_text("utf-8")
+
+
 def test_one_trial_runs_once_at_a_time(workspace: Workspace, run_folder: Path) -> None:
     stored = begun(workspace, wanted(run_folder))
     session = workspace.open_session()
@@ -213,6 +251,13 @@ import sys, threading
 from pathlib import Path
 from studio.settings import Settings
 from studio.trials.events import CellOver
+from studio.workspace.trial_report import (
+    arm_named,
+    card_of,
+    preset_of,
+    write_card,
+    write_sheet,
+)
 from studio.workspace.trying import Trying
 from studio.workspace.workspace import Workspace
 from tests.support.simulated_engine import SimulatedBackend

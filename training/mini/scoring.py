@@ -75,6 +75,12 @@ def nearest_subject(
     return SUBJECTS[int(_distances(image, background, style, night).argmin())].name
 
 
+def likeness(image: Image.Image, pair: Pair, style: Style = BASE, night: float = 0.0) -> float:
+    """1 less the mean absolute difference to the nearest reference of the pair in this style."""
+    place = next(n for n, each in enumerate(SUBJECTS) if each.name == pair.subject)
+    return 1.0 - float(_distances(image, pair.background, style, night)[place])
+
+
 def light(image: Image.Image) -> float:
     """The mean of all pixels and channels, 0 to 1."""
     return float(_pixels(image).mean())
