@@ -57,6 +57,12 @@ class EngineError(StudioError):
     code = "engine"
 
 
+class WorkerError(StudioError):
+    """A worker, or the cluster it is in, does not do what it is there for."""
+
+    code = "worker"
+
+
 class QueueFull(StudioError):
     """As many runs wait as there may be."""
 

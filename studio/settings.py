@@ -1,6 +1,7 @@
 """The environment and .env, read once into a frozen value."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,19 @@ BUILT_IN_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 LOCAL_PRESETS = BUILT_IN_PRESETS / "local.yaml"
 
 Option = TypeVar("Option", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What runs plans instead of the studio itself: workers on this machine, or in a cluster.
+
+    Attributes:
+        devices: of each local worker, as DEVICE names them.
+        address: of the cluster, ``host:port``; None for local workers.
+    """
+
+    devices: tuple[str, ...] = ()
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,8 @@ class Settings:
         sign_key: file of the private key, where it is not in the certificates' own.
         trust: files of root certificates (PEM) whose signatures are called trusted.
         visitors: what each one may have where the page is public.
+        workers: what runs the plans instead of the studio itself; None for nothing.
+        worker_store: where a worker keeps weights that it was sent; None is below ``state``.
         aigc_producer: who China's label (GB 45438) in the mark names; None leaves it out.
     """
 
@@ -103,6 +119,8 @@ class Settings:
     zero_gpu: bool = False
     gpu_bases: tuple[str, ...] = ()
     mcp: bool = False
+    workers: Workers | None = None
+    worker_store: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], directory: Path) -> Self:
@@ -173,6 +191,10 @@ class Settings:
                 guest_hours=_count(values, "GUEST_HOURS", 24),
                 member_items=_count(values, "MEMBER_PICTURES", 1000),
             ),
+            workers=_workers(values),
+            worker_store=_path(values, "WORKER_STORE", directory, ".")
+            if "WORKER_STORE" in values
+            else None,
         )
 
     def __post_init__(self) -> None:
@@ -242,6 +264,42 @@ def _sign(values: Mapping[str, str], directory: Path) -> str | None:
     if said.lower() in ("0", "false", "no", "off"):
         return None
     return said.lower() if said.lower() == "local" else str(_path(values, "SIGN", directory, ""))
+
+
+MOST_WORKERS = 64
+_DEVICE = re.compile(r"cpu|cuda:\d{1,3}")
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-fA-F:]+\]):\d{1,5}")
+
+
+def _workers(values: Mapping[str, str]) -> Workers | None:
+    """A number, devices or an address; the GPUs that are named are named once."""
+    raw = values.get("WORKERS", "none").strip()
+    if raw.lower() in ("none", "0"):
+        return None
+    if raw.isdecimal() and int(raw) <= MOST_WORKERS:
+        return Workers(devices=(values.get("DEVICE", "auto"),) * int(raw))
+    named = tuple(part.strip().lower() for part in raw.split(","))
+    if all(_DEVICE.fullmatch(device) for device in named):
+        twice = sorted({each for each in named if each != "cpu" and named.count(each) > 1})
+        if twice:
+            raise SettingsError(
+                f"WORKERS names {twice[0]} more than once.",
+                "Name each GPU once: two workers on one would hold every base twice in its memory "
+                "and wait for each other.",
+            )
+        return Workers(devices=named)
+    if raw.startswith("ray://"):
+        raise SettingsError(
+            f"WORKERS is {raw!r}, the port of Ray's client, which the studio does not use.",
+            "Set it to the cluster's own address, as host:6379.",
+        )
+    if _ADDRESS.fullmatch(raw):
+        return Workers(address=raw)
+    raise SettingsError(
+        f"WORKERS is {raw!r}.",
+        f"Set it to none, a number up to {MOST_WORKERS}, devices such as cuda:0,cuda:1, or a Ray "
+        "cluster's address, host:port.",
+    )
 
 
 def _port(values: Mapping[str, str]) -> int:

@@ -70,7 +70,7 @@ def test_what_is_imported_is_listed_and_the_reverse() -> None:
     listed = requirement_names((ROOT / "requirements.txt").read_text().splitlines())
     imported = imported_packages()
     extras = PROJECT["project"]["optional-dependencies"]
-    wished = requirement_names([*extras["sign"], *extras["space"]])
+    wished = requirement_names([*extras["sign"], *extras["scale"], *extras["space"]])
     assert imported - listed == wished
     assert listed - imported - NOT_IMPORTED.keys() == set()
 

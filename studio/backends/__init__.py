@@ -1,9 +1,18 @@
-"""Where runs are executed: on this machine in one queue, or where the environment says."""
+"""Where runs are executed: in the studio itself, or by its workers (WORKERS)."""
 
-from studio.backends.base import Backend, BackendEvent, BasePlace, ClipReader, Weights
+from studio.backends.base import (
+    Backend,
+    BackendEvent,
+    BasePlace,
+    ClipReader,
+    Weights,
+    WorkerCondition,
+    WorkerStatus,
+)
+from studio.backends.library import LibraryWeights
 from studio.backends.local import LocalBackend
+from studio.backends.opening import join, open_backend
 from studio.engine import Generated
-from studio.settings import Settings
 
 __all__ = [
     "Backend",
@@ -11,16 +20,11 @@ __all__ = [
     "BasePlace",
     "ClipReader",
     "Generated",
+    "LibraryWeights",
     "LocalBackend",
     "Weights",
+    "WorkerCondition",
+    "WorkerStatus",
+    "join",
     "open_backend",
 ]
-
-
-def open_backend(settings: Settings, weights: Weights) -> Backend:
-    """The one that the settings ask for."""
-    if settings.zero_gpu:
-        from studio.backends.zero import ZeroBackend
-
-        return ZeroBackend.open(settings, weights)
-    return LocalBackend.open(settings, weights)

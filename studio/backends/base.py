@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from studio.comparison.numbers import ClipIdentity, ClipReading
 from studio.contract.events import Cancelled, Failed, Job, Loading, Progress, Queued, Stalled
-from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
+from studio.contract.plan import BaseIdentity, Library, LoraUse, RunPlan, WorkerClass
 from studio.contract.request import ReferenceImage
 from studio.engine import Generated
 from studio.resolve import BaseInPlace
@@ -63,8 +65,44 @@ class ClipReader(Protocol):
     def read(self, images: Sequence[Image], texts: Sequence[str]) -> ClipReading: ...
 
 
+class WorkerCondition(StrEnum):
+    STARTING = "starting"
+    FREE = "free"
+    BUSY = "busy"
+    IDLE = "another class"
+    """Runs are planned for a class that it is not of."""
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """A worker as people are shown it.
+
+    Attributes:
+        hardware: of its class, in words; empty until it has said so.
+        resident: labels of what is in its memory, bases first.
+        running: the run in it, in words; empty for none.
+        done, failed: runs since the studio was opened.
+        problem: why it is refused or lost, or was last; empty for never.
+    """
+
+    name: str
+    condition: WorkerCondition
+    hardware: str = ""
+    resident: tuple[str, ...] = ()
+    running: str = ""
+    done: int = 0
+    failed: int = 0
+    problem: str = ""
+
+    @property
+    def is_starting(self) -> bool:
+        return self.condition is WorkerCondition.STARTING
+
+
 class Backend(Protocol):
-    """Runs jobs one after another on a device; safe for several threads."""
+    """Runs jobs on one or several devices; safe for several threads."""
 
     def run(self, job: Job, cancel: threading.Event) -> Generator[BackendEvent, None, None]:
         """Queue the job and yield what happens: ``Queued`` whenever its place changes, then
@@ -110,6 +148,18 @@ class Backend(Protocol):
         Raises:
             DeviceError: the configured device is not there.
         """
+        ...
+
+    def libraries(self) -> tuple[Library, ...]:
+        """Those that make the pixels where the next plan will run, with their versions."""
+        ...
+
+    def worker_class(self) -> WorkerClass | None:
+        """What the next plan is resolved for; None where the studio itself runs it."""
+        ...
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """Those that run plans for the studio; none where it does so itself."""
         ...
 
     def describe_device(self) -> str:

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from studio.backends.base import BackendEvent, ClipReader, Weights
+from studio.backends.base import BackendEvent, ClipReader, Weights, WorkerStatus
+from studio.backends.libraries import installed_libraries
+from studio.backends.tickets import Ticket, tell_places
 from studio.backends.turns import Turns
 from studio.backends.watch import heard
 from studio.backends.worker import work
-from studio.contract.events import Job, Queued
-from studio.contract.plan import RunPlan
+from studio.contract.events import Job
+from studio.contract.plan import Library, RunPlan
 from studio.engine import Engine
 from studio.errors import EngineError
 from studio.resolve import BaseInPlace
 from studio.resolve.gpu import GpuTime
 from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
-
-
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    job: Job
-    cancel: threading.Event
-    events: queue.SimpleQueue[BackendEvent | None] = field(default_factory=queue.SimpleQueue)
-    """None is the last of them."""
-    context: Context = field(default_factory=copy_context)
-    """Where it was asked for; its weights are found for whoever asked."""
-    ahead: int | None = None
 
 
 class LocalBackend:
@@ -52,10 +40,12 @@ class LocalBackend:
         self._engine = engine
         self._weights = weights
         self._device = ThreadPoolExecutor(max_workers=1, thread_name_prefix="studio-device")
-        self._turns: Turns[_Ticket] = Turns()
-        self._running: _Ticket | None = None
+        self._turns: Turns[Ticket] = Turns()
+        self._running: Ticket | None = None
         self._last: Future[None] | None = None
         self._lock = threading.Lock()
+        self._libraries = installed_libraries()
+        self._memory: MemoryRules | None = None
 
     @classmethod
     def open(cls, settings: Settings, weights: Weights) -> Self:
@@ -68,7 +58,7 @@ class LocalBackend:
         Where it hears neither, inside a call into C, the reader hears ``Cancelled`` after PATIENCE
         and nothing after it; the device is free once the call returns.
         """
-        ticket = _Ticket(job, cancel)
+        ticket = Ticket(job, cancel)
         self._enqueue(ticket)
         try:
             withdraw = partial(self._withdraw, ticket)
@@ -96,7 +86,18 @@ class LocalBackend:
         return None
 
     def memory_rules(self, base: str | None = None) -> MemoryRules:  # noqa: ARG002  # one device
-        return self._engine.memory_rules()
+        if self._memory is None:
+            self._memory = self._engine.memory_rules()
+        return self._memory
+
+    def libraries(self) -> tuple[Library, ...]:
+        return self._libraries
+
+    def worker_class(self) -> None:
+        return None
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        return ()
 
     def describe_device(self) -> str:
         return self._engine.describe_device()
@@ -120,7 +121,7 @@ class LocalBackend:
             self._device.shutdown(wait=True)  # its thread has nothing left to do but end
         return stopped
 
-    def _enqueue(self, ticket: _Ticket) -> None:
+    def _enqueue(self, ticket: Ticket) -> None:
         with self._lock:
             if self._last is not None:
                 raise EngineError("The studio is closing.", "Start it again.")
@@ -128,7 +129,7 @@ class LocalBackend:
             self._tell_places()
             self._device.submit(self._serve)
 
-    def _withdraw(self, ticket: _Ticket) -> bool:
+    def _withdraw(self, ticket: Ticket) -> bool:
         """Take a waiting ticket out; False if it is not waiting (any more)."""
         with self._lock:
             taken = self._turns.remove(ticket.job.session, ticket)
@@ -137,11 +138,7 @@ class LocalBackend:
             return taken
 
     def _tell_places(self) -> None:
-        busy = self._running is not None
-        for place, ticket in enumerate(self._turns.order()):
-            if ticket.ahead != place + busy:
-                ticket.ahead = place + busy
-                ticket.events.put(Queued(ticket.job.run_id, ticket.ahead))
+        tell_places(self._turns, self._running is not None)
 
     def _serve(self) -> None:
         """One turn on the device's thread; nothing where the run it was for was taken out."""
@@ -155,7 +152,7 @@ class LocalBackend:
             self._tell_places()
         ticket.events.put(None)
 
-    def _next(self) -> _Ticket | None:
+    def _next(self) -> Ticket | None:
         with self._lock:
             if not self._turns:
                 return None

@@ -27,7 +27,7 @@ from typing import Self
 
 import gradio
 
-from studio.backends.base import BackendEvent, ClipReader, Weights
+from studio.backends.base import BackendEvent, ClipReader, Weights, WorkerStatus
 from studio.backends.fork import Fork, ForkReady, FromFork
 from studio.backends.local import LocalBackend
 from studio.backends.watch import heard
@@ -35,7 +35,7 @@ from studio.backends.worker import located
 from studio.comparison.schedule import estimate_seconds
 from studio.contract.events import Cancelled, Failed, Job, Loading
 from studio.contract.placement import Dtype, Offload
-from studio.contract.plan import RunPlan
+from studio.contract.plan import Library, RunPlan
 from studio.contract.receipt import RunRecord
 from studio.engine import Engine, Generated, LocalJob
 from studio.errors import EngineError, StudioError
@@ -105,6 +105,15 @@ class ZeroBackend:
         gpu = Engine(replace(settings, device=on_gpu, offload=Offload.NONE))
         local = LocalBackend.open(replace(settings, device="cpu"), weights)
         return cls(settings, weights, gpu, local)
+
+    def libraries(self) -> tuple[Library, ...]:
+        return self._local.libraries()
+
+    def worker_class(self) -> None:
+        return None
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        return ()
 
     def place(self, base: BaseInPlace) -> None:
         """Load a base for the forks; on the main thread, before the page is launched.

@@ -27,6 +27,7 @@ from studio.cli import (
     review,
     trial,
     weights,
+    worker,
 )
 from studio.cli.console import Ended, ExitCode
 from studio.cli.ending import end_on_signals, exit_with
@@ -61,6 +62,7 @@ app.add_typer(review.app, name="review")
 app.command("verify")(files.verify)
 app.command("publish")(publish.publish)
 app.command("keys")(keys.keys)
+app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
 
 

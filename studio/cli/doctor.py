@@ -1,9 +1,11 @@
 """``studio doctor``: what this installation is, and what is wrong with it."""
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +27,7 @@ from studio.presets.parse import PresetProblem
 from studio.resolve.memory import MemoryRules, offload_in_words
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.workspace.self_test import self_test as run_self_test
-from studio.workspace.workspace import Workspace
+from studio.workspace.workspace import WorkerStatus, Workspace
 
 LIBRARIES = (
     "accelerate",
@@ -41,6 +43,10 @@ LIBRARIES = (
     "transformers",
     "typer",
 )
+
+
+GREETING = 120.0
+"""Seconds in which workers may get ready."""
 
 
 def doctor(
@@ -112,12 +118,13 @@ def _findings(settings: Settings) -> dict[str, Any]:
     catalog, wrong = load((BUILT_IN_PRESETS, *settings.preset_dirs), settings.local_presets)
     missing = _missing()
     # Without its libraries the studio does not start, and there is no device to ask.
-    device, rules, broken = (None, None, []) if missing else _device(settings)
+    device, rules, workers, broken = (None, None, [], []) if missing else _device(settings)
     return {
         "versions": _versions(),
         "device": device,
         "memory": memory(),
         "placement": rules,
+        "workers": workers,
         "paths": _paths(settings),
         "keys": {
             "CIVITAI_API_KEY": settings.civitai_api_key is not None,
@@ -128,14 +135,28 @@ def _findings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _device(settings: Settings) -> tuple[str | None, dict[str, Any] | None, list[str]]:
-    """The device in words, what may be in its memory, or why it or the gallery cannot be used."""
+def _device(
+    settings: Settings,
+) -> tuple[str | None, dict[str, Any] | None, list[dict[str, Any]], list[str]]:
+    """The device in words, what may be in its memory, the workers, or why it or the gallery
+    cannot be used."""
     try:
         with closing(Workspace.open(settings)) as workspace:
             device = workspace.describe_device()
-            return device, _placement(workspace.memory_rules()), []
+            workers = _greeted(workspace)
+            problems = [f"Worker {each.name}: {each.problem}" for each in workers if each.problem]
+            rows = [dataclasses.asdict(each) for each in workers]
+            return device, _placement(workspace.memory_rules()), rows, problems
     except StudioError as error:
-        return None, None, [str(error)]
+        return None, None, [], [str(error)]
+
+
+def _greeted(workspace: Workspace) -> Sequence[WorkerStatus]:
+    """The workers, once each has said what it is, or at the latest after GREETING."""
+    deadline = time.monotonic() + GREETING
+    while any(each.is_starting for each in workspace.workers()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return workspace.workers()
 
 
 def _placement(rules: MemoryRules | None) -> dict[str, Any] | None:
@@ -244,10 +265,19 @@ def _show(console: Console, findings: dict[str, Any]) -> None:
     for title in ("versions", "memory", "placement", "paths", "keys", "presets"):
         _section(console, title.capitalize(), findings[title] or {"": "not known"})
     _section(console, "Device", {"device": findings["device"] or "not known"})
+    if findings["workers"]:
+        _section(console, "Workers", {each["name"]: _worker(each) for each in findings["workers"]})
     problems = findings["problems"] or ["none found"]
     console.say(console.paint("Problems", "strong"))
     for problem in problems:
         console.say(f"  {problem}")
+
+
+def _worker(row: dict[str, Any]) -> str:
+    said = [row["condition"], row["hardware"], row["running"] and f"runs {row['running']}"]
+    said += [f"in memory: {', '.join(row['resident'])}"] if row["resident"] else []
+    said += [f"{row['done']} done, {row['failed']} failed", row["problem"]]
+    return "; ".join(each for each in said if each)
 
 
 def _section(console: Console, title: str, values: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ def discrepancies(plan: RunPlan, receipt: Receipt) -> tuple[str, ...]:
             _effects_alone,
             _encoding,
             _image,
+            _worker,
         )
         for sentence in check(plan, receipt)
     )
@@ -198,3 +199,14 @@ def _image(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
     yield from _differs("Seed", plan.seed + image.index, image.seed)
     yield from _differs("Width", plan.settings.width.value, image.width)
     yield from _differs("Height", plan.settings.height.value, image.height)
+
+
+def _worker(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    """A plan for a class of workers ran on one of it, as the head noted and the receipt shows."""
+    if plan.worker_class is None:
+        return
+    if receipt.worker is not None and receipt.worker.worker_class != plan.worker_class:
+        planned, found = plan.worker_class.hardware, receipt.worker.worker_class.hardware
+        yield f"Worker {receipt.worker.name}: it is of another class ({found}, not {planned})."
+    if receipt.hardware is not None:
+        yield from _differs("Hardware", plan.worker_class.hardware, receipt.hardware)

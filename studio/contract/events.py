@@ -90,6 +90,8 @@ class Job(Contract):
         session: whose run it is; LoRAs stay resident until no session needs them.
         previews: whether pictures are shown while they are made.
         only: make this picture (0-based) of the plan's, and none of the others.
+        group: runs that prove one another, such as the cells of a comparison and its controls:
+            where there are several workers, all of a group run on one; None is no group.
     """
 
     run_id: str
@@ -97,3 +99,4 @@ class Job(Contract):
     plan: RunPlan
     previews: bool = True
     only: int | None = None
+    group: str | None = None

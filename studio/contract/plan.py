@@ -195,6 +195,26 @@ class Library(Contract):
     version: str
 
 
+class WorkerClass(Contract):
+    """What workers have to have in common so that a plan gives the same picture on each of them;
+    with the plan's ``libraries``, which are the class's too.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        hardware: in words, with what of it can change the last bits, as in receipts.
+        dtypes: those that it computes in.
+    """
+
+    device: str
+    hardware: str
+    dtypes: tuple[str, ...]
+
+    def key(self, libraries: tuple[Library, ...]) -> str:
+        """The fingerprint of the class of workers with these libraries."""
+        versions = [each.model_dump(mode="json") for each in libraries]
+        return fingerprint({"class": self.model_dump(mode="json"), "libraries": versions})
+
+
 class RunPlan(Versioned):
     """Everything a run is; equal requests give equal plans.
 
@@ -203,6 +223,7 @@ class RunPlan(Versioned):
 
     Attributes:
         unmarked: whether the pictures go without the mark that says a model made them.
+        worker_class: of the workers that may run it; None where it runs in the studio itself.
     """
 
     base: BaseIdentity
@@ -218,7 +239,13 @@ class RunPlan(Versioned):
     libraries: tuple[Library, ...]
     placement: Placement | None = Field(default=None, exclude_if=says_nothing)
     unmarked: bool = added(since=2, default=False)
+    worker_class: WorkerClass | None = added(since=3)
     notices: tuple[Notice, ...]
+
+    @property
+    def class_key(self) -> str | None:
+        """The fingerprint of the class of workers that it was resolved for."""
+        return self.worker_class.key(self.libraries) if self.worker_class else None
 
     @property
     def release(self) -> str | None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from studio.architecture import Mode
 from studio.contract.base import Contract, Count, Sha256, Versioned, added, fingerprint
 from studio.contract.placement import Offload
-from studio.contract.plan import RunPlan, says_nothing
+from studio.contract.plan import RunPlan, WorkerClass, says_nothing
 
 
 class ComponentReceipt(Contract):
@@ -97,6 +97,22 @@ class ImageReceipt(Contract):
     pixels_sha256: Sha256
 
 
+class WorkerReceipt(Contract):
+    """Which worker made a picture.
+
+    Attributes:
+        name: as the studio that sent the run calls it.
+        process: 16 hexadecimal digits that tell this life of the worker from its others.
+        worker_class: as the worker found it in itself.
+        moved_from: workers that were lost before they made a picture of this run, in order.
+    """
+
+    name: str
+    process: str
+    worker_class: WorkerClass
+    moved_from: tuple[str, ...] = ()
+
+
 class Timings(Contract):
     """Seconds per stage; ``total`` is what the user waited once the device was free."""
 
@@ -135,6 +151,7 @@ class Receipt(Contract):
         switched_sha256: of where which LoRA was on and at which scale, module by module; None
             without one, and as above.
         hardware: the device in words, with what of it can change the last bits; None as above.
+        worker: who made it, and where it was before; None where the studio itself did.
         together: pictures that were denoised in one call with this one, itself counted. Above 1
             only in records of earlier releases, whose pixels may differ from a single call's by
             rounding.
@@ -161,6 +178,7 @@ class Receipt(Contract):
     embeddings_sha256: Sha256 | None = added(since=2)
     switched_sha256: Sha256 | None = added(since=2)
     hardware: str | None = added(since=2)
+    worker: WorkerReceipt | None = added(since=3)
     effect: float | None
     layer_effect: float | None = added(since=2)
     base_proof: BaseProof

@@ -76,6 +76,13 @@ def hardware(device: torch.device) -> str:
     return f"{describe(device)}, {torch.backends.cpu.get_cpu_capability()}"
 
 
+def gpu_uuid(device: torch.device) -> str | None:
+    """What the driver tells a GPU from every other by; None for another device."""
+    if device.type != "cuda":
+        return None
+    return str(torch.cuda.get_device_properties(device).uuid)
+
+
 def torch_dtype(name: str, device: torch.device) -> torch.dtype:
     """The plan's dtype, if ``device`` computes in it.
 

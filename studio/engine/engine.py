@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studio.contract.plan import RunPlan
+from studio.contract.plan import RunPlan, WorkerClass
 from studio.engine.hardware import automatic_budget, is_surely_cpu
 from studio.engine.job import LocalJob, Publish
 from studio.errors import OutOfMemory
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 class Engine:
     """Executes plans to the letter. Construction is cheap; torch comes with the first use.
 
-    Whatever touches the pipelines (``run``, ``release``, ``memory``) is called by one thread at
-    a time; ``memory_rules`` and ``describe_device`` only look at the device, at any time.
+    Whatever touches the pipelines (``run``, ``release``, ``memory``, ``resident``) is called by
+    one thread at a time; ``memory_rules`` and ``describe_device`` only look at the device, at any
+    time.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -116,6 +118,32 @@ class Engine:
             bfloat16=bfloat16,
             slow_bfloat16=slow,
         )
+
+    def worker_class(self) -> WorkerClass:
+        """What this engine has in common with others of the same pixels; imports torch.
+
+        Raises:
+            DeviceError: the configured device is not there.
+        """
+        from studio.engine.device import hardware
+
+        rules, device = self.memory_rules(), self._managed().device
+        dtypes = tuple(dtype.value for dtype in rules.dtypes)
+        return WorkerClass(device=device.type, hardware=hardware(device), dtypes=dtypes)
+
+    def gpu(self) -> str | None:
+        """What tells the GPU from every other; None for another device. Imports torch.
+
+        Raises:
+            DeviceError: the configured device is not there.
+        """
+        from studio.engine.device import gpu_uuid
+
+        return gpu_uuid(self._managed().device)
+
+    def resident(self) -> Mapping[str, frozenset[str]]:
+        """SHA-256 of each base in memory → those of the LoRAs in it."""
+        return {} if self._manager is None else self._manager.resident()
 
     def memory(self) -> Memory:
         """What is resident now, in bytes."""

@@ -15,6 +15,7 @@ from studio.contract.plan import (
     PlanSettings,
     RunPlan,
     TriggerUse,
+    WorkerClass,
 )
 from studio.contract.prompt import ResolvedPrompt, TokenCounter
 from studio.contract.request import GenerationRequest, PromptEncoder
@@ -71,6 +72,7 @@ class Runtime:
         memory: what there is of it; None where nobody looked, and nothing is said of it.
         device: as the settings name it; what ``auto`` will be is not known here.
         mark: whether pictures carry the mark that says a model made them.
+        worker_class: of the workers that will run it; None where the studio itself does.
     """
 
     libraries: tuple[Library, ...]
@@ -78,6 +80,7 @@ class Runtime:
     memory: MemoryRules | None = None
     device: str = "auto"
     mark: bool = True
+    worker_class: WorkerClass | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,7 @@ def _resolve_for(
         libraries=runtime.libraries,
         placement=_placement(draft, runtime.memory),
         unmarked=not runtime.mark,
+        worker_class=runtime.worker_class,
         notices=(*notices(draft, choices, prompt, runtime.memory), *mark_notices(runtime.mark)),
     )
 

@@ -16,7 +16,7 @@ from studio.ui.gallery import review
 from studio.ui.gallery import tab as gallery_tab
 from studio.ui.html import format as words
 from studio.ui.html import icons
-from studio.ui.html.tags import Html, div, join, span, tag
+from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 from studio.ui.models import tab as models_tab
 from studio.ui.sessions import Sessions
 from studio.ui.studio import tab as studio_tab
@@ -25,7 +25,7 @@ from studio.ui.studio.tab import StudioTab, page_of, quick
 from studio.ui.warm_up import WarmUp
 from studio.workspace.expiry import keep_sweeping
 from studio.workspace.runs import Runs
-from studio.workspace.workspace import Workspace
+from studio.workspace.workspace import WorkerStatus, Workspace
 
 TITLE = "LoRA Studio"
 TABS = ("studio", "compare", "gallery", "models")
@@ -98,9 +98,34 @@ def _status(workspace: Workspace, warming: WarmUp) -> Html:
     return join(
         (
             span("ls-device", warming.device()),
+            _workers(workspace),
             div(f"ls-queue{' ls-busy' if waiting else ''}", span("ls-dot", ""), queue),
         )
     )
+
+
+def _workers(workspace: Workspace) -> Html:
+    """One mark for each worker, which tells about it when it is pointed at or read out."""
+    marks = [
+        span(
+            "ls-worker",
+            each.name,
+            data_condition=each.condition.name.lower(),
+            title=_about(each),
+            role="img",
+            aria_label=_about(each).replace("\n", ", "),
+        )
+        for each in workspace.workers()
+    ]
+    return span("ls-workers", *marks) if marks else EMPTY
+
+
+def _about(worker: WorkerStatus) -> str:
+    said = [f"Worker {worker.name}: {worker.condition.value}", worker.hardware]
+    said += [f"runs {worker.running}"] if worker.running else []
+    said += [f"in memory: {', '.join(worker.resident)}"] if worker.resident else []
+    said += [f"{worker.done} done, {worker.failed} failed", worker.problem]
+    return "\n".join(each for each in said if each)
 
 
 def _wire(

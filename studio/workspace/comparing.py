@@ -5,6 +5,7 @@ an interrupted comparison goes on where it stopped.
 """
 
 import threading
+import uuid
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -137,11 +138,16 @@ class Comparing:
         if not fresh:
             yield from self._found(plan, made)
         missing = [index for index in running_order(plan) if index not in made.records]
-        for index in missing:
-            if cancel.is_set() or made.cancelled:
-                made.cancelled = True
-                break
-            yield from self._make(plan, index, made, session, cancel)
+        group = uuid.uuid4().hex
+        while missing:
+            for index in missing:
+                if cancel.is_set() or made.cancelled:
+                    made.cancelled = True
+                    break
+                yield from self._make(plan, index, made, session, cancel, group)
+            missing = [] if made.cancelled else _unproven(plan, made)
+            for index in missing:  # another worker has gone on, and its control is of itself
+                del made.paths[index], made.records[index]
         if not made.records:
             yield NothingCompared(made.cancelled)
             return
@@ -166,10 +172,12 @@ class Comparing:
         made: _Made,
         session: str,
         cancel: threading.Event,
+        group: str,
     ) -> Iterator[ComparisonEvent]:
         total = len(plan.cells)
         # A cell is shown when it is finished.
-        run = self._workspace.run(plan.cells[index].plan, session, cancel, previews=False)
+        wanted = plan.cells[index].plan
+        run = self._workspace.run(wanted, session, cancel, previews=False, group=group)
         for event in run:
             match event:
                 case Queued() | Loading() | Progress() | Stalled():
@@ -233,6 +241,26 @@ class Comparing:
             found = index in made.reused and name not in ours
             cells[index] = done(cells[index], record, name, reused=found)
         return tuple(cells)
+
+
+def _unproven(plan: ComparisonPlan, made: _Made) -> list[int]:
+    """Cells that were made in another process than the base once more that proves them: a
+    worker was lost between the two. In the order of their running."""
+    fresh = [index for index in running_order(plan) if index not in made.reused]
+    workers = {
+        index: made.records[index].receipt.worker for index in fresh if index in made.records
+    }
+    controls = {
+        plan.cells[index].plan.base.sha256: worker.process
+        for index, worker in workers.items()
+        if worker is not None and plan.cells[index].place.role is Role.BASE_AGAIN
+    }
+    return [
+        index
+        for index, worker in workers.items()
+        if worker is not None
+        and worker.process != controls.get(plan.cells[index].plan.base.sha256, worker.process)
+    ]
 
 
 def pair_numbers(

@@ -7,17 +7,25 @@ import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-from studio import __version__
 from studio.architecture.pipelines import SCHEDULER_NAMES
-from studio.backends import Backend, BackendEvent, ClipReader, Generated, open_backend
+from studio.backends import (
+    Backend,
+    BackendEvent,
+    ClipReader,
+    Generated,
+    LibraryWeights,
+    open_backend,
+)
+from studio.backends import (
+    WorkerStatus as WorkerStatus,
+)
 from studio.comparison.replay import Lost
 from studio.contract.base import Contract
 from studio.contract.events import Event, Failed, Finished, Job
-from studio.contract.plan import OWN_LIBRARY, Library, RunPlan
+from studio.contract.plan import Library, RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.receipt import RunRecord
 from studio.contract.request import GenerationRequest, ReferenceImage
@@ -57,29 +65,11 @@ from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.signing.keys import trusted_roots
 from studio.signing.sealing import sealer_of
 from studio.workspace.visitors import Visitors, beyond
-from studio.workspace.weights import LibraryWeights
-
-LIBRARIES = (
-    "accelerate",
-    "compel",
-    "diffusers",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
-"""Those besides the studio's own whose version can change the pixels."""
 
 CLOSING = 1.5
 """Seconds in which what runs may stop when the studio closes."""
 
 logger = logging.getLogger("studio.workspace.workspace")
-
-
-def _libraries() -> tuple[Library, ...]:
-    # A Space runs the studio from its folder, where it is no installed distribution.
-    own = Library(name=OWN_LIBRARY, version=__version__)
-    others = (Library(name=name, version=version(name)) for name in LIBRARIES)
-    return tuple(sorted((own, *others), key=lambda library: library.name))
 
 
 class Repinned(Contract):
@@ -139,7 +129,6 @@ class Workspace:
         self.chores = Chores()
         self._weights = LibraryWeights(self._store, self.stock, self._references)
         self._backend = backend or open_backend(settings, self._weights)
-        self._libraries = _libraries()
         self._counters = Counters()
         self._running: dict[str, set[threading.Event]] = {}
         self._lock = threading.Lock()
@@ -252,7 +241,12 @@ class Workspace:
         inventory, counters = self._with_counters(model, inventory)
         memory = self.memory_rules(model.slug if model else None)
         return inventory, Runtime(
-            self._libraries, counters, memory, self.settings.device, self.settings.mark
+            self._backend.libraries(),
+            counters,
+            memory,
+            self.settings.device,
+            self.settings.mark,
+            self._backend.worker_class(),
         )
 
     def memory_rules(self, base: str | None = None) -> MemoryRules | None:
@@ -265,6 +259,10 @@ class Workspace:
         except DeviceError as error:
             logger.warning("the device cannot be looked at: %s", error)
             return None
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """Those of WORKERS, as they are now; empty where the studio itself runs its plans."""
+        return self._backend.workers()
 
     def _kept_references(self, request: GenerationRequest) -> frozenset[str]:
         given = [each.sha256 for each in request.references]
@@ -369,7 +367,12 @@ class Workspace:
         self._backend.release(session)
 
     def run(
-        self, plan: RunPlan, session: str, cancel: threading.Event, previews: bool = True
+        self,
+        plan: RunPlan,
+        session: str,
+        cancel: threading.Event,
+        previews: bool = True,
+        group: str | None = None,
     ) -> Generator[Event, None, None]:
         """Queue, generate and save; ends with Finished (one an image), Cancelled or Failed.
 
@@ -377,6 +380,7 @@ class Workspace:
 
         Args:
             previews: show pictures while they are made.
+            group: as ``Job.group``.
 
         Raises:
             KeyError: the session is not open.
@@ -385,16 +389,21 @@ class Workspace:
         with self._lock:
             self._running[session].add(own)
         try:
-            yield from self._events(uuid.uuid4().hex[:12], session, plan, own, previews)
+            job = Job(
+                run_id=uuid.uuid4().hex[:12],
+                session=session,
+                plan=plan,
+                previews=previews,
+                group=group,
+            )
+            yield from self._events(job, own)
         finally:
             with self._lock:
                 self._running.get(session, set()).discard(own)
 
-    def _events(
-        self, run_id: str, session: str, plan: RunPlan, cancel: threading.Event, previews: bool
-    ) -> Iterator[Event]:
+    def _events(self, job: Job, cancel: threading.Event) -> Iterator[Event]:
+        plan = job.plan
         try:
-            job = Job(run_id=run_id, session=session, plan=plan, previews=previews)
             used = {each.sha256 for each in plan.references}
             # Closing takes the run out of the queue, or stops it, when a picture cannot be
             # saved or nobody listens any more.
@@ -406,8 +415,8 @@ class Workspace:
                     else:
                         yield event
         except StudioError as error:
-            logger.warning("run %s failed: %s", run_id, error)
-            yield Failed(run_id, error.code, error.message, error.way_out)
+            logger.warning("run %s failed: %s", job.run_id, error)
+            yield Failed(job.run_id, error.code, error.message, error.way_out)
 
     def rerun(
         self, plan: RunPlan, index: int, session: str, cancel: threading.Event
@@ -442,7 +451,7 @@ class Workspace:
     @property
     def libraries(self) -> tuple[Library, ...]:
         """Those whose version can change the pixels, as they are now."""
-        return self._libraries
+        return self._backend.libraries()
 
     def _saved(self, plan: RunPlan, made: Generated) -> Finished:
         marks = (self._references.mark(each.sha256) for each in plan.references)

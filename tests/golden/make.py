@@ -10,9 +10,12 @@ others; see CONTRIBUTING.md.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +28,14 @@ from studio.comparison.events import Compared
 from studio.comparison.replay import Replayed, ReplayOutcome
 from studio.comparison.review import Judgement, as_csv, as_jsonl
 from studio.comparison.votes import BlindVote
-from studio.contract.events import Finished
+from studio.contract.events import Finished, Loading
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import SourceType
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.gallery.marks import xmp
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.imaging import png
-from studio.settings import Settings
+from studio.settings import Settings, Workers
 from studio.trials.report.card import write as write_card
 from studio.workspace.comparing import Comparing
 from studio.workspace.replaying import find, replay
@@ -40,6 +43,7 @@ from studio.workspace.reviewing import Reviewing
 from studio.workspace.workspace import Workspace
 from tests.golden.fields import all_fields
 from tests.support.simulated_trials import simulated_card
+from tests.support.workers import pids
 
 HERE = Path(__file__).parent
 CARD = "ink.card.json"
@@ -103,6 +107,36 @@ def make(workspace: Workspace, asked: GenerationRequest) -> Finished:
     return last
 
 
+def make_moved(studio: Workspace) -> Finished:
+    """A picture by a worker whose first life ended in the run's first step."""
+    plan = studio.plan(request(Mode.LORA, LoraChoice(slug="ink")))
+    assert isinstance(plan, RunPlan), [item.describe() for item in plan]
+    killed = False
+    for event in studio.run(plan, studio.open_session(), threading.Event()):
+        if isinstance(event, Loading) and not killed and "Checking" in event.stage:
+            killed = True
+            os.kill(pids(studio)["1"], signal.SIGKILL)
+    assert isinstance(event, Finished), event
+    assert event.record.receipt.worker is not None
+    assert event.record.receipt.worker.moved_from == ("1",)
+    return event
+
+
+def said_of(folder: Path, made: Finished) -> dict[str, str]:
+    return {
+        "picture": made.path.relative_to(folder / "outputs").as_posix(),
+        "record": made.record.fingerprint,
+        "plan": made.record.plan_fingerprint,
+    }
+
+
+def replay_as_it_was(studio: Workspace, picture: Path) -> None:
+    wanted = find(studio, str(picture))
+    *_, again = replay(studio, wanted, studio.open_session(), threading.Event())
+    assert isinstance(again, Replayed), again
+    assert again.record.outcome is ReplayOutcome.IDENTICAL
+
+
 def golden(folder: Path) -> None:
     folder.mkdir()
     state = folder / "state"
@@ -123,11 +157,11 @@ def golden(folder: Path) -> None:
     special = {"unmarked": unmarked, "signed": signing}
     for name, asked in requests(workspace, folder).items():
         made = make(special.get(name, workspace), asked)
-        listed[name] = {
-            "picture": made.path.relative_to(folder / "outputs").as_posix(),
-            "record": made.record.fingerprint,
-            "plan": made.record.plan_fingerprint,
-        }
+        listed[name] = said_of(folder, made)
+    by_worker = replace(settings, workers=Workers(devices=("cpu",)))
+    with closing(Workspace.open(by_worker)) as studio:
+        listed["worker"] = said_of(folder, make_moved(studio))
+        replay_as_it_was(studio, folder / "outputs" / listed["worker"]["picture"])
     base, lora = (folder / "outputs" / listed[name]["picture"] for name in ("base", "stacked"))
     reviewing = Reviewing(workspace.gallery)
     reviewing.decide(base, Judgement.APPROVE, "the plain one")
@@ -161,11 +195,7 @@ def golden(folder: Path) -> None:
         "plan": plan.fingerprint,
     }
     for name in ("eta", "stacked"):
-        wanted_again = find(workspace, str(folder / "outputs" / listed[name]["picture"]))
-        session = workspace.open_session()
-        *_, again = replay(workspace, wanted_again, session, threading.Event())
-        assert isinstance(again, Replayed)
-        assert again.record.outcome is ReplayOutcome.IDENTICAL
+        replay_as_it_was(workspace, folder / "outputs" / listed[name]["picture"])
     (folder / "published").mkdir()
     for tell, form in zip(Disclosure, (PictureFormat.JPEG, *PictureFormat), strict=False):
         sealer = signing.sealer if tell is Disclosure.FACTS else None

@@ -230,8 +230,9 @@ def test_use_these_settings_leads_back_to_the_same_plan(opened: tuple[Path, Work
         values = write(record.plan, record.receipt.image.seed, workspace.catalog)
         plan = workspace.plan(read(values, workspace.catalog))
         assert isinstance(plan, RunPlan), (name, [item.describe() for item in plan])
-        # Libraries and the mark are the studio's that runs now, and no part of the settings.
-        kept = {name: getattr(record.plan, name) for name in ("libraries", "unmarked")}
+        # Libraries, the mark and the workers are the studio's that runs now, not settings.
+        studios = ("libraries", "unmarked", "worker_class")
+        kept = {name: getattr(record.plan, name) for name in studios}
         assert plan.model_copy(update=kept).fingerprint == expected["plan"], name
 
 

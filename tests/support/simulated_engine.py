@@ -9,9 +9,10 @@ from typing import Any
 
 from PIL import Image
 
-from studio.backends import BackendEvent, ClipReader, Generated
+from studio.backends import BackendEvent, ClipReader, Generated, WorkerStatus
+from studio.backends.libraries import installed_libraries
 from studio.contract.events import Cancelled, Job
-from studio.contract.plan import RunPlan
+from studio.contract.plan import Library, RunPlan
 from studio.errors import WeightsError
 from studio.resolve import BaseInPlace
 from studio.resolve.gpu import GpuTime
@@ -60,6 +61,14 @@ class SimulatedBackend:
         return 0
 
     def place(self, base: BaseInPlace) -> None: ...
+
+    def libraries(self) -> tuple[Library, ...]:
+        return installed_libraries()
+
+    def worker_class(self) -> None: ...
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        return ()
 
     def gpu_time(self, plan: RunPlan) -> GpuTime | None: ...
 

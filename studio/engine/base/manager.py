@@ -176,6 +176,10 @@ class PipelineManager:
             preview=read_map(source.path),
         )
 
+    def resident(self) -> dict[str, frozenset[str]]:
+        """SHA-256 of each resident base → those of the LoRAs in it."""
+        return {key[0]: frozenset(base.adapters) for key, base in self._bases.items()}
+
     def used(self) -> int:
         held = sum(each.size for each in self._placed.values())
         return held + sum(base.total - self._in_place(base) for base in self._bases.values())

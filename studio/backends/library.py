@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from studio.backends import BasePlace
+from studio.backends.base import BasePlace
 from studio.comparison.replay import Lost
 from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
 from studio.contract.request import ReferenceImage
