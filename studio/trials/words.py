@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from studio.trials.findings import LEAKS, Alarm, Contender, Findings, TrialCurve
 from studio.trials.observations import PromptKind, TrialArm
-from studio.trials.statistics import Interval
+from studio.trials.statistics import FEWEST, Interval
 
+_FROM = (
+    f"; how many more pictures would decide it can be reckoned from {FEWEST} prompts and "
+    f"{FEWEST} seeds on"
+)
 _HOPELESS = 500
 """More pairs than this are not worth making for a difference so small."""
 _NAMED = 3
@@ -66,7 +70,8 @@ def sentences(found: Findings) -> tuple[str, ...]:
     """What the numbers say, most important first; alarms are apart."""
     return (
         *_leader(found),
-        *(_open(found, each) for each in found.open if found.leader),
+        *(_open(found, each) for each in found.open if found.leader and each.more is not None),
+        *_undecidable(found),
         *(text for curve in found.curves for text in _knee(found, curve)),
         *_words_alone(found),
         *_front(found),
@@ -91,18 +96,28 @@ def _leader(found: Findings) -> Iterator[str]:
 
 def _open(found: Findings, each: Contender) -> str:
     assert found.leader is not None
+    assert each.more is not None
+    assert each.against.difference is not None
     name = naming(found)
     one, other = name(found.leader.arm), name(each.arm)
-    apart = each.against.difference
-    if apart is None:
-        return f"{one} and {other} have no prompt and seed in common."
-    said = f"{one} and {other} cannot be told apart with {apart.pairs} pairs"
-    if each.more is None:
-        return f"{said}."
+    said = f"{one} and {other} cannot be told apart with {each.against.difference.pairs} pairs"
     if each.more.pairs > _HOPELESS:
         return f"{said}, nor with {_HOPELESS} more if they differ as little as it seems."
     what = {"seeds": "", "prompts": " (of new prompts)", "both": " (of new prompts and seeds)"}
     return f"{said}; {each.more.pairs} more{what[each.more.of]} would decide it."
+
+
+def _undecidable(found: Findings) -> Iterator[str]:
+    """Those of which it cannot be reckoned what would tell them apart."""
+    open_ = [each.arm for each in found.open if each.more is None]
+    if found.leader is not None and open_:
+        name = naming(found)
+        seen = found.leader.interval
+        few = min(seen.prompts, seen.seeds) < FEWEST
+        yield (
+            f"{name(found.leader.arm)} cannot be told apart from {_list(list(map(name, open_)))}"
+            f"{_FROM if few else ''}."
+        )
 
 
 def _knee(found: Findings, curve: TrialCurve) -> Iterator[str]:

@@ -48,6 +48,17 @@ def test_what_cannot_be_told_apart_is_said_with_what_would_decide_it() -> None:
     assert f"cannot be told apart with 12 pairs; {each.more.pairs} more" in text
 
 
+def test_where_it_cannot_be_reckoned_the_open_arms_are_named_together() -> None:
+    truth = {500: 0.3, 1000: 0.3, 1500: 0.31}
+    told = findings(simulated(truth, 1, noise=0.05), GOAL, QUICK)
+    assert told.leader is not None
+    open_ = [each.arm.step for each in told.open]
+    assert open_
+    assert all(each.more is None for each in told.open)
+    (said,) = [text for text in sentences(told) if "cannot be told apart" in text]
+    assert all(f"{step:,}" in said for step in open_)
+
+
 def test_the_base_alone_is_no_arm() -> None:
     base = TrialArm(checkpoint="base", step=0, strength=0.0)
     words = [
