@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 LONGEST = (
+    "backends/test_cluster.py",
     "ui/test_browser.py",
     "engine/test_matrix_formats.py",
     "ui/test_compare_page.py",
