@@ -152,13 +152,18 @@ class Visitors:
 
     def serves(self, path: Path) -> bool:
         """Whether a browser that names it may have the file at ``path``, in whichever gallery."""
+        gallery = self.at(path)
+        return gallery is not None and gallery.serves(path)
+
+    def at(self, path: Path) -> Gallery | None:
+        """The gallery in whose folder ``path`` lies, whoever asks: its whole address is known."""
         if not path.is_relative_to(self._root):
-            return self.public.serves(path)
+            return self.public if path.is_relative_to(self.public.outputs) else None
         match path.relative_to(self._root).parts:
             case (kind, name, *_) if kind in set(VisitorKind):
                 folder = self._root / kind / name
-                return folder.is_dir() and self.opened(folder).serves(path)
-        return False
+                return self.opened(folder) if folder.is_dir() else None
+        return None
 
     def opened(self, folder: Path) -> Gallery:
         """The gallery in a visitor's folder."""

@@ -504,8 +504,8 @@ class Workspace:
 
         Of a picture in the gallery, also whether what it was edited from is still there.
         """
-        ours = path.resolve().is_relative_to(self.gallery.outputs)
-        return verify(path, self.gallery.reference if ours else None, self.trust)
+        gallery = self.visitors.at(path.resolve())
+        return verify(path, gallery.reference if gallery else None, self.trust)
 
     @property
     def trust(self) -> str:

@@ -272,11 +272,11 @@ def build(public: bool) -> tuple[GalleryParts, Buttons]:
                         "Delete picture", size="sm", variant="stop", min_width=120, scale=0
                     )
                 said = gr.HTML("", apply_default_css=False)
+                with gr.Row(elem_classes="ls-tight") as own:
+                    replay = gr.Button("Replay", size="sm", min_width=80, scale=0)
+                    stop = gr.Button("Stop", size="sm", min_width=70, scale=0, visible=False)
+                    share = gr.Button(SHOW, size="sm", min_width=210, scale=0, visible=public)
                 with gr.Row(elem_classes="ls-tight ls-publish"):
-                    with gr.Row(elem_classes="ls-tight") as own:
-                        replay = gr.Button("Replay", size="sm", min_width=80, scale=0)
-                        stop = gr.Button("Stop", size="sm", min_width=70, scale=0, visible=False)
-                        share = gr.Button(SHOW, size="sm", min_width=210, scale=0, visible=public)
                     tell = gr.Dropdown(
                         list(TELLS), value="facts", label="Publish with", min_width=150
                     )

@@ -64,7 +64,7 @@ def _told(limits: VisitorLimits, signs_in: bool) -> Html:
         items = f"{limits.member_items:,}"
         lines.append(f"Signed in, they are found from any browser, and the newest {items} stay.")
     lines.append(
-        f"At once, you may have {format.plural(limits.runs, 'run')} that run or wait, each of at "
-        f"most {limits.work:,} megapixel-steps, and comparisons of {limits.cells} cells."
+        f"You may have {format.plural(limits.runs, 'run')} at a time, each of at most "
+        f"{limits.work:,} megapixel-steps, and comparisons of up to {limits.cells} cells."
     )
     return tag("p", " ".join(lines), class_="ls-origin")
