@@ -1,11 +1,12 @@
 """What a visitor of a public page is told of their pictures, and how all of them go at once."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
 
 from studio.contract.limits import VisitorLimits
-from studio.errors import StudioError
+from studio.errors import SettingsError, StudioError
 from studio.ui.html import format
 from studio.ui.html.gallery import said
 from studio.ui.html.tags import Html, tag
@@ -19,8 +20,17 @@ _RELOAD = "(done) => { if (done === 'gone') window.location.assign(window.locati
 
 
 def build(workspace: Workspace, sessions: Sessions, private: dict[str, Any]) -> None:
-    """Lay it out inside the current column of a public page, and wire it."""
+    """Lay it out inside the current column of a public page, and wire it.
+
+    Raises:
+        SettingsError: visitors may sign in, and what that needs is not installed.
+    """
     limits = workspace.settings.visitors
+    if workspace.settings.signs_in and find_spec("authlib") is None:
+        raise SettingsError(
+            "Visitors of this Space may sign in (hf_oauth), and authlib is not installed.",
+            "Add gradio[oauth] to requirements.txt, or take hf_oauth out of README.md.",
+        )
     with gr.Accordion("Your pictures on this page", open=False, elem_id="my-pictures"):
         gr.HTML(_told(limits, workspace.settings.signs_in), apply_default_css=False)
         if workspace.settings.signs_in:
