@@ -20,7 +20,7 @@ from PIL import Image
 
 from studio.architecture import Mode
 from studio.backends import Generated
-from studio.backends.cluster.wire import Order, Refused, hear
+from studio.backends.cluster.wire import RunOrder, WorkerRefused, hear
 from studio.contract.events import (
     Cancelled,
     Event,
@@ -168,7 +168,7 @@ def test_a_worker_refuses_what_is_not_its_class_and_what_it_had(studio: Workspac
     other = plan.worker_class.model_copy(update={"hardware": "Another device"})
 
     def said(plan: RunPlan, delivery: str, fingerprint: str | None = None) -> list[Any]:
-        order = Order(
+        order = RunOrder(
             delivery=delivery,
             fingerprint=fingerprint or plan.fingerprint,
             job=Job(run_id="r", session="s", plan=plan, previews=False),
@@ -180,13 +180,13 @@ def test_a_worker_refuses_what_is_not_its_class_and_what_it_had(studio: Workspac
         plan.model_copy(update={"worker_class": None}),
         plan.model_copy(update={"libraries": plan.libraries[1:]}),
     ):
-        assert [type(event) for event in said(strange, strange.fingerprint)] == [Refused]
-    assert [type(event) for event in said(plan, "a", "f" * 64)] == [Refused]
+        assert [type(event) for event in said(strange, strange.fingerprint)] == [WorkerRefused]
+    assert [type(event) for event in said(plan, "a", "f" * 64)] == [WorkerRefused]
     first, again = said(plan, "twice"), said(plan, "twice")
     assert [type(event) for event in (*first, *again) if isinstance(event, Generated)] == [
         Generated
     ]
-    assert [type(event) for event in again] == [Refused]
+    assert [type(event) for event in again] == [WorkerRefused]
 
 
 def test_no_worker_of_a_class_is_said(studio: Workspace) -> None:

@@ -15,9 +15,9 @@ from studio.backends.cluster.share import WeightShare
 from studio.backends.cluster.weights import Errand, WorkerWeights
 from studio.backends.cluster.wire import (
     PROTOCOL,
-    Order,
-    Refused,
     Resident,
+    RunOrder,
+    WorkerRefused,
     hear,
     read_order,
     say,
@@ -44,9 +44,9 @@ def plan(tiny_base: Path, tiny_loras: dict[str, Path]) -> RunPlan:
     return make_plan(tiny_base, (tiny_loras["text"], 0.8))
 
 
-def order(plan: RunPlan) -> Order:
+def order(plan: RunPlan) -> RunOrder:
     job = Job(run_id="r", session="s", plan=plan)
-    return Order(delivery="r/1", fingerprint=plan.fingerprint, job=job)
+    return RunOrder(delivery="r/1", fingerprint=plan.fingerprint, job=job)
 
 
 def test_an_order_is_read_as_it_was_and_names_no_place(plan: RunPlan, tiny_base: Path) -> None:
@@ -77,7 +77,7 @@ def test_events_come_out_as_they_went_in() -> None:
         Progress("r", 0, 1, 3, 4, None),
         Failed("r", "code", "It broke.", "Mend it."),
         Cancelled("r"),
-        Refused("r", "No.", "Ask another."),
+        WorkerRefused("r", "No.", "Ask another."),
         Resident(bases={"a": ("b",)}),
     ):
         assert hear(say(event)) == event

@@ -18,11 +18,11 @@ from pydantic import TypeAdapter
 from studio.backends.cluster.weights import Errand, WorkerWeights, forget_pictures
 from studio.backends.cluster.wire import (
     Hello,
-    Order,
-    Refused,
     Resident,
-    Said,
+    RunOrder,
+    WireEvent,
     WorkerEvent,
+    WorkerRefused,
     read_order,
     say,
 )
@@ -108,7 +108,7 @@ class StudioWorker:
             )
         return self._hello
 
-    def run(self, text: str, pictures: Mapping[str, bytes]) -> Generator[Said, None, None]:
+    def run(self, text: str, pictures: Mapping[str, bytes]) -> Generator[WireEvent, None, None]:
         """Carry out an order; what happens, and at the end what is in memory.
 
         Args:
@@ -117,7 +117,7 @@ class StudioWorker:
         try:
             order = read_order(text)
         except WorkerError as error:
-            yield say(Refused("", error.message, error.way_out))
+            yield say(WorkerRefused("", error.message, error.way_out))
             return
         refused = self._refused(order)
         if refused is not None:
@@ -128,7 +128,7 @@ class StudioWorker:
         while (event := events.get()) is not None:
             yield say(event)
 
-    def _refused(self, order: Order) -> Refused | None:
+    def _refused(self, order: RunOrder) -> WorkerRefused | None:
         run_id, plan = order.job.run_id, order.job.plan
         with self._lock:
             begun = order.delivery in self._begun
@@ -136,12 +136,12 @@ class StudioWorker:
             while len(self._begun) > REMEMBERED:
                 self._cancels.pop(self._begun.popitem(last=False)[0], None)
         if begun:
-            return Refused(run_id, "This worker has had the run before.", "Send it anew.")
+            return WorkerRefused(run_id, "This worker has had the run before.", "Send it anew.")
         hello = self._said_hello()
         # A replay shows what another class makes of a recorded plan, and its receipt says so.
         if order.job.only is None and plan.class_key != hello.key:
             wanted = plan.worker_class.hardware if plan.worker_class else "no class of workers"
-            return Refused(
+            return WorkerRefused(
                 run_id,
                 f"The plan is for {wanted} with its libraries, and this worker is "
                 f"{hello.worker_class.hardware} with its own.",
@@ -151,7 +151,7 @@ class StudioWorker:
 
     def _carry_out(
         self,
-        order: Order,
+        order: RunOrder,
         pictures: Mapping[str, bytes],
         events: SimpleQueue[WorkerEvent | None],
     ) -> None:
@@ -169,7 +169,7 @@ class StudioWorker:
             work(self._engine, self._weights, job, cancel, events.put)
             events.put(Resident.of(self._engine.resident()))
         except StudioError as error:
-            events.put(Refused(job.run_id, error.message, error.way_out))
+            events.put(WorkerRefused(job.run_id, error.message, error.way_out))
         finally:
             forget_pictures(self._folder)
             events.put(None)

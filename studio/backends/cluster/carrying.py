@@ -11,7 +11,14 @@ import ray
 
 from studio.backends.cluster.fleet import Remote, in_a_line
 from studio.backends.cluster.share import WeightShare
-from studio.backends.cluster.wire import Order, Refused, Resident, Said, WorkerEvent, hear
+from studio.backends.cluster.wire import (
+    Resident,
+    RunOrder,
+    WireEvent,
+    WorkerEvent,
+    WorkerRefused,
+    hear,
+)
 from studio.backends.library import LibraryWeights
 from studio.backends.watch import LOOK_AGAIN
 from studio.contract.audit import discrepancies
@@ -80,7 +87,7 @@ class Carrier:
         ticket = self.ticket
         plan = ticket.job.plan
         self._share.offer(plan)
-        order = Order(
+        order = RunOrder(
             delivery=ticket.delivery,
             fingerprint=plan.fingerprint,
             job=ticket.job,
@@ -99,7 +106,7 @@ class Carrier:
             now = time.monotonic()
             if ready:
                 try:
-                    said: Said = ray.get(next(stream))
+                    said: WireEvent = ray.get(next(stream))
                 except StopIteration:
                     self._demand_end()
                     return None
@@ -115,7 +122,7 @@ class Carrier:
     def _hear(self, event: WorkerEvent, now: float) -> None:
         if isinstance(event, Resident):
             self.resident = event.sets()
-        elif isinstance(event, Refused):
+        elif isinstance(event, WorkerRefused):
             self._fail("worker_refused", f"Worker {self.remote.name} refused the run. "
                        f"{event.message}", event.way_out)  # fmt: skip
         elif isinstance(event, Generated):

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from studio.backends.base import Weights
-from studio.backends.cluster.wire import Share
+from studio.backends.cluster.wire import FileShare
 from studio.contract.plan import RunPlan
 from studio.errors import StudioError
 from studio.resolve.inventory import base_place
@@ -42,7 +42,7 @@ class WeightShare:
         threading.Thread(
             target=self._server.serve_forever, name="studio-share", daemon=True
         ).start()
-        self.share = Share(
+        self.share = FileShare(
             url=f"http://{host}:{self._server.server_address[1]}", token=self._token
         )
 

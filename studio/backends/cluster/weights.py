@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from studio.backends.base import BasePlace
-from studio.backends.cluster.wire import Share
+from studio.backends.cluster.wire import FileShare
 from studio.backends.library import LibraryWeights
 from studio.contract.base import in_bytes, is_sha256
 from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
@@ -50,7 +50,7 @@ class Errand:
     """
 
     plan: RunPlan
-    share: Share | None
+    share: FileShare | None
     cancel: threading.Event
     say: Callable[[str], None]
     pictures: Mapping[str, bytes] = field(default_factory=dict)

@@ -27,11 +27,11 @@ from studio.resolve.memory import MemoryRules
 PROTOCOL = 1
 """Of the messages below; head and workers have to have the same."""
 
-Said = tuple[str, str, bytes]
+WireEvent = tuple[str, str, bytes]
 """An event: its tag, its values as canonical JSON, and its bytes."""
 
 
-class Share(Contract):
+class FileShare(Contract):
     """Where the head gives out the weights that a worker misses: ``url/SHA-256``, with the token
     as Bearer."""
 
@@ -39,7 +39,7 @@ class Share(Contract):
     token: str
 
 
-class Order(Contract):
+class RunOrder(Contract):
     """A run for a worker.
 
     Attributes:
@@ -52,13 +52,13 @@ class Order(Contract):
     delivery: str
     fingerprint: Sha256
     job: Job
-    share: Share | None = None
+    share: FileShare | None = None
 
     def text(self) -> str:
         return canonical_json(self.model_dump(mode="json"))
 
 
-def read_order(text: str) -> Order:
+def read_order(text: str) -> RunOrder:
     """The order that ``text`` spells, its plan being the one that the head fingerprinted.
 
     Raises:
@@ -71,7 +71,7 @@ def read_order(text: str) -> Order:
                 f"The head speaks protocol {protocol} and this worker {PROTOCOL}.",
                 "Install the same release of the studio on both.",
             )
-        order = Order.model_validate_json(text)
+        order = RunOrder.model_validate_json(text)
     except (ValidationError, ValueError, AttributeError) as error:
         raise WorkerError(
             f"The worker could not read its order: {type(error).__name__}.",
@@ -123,7 +123,7 @@ class Resident(Contract):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class WorkerRefused:
     """A worker does not take a run: it is not of its class, or has had it before."""
 
     run_id: str
@@ -131,7 +131,7 @@ class Refused:
     way_out: str
 
 
-WorkerEvent = BackendEvent | Resident | Refused
+WorkerEvent = BackendEvent | Resident | WorkerRefused
 
 _PLAIN = {
     "queued": Queued,
@@ -139,12 +139,12 @@ _PLAIN = {
     "stalled": Stalled,
     "cancelled": Cancelled,
     "failed": Failed,
-    "refused": Refused,
+    "refused": WorkerRefused,
 }
 _TAGS: Mapping[type, str] = {kind: tag for tag, kind in _PLAIN.items()}
 
 
-def say(event: WorkerEvent) -> Said:
+def say(event: WorkerEvent) -> WireEvent:
     """An event as it goes over the wire."""
     if isinstance(event, Progress):
         values = asdict(event) | {"preview": event.preview is not None}
@@ -163,7 +163,7 @@ def say(event: WorkerEvent) -> Said:
     return _TAGS[type(event)], canonical_json(asdict(event)), b""
 
 
-def hear(said: Said) -> WorkerEvent:
+def hear(said: WireEvent) -> WorkerEvent:
     """The event that was said; the pixels of a picture are those of its receipt.
 
     Raises:

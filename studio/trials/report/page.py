@@ -27,19 +27,19 @@ from studio.trials.words import (
     step_name,
 )
 
-Thumbnails = Mapping[str, bytes]
+Faces = Mapping[str, bytes]
 """SHA-256 of a picture's pixels → a small WebP file of it."""
 _FOLDER = Path(__file__).parent
 _PAIRS = 6
 """Prompts that the card shows."""
 
 
-def sheet(card: EpochCard, thumbnails: Thumbnails) -> str:
+def sheet(card: EpochCard, thumbnails: Faces) -> str:
     """The whole trial, HTML."""
     return _rendered("sheet.html", card, thumbnails)
 
 
-def card_page(card: EpochCard, thumbnails: Thumbnails) -> str:
+def card_page(card: EpochCard, thumbnails: Faces) -> str:
     """The card of what was chosen, HTML."""
     return _rendered("card.html", card, thumbnails)
 
@@ -77,7 +77,7 @@ def _environment() -> Any:
     )
 
 
-def _rendered(name: str, card: EpochCard, thumbnails: Thumbnails) -> str:
+def _rendered(name: str, card: EpochCard, thumbnails: Faces) -> str:
     found = card.findings
     doubtful = [
         naming(found)(each.arm)
@@ -154,7 +154,7 @@ def _plane(card: EpochCard) -> Mapping[str, object] | None:
     }
 
 
-def _source(thumbnails: Thumbnails, picture: CardPicture) -> str | None:
+def _source(thumbnails: Faces, picture: CardPicture) -> str | None:
     data = thumbnails.get(picture.pixels)
     return (
         None
@@ -164,7 +164,7 @@ def _source(thumbnails: Thumbnails, picture: CardPicture) -> str | None:
 
 
 def _shown(
-    card: EpochCard, thumbnails: Thumbnails, picture: CardPicture | None
+    card: EpochCard, thumbnails: Faces, picture: CardPicture | None
 ) -> Mapping[str, str] | None:
     source = None if picture is None else _source(thumbnails, picture)
     if picture is None or source is None:
@@ -184,7 +184,7 @@ def _prompts(card: EpochCard) -> dict[tuple[PromptKind, str], str]:
     return {(each.kind, each.name): each.text for each in card.prompts}
 
 
-def _grids(card: EpochCard, thumbnails: Thumbnails) -> Iterator[Mapping[str, object]]:
+def _grids(card: EpochCard, thumbnails: Faces) -> Iterator[Mapping[str, object]]:
     shown = {(each.arm, each.kind, each.prompt): each for each in pictures_of_sheet(card)}
     if not any(each.pixels in thumbnails for each in shown.values()):
         return
@@ -217,7 +217,7 @@ def _grids(card: EpochCard, thumbnails: Thumbnails) -> Iterator[Mapping[str, obj
         }
 
 
-def _pairs(card: EpochCard, thumbnails: Thumbnails) -> Iterator[Mapping[str, str]]:
+def _pairs(card: EpochCard, thumbnails: Faces) -> Iterator[Mapping[str, str]]:
     for picture in pictures_of_card(card):
         said = _shown(card, thumbnails, picture)
         if said is not None:
