@@ -143,7 +143,7 @@ class TrialOptions:
         str, typer.Option(metavar="NAME", help="Of the trial; the training run's if not given.")
     ] = ""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """TrialName → what was given; each is an option of its own."""
+    """Name → what was given; each is an option of its own."""
     presets: PresetDirs = None
     output_dir: OutputDir = None
     as_json: Json = False
