@@ -81,7 +81,7 @@ def test_dead_exploding_and_equal_checkpoints_are_named(tmp_path: Path) -> None:
 def test_the_command_tells_a_run(tmp_path: Path) -> None:
     for step in (100, 200):
         saved(tmp_path / f"a_{step:09}.safetensors", step)
-    answer = CliRunner().invoke(app, ["trial", str(tmp_path), "--json"])
+    answer = CliRunner().invoke(app, ["trial", "files", str(tmp_path), "--json"])
     assert answer.exit_code == 0, answer.output
     data = json.loads(answer.stdout)
     assert [each["checkpoint"]["step"] for each in data["checkpoints"]] == [100, 200]
@@ -92,5 +92,5 @@ def test_the_command_tells_a_run(tmp_path: Path) -> None:
 
 def test_files_of_no_run_are_refused_with_a_way_out(tmp_path: Path) -> None:
     saved(tmp_path / "style.safetensors", 1)
-    answer = CliRunner().invoke(app, ["trial", str(tmp_path), "--json"])
+    answer = CliRunner().invoke(app, ["trial", "files", str(tmp_path), "--json"])
     assert answer.exit_code == 1

@@ -27,6 +27,7 @@ def carded(
         outputs=folder / "outputs",
         state=folder / "state",
         preset_dirs=(),
+        local_presets=folder / "local.yaml",
         device="cpu",
     )
     workspace = Workspace.open(settings, SimulatedBackend())

@@ -58,6 +58,7 @@ def settings(tmp_path: Path) -> Settings:
         outputs=tmp_path / "outputs",
         state=tmp_path / "state",
         preset_dirs=(),
+        local_presets=tmp_path / "local.yaml",
         device="cpu",
     )
 
