@@ -14,7 +14,7 @@ from typing import Final
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -33,7 +33,7 @@ LEARNING_RATE: Final = 1e-3
 def set_strength(unet: nn.Module, strength: float) -> None:
     """How strongly, and which way, the adapter works."""
     for layer in unet.modules():
-        if isinstance(layer, BaseTunerLayer):
+        if isinstance(layer, LoraLayer):
             layer.set_scale("default", strength)
 
 

@@ -132,7 +132,8 @@ def train(
             noise = torch.randn(posterior.mean.shape, generator=source).to(device)
             made = vae.decode(posterior.mean + posterior.std * noise).sample.float()
         divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
-        loss = reconstruction_loss(made, images) + generation.kl_weight * divergence.float()
+        drawn = reconstruction_loss(made, images)
+        loss: Tensor = drawn + generation.kl_weight * divergence.float()
         if generation.edge_weight:
             loss = loss + generation.edge_weight * edge_loss(made, images)
         return loss
