@@ -30,6 +30,13 @@ class PixelEffect:
         return MeasureReading(mean_absolute(seen.image, seen.beside[Beside.BASE]))
 
 
+def _with_and_without(seen: Seen) -> tuple[float, float]:
+    """The effect with the trigger words, and without them."""
+    beside = seen.beside
+    called = mean_absolute(seen.image, beside[Beside.BASE])
+    return called, mean_absolute(beside[Beside.PLAIN], beside[Beside.PLAIN_BASE])
+
+
 class Contrast:
     """How much of the effect comes with the trigger words alone."""
 
@@ -46,11 +53,8 @@ class Contrast:
     needs = frozenset({Beside.BASE, Beside.PLAIN, Beside.PLAIN_BASE})
 
     def read(self, seen: Seen) -> MeasureReading | None:
-        beside = seen.beside
-        called = mean_absolute(seen.image, beside[Beside.BASE])
-        return MeasureReading(
-            called - mean_absolute(beside[Beside.PLAIN], beside[Beside.PLAIN_BASE])
-        )
+        called, leaked = _with_and_without(seen)
+        return MeasureReading(called - leaked)
 
 
 class Leak:
@@ -70,9 +74,7 @@ class Leak:
 
     def read(self, seen: Seen) -> MeasureReading | None:
         """None where the trigger words change nothing."""
-        beside = seen.beside
-        called = mean_absolute(seen.image, beside[Beside.BASE])
-        leaked = mean_absolute(beside[Beside.PLAIN], beside[Beside.PLAIN_BASE])
+        called, leaked = _with_and_without(seen)
         return MeasureReading(leaked / called) if called else None
 
 

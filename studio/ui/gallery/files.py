@@ -1,7 +1,6 @@
 """The gallery's pictures, records and decisions as files, made while they are sent."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -11,7 +10,7 @@ from starlette.routing import Route
 from studio.comparison.review import as_csv, as_jsonl
 from studio.errors import StudioError
 from studio.gallery import Filter, Gallery
-from studio.ui.gallery.layout import GalleryInput
+from studio.ui.gallery.layout import FILTERS, GalleryInput
 from studio.ui.html import icons
 from studio.ui.html.tags import Html, div, tag
 from studio.workspace.packing import packed, records
@@ -20,7 +19,6 @@ from studio.workspace.workspace import Workspace
 
 ZIP, RECORDS = "pictures.zip", "records.jsonl"
 DECISIONS, DECISIONS_CSV = "decisions.jsonl", "decisions.csv"
-_ASKED = ("base", "lora", "mode", "words", "standing", "by")
 PASS = "of"
 """The parameter that says whose they are, where a page has visitors: a link carries no session."""
 
@@ -28,8 +26,8 @@ PASS = "of"
 def links(asked: GalleryInput, of: str = "") -> Html:
     """What can be taken away of the pictures that are asked for, with the pass ``of``."""
     whose = {PASS: of} if of else {}
-    asks = {key: value for key, value in asdict(asked).items() if key in _ASKED and value}
-    filtered, mine = (f"?{urlencode(each)}" if each else "" for each in (whose | asks, whose))
+    addresses = (whose | asked.filters, whose)
+    filtered, mine = (f"?{urlencode(each)}" if each else "" for each in addresses)
     return div(
         "ls-under",
         _link(f"{ZIP}{filtered}", "ZIP of these pictures"),
@@ -81,5 +79,5 @@ def _wanted(query: Mapping[str, str]) -> Filter:
     Raises:
         ValueError: a mode or a standing that there is not.
     """
-    base, lora, mode, words, standing, by = (query.get(key, "") for key in _ASKED)
+    base, lora, mode, words, standing, by = (query.get(key, "") for key in FILTERS)
     return GalleryInput(base, lora, mode, words, standing, by).wanted

@@ -21,6 +21,7 @@ FORMATS = (("PNG", "png"), ("JPEG", "jpeg"), ("WebP", "webp"))
 NEWEST, OLDEST = "newest", "oldest"
 MINE, PUBLIC = "mine", "public"
 SHOW, WITHDRAW = "Show in the public gallery", "Withdraw from the public gallery"
+FILTERS = ("base", "lora", "mode", "words", "standing", "by")
 CHOICES = {
     "standing": [("All", ALL), *((each.label, each.value) for each in ReviewState)],
     "order": [("Newest first", NEWEST), ("Oldest first", OLDEST)],
@@ -71,15 +72,15 @@ class GalleryInput:
         beyond = min(int(after), _BEYOND_ALL) if _PLACE.fullmatch(after) else None
         return replace(self, **chosen, words=named.get("words", ""), beyond=beyond, opened="")
 
+    @property
+    def filters(self) -> dict[str, str]:
+        """What narrows the grid, by the names that addresses have; nothing that is not said."""
+        return {name: said for name in FILTERS if (said := getattr(self, name))}
+
     def address(self, beyond: int | None) -> str:
         """What the page's address says of the grid."""
         return address(
-            base=self.base,
-            lora=self.lora,
-            mode=self.mode,
-            words=self.words,
-            standing=self.standing,
-            by=self.by,
+            **self.filters,
             order="" if self.newest_first else self.order,
             whose="" if self.whose == MINE else self.whose,
             after="" if beyond is None else beyond,

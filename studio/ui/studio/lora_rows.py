@@ -170,8 +170,9 @@ def _phrases(preset: LoraPreset, values: Values, catalog: Catalog) -> Html:
     phrases = preset.trigger_phrases
     if len(phrases) < 2 or not Mode(values["mode"]).takes_trigger_words:
         return EMPTY
-    chosen = chosen_phrases(preset.slug, values, catalog)
-    used = () if chosen is None and preset.alternatives else phrases if chosen is None else chosen
+    used = chosen_phrases(preset.slug, values, catalog)
+    if used is None:
+        used = () if preset.alternatives else phrases
     switches = (
         tag(
             "button",
