@@ -168,6 +168,37 @@ def test_a_grid_says_what_it_is_of_and_marks_its_cell(open_page: Open) -> None:
     assert page.locator("#compare").is_disabled()
 
 
+def test_both_questions_for_loras_open_the_browser_of_all(open_page: Open) -> None:
+    page = ready(open_page, seed=77)
+    page.locator("#kind").get_by_text("LoRA against LoRA", exact=True).click()
+    other = page.locator(".ls-chosen-lora")
+    other.get_by_role("button").click()
+    dialog = page.get_by_role("dialog", name="The other LoRA")
+    dialog.locator("[data-pick=pen-ink-mini][aria-disabled=true]").wait_for()
+    dialog.get_by_label("Find").fill("neon")
+    dialog.get_by_text("1 matches").wait_for()
+    dialog.locator("[data-pick=night-neon-mini]").click()
+    dialog.wait_for(state="hidden")
+    other.get_by_text("Night Neon (mini)").wait_for()
+    page.locator("#compare:enabled").wait_for()
+
+    page.locator("#kind").get_by_text("Grid", exact=True).click()
+    page.get_by_label("Across", exact=True).click()
+    page.get_by_role("option", name="LoRA", exact=True).click()
+    page.get_by_role("button", name="Choose LoRAs").first.click()
+    dialog = page.get_by_role("dialog", name="LoRAs of the grid")
+    dialog.locator("[data-pick]").first.wait_for()
+    for card in dialog.locator("[aria-pressed=true]:not([data-star])").all():
+        card.click()
+    for slug in ("pen-ink-mini", "night-neon-mini"):
+        dialog.locator(f"[data-pick={slug}]").click()
+    dialog.get_by_role("button", name="Use these").click()
+    dialog.wait_for(state="hidden")
+    values = page.get_by_label("Values across")
+    assert values.input_value() == "pen-ink-mini, night-neon-mini"
+    page.locator("#forecast", has_text="2 cells").wait_for()
+
+
 def test_a_running_comparison_keeps_the_page_to_itself(open_page: Open) -> None:
     page = ready(open_page, seed=74)
     compare(page, cells=3)
@@ -219,3 +250,18 @@ def test_a_picture_of_the_gallery_is_compared_with_its_base(
     asked = page.locator(".ls-asked-card")
     asked.wait_for()
     assert "seed 71" in asked.inner_text()
+
+
+def test_a_picture_becomes_the_preview_of_its_lora(open_page: Open) -> None:
+    page = ready(open_page, seed=78)
+    tab(page, "Studio")
+    page.locator("#generate:enabled").click()
+    page.locator("#contract [data-state=proven]").wait_for(timeout=PATIENCE)
+    preview = page.locator("#lora-0 img").first
+    before = preview.get_attribute("src")
+    tab(page, "Gallery")
+    page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
+    page.get_by_role("button", name="Use as the preview of Pen & Ink (mini)").click()
+    page.get_by_text("is shown with this picture from now on").wait_for()
+    page.reload()
+    assert page.locator("#lora-0 img").first.get_attribute("src") != before
