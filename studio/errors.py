@@ -63,6 +63,12 @@ class WorkerError(StudioError):
     code = "worker"
 
 
+class NoWorker(WorkerError):
+    """None of the workers is of the class that a plan was resolved for."""
+
+    code = "no_worker"
+
+
 class QueueFull(StudioError):
     """As many runs wait as there may be."""
 

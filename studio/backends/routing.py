@@ -10,8 +10,8 @@ to no run more than ``JUMPS`` times.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from studio.contract.plan import RunPlan
 
@@ -47,7 +47,7 @@ class WaitingRun:
     Attributes:
         worker_class: fingerprint of the class its plan was resolved for; None takes any.
         only_on: name of the one worker that may take it; None where any of its class may.
-        not_on: names of the workers that lost it.
+        not_on: names of workers that may not.
         jumped: how often a run behind it went first.
     """
 
@@ -66,12 +66,14 @@ class WorkerState:
     Attributes:
         resident: SHA-256 of each base in its memory → those of the LoRAs in it.
         free_in: seconds until it takes a run, as expected; 0 where it is free now.
+        groups: of runs, that belong to it.
     """
 
     name: str
     worker_class: str
     resident: Mapping[str, frozenset[str]] = field(default_factory=dict)
     free_in: float = 0.0
+    groups: Collection[str] = ()
 
     @property
     def is_free(self) -> bool:
@@ -94,6 +96,28 @@ class Routed:
 
     assigned: Mapping[str, str]
     jumped: tuple[str, ...]
+
+
+def share_of(group: str, number: int) -> str:
+    """The name of a share of a group: each stays on one worker, and the shares of one group go to
+    different workers where there are as many."""
+    return f"{group}/{number}"
+
+
+def has_share(worker_groups: Collection[str], group: str) -> bool:
+    """Whether another share of the same whole is among ``worker_groups``."""
+    whole = group.partition("/")[0]
+    return any(each != group and each.partition("/")[0] == whole for each in worker_groups)
+
+
+def bound(run: WaitingRun, group: str, workers: Sequence[WorkerState]) -> WaitingRun:
+    """``run`` where its group belongs; one that belongs nowhere yet keeps away from the other
+    shares of its whole, unless they have every worker that may take it."""
+    home = next((each.name for each in workers if group in each.groups), None)
+    able = [each for each in workers if each.may_take(run)]
+    taken = {each.name for each in able if has_share(each.groups, group)}
+    apart = frozenset(taken if len(taken) < len(able) else ())
+    return replace(run, only_on=home, not_on=frozenset() if home else apart)
 
 
 def loading_seconds(need: Need, worker: WorkerState) -> float:

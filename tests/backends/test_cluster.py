@@ -162,7 +162,7 @@ def test_a_cancel_reaches_the_step(studio: Workspace) -> None:
 
 
 def test_a_worker_refuses_what_is_not_its_class_and_what_it_had(studio: Workspace) -> None:
-    actor = backend_of(studio)._remotes["1"].actor
+    actor = backend_of(studio).crew.remotes["1"].actor
     plan = planned(studio, 11)
     assert plan.worker_class is not None
     other = plan.worker_class.model_copy(update={"hardware": "Another device"})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from studio.backends.routing import (
     BYTES_PER_SECOND,
     JUMPS,
     Need,
     WaitingRun,
     WorkerState,
+    bound,
     loading_seconds,
     route,
+    share_of,
 )
 from studio.backends.turns import Turns
 from tests.support.routing_trace import simulate, trace
@@ -74,6 +78,20 @@ def test_a_class_a_chosen_worker_and_a_lost_one_are_kept_to() -> None:
     assert given([pinned, WaitingRun("s", BASE)], worker("1"), worker("2", free_in=9.0)) == {
         "s": "1"
     }
+
+
+def test_a_group_stays_where_it_is_and_its_shares_keep_apart() -> None:
+    run, group = WaitingRun("r", BASE), "whole"
+    one, other = share_of(group, 0), share_of(group, 1)
+    holds = worker("1", groups={one: None}, free_in=9.0)
+    assert bound(run, one, [holds, worker("2")]).only_on == "1"
+    assert bound(run, other, [holds, worker("2")]).not_on == {"1"}
+    assert given([bound(run, other, [holds, worker("2")])], holds, worker("2")) == {"r": "2"}
+    assert bound(run, "another", [holds, worker("2")]) == run
+    assert bound(run, other, [holds]) == run, "rather together than not at all"
+    stranger = replace(worker("2"), worker_class="other")
+    there = WaitingRun("r", BASE, worker_class="c")
+    assert bound(there, other, [holds, stranger]) == there
 
 
 def test_turns_go_round() -> None:

@@ -14,5 +14,5 @@ def backend_of(workspace: Workspace) -> ClusterBackend:
 
 def pids(workspace: Workspace) -> dict[str, int]:
     """Name → process of the workers that are there, on this machine."""
-    remotes = backend_of(workspace)._remotes.values()
+    remotes = backend_of(workspace).crew.remotes.values()
     return {each.name: each.hello.pid for each in remotes if each.hello is not None}

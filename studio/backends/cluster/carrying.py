@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import ray
 
@@ -20,6 +20,7 @@ from studio.backends.cluster.wire import (
     hear,
 )
 from studio.backends.library import LibraryWeights
+from studio.backends.tickets import Ticket
 from studio.backends.watch import LOOK_AGAIN
 from studio.contract.audit import discrepancies
 from studio.contract.events import Cancelled, Failed, Progress, Stalled
@@ -27,15 +28,38 @@ from studio.contract.receipt import WorkerReceipt
 from studio.engine import Generated
 from studio.errors import ContractBroken, StudioError
 
-if TYPE_CHECKING:
-    from studio.backends.cluster.backend import RemoteTicket
-
 STUCK = 30.0
 """Seconds in which a step may be silent at least; ``SLOWER`` times the median of the run's own
 steps where that is more. Then its worker is killed."""
 SLOWER = 20
 CANCELLING = 30.0
 """Seconds in which a worker has to stop a cancelled run; then it is killed."""
+
+
+@dataclass(slots=True, eq=False)
+class RemoteTicket(Ticket):
+    """A run that workers carry out.
+
+    Attributes:
+        sent: how often it was sent to a worker.
+        moved_from: workers that were lost with it, before it had made a picture.
+        made: the pictures that came (0-based).
+        jumped: as in ``WaitingRun``.
+    """
+
+    sent: int = 0
+    moved_from: tuple[str, ...] = ()
+    made: set[int] = field(default_factory=set)
+    jumped: int = 0
+
+    @property
+    def delivery(self) -> str:
+        return f"{self.job.run_id}/{self.sent}"
+
+    @property
+    def words(self) -> str:
+        plan = self.job.plan
+        return ", ".join((plan.base.label, *(use.label for use in plan.loras)))
 
 
 class Carrier:
@@ -68,10 +92,8 @@ class Carrier:
 
     def carry(self) -> str | None:
         """Until the run's end; why its worker was lost, where it was."""
-        job = self.ticket.job
         try:
-            stream = self._sent()
-            return self._hear_out(stream)
+            return self._hear_out(self._sent())
         except ray.exceptions.RayActorError as error:
             return in_a_line(error)
         except ray.exceptions.RayTaskError as error:
@@ -80,7 +102,6 @@ class Carrier:
             self._fail(error.code, error.message, error.way_out)
         except ray.exceptions.RayError as error:
             return in_a_line(error)
-        del job
         return None
 
     def _sent(self) -> ray.ObjectRefGenerator:

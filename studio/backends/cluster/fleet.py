@@ -17,7 +17,7 @@ from studio.backends.base import WorkerCondition
 from studio.backends.cluster.actor import settings_text, worker_actor
 from studio.backends.cluster.node import NAMESPACE, PATIENCE
 from studio.backends.cluster.wire import PROTOCOL, Hello
-from studio.backends.routing import WorkerState
+from studio.backends.routing import WorkerState, has_share
 from studio.settings import Settings
 
 PREFIX = "worker:"
@@ -26,6 +26,9 @@ STRIKES = 3
 """Deaths in a row, without a run that ended between them, after which a worker is given up."""
 USUAL = 10.0
 """Seconds a run is thought to take until the worker has ended some."""
+
+GROUPS = 256
+"""Groups of runs that are remembered for each worker."""
 
 logger = logging.getLogger("studio.backends.cluster")
 
@@ -40,6 +43,7 @@ class Remote:
         running: what it does, in words; empty where it is free.
         since: when that began (monotonic).
         seconds: of its last runs.
+        groups: of runs, that are bound to it.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Remote:
     since: float = 0.0
     asked: float = 0.0
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=8))
+    groups: dict[str, None] = field(default_factory=dict)
     done: int = 0
     failed: int = 0
     strikes: int = 0
@@ -85,7 +90,28 @@ class Remote:
             gone = now - self.since
             # What lasts longer than usual is thought to last as much longer again.
             left = max(usual - gone, gone - usual, 0.05)
-        return WorkerState(self.name, self.hello.key, self.resident, left)
+        return WorkerState(self.name, self.hello.key, self.resident, left, self.groups)
+
+    def begin(self, words: str, group: str | None) -> None:
+        """A run is sent to it, and binds its group; but not one whose other share is bound to it
+        already, which moves on when there is a worker for it alone."""
+        self.running, self.since = words, time.monotonic()
+        if group is not None and not has_share(self.groups, group):
+            self.groups[group] = None
+            while len(self.groups) > GROUPS:
+                del self.groups[next(iter(self.groups))]
+
+    def end(self, failed: bool, resident: Mapping[str, frozenset[str]] | None) -> None:
+        """Its run is over.
+
+        Args:
+            resident: what is in its memory now; None where it did not say.
+        """
+        self.seconds.append(time.monotonic() - self.since)
+        self.running, self.strikes = "", 0
+        self.failed += failed
+        self.done += not failed
+        self.resident = self.resident if resident is None else resident
 
 
 def local_remotes(devices: Sequence[str]) -> dict[str, Remote]:
