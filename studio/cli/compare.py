@@ -14,12 +14,13 @@ from studio.comparison.axes import (
     STRENGTHS,
     Axis,
     AxisName,
+    AxisValue,
     ComparisonPlan,
     ComparisonRequest,
     Question,
     compose,
 )
-from studio.comparison.axis_text import parse_axis
+from studio.comparison.axis_text import parse_axis, parse_values
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import EffectSummary, paired_effects
 from studio.comparison.events import CellDone, CellFailed, CellWorking, Compared, NothingCompared
@@ -64,6 +65,14 @@ class CompareOptions(RequestOptions):
     columns: Annotated[
         Axis | None, typer.Option(parser=axis_option, metavar="AXIS", help=_AXIS_HELP)
     ] = None
+    pages: Annotated[
+        str,
+        typer.Option(
+            parser=parse_text,
+            metavar="PROMPT|PROMPT",
+            help="The same comparison once for each prompt, in place of --prompt.",
+        ),
+    ] = ""
     hold: Annotated[
         bool,
         typer.Option(
@@ -103,7 +112,9 @@ class CompareOptions(RequestOptions):
 def compare(options: CompareOptions) -> None:
     """Make a grid of pictures that differ in what you say, and judge what they show."""
     with command(options.as_json) as console, closing(options.open_workspace()) as workspace:
-        ask(console, workspace, options.wanted(workspace), options.plan_only, options.fresh)
+        prompts = parse_values(AxisName.PROMPT, options.pages)
+        wanted = options.wanted(workspace)
+        ask(console, workspace, wanted, options.plan_only, options.fresh, prompts)
 
 
 def ask(
@@ -112,18 +123,25 @@ def ask(
     wanted: ComparisonRequest,
     plan_only: bool,
     fresh: bool = False,
+    prompts: Sequence[AxisValue] = (),
 ) -> None:
-    """Show the cells and the estimate; carry the comparison out unless ``plan_only``."""
+    """Show the cells and the estimate; carry the comparisons out unless ``plan_only``."""
     comparing = Comparing(workspace)
-    answer = comparing.plan(wanted)
-    if not isinstance(answer, ComparisonPlan):
+    answer = comparing.plan_pages(wanted, prompts)
+    if isinstance(answer, tuple):
         console.refuse(answer)
         raise Ended(ExitCode.VIOLATIONS)
-    _show_plan(console, answer, comparing.forecast(answer))
-    if not plan_only:
-        _report(console, _carry_out(console, workspace, comparing, answer, fresh))
-    elif console.as_json:
-        console.data(_plan_data(answer, comparing.forecast(answer)))
+    for plan in answer:
+        _show_plan(console, plan, comparing.forecast(plan))
+    data, ends = [_plan_data(plan, comparing.forecast(plan)) for plan in answer], []
+    for plan in () if plan_only else answer:
+        ends.append(_carry_out(console, workspace, comparing, plan, fresh))
+        if ends[-1].cancelled:
+            break
+    if console.as_json:
+        said = data if plan_only else [_end_data(end) for end in ends]
+        console.data({"pages": said} if prompts else said[0])
+    _report(console, ends)
 
 
 def _show_plan(console: Console, plan: ComparisonPlan, forecast: Forecast) -> None:
@@ -176,16 +194,16 @@ def _carry_out(
     return end
 
 
-def _report(console: Console, end: Compared | NothingCompared) -> None:
-    """The verdict first; an exit code of 0 means a valid comparison, and nothing less."""
-    if console.as_json:
-        console.data(_end_data(end))
-    if isinstance(end, Compared):
+def _report(console: Console, ends: Sequence[Compared | NothingCompared]) -> None:
+    """The verdict first; an exit code of 0 means valid comparisons, and nothing less."""
+    made = [end for end in ends if isinstance(end, Compared)]
+    for end in made:
         _show_record(console, end)
-    if end.cancelled:
+    if any(end.cancelled for end in ends):
         console.note("Cancelled.")
         raise Ended(ExitCode.CANCELLED)
-    if isinstance(end, NothingCompared) or end.record.validity.verdict is not Verdict.VALID:
+    valid = [end for end in made if end.record.validity.verdict is Verdict.VALID]
+    if len(valid) < len(ends):
         raise Ended(ExitCode.FAILURE)
 
 

@@ -18,6 +18,8 @@ from studio.contract.settings import SETTINGS, SettingKind
 
 MAX_CELLS = 64
 """Cells of one comparison's grid, on all its seeds together; its few controls come on top."""
+MAX_PAGES = 16
+"""Prompts of a series."""
 
 STRENGTHS = (0.4, 0.7, 1.0)
 """The sweep that is offered first: subtle, balanced, strong."""
@@ -124,6 +126,17 @@ class ComparisonRequest(Contract):
     @property
     def axes(self) -> tuple[Axis, ...]:
         return tuple(axis for axis in (self.rows, self.columns) if axis is not None)
+
+    @property
+    def series(self) -> str:
+        """Equal for comparisons that differ in nothing but the prompt: each other's pages."""
+        unsaid = self.request.model_copy(update={"prompt": ""})
+        return fingerprint(self.model_copy(update={"request": unsaid}).model_dump(mode="json"))
+
+    def pages(self, prompts: Sequence[AxisValue]) -> tuple["ComparisonRequest", ...]:
+        """The same once for each of ``prompts``; itself where there are none."""
+        said = (self.request.model_copy(update={"prompt": prompt}) for prompt in prompts)
+        return tuple(self.model_copy(update={"request": each}) for each in said) or (self,)
 
 
 class Role(StrEnum):

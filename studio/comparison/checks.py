@@ -2,11 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from studio.architecture import Mode
 from studio.comparison.axes import (
     MAX_CELLS,
+    MAX_PAGES,
     NUMBERS,
     OFF,
     ON,
@@ -65,6 +66,19 @@ def check(wanted: ComparisonRequest) -> Iterator[Violation]:
     count = cells_of(wanted)
     if count > MAX_CELLS:
         yield TooManyCells(count=count, limit=MAX_CELLS)
+
+
+def check_pages(wanted: ComparisonRequest, prompts: Sequence[AxisValue]) -> Iterator[Violation]:
+    """What is wrong with the prompts of a series."""
+    if not prompts:
+        return
+    field = "comparison.pages"
+    yield from _axis(field, Axis(name=AxisName.PROMPT, values=tuple(prompts)))
+    if AxisName.PROMPT in (axis.name for axis in wanted.axes):
+        reason = "The prompts are an axis of the grid, and its pages too."
+        yield _clash(reason, "Take the prompts as an axis, or as pages, not both.", field)
+    if len(prompts) > MAX_PAGES:
+        yield OutOfRange(field=field, name="Pages", value=len(prompts), low=2, high=MAX_PAGES)
 
 
 def cells_of(wanted: ComparisonRequest) -> int:
@@ -128,8 +142,8 @@ def _together(wanted: ComparisonRequest) -> Iterator[Violation]:
         )
 
 
-def _clash(reason: str, remedy: str) -> AxesClash:
-    return AxesClash(field="comparison.rows", reason=reason, remedy=remedy)
+def _clash(reason: str, remedy: str, field: str = "comparison.rows") -> AxesClash:
+    return AxesClash(field=field, reason=reason, remedy=remedy)
 
 
 def _needs_lora(wanted: ComparisonRequest) -> Iterator[Violation]:

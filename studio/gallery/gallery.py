@@ -347,7 +347,7 @@ class Gallery:
 
     def sync(self) -> Reindexed:
         """Bring the index up to the files: read what is new or changed, forget what is gone."""
-        done = self._read_files(self._indexed(self._index.stamps))
+        done = self._read_files(*self._indexed(self._unlike))
         self._indexed(self.comparisons.sync)
         return done
 
@@ -358,7 +358,7 @@ class Gallery:
         for folder in {(self.outputs / name).parent for name, _ in self._stamps()}:
             atomic.discard_stale_parts(folder, now)
         known = self._indexed(self._index.stamps)
-        result = self._read_files(dict.fromkeys(known, NEVER_READ))
+        result = self._read_files(dict(self._stamps()), dict.fromkeys(known, NEVER_READ))
         self._indexed(self.comparisons.reread)
         self._references.discard_strays(self._uses)
         return result
@@ -376,13 +376,16 @@ class Gallery:
         except IndexBroken as error:
             _log.warning("%s", error.message)
         self._prepare()
-        self._read_files(self._index.stamps())
+        self._read_files(*self._unlike())
         self.comparisons.sync()
         return operation()
 
-    def _read_files(self, known: dict[str, FileStamp]) -> Reindexed:
+    def _unlike(self) -> tuple[dict[str, FileStamp], dict[str, FileStamp]]:
+        """The files of folders that changed, and what the index knows of these folders."""
+        return self._index.unlike(self._stamps())
+
+    def _read_files(self, there: dict[str, FileStamp], known: dict[str, FileStamp]) -> Reindexed:
         """Read the files whose stamp is not the known one, and write the index once."""
-        there = dict(self._stamps())
         rows: list[Row] = []
         unreadable: list[Unreadable] = []
         for name, found in there.items():

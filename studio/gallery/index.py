@@ -30,7 +30,14 @@ from studio.gallery.row import (
     created_at,
 )
 from studio.gallery.search import Listed, kept, search
-from studio.gallery.tables import INDEX_SCHEMA, TABLES, add_item, tag_item
+from studio.gallery.tables import (
+    INDEX_SCHEMA,
+    TABLES,
+    add_item,
+    checksum,
+    folder_of,
+    tag_item,
+)
 from studio.storage import atomic
 from studio.storage.lock import lock, lock_shared
 
@@ -137,10 +144,36 @@ class PictureIndex:
                 db.execute(f"DELETE FROM tags WHERE id = ? AND {of_kind}", (place, *REVIEW))
                 tag_item(db, place, now)
 
-    def stamps(self, comparisons: bool = False) -> dict[str, FileStamp]:
-        """Every file in the index → its stamp when it was read."""
+    def stamps(self, comparisons: bool = False, within: str = "") -> dict[str, FileStamp]:
+        """Every file in the index → its stamp when it was read; only those whose names begin with
+        ``within``."""
+        asked = "SELECT name, stamp FROM items WHERE comparison = ? AND name BETWEEN ? AND ?"
         with self.connection() as db:
-            asked = "SELECT name, stamp FROM items WHERE comparison = ?"
+            return dict(db.execute(asked, (comparisons, within, f"{within}\U0010ffff")))
+
+    def unlike(
+        self, found: Iterable[tuple[str, FileStamp]], comparisons: bool = False
+    ) -> tuple[dict[str, FileStamp], dict[str, FileStamp]]:
+        """The files that were ``found`` in folders of which the index knows something else, and
+        what it knows of these folders."""
+        folders: dict[str, dict[str, FileStamp]] = {}
+        for name, stamp in found:
+            folders.setdefault(folder_of(name), {})[name] = stamp
+        there: dict[str, FileStamp] = {}
+        known: dict[str, FileStamp] = {}
+        kept = self.checksums(comparisons)
+        for folder in folders.keys() | kept.keys():
+            files = folders.get(folder, {})
+            if checksum(files) != kept.get(folder):
+                of_it = self.stamps(comparisons, folder).items()
+                there |= files
+                known |= {name: stamp for name, stamp in of_it if folder_of(name) == folder}
+        return there, known
+
+    def checksums(self, comparisons: bool = False) -> dict[str, int]:
+        """Every folder with a file in the index → ``tables.checksum`` of its files."""
+        with self.connection() as db:
+            asked = "SELECT folder, checksum FROM folders WHERE comparison = ?"
             return dict(db.execute(asked, (comparisons,)))
 
     def references_of(self, name: str) -> list[str]:

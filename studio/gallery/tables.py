@@ -1,16 +1,20 @@
 """The index's tables, and how an item comes into them.
 
 An item is a picture or a comparison. Its ``id`` is its place in the order of the gallery, its text
-is searched by runs of three letters, and each tag it has is counted.
+is searched by runs of three letters, and each tag it has is counted. Of each folder the sum of its
+files' checksums is kept, which tells whether any of them changed.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from zlib import crc32
 
 from studio.gallery.row import TIES, FileStamp, Tag
 from studio.gallery.search import searchable
 
-INDEX_SCHEMA = 6
+INDEX_SCHEMA = 8
+_FOLDER = "rtrim({0}.name, replace({0}.name, '/', ''))"
+"""In SQL, as ``folder_of``."""
 _MADE_FOR_ONE = "EXISTS (SELECT 1 FROM comparison_cells WHERE picture = OLD.picture AND own)"
 """Whether a picture was made for a comparison, which then shows it."""
 TABLES = f"""
@@ -18,9 +22,22 @@ TABLES = f"""
     BEGIN;
     CREATE TABLE items (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, stamp TEXT NOT NULL,
-        comparison INTEGER NOT NULL, hidden INTEGER NOT NULL DEFAULT 0);
+        comparison INTEGER NOT NULL, hidden INTEGER NOT NULL DEFAULT 0,
+        checksum INTEGER NOT NULL);
     CREATE INDEX by_hidden ON items (hidden);
     CREATE INDEX by_kind ON items (comparison, name, stamp);
+    CREATE TABLE folders (
+        folder TEXT NOT NULL, comparison INTEGER NOT NULL, files INTEGER NOT NULL,
+        checksum INTEGER NOT NULL, PRIMARY KEY (folder, comparison)) WITHOUT ROWID;
+    CREATE TRIGGER filed AFTER INSERT ON items BEGIN
+        INSERT INTO folders VALUES ({_FOLDER.format("NEW")}, NEW.comparison, 1, NEW.checksum)
+        ON CONFLICT DO UPDATE SET files = files + 1, checksum = checksum + NEW.checksum;
+    END;
+    CREATE TRIGGER unfiled AFTER DELETE ON items BEGIN
+        UPDATE folders SET files = files - 1, checksum = checksum - OLD.checksum
+        WHERE folder = {_FOLDER.format("OLD")} AND comparison = OLD.comparison;
+        DELETE FROM folders WHERE files = 0;
+    END;
     CREATE TABLE pictures (
         id INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE,
         base TEXT NOT NULL, base_label TEXT NOT NULL, mode TEXT NOT NULL, prompt TEXT NOT NULL,
@@ -38,8 +55,10 @@ TABLES = f"""
     CREATE TABLE comparisons (
         id INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE,
         title TEXT NOT NULL, summary TEXT NOT NULL, verdict TEXT NOT NULL,
-        cells INTEGER NOT NULL, fingerprint TEXT NOT NULL, kind TEXT NOT NULL);
+        cells INTEGER NOT NULL, fingerprint TEXT NOT NULL, kind TEXT NOT NULL,
+        series TEXT NOT NULL, prompt TEXT NOT NULL);
     CREATE INDEX comparisons_of ON comparisons (fingerprint);
+    CREATE INDEX series_of ON comparisons (series, prompt);
     CREATE TABLE comparison_cells (
         comparison INTEGER NOT NULL REFERENCES comparisons ON DELETE CASCADE,
         picture TEXT NOT NULL, own INTEGER NOT NULL);
@@ -83,6 +102,20 @@ TABLES = f"""
 """
 
 
+def folder_of(name: str) -> str:
+    """``2026-11-22/`` of ``2026-11-22/153012.png``, nothing of a name without a folder."""
+    return name[: name.rfind("/") + 1]
+
+
+def checksum(files: Mapping[str, FileStamp]) -> int:
+    """What the index keeps of a folder with these ``files``."""
+    return sum(_checksum(*each) for each in files.items())
+
+
+def _checksum(name: str, stamp: FileStamp) -> int:
+    return crc32(f"{name} {stamp}".encode(errors="surrogateescape"))
+
+
 def add_item(
     db: sqlite3.Connection,
     name: str,
@@ -107,8 +140,8 @@ def add_item(
         end += TIES
     made_for_one = _MADE_FOR_ONE.replace("OLD.picture", "?2")
     db.execute(
-        f"INSERT INTO items VALUES (?1, ?2, ?3, ?4, {made_for_one})",
-        (place, name, stamp, comparison),
+        f"INSERT INTO items VALUES (?1, ?2, ?3, ?4, {made_for_one}, ?5)",
+        (place, name, stamp, comparison, _checksum(name, stamp)),
     )
     db.execute("INSERT INTO texts (rowid, words) VALUES (?, ?)", (place, searchable(words)))
     return place

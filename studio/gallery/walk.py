@@ -19,7 +19,8 @@ def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, FileStamp]]:
     Raises:
         GalleryError: a folder cannot be listed.
     """
-    folders = [outputs]
+    folders = [str(outputs)]
+    start = len(folders[0].rstrip("/")) + 1
     while folders:
         folder = folders.pop()
         try:
@@ -28,14 +29,13 @@ def walk(outputs: Path, suffix: str) -> Iterator[tuple[str, FileStamp]]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise atomic.storage_error(error, folder) from error
+            raise atomic.storage_error(error, Path(folder)) from error
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                folders.append(Path(entry.path))
+                folders.append(entry.path)
             elif entry.name.endswith(suffix) and entry.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):
-                    name = Path(entry.path).relative_to(outputs).as_posix()
-                    yield name, stamp(entry.stat())
+                    yield entry.path[start:], stamp(entry.stat())
 
 
 def stamp(status: os.stat_result) -> FileStamp:

@@ -181,8 +181,9 @@ class Sessions:
     def is_comparing(self, page: str) -> bool:
         return bool(self.going(page, ComparisonPlan))
 
-    def cancel(self, page: str, kind: type[Plan]) -> bool:
-        """Stop what is fetched, and what of one kind runs or comes next; whether there was any."""
+    def cancel(self, page: str, kind: type[Plan], every: bool = False) -> bool:
+        """Stop what is fetched, and what of one kind runs or comes next, or ``every`` entry of
+        that kind; whether there was any."""
         held = self._page(page)
         if held.fetching is not None and kind is RunPlan:
             held.fetching.set()
@@ -192,7 +193,12 @@ class Sessions:
             for each in self._runs.of(held.owner)
             if isinstance(each.plan, kind) and not each.state.is_over
         ]
-        return bool(going) and self._runs.cancel(held.owner, going[0].run_id)
+        # The last ones first: none of them begins because the one before it was stopped.
+        stopped = [
+            self._runs.cancel(held.owner, each.run_id)
+            for each in reversed(going if every else going[:1])
+        ]
+        return any(stopped)
 
     def move(self, page: str, run_id: str, ahead: int) -> None:
         """As ``Runs.move``."""

@@ -6,7 +6,7 @@ an interrupted comparison goes on where it stopped.
 
 import threading
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +14,9 @@ from pathlib import Path
 from PIL import Image
 
 from studio.backends import ClipReader
-from studio.comparison.axes import ComparisonPlan, ComparisonRequest, Role
+from studio.comparison.axes import AxisValue, ComparisonPlan, ComparisonRequest, Role
 from studio.comparison.axis_text import matching
-from studio.comparison.checks import cells_of
+from studio.comparison.checks import cells_of, check_pages
 from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import with_scores
 from studio.comparison.events import (
@@ -54,7 +54,7 @@ from studio.workspace.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a comparison will cost.
+    """What one comparison or several will cost.
 
     Attributes:
         cells: pictures in all, and ``found`` those that are in the gallery already.
@@ -91,6 +91,25 @@ class Comparing:
     def plan(self, wanted: ComparisonRequest) -> ComparisonPlan | tuple[Violation, ...]:
         """Every cell's plan, or every violation. A pattern on an axis of LoRAs stands for those
         that fit the request's base."""
+        return self._plan(wanted, 1)
+
+    def plan_pages(
+        self, wanted: ComparisonRequest, prompts: Sequence[AxisValue]
+    ) -> list[ComparisonPlan] | tuple[Violation, ...]:
+        """As ``plan``, once for each of ``prompts``; once for the request's own without any."""
+        found = list(check_pages(wanted, prompts))
+        plans: list[ComparisonPlan] = []
+        for page in () if found else wanted.pages(prompts):
+            answer = self._plan(page, max(1, len(prompts)))
+            if isinstance(answer, ComparisonPlan):
+                plans.append(answer)
+            else:
+                found += answer
+        return tuple(dict.fromkeys(found)) or plans
+
+    def _plan(
+        self, wanted: ComparisonRequest, pages: int
+    ) -> ComparisonPlan | tuple[Violation, ...]:
         catalog = self._workspace.catalog
         model = catalog.models.get(wanted.request.base)
         fitting = catalog.loras_for(model.base_architecture) if model else ()
@@ -98,17 +117,20 @@ class Comparing:
         axes = {"rows": matching(wanted.rows, slugs), "columns": matching(wanted.columns, slugs)}
         wanted = wanted.model_copy(update=axes)
         settings = self._workspace.settings
-        if settings.is_public and (count := cells_of(wanted)) > settings.visitors.cells:
+        if settings.is_public and (count := cells_of(wanted) * pages) > settings.visitors.cells:
             return (TooManyCells(count=count, limit=settings.visitors.cells),)
         return plan_comparison(wanted, self._workspace.plan)
 
-    def forecast(self, plan: ComparisonPlan) -> Forecast:
+    def forecast(self, *plans: ComparisonPlan) -> Forecast:
         """How many cells there are to make, and about how long they take."""
-        found = {i for i in range(len(plan.cells)) if any(self._candidates(plan, i))}
-        ahead = [cell.plan for i, cell in enumerate(plan.cells) if i not in found]
-        return Forecast(
-            len(plan.cells), len(found), estimate_seconds(ahead, self._past.paces(ahead))
-        )
+        cells = [(plan, index) for plan in plans for index in range(len(plan.cells))]
+        ahead = [
+            plan.cells[index].plan
+            for plan, index in cells
+            if not any(self._candidates(plan, index))
+        ]
+        seconds = estimate_seconds(ahead, self._past.paces(ahead))
+        return Forecast(len(cells), len(cells) - len(ahead), seconds)
 
     def _candidates(self, plan: ComparisonPlan, index: int) -> Iterator[Path]:
         """Pictures in the gallery that could stand in a cell; the base again is always made."""

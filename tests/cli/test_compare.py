@@ -66,6 +66,24 @@ def test_the_plan_alone_runs_nothing(cli: Cli, tmp_path: Path) -> None:
     assert list((tmp_path / "outputs").rglob("*.png")) == []
 
 
+def test_several_prompts_are_pages_of_one_grid(cli: Cli, tmp_path: Path) -> None:
+    axis = ("--kind", "grid", "--columns", "steps=1,2", "--pages")
+    shown = cli(*INK, *PROMPT, *axis, "a rocket | a cat", "--plan-only", "--json")
+    assert shown.code == 0, shown.err
+    prompts = [page["wanted"]["request"]["prompt"] for page in shown.json["pages"]]
+    assert prompts == ["a rocket", "a cat"]
+    made = cli(*INK, *PROMPT, *axis, "a rocket | a cat", "--json").json["pages"]
+    assert [page["record"]["validity"]["verdict"] for page in made] == ["valid", "valid"]
+    assert len(list((tmp_path / "outputs").rglob("*.comparison.json"))) == 2
+    for wrong, code in (("a cat", "axis_too_short"), ("a cat|a cat", "axis_value_twice")):
+        refused = cli(*INK, *PROMPT, *axis, wrong, "--json")
+        assert refused.code == 2
+        assert [each["code"] for each in refused.json["violations"]] == [code]
+    both = ("--rows", "prompt=a|b", *axis, "c|d")
+    refused = cli(*INK, *PROMPT, *both, "--json")
+    assert [each["code"] for each in refused.json["violations"]] == ["axes_clash"]
+
+
 def test_violations_of_axes_and_cells_end_with_2(cli: Cli) -> None:
     refused = cli(*INK, *PROMPT, "--kind", "strengths", "--strengths", "0.3,9", "--json")
     assert refused.code == 2

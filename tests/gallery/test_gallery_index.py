@@ -199,3 +199,24 @@ def test_a_deleted_file_is_never_shown(outputs: Path) -> None:
     assert [each.path for each in shelf.query(limit=2)] == [paths[3], paths[1]]
     assert shelf.count() == 3
     assert len(list(outputs.rglob("*.webp"))) == 3
+
+
+def test_only_folders_that_changed_are_compared_file_by_file(outputs: Path) -> None:
+    shelf = Gallery(outputs)
+    (picture,) = fill(shelf, 1)
+    names = ("loose.png", "a/one.png", "a/b/two.png", "a/b/three.png")
+    for name in names:
+        (outputs / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, outputs / name)
+    assert shelf.sync().read == len(names)
+    there = dict(shelf._stamps())
+    assert shelf._index.unlike(there.items()) == ({}, {})
+    kept = {"a/b/two.png": there["a/b/two.png"]}
+    known = {name: there[name] for name in ("a/b/two.png", "a/b/three.png")}
+    fewer = {name: stamp for name, stamp in there.items() if name != "a/b/three.png"}
+    assert shelf._index.unlike(fewer.items()) == (kept, known)
+    one = {"a/one.png": "1 2"}
+    assert shelf._index.unlike((there | one).items()) == (one, {"a/one.png": there["a/one.png"]})
+    (outputs / "a/one.png").unlink()
+    assert shelf.sync().removed == 1
+    assert shelf._index.unlike(shelf._stamps()) == ({}, {})

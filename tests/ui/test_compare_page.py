@@ -145,10 +145,21 @@ def assert_votes_are_kept(server: Server) -> None:
 def test_a_grid_says_what_it_is_of_and_marks_its_cell(open_page: Open) -> None:
     page = ready(open_page, seed=76)
     page.locator("#kind").get_by_text("Grid", exact=True).click()
-    page.get_by_label("Values across").fill("1..3/0.5")
-    compare(page, cells=5)
+    page.get_by_label("Values across").fill("1..2/0.5")
+    page.get_by_label("Prompts, a page for each").fill("a castle | a castle")
+    page.locator("#forecast li[data-code=axis_value_twice]").wait_for()
+    page.get_by_label("Prompts, a page for each").fill(
+        "a penguin on a blue background | a castle on a pink background"
+    )
+    compare(page, cells=6)
+    pages = page.locator("#seal nav button")
+    page.locator("#seal nav [aria-current=page]", has_text="castle").wait_for(timeout=PATIENCE)
     heads = page.locator("#cells th[scope=col]").all_inner_texts()
-    assert [head.split()[-1] for head in heads] == ["1.0", "1.5", "2.0", "2.5", "3.0"]
+    assert [head.split()[-1] for head in heads] == ["1.0", "1.5", "2.0"]
+    assert "castle" in page.locator("#seal .ls-made-of").inner_text()
+    pages.first.click()
+    page.locator("#seal nav [aria-current=page]", has_text="penguin").wait_for()
+    page.wait_for_url("**comparison=**")
     cell = page.locator("#cells .ls-arm-picture").nth(1)
     cell.click()
     page.locator("#cells .ls-chosen").wait_for()

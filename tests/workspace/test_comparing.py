@@ -561,3 +561,25 @@ def test_an_estimate_needs_a_past(comparing: Comparing, workspace: Workspace) ->
 def test_only_comparisons_of_the_gallery_are_opened(workspace: Workspace, name: str) -> None:
     with pytest.raises(GalleryError):
         workspace.gallery.comparisons.read(name)
+
+
+def test_a_series_is_found_from_each_of_its_pages(
+    comparing: Comparing, workspace: Workspace
+) -> None:
+    wanted = strengths(request(), (0.5, 1.0))
+    plans = comparing.plan_pages(wanted, ("a rocket", "a cat"))
+    assert isinstance(plans, list)
+    assert comparing.forecast(*plans).cells == 4
+    shelf, session = workspace.gallery.comparisons, workspace.open_session()
+    kept: dict[str, ComparisonRecord] = {}
+    for plan in plans:
+        *_, end = comparing.run(plan, session, threading.Event())
+        assert isinstance(end, Compared)
+        kept[end.path.relative_to(workspace.gallery.outputs).as_posix()] = end.record
+    _, other = run(comparing, workspace, strengths(request(), (0.5, 0.9)))
+    pages = list(zip(kept, ("a rocket", "a cat"), strict=True))
+    assert all(shelf.pages(record) == pages for record in kept.values())
+    assert [prompt for _, prompt in shelf.pages(other)] == ["a rocket"]
+    many = comparing.plan_pages(wanted, [f"a cat {n}" for n in range(17)])
+    assert isinstance(many, tuple)
+    assert [item.code for item in many] == ["out_of_range"]

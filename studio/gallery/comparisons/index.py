@@ -67,6 +67,7 @@ class ComparisonRow:
         columns = (
             *(record.title, record.summary, record.validity.verdict.value, len(record.pictured)),
             *(record.plan_fingerprint, record.wanted.kind.value),
+            *(record.wanted.series, record.wanted.request.prompt),
         )
         own = {cell.picture: not cell.reused for cell in record.pictured if cell.picture}
         return cls(name, stamp, created, columns, tuple(own.items()))
@@ -99,6 +100,11 @@ class ComparisonIndex:
     def stamps(self) -> dict[str, FileStamp]:
         return self._index.stamps(comparisons=True)
 
+    def unlike(
+        self, found: Iterable[tuple[str, FileStamp]]
+    ) -> tuple[dict[str, FileStamp], dict[str, FileStamp]]:
+        return self._index.unlike(found, comparisons=True)
+
     def has(self, name: str) -> bool:
         return bool(self._where("i.name = ?", (name,)))
 
@@ -110,6 +116,16 @@ class ComparisonIndex:
     def of_plan(self, plan_fingerprint: str) -> list[StoredComparison]:
         """Every comparison of one plan, newest first."""
         return self._where("fingerprint = ?", (plan_fingerprint,))
+
+    def pages(self, series: str) -> list[tuple[str, str]]:
+        """Name and prompt of a series' comparisons, oldest first; of those with one prompt, the
+        newest."""
+        sql = (
+            "SELECT i.name, prompt, max(i.id) AS place FROM comparisons c JOIN items i "
+            "ON i.id = c.id WHERE series = ? GROUP BY prompt ORDER BY place"
+        )
+        with self._index.connection() as db:
+            return [(name, prompt) for name, prompt, _ in db.execute(sql, (series,))]
 
     def _where(self, condition: str, asked: Sequence[object]) -> list[StoredComparison]:
         sql = (

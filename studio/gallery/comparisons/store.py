@@ -183,14 +183,14 @@ class Comparisons:
 
     def sync(self) -> None:
         """Bring the index up to the files; what cannot be read is said in the log."""
-        self._read_files(self._index.stamps())
+        self._read_files(*self._index.unlike(walk(self.outputs, files.JSON_SUFFIX)))
 
     def reread(self) -> None:
         """As ``sync``, but read every file again."""
-        self._read_files(dict.fromkeys(self._index.stamps(), NEVER_READ))
-
-    def _read_files(self, known: dict[str, FileStamp]) -> None:
         there = dict(walk(self.outputs, files.JSON_SUFFIX))
+        self._read_files(there, dict.fromkeys(self._index.stamps(), NEVER_READ))
+
+    def _read_files(self, there: dict[str, FileStamp], known: dict[str, FileStamp]) -> None:
         rows = []
         for name, found in there.items():
             if known.get(name) != found:
@@ -201,6 +201,12 @@ class Comparisons:
         gone = [name for name in known if name not in there]
         if rows or gone:
             self._index.change(add=rows, remove=gone)
+
+    def pages(self, record: ComparisonRecord) -> list[tuple[str, str]]:
+        """Name and prompt of each comparison that differs from this one in the prompt alone, and
+        of this one; in the order in which they were made."""
+        series = record.wanted.series
+        return self._indexed(lambda: self._index.pages(series))
 
     def has(self, name: str) -> bool:
         """Whether the index has a comparison whose record has this name."""

@@ -1,6 +1,6 @@
 """What happens on the left of the Compare tab: the plan, and the run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import gradio as gr
@@ -14,7 +14,7 @@ from studio.comparison.events import (
     Compared,
     NothingCompared,
 )
-from studio.comparison.record import KIND_LABELS, CellRecord, blank_cells, done, failed
+from studio.comparison.record import CellRecord, blank_cells, done, failed
 from studio.contract.base import in_time
 from studio.contract.events import Cancelled, Failed, Queued
 from studio.contract.plan import Origin, RunPlan
@@ -39,7 +39,7 @@ from studio.workspace.comparing import Comparing, Forecast
 from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
 
-ComparisonOutcome = ComparisonPlan | tuple[Violation, ...]
+ComparisonOutcome = list[ComparisonPlan] | tuple[Violation, ...]
 _COMPARING = "This comparison is still being made. Wait for it or cancel it, then open the other."
 
 
@@ -80,7 +80,7 @@ class CompareEvents:
         updates |= {panel.request: self._asked(request), **self._loras(request, asked, other)}
         try:
             outcome = self._plan(request, asked)
-            if not isinstance(outcome, ComparisonPlan):
+            if isinstance(outcome, tuple):
                 return updates | self._refused(outcome)
             bar = self._bar(outcome)
         except StudioError as error:
@@ -112,7 +112,7 @@ class CompareEvents:
         return wishes or any(part.slugs for part in plan.prompt.negative_parts)
 
     def _plan(self, request: GenerationRequest, asked: CompareInput) -> ComparisonOutcome:
-        return self._comparing.plan(asked.of(request))
+        return self._comparing.plan_pages(asked.of(request), asked.prompts)
 
     def _asked(self, request: GenerationRequest) -> Html:
         """The request that every cell starts from, in two lines."""
@@ -152,10 +152,13 @@ class CompareEvents:
             panel.row_loras: along(asked.rows, asked.row_values, "rows", family),
         }
 
-    def _bar(self, outcome: ComparisonPlan) -> Html:
-        line = forecast_line(self._comparing.forecast(outcome))
-        foreign = [side.difference for side in uninvited(outcome)]
-        return join((tag("p", f"{summary(outcome)} {line}"), compare_html.not_asked_for(foreign)))
+    def _bar(self, plans: list[ComparisonPlan]) -> Html:
+        first = plans[0]
+        line = f"{summary(first)} {forecast_line(self._comparing.forecast(*plans))}"
+        if len(plans) > 1:
+            line = f"{line} On {len(plans)} pages, each a comparison of its own."
+        foreign = [side.difference for side in uninvited(first)]
+        return join((tag("p", line), compare_html.not_asked_for(foreign)))
 
     def open(self, name: str, page: str) -> Updates:
         """Show a stored comparison, unless one is being made: the page holds one at a time."""
@@ -172,31 +175,46 @@ class CompareEvents:
         broken = form.not_whole(request_values) or asked.problems()
         request = form.read(request_values, self._workspace.catalog)
         outcome = broken or self._plan(request, asked)
-        if not isinstance(outcome, ComparisonPlan):
+        if isinstance(outcome, tuple):
             yield self.refresh(request_values, asked, page)
             return
+        run_ids: list[str] = []
         try:
-            run_id = self._sessions.submit(page, outcome, asked.fresh)
+            for plan in outcome:
+                run_ids.append(self._sessions.submit(page, plan, asked.fresh))
         except QueueFull as error:
+            for run_id in run_ids:
+                self._sessions.remove(page, run_id)
             yield {self.panel.bar: compare_html.trouble(str(error))}
             return
-        yield from self._watch(outcome, self._sessions.watch(page, run_id))
+        yield from self._watch_all(page, zip(outcome, run_ids, strict=True))
 
     def resume(self, page: str) -> Iterator[Updates]:
-        """The page opens while a comparison of its browser goes on: watch it."""
+        """The page opens while comparisons of its browser go on: watch them."""
         yield unchanged()  # to gradio a generator that gives nothing gives None for everything
-        for plan, standing in self._sessions.going(page, ComparisonPlan):
-            yield from self._watch(plan, self._sessions.watch(page, standing.run_id))
+        going = self._sessions.going(page, ComparisonPlan)
+        if going:
+            yield from self._watch_all(page, ((plan, each.run_id) for plan, each in going))
             yield {self.panel.cancel: gr.Button(interactive=False)}
 
-    def _watch(self, plan: ComparisonPlan, events: Iterator[AnyEvent]) -> Iterator[Updates]:
+    def _watch_all(
+        self, page: str, runs: Iterable[tuple[ComparisonPlan, str]]
+    ) -> Iterator[Updates]:
+        """One after another; what was cancelled is the last that is shown."""
+        for plan, run_id in runs:
+            if (yield from self._watch(plan, self._sessions.watch(page, run_id))):
+                return
+
+    def _watch(
+        self, plan: ComparisonPlan, events: Iterator[AnyEvent]
+    ) -> Generator[Updates, None, bool]:
+        """Returns whether it was cancelled."""
         parts, panel, outputs = self.parts, self.panel, self._workspace.gallery.outputs
         shown = compare_html.Grid(plan.rows, plan.columns, blank_cells(plan), outputs)
         foreign = [side.difference for side in uninvited(plan)]
-        title = KIND_LABELS[plan.wanted.kind]
         yield {
             parts.notice: EMPTY,
-            parts.seal: compare_html.running(summary(plan), foreign, title),
+            parts.seal: compare_html.running(plan, foreign),
             parts.grid: compare_html.grid(shown),
             parts.look: gr.Column(visible=False),
             parts.kept: gr.Column(visible=False),
@@ -204,7 +222,7 @@ class CompareEvents:
             panel.compare: gr.Button(interactive=False),
             panel.cancel: gr.Button(interactive=True),
         }
-        pace = Pace()
+        pace, cancelled = Pace(), False
         for event in events:
             match event:
                 case CellWorking(cell=cell):
@@ -220,8 +238,10 @@ class CompareEvents:
                     shown = self._with(shown, event)
                     yield {parts.grid: compare_html.grid(shown)}
                 case Compared(path=path):
+                    cancelled = event.cancelled
                     yield self.look.open(path.relative_to(outputs).as_posix())
                 case NothingCompared() | Cancelled() | Failed():
+                    cancelled = event == NothingCompared(True) or isinstance(event, Cancelled)
                     yield {
                         parts.seal: compare_html.trouble(_why_none(event)),
                         parts.progress: EMPTY,
@@ -229,6 +249,7 @@ class CompareEvents:
                 case Queued(ahead=ahead):
                     line = f"Waiting; {format.plural(ahead, 'run')} before this one."
                     yield {parts.progress: tag("p", line, class_="ls-origin")}
+        return cancelled
 
     def _with(self, shown: compare_html.Grid, event: CellDone | CellFailed) -> compare_html.Grid:
         cell = shown.cells[event.cell]
@@ -249,7 +270,7 @@ class CompareEvents:
         }
 
     def cancel(self, page: str) -> Updates:
-        self._sessions.cancel(page, ComparisonPlan)
+        self._sessions.cancel(page, ComparisonPlan, every=True)
         return {self.panel.cancel: gr.Button(interactive=False)}
 
 

@@ -9,6 +9,7 @@ from studio.comparison.axes import (
     STRENGTHS,
     Axis,
     AxisName,
+    AxisValue,
     ComparisonRequest,
     Question,
     compose,
@@ -28,7 +29,7 @@ KIND_HELP = {
     Question.STRENGTHS: "The same picture at several strengths of the first LoRA.",
     Question.SEEDS_STRENGTHS: "Strengths across, seeds downwards. Does the effect hold?",
     Question.LORA_AGAINST_LORA: "The first LoRA, and another one in its place.",
-    Question.GRID: "Any two things that vary.",
+    Question.GRID: "Any two things that vary, and a page for each of several prompts.",
 }
 
 
@@ -52,8 +53,15 @@ class CompareInput:
     column_values: str
     rows: str
     row_values: str
+    pages: str
     hold: bool
     fresh: bool
+
+    @property
+    def prompts(self) -> tuple[AxisValue, ...]:
+        """Those of a series of grids; none where one grid is of the request's own prompt."""
+        grid = self.kind == Question.GRID.value
+        return parse_values(AxisName.PROMPT, self.pages or "") if grid else ()
 
     def problems(self) -> tuple[Violation, ...]:
         """A count of seeds that is no whole number; what else may be wrong, the plan says."""
@@ -89,7 +97,7 @@ class CompareInput:
             case Question.GRID:
                 said |= {"columns": columns.name.value if columns else NO_AXIS}
                 said |= {"rows": rows.name.value if rows else NO_AXIS}
-                said |= {"column_values": _text(columns), "row_values": _text(rows)}
+                said |= {"column_values": _text(columns), "row_values": _text(rows), "pages": ""}
         more: dict[str, Any] = {
             "kind": wanted.kind.value,
             "seeds": seeds,
@@ -125,6 +133,7 @@ class ComparePanel:
     rows: gr.Dropdown
     row_values: gr.Textbox
     row_loras: gr.HTML
+    pages: gr.Textbox
     hold: gr.Checkbox
     fresh: gr.Checkbox
     request: gr.HTML
@@ -184,6 +193,12 @@ def build() -> ComparePanel:
         column_loras = _lora_button("ls-grid-loras")
         rows, row_values = _axis_row("Downwards", None)
         row_loras = _lora_button("ls-grid-loras")
+        pages = gr.Textbox(
+            "",
+            label="Prompts, a page for each",
+            placeholder="a rocket | a castle; without any, the request's own",
+            lines=2,
+        )
     with gr.Column(elem_classes="ls-field", min_width=80):
         seeds = gr.Number(1, label="Seeds", elem_id="seeds")
         seeds_hint = gr.HTML("", js_on_load=TIE, apply_default_css=False, elem_classes="ls-hint")
@@ -213,6 +228,7 @@ def build() -> ComparePanel:
         rows=rows,
         row_values=row_values,
         row_loras=row_loras,
+        pages=pages,
         hold=hold,
         fresh=fresh,
         request=request,

@@ -54,7 +54,7 @@ class CompareStage:
 def build() -> CompareStage:
     """Lay the stage out inside the current column."""
     notice = gr.HTML("", apply_default_css=False, elem_id="compare-notice")
-    seal = gr.HTML("", apply_default_css=False, elem_id="seal")
+    seal = gr.HTML("", js_on_load=PICK, apply_default_css=False, elem_id="seal")
     progress = gr.HTML("", apply_default_css=False, elem_id="compare-progress")
     grid = gr.HTML(compare_html.empty(), js_on_load=PICK, apply_default_css=False, elem_id="cells")
     with gr.Column(visible=False, elem_classes="ls-stored", elem_id="stored") as kept:

@@ -132,7 +132,7 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
 
     quick = {**PRIVATE, "inputs": inputs, "outputs": panel.shown(), "trigger_mode": "always_last"}
     edited = [panel.kind, panel.columns, panel.rows, panel.hold, panel.fresh]
-    written = [panel.strengths, panel.column_values, panel.row_values, panel.seeds]
+    written = [panel.strengths, panel.column_values, panel.row_values, panel.pages, panel.seeds]
     gr.on([*(part.input for part in edited), *(part.change for part in written)], refresh, **quick)
     tab.select(refresh, **quick)
     axes = ((panel.columns, panel.column_values), (panel.rows, panel.row_values))
@@ -226,6 +226,10 @@ def _wire_look(made: CompareTab, reviewer: gr.BrowserState) -> None:
     def delete(stored: str) -> Updates:
         return made.with_vote(look.delete(stored))
 
+    def turn(event: gr.EventData, request: gr.Request) -> Updates:
+        return made.open(picked(event), page_of(request))
+
+    parts.seal.pick(turn, outputs=made.outputs, **PRIVATE)
     parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown)
     gr.on([parts.left.input, parts.right.input], look.pair, inputs=pair, **shown)
     parts.view.input(look.view, inputs=parts.view, **shown)

@@ -49,7 +49,9 @@ class CompareLook:
         shown = compare_html.Grid(record.rows, record.columns, record.cells, outputs)
         updates: Updates = {
             parts.notice: EMPTY,
-            parts.seal: tag("div", self._seal(record), data_address=address(comparison=name)),
+            parts.seal: tag(
+                "div", self._seal(record, name), data_address=address(comparison=name)
+            ),
             parts.progress: EMPTY,
             parts.grid: compare_html.grid(shown),
             parts.kept: gr.Column(visible=True),
@@ -70,11 +72,13 @@ class CompareLook:
         }
         return updates | self._looked_at(record, left, right)
 
-    def _seal(self, record: ComparisonRecord) -> Html:
-        """As it was stored, and beside it what its cells would be judged today."""
-        today = judged_anew(self._workspace.gallery, record)
-        beside = compare_html.overtaken(record.validity, today)
-        return join((compare_html.seal_of(record), beside))
+    def _seal(self, record: ComparisonRecord, name: str) -> Html:
+        """As it was stored, and beside it what its cells would be judged today; the pages of its
+        series first."""
+        gallery = self._workspace.gallery
+        pages = compare_html.pages(gallery.comparisons.pages(record), name)
+        beside = compare_html.overtaken(record.validity, judged_anew(gallery, record))
+        return join((pages, compare_html.seal_of(record), beside))
 
     def pair(self, name: str, left: int | None, right: int | None) -> Updates:
         """Two cells that were chosen."""

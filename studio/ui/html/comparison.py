@@ -1,14 +1,16 @@
 """A comparison as markup: its seal, the grid of cells, what each shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from studio.comparison.axes import Role
-from studio.comparison.differences import Difference
-from studio.comparison.record import CellRecord, CellState, ComparisonRecord
+from studio.comparison.axes import ComparisonPlan, Role
+from studio.comparison.differences import Difference, summary
+from studio.comparison.record import KIND_LABELS, CellRecord, CellState, ComparisonRecord
 from studio.comparison.validity import Validity, Verdict, seal_words
 from studio.contract.events import Loading, Progress, Queued, Stalled
+from studio.contract.request import GenerationRequest
 from studio.ui.html import format, icons
 from studio.ui.html.picture import file_url
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
@@ -48,7 +50,7 @@ def trouble(text: str) -> Html:
     return tag("p", icons.ALERT, span("", text), class_="ls-said ls-problem", role="alert")
 
 
-def seal(validity: Validity, summary: str, uninvited: Sequence[Difference], title: str) -> Html:
+def seal(validity: Validity, differs: str, uninvited: Sequence[Difference], title: str) -> Html:
     """The verdict with its reasons, and what differs in one line."""
     style, icon = _SEALS[validity.verdict]
     name = seal_words(validity.verdict, uninvited)
@@ -57,36 +59,65 @@ def seal(validity: Validity, summary: str, uninvited: Sequence[Difference], titl
         "section",
         tag("header", span("ls-state", icon, span("", name)), span("ls-key", title)),
         tag("ul", *reasons, class_="ls-reasons") if reasons else EMPTY,
-        div("ls-line", tag("p", summary, class_="ls-differs"), not_asked_for(uninvited)),
+        div("ls-line", tag("p", differs, class_="ls-differs"), not_asked_for(uninvited)),
         class_=f"ls-sheet ls-seal {style}",
         data_verdict=validity.verdict.value,
         role="status",
     )
 
 
-def running(summary: str, uninvited: Sequence[Difference], title: str) -> Html:
-    return tag(
+def running(plan: ComparisonPlan, uninvited: Sequence[Difference]) -> Html:
+    """What is being made, and of which request."""
+    made = tag(
         "section",
         tag(
             "header",
             span("ls-state", icons.RUNNING, span("", "Comparing")),
-            span("ls-key", title),
+            span("ls-key", KIND_LABELS[plan.wanted.kind]),
         ),
-        div("ls-line", tag("p", summary, class_="ls-differs"), not_asked_for(uninvited)),
+        div("ls-line", tag("p", summary(plan), class_="ls-differs"), not_asked_for(uninvited)),
         class_="ls-sheet ls-seal ls-running",
     )
+    labels = dict.fromkeys(use.label for cell in plan.cells for use in cell.plan.loras)
+    return join((made, _made_of(plan.wanted.request, plan.cells[0].plan.base.label, labels)))
 
 
 def seal_of(record: ComparisonRecord) -> Html:
     """With the request that the comparison was made of, which need not be that of the form."""
-    request = record.wanted.request
-    made = " · ".join((record.base_label, *record.lora_labels[:3], f"seed {request.seed}"))
-    asked = div(
+    made_of = _made_of(record.wanted.request, record.base_label, record.lora_labels)
+    return join((seal(record.validity, record.summary, record.uninvited, record.title), made_of))
+
+
+def _made_of(request: GenerationRequest, base: str, loras: Iterable[str]) -> Html:
+    made = " · ".join((request.mode.label, base, *islice(loras, 3), f"seed {request.seed}"))
+    return div(
         "ls-made-of",
         tag("p", request.prompt, class_="ls-of-prompt"),
-        tag("p", f"{request.mode.label} · {made}", class_="ls-origin"),
+        tag("p", made, class_="ls-origin"),
     )
-    return join((seal(record.validity, record.summary, record.uninvited, record.title), asked))
+
+
+def pages(found: Sequence[tuple[str, str]], shown: str) -> Html:
+    """The prompts of a series, each a button that opens its comparison; nothing for a single one.
+
+    Args:
+        found: name and prompt of each comparison, ``shown`` the name of the one that is open.
+    """
+    if len(found) < 2:
+        return EMPTY
+    buttons = [
+        tag(
+            "button",
+            span("ls-key", f"{number}"),
+            span("", prompt),
+            type="button",
+            class_="ls-button",
+            data_pick=name,
+            aria_current="page" if name == shown else None,
+        )
+        for number, (name, prompt) in enumerate(found, 1)
+    ]
+    return tag("nav", *buttons, class_="ls-pages", aria_label="Prompts of this series")
 
 
 def overtaken(stored: Validity, today: Validity | None) -> Html:
