@@ -36,9 +36,9 @@ from studio.comparison.schedule import estimate_seconds
 from studio.contract.events import Cancelled, Failed, Job, Loading
 from studio.contract.placement import Dtype, Offload
 from studio.contract.plan import Library, RunPlan
-from studio.contract.receipt import RunRecord
+from studio.contract.receipt import Receipt, RunRecord
 from studio.engine import Engine, Generated, LocalJob
-from studio.errors import EngineError, StudioError
+from studio.errors import ContractBroken, EngineError, StudioError
 from studio.resolve import BaseInPlace
 from studio.resolve.gpu import GpuTime
 from studio.resolve.memory import MemoryRules
@@ -91,6 +91,7 @@ class ZeroBackend:
         self._dtypes: dict[str, Dtype] = {}
         self._past: dict[str, deque[RunRecord]] = {}
         self._around: dict[str, float] = {}
+        self._proofs: dict[tuple[str, str, str], str] = {}
         self._running: dict[str, tuple[threading.Thread, threading.Event]] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -264,10 +265,27 @@ class ZeroBackend:
 
     def _note_made(self, job: LocalJob, event: BackendEvent) -> None:
         if isinstance(event, Generated):
+            self._demand_same_base(job.plan, event.receipt)
             record = RunRecord.of(job.plan, event.receipt)
             with self._lock:
                 past = self._past.setdefault(job.plan.base.slug, deque(maxlen=REMEMBERED))
                 past.append(record)
+
+    def _demand_same_base(self, plan: RunPlan, receipt: Receipt) -> None:
+        """Each fork measures the base for itself, and on one kind of GPU all must find the same.
+
+        Raises:
+            ContractBroken: one found another base than the first one did.
+        """
+        found, on = receipt.base_proof.loaded, receipt.hardware or receipt.device
+        with self._lock:
+            first = self._proofs.setdefault((receipt.base_sha256, receipt.dtype, on), found)
+        if found != first:
+            raise ContractBroken(
+                f"{plan.base.label} computes {found[:12]}… on this GPU, and {first[:12]}… where "
+                f"it was measured first, on {on}; the picture was not kept.",
+                "Try again in a while, when another GPU is lent; restart the Space if it stays.",
+            )
 
     def _given(self, seconds: int) -> int:
         """What ``spaces`` is to be told, to ask its service for so many."""

@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -16,7 +17,7 @@ from studio.gallery import Filter, Gallery, Picture, StoredComparison
 from studio.workspace.packing import packed
 
 app = typer.Typer(
-    help="List pictures and comparisons, rebuild their index.",
+    help="List and delete pictures and comparisons, rebuild their index.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -166,6 +167,31 @@ def pack(
                 f"{file} cannot be written: {error.strerror or error}.", "Name another file."
             ) from error
         console.say(str(file))
+
+
+@app.command()
+def remove(
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            parser=parse_text,
+            metavar="PICTURE...",
+            help="By its name in list, its file or a link.",
+        ),
+    ],
+    output_dir: OutputDir = None,
+) -> None:
+    """Delete pictures for good: of a public page also what its visitors show, or made."""
+    with (
+        command(as_json=False) as console,
+        closing(open_workspace(None, output_dir, library=False)) as workspace,
+    ):
+        for each in pictures:
+            linked = unquote(urlsplit(each).path).partition("/file=")[2]
+            place = (workspace.gallery.outputs / (linked or each)).absolute()
+            gallery = workspace.visitors.at(place) or workspace.gallery
+            gallery.delete(place)
+            console.say(f"Deleted {each}")
 
 
 @app.command()

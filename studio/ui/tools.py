@@ -223,9 +223,15 @@ class Tools:
         return told
 
     def _told(self, client: gr.Request, answers: Iterable[JsonObject]) -> str:
-        """The last of the answers, with whole links; the others only say how far it is."""
+        """The last of the answers, with whole links; the others say how far it is, which gradio's
+        server passes on to an agent that asks for it."""
+        last: JsonObject = {}
+        progress = gr.Progress()  # of this call, by its context; gr.api takes it for no argument
         with _alone(client):
-            *_, last = answers
+            for last in answers:
+                if "progress" in last:
+                    done, of, what = _how_far(last["progress"])
+                    progress((done, of), desc=what)
         return _as_text(_linked(last, _root(client)))
 
 
@@ -270,6 +276,19 @@ def _request(
 def _choice(text: str) -> JsonObject:
     slug, colon, strength = text.rpartition(":")
     return {"slug": slug, "strength": strength} if colon else {"slug": text}
+
+
+def _how_far(said: JsonObject) -> tuple[int, int | None, str]:
+    """Done, of how many (None where nobody can tell), and of what, from a ``progress``."""
+    cell = f"cell {said['cell']} of {said['cells']}" if "cell" in said else ""
+    if "step" in said:
+        what = f"image {said['image']} of {said['images']}"
+        return said["step"], said["steps"], f"{cell}, {what}" if cell else what
+    if "ahead" in said:
+        return 0, None, f"{said['ahead']} ahead in the queue"
+    if "stage" in said:
+        return 0, None, said["stage"]
+    return said["cell"], said["cells"], cell
 
 
 @contextmanager

@@ -60,8 +60,8 @@ def test_a_fork_is_used_again_while_its_gpu_is_free_and_keeps_what_it_loaded(
     assert [seen[name][-1]["pixels"] for name in ("reused", "fresh", "after")] == [
         seen["here"]["pixels"]
     ] * 3
-    # One for r1 to r3; one where its GPU was taken, which is killed; one after that.
-    assert len({call["pid"] for call in service.calls("/allow")}) == 3
+    # One for r1 to r3; three where its GPU was taken, the last of which is killed; one after that.
+    assert len({call["pid"] for call in service.calls("/allow")}) == 5
 
 
 def test_each_fork_measures_the_base_itself(seen: Seen) -> None:
@@ -70,6 +70,12 @@ def test_each_fork_measures_the_base_itself(seen: Seen) -> None:
     loaded, now, fresh = seen["plain"][-1]["proof"]
     assert loaded == now
     assert fresh
+
+
+def test_a_fork_that_finds_another_base_than_the_first_one_keeps_no_picture(seen: Seen) -> None:
+    assert "Generated" not in {each["is"] for each in seen["changed"]}
+    assert seen["changed"][-1]["code"] == "contract_broken"
+    assert seen["unchanged"][-1]["proof"][0] == seen["plain"][-1]["proof"][0]
 
 
 def test_it_asks_in_the_name_of_whoever_asked_and_for_as_long_as_it_said(
@@ -106,5 +112,5 @@ def test_a_cancelled_run_stops_within_a_step_and_leaves_a_clean_fork(seen: Seen)
 
 def test_no_gpu_is_asked_for_what_cannot_run(seen: Seen, service: GpuService) -> None:
     assert seen["unplaced"][-1]["code"] == "engine"
-    assert len(service.calls("/schedule")) == 10
+    assert len(service.calls("/schedule")) == 12
     assert [call["fail"] for call in service.calls("/release")].count("true") == 1

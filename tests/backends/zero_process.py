@@ -52,6 +52,10 @@ class Told(Engine):
                 raise ZeroDivisionError("by zero")
             case "killed":
                 os._exit(1)
+            case "changed":
+                assert self._manager is not None
+                for placed in self._manager._placed.values():
+                    next(placed.pipeline.unet.parameters()).data.add_(1.0)
         super().run(job, cancel, publish)
 
 
@@ -111,6 +115,8 @@ def main(base: Path, lora: Path, work: Path, answers: Path) -> dict[str, Any]:
     found["plain"] = run_of("r3", plain)
     answers.write_text("busy")
     found["fresh"] = run_of("r4", plan)
+    found["changed"] = run_of("changed", plain)
+    found["unchanged"] = run_of("r0", plain)
     answers.write_text("")
     for name in ("memory", "bug", "killed"):
         found[name] = run_of(name, plan)

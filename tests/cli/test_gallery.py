@@ -91,3 +91,18 @@ def test_an_empty_gallery_is_no_error(cli: Cli, tmp_path: Path) -> None:
     answer = cli("gallery", "list", "--output-dir", tmp_path / "new")
     assert answer.code == 0
     assert "0 of 0 pictures" in answer.out
+
+
+def test_the_owner_of_a_page_deletes_what_is_on_it_by_name_or_link(
+    cli: Cli, pictures: Path
+) -> None:
+    theirs = pictures / ".visitors" / "guests" / ("0" * 40)
+    write_picture(theirs / "2026-01-31" / "three.png", seed=3)
+    links = [
+        "2026-01-31/one.png",
+        f"https://page.example/gradio_api/file={theirs}/2026-01-31/three.png",
+    ]
+    assert cli("gallery", "remove", *links, "--output-dir", pictures).code == 0
+    assert [path.name for path in pictures.rglob("2026-01-31/*.png")] == ["two.png"]
+    assert cli("gallery", "remove", "../notes.png", "--output-dir", pictures).code == 1
+    assert cli("gallery", "remove", links[0], "--output-dir", pictures).code == 1

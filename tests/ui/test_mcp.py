@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,8 +40,21 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 Calls = list[tuple[str, dict[str, Any]]]
 
 
-def asked(url: str, calls: Calls = ()) -> tuple[dict[str, Any], list[Any]]:  # type: ignore[assignment]
-    """The tools by name, and what each call answers."""
+def asked(
+    url: str,
+    calls: Calls = (),  # type: ignore[assignment]
+    told: list[str] | None = None,
+) -> tuple[dict[str, Any], list[Any]]:
+    """The tools by name, and what each call answers.
+
+    Args:
+        told: gets what the server says of the progress; without it nobody asks.
+    """
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        del progress, total
+        assert told is not None
+        told.append(message or "")
 
     async def ask() -> tuple[dict[str, Any], list[Any]]:
         async with (
@@ -51,7 +65,8 @@ def asked(url: str, calls: Calls = ()) -> tuple[dict[str, Any], list[Any]]:  # t
             tools = {tool.name: tool for tool in (await session.list_tools()).tools}
             answers = []
             for name, arguments in calls:
-                result = await session.call_tool(name, arguments)
+                heard = None if told is None else hear
+                result = await session.call_tool(name, arguments, progress_callback=heard)
                 assert not result.isError, result.content
                 (said,) = result.content
                 assert isinstance(said, TextContent)
@@ -111,9 +126,20 @@ def test_a_plan_its_pictures_and_what_they_are_worth(url: str, tmp_path: Path) -
     assert foreign["error"]["code"] == elsewhere["error"]["code"] == "gallery"
 
 
+def test_an_agent_is_told_how_far_its_pictures_are(url: str) -> None:
+    told: list[str] = []
+    _, (made,) = asked(url, [("generate", {**ASKED, "settings": {"steps": 30}})], told)
+    assert len(made["images"]) == 1
+    steps = [int(step) for each in told for step in re.findall(r"Step (\d+) of 30", each)]
+    assert len(steps) > 1
+    assert steps == sorted(steps)
+
+
 def test_a_comparison_has_links_to_each_picture(url: str) -> None:
     arms = {key: value for key, value in ASKED.items() if key != "mode"}
-    _, (made,) = asked(url, [("compare", {**arms, "question": "base_against_lora"})])
+    told: list[str] = []
+    _, (made,) = asked(url, [("compare", {**arms, "question": "base_against_lora"})], told)
+    assert any(re.search(r"cell \d of \d", each) for each in told), told
     assert made["record"]["validity"]["verdict"]
     for link in (made["sheet"], *made["images"]):
         assert requests.head(link, timeout=60).status_code == 200
