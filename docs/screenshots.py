@@ -29,7 +29,6 @@ PROMPTS = (
     ("Base", "a strawberry on a green background"),
     ("LoRA without trigger", "a whale on a white background"),
     ("Base", "a penguin on a blue background"),
-    ("LoRA with trigger", "a penguin on a blue background"),
 )
 
 
@@ -84,12 +83,13 @@ def page(browser: Browser, url: str, width: int, height: int, dark: bool) -> Ite
 
 
 def shoot(opened: Page, name: str) -> None:
+    opened.evaluate("scrollTo(0, 0)")
     opened.wait_for_timeout(1200)
     opened.screenshot(path=FOLDER / f"{name}.png")
 
 
 def make_pictures(opened: Page) -> None:
-    """One picture a prompt, in its mode; the last stays on the page."""
+    """One picture a prompt, in its mode."""
     for mode, prompt in PROMPTS:
         opened.locator("#mode label", has_text=mode).get_by_text(mode, exact=True).click()
         opened.get_by_label("Prompt", exact=True).fill(prompt)
@@ -99,6 +99,13 @@ def make_pictures(opened: Page) -> None:
         opened.locator("#generate:enabled").click()
         opened.locator("#contract [data-state=proven]").wait_for()
         opened.locator("#generate:enabled", has_text="Generate").wait_for()
+
+
+def first_picture(opened: Page) -> None:
+    """That of the request and the seed with which the page opens."""
+    opened.locator("#generate:enabled").click()
+    opened.locator("#contract [data-state=proven]").wait_for()
+    opened.locator("#generate:enabled", has_text="Generate").wait_for()
 
 
 def tabs(opened: Page, suffix: str) -> None:
@@ -119,6 +126,7 @@ def compare(opened: Page, suffix: str, kind: str = "Four arms") -> None:
     opened.locator("#kind").get_by_text(kind).click()
     opened.locator("#compare:enabled").click()
     opened.locator("#seal [data-verdict=valid]").wait_for()
+    opened.locator("#compare:enabled").wait_for()
     shoot(opened, f"compare-{suffix}")
 
 
@@ -131,13 +139,14 @@ def take(url: str) -> None:
         )
         with page(browser, url, 1440, 900, dark=False) as opened:
             make_pictures(opened)
+        with page(browser, url, 1440, 900, dark=False) as opened:
+            first_picture(opened)
             shoot(opened, "studio-light")
             tabs(opened, "light")
         with page(browser, url, 1440, 1200, dark=False) as opened:
             compare(opened, "light")
         with page(browser, url, 1440, 900, dark=True) as opened:
-            opened.locator("#generate:enabled").click()
-            opened.locator("#contract [data-state=proven]").wait_for()
+            first_picture(opened)
             shoot(opened, "studio-dark")
             tabs(opened, "dark")
             compare(opened, "dark", "Base against LoRA")
