@@ -32,7 +32,8 @@ from studio.engine.base.manager import PipelineManager
 from studio.engine.base.resident import ResidentBase
 from studio.engine.lora.inject import WantedLora
 from studio.engine.lora.probe import read_probe
-from studio.engine.lora.switch import receipts, set_loras
+from studio.engine.lora.receipts import receipts
+from studio.engine.lora.switch import set_loras
 from studio.engine.tiny import build_tiny
 from studio.library.store import WeightStore
 from studio.settings import BUILT_IN_PRESETS, Settings

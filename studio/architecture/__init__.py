@@ -10,19 +10,28 @@ from studio.architecture.families import (
     pipeline_traits,
     traits_of,
 )
-from studio.architecture.family import Family, TextEncoder, Traits, clip_skip_in_words
+from studio.architecture.family import (
+    TEXT_ENCODERS,
+    Family,
+    Part,
+    TextEncoder,
+    Traits,
+    clip_skip_in_words,
+)
 from studio.architecture.names import Architecture, GuidanceKind, Mode, guides
 from studio.architecture.pipelines import Chat, PipelineTraits, SequenceLength, Wrapped
 
 __all__ = [
     "LABELS",
     "PIPELINES",
+    "TEXT_ENCODERS",
     "TRAITS",
     "Architecture",
     "Chat",
     "Family",
     "GuidanceKind",
     "Mode",
+    "Part",
     "PipelineTraits",
     "SequenceLength",
     "TextEncoder",

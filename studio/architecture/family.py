@@ -4,6 +4,7 @@ Sources: the pipelines of diffusers 0.42 (their text encoders and size checks) a
 cards; the CLIP window of 77 counts the start and end tokens.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -70,6 +71,25 @@ class TextEncoder:
     pooled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a model that a LoRA may have a strength of its own in.
+
+    Attributes:
+        name: in records, and as it is typed.
+        label: in sentences.
+        layers: what the names of its layers in the denoiser begin with, as a regular expression.
+    """
+
+    name: str
+    label: str
+    layers: str = ""
+
+
+TEXT_ENCODERS = Part("te", "text encoders")
+"""All of a base's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits(Family):
     """A family whose models the studio knows how to use; what holds for all of them.
@@ -79,6 +99,7 @@ class Traits(Family):
         clip_skip: the one its models were trained with, where they have any.
         size_multiple: width and height must be multiples of this, in pixels.
         flow_matching: trained on straight paths, so that only flow-match schedulers fit.
+        block_groups: the parts of the denoiser; a layer is in the first that has it, or in none.
         runnable: whether this release's engine can run it.
     """
 
@@ -88,11 +109,25 @@ class Traits(Family):
     compel: bool = False
     size_multiple: int
     flow_matching: bool
+    block_groups: tuple[Part, ...] = ()
     runnable: bool = True
 
     @property
     def architecture(self) -> Architecture:
         return Architecture(self.name)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Those that a LoRA may have a strength of its own in."""
+        return (TEXT_ENCODERS, *self.block_groups)
+
+    def part_of(self, component: str, module: str) -> str | None:
+        """The name of the part that has this module; None where it has the LoRA's own strength."""
+        if component != self.denoiser:
+            return TEXT_ENCODERS.name
+        return next(
+            (each.name for each in self.block_groups if re.match(each.layers, module)), None
+        )
 
     @property
     def pipeline(self) -> str:

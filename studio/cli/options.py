@@ -5,7 +5,6 @@ import functools
 import inspect
 import math
 import os
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -40,17 +39,11 @@ def parse_text(text: str) -> str:
 
 
 def parse_lora(text: str) -> LoraChoice:
-    """``SLUG`` or ``SLUG:STRENGTH``; a file's path stands for its slug."""
-    slug, colon, strength = parse_text(text).rpartition(":")
-    if not colon or strength.lower().endswith(".safetensors"):
-        slug, colon, strength = text, "", ""
-    if not slug or (colon and not strength):
-        raise typer.BadParameter(f"{text!r} is not SLUG or SLUG:STRENGTH.")
-    if re.search(r":[+-]?[\d.]+\Z", slug):
-        raise typer.BadParameter(
-            f"{text!r} has two strengths; a LoRA has one, for text encoder and denoiser alike."
-        )
-    return LoraChoice(slug=slug, strength=parse_number(strength) if colon else None)
+    """As ``LoraChoice.parse`` reads it; a file's path stands for its slug."""
+    try:
+        return LoraChoice.parse(parse_text(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 class Phrases(NamedTuple):
@@ -156,8 +149,9 @@ class RequestOptions:
         list[LoraChoice] | None,
         typer.Option(
             parser=parse_lora,
-            metavar="SLUG|PATH[:STRENGTH]",
-            help="A LoRA or its file, at its preset's strength or yours; repeatable.",
+            metavar="SLUG|PATH[:STRENGTH[:PART=STRENGTH]]",
+            help="A LoRA or its file, at its preset's strength or yours; te=0.4 is the text "
+            "encoders', in=, mid= and out= those of blocks; repeatable.",
         ),
     ] = None
     trigger_words: Annotated[

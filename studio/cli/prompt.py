@@ -20,12 +20,18 @@ def convert(
     with command(as_json) as console:
         made = converted(text)
         left = [{"kind": each.kind, "found": where} for each, where in made.left]
-        loras = [{"name": name, "strength": strength} for name, strength in made.loras]
+        choices = [tag.choice for tag in made.loras]
+        loras = [
+            {"name": each.slug, "strength": each.strength}
+            | ({"finer": each.finer} if each.finer else {})
+            for each in choices
+        ]
         if as_json:
             console.data({"text": made.text, "loras": loras, "left": left})
             return
         console.say(made.text)
-        for name, strength in made.loras:
-            console.note(f"LoRA {name} at {strength:g}: choose it with --lora SLUG:{strength:g}.")
+        for lora in choices:
+            said = ":".join(filter(None, (f"{lora.strength:g}", lora.finer)))
+            console.note(f"LoRA {lora.slug}: choose it with --lora SLUG:{said}.")
         for each, where in made.left:
             console.note(f"{where} has no form here; {each.means}.")

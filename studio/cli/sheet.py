@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from studio.architecture import pipeline_traits
 from studio.cli.console import Console
 from studio.contract.events import Finished
-from studio.contract.plan import IntSetting, Precision, RunPlan
+from studio.contract.plan import IntSetting, LoraUse, Precision, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, TokenLedger
 from studio.contract.receipt import LoraReceipt, Receipt
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
@@ -19,10 +19,7 @@ def show_plan(console: Console, plan: RunPlan) -> None:
         ("Mode", plan.mode.label),
         ("Base", f"{base.label} ({base.slug}), {base.source}, sha256 {base.sha256[:12]}"),
     ]
-    rows += [
-        ("LoRA", f"{use.label} ({use.slug}) at {_said(use.strength)}, sha256 {use.sha256[:12]}")
-        for use in plan.loras
-    ]
+    rows += [("LoRA", _use(use)) for use in plan.loras]
     rows += [
         ("Left out", console.paint(f"of {use.label}: {', '.join(use.waived)}", "bad"))
         for use in plan.loras
@@ -39,6 +36,11 @@ def show_plan(console: Console, plan: RunPlan) -> None:
     rows += _settings(plan)
     rows += [("Notice", notice.text) for notice in plan.notices]
     console.fields(rows)
+
+
+def _use(use: LoraUse) -> str:
+    parts = "".join(f", {each.part} at {_said(each.strength)}" for each in use.parts)
+    return f"{use.label} ({use.slug}) at {_said(use.strength)}{parts}, sha256 {use.sha256[:12]}"
 
 
 def _settings(plan: RunPlan) -> list[tuple[str, str]]:
@@ -137,4 +139,7 @@ def _applied(lora: LoraReceipt) -> str:
         f"{part.component} {part.applied} of {part.targeted} modules" for part in lora.components
     )
     waived = f", {len(lora.waived)} left out with consent" if lora.waived else ""
-    return f"{lora.slug} at {lora.strength}: {parts}{waived}"
+    finer = "".join(
+        f", {part.part} at {part.strength} ({part.applied} modules)" for part in lora.parts
+    )
+    return f"{lora.slug} at {lora.strength}{finer}: {parts}{waived}"

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from studio.comparison.axes import SETTING_AXES, AxisName, CellPlan, ComparisonPlan, Role
-from studio.comparison.facts import BASE, LORA, PROMPT, SEED, STRENGTH, TRIGGER, facts
+from studio.comparison.facts import BASE, FINER, LORA, PROMPT, SEED, STRENGTH, TRIGGER, facts
 from studio.contract.base import Contract
 from studio.contract.plan import RunPlan
 
 _MEANT: dict[AxisName, frozenset[str]] = {
-    AxisName.STRENGTH: frozenset({STRENGTH}),
+    AxisName.STRENGTH: frozenset({STRENGTH, FINER}),
     AxisName.SEED: frozenset({SEED}),
-    AxisName.LORA: frozenset({LORA, STRENGTH, TRIGGER}),
+    AxisName.LORA: frozenset({LORA, STRENGTH, FINER, TRIGGER}),
     AxisName.PROMPT: frozenset({PROMPT}),
     AxisName.BASE: frozenset({BASE}),
     AxisName.MODE: frozenset({LORA, TRIGGER}),
@@ -44,7 +44,7 @@ def differences(left: RunPlan, right: RunPlan) -> tuple[Difference, ...]:
         if one.get(name, "none") != other.get(name, "none")
     ]
     if not left.loras or not right.loras:
-        found = [item for item in found if item.name != STRENGTH]
+        found = [item for item in found if item.name not in (STRENGTH, FINER)]
     return tuple(found)
 
 

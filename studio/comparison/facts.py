@@ -12,6 +12,7 @@ from studio.contract.settings import BY_NAME, SETTINGS
 from studio.resolve.compel_syntax import compel_words
 
 LORA, STRENGTH, TRIGGER, SEED = "LoRA", "strength", "trigger words", "seed"
+FINER = "finer strength"
 PROMPT, NEGATIVE, BASE = "prompt", "negative prompt", "base"
 PLACEMENT = "placement"
 GUIDANCE, TRUE_CFG = (BY_NAME[name].compared_as for name in ("guidance_scale", "true_cfg_scale"))
@@ -43,11 +44,12 @@ def facts(plan: RunPlan) -> dict[str, str]:
         for name in type(plan.settings).model_fields
         if name != "precision"  # who chose the dtype, which is a fact itself
     }
+    finer = {FINER: ", ".join(use.finer or "none" for use in plan.loras)}
     others = {
         name.replace("_", " "): value if isinstance(value, str) else canonical_json(value)
         for name, value in plan.model_dump(mode="json", exclude=set(_NOT_FACTS)).items()
     }
-    return {**known, **settings, **others}
+    return known | (finer if any(use.finer for use in plan.loras) else {}) | settings | others
 
 
 def _lora(use: LoraUse) -> str:
@@ -75,19 +77,24 @@ def effective(plan: RunPlan) -> Mapping[str, str]:
     """
     found = facts(plan)
     found[BASE] = f"{plan.base.pipeline} {plan.base.sha256}"
-    active = [
-        [use.sha256, use.strength.value, use.waived] for use in plan.loras if use.strength.value
-    ]
+    active = [[use.sha256, use.waived, *_at_work(use)] for use in plan.loras if use.acts]
     found[LORA] = canonical_json(active)
     found[PROMPT] = reading(plan, plan.prompt.text)
     found[NEGATIVE] = reading(plan, plan.prompt.negative_text)
     for setting in SETTINGS:
         if setting.unsaid is not None and getattr(plan.settings, setting.name) is None:
             found[setting.compared_as] = _number(setting.unsaid)
-    for name in (STRENGTH, TRIGGER, PLACEMENT, "libraries", "count"):
+    for name in (STRENGTH, FINER, TRIGGER, PLACEMENT, "libraries", "count"):
         found.pop(name, None)
     _settle_guidance(plan, found)
     return found
+
+
+def _at_work(use: LoraUse) -> list[object]:
+    """Its strength, and the parts in which it is another one and there are modules for it."""
+    whole = use.strength.value
+    parts = [(each.part, each.strength.value) for each in use.parts if each.modules]
+    return [whole, [said for said in parts if said[1] != whole]]
 
 
 def _settle_guidance(plan: RunPlan, found: dict[str, str]) -> None:

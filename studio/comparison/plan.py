@@ -115,7 +115,8 @@ def _controls(
     for row, column in alone.values():
         again = arms[row, column]
         if wanted.kind is Question.FOUR_ARMS:
-            off = tuple(choice.model_copy(update={"strength": 0.0}) for choice in start.loras)
+            nothing = {"strength": 0.0, "parts": ()}
+            off = tuple(choice.model_copy(update=nothing) for choice in start.loras)
             zero = again.model_copy(update={"mode": Mode.LORA, "loras": off})
             yield Place(row=row, column=column, role=Role.SCALE_ZERO), zero
         yield Place(row=row, column=column, role=Role.BASE_AGAIN), again

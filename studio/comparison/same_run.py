@@ -138,7 +138,7 @@ _NOTHING = (
 
 
 def _of_weights(left: RunPlan, right: RunPlan) -> tuple[str, str]:
-    if all(use.strength.value for use in (*left.loras, *right.loras)):
+    if all(use.acts for use in (*left.loras, *right.loras)):
         return "both LoRAs are the same weights", "Choose another LoRA."
     return "a LoRA at strength 0 changes nothing", "Give it a strength above 0."
 

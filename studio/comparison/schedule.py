@@ -15,7 +15,7 @@ def running_order(plan: ComparisonPlan) -> tuple[int, ...]:
 
     def key(index: int) -> tuple[object, ...]:
         cell = plan.cells[index]
-        loras = tuple((use.sha256, use.strength.value) for use in cell.plan.loras)
+        loras = tuple((use.sha256, use.strength.value, use.finer) for use in cell.plan.loras)
         last = cell.place.role is Role.BASE_AGAIN
         text = (cell.plan.prompt.text, cell.plan.prompt.negative_text)
         return (cell.plan.base.sha256, last, len(loras), loras, text, cell.plan.seed, index)

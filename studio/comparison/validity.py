@@ -142,7 +142,7 @@ def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[
         on = {
             use.slug: use.label
             for use in plan.cells[index].plan.loras
-            if use.strength.value and any(use.modules.values())
+            if use.acts and any(use.modules.values())
         }
         if on and not (receipt.effect or receipt.layer_effect):
             text = f"The receipt of {_quoted(plan, index)} shows no effect of its LoRAs together."

@@ -104,6 +104,7 @@ def _lora(use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
             f"{name}: the plan leaves out {len(use.waived)} layers of the file with consent, "
             f"and the run left out {len(lora.waived)}, not the same ones."
         )
+    yield from _parts(name, use, lora)
     targeted: Counter[str] = Counter()
     for part in lora.components:
         targeted[part.component] += part.targeted
@@ -122,6 +123,16 @@ def _lora(use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
             f"{name}, modules targeted in {component}",
             use.modules.get(component, 0),
             targeted[component],
+        )
+
+
+def _parts(name: str, use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
+    """Parts with a strength of their own: the plan's, in all of their modules."""
+    planned = {each.part: (each.strength.value, each.modules) for each in use.parts}
+    found = {each.part: (each.strength, each.applied) for each in lora.parts}
+    for part in sorted(planned.keys() | found.keys()):
+        yield from _differs(
+            f"{name}, strength and modules in {part}", planned.get(part), found.get(part)
         )
 
 
@@ -161,6 +172,8 @@ def _effects_alone(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
 
 
 def _is_on(lora: LoraReceipt) -> bool:
+    if lora.parts:
+        return lora.acts
     return lora.strength != 0 and any(part.applied for part in lora.components)
 
 

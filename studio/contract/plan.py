@@ -19,7 +19,7 @@ from studio.contract.base import (
 )
 from studio.contract.placement import Placement
 from studio.contract.prompt import ResolvedPrompt
-from studio.contract.request import PromptEncoder, ReferenceImage
+from studio.contract.request import PartName, PromptEncoder, ReferenceImage, finer_words
 
 
 def says_nothing(value: Any) -> bool:
@@ -115,10 +115,23 @@ class BaseIdentity(Contract):
     files: tuple[FileIdentity, ...]
 
 
+class LoraPart(Contract):
+    """A part of the base in which a LoRA has a strength of its own.
+
+    Attributes:
+        modules: how many of those that the file targets are in it.
+    """
+
+    part: PartName
+    strength: FloatSetting
+    modules: Count
+
+
 class LoraUse(Contract):
     """One LoRA whose weights are applied.
 
     Attributes:
+        strength: in all modules that are in none of ``parts``.
         modules: component → modules the file targets, all of which must be applied.
         waived: names of the file's layers and tensors that have no place in the base and
             are left out with the user's consent; exactly these, and nothing else.
@@ -133,6 +146,24 @@ class LoraUse(Contract):
     strength: FloatSetting
     modules: dict[str, int]
     waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
+    parts: tuple[LoraPart, ...] = added(since=4, default=())
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Every strength that at least one module has; that of the whole comes first."""
+        apart = sum(each.modules for each in self.parts)
+        whole = (self.strength.value,) if apart < sum(self.modules.values()) else ()
+        return whole + tuple(each.strength.value for each in self.parts if each.modules)
+
+    @property
+    def finer(self) -> str:
+        """What there is besides its one strength, as it is typed."""
+        return finer_words((each.part, each.strength.value) for each in self.parts)
+
+    @property
+    def acts(self) -> bool:
+        """Whether it is on anywhere; else the pixels are the base's."""
+        return any(self.strengths)
 
 
 class TriggerUse(Contract):

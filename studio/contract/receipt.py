@@ -8,6 +8,7 @@ from studio.architecture import Mode
 from studio.contract.base import Contract, Count, Sha256, Versioned, added, fingerprint
 from studio.contract.placement import Offload
 from studio.contract.plan import RunPlan, WorkerClass, says_nothing
+from studio.contract.request import PartName
 
 
 class ComponentReceipt(Contract):
@@ -26,12 +27,28 @@ class ComponentReceipt(Contract):
     scale_max: float
 
 
+class PartReceipt(Contract):
+    """One part of the base in which a LoRA had a strength of its own.
+
+    Attributes:
+        strength: as its modules held it.
+        applied: modules of the part that carried the LoRA.
+        scale_min, scale_max: as of components; 0 where the LoRA changes none of its modules.
+    """
+
+    part: PartName
+    strength: float
+    applied: Count
+    scale_min: float
+    scale_max: float
+
+
 class LoraReceipt(Contract):
     """One LoRA as the pipeline carries it.
 
     Attributes:
         sha256: of the file that was loaded.
-        strength: as set on the pipeline.
+        strength: as set on the pipeline, on all modules that are in none of ``parts``.
         resident: whether it was in memory already when this run began.
         waived: what of the file was left out, as the plan says.
         effect, layer_effect: of this LoRA alone at its strength, measured as the run's; None
@@ -47,6 +64,12 @@ class LoraReceipt(Contract):
     waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
     effect: float | None = Field(default=None, exclude_if=says_nothing)
     layer_effect: float | None = added(since=2)
+    parts: tuple[PartReceipt, ...] = added(since=4, default=())
+
+    @property
+    def acts(self) -> bool:
+        """Whether it was on anywhere."""
+        return any(part.scale_min or part.scale_max for part in self.components)
 
 
 class BaseProof(Contract):

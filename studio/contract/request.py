@@ -1,8 +1,12 @@
 """What somebody asks for, before anything is resolved."""
 
+import re
+from collections.abc import Iterable
 from enum import StrEnum
+from math import isfinite
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from studio.architecture import Mode
 from studio.contract.base import Contract, Count, Sha256, added
@@ -23,10 +27,29 @@ class PromptEncoder(StrEnum):
     """The pipeline's own: reads one window and no weighting."""
 
 
+PartName = Annotated[str, Field(pattern=r"^[a-z]{2,12}$")]
+"""A part of a model as ``Traits.parts`` names it."""
+_FINER = re.compile(r"([a-z]{2,12})=([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)")
+_STRENGTH = re.compile(r"[+-]?[\d.]+")
+
+
+def finer_words(parts: Iterable[tuple[str, float]]) -> str:
+    """``te=0.4:mid=1``, as ``LoraChoice.parse`` reads it behind the strength; empty for none."""
+    return ":".join(f"{part}={strength!r}" for part, strength in parts)
+
+
+class PartStrength(Contract):
+    """The strength of a LoRA in one part of the base."""
+
+    part: PartName
+    strength: float
+
+
 class LoraChoice(Contract):
     """A LoRA by its preset's slug; a strength of None means the preset's.
 
     Attributes:
+        parts: where its strength is another one, each part once.
         allow_partial: consent to leave out what of the file has no place in the base.
         phrases: which of its trigger phrases are used; None is what the preset says: all, or of
             alternatives those that are typed, else the first.
@@ -36,6 +59,59 @@ class LoraChoice(Contract):
     strength: float | None = None
     allow_partial: bool = False
     phrases: tuple[str, ...] | None = added(since=3)
+    parts: tuple[PartStrength, ...] = added(since=4, default=())
+
+    @property
+    def finer(self) -> str:
+        """What it says besides its one strength, as it is typed."""
+        return finer_words((each.part, each.strength) for each in self.parts)
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        _refuse_twice([each.part for each in self.parts])
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``SLUG``, ``SLUG:STRENGTH`` or ``SLUG:STRENGTH:te=STRENGTH:…``.
+
+        Raises:
+            ValueError: it is none of them; says what is wrong.
+        """
+        said = text.split(":")
+        finer: list[re.Match[str]] = []
+        while len(said) > 1 and (found := _FINER.fullmatch(said[-1])):
+            finer.insert(0, found)
+            said.pop()
+        strength = None
+        if len(said) > 1 and not said[-1].lower().endswith(".safetensors"):
+            strength = _number(text, said.pop())
+        slug = ":".join(said)
+        if not slug:
+            raise ValueError(f"{text!r} is not SLUG or SLUG:STRENGTH.")
+        if len(said) > 1 and _STRENGTH.fullmatch(said[-1]):
+            raise ValueError(
+                f"{text!r} has two strengths; write the text encoders' as te=NUMBER behind it."
+            )
+        _refuse_twice([each[1] for each in finer])
+        parts = tuple(PartStrength(part=each[1], strength=float(each[2])) for each in finer)
+        return cls(slug=slug, strength=strength, parts=parts)
+
+
+def _refuse_twice(parts: list[str]) -> None:
+    for name in parts:
+        if parts.count(name) > 1:
+            raise ValueError(f"The part {name} has two strengths.")
+
+
+def _number(text: str, said: str) -> float:
+    try:
+        value = float(said)
+    except ValueError as error:
+        raise ValueError(f"{said!r} of {text!r} is not a number.") from error
+    if not isfinite(value):
+        raise ValueError(f"{said!r} of {text!r} is not a finite number.")
+    return value
 
 
 class ReferenceImage(Contract):

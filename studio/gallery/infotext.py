@@ -27,13 +27,14 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from studio.architecture import TEXT_ENCODERS
 from studio.architecture.pipelines import SAMPLERS
 from studio.contract.receipt import LoraReceipt, Receipt, RunRecord
 from studio.contract.settings import BY_NAME, SettingKind
 from studio.presets.air import Air
-from studio.recall.infotext import EXACT_NEGATIVE, EXACT_PROMPT, InfoText, LoraTag, read
+from studio.recall.infotext import EXACT_NEGATIVE, EXACT_PROMPT, InfoText, read
 
-__all__ = ["InfoText", "LoraTag", "read", "write"]
+__all__ = ["InfoText", "read", "write"]
 
 _FIRST = ("steps", "scheduler", "guidance_scale", "true_cfg_scale")
 """Settings that stand before the seed, where tools expect them; the others follow the model."""
@@ -63,7 +64,7 @@ def write(record: RunRecord) -> str:
 def _lay_out(
     record: RunRecord, prompt: str, negative: str, parameters: list[tuple[str, str]]
 ) -> str:
-    tags = [f"<lora:{_name(lora.slug)}:{_number(lora.strength)}>" for lora in _acting(record)]
+    tags = [f"<lora:{_name(lora.slug)}:{_strengths(lora)}>" for lora in _acting(record)]
     lines = [" ".join(part for part in (_visible(prompt), *tags) if part)]
     if negative:
         lines.append(f"Negative prompt: {_visible(negative)}")
@@ -112,7 +113,16 @@ def _settings(receipt: Receipt, names: Iterable[str]) -> Iterator[tuple[str, str
 
 def _acting(record: RunRecord) -> tuple[LoraReceipt, ...]:
     """The LoRAs that had a part in the pixels."""
-    return tuple(lora for lora in record.receipt.loras if lora.strength)
+    return tuple(
+        lora for lora in record.receipt.loras if lora.strength or (lora.parts and lora.acts)
+    )
+
+
+def _strengths(lora: LoraReceipt) -> str:
+    """Of text encoders and denoiser where they differ, in A1111's order; else the one for both.
+    Of blocks the text has none."""
+    text = [part.strength for part in lora.parts if part.part == TEXT_ENCODERS.name]
+    return ":".join(map(_number, (*text, lora.strength)))
 
 
 def _model_hash(record: RunRecord) -> str:

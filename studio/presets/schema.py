@@ -176,6 +176,8 @@ class LoraSettings(Contract):
     Attributes:
         min_strength, max_strength: what it may be used at, where that is not 0 to 2: a slider
             is made for strengths below 0 too.
+        parts: part of the base (``te``, ``mid``, …) → its strength there.
+        parts: part of the base → its strength there, where that is another one.
     """
 
     strength: Number | None = Field(default=None, ge=-WIDEST_STRENGTH, le=WIDEST_STRENGTH)
@@ -183,6 +185,7 @@ class LoraSettings(Contract):
     max_strength: Number | None = Field(default=None, gt=0, le=WIDEST_STRENGTH)
     guidance_scale: Number | None = Field(default=None, ge=0, le=MAX_GUIDANCE)
     clip_skip: Whole | None = Field(default=None, ge=1, le=MAX_CLIP_SKIP)
+    parts: Mapping[str, Annotated[Number, Field(ge=-WIDEST_STRENGTH, le=WIDEST_STRENGTH)]] = {}
 
     @property
     def strengths(self) -> tuple[float, float]:

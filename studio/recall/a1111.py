@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from studio.presets.air import LORA_TYPES
-from studio.presets.prompt_tags import prompt_tags, without_tags
+from studio.presets.prompt_tags import PromptTag, prompt_tags, without_tags
 from studio.recall import infotext
 from studio.recall.infotext import InfoText
 from studio.recall.said import MOST_LORAS, Said, SaidWeights, entries, hash_of, number, text, whole
@@ -40,7 +40,7 @@ def read(written: str) -> Said:
     guidance = number(found.get("CFG scale"))
     resources = _resources(found.get("Civitai resources", "[]"))
     if found.get("Version", "").startswith(OWN):
-        prompt, tags = seen.prompt, [(tag.name, tag.strength) for tag in seen.loras]
+        prompt, tags = seen.prompt, list(seen.loras)
         left: list[str] = []
     else:
         prompt, tags, left = split_tags(seen.written)
@@ -90,15 +90,16 @@ def _base(seen: InfoText, resources: list[Mapping[str, Any]]) -> SaidWeights | N
 
 
 def _loras(
-    tags: list[tuple[str, float]], hashes: Mapping[str, str], resources: list[Mapping[str, Any]]
+    tags: list[PromptTag], hashes: Mapping[str, str], resources: list[Mapping[str, Any]]
 ) -> Iterator[SaidWeights]:
     """The tags; where the text has none, what only its list of resources names."""
     listed = [each for each in resources if each.get("type") in LORA_TYPES]
     # The two have no common key: they are joined only where each entry can mean one tag.
     versions = [whole(each.get("modelVersionId")) for each in listed]
     paired = versions if len(listed) == len(tags) else [None] * len(tags)
-    for (name, strength), version in zip(tags, paired, strict=True):
-        yield SaidWeights(name, hash_of(hashes.get(name)), strength, version)
+    for tag, version in zip(tags, paired, strict=True):
+        found = hash_of(hashes.get(tag.name))
+        yield SaidWeights(tag.name, found, tag.strength, version, tag.parts)
     if not tags:
         for each, version in zip(listed, versions, strict=True):
             yield SaidWeights(_title(each), None, number(each.get("weight")), version)
@@ -115,12 +116,12 @@ def _resources(listed: str) -> list[Mapping[str, Any]]:
         return []
 
 
-def split_tags(prompt: str) -> tuple[str, list[tuple[str, float]], list[str]]:
-    """The prompt without its tags, each LoRA's (name, strength), and what else they say.
+def split_tags(prompt: str) -> tuple[str, list[PromptTag], list[str]]:
+    """The prompt without its tags, each LoRA's first, and what else they say.
 
     A1111 takes a tag out and leaves the commas around it; so do we.
     """
-    found: dict[str, float] = {}
+    found: dict[str, PromptTag] = {}
     left: list[str] = []
     for tag in prompt_tags(prompt):
         if tag.kind == "hypernet":
@@ -129,13 +130,13 @@ def split_tags(prompt: str) -> tuple[str, list[tuple[str, float]], list[str]]:
             text = f"The strength of the LoRA {tag.name!r} is no number: {tag.written[:80]}."
             left.append(text)
         else:
-            found.setdefault(tag.name, tag.strength)
-            if tag.more and number(tag.more[0]) != tag.strength:
+            found.setdefault(tag.name, tag)
+            if tag.more:
                 left.append(
-                    f"The LoRA {tag.name!r} had settings of its own for the text encoder, blocks "
-                    f"or steps ({':'.join(tag.more)[:_MAX_SHOWN]}); the request has one strength."
+                    f"The LoRA {tag.name!r} had settings of its own for blocks or steps "
+                    f"({':'.join(tag.more)[:_MAX_SHOWN]}), which the request leaves out."
                 )
-    return without_tags(prompt).strip(), list(found.items())[:MOST_LORAS], left
+    return without_tags(prompt).strip(), list(found.values())[:MOST_LORAS], left
 
 
 def _left(seen: InfoText) -> Iterator[str]:

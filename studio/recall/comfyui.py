@@ -19,6 +19,7 @@ from studio.recall.said import (
     mapping,
     number,
     text,
+    text_encoders,
     whole,
 )
 
@@ -202,7 +203,7 @@ class _Graph:
     def model(self, sampler: Mapping[str, Any], way: _Way) -> None:
         """The base, and the LoRAs between it and ``sampler``."""
         for node in self._chain(sampler, ("model", "base_model")):
-            loras = list(self._loras(node, way))
+            loras = list(self._loras(node))
             way.loras += loras
             name = self.first((node,), ("ckpt_name", "unet_name", "model_name", "base_ckpt_name"))
             if isinstance(name, str):
@@ -214,35 +215,26 @@ class _Graph:
             ):
                 way.leave(f"The node {_kind(node)} changes the model; the request cannot.")
             for stack in self._chain(node, ("lora_stack",)):
-                way.loras += self._loras(stack, way)
+                way.loras += self._loras(stack)
 
-    def _loras(self, node: Mapping[str, Any], way: _Way) -> Iterator[SaidWeights]:
+    def _loras(self, node: Mapping[str, Any]) -> Iterator[SaidWeights]:
         inputs = node["inputs"]
         if isinstance(inputs.get("lora_name"), str):
             strength = number(
                 self.first((node,), ("strength_model", "strength", "model_strength"))
             )
             clip = number(self.value(node, "strength_clip"))
-            yield self._lora(inputs["lora_name"], strength, clip, way)
+            yield _lora(inputs["lora_name"], strength, clip)
         for key in sorted(inputs)[:MAX_NODES]:
             row, suffix = inputs[key], key.rsplit("_", 1)[-1]
             if key.startswith("lora_name_") and text(row) not in ("", "None"):
                 keys = [f"{start}_{suffix}" for start in ("model_weight", "model_str", "lora_wt")]
                 if inputs.get(f"switch_{suffix}") != "Off":
                     weights = self.first((node,), tuple(keys))
-                    yield self._lora(text(row), number(weights), None, way)
+                    yield _lora(text(row), number(weights), None)
             elif isinstance(row, dict) and text(row.get("lora")) and row.get("on"):
                 clip = number(row.get("strengthTwo"))
-                yield self._lora(text(row["lora"]), number(row.get("strength")), clip, way)
-
-    @staticmethod
-    def _lora(name: str, strength: float | None, clip: float | None, way: _Way) -> SaidWeights:
-        if clip is not None and clip != strength:
-            way.leave(
-                f"The LoRA {name[:80]!r} had the strength {clip} in the text encoder and "
-                f"{strength} in the model; the request has one."
-            )
-        return SaidWeights(name, None, strength)
+                yield _lora(text(row["lora"]), number(row.get("strength")), clip)
 
     def prompt(self, sampler: Mapping[str, Any], keys: tuple[str, ...], way: _Way) -> str:
         """The text that reaches ``sampler`` on its input ``keys``; empty where none does."""
@@ -271,6 +263,10 @@ class _Graph:
             layer = whole(self.value(each, "stop_at_clip_layer"))
             if layer is not None and layer < 0:
                 way.clip_skip = -layer
+
+
+def _lora(name: str, strength: float | None, clip: float | None) -> SaidWeights:
+    return SaidWeights(name, None, strength, parts=text_encoders(clip, strength))
 
 
 def _unsayable(

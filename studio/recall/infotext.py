@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from studio.presets.prompt_tags import PromptTag, prompt_tags
+
 EXACT_PROMPT = "Prompt JSON"
 EXACT_NEGATIVE = "Negative JSON"
 """Parameters that hold a prompt exactly, where the plain text cannot."""
@@ -24,18 +26,9 @@ _MAX_DIGITS = 18
 _KEY = re.compile(r"\s*([A-Za-z][\w /-]{0,63}):\s*")
 _NEXT = re.compile(r"\s*(?:,|\Z)")
 _NUMBER = r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_TAG = re.compile(rf"<lora:([A-Za-z0-9_.-]+):({_NUMBER})>")
+_TAG = re.compile(rf"<lora:([A-Za-z0-9_.-]+):({_NUMBER})(?::{_NUMBER})?>")
 _INTEGER = re.compile(r"-?[0-9]+")
 _SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
-
-
-@dataclass(frozen=True, slots=True)
-class LoraTag:
-    """A LoRA as the text names it; ``hash`` is None where the text gives none."""
-
-    name: str
-    strength: float
-    hash: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +48,7 @@ class InfoText:
     written: str
     negative_prompt: str
     parameters: Mapping[str, str]
-    loras: tuple[LoraTag, ...]
+    loras: tuple[PromptTag, ...]
     hashes: Mapping[str, str]
 
     @property
@@ -82,9 +75,7 @@ def read(text: str) -> InfoText:
         lines.pop()
     prompt, negative = _prompts(lines)
     hashes = dict(_name_and_hash(parameters.get("Lora hashes", "")))
-    loras = tuple(
-        LoraTag(name, float(strength), hashes.get(name)) for name, strength in _TAG.findall(prompt)
-    )
+    loras = tuple(tag for tag in prompt_tags(prompt) if _TAG.fullmatch(tag.written))
     return InfoText(
         prompt=parameters.get(EXACT_PROMPT, _without_last_tags(prompt)),
         written=prompt,

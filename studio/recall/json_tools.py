@@ -16,6 +16,7 @@ from studio.recall.said import (
     mapping,
     number,
     text,
+    text_encoders,
     whole,
 )
 
@@ -174,10 +175,13 @@ def swarmui(found: Mapping[str, Any]) -> Said:
 def _swarm_loras(
     said: Mapping[str, Any], hashes: Mapping[tuple[str, str], str | None]
 ) -> Iterator[SaidWeights]:
-    names, weights = (_listed(said.get(key)) for key in ("loras", "loraweights"))
+    keys = ("loras", "loraweights", "loratencweights")
+    names, weights, texts = (_listed(said.get(key)) for key in keys)
     for place, name in enumerate(names[:MOST_LORAS]):
         strength = number(weights[place]) if place < len(weights) else None
-        yield SaidWeights(text(name), hashes.get(("loras", _stem(text(name)))), strength)
+        own = number(texts[place]) if place < len(texts) else None
+        found = hashes.get(("loras", _stem(text(name))))
+        yield SaidWeights(text(name), found, strength, parts=text_encoders(own, strength))
 
 
 def _listed(value: Any) -> list[Any]:

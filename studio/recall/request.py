@@ -12,7 +12,7 @@ from enum import StrEnum
 from studio.architecture import Mode
 from studio.architecture.pipelines import scheduler_named
 from studio.contract.plan import LoraUse, Origin, RunPlan, TriggerUse
-from studio.contract.request import GenerationRequest, LoraChoice, Overrides
+from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PartStrength
 from studio.presets import Catalog
 from studio.recall.said import Said, SaidWeights
 
@@ -99,6 +99,7 @@ def of_plan(plan: RunPlan, seed: int, catalog: Catalog) -> GenerationRequest:
             strength=_strength(use, catalog),
             allow_partial=bool(use.waived),
             phrases=phrases.get(use.slug),
+            parts=_parts(use, catalog),
         )
         for use in plan.loras
     ]
@@ -131,6 +132,22 @@ def _strength(use: LoraUse, catalog: Catalog) -> float | None:
     return None if same and use.strength.origin is not Origin.USER else use.strength.value
 
 
+def _parts(use: LoraUse, catalog: Catalog) -> tuple[PartStrength, ...]:
+    """Without those of which the preset says the same by itself."""
+    preset = catalog.loras.get(use.slug)
+    own = {} if preset is None else preset.settings.parts
+    off = use.strength.value == 0 and use.strength.origin is Origin.USER
+    said = [
+        PartStrength(part=each.part, strength=each.strength.value)
+        for each in use.parts
+        if each.strength.origin is Origin.USER or own.get(each.part) != each.strength.value
+    ]
+    there = {each.part for each in use.parts}
+    whole = use.strength.value
+    since = () if off else (PartStrength(part=p, strength=whole) for p in own if p not in there)
+    return (*said, *since)
+
+
 def _phrases(use: TriggerUse, catalog: Catalog) -> tuple[str, ...] | None:
     """None where the preset, as it is now, says the same by itself, or has other words."""
     preset = catalog.loras.get(use.slug)
@@ -152,7 +169,7 @@ def fill(said: Said, bases: Iterable[Shelved], loras: Iterable[Shelved], drawn: 
     base = None if said.base is None else _find(said.base, list(bases), matched, missing)
     found = [_find(each, shelf, matched, missing) for each in said.loras]
     chosen = {
-        each.slug: weights.strength
+        each.slug: weights
         for each, weights in zip(found, said.loras, strict=True)
         if each is not None
     }
@@ -165,7 +182,10 @@ def fill(said: Said, bases: Iterable[Shelved], loras: Iterable[Shelved], drawn: 
         mode=_mode(bool(chosen), with_trigger and bool(wanted)),
         prompt=said.prompt,
         negative_prompt=said.negative_prompt,
-        loras=tuple(LoraChoice(slug=slug, strength=value) for slug, value in chosen.items()),
+        loras=tuple(
+            LoraChoice(slug=slug, strength=weights.strength, parts=weights.parts)
+            for slug, weights in chosen.items()
+        ),
         settings=Overrides(
             steps=said.steps,
             guidance_scale=said.guidance_scale,

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from studio.architecture import TEXT_ENCODERS
+from studio.contract.request import PartStrength
+
 MAX_JSON = 4 * 2**20
 """Characters of the longest JSON text that is read; real graphs stay below 1 MB."""
 MOST_LORAS = 64
@@ -19,6 +22,7 @@ class SaidWeights:
         hash: hexadecimal digits, lower case: a SHA-256, its first 10 digits (AutoV2), or the
             first 12 of the tensors' own (AutoV3); None where the text gives none.
         strength: None for a base, and where the text gives none.
+        parts: of the base, where it is another one.
         civitai_version: its model version there; None where the text does not say.
     """
 
@@ -26,6 +30,7 @@ class SaidWeights:
     hash: str | None = None
     strength: float | None = None
     civitai_version: int | None = None
+    parts: tuple[PartStrength, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,13 @@ class Said:
     height: int | None = None
     sampler: str | None = None
     left: tuple[str, ...] = ()
+
+
+def text_encoders(strength: float | None, whole: float | None) -> tuple[PartStrength, ...]:
+    """The strength of the text encoders, where it is another one than the whole's."""
+    if strength is None or strength == whole:
+        return ()
+    return (PartStrength(part=TEXT_ENCODERS.name, strength=strength),)
 
 
 def text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from studio.architecture import Traits
 from studio.contract.plan import FloatSetting, Origin
 from studio.contract.request import LoraChoice
 from studio.contract.settings import SETTINGS, SettingKind, Value
@@ -19,11 +20,13 @@ class SettingChoices:
         values: name → value; those that the base does not take are not there, nor is the
             precision, which the draft has.
         strengths: the same of the chosen LoRAs, by slug.
+        parts: of each of them those parts of the base where its strength is another one.
     """
 
     values: Mapping[str, Value]
     problems: tuple[SettingConflict | SettingMissing, ...]
     strengths: Mapping[str, FloatSetting]
+    parts: Mapping[str, Mapping[str, FloatSetting]]
 
     def number(self, name: str) -> float | None:
         value = getattr(self.values.get(name), "value", None)
@@ -44,6 +47,10 @@ def choose_settings(draft: Draft) -> SettingChoices:
         values={name: value for name, value in said.items() if isinstance(value, Value)},
         problems=tuple(_problems(said.values())),
         strengths={preset.slug: _strength(choice, preset) for choice, preset in draft.chosen},
+        parts={
+            preset.slug: _in_order(_parts(choice, preset), draft.traits)
+            for choice, preset in draft.chosen
+        },
     )
 
 
@@ -57,3 +64,23 @@ def _strength(choice: LoraChoice, preset: LoraPreset) -> FloatSetting:
     if preset.settings.strength is not None:
         return FloatSetting(value=preset.settings.strength, origin=Origin.LORA, slug=preset.slug)
     return FloatSetting(value=DEFAULT_STRENGTH, origin=Origin.CONVENTION)
+
+
+def _parts(choice: LoraChoice, preset: LoraPreset) -> dict[str, FloatSetting]:
+    """The user's before the preset's. A LoRA that the user sets to 0 is off, whatever its preset
+    says of parts."""
+    own = {} if choice.strength == 0 else preset.settings.parts
+    said = {
+        part: FloatSetting(value=value + 0.0, origin=Origin.LORA, slug=preset.slug)
+        for part, value in own.items()
+    }
+    return said | {
+        each.part: FloatSetting(value=each.strength + 0.0, origin=Origin.USER)
+        for each in choice.parts
+    }
+
+
+def _in_order(parts: Mapping[str, FloatSetting], traits: Traits) -> dict[str, FloatSetting]:
+    """As the base has them; what it has not, last."""
+    known = [each.name for each in traits.parts if each.name in parts]
+    return {name: parts[name] for name in (*known, *sorted(parts.keys() - set(known)))}

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from studio.presets.prompt_tags import prompt_tags
+from studio.presets.prompt_tags import PromptTag, prompt_tags
 from studio.resolve.compel_syntax import has_compel_call
 
 _WEIGHT = re.compile(r"\\.|\(([^()]+):\s*(\d+(?:\.\d+)?)\)", re.DOTALL)
@@ -97,12 +97,12 @@ class Converted:
     """A text of another tool in Compel's form.
 
     Attributes:
-        loras: names and strengths of its ``<lora:…>``, which are taken out.
+        loras: its ``<lora:…>``, which are taken out.
         left: what has no form here and stands as it was.
     """
 
     text: str
-    loras: tuple[tuple[str, float], ...]
+    loras: tuple[PromptTag, ...]
     left: tuple[tuple[Foreign, str], ...]
 
 
@@ -120,8 +120,7 @@ def convert(text: str) -> Converted:
         if len(parts) > 1:
             text = "(" + ", ".join(f'"{part}"' for part in parts) + ").and()"
     left = tuple((each, where) for each, where in foreign(text) if not each.ours)
-    loras = ((tag.name, 1.0 if tag.strength is None else tag.strength) for tag in tags)
-    return Converted(text, tuple(loras), left)
+    return Converted(text, tuple(tags), left)
 
 
 def _tidy(text: str, had_tags: bool) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from studio.contract.plan import BaseIdentity, LoraUse
+from studio.contract.plan import BaseIdentity, LoraPart, LoraUse
 from studio.contract.request import LoraChoice
 from studio.contract.violations import (
     HashMismatch,
@@ -239,8 +239,21 @@ def lora_uses(draft: Draft, choices: SettingChoices) -> tuple[LoraUse, ...]:
             strength=choices.strengths[preset.slug],
             modules=draft.fits[preset.slug].matched,
             waived=tuple(sorted(draft.fits[preset.slug].unplaced)),
+            parts=tuple(
+                LoraPart(part=part, strength=said, modules=modules_in(draft, preset, part))
+                for part, said in choices.parts[preset.slug].items()
+            ),
         )
         for _, preset in draft.applied
+    )
+
+
+def modules_in(draft: Draft, preset: LoraPreset, part: str) -> int:
+    """How many modules of this part of the base the LoRA changes."""
+    return sum(
+        draft.traits.part_of(placed.component, slot.module) == part
+        for placed in draft.fits[preset.slug].placements
+        for slot in placed.slots
     )
 
 

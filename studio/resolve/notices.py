@@ -11,6 +11,7 @@ from studio.presets import LoraPreset, ModelPreset, TriggerRule
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft
 from studio.resolve.guidance_notices import guidance_notices
+from studio.resolve.identities import modules_in
 from studio.resolve.memory import MemoryRules, needless, tiles
 from studio.resolve.reading_notices import reading_notices
 from studio.resolve.text_notices import text_notices
@@ -74,17 +75,7 @@ def _base_notices(draft: Draft) -> Iterator[Notice]:
 
 def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
     for _, preset in draft.applied:
-        strength = choices.strengths[preset.slug].value
-        field = f"loras.{preset.slug}.strength"
-        if strength == 0:
-            text = f"{preset.label} has strength 0 and changes nothing."
-            yield Notice(code="strength_zero", field=field, text=text)
-        elif strength < 0:
-            text = f"{preset.label} at {strength:.2f} is turned around."
-            yield Notice(code="strength_negative", field=field, text=text)
-        elif strength > STRONG:
-            text = f"{preset.label} at {strength:.2f} is very strong and may show artefacts."
-            yield Notice(code="strength_high", field=field, text=text)
+        yield from _strength_notices(draft, choices, preset)
         modules = draft.inventory.loras[preset.slug].inspection.modules
         silent = sum(not m.alpha_in_file and m.rank is not None for m in modules)
         if silent:
@@ -99,6 +90,29 @@ def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
                 "weights; they are used once."
             )
             yield Notice(code="layers_repeated", field=f"loras.{preset.slug}", text=text)
+
+
+def _strength_notices(
+    draft: Draft, choices: SettingChoices, preset: LoraPreset
+) -> Iterator[Notice]:
+    field = f"loras.{preset.slug}.strength"
+    parts = choices.parts[preset.slug]
+    strengths = [choices.strengths[preset.slug].value, *(said.value for said in parts.values())]
+    labels = {each.name: each.label for each in draft.traits.parts}
+    for part in parts:
+        if not modules_in(draft, preset, part):
+            text = f"{preset.label} changes nothing in the {labels[part]}, whatever its strength."
+            yield Notice(code="part_without_effect", field=field, text=text)
+    if not any(strengths):
+        text = f"{preset.label} has strength 0 and changes nothing."
+        yield Notice(code="strength_zero", field=field, text=text)
+    lowest, highest = min(strengths), max(strengths)
+    if lowest < 0:
+        text = f"{preset.label} at {lowest:.2f} is turned around."
+        yield Notice(code="strength_negative", field=field, text=text)
+    if highest > STRONG:
+        text = f"{preset.label} at {highest:.2f} is very strong and may show artefacts."
+        yield Notice(code="strength_high", field=field, text=text)
 
 
 def _waiver_notices(draft: Draft) -> Iterator[Notice]:

@@ -13,9 +13,11 @@ from studio.contract.violations import (
     SettingNotSupported,
     StrengthOutOfRange,
     TooManyPixels,
+    UnknownPart,
     UnknownScheduler,
     Violation,
 )
+from studio.presets import LoraPreset
 from studio.resolve.checks import in_range
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft
@@ -45,14 +47,31 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
     if unguided and guidance is not None and guides(guidance):
         yield GuidanceNotSupported(label=draft.model.label, value=guidance)
     for _, preset in draft.chosen:
-        value, (low, high) = choices.strengths[preset.slug].value, preset.settings.strengths
-        if not low <= value <= high:
-            field = f"loras.{preset.slug}.strength"
-            yield StrengthOutOfRange(
-                field=field, label=preset.label, value=value, low=low, high=high
-            )
+        yield from _check_strengths(draft, choices, preset)
     yield from _check_scheduler(draft, choices)
     yield from _check_precision(draft)
+
+
+def _check_strengths(
+    draft: Draft, choices: SettingChoices, preset: LoraPreset
+) -> Iterator[StrengthOutOfRange | UnknownPart]:
+    """A LoRA's strengths are in its range, and the base has the parts they are of."""
+    low, high = preset.settings.strengths
+    field, parts = f"loras.{preset.slug}.strength", choices.parts[preset.slug]
+    for said in (choices.strengths[preset.slug], *parts.values()):
+        if not low <= said.value <= high:
+            yield StrengthOutOfRange(
+                field=field, label=preset.label, value=said.value, low=low, high=high
+            )
+    known = {each.name: each.label for each in draft.traits.parts}
+    for part in parts.keys() - known.keys():
+        yield UnknownPart(
+            field=field,
+            label=preset.label,
+            part=part,
+            architecture=draft.traits.label,
+            known=", ".join(f"{name} ({label})" for name, label in known.items()),
+        )
 
 
 def _check_scheduler(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:

@@ -37,6 +37,7 @@ def picked(event: gr.EventData) -> str:
 
 BROWSE = f"{PICK}\n{script('browse')}"
 """The same, and a ``data-browse`` opens the LoRA browser first."""
+LORA_ROW = f"{BROWSE}\n{script('finer')}"
 ADDRESS = script("address")
 
 

@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from studio.comparison.axes import STRENGTHS
-from studio.contract.request import DRAWN
+from studio.contract.request import DRAWN, LoraChoice
 from studio.errors import GalleryError, PresetsError, StudioError
 from studio.resolve.inventory import Unusable
 from studio.ui.api import Api, JsonObject
@@ -63,7 +63,8 @@ class Tools:
             base: Slug of the base model, such as mini.
             mode: base (no LoRA), lora, lora_with_trigger, or trigger_only (words, no weights).
             prompt: What to paint; lora_with_trigger adds the trigger words that are missing.
-            loras: As slug or slug:strength, such as pen-ink-mini:0.8; find_loras has slugs.
+            loras: As slug or slug:strength, such as pen-ink-mini:0.8, with another one for the
+                text encoders as slug:0.8:te=0.4; find_loras has slugs.
             negative_prompt: What to avoid.
             seed: Of the first picture, from 0 up; -1 draws one.
             count: How many pictures, each with the next seed.
@@ -91,7 +92,8 @@ class Tools:
             base: Slug of the base model, such as mini.
             mode: base (no LoRA), lora, lora_with_trigger, or trigger_only (words, no weights).
             prompt: What to paint; lora_with_trigger adds the trigger words that are missing.
-            loras: As slug or slug:strength, such as pen-ink-mini:0.8; find_loras has slugs.
+            loras: As slug or slug:strength, such as pen-ink-mini:0.8, with another one for the
+                text encoders as slug:0.8:te=0.4; find_loras has slugs.
             negative_prompt: What to avoid.
             seed: Of the first picture, from 0 up; -1 draws one.
             count: How many pictures, each with the next seed.
@@ -216,7 +218,10 @@ class Tools:
             told |= {
                 "fingerprint": plan.fingerprint,
                 "base": plan.base.slug,
-                "loras": [f"{use.slug}:{use.strength.value}" for use in plan.loras],
+                "loras": [
+                    ":".join(filter(None, (use.slug, str(use.strength.value), use.finer)))
+                    for use in plan.loras
+                ],
                 "prompt": plan.prompt.text,
                 "seed": record.receipt.image.seed,
             }
@@ -274,8 +279,12 @@ def _request(
 
 
 def _choice(text: str) -> JsonObject:
-    slug, colon, strength = text.rpartition(":")
-    return {"slug": slug, "strength": strength} if colon else {"slug": text}
+    """A LoRA with its strengths; what is none, as the endpoint finds fault with it."""
+    try:
+        return LoraChoice.parse(text).model_dump(mode="json", exclude_defaults=True)
+    except ValueError:
+        slug, _, strength = text.rpartition(":")
+        return {"slug": slug, "strength": strength}
 
 
 def _how_far(said: JsonObject) -> tuple[int, int | None, str]:

@@ -11,9 +11,10 @@ import torch
 
 from studio.engine import Engine
 from studio.engine.base.resident import ResidentBase
-from studio.engine.lora import inject, switch
+from studio.engine.lora import inject
 from studio.engine.lora.inject import WantedLora
-from studio.engine.lora.switch import receipts, set_loras
+from studio.engine.lora.receipts import receipts
+from studio.engine.lora.switch import set_loras
 from studio.errors import LoraRefused, OutOfMemory
 from tests.support.plans import file_sha256, make_job, pictures, pixels
 
@@ -87,4 +88,4 @@ def test_the_receipts_strength_is_what_the_modules_hold(
     found = set_loras(base, (wanted,), manager.make_room)
     assert receipts(base, found)[0].strength == 0.7
     claimed = replace(found, wanted=(replace(wanted, strength=0.9),))
-    assert switch.receipts(base, claimed)[0].strength == 0.7
+    assert receipts(base, claimed)[0].strength == 0.7

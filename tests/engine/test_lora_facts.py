@@ -19,8 +19,9 @@ from studio.engine import Engine
 from studio.engine.base.folder import Pipeline
 from studio.engine.base.resident import ResidentBase
 from studio.engine.families import family_of
+from studio.engine.lora.receipts import receipts
 from studio.engine.lora.slot import LoraPlace, Multiplier, differences, read_switched, slots_of
-from studio.engine.lora.switch import receipts, set_loras
+from studio.engine.lora.switch import set_loras
 from studio.engine.tiny import build_tiny
 from studio.errors import ContractBroken, LoraRefused, WeightsError
 from tests.support import tiny

@@ -78,7 +78,7 @@ def test_it_reads_back_exactly(record: RunRecord) -> None:
     assert seen.negative_prompt == record.plan.prompt.negative_text
     assert (seen.steps, seen.seed, seen.size) == (receipt.steps, receipt.image.seed, (32, 32))
     assert float(seen.parameters["CFG scale"]) == receipt.guidance_scale
-    assert [(tag.name, tag.strength, tag.hash) for tag in seen.loras] == [
+    assert [(tag.name, tag.strength, seen.hashes.get(tag.name)) for tag in seen.loras] == [
         (lora.slug, lora.strength, lora.sha256[:10]) for lora in receipt.loras if lora.strength
     ]
 
@@ -174,7 +174,7 @@ def test_a_text_of_another_tool() -> None:
     assert seen.prompt == "masterpiece, <lora:detail:0.5> a cat\nsitting"
     assert seen.negative_prompt == "bad, worse\nworst"
     assert (seen.steps, seen.seed, seen.size) == (28, 123456, (512, 768))
-    assert [(tag.name, tag.strength, tag.hash) for tag in seen.loras] == [
+    assert [(tag.name, tag.strength, seen.hashes.get(tag.name)) for tag in seen.loras] == [
         ("detail", 0.5, "abc123")
     ]
     assert seen.parameters["Sampler"] == "DPM++ 2M Karras"

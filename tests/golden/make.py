@@ -31,7 +31,7 @@ from studio.comparison.votes import BlindVote
 from studio.contract.events import Finished, Loading
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import SourceType
-from studio.contract.request import GenerationRequest, LoraChoice, Overrides
+from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PartStrength
 from studio.gallery.marks import xmp
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.imaging import png
@@ -47,6 +47,7 @@ from tests.support.workers import pids
 
 HERE = Path(__file__).parent
 CARD = "ink.card.json"
+APART = (PartStrength(part="te", strength=0.4), PartStrength(part="mid", strength=0.0))
 
 
 def request(mode: Mode, *loras: LoraChoice, **changes: Any) -> GenerationRequest:
@@ -77,6 +78,10 @@ def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]
         "trigger_only": request(Mode.TRIGGER_ONLY, ink),
         "stacked": request(Mode.LORA_WITH_TRIGGER, ink, neon, negative_prompt="a cat"),
         "strength_0": request(Mode.LORA, LoraChoice(slug="neon", strength=0.0)),
+        "finer": request(
+            Mode.LORA_WITH_TRIGGER,
+            LoraChoice(slug="ink", strength=0.8, parts=APART),
+        ),
         "waiver": request(Mode.LORA, LoraChoice(slug="odd", allow_partial=True)),
         "settings": request(
             Mode.LORA,
@@ -169,7 +174,7 @@ def golden(folder: Path) -> None:
     line = {"record_fingerprint": listed["base"]["record"], "critic": "golden-critic 1.0"}
     reviewing.take_scores(json.dumps(line | {"score": 0.25, "note": "dull"}) + "\n")
     comparing = Comparing(signing)
-    ink = LoraChoice(slug="ink", phrases=("goldink",))
+    ink = LoraChoice(slug="ink", phrases=("goldink",), parts=APART)
     noisy = Overrides(eta=0.25)
     # As asked from a cell of another comparison, which held it.
     of_cell = request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy, held=("eta",))
@@ -194,7 +199,7 @@ def golden(folder: Path) -> None:
         "record": done.record.fingerprint,
         "plan": plan.fingerprint,
     }
-    for name in ("eta", "stacked"):
+    for name in ("eta", "stacked", "finer"):
         replay_as_it_was(workspace, folder / "outputs" / listed[name]["picture"])
     (folder / "published").mkdir()
     for tell, form in zip(Disclosure, (PictureFormat.JPEG, *PictureFormat), strict=False):

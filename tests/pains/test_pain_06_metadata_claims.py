@@ -52,9 +52,10 @@ def parameters(made: Made) -> str:
         return str(image.info["parameters"])
 
 
-def claimed(made: Made) -> dict[str, tuple[float, str | None]]:
+def claimed(made: Made) -> dict[str, tuple[float | None, str | None]]:
     """The LoRAs that other tools read out of it: strength and hash."""
-    return {tag.name: (tag.strength, tag.hash) for tag in read(parameters(made)).loras}
+    seen = read(parameters(made))
+    return {tag.name: (tag.strength, seen.hashes.get(tag.name)) for tag in seen.loras}
 
 
 def test_other_tools_read_the_lora_that_was_applied(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.architecture import Mode
+from studio.contract.request import PartStrength
 from studio.errors import RecallError
 from studio.imaging.embedded_text import embedded_texts
 from studio.recall import comfyui
@@ -95,12 +96,14 @@ def test_without_trigger_words_in_the_text_none_are_asked_for() -> None:
 
 def test_what_a_request_cannot_say_is_named() -> None:
     said = read_parameters(
-        "x <lora:a b:0.8:0.2> <lora:c:q>\nSteps: 3, Sampler: Restart, Seed: 1, Size: 8x8, "
+        "x <lora:a b:0.8:0.2:lbw=OUTALL> <lora:c:q>\n"
+        "Steps: 3, Sampler: Restart, Seed: 1, Size: 8x8, "
         'Denoising strength: 0.4, Refiner: other, TI hashes: "bad: 123", Version: v1'
     )
     found = recalled(said)
-    assert said.loras == (SaidWeights("a b", None, 0.8),)
-    for part in ("0.2", "<lora:c:q>", "0.4", "other", "bad", "Restart"):
+    text_encoders = (PartStrength(part="te", strength=0.8),)
+    assert said.loras == (SaidWeights("a b", None, 0.2, parts=text_encoders),)
+    for part in ("OUTALL", "<lora:c:q>", "0.4", "other", "bad", "Restart"):
         assert any(part in sentence for sentence in found.left), part
 
 
@@ -116,8 +119,6 @@ def edited(change: str) -> dict[str, Any]:
         graph["21"] = made.node("LatentUpscale", samples=["3", 0], width=1280, height=1024)
         inputs = {**graph["3"]["inputs"], "latent_image": ["21", 0], "denoise": 0.5, "seed": 1}
         graph = {"2": made.node("KSampler", **inputs), **graph}
-    if change == "two strengths":
-        graph["10"]["inputs"]["strength_clip"] = 0.3
     if change == "from a picture":
         graph["5"] = made.node("VAEEncode", pixels=["30", 0])
         graph["30"] = made.node("LoadImage", image="a.png")
@@ -130,7 +131,6 @@ def edited(change: str) -> dict[str, Any]:
         ("unknown model node", "FreeU_V2"),
         ("control net", "ControlNetApplyAdvanced"),
         ("second pass", "KSampler"),
-        ("two strengths", "0.3"),
         ("from a picture", "VAEEncode"),
     ],
 )
@@ -141,6 +141,20 @@ def test_what_stands_on_the_ways_of_a_graph_is_named(change: str, word: str) -> 
     assert [(each.name, each.strength) for each in said.loras] == [
         ("styles\\Pen Ink_v2.safetensors", 0.8)
     ]
+
+
+@pytest.mark.parametrize("tool", ["a1111", "comfyui", "swarmui"])
+def test_the_text_encoders_strength_is_read_where_it_is_another_one(tool: str) -> None:
+    graph = made.comfy_graph()
+    graph["10"]["inputs"]["strength_clip"] = 0.3
+    swarm = json.dumps(made.SWARM).replace('"loraw', '"loratencweights": ["0.3"], "loraw')
+    texts = {
+        "a1111": {"parameters": made.A1111.replace(":0.8>", ":0.3:0.8>")},
+        "comfyui": {"prompt": json.dumps(graph), "workflow": "{}"},
+        "swarmui": {"parameters": swarm},
+    }
+    (lora,) = recalled(read(texts[tool])).request.loras
+    assert (lora.strength, lora.finer) == (0.8, "te=0.3")
 
 
 def test_loras_of_stacks_and_of_switched_rows() -> None:

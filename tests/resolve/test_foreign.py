@@ -81,7 +81,10 @@ def test_what_has_a_form_here_is_put_into_it(text: str, ours: str) -> None:
 
 def test_loras_are_taken_out_with_their_strengths() -> None:
     made = convert("a cat <lora:ink_v2:0.8> <lyco:b:-1.5:0.2><lora:plain>")
-    assert made.loras == (("ink_v2", 0.8), ("b", -1.5), ("plain", 1.0))
+    assert [(each.name, each.strength) for each in made.loras] == [
+        *(("ink_v2", 0.8), ("b", 0.2), ("plain", 1.0))
+    ]
+    assert made.loras[1].text_encoders == -1.5
     assert made.text == "a cat"
 
 

@@ -153,5 +153,26 @@ def test_calls_and_tags() -> None:
     assert has_compel_call('("a", "b").blend(0.5, 0.5)')
     tags = prompt_tags("a <lora:ink:0.8:0.5> b <LyCO:x> <hypernet:h:no>")
     assert [tag.written for tag in tags] == ["<lora:ink:0.8:0.5>", "<LyCO:x>", "<hypernet:h:no>"]
-    assert [tag.strength for tag in tags] == [0.8, 1.0, None]
-    assert tags[0].more == ("0.5",)
+    assert [tag.strength for tag in tags] == [0.5, 1.0, None]
+    assert [tag.text_encoders for tag in tags] == [0.8, None, None]
+
+
+@pytest.mark.parametrize(
+    ("said", "denoiser", "text_encoders", "more"),
+    [
+        ("0.8:0.5", 0.5, 0.8, ()),
+        ("0.8:0.8", 0.8, None, ()),
+        ("te=0.4:unet=1", 1.0, 0.4, ()),
+        ("0.8:unet=0.3", 0.3, 0.8, ()),
+        ("0.8:te=0.3", 0.3, None, ()),  # the denoiser's follows the text encoders'
+        ("unet=0", 0.0, 1.0, ()),
+        ("1:1:8:lbw=MIDD", 1.0, None, ("8", "lbw=MIDD")),
+        ("x:0.5", None, None, ()),
+    ],
+)
+def test_a_tag_says_two_strengths_as_a1111_reads_them(
+    said: str, denoiser: float | None, text_encoders: float | None, more: tuple[str, ...]
+) -> None:
+    (tag,) = prompt_tags(f"a cat <lora:ink:{said}>")
+    assert (tag.strength, tag.more) == (denoiser, more)
+    assert denoiser is None or tag.text_encoders == text_encoders

@@ -30,6 +30,7 @@ from studio.contract.receipt import (
     EncodingReceipt,
     ImageReceipt,
     LoraReceipt,
+    PartReceipt,
     Receipt,
     RunRecord,
     Timings,
@@ -214,6 +215,16 @@ def lora_receipt(use: LoraUse) -> LoraReceipt:
                 component=name, targeted=count, applied=count, scale_min=scale, scale_max=scale
             )
             for name, count in use.modules.items()
+        ),
+        parts=tuple(
+            PartReceipt(
+                part=each.part,
+                strength=each.strength.value,
+                applied=each.modules,
+                scale_min=each.strength.value,
+                scale_max=each.strength.value,
+            )
+            for each in use.parts
         ),
     )
 

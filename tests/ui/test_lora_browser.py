@@ -132,7 +132,14 @@ def rows(tmp_path: Path, **more: Any) -> tuple[LoraEvents, Workspace]:
 
 
 def values_of(*slugs: str, mode: Mode = Mode.LORA, strength: float = 0.5) -> dict[str, Any]:
-    blank = {"base": "mini", "mode": mode.value, "said": slugs, "chosen": slugs, "unused": ()}
+    blank = {
+        "base": "mini",
+        "mode": mode.value,
+        "said": slugs,
+        "chosen": slugs,
+        "unused": (),
+        "finer": (),
+    }
     return form.with_loras(blank, slugs, [strength] * len(slugs))
 
 
@@ -185,6 +192,20 @@ def test_trigger_phrases_are_switched_in_the_row(tmp_path: Path) -> None:
     alone = events.act(before, 0, "phrase phrsink", "")
     assert phrases(alone) == ("phrsink",), "of alternatives it is the one"
     assert phrases(events.act(alone, 0, "phrase phrsink", "")) is None
+    workspace.close()
+
+
+def test_a_part_is_given_a_strength_in_the_row_and_loses_it_again(tmp_path: Path) -> None:
+    events, workspace = rows(tmp_path)
+    before = values_of(PEN, NEON)
+    after = events.act(before, 0, "finer te=0,4", "")
+    after = events.act(after, 0, "finer mid=-1", "")
+    assert after["finer"] == (f"{PEN} te=0.4:mid=-1.0",)
+    after = events.act(after, 0, "finer te=", "")
+    assert after["finer"] == (f"{PEN} mid=-1.0",)
+    (said,) = events.act(after, 0, "finer te=much", "").values()
+    assert "much" in said
+    assert events.act(after, 0, "remove", "")["finer"] == ()
     workspace.close()
 
 

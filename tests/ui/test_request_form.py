@@ -6,7 +6,7 @@ import pytest
 
 from studio.architecture import Architecture, Mode
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
-from studio.contract.request import LoraChoice
+from studio.contract.request import GenerationRequest, LoraChoice, PartStrength
 from studio.contract.settings import SETTINGS
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule
 from studio.ui.html import format
@@ -51,6 +51,7 @@ BLANK: dict[str, Any] = {
     "chosen": (),
     "said": (),
     "unused": (),
+    "finer": (),
     "strength_0": 1.0,
     "strength_1": 1.0,
     "strength_2": 1.0,
@@ -134,6 +135,19 @@ def test_a_strength_that_the_user_said_stays_said_where_it_equals_the_presets() 
         request = form.read(values, CATALOG)
         assert request.loras == (LoraChoice(slug="pen-ink-mini", strength=strength),)
     assert form.with_loras(values, (), ())["said"] == ()
+
+
+def test_finer_strengths_go_into_the_form_and_come_back() -> None:
+    parts = (PartStrength(part="te", strength=0.25), PartStrength(part="mid", strength=0.0))
+    choices = (
+        LoraChoice(slug="neon", strength=0.35, parts=parts),
+        LoraChoice(slug="pen-ink-mini"),
+    )
+    asked = GenerationRequest(base="mini", mode=Mode.LORA, prompt="x", seed=1, loras=choices)
+    values = form.write_request(asked, CATALOG)
+    assert values["finer"] == ("neon te=0.25:mid=0.0",)
+    assert form.read(values, CATALOG).loras == choices
+    assert form.with_loras(values, ("pen-ink-mini",), (0.7,))["finer"] == ()
 
 
 def test_a_trigger_only_plan_gets_its_loras_back() -> None:

@@ -10,6 +10,7 @@ from studio.architecture.families.two_streams import (
     DOUBLE,
     FLUX1_ALIKE,
     FLUX1_DEPTH,
+    FLUX_GROUPS,
     MODULATED,
     SINGLE,
 )
@@ -120,6 +121,7 @@ FLUX1 = Traits(
     ),
     size_multiple=16,
     flow_matching=True,
+    block_groups=FLUX_GROUPS,
 )
 CHROMA = Family(name="chroma", label="Chroma", called=r"chroma")
 

@@ -5,7 +5,7 @@ change places, so a LoRA on that layer comes out otherwise here than through dif
 """
 
 from studio.architecture.families.flux1 import BFL_ATTENTION, DOUBLE_BLOCK, SINGLE_BLOCK
-from studio.architecture.families.two_streams import BFL_MLP, DOUBLE, KLEIN, SINGLE
+from studio.architecture.families.two_streams import BFL_MLP, DOUBLE, FLUX_GROUPS, KLEIN, SINGLE
 from studio.architecture.family import TextEncoder, Traits
 from studio.architecture.fingerprint import FingerprintRule, squares, widths_of
 from studio.architecture.layer_names import Layout, same
@@ -77,6 +77,7 @@ FLUX2 = Traits(
     text_encoders=(TextEncoder("text_encoder", "tokenizer"),),
     size_multiple=16,
     flow_matching=True,
+    block_groups=FLUX_GROUPS,
 )
 
 _HIDDEN = (3072, 4096, 6144)

@@ -1,6 +1,6 @@
 """Qwen-Image, and its editions that edit pictures."""
 
-from studio.architecture.families.two_streams import DOUBLE
+from studio.architecture.families.two_streams import DOUBLE, STREAMS
 from studio.architecture.family import TextEncoder, Traits
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.names import Architecture, GuidanceKind
@@ -55,6 +55,7 @@ QWEN = Traits(
     text_encoders=(TextEncoder("text_encoder", "tokenizer"),),
     size_multiple=16,
     flow_matching=True,
+    block_groups=STREAMS,
 )
 
 RULES: tuple[FingerprintRule, ...] = (

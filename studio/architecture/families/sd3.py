@@ -6,7 +6,7 @@ halves of the last modulations change places.
 
 from collections.abc import Iterator
 
-from studio.architecture.families.two_streams import DOUBLE_ATTENTION
+from studio.architecture.families.two_streams import DOUBLE_ATTENTION, STREAMS
 from studio.architecture.family import TextEncoder, Traits, clip
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.layer_names import Alias, Layout, Shapes, same
@@ -77,6 +77,7 @@ SD3 = Traits(
     ),
     size_multiple=16,
     flow_matching=True,
+    block_groups=STREAMS,
 )
 
 RULES: tuple[FingerprintRule, ...] = (

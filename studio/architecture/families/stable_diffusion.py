@@ -5,7 +5,7 @@ have the names of CompVis' latent-diffusion (SD 1.x) and Stability's generative-
 """
 
 from studio.architecture.families.unet_names import old_attention, openai_clip, stability_blocks
-from studio.architecture.family import Family, Traits, clip
+from studio.architecture.family import Family, Part, Traits, clip
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import LORA_MODES, PipelineTraits
@@ -20,6 +20,11 @@ _XL_PIPELINE = PipelineTraits(
 _NAMES = (stability_blocks, old_attention, openai_clip)
 _UNET_PART = (("model.diffusion_model.", "input_blocks.0.0.weight"),)
 _VAE_PART = (("first_stage_model.", "decoder.conv_in.weight"),)
+_BLOCKS = (
+    Part("in", "input blocks", r"conv_in\b|down_blocks\."),
+    Part("mid", "middle block", r"mid_block\."),
+    Part("out", "output blocks", r"up_blocks\.|conv_out\b"),
+)
 _POSITIONS = "embeddings.position_embedding.weight"
 
 
@@ -46,6 +51,7 @@ MINI = Traits(
     compel=True,
     size_multiple=32,
     flow_matching=False,
+    block_groups=_BLOCKS,
 )
 SD15 = Traits(
     name=Architecture.SD15,
@@ -67,6 +73,7 @@ SD15 = Traits(
     compel=True,
     size_multiple=8,
     flow_matching=False,
+    block_groups=_BLOCKS,
 )
 SD2 = Family(
     name="sd2",
@@ -101,6 +108,7 @@ SDXL = Traits(
     compel=True,
     size_multiple=8,
     flow_matching=False,
+    block_groups=_BLOCKS,
 )
 REFINER = Family(
     name="sdxl-refiner",

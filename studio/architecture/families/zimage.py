@@ -1,7 +1,7 @@
 """Z-Image, whose authors', ComfyUI's and kohya-ss's names follow diffusers'
 ``convert_z_image_transformer_checkpoint_to_diffusers``."""
 
-from studio.architecture.family import TextEncoder, Traits
+from studio.architecture.family import Part, TextEncoder, Traits
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.layer_names import Layout, Same, same
 from studio.architecture.names import Architecture, GuidanceKind
@@ -49,6 +49,10 @@ ZIMAGE = Traits(
     text_encoders=(TextEncoder("text_encoder", "tokenizer"),),
     size_multiple=16,
     flow_matching=True,
+    block_groups=(
+        Part("refiner", "refiners", r"(?:noise|context)_refiner\."),
+        Part("layers", "main layers", r"layers\."),
+    ),
 )
 
 RULES: tuple[FingerprintRule, ...] = (

@@ -33,6 +33,7 @@ from studio.contract.violations.choices import (
     TooMuchForVisitor,
     UnknownBase,
     UnknownLora,
+    UnknownPart,
     UnknownScheduler,
 )
 from studio.contract.violations.comparisons import (
@@ -117,6 +118,7 @@ Violation = Annotated[
     | ControlTokenInPrompt
     | SettingNotSupported
     | StrengthOutOfRange
+    | UnknownPart
     | DtypeNotSupported
     | GuidanceNotSupported
     | ReferenceRequired
@@ -205,6 +207,7 @@ __all__ = [
     "TriggerMissing",
     "UnknownBase",
     "UnknownLora",
+    "UnknownPart",
     "UnknownScheduler",
     "Violation",
     "WeightsMissing",

@@ -160,6 +160,17 @@ class StrengthOutOfRange(Rule):
     high: float
 
 
+class UnknownPart(Rule):
+    FOUND = "{label} has a strength for {part!r}, which is no part of {architecture}."
+    EXPECTED = "{known}"
+    WAY_OUT = "Use {known}, or leave it out."
+    code: Literal["unknown_part"] = "unknown_part"
+    label: str
+    part: str
+    architecture: str
+    known: str
+
+
 class NotAMultiple(Rule):
     FOUND = "{name} is {value}, not a multiple of {multiple}."
     EXPECTED = "a multiple of {multiple}"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.lora.match import base_modules
-from studio.engine.lora.slot import FoundSlot, LoraSlot
+from studio.engine.lora.slot import FoundSlot, LoraPlace, LoraSlot
 
 ROWS = 4
 """Inputs that are kept of a linear layer; of a convolution it is one picture, which is small."""
@@ -117,14 +117,20 @@ class MeasuredEffect:
 
 @torch.no_grad()
 def measure(
-    slots: Iterable[FoundSlot], samples: Mapping[At, Sample], names: Sequence[str]
+    slots: Iterable[FoundSlot],
+    samples: Mapping[At, Sample],
+    names: Sequence[str],
+    shares: Mapping[LoraPlace, float] | None = None,
 ) -> MeasuredEffect:
     """Let these LoRAs add to the samples; the base is not called.
 
     Args:
         slots: all of a pipeline's.
         names: of LoRAs of which each changes a layer with a sample.
+        shares: where a LoRA's strength is not the same everywhere, how strong it is there at its
+            strength of 1; where that is 0, it changes nothing.
     """
+    share = shares or {}
     pairs = list(combinations_with_replacement(sorted(names), 2))
     products: dict[tuple[str, str], list[Tensor]] = {pair: [] for pair in pairs}
     squares: dict[str, list[Tensor]] = {name: [] for name in (*names, "")}
@@ -132,13 +138,18 @@ def measure(
     smallest = 0.0
     for component, module, slot in slots:
         sample = samples.get((component, module))
-        here = [name for name in names if name in slot.scales]
+        factors = {
+            name: share.get(LoraPlace(component, module, name), 1.0)
+            for name in names
+            if name in slot.scales
+        }
+        here = [name for name, factor in factors.items() if factor]
         if sample is None or not here:
             continue
         smallest = max(smallest, torch.finfo(sample.outputs.dtype).eps / 2)
         base = sample.outputs.float()
         square = base.square().sum()
-        added = {name: _added(slot, name, sample) for name in here}
+        added = {name: _added(slot, name, sample) * factors[name] for name in here}
         for name in (*here, ""):
             squares[name].append(square)
         for name in here:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ class WantedLora:
     """One LoRA a run wants: the file that must have this SHA-256, and its strength.
 
     Attributes:
+        parts: part of the base → the strength there, where it is another one.
         waived: what of the file has no place in the base, as the plan says; exactly that
             may be left out.
     """
@@ -37,6 +38,7 @@ class WantedLora:
     strength: float
     path: Path
     waived: frozenset[str] = frozenset()
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def admit(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from studio.engine.base.folder import Pipeline, components_of
 from studio.engine.lora.deltas import Delta
+from studio.errors import ContractBroken
 
 
 class LoraSlot(nn.Module):
@@ -140,15 +141,23 @@ def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), child, module)
 
 
-def switch_on(slots: Iterable[FoundSlot], strengths: Mapping[str, float]) -> None:
+def switch_on(
+    slots: Iterable[FoundSlot],
+    strengths: Mapping[str, float],
+    apart: Mapping[LoraPlace, float] | None = None,
+) -> None:
     """Have exactly these LoRAs (name → strength) on everywhere; empty means none.
 
     Args:
         slots: all of a pipeline's.
+        apart: where one is on at another strength.
     """
-    for _, _, slot in slots:
+    own = apart or {}
+    for component, module, slot in slots:
         slot.strengths = {
-            name: strength for name, strength in strengths.items() if name in slot.scales
+            name: own.get(LoraPlace(component, module, name), strength) if own else strength
+            for name, strength in strengths.items()
+            if name in slot.scales
         }
 
 
@@ -163,6 +172,19 @@ def read_switched(slots: Iterable[FoundSlot]) -> dict[LoraPlace, Multiplier]:
         for component, module, slot in slots
         for name, strength in slot.strengths.items()
     }
+
+
+def demand(found: Mapping[LoraPlace, Multiplier], wanted: Mapping[LoraPlace, Multiplier]) -> None:
+    """
+    Raises:
+        ContractBroken: a module holds another LoRA or another scale than was set.
+    """
+    if found != wanted:
+        wrong = differences(found, wanted)
+        raise ContractBroken(
+            f"The LoRAs at work are not the plan's: {' '.join(wrong[:3])}",
+            "Run it again; report it if it happens twice.",
+        )
 
 
 def differences(

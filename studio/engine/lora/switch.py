@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import torch
 
+from studio.architecture import TRAITS
 from studio.contract.base import fingerprint
-from studio.contract.receipt import BaseProof, ComponentReceipt, LoraReceipt
-from studio.engine.base.resident import Adapter, ResidentBase, remember
+from studio.contract.receipt import BaseProof
+from studio.engine.base.resident import ResidentBase, remember
 from studio.engine.device import named_errors
-from studio.engine.lora.effect import MeasuredEffect, measure
+from studio.engine.lora.effect import At, MeasuredEffect, measure
 from studio.engine.lora.inject import MakeRoom, WantedLora, admit
 from studio.engine.lora.probe import read_probe, relative_change
 from studio.engine.lora.prove import lora_state, prove_base, resident_state, survey
@@ -24,12 +25,11 @@ from studio.engine.lora.slot import (
     FoundSlot,
     LoraPlace,
     Multiplier,
-    differences,
+    demand,
     read_switched,
-    slots_of,
     switch_on,
 )
-from studio.errors import ContractBroken, LoraRefused
+from studio.errors import LoraRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
     try:
         with named_errors(base.device, "the probe"):
             proof = prove_base(base, found, is_arm=not wanted)
-            on = [lora for lora in wanted if lora.strength]
+            on = [lora for lora in wanted if any(strengths_of(base, lora).values())]
             # Beside another LoRA, one that changes nothing would not be seen.
             alone = {lora.sha256: _effect(base, [lora], on, found.slots) for lora in on}
             effect = _effect(base, on, on, found.slots) if wanted else Effect()
@@ -102,75 +102,6 @@ def set_loras(base: ResidentBase, wanted: Sequence[WantedLora], make_room: MakeR
     return LoraSet(tuple(wanted), _settings(base, wanted), resident, proof, effect, several)
 
 
-def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
-    """Each LoRA as the modules hold it now, by slug.
-
-    Raises:
-        ContractBroken: a module holds another LoRA or another scale than was set.
-    """
-    found = read_switched(slots_of(base.pipeline))
-    _demand(found, loras.settings)
-    lines = []
-    for lora in sorted(loras.wanted, key=lambda lora: lora.slug):
-        adapter = base.adapters[lora.sha256]
-        alone = loras.alone.get(lora.sha256, Effect())
-        lines.append(
-            LoraReceipt(
-                slug=lora.slug,
-                sha256=lora.sha256,
-                strength=_strength(lora, adapter, found),
-                resident=lora.sha256 in loras.resident,
-                components=_components(adapter, found),
-                waived=tuple(sorted(adapter.waived)),
-                effect=alone.whole,
-                layer_effect=alone.layers,
-            )
-        )
-    return tuple(lines)
-
-
-def switched_sha256(base: ResidentBase, loras: LoraSet) -> str | None:
-    """SHA-256 of what is on, module by module and in the order in which it is added; None
-    without a LoRA."""
-    if not loras.wanted:
-        return None
-    names = {base.adapters[lora.sha256].name: lora.sha256 for lora in loras.wanted}
-    found = read_switched(slots_of(base.pipeline)).items()
-    lines = [
-        (place.component, place.module, names[place.lora], *setting) for place, setting in found
-    ]
-    # Stable: LoRAs of one module keep their order, in which floats are added up.
-    return fingerprint(sorted(lines, key=lambda line: line[:2]))
-
-
-def _strength(lora: WantedLora, adapter: Adapter, found: Mapping[LoraPlace, Multiplier]) -> float:
-    """The one that the modules hold: the wanted one, else the one that is farthest from it."""
-    held = [setting.strength for place, setting in found.items() if place.lora == adapter.name]
-    return max(held, key=lambda value: abs(value - lora.strength))
-
-
-def _components(
-    adapter: Adapter, found: Mapping[LoraPlace, Multiplier]
-) -> tuple[ComponentReceipt, ...]:
-    lines = []
-    for component in sorted({component for component, _ in adapter.scales}):
-        at_work = [
-            setting.effective
-            for place, setting in found.items()
-            if (place.component, place.lora) == (component, adapter.name)
-        ]
-        lines.append(
-            ComponentReceipt(
-                component=component,
-                targeted=sum(1 for c, _ in adapter.scales if c == component),
-                applied=len(at_work),
-                scale_min=min(at_work),
-                scale_max=max(at_work),
-            )
-        )
-    return tuple(lines)
-
-
 def _refuse_twice(wanted: Sequence[WantedLora]) -> None:
     for index, lora in enumerate(wanted):
         if any(other.sha256 == lora.sha256 for other in wanted[:index]):
@@ -178,30 +109,41 @@ def _refuse_twice(wanted: Sequence[WantedLora]) -> None:
             raise LoraRefused(lora.slug, (text,), "Choose it once, with the strength you want.")
 
 
+def strengths_of(base: ResidentBase, lora: WantedLora) -> dict[At, float]:
+    """Of every module that the LoRA changes."""
+    places = base.adapters[lora.sha256].scales
+    if not lora.parts:
+        return dict.fromkeys(places, lora.strength)
+    part_of = TRAITS[base.architecture].part_of
+    return {at: lora.parts.get(part_of(*at) or "", lora.strength) for at in places}
+
+
 def _settings(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[LoraPlace, Multiplier]:
     settings = {}
     for lora in wanted:
         adapter = base.adapters[lora.sha256]
-        for (component, module), scale in adapter.scales.items():
-            settings[LoraPlace(component, module, adapter.name)] = Multiplier(lora.strength, scale)
+        for at, strength in strengths_of(base, lora).items():
+            settings[LoraPlace(*at, adapter.name)] = Multiplier(strength, adapter.scales[at])
     return settings
 
 
-def _demand(found: Mapping[LoraPlace, Multiplier], wanted: Mapping[LoraPlace, Multiplier]) -> None:
-    if found != wanted:
-        wrong = differences(found, wanted)
-        raise ContractBroken(
-            f"The LoRAs at work are not the plan's: {' '.join(wrong[:3])}",
-            "Run it again; report it if it happens twice.",
-        )
+def _apart(base: ResidentBase, loras: Sequence[WantedLora]) -> dict[LoraPlace, float]:
+    """The strength of those whose parts differ, wherever they are."""
+    return {
+        LoraPlace(*at, base.adapters[lora.sha256].name): strength
+        for lora in loras
+        if lora.parts
+        for at, strength in strengths_of(base, lora).items()
+    }
 
 
 def _switch(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[FoundSlot]) -> None:
     """Have exactly these LoRAs on, added up in this order, and read it back."""
     if wanted:
         base.touch()
-    switch_on(slots, {base.adapters[lora.sha256].name: lora.strength for lora in wanted})
-    _demand(read_switched(slots), _settings(base, wanted))
+    strengths = {base.adapters[lora.sha256].name: lora.strength for lora in wanted}
+    switch_on(slots, strengths, _apart(base, wanted))
+    demand(read_switched(slots), _settings(base, wanted))
 
 
 def _effect(
@@ -210,7 +152,7 @@ def _effect(
     beside: Sequence[WantedLora],
     slots: Sequence[FoundSlot],
 ) -> Effect:
-    """Of ``loras``, none of them at strength 0, together.
+    """Of ``loras``, all of them on, together.
 
     Args:
         beside: all that are on.
@@ -220,13 +162,14 @@ def _effect(
     """
     if not loras:
         return Effect(layers=0.0)
-    strengths = {base.adapters[lora.sha256].name: lora.strength for lora in loras}
+    # What is measured has the strengths of those whose parts differ in it.
+    strengths = {
+        base.adapters[lora.sha256].name: 1.0 if lora.parts else lora.strength for lora in loras
+    }
     slugs = ", ".join(lora.slug for lora in loras)
     if any(_has_sample(base, lora, base.denoiser) for lora in loras):
         sampled = [lora for lora in beside if _has_sample(base, lora)]
-        measured = _measured(
-            base, sorted(base.adapters[lora.sha256].name for lora in sampled), slots
-        )
+        measured = _measured(base, sampled, slots)
         kept = {name: value for name, value in strengths.items() if name in measured.largest}
         effect = Effect(layers=measured.effect(kept) if measured.finite else math.nan)
     else:
@@ -243,20 +186,24 @@ def _effect(
 
 
 def _has_sample(base: ResidentBase, lora: WantedLora, component: str | None = None) -> bool:
-    """Whether it changes a layer (of a component) of which there is a sample."""
+    """Whether it is on in a layer (of a component) of which there is a sample."""
     return any(
-        place in base.samples and component in (None, place[0])
-        for place in base.adapters[lora.sha256].scales
+        strength and at in base.samples and component in (None, at[0])
+        for at, strength in strengths_of(base, lora).items()
     )
 
 
 def _measured(
-    base: ResidentBase, names: Sequence[str], slots: Sequence[FoundSlot]
+    base: ResidentBase, loras: Sequence[WantedLora], slots: Sequence[FoundSlot]
 ) -> MeasuredEffect:
-    """What these add at the samples; the same for all strengths, and so kept."""
+    """What these add at the samples; the same for all strengths of the whole, and so kept."""
+    names = sorted(base.adapters[lora.sha256].name for lora in loras)
+    shares = _apart(base, loras)
     state = resident_state(slots, names)
+    if shares:
+        state = fingerprint([state, *sorted(([*at], share) for at, share in shares.items())])
     if state not in base.measured:
-        remember(base.measured, state, measure(slots, base.samples, names))
+        remember(base.measured, state, measure(slots, base.samples, names, shares))
     return base.measured[state]
 
 

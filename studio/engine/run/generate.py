@@ -27,7 +27,8 @@ from studio.engine.base.resident import ResidentBase
 from studio.engine.device import hardware, named_errors
 from studio.engine.families import Encoded
 from studio.engine.job import Generated, LocalJob, Publish, RunCancelled
-from studio.engine.lora.switch import LoraSet, receipts, switched_sha256
+from studio.engine.lora.receipts import receipts, switched_sha256
+from studio.engine.lora.switch import LoraSet
 from studio.engine.run.decode import heading, is_tiling, kept_dtype, preview_png
 from studio.engine.run.numbers import demand_finite, recorded_noise
 from studio.engine.run.steps import Steps, build_scheduler

@@ -146,6 +146,7 @@ def wanted_loras(plan: RunPlan, job: LocalJob) -> tuple[WantedLora, ...]:
             strength=use.strength.value,
             path=job.lora_paths[use.slug],
             waived=frozenset(use.waived),
+            parts={each.part: each.strength.value for each in use.parts},
         )
         for use in plan.loras
     )

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from studio.architecture import PipelineTraits, pipeline_traits
-from studio.contract.plan import FloatSetting, IntSetting, LoraUse, Notice, RunPlan
+from studio.architecture import Architecture, PipelineTraits, pipeline_traits, traits_of
+from studio.contract.plan import FloatSetting, IntSetting, LoraPart, LoraUse, Notice, RunPlan
 from studio.contract.prompt import Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
@@ -48,6 +48,7 @@ def _identities(plan: RunPlan) -> Html:
     rows += [_reference(each) for each in plan.references]
     for use in plan.loras:
         rows.append(_lora(use))
+        rows += [_part(each, plan.base.architecture) for each in use.parts]
         if use.waived:
             rows.append(_waived(use))
     rows += [
@@ -63,6 +64,13 @@ def _identities(plan: RunPlan) -> Html:
 def _lora(use: LoraUse) -> Html:
     name = span("ls-strong", use.label)
     return _row("LoRA", name, *_strength(use.strength), _sha(use.sha256))
+
+
+def _part(part: LoraPart, architecture: Architecture) -> Html:
+    label = next(each.label for each in traits_of(architecture).parts if each.name == part.part)
+    modules = format.plural(part.modules, "module")
+    name = span("ls-origin", f"in the {label}, {modules}")
+    return _row("Part", name, *_strength(part.strength))
 
 
 def _strength(said: FloatSetting) -> tuple[Html, Html]:

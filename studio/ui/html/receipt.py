@@ -79,11 +79,16 @@ def _lora_row(lora: LoraReceipt, label: str) -> Html:
         f"scale {_scale([part])}"
         for part in lora.components
     )
+    finer = " · ".join(
+        f"{part.part} at {format.strength(part.strength)}, {format.plural(part.applied, 'module')}"
+        for part in lora.parts
+    )
     return _row(
         label,
         applied == targeted,
         span("ls-figure", f"{applied} of {targeted} modules"),
         span("ls-origin", detail),
+        span("ls-origin", finer) if finer else EMPTY,
         span("ls-waived", f"{format.plural(len(lora.waived), 'part')} left out with consent")
         if lora.waived
         else EMPTY,

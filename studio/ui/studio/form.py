@@ -31,13 +31,14 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The request's components. ``chosen``, ``said``, ``unused`` and ``drawn`` are states, the
-    rest is seen.
+    """The request's components. ``chosen``, ``said``, ``unused``, ``finer`` and ``drawn`` are
+    states, the rest is seen.
 
     Attributes:
         chosen: slugs of the chosen LoRAs, in the order of the strength sliders.
         said: those of them whose strength is the user's even where it equals the preset's.
         unused: ``SLUG PHRASE`` of each of their trigger phrases that is not used.
+        finer: ``SLUG te=0.4:…`` of each of them that has more than its one strength.
         ons: beside each slider, whether its LoRA takes part.
         partials: beside each slider, whether what does not fit may be left out.
         references: the reference images, as JSON-ready objects.
@@ -49,6 +50,7 @@ class Form:
     chosen: gr.State
     said: gr.State
     unused: gr.State
+    finer: gr.State
     strengths: tuple[gr.Slider, ...]
     ons: tuple[gr.Checkbox, ...]
     partials: tuple[gr.Checkbox, ...]
@@ -162,6 +164,7 @@ def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
             strength=_strength(slug, n, values, catalog),
             allow_partial=bool(values[f"partial_{n}"]),
             phrases=chosen_phrases(slug, values, catalog),
+            parts=finer_of(slug, values).parts,
         )
         for n, slug in enumerate(values["chosen"])
         if values[f"on_{n}"]
@@ -175,6 +178,19 @@ def _strength(slug: str, number: int, values: Values, catalog: Catalog) -> float
         return None
     presets_own = value == preset_strength(slug, catalog) and slug not in values["said"]
     return None if presets_own else float(value)
+
+
+def finer_of(slug: str, values: Values) -> LoraChoice:
+    """What the row says besides its one strength."""
+    said = dict(each.split(" ", 1) for each in values["finer"])
+    return LoraChoice.parse(f"{slug}:{said[slug]}") if slug in said else LoraChoice(slug=slug)
+
+
+def with_finer(values: Values, choice: LoraChoice) -> dict[str, Any]:
+    """``values`` with what ``choice`` says besides its one strength."""
+    others = [each for each in values["finer"] if each.split(" ", 1)[0] != choice.slug]
+    own = [f"{choice.slug} {choice.finer}"] if choice.finer else []
+    return {**values, "finer": (*others, *own)}
 
 
 def chosen_phrases(slug: str, values: Values, catalog: Catalog) -> tuple[str, ...] | None:
@@ -223,7 +239,8 @@ def with_loras(values: Values, slugs: Sequence[str], numbers: Sequence[float]) -
     sliders = {f"strength_{n}": number for n, number in enumerate(padded)}
     said = tuple(slug for slug in values["said"] if slug in slugs)
     unused = tuple(each for each in values["unused"] if each.partition(" ")[0] in slugs)
-    states = {"chosen": tuple(slugs), "said": said, "unused": unused}
+    finer = tuple(each for each in values["finer"] if each.partition(" ")[0] in slugs)
+    states = {"chosen": tuple(slugs), "said": said, "unused": unused, "finer": finer}
     return {**values, **states, **sliders, **boxes}
 
 
@@ -267,9 +284,11 @@ def write_request(request: GenerationRequest, catalog: Catalog) -> dict[str, Any
         "allow_cut": request.allow_cut,
         **{f"partial_{n}": each.allow_partial for n, each in enumerate(choices)},
         "unused": (),
+        "finer": (),
     }
     for each in choices:
         values = with_phrases(values, each.slug, each.phrases, catalog)
+        values = with_finer(values, each)
     return with_loras({**values, "chosen": chosen}, chosen, given)
 
 

@@ -88,6 +88,8 @@ def _is_valid(name: str, value: Any, default: Any, base: str, catalog: Catalog) 
         return isinstance(value, list) and all(_is_reference(each) for each in value)
     if isinstance(default, tuple | list):
         texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if name == "finer" and texts and not all(map(_is_finer, value)):
+            return False
         return texts and len(value) <= (MOST_PHRASES if name == "unused" else MAX_LORAS)
     flow = TRAITS[catalog.models[base].base_architecture].flow_matching
     offered: dict[str, tuple[str, ...]] = {
@@ -102,6 +104,14 @@ def _is_valid(name: str, value: Any, default: Any, base: str, catalog: Catalog) 
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_finer(text: str) -> bool:
+    slug, _, said = text.partition(" ")
+    try:
+        return bool(LoraChoice.parse(f"{slug}:{said}").finer)
+    except ValueError:
+        return False
 
 
 def _is_reference(value: Any) -> bool:

@@ -107,6 +107,7 @@ def build(start: Start) -> RequestPanel:
         drawn=gr.State(0),
         said=gr.State(()),
         unused=gr.State(()),
+        finer=gr.State(()),
         prompt_encoder=encoder,
         allow_cut=allow_cut,
         seed=numbers["seed"],

@@ -3,6 +3,7 @@
 from typing import Any
 
 from studio.architecture import Mode
+from studio.contract.request import LoraChoice
 from studio.contract.settings import MAX_LORAS
 from studio.errors import StudioError
 from studio.presets import LoraPreset, TriggerRule
@@ -11,8 +12,10 @@ from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import (
     Values,
     chosen_phrases,
+    finer_of,
     preset_strength,
     strengths,
+    with_finer,
     with_loras,
     with_phrases,
 )
@@ -104,11 +107,20 @@ class LoraEvents:
                 values = _unsaid(values, chosen[number])
             case "phrase":
                 values = self._with_phrase(values, chosen[number], slug)
+            case "finer":
+                return self._finely(values, chosen[number], slug, page)
             case "keep" | "below":
                 return self._to_preset(values, number, key, page)
             case _:
                 return unchanged()
         return self._changed(with_loras(values, chosen, numbers), page, None)
+
+    def _finely(self, values: Values, slug: str, said: str, page: str) -> Updates:
+        """A field of the finer strength was written."""
+        try:
+            return self._changed(_with_finer(values, slug, said), page, None)
+        except ValueError as error:
+            return self._not_done(str(error))
 
     def _with_phrase(self, values: Values, slug: str, phrase: str) -> dict[str, Any]:
         """A trigger phrase was switched: of alternatives it is the one, or no more; else it
@@ -168,6 +180,24 @@ class LoraEvents:
 
     def _not_done(self, why: str) -> Updates:
         return {self._events.panel.hints["loras"]: span("ls-problem", why, role="alert")}
+
+
+def _with_finer(values: Values, slug: str, said: str) -> dict[str, Any]:
+    """A part was given a strength (``te=0.4``), or an empty one: then it has the LoRA's.
+
+    Raises:
+        ValueError: it is no number; says so.
+    """
+    name, _, number = said.partition("=")
+    held = dict(each.split("=") for each in finer_of(slug, values).finer.split(":") if each)
+    held = {key: value for key, value in held.items() if key != name}
+    if number.strip():
+        held[name] = number.strip().replace(",", ".")
+    try:
+        choice = LoraChoice.parse(":".join((slug, *(f"{key}={held[key]}" for key in held))))
+    except ValueError as error:
+        raise ValueError(f"{number.strip()[:40]!r} is not a number.") from error
+    return with_finer(values, choice)
 
 
 def _unsaid(values: Values, slug: str) -> dict[str, Any]:

@@ -6,16 +6,16 @@ from typing import Any
 
 import gradio as gr
 
-from studio.architecture import Architecture, Mode
+from studio.architecture import Architecture, Mode, traits_of
 from studio.contract.settings import MAX_LORAS, MAX_STRENGTH
 from studio.contract.violations import LoraDoesNotFit, Violation
 from studio.presets import Catalog, LoraPreset
-from studio.ui.assets import BROWSE, RANGE
+from studio.ui.assets import BROWSE, LORA_ROW, RANGE
 from studio.ui.browser import markup
 from studio.ui.html import format, preset_cards
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 from studio.ui.studio import hints
-from studio.ui.studio.form import Values, chosen_phrases, strengths
+from studio.ui.studio.form import Values, chosen_phrases, finer_of, strengths
 from studio.workspace.workspace import Workspace
 
 LOWEST = -MAX_STRENGTH
@@ -95,7 +95,7 @@ def slot(number: int) -> PickerSlot:
         )
         caption = gr.HTML("", js_on_load=RANGE, apply_default_css=False, elem_classes="ls-hint")
         actions = gr.HTML(
-            "", js_on_load=BROWSE, apply_default_css=False, elem_classes="ls-slot-actions"
+            "", js_on_load=LORA_ROW, apply_default_css=False, elem_classes="ls-slot-actions"
         )
     return PickerSlot(group, face, on, strength, partial, caption, actions)
 
@@ -162,7 +162,52 @@ def _actions(number: int, values: Values, workspace: Workspace) -> Html:
         buttons += _of_preset(preset, number, values, workspace)
     buttons.append(_button("Remove", "remove", f"Remove {label}"))
     row = div("ls-slot-buttons", *buttons)
-    return row if preset is None else join((_phrases(preset, values, catalog), row))
+    if preset is None:
+        return row
+    finer = _finer(preset, number, values, family) if family is not None else EMPTY
+    return join((_phrases(preset, values, catalog), finer, row))
+
+
+def _finer(preset: LoraPreset, number: int, values: Values, architecture: Architecture) -> Html:
+    """A strength for each part of the base; an empty one is the LoRA's own."""
+    if not Mode(values["mode"]).applies_loras:
+        return EMPTY
+    own = {each.part: each.strength for each in finer_of(preset.slug, values).parts}
+    usual = preset.settings.parts
+    fields = [
+        _field(
+            part.name,
+            f"{part.label.capitalize()}",
+            own.get(part.name),
+            usual.get(part.name, values[f"strength_{number}"]),
+            preset.label,
+        )
+        for part in traits_of(architecture).parts
+    ]
+    said = f"Finer strength: {len(own)} of its own" if own else "Finer strength"
+    return tag(
+        "details",
+        tag("summary", said),
+        div("ls-finer-fields", *fields),
+        class_="ls-finer",
+        data_keep=f"finer-{preset.slug}",
+    )
+
+
+def _field(name: str, label: str, value: float | None, usual: float, whose: str) -> Html:
+    return tag(
+        "label",
+        span("", label),
+        tag(
+            "input",
+            type="text",
+            inputmode="decimal",
+            data_finer=name,
+            value=None if value is None else f"{value:g}",
+            placeholder=format.strength(usual),
+            aria_label=f"{label}, strength of {whose}",
+        ),
+    )
 
 
 def _phrases(preset: LoraPreset, values: Values, catalog: Catalog) -> Html:
