@@ -150,8 +150,9 @@ class RequestOptions:
         typer.Option(
             parser=parse_lora,
             metavar="SLUG|PATH[:STRENGTH[:PART=STRENGTH]]",
-            help="A LoRA or its file, at its preset's strength or yours; te=0.4 is the text "
-            "encoders', in=, mid= and out= those of blocks; repeatable.",
+            help="A LoRA or its file, at its preset's strength or yours. te=0.4 is the text "
+            "encoders', in=, mid= and out= are those of blocks, from= and until= its steps; "
+            "repeatable.",
         ),
     ] = None
     trigger_words: Annotated[

@@ -40,6 +40,8 @@ def show_plan(console: Console, plan: RunPlan) -> None:
 
 def _use(use: LoraUse) -> str:
     parts = "".join(f", {each.part} at {_said(each.strength)}" for each in use.parts)
+    steps = (("from", use.first_step), ("until", use.last_step))
+    parts += "".join(f", {name} step {_said(each)}" for name, each in steps if each is not None)
     return f"{use.label} ({use.slug}) at {_said(use.strength)}{parts}, sha256 {use.sha256[:12]}"
 
 
@@ -141,5 +143,9 @@ def _applied(lora: LoraReceipt) -> str:
     waived = f", {len(lora.waived)} left out with consent" if lora.waived else ""
     finer = "".join(
         f", {part.part} at {part.strength} ({part.applied} modules)" for part in lora.parts
+    )
+    finer += "".join(
+        f", {each.applied} modules on in steps {each.first_step} to {each.last_step}"
+        for each in lora.ranges
     )
     return f"{lora.slug} at {lora.strength}{finer}: {parts}{waived}"

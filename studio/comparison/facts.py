@@ -77,7 +77,8 @@ def effective(plan: RunPlan) -> Mapping[str, str]:
     """
     found = facts(plan)
     found[BASE] = f"{plan.base.pipeline} {plan.base.sha256}"
-    active = [[use.sha256, use.waived, *_at_work(use)] for use in plan.loras if use.acts]
+    steps = plan.settings.steps.value
+    active = [[use.sha256, use.waived, *_at_work(use, steps)] for use in plan.loras if use.acts]
     found[LORA] = canonical_json(active)
     found[PROMPT] = reading(plan, plan.prompt.text)
     found[NEGATIVE] = reading(plan, plan.prompt.negative_text)
@@ -90,11 +91,12 @@ def effective(plan: RunPlan) -> Mapping[str, str]:
     return found
 
 
-def _at_work(use: LoraUse) -> list[object]:
-    """Its strength, and the parts in which it is another one and there are modules for it."""
+def _at_work(use: LoraUse, steps: int) -> list[object]:
+    """Its strength, the parts in which it is another one and there are modules for it, and the
+    steps."""
     whole = use.strength.value
     parts = [(each.part, each.strength.value) for each in use.parts if each.modules]
-    return [whole, [said for said in parts if said[1] != whole]]
+    return [whole, [said for said in parts if said[1] != whole], use.span(steps)]
 
 
 def _settle_guidance(plan: RunPlan, found: dict[str, str]) -> None:

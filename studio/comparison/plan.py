@@ -115,7 +115,7 @@ def _controls(
     for row, column in alone.values():
         again = arms[row, column]
         if wanted.kind is Question.FOUR_ARMS:
-            nothing = {"strength": 0.0, "parts": ()}
+            nothing = {"strength": 0.0, "parts": (), "first_step": None, "last_step": None}
             off = tuple(choice.model_copy(update=nothing) for choice in start.loras)
             zero = again.model_copy(update={"mode": Mode.LORA, "loras": off})
             yield Place(row=row, column=column, role=Role.SCALE_ZERO), zero

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
+from studio.architecture import TEXT_ENCODERS, traits_of
 from studio.contract.plan import LoraUse, RunPlan
 from studio.contract.prompt import Side
 from studio.contract.receipt import EncodingReceipt, LoraReceipt, Receipt
@@ -26,6 +27,7 @@ def discrepancies(plan: RunPlan, receipt: Receipt) -> tuple[str, ...]:
             _references,
             _lora_set,
             _each_lora,
+            _ranges,
             _effect,
             _effects_alone,
             _encoding,
@@ -134,6 +136,46 @@ def _parts(name: str, use: LoraUse, lora: LoraReceipt) -> Iterator[str]:
         yield from _differs(
             f"{name}, strength and modules in {part}", planned.get(part), found.get(part)
         )
+
+
+def _ranges(plan: RunPlan, receipt: Receipt) -> Iterator[str]:
+    """LoRAs that come or go between steps: on where the plan says so, and at scale 0 elsewhere."""
+    spans = plan.step_ranges if len(plan.step_ranges) > 1 else ()
+    uses = {use.slug: use for use in plan.loras}
+    for lora in receipt.loras:
+        found = tuple((each.first_step, each.last_step) for each in lora.ranges)
+        yield from _differs(f"LoRA {lora.slug}, steps", spans, found)
+        if lora.slug not in uses:
+            continue
+        first, last = uses[lora.slug].span(plan.settings.steps.value)
+        on = {
+            (each.applied, each.scale_min, each.scale_max)
+            for each in lora.ranges
+            if first <= each.first_step and each.last_step <= last
+        }
+        if len(on) > 1:
+            yield f"LoRA {lora.slug}: its scales are not the same in all steps in which it is on."
+        for each in lora.ranges:
+            outside = each.last_step < first or each.first_step > last
+            if outside and (each.applied or each.scale_min or each.scale_max):
+                yield (
+                    f"LoRA {lora.slug}: in steps {each.first_step} to {each.last_step} it was on, "
+                    "and the plan has it off."
+                )
+        if (
+            lora.ranges
+            and _planned_in_denoiser(plan, uses[lora.slug])
+            and not any(applied for applied, _, _ in on)
+        ):
+            yield f"LoRA {lora.slug}: it was on in none of the steps that the plan has it on."
+
+
+def _planned_in_denoiser(plan: RunPlan, use: LoraUse) -> bool:
+    """Whether any module of the denoiser has it at another strength than 0."""
+    denoiser = traits_of(plan.base.architecture).denoiser
+    apart = [each for each in use.parts if each.part != TEXT_ENCODERS.name and each.modules]
+    rest = use.modules.get(denoiser, 0) - sum(each.modules for each in apart)
+    return bool(rest and use.strength.value) or any(each.strength.value for each in apart)
 
 
 def _effect(plan: RunPlan, receipt: Receipt) -> Iterator[str]:

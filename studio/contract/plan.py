@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -132,6 +133,8 @@ class LoraUse(Contract):
 
     Attributes:
         strength: in all modules that are in none of ``parts``.
+        first_step, last_step: between which it is on in the denoiser; None is from the first, to
+            the last of the run's.
         modules: component → modules the file targets, all of which must be applied.
         waived: names of the file's layers and tensors that have no place in the base and
             are left out with the user's consent; exactly these, and nothing else.
@@ -147,6 +150,14 @@ class LoraUse(Contract):
     modules: dict[str, int]
     waived: tuple[str, ...] = Field(default=(), exclude_if=says_nothing)
     parts: tuple[LoraPart, ...] = added(since=4, default=())
+    first_step: IntSetting | None = added(since=4)
+    last_step: IntSetting | None = added(since=4)
+
+    def span(self, steps: int) -> tuple[int, int]:
+        """The first and the last of ``steps`` in which it is on in the denoiser."""
+        first = 1 if self.first_step is None else self.first_step.value
+        last = steps if self.last_step is None else min(steps, self.last_step.value)
+        return first, last
 
     @property
     def strengths(self) -> tuple[float, ...]:
@@ -158,7 +169,9 @@ class LoraUse(Contract):
     @property
     def finer(self) -> str:
         """What there is besides its one strength, as it is typed."""
-        return finer_words((each.part, each.strength.value) for each in self.parts)
+        parts = ((each.part, each.strength.value) for each in self.parts)
+        first, last = (None if x is None else x.value for x in (self.first_step, self.last_step))
+        return finer_words(parts, first, last)
 
     @property
     def acts(self) -> bool:
@@ -272,6 +285,15 @@ class RunPlan(Versioned):
     unmarked: bool = added(since=2, default=False)
     worker_class: WorkerClass | None = added(since=3)
     notices: tuple[Notice, ...]
+
+    @property
+    def step_ranges(self) -> tuple[tuple[int, int], ...]:
+        """First and last steps between which the same LoRAs are on: one, if they always are."""
+        steps = self.settings.steps.value
+        spans = [use.span(steps) for use in self.loras]
+        starts = {1, *(first for first, _ in spans), *(last + 1 for _, last in spans)}
+        edges = [*sorted(each for each in starts if 1 <= each <= steps), steps + 1]
+        return tuple((one, other - 1) for one, other in pairwise(edges))
 
     @property
     def class_key(self) -> str | None:

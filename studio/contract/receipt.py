@@ -43,12 +43,31 @@ class PartReceipt(Contract):
     scale_max: float
 
 
+class RangeReceipt(Contract):
+    """Steps in which the denoiser's modules held a LoRA at the same scales.
+
+    Attributes:
+        first_step, last_step: counted from 1.
+        applied: modules of the denoiser that held it at another scale than 0.
+        scale_min, scale_max: over all modules of the denoiser that the file changes.
+    """
+
+    first_step: Count
+    last_step: Count
+    applied: Count
+    scale_min: float
+    scale_max: float
+
+
 class LoraReceipt(Contract):
     """One LoRA as the pipeline carries it.
 
     Attributes:
         sha256: of the file that was loaded.
         strength: as set on the pipeline, on all modules that are in none of ``parts``.
+        components, parts: as they held it while it was on.
+        ranges: as they held it from step to step, read back at each change; empty where no LoRA
+            of the run came or went.
         resident: whether it was in memory already when this run began.
         waived: what of the file was left out, as the plan says.
         effect, layer_effect: of this LoRA alone at its strength, measured as the run's; None
@@ -65,6 +84,7 @@ class LoraReceipt(Contract):
     effect: float | None = Field(default=None, exclude_if=says_nothing)
     layer_effect: float | None = added(since=2)
     parts: tuple[PartReceipt, ...] = added(since=4, default=())
+    ranges: tuple[RangeReceipt, ...] = added(since=4, default=())
 
     @property
     def acts(self) -> bool:

@@ -33,9 +33,17 @@ _FINER = re.compile(r"([a-z]{2,12})=([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)")
 _STRENGTH = re.compile(r"[+-]?[\d.]+")
 
 
-def finer_words(parts: Iterable[tuple[str, float]]) -> str:
-    """``te=0.4:mid=1``, as ``LoraChoice.parse`` reads it behind the strength; empty for none."""
-    return ":".join(f"{part}={strength!r}" for part, strength in parts)
+_FIRST, _LAST = "from", "until"
+
+
+def finer_words(
+    parts: Iterable[tuple[str, float]], first_step: int | None = None, last_step: int | None = None
+) -> str:
+    """``te=0.4:mid=1.0:until=6``, as ``LoraChoice.parse`` reads it behind the strength; empty for
+    none."""
+    steps = ((_FIRST, first_step), (_LAST, last_step))
+    said = [f"{part}={strength!r}" for part, strength in parts]
+    return ":".join([*said, *(f"{name}={step}" for name, step in steps if step is not None)])
 
 
 class PartStrength(Contract):
@@ -50,6 +58,8 @@ class LoraChoice(Contract):
 
     Attributes:
         parts: where its strength is another one, each part once.
+        first_step, last_step: of the denoising, counted from 1, between which it is on in the
+            denoiser; None is the preset's, else all. The text encoders read before the first.
         allow_partial: consent to leave out what of the file has no place in the base.
         phrases: which of its trigger phrases are used; None is what the preset says: all, or of
             alternatives those that are typed, else the first.
@@ -60,11 +70,14 @@ class LoraChoice(Contract):
     allow_partial: bool = False
     phrases: tuple[str, ...] | None = added(since=3)
     parts: tuple[PartStrength, ...] = added(since=4, default=())
+    first_step: int | None = added(since=4)
+    last_step: int | None = added(since=4)
 
     @property
     def finer(self) -> str:
         """What it says besides its one strength, as it is typed."""
-        return finer_words((each.part, each.strength) for each in self.parts)
+        parts = ((each.part, each.strength) for each in self.parts)
+        return finer_words(parts, self.first_step, self.last_step)
 
     @model_validator(mode="after")
     def _once(self) -> Self:
@@ -73,7 +86,7 @@ class LoraChoice(Contract):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``SLUG``, ``SLUG:STRENGTH`` or ``SLUG:STRENGTH:te=STRENGTH:…``.
+        """``SLUG``, ``SLUG:STRENGTH`` or ``SLUG:STRENGTH:te=STRENGTH:from=STEP:until=STEP:…``.
 
         Raises:
             ValueError: it is none of them; says what is wrong.
@@ -94,14 +107,30 @@ class LoraChoice(Contract):
                 f"{text!r} has two strengths; write the text encoders' as te=NUMBER behind it."
             )
         _refuse_twice([each[1] for each in finer])
-        parts = tuple(PartStrength(part=each[1], strength=float(each[2])) for each in finer)
-        return cls(slug=slug, strength=strength, parts=parts)
+        steps = {each[1]: _step(each) for each in finer if each[1] in (_FIRST, _LAST)}
+        return cls(
+            slug=slug,
+            strength=strength,
+            parts=tuple(
+                PartStrength(part=each[1], strength=float(each[2]))
+                for each in finer
+                if each[1] not in steps
+            ),
+            first_step=steps.get(_FIRST),
+            last_step=steps.get(_LAST),
+        )
+
+
+def _step(said: re.Match[str]) -> int:
+    if not said[2].isdecimal():
+        raise ValueError(f"{said[0]!r} is not a step: they are whole numbers from 1 up.")
+    return int(said[2])
 
 
 def _refuse_twice(parts: list[str]) -> None:
     for name in parts:
         if parts.count(name) > 1:
-            raise ValueError(f"The part {name} has two strengths.")
+            raise ValueError(f"{name} has two strengths or steps.")
 
 
 def _number(text: str, said: str) -> float:

@@ -65,6 +65,8 @@ EXPECTED = {
     "settings.strength": f"a number from 0.0 to {MAX_STRENGTH}",
     "settings.min_strength": f"a number from {-WIDEST_STRENGTH} to 0.0",
     "settings.max_strength": f"a number above 0.0, to {WIDEST_STRENGTH}",
+    "settings.first_step": f"a whole number from 1 to {MAX_STEPS}",
+    "settings.last_step": f"a whole number from 1 to {MAX_STEPS}",
     "settings.parts": "te, in, mid, … and the strength there, one per line, indented below it",
     "settings.guidance_scale": _GUIDANCE,
     "settings.clip_skip": f"a whole number from 1 to {MAX_CLIP_SKIP}",

@@ -54,6 +54,7 @@ Repository = Annotated[
 ]
 Variant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=40)]
 RelativePath = Annotated[str, AfterValidator(inside)]
+SchedulerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+Scheduler$")]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Theme = Annotated[str, AfterValidator(lambda theme: theme.strip() or None)]
@@ -119,7 +120,7 @@ class ModelSettings(Contract):
     max_pixels: Whole | None = Field(default=None, ge=1024, le=2**26)
     dtype: str | None = Field(default=None, pattern=r"^(float32|float16|bfloat16)$")
     supports_negative_prompt: StrictBool | None = None
-    scheduler: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+Scheduler$")
+    scheduler: SchedulerName | None = None
     max_sequence_length: Whole | None = Field(default=None, ge=SHORTEST_SEQUENCE, le=4096)
     token_window: Whole | None = Field(default=None, ge=SHORTEST_SEQUENCE, le=4096)
     vram_usage: Number | None = Field(default=None, ge=0)
@@ -176,6 +177,8 @@ class LoraSettings(Contract):
     Attributes:
         min_strength, max_strength: what it may be used at, where that is not 0 to 2: a slider
             is made for strengths below 0 too.
+        steps, scheduler: of an accelerator, such as LCM, Lightning, Turbo or Hyper.
+        first_step, last_step: between which it is on in the denoiser, counted from 1.
         parts: part of the base (``te``, ``mid``, …) → its strength there.
         parts: part of the base → its strength there, where that is another one.
     """
@@ -185,6 +188,10 @@ class LoraSettings(Contract):
     max_strength: Number | None = Field(default=None, gt=0, le=WIDEST_STRENGTH)
     guidance_scale: Number | None = Field(default=None, ge=0, le=MAX_GUIDANCE)
     clip_skip: Whole | None = Field(default=None, ge=1, le=MAX_CLIP_SKIP)
+    steps: Whole | None = Field(default=None, ge=1, le=MAX_STEPS)
+    scheduler: SchedulerName | None = None
+    first_step: Whole | None = Field(default=None, ge=1, le=MAX_STEPS)
+    last_step: Whole | None = Field(default=None, ge=1, le=MAX_STEPS)
     parts: Mapping[str, Annotated[Number, Field(ge=-WIDEST_STRENGTH, le=WIDEST_STRENGTH)]] = {}
 
     @property

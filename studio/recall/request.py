@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from studio.architecture import Mode
 from studio.architecture.pipelines import scheduler_named
-from studio.contract.plan import LoraUse, Origin, RunPlan, TriggerUse
+from studio.contract.plan import IntSetting, LoraUse, Origin, RunPlan, TriggerUse
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PartStrength
 from studio.presets import Catalog
 from studio.recall.said import Said, SaidWeights
@@ -100,6 +100,8 @@ def of_plan(plan: RunPlan, seed: int, catalog: Catalog) -> GenerationRequest:
             allow_partial=bool(use.waived),
             phrases=phrases.get(use.slug),
             parts=_parts(use, catalog),
+            first_step=_step(use, "first_step", 1, catalog),
+            last_step=_step(use, "last_step", plan.settings.steps.value, catalog),
         )
         for use in plan.loras
     ]
@@ -146,6 +148,17 @@ def _parts(use: LoraUse, catalog: Catalog) -> tuple[PartStrength, ...]:
     whole = use.strength.value
     since = () if off else (PartStrength(part=p, strength=whole) for p in own if p not in there)
     return (*said, *since)
+
+
+def _step(use: LoraUse, name: str, usual: int, catalog: Catalog) -> int | None:
+    """None where the preset says the same by itself."""
+    said: IntSetting | None = getattr(use, name)
+    preset = catalog.loras.get(use.slug)
+    own: int | None = None if preset is None else getattr(preset.settings, name)
+    if said is not None and said.origin is Origin.USER:
+        return said.value
+    value = None if said is None else said.value
+    return None if value == own else usual if value is None else value
 
 
 def _phrases(use: TriggerUse, catalog: Catalog) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from studio.architecture import Traits
-from studio.contract.plan import FloatSetting, Origin
+from studio.contract.plan import FloatSetting, IntSetting, Origin
 from studio.contract.request import LoraChoice
 from studio.contract.settings import SETTINGS, SettingKind, Value
 from studio.contract.violations import SettingConflict, SettingMissing
@@ -20,6 +20,7 @@ class SettingChoices:
         values: name → value; those that the base does not take are not there, nor is the
             precision, which the draft has.
         strengths: the same of the chosen LoRAs, by slug.
+        spans: the first and last step of each of them, where it is not on in all.
         parts: of each of them those parts of the base where its strength is another one.
     """
 
@@ -27,6 +28,7 @@ class SettingChoices:
     problems: tuple[SettingConflict | SettingMissing, ...]
     strengths: Mapping[str, FloatSetting]
     parts: Mapping[str, Mapping[str, FloatSetting]]
+    spans: Mapping[str, tuple[IntSetting | None, IntSetting | None]]
 
     def number(self, name: str) -> float | None:
         value = getattr(self.values.get(name), "value", None)
@@ -49,6 +51,13 @@ def choose_settings(draft: Draft) -> SettingChoices:
         strengths={preset.slug: _strength(choice, preset) for choice, preset in draft.chosen},
         parts={
             preset.slug: _in_order(_parts(choice, preset), draft.traits)
+            for choice, preset in draft.chosen
+        },
+        spans={
+            preset.slug: (
+                _step(choice.first_step, preset.settings.first_step, preset.slug),
+                _step(choice.last_step, preset.settings.last_step, preset.slug),
+            )
             for choice, preset in draft.chosen
         },
     )
@@ -78,6 +87,12 @@ def _parts(choice: LoraChoice, preset: LoraPreset) -> dict[str, FloatSetting]:
         each.part: FloatSetting(value=each.strength + 0.0, origin=Origin.USER)
         for each in choice.parts
     }
+
+
+def _step(asked: int | None, own: int | None, slug: str) -> IntSetting | None:
+    if asked is not None:
+        return IntSetting(value=asked, origin=Origin.USER)
+    return None if own is None else IntSetting(value=own, origin=Origin.LORA, slug=slug)
 
 
 def _in_order(parts: Mapping[str, FloatSetting], traits: Traits) -> dict[str, FloatSetting]:

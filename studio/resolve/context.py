@@ -146,7 +146,9 @@ class Draft:
             return setting.value(asked, self.asker(setting.name))
         wishes = self.wishes(setting)
         if len(set(wishes.values())) > 1:
-            listed = (f"{self.label_of(slug)} asks for {v:g}" for slug, v in wishes.items())
+            listed = (
+                f"{self.label_of(slug)} asks for {in_words(v)}" for slug, v in wishes.items()
+            )
             return SettingConflict(
                 field=setting.field, name=setting.words, values=", ".join(listed)
             )
@@ -169,7 +171,7 @@ class Draft:
         """Who says a setting that the request has."""
         return Origin.COMPARISON if name in self.request.held else Origin.USER
 
-    def wishes(self, setting: Setting) -> dict[str, float]:
+    def wishes(self, setting: Setting) -> dict[str, float | str]:
         """Slug → what an applied LoRA's preset asks for."""
         if not setting.of_lora:
             return {}
@@ -294,6 +296,11 @@ class Draft:
         """The name people know a preset by."""
         preset = self.catalog.loras.get(slug) or self.catalog.models.get(slug)
         return slug if preset is None else preset.label
+
+
+def in_words(value: float | str) -> str:
+    """What a LoRA asks for, in a sentence."""
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _fits(

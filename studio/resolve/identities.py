@@ -243,6 +243,8 @@ def lora_uses(draft: Draft, choices: SettingChoices) -> tuple[LoraUse, ...]:
                 LoraPart(part=part, strength=said, modules=modules_in(draft, preset, part))
                 for part, said in choices.parts[preset.slug].items()
             ),
+            first_step=choices.spans[preset.slug][0],
+            last_step=choices.spans[preset.slug][1],
         )
         for _, preset in draft.applied
     )

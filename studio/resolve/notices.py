@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from studio.architecture import LABELS, Mode
+from studio.architecture import LABELS, TEXT_ENCODERS, Mode
 from studio.contract.placement import Dtype
 from studio.contract.plan import Notice, Origin
 from studio.contract.prompt import ResolvedPrompt
 from studio.contract.settings import SETTINGS
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
 from studio.resolve.choices import SettingChoices
-from studio.resolve.context import Draft
+from studio.resolve.context import Draft, in_words
 from studio.resolve.guidance_notices import guidance_notices
 from studio.resolve.identities import modules_in
 from studio.resolve.memory import MemoryRules, needless, tiles
@@ -103,6 +103,12 @@ def _strength_notices(
         if not modules_in(draft, preset, part):
             text = f"{preset.label} changes nothing in the {labels[part]}, whatever its strength."
             yield Notice(code="part_without_effect", field=field, text=text)
+    if any(choices.spans[preset.slug]) and _reads_with(draft, choices, preset):
+        text = (
+            f"The text encoders read the prompt with {preset.label} before the first step, "
+            "whatever its steps; te=0 keeps it out of them."
+        )
+        yield Notice(code="steps_of_denoiser", field=field, text=text)
     if not any(strengths):
         text = f"{preset.label} has strength 0 and changes nothing."
         yield Notice(code="strength_zero", field=field, text=text)
@@ -113,6 +119,13 @@ def _strength_notices(
     if highest > STRONG:
         text = f"{preset.label} at {highest:.2f} is very strong and may show artefacts."
         yield Notice(code="strength_high", field=field, text=text)
+
+
+def _reads_with(draft: Draft, choices: SettingChoices, preset: LoraPreset) -> bool:
+    """Whether the text encoders have the LoRA at another strength than 0."""
+    whole = choices.strengths[preset.slug]
+    said = choices.parts[preset.slug].get(TEXT_ENCODERS.name, whole)
+    return bool(said.value and modules_in(draft, preset, TEXT_ENCODERS.name))
 
 
 def _waiver_notices(draft: Draft) -> Iterator[Notice]:
@@ -191,13 +204,14 @@ def _wish_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
     basis = draft.basis(choices.scheduler)
     for setting in SETTINGS:
         for slug, wish in draft.wishes(setting).items():
-            asked = f"{draft.label_of(slug)} asks for {setting.words} {wish:g}"
-            value = choices.number(setting.name)
+            asked = f"{draft.label_of(slug)} asks for {setting.words} {in_words(wish)}"
+            chosen = choices.values.get(setting.name)
+            value = None if chosen is None else chosen.value
             if not setting.is_taken(basis):
                 text = f"{asked}; {draft.model.label} has none, so it is left out."
                 yield Notice(code="wish_left_out", field=setting.field, text=text)
             elif value is not None and value != wish:
-                text = f"{asked}; you set {value:g}."
+                text = f"{asked}; you set {in_words(value)}."
                 yield Notice(code="wish_overridden", field=setting.field, text=text)
 
 

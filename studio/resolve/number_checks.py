@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from studio.architecture import guides
 from studio.architecture.pipelines import ALL_SCHEDULER_NAMES, schedulers_for
-from studio.contract.settings import LONGEST_SIDE, SETTINGS, SHORTEST_SIDE
+from studio.contract.settings import LONGEST_SIDE, MAX_STEPS, SETTINGS, SHORTEST_SIDE
 from studio.contract.violations import (
     DtypeNotSupported,
     GuidanceNotSupported,
@@ -54,8 +54,9 @@ def check_settings(draft: Draft, choices: SettingChoices) -> Iterator[Violation]
 
 def _check_strengths(
     draft: Draft, choices: SettingChoices, preset: LoraPreset
-) -> Iterator[StrengthOutOfRange | UnknownPart]:
-    """A LoRA's strengths are in its range, and the base has the parts they are of."""
+) -> Iterator[Violation]:
+    """A LoRA's strengths are in its range, the base has the parts they are of, and it is on in
+    one of the steps."""
     low, high = preset.settings.strengths
     field, parts = f"loras.{preset.slug}.strength", choices.parts[preset.slug]
     for said in (choices.strengths[preset.slug], *parts.values()):
@@ -63,6 +64,7 @@ def _check_strengths(
             yield StrengthOutOfRange(
                 field=field, label=preset.label, value=said.value, low=low, high=high
             )
+    yield from _check_span(choices, preset, field)
     known = {each.name: each.label for each in draft.traits.parts}
     for part in parts.keys() - known.keys():
         yield UnknownPart(
@@ -72,6 +74,19 @@ def _check_strengths(
             architecture=draft.traits.label,
             known=", ".join(f"{name} ({label})" for name, label in known.items()),
         )
+
+
+def _check_span(choices: SettingChoices, preset: LoraPreset, field: str) -> Iterator[Violation]:
+    """The first step is one of the run's, and the last not before it; a later one than the run
+    has leaves the LoRA on to its end."""
+    first, last = choices.spans[preset.slug]
+    steps = choices.number("steps")
+    begins = 1 if first is None else first.value
+    if first is not None and steps is not None:
+        yield from in_range(field, f"first step of {preset.label}", begins, 1, steps)
+    if last is not None:
+        most = max(MAX_STEPS, begins)
+        yield from in_range(field, f"last step of {preset.label}", last.value, begins, most)
 
 
 def _check_scheduler(draft: Draft, choices: SettingChoices) -> Iterator[Violation]:

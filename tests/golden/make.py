@@ -80,7 +80,8 @@ def requests(workspace: Workspace, folder: Path) -> dict[str, GenerationRequest]
         "strength_0": request(Mode.LORA, LoraChoice(slug="neon", strength=0.0)),
         "finer": request(
             Mode.LORA_WITH_TRIGGER,
-            LoraChoice(slug="ink", strength=0.8, parts=APART),
+            LoraChoice(slug="ink", strength=0.8, parts=APART, first_step=2, last_step=3),
+            settings=Overrides(steps=4),
         ),
         "waiver": request(Mode.LORA, LoraChoice(slug="odd", allow_partial=True)),
         "settings": request(
@@ -174,7 +175,7 @@ def golden(folder: Path) -> None:
     line = {"record_fingerprint": listed["base"]["record"], "critic": "golden-critic 1.0"}
     reviewing.take_scores(json.dumps(line | {"score": 0.25, "note": "dull"}) + "\n")
     comparing = Comparing(signing)
-    ink = LoraChoice(slug="ink", phrases=("goldink",), parts=APART)
+    ink = LoraChoice(slug="ink", phrases=("goldink",), parts=APART, first_step=2, last_step=9)
     noisy = Overrides(eta=0.25)
     # As asked from a cell of another comparison, which held it.
     of_cell = request(Mode.LORA_WITH_TRIGGER, ink, settings=noisy, held=("eta",))

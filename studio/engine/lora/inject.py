@@ -29,6 +29,7 @@ class WantedLora:
 
     Attributes:
         parts: part of the base → the strength there, where it is another one.
+        steps: the first and the last in which it is on in the denoiser; None is all.
         waived: what of the file has no place in the base, as the plan says; exactly that
             may be left out.
     """
@@ -39,6 +40,7 @@ class WantedLora:
     path: Path
     waived: frozenset[str] = frozenset()
     parts: Mapping[str, float] = field(default_factory=dict)
+    steps: tuple[int, int] | None = None
 
 
 def admit(

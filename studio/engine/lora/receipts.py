@@ -6,24 +6,32 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from studio.architecture import TRAITS
 from studio.contract.base import fingerprint
-from studio.contract.receipt import ComponentReceipt, LoraReceipt, PartReceipt
+from studio.contract.receipt import ComponentReceipt, LoraReceipt, PartReceipt, RangeReceipt
 from studio.engine.base.resident import Adapter, ResidentBase
 from studio.engine.lora.inject import WantedLora
+from studio.engine.lora.schedule import HeldRange
 from studio.engine.lora.slot import LoraPlace, Multiplier, demand, read_switched, slots_of
 from studio.engine.lora.switch import Effect, LoraSet
 
 
-def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
-    """Each LoRA as the modules hold it now, by slug.
+def receipts(
+    base: ResidentBase, loras: LoraSet, ranges: Sequence[HeldRange] = ()
+) -> tuple[LoraReceipt, ...]:
+    """Each LoRA as the modules hold it now, by slug; of LoRAs that came and went, as they held it.
+
+    Args:
+        ranges: what was read back at each change.
 
     Raises:
         ContractBroken: a module holds another LoRA or another scale than was set.
     """
-    found = read_switched(slots_of(base.pipeline))
-    demand(found, loras.settings)
+    now = {} if ranges else read_switched(slots_of(base.pipeline))
+    if not ranges:
+        demand(now, loras.settings)
     lines = []
     for lora in sorted(loras.wanted, key=lambda lora: lora.slug):
         adapter = base.adapters[lora.sha256]
+        found = _while_on(lora, ranges) if ranges else now
         alone = loras.alone.get(lora.sha256, Effect())
         held = _by_part(base, lora, found)
         lines.append(
@@ -37,20 +45,50 @@ def receipts(base: ResidentBase, loras: LoraSet) -> tuple[LoraReceipt, ...]:
                 effect=alone.whole,
                 layer_effect=alone.layers,
                 parts=tuple(_parts(lora, held)),
+                ranges=tuple(_range(base, adapter, each) for each in ranges),
             )
         )
     return tuple(lines)
 
 
-def switched_sha256(base: ResidentBase, loras: LoraSet) -> str | None:
-    """SHA-256 of what is on, module by module and in the order in which it is added; None
-    without a LoRA."""
+def _while_on(lora: WantedLora, ranges: Sequence[HeldRange]) -> Mapping[LoraPlace, Multiplier]:
+    first = lora.steps[0] if lora.steps else 1
+    return next(each.found for each in ranges if each.first >= first)
+
+
+def _range(base: ResidentBase, adapter: Adapter, held: HeldRange) -> RangeReceipt:
+    scales = [
+        setting.effective
+        for place, setting in held.found.items()
+        if (place.component, place.lora) == (base.denoiser, adapter.name)
+    ]
+    return RangeReceipt(
+        first_step=held.first,
+        last_step=held.last,
+        applied=sum(1 for scale in scales if scale),
+        scale_min=min(scales, default=0.0),
+        scale_max=max(scales, default=0.0),
+    )
+
+
+def switched_sha256(
+    base: ResidentBase, loras: LoraSet, ranges: Sequence[HeldRange] = ()
+) -> str | None:
+    """SHA-256 of what is on, module by module and in the order in which it is added; of LoRAs
+    that came and went, of each range's; None without a LoRA."""
     if not loras.wanted:
         return None
     names = {base.adapters[lora.sha256].name: lora.sha256 for lora in loras.wanted}
-    found = read_switched(slots_of(base.pipeline)).items()
+    if ranges:
+        of_each = [[each.first, each.last, _switched(names, each.found)] for each in ranges]
+        return fingerprint(of_each)
+    return _switched(names, read_switched(slots_of(base.pipeline)))
+
+
+def _switched(names: Mapping[str, str], found: Mapping[LoraPlace, Multiplier]) -> str:
     lines = [
-        (place.component, place.module, names[place.lora], *setting) for place, setting in found
+        (place.component, place.module, names[place.lora], *setting)
+        for place, setting in found.items()
     ]
     # Stable: LoRAs of one module keep their order, in which floats are added up.
     return fingerprint(sorted(lines, key=lambda line: line[:2]))

@@ -118,23 +118,59 @@ def strengths_of(base: ResidentBase, lora: WantedLora) -> dict[At, float]:
     return {at: lora.parts.get(part_of(*at) or "", lora.strength) for at in places}
 
 
-def _settings(base: ResidentBase, wanted: Sequence[WantedLora]) -> dict[LoraPlace, Multiplier]:
+def _settings(
+    base: ResidentBase, wanted: Sequence[WantedLora], step: int | None = None
+) -> dict[LoraPlace, Multiplier]:
+    """What the modules have to hold: while all are on, or in that step."""
     settings = {}
     for lora in wanted:
         adapter = base.adapters[lora.sha256]
+        off = step is not None and lora.steps is not None and not _within(step, lora.steps)
         for at, strength in strengths_of(base, lora).items():
-            settings[LoraPlace(*at, adapter.name)] = Multiplier(strength, adapter.scales[at])
+            held = 0.0 if off and at[0] == base.denoiser else strength
+            settings[LoraPlace(*at, adapter.name)] = Multiplier(held, adapter.scales[at])
     return settings
+
+
+def _within(step: int, steps: tuple[int, int]) -> bool:
+    return steps[0] <= step <= steps[1]
 
 
 def _apart(base: ResidentBase, loras: Sequence[WantedLora]) -> dict[LoraPlace, float]:
     """The strength of those whose parts differ, wherever they are."""
     return {
-        LoraPlace(*at, base.adapters[lora.sha256].name): strength
-        for lora in loras
-        if lora.parts
-        for at, strength in strengths_of(base, lora).items()
+        place: setting.strength
+        for place, setting in _settings(base, [lora for lora in loras if lora.parts]).items()
     }
+
+
+def switch_for(
+    base: ResidentBase, loras: LoraSet, slots: Sequence[FoundSlot], step: int
+) -> dict[LoraPlace, Multiplier]:
+    """Have what is on in this step (counted from 1) on.
+
+    Returns:
+        What the modules hold, read back.
+
+    Raises:
+        ContractBroken: they do not hold what was set.
+    """
+    settings = _settings(base, loras.wanted, step)
+    strengths = {base.adapters[lora.sha256].name: lora.strength for lora in loras.wanted}
+    switch_on(slots, strengths, {place: each.strength for place, each in settings.items()})
+    return held_in(base, loras, slots, step)
+
+
+def held_in(
+    base: ResidentBase, loras: LoraSet, slots: Sequence[FoundSlot], step: int
+) -> dict[LoraPlace, Multiplier]:
+    """
+    Raises:
+        ContractBroken: the modules do not hold what belongs to this step.
+    """
+    found = read_switched(slots)
+    demand(found, _settings(base, loras.wanted, step))
+    return found
 
 
 def _switch(base: ResidentBase, wanted: Sequence[WantedLora], slots: Sequence[FoundSlot]) -> None:

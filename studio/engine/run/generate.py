@@ -28,6 +28,7 @@ from studio.engine.device import hardware, named_errors
 from studio.engine.families import Encoded
 from studio.engine.job import Generated, LocalJob, Publish, RunCancelled
 from studio.engine.lora.receipts import receipts, switched_sha256
+from studio.engine.lora.schedule import Schedule, step_of
 from studio.engine.lora.switch import LoraSet
 from studio.engine.run.decode import heading, is_tiling, kept_dtype, preview_png
 from studio.engine.run.numbers import demand_finite, recorded_noise
@@ -91,10 +92,11 @@ def generate_image(run: Run, index: int) -> Generated:
         run.base.pipeline.scheduler = build_scheduler(
             plan.settings.scheduler.value, run.base.scheduler
         )
-        image = _denoise(run, index, generator, steps)
+        schedule = Schedule(run.base, run.loras, plan.step_ranges)
+        image = _denoise(run, index, generator, steps, schedule)
     timings = _timings(run, start, steps.ended, time.perf_counter())
     about = describe_image(image, index, generator.initial_seed(), noise.sha256(), steps.sha256())
-    receipt = receipt_of(run, started, steps, timings, about, heard)
+    receipt = receipt_of(run, started, steps, timings, about, heard, schedule)
     demand_plan(plan, receipt)
     return Generated(run.job.run_id, index, plan.count, image, receipt)
 
@@ -115,6 +117,7 @@ def receipt_of(
     timings: Timings,
     image: ImageReceipt,
     heard: list[str],
+    schedule: Schedule,
 ) -> Receipt:
     """What the pipeline itself says now, after the denoising."""
     pipeline = run.base.pipeline
@@ -131,13 +134,13 @@ def receipt_of(
         true_cfg_scale=_true_cfg_used(run, steps.passes),
         clip_skip=run.encoded.clip_skip,
         max_sequence_length=run.encoded.max_sequence_length,
-        loras=receipts(run.base, run.loras),
+        loras=receipts(run.base, run.loras, schedule.held),
         references=tuple(reference_sha256(image) for image in run.references),
         offload=None if run.job.plan.placement is None else placed(pipeline),
         vae_tiling=is_tiling(pipeline),
         eta=_eta_used(run),
         embeddings_sha256=run.encoded.sha256,
-        switched_sha256=switched_sha256(run.base, run.loras),
+        switched_sha256=switched_sha256(run.base, run.loras, schedule.held),
         hardware=hardware(run.base.device),
         effect=run.loras.effect.whole,
         layer_effect=run.loras.effect.layers,
@@ -196,7 +199,9 @@ def _listening_for_eta(run: Run) -> Iterator[None]:
         del scheduler.step
 
 
-def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> Image:
+def _denoise(
+    run: Run, index: int, generator: torch.Generator, steps: Steps, schedule: Schedule
+) -> Image:
     plan, pipeline = run.job.plan, run.base.pipeline
     run.given = run.base.family.arguments(plan, run.references)
     eta = plan.settings.eta
@@ -204,6 +209,7 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
         run.given["eta"] = eta.value
     listening = nullcontext() if eta is None else _listening_for_eta(run)
     try:
+        schedule.enter(1)
         with steps.counting(getattr(pipeline, run.base.denoiser)), listening:
             output = pipeline(
                 **run.encoded.arguments,
@@ -212,7 +218,7 @@ def _denoise(run: Run, index: int, generator: torch.Generator, steps: Steps) -> 
                 height=plan.settings.height.value,
                 num_inference_steps=plan.settings.steps.value,
                 generator=generator,
-                callback_on_step_end=callback_for(run, index, steps),
+                callback_on_step_end=callback_for(run, index, steps, schedule),
                 output_type="np",
             )
     finally:
@@ -233,9 +239,9 @@ def picture_of(pipeline: Any, pixels: NDArray[np.float32]) -> Image:
 
 
 def callback_for(
-    run: Run, index: int, steps: Steps
+    run: Run, index: int, steps: Steps, schedule: Schedule
 ) -> Callable[[Any, int, Any, dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
-    """Counts, reports, checks and cancels.
+    """Counts, reports, checks, switches LoRAs that come or go, and cancels.
 
     ``interrupt`` is not used: it would decode half a picture.
     """
@@ -261,6 +267,10 @@ def callback_for(
             clean = heading(pipeline.scheduler, timestep, steps.latents, latents)
             preview = preview_png(run.base, clean, plan.settings)
         steps.latents = latents
+        if step + 1 < total:
+            schedule.enter(step_of(step + 1, planned, pipeline.scheduler))
+        else:
+            schedule.leave()
         run.publish(Progress(run.job.run_id, index, plan.count, done, planned, preview))
         return {}
 

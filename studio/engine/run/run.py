@@ -147,6 +147,7 @@ def wanted_loras(plan: RunPlan, job: LocalJob) -> tuple[WantedLora, ...]:
             path=job.lora_paths[use.slug],
             waived=frozenset(use.waived),
             parts={each.part: each.strength.value for each in use.parts},
+            steps=use.span(plan.settings.steps.value) if len(plan.step_ranges) > 1 else None,
         )
         for use in plan.loras
     )

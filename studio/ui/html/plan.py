@@ -49,6 +49,7 @@ def _identities(plan: RunPlan) -> Html:
     for use in plan.loras:
         rows.append(_lora(use))
         rows += [_part(each, plan.base.architecture) for each in use.parts]
+        rows += [_span(use, plan.settings.steps.value)] if use.first_step or use.last_step else []
         if use.waived:
             rows.append(_waived(use))
     rows += [
@@ -71,6 +72,16 @@ def _part(part: LoraPart, architecture: Architecture) -> Html:
     modules = format.plural(part.modules, "module")
     name = span("ls-origin", f"in the {label}, {modules}")
     return _row("Part", name, *_strength(part.strength))
+
+
+def _span(use: LoraUse, steps: int) -> Html:
+    first, last = use.span(steps)
+    origins = {each.origin for each in (use.first_step, use.last_step) if each is not None}
+    return _row(
+        "Steps",
+        span("ls-figure", f"{first} to {last} of {steps}"),
+        span("ls-origin", join(map(format.origin, sorted(origins)), " · ")),
+    )
 
 
 def _strength(said: FloatSetting) -> tuple[Html, Html]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from studio.architecture import TRAITS
+from studio.contract.request import finer_words
 from studio.library.transfers import Transfer
 from studio.presets import LoraPreset, ModelPreset, Source
 from studio.presets.model_card import Published, differences
@@ -275,8 +276,11 @@ def _lora_rows(lora: LoraPreset) -> list[tuple[str, object]]:
             if strength is None
             else join((format.strength(strength), " ", span("ls-dim", format.band(strength)))),
         ),
+        ("Finer strength", finer_words(settings.parts.items())),
         ("Guidance", settings.guidance_scale),
         ("Clip skip", settings.clip_skip),
+        ("Steps", settings.steps),
+        ("Scheduler", settings.scheduler),
     ]
 
 

@@ -1,6 +1,15 @@
 """A receipt as markup: what really happened, counted and measured."""
 
-from studio.contract.receipt import ComponentReceipt, LoraReceipt, Receipt, RunRecord, Timings
+from collections.abc import Sequence
+
+from studio.contract.receipt import (
+    ComponentReceipt,
+    LoraReceipt,
+    RangeReceipt,
+    Receipt,
+    RunRecord,
+    Timings,
+)
 from studio.ui.html import format, icons
 from studio.ui.html.tags import EMPTY, Html, div, span, tag
 
@@ -30,7 +39,7 @@ def _facts(record: RunRecord) -> list[str]:
     return facts
 
 
-def _scale(parts: list[ComponentReceipt]) -> str:
+def _scale(parts: Sequence[ComponentReceipt | RangeReceipt]) -> str:
     low, high = min(p.scale_min for p in parts), max(p.scale_max for p in parts)
     if format.strength(low) == format.strength(high):
         return format.strength(low)
@@ -83,12 +92,17 @@ def _lora_row(lora: LoraReceipt, label: str) -> Html:
         f"{part.part} at {format.strength(part.strength)}, {format.plural(part.applied, 'module')}"
         for part in lora.parts
     )
+    steps = " · ".join(
+        f"steps {each.first_step} to {each.last_step}: {each.applied} on, scale {_scale([each])}"
+        for each in lora.ranges
+    )
     return _row(
         label,
         applied == targeted,
         span("ls-figure", f"{applied} of {targeted} modules"),
         span("ls-origin", detail),
         span("ls-origin", finer) if finer else EMPTY,
+        span("ls-origin", steps) if steps else EMPTY,
         span("ls-waived", f"{format.plural(len(lora.waived), 'part')} left out with consent")
         if lora.waived
         else EMPTY,

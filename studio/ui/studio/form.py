@@ -159,12 +159,12 @@ def _typed(setting: Setting, value: Any) -> Any:
 
 def _choices(values: Values, catalog: Catalog) -> tuple[LoraChoice, ...]:
     return tuple(
-        LoraChoice(
-            slug=slug,
-            strength=_strength(slug, n, values, catalog),
-            allow_partial=bool(values[f"partial_{n}"]),
-            phrases=chosen_phrases(slug, values, catalog),
-            parts=finer_of(slug, values).parts,
+        finer_of(slug, values).model_copy(
+            update={
+                "strength": _strength(slug, n, values, catalog),
+                "allow_partial": bool(values[f"partial_{n}"]),
+                "phrases": chosen_phrases(slug, values, catalog),
+            }
         )
         for n, slug in enumerate(values["chosen"])
         if values[f"on_{n}"]

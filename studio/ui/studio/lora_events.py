@@ -183,7 +183,8 @@ class LoraEvents:
 
 
 def _with_finer(values: Values, slug: str, said: str) -> dict[str, Any]:
-    """A part was given a strength (``te=0.4``), or an empty one: then it has the LoRA's.
+    """A part was given a strength (``te=0.4``), or the LoRA steps (``until=6``); an empty one is
+    what the LoRA has by itself.
 
     Raises:
         ValueError: it is no number; says so.
@@ -196,7 +197,7 @@ def _with_finer(values: Values, slug: str, said: str) -> dict[str, Any]:
     try:
         choice = LoraChoice.parse(":".join((slug, *(f"{key}={held[key]}" for key in held))))
     except ValueError as error:
-        raise ValueError(f"{number.strip()[:40]!r} is not a number.") from error
+        raise ValueError(f"{number.strip()[:40]!r} is no number for {name[:12]}.") from error
     return with_finer(values, choice)
 
 

@@ -169,32 +169,33 @@ def _actions(number: int, values: Values, workspace: Workspace) -> Html:
 
 
 def _finer(preset: LoraPreset, number: int, values: Values, architecture: Architecture) -> Html:
-    """A strength for each part of the base; an empty one is the LoRA's own."""
+    """A strength for each part of the base, and the steps; an empty one is the LoRA's own."""
     if not Mode(values["mode"]).applies_loras:
         return EMPTY
-    own = {each.part: each.strength for each in finer_of(preset.slug, values).parts}
-    usual = preset.settings.parts
+    said = dict(each.split("=") for each in finer_of(preset.slug, values).finer.split(":") if each)
+    settings, whole = preset.settings, values[f"strength_{number}"]
+    parts = traits_of(architecture).parts
+    usual: dict[str, float | None] = {
+        each.name: settings.parts.get(each.name, whole) for each in parts
+    }
+    labels = {each.name: each.label.capitalize() for each in parts}
+    labels |= {"from": "On from step", "until": "Until step"}
+    usual |= {"from": settings.first_step, "until": settings.last_step}
     fields = [
-        _field(
-            part.name,
-            f"{part.label.capitalize()}",
-            own.get(part.name),
-            usual.get(part.name, values[f"strength_{number}"]),
-            preset.label,
-        )
-        for part in traits_of(architecture).parts
+        _field(name, label, said.get(name), usual[name], preset.label)
+        for name, label in labels.items()
     ]
-    said = f"Finer strength: {len(own)} of its own" if own else "Finer strength"
+    summary = f"Finer strength: {len(said)} of its own" if said else "Finer strength"
     return tag(
         "details",
-        tag("summary", said),
+        tag("summary", summary),
         div("ls-finer-fields", *fields),
         class_="ls-finer",
         data_keep=f"finer-{preset.slug}",
     )
 
 
-def _field(name: str, label: str, value: float | None, usual: float, whose: str) -> Html:
+def _field(name: str, label: str, value: str | None, usual: float | None, whose: str) -> Html:
     return tag(
         "label",
         span("", label),
@@ -203,9 +204,9 @@ def _field(name: str, label: str, value: float | None, usual: float, whose: str)
             type="text",
             inputmode="decimal",
             data_finer=name,
-            value=None if value is None else f"{value:g}",
-            placeholder=format.strength(usual),
-            aria_label=f"{label}, strength of {whose}",
+            value=value,
+            placeholder="all" if usual is None else f"{usual:g}",
+            aria_label=f"{label}, {whose}",
         ),
     )
 
