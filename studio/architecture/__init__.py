@@ -13,7 +13,7 @@ from studio.architecture.families import (
 from studio.architecture.family import (
     TEXT_ENCODERS,
     Family,
-    Part,
+    ModelPart,
     TextEncoder,
     Traits,
     clip_skip_in_words,
@@ -31,7 +31,7 @@ __all__ = [
     "Family",
     "GuidanceKind",
     "Mode",
-    "Part",
+    "ModelPart",
     "PipelineTraits",
     "SequenceLength",
     "TextEncoder",

@@ -72,7 +72,7 @@ class TextEncoder:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ModelPart:
     """A part of a model that a LoRA may have a strength of its own in.
 
     Attributes:
@@ -86,7 +86,7 @@ class Part:
     layers: str = ""
 
 
-TEXT_ENCODERS = Part("te", "text encoders")
+TEXT_ENCODERS = ModelPart("te", "text encoders")
 """All of a base's."""
 
 
@@ -109,7 +109,7 @@ class Traits(Family):
     compel: bool = False
     size_multiple: int
     flow_matching: bool
-    block_groups: tuple[Part, ...] = ()
+    block_groups: tuple[ModelPart, ...] = ()
     runnable: bool = True
 
     @property
@@ -117,7 +117,7 @@ class Traits(Family):
         return Architecture(self.name)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ModelPart, ...]:
         """Those that a LoRA may have a strength of its own in."""
         return (TEXT_ENCODERS, *self.block_groups)
 

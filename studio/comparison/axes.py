@@ -25,6 +25,8 @@ STRENGTHS = (0.4, 0.7, 1.0)
 """The sweep that is offered first: subtle, balanced, strong."""
 
 OFF, ON = "off", "on"
+AS_CHOSEN = "none"
+"""On the axis of the finer strength."""
 
 
 class AxisName(StrEnum):
@@ -43,6 +45,10 @@ class AxisName(StrEnum):
     """The LoRAs' weights, ``off`` or ``on``; the trigger words stay as they are."""
     TRIGGER = "trigger"
     """The trigger words, ``off`` or ``on``; the weights stay as they are."""
+    FINER = "finer_strength"
+    """Of the first LoRA, such as ``te=0.4:until=6``; ``none`` is as it is chosen."""
+
+    __since__ = {"finer_strength": 4}  # noqa: RUF012  # schema steps of later values; see CONTRIBUTING.md
 
     @property
     def label(self) -> str:
@@ -66,6 +72,7 @@ _LABELS = {
     AxisName.MODE: "mode",
     AxisName.WEIGHTS: "LoRA",
     AxisName.TRIGGER: "trigger",
+    AxisName.FINER: "finer strength",
 }
 
 AxisValue = StrictStr | StrictInt | StrictFloat

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from studio.architecture import Mode
 from studio.comparison.axes import (
+    AS_CHOSEN,
     MAX_CELLS,
     MAX_PAGES,
     NUMBERS,
@@ -20,6 +21,7 @@ from studio.comparison.axes import (
     Question,
 )
 from studio.contract.plan import RunPlan
+from studio.contract.request import LoraChoice
 from studio.contract.violations import (
     AxesClash,
     AxisTooShort,
@@ -42,13 +44,14 @@ _WANTED = {
     AxisName.MODE: f"a mode: {', '.join(Mode)}",
     AxisName.WEIGHTS: f"{OFF} or {ON}",
     AxisName.TRIGGER: f"{OFF} or {ON}",
+    AxisName.FINER: f"a part's strength or steps, such as te=0.4 or until=6, or {AS_CHOSEN}",
     **{
         name: f"{setting.words} as a {'whole ' if name in WHOLE_NUMBERS else ''}number"
         for name, setting in SETTING_AXES.items()
     },
 }
 _SWITCHES = (AxisName.WEIGHTS, AxisName.TRIGGER)
-_OF_THE_LORA = (AxisName.STRENGTH, AxisName.LORA, *_SWITCHES)
+_OF_THE_LORA = (AxisName.STRENGTH, AxisName.FINER, AxisName.LORA, *_SWITCHES)
 
 
 def check(wanted: ComparisonRequest) -> Iterator[Violation]:
@@ -115,7 +118,17 @@ def _fits(name: AxisName, value: AxisValue) -> bool:
         return value in tuple(Mode)
     if name in _SWITCHES:
         return value in (OFF, ON)
+    if name is AxisName.FINER and value != AS_CHOSEN:
+        return _is_finer(value)
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_finer(value: AxisValue) -> bool:
+    try:
+        LoraChoice(slug="any").with_finer(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_float(value: int | float) -> bool:

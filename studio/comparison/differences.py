@@ -17,6 +17,7 @@ _MEANT: dict[AxisName, frozenset[str]] = {
     AxisName.MODE: frozenset({LORA, TRIGGER}),
     AxisName.WEIGHTS: frozenset({LORA}),
     AxisName.TRIGGER: frozenset({TRIGGER}),
+    AxisName.FINER: frozenset({FINER}),
     **{name: frozenset({setting.compared_as}) for name, setting in SETTING_AXES.items()},
 }
 

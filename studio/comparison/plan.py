@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from studio.architecture import Mode
 from studio.comparison.axes import (
+    AS_CHOSEN,
     NUMBERS,
     ON,
     SETTING_AXES,
@@ -131,7 +132,7 @@ def apply(name: AxisName, value: AxisValue, request: GenerationRequest) -> Gener
         rest = tuple(each for each in request.held if each != varied)
         return request.model_copy(update={"settings": settings, "held": rest})
     match name:
-        case AxisName.STRENGTH | AxisName.LORA:
+        case AxisName.STRENGTH | AxisName.FINER | AxisName.LORA:
             return request.model_copy(update={"loras": _first_lora(name, value, request)})
         case AxisName.WEIGHTS:
             return _switched(request, value == ON, request.mode.takes_trigger_words)
@@ -150,6 +151,8 @@ def _first_lora(
     first, *rest = request.loras
     if name is AxisName.STRENGTH:
         return (first.model_copy(update={"strength": float(value)}), *rest)
+    if name is AxisName.FINER:
+        return (first if value == AS_CHOSEN else first.with_finer(str(value)), *rest)
     # Another LoRA has other trigger words.
     phrases = first.phrases if value == first.slug else None
     return (first.model_copy(update={"slug": str(value), "phrases": phrases}), *rest)

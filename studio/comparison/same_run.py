@@ -21,10 +21,10 @@ _Side = Literal["rows", "columns"]
 _Pair = tuple[int, int]
 _Reach = Mapping[str, str]
 
-_ABOUT_WEIGHTS = (AxisName.LORA, AxisName.WEIGHTS, AxisName.MODE)
+_ABOUT_WEIGHTS = (AxisName.FINER, AxisName.LORA, AxisName.WEIGHTS, AxisName.MODE)
 """Axes that a strength of 0, as one point of the other axis, leaves without effect on purpose."""
 
-_UNUSED_WITHOUT_WEIGHTS = (AxisName.STRENGTH, AxisName.LORA)
+_UNUSED_WITHOUT_WEIGHTS = (AxisName.STRENGTH, AxisName.FINER, AxisName.LORA)
 """Axes that only repeat a cell whose mode applies no LoRA: the base beside every strength."""
 
 

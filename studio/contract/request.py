@@ -79,6 +79,24 @@ class LoraChoice(Contract):
         parts = ((each.part, each.strength) for each in self.parts)
         return finer_words(parts, self.first_step, self.last_step)
 
+    def with_finer(self, text: str) -> Self:
+        """It with what ``text`` says (``te=0.4:until=6``); what that does not say stays.
+
+        Raises:
+            ValueError: it is no finer strength.
+        """
+        said = self.parse(f"{self.slug}:{text}")
+        if not said.finer or said.strength is not None:
+            raise ValueError(f"{text!r} is no finer strength.")
+        new = {each.part for each in said.parts}
+        return self.model_copy(
+            update={
+                "parts": (*(each for each in self.parts if each.part not in new), *said.parts),
+                "first_step": said.first_step or self.first_step,
+                "last_step": said.last_step or self.last_step,
+            }
+        )
+
     @model_validator(mode="after")
     def _once(self) -> Self:
         _refuse_twice([each.part for each in self.parts])

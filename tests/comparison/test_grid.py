@@ -292,3 +292,34 @@ def test_strength_means_the_first_lora_and_leaves_the_others() -> None:
     plan = compared(strengths(request, (0.5, 1.0)))
     said = [{use.slug: use.strength.value for use in cell.plan.loras} for cell in plan.cells]
     assert said == [{"plain": 0.5, "ink": 0.3}, {"plain": 1.0, "ink": 0.3}]
+
+
+def test_finer_strength_is_an_axis_over_what_was_chosen() -> None:
+    first = LoraChoice.parse("plain:0.8:in=0.5")
+    request = with_loras("plain", mode=Mode.LORA).model_copy(update={"loras": (first,)})
+    values = ("none", "in=0.25", "until=2", "in=1:from=2")
+    plan = compared(grid(None, axis(AxisName.FINER, *values), request=request))
+    said = [use.finer for cell in plan.cells for use in cell.plan.loras]
+    assert said == ["in=0.5", "in=0.25", "in=0.5:until=2", "in=1.0:from=2"]
+    assert {use.strength.value for cell in plan.cells for use in cell.plan.loras} == {0.8}
+    assert uninvited(plan) == ()
+    assert summary(plan) == "Only the finer strength differs."
+    assert parse_axis("finer_strength=te=0.5:mid=0, until=2") == axis(
+        AxisName.FINER, "te=0.5:mid=0", "until=2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        (("in=1", "0.5"), "axis_value_refused"),
+        (("in=1", "in=0:in=1"), "axis_value_refused"),
+        (("in=1", "double=1"), "unknown_part"),
+        (("te=0", "te=1"), "same_run"),  # the file changes no text encoder
+        (("until=20", "none"), "same_run"),
+    ],
+)
+def test_finer_strengths_that_cannot_be_or_reach_no_pixel_are_named(
+    values: tuple[str, ...], code: str
+) -> None:
+    assert code in refused(grid(axis(AxisName.FINER, *values), None))

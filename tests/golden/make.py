@@ -23,7 +23,7 @@ from typing import Any
 from PIL import Image
 
 from studio.architecture import Mode
-from studio.comparison.axes import four_arms
+from studio.comparison.axes import Axis, AxisName, ComparisonRequest, Question, four_arms
 from studio.comparison.events import Compared
 from studio.comparison.replay import Replayed, ReplayOutcome
 from studio.comparison.review import Judgement, as_csv, as_jsonl
@@ -199,6 +199,19 @@ def golden(folder: Path) -> None:
         "picture": done.path.relative_to(folder / "outputs").as_posix(),
         "record": done.record.fingerprint,
         "plan": plan.fingerprint,
+    }
+    by_part = Axis(name=AxisName.FINER, values=("te=0", "until=1"))
+    by_parts = ComparisonRequest(
+        kind=Question.GRID, request=request(Mode.LORA, LoraChoice(slug="ink")), columns=by_part
+    )
+    grid = comparing.plan(by_parts)
+    assert not isinstance(grid, tuple), [item.describe() for item in grid]
+    *_, done = comparing.run(grid, signing.open_session(), threading.Event())
+    assert isinstance(done, Compared)
+    listed["comparison_finer"] = {
+        "picture": done.path.relative_to(folder / "outputs").as_posix(),
+        "record": done.record.fingerprint,
+        "plan": grid.fingerprint,
     }
     for name in ("eta", "stacked", "finer"):
         replay_as_it_was(workspace, folder / "outputs" / listed[name]["picture"])

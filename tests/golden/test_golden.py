@@ -49,7 +49,7 @@ NAMES = [
     (step, name)
     for step in STEPS
     for name in json.loads((step / "golden.json").read_text())
-    if name != "comparison"
+    if not name.startswith("comparison")
 ]
 FIRST = {
     "base": "afc172d5c6b0715b0d366d75ab77facd8c40ba612402a4c6022a32754353a600",
@@ -131,7 +131,7 @@ def test_the_gallery_finds_each_by_what_its_record_says(opened: tuple[Path, Work
     step, workspace = opened
     gallery = workspace.gallery
     for name, expected in listed(step).items():
-        if name == "comparison":
+        if name.startswith("comparison"):
             continue
         plan = gallery.read(expected["picture"]).plan
         lora = plan.loras[0].slug if plan.loras else None
@@ -140,7 +140,8 @@ def test_the_gallery_finds_each_by_what_its_record_says(opened: tuple[Path, Work
         assert [each.name for each in gallery.with_record(expected["record"])] == [
             expected["picture"]
         ]
-    assert len(gallery.comparisons.stored()) == 1
+    comparisons = [name for name in listed(step) if name.startswith("comparison")]
+    assert len(gallery.comparisons.stored()) == len(comparisons)
 
 
 def test_a_comparison_verifies_with_its_votes(opened: tuple[Path, Workspace]) -> None:
@@ -175,7 +176,7 @@ def test_a_picture_made_again_from_its_plan_is_the_same(opened: tuple[Path, Work
     for records that do not name their hardware, other numerics at most."""
     step, workspace = opened
     # A plan for a class of workers runs on no other hardware.
-    left_out = {"comparison", "mini_base", "mini_ink", "worker"}
+    left_out = {"comparison", "comparison_finer", "mini_base", "mini_ink", "worker"}
     session = workspace.open_session()
     for name in listed(step).keys() - left_out:
         place = workspace.gallery.outputs / listed(step)[name]["picture"]
@@ -222,7 +223,7 @@ def test_use_these_settings_leads_back_to_the_same_plan(opened: tuple[Path, Work
     """But for the embedded model, which may have been trained further since."""
     step, workspace = opened
     for name, expected in listed(step).items():
-        if name == "comparison" or name.startswith("mini"):
+        if name.startswith(("comparison", "mini")):
             continue
         record = workspace.gallery.read(expected["picture"])
         if record.plan.references:

@@ -167,6 +167,25 @@ def test_the_browser_finds_every_lora_and_a_row_is_switched_replaced_and_reset(
     contract(page, "ready")
 
 
+def test_a_loras_finer_strength_is_typed_in_its_row_and_stays_open(open_page: Open) -> None:
+    page = open_page()
+    contract(page, "ready")
+    row = page.locator("#lora-0")
+    row.get_by_text("Finer strength").click()
+    row.get_by_label("Text encoders, ").fill("0.4")
+    row.get_by_label("Text encoders, ").press("Tab")
+    sheet = page.locator("#contract")
+    sheet.get_by_text("in the text encoders").wait_for(timeout=PATIENCE)
+    row.get_by_label("Until step, ").fill("2")
+    row.get_by_label("Until step, ").press("Enter")
+    sheet.get_by_text(re.compile(r"1 to 2 of \d+")).wait_for(timeout=PATIENCE)
+    assert row.get_by_label("Text encoders, ").input_value() == "0.4"
+    row.get_by_text("Finer strength: 2 of its own").wait_for()
+    row.get_by_label("Until step, ").fill("many")
+    row.get_by_label("Until step, ").press("Tab")
+    page.get_by_role("alert").get_by_text("many").wait_for()
+
+
 def test_the_mode_follows_visibly(open_page: Open) -> None:
     page = open_page()
     page.locator("#lora-0").get_by_role("button", name="Remove").click()

@@ -5,7 +5,7 @@ have the names of CompVis' latent-diffusion (SD 1.x) and Stability's generative-
 """
 
 from studio.architecture.families.unet_names import old_attention, openai_clip, stability_blocks
-from studio.architecture.family import Family, Part, Traits, clip
+from studio.architecture.family import Family, ModelPart, Traits, clip
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.names import Architecture, GuidanceKind
 from studio.architecture.pipelines import LORA_MODES, PipelineTraits
@@ -21,9 +21,9 @@ _NAMES = (stability_blocks, old_attention, openai_clip)
 _UNET_PART = (("model.diffusion_model.", "input_blocks.0.0.weight"),)
 _VAE_PART = (("first_stage_model.", "decoder.conv_in.weight"),)
 _BLOCKS = (
-    Part("in", "input blocks", r"conv_in\b|down_blocks\."),
-    Part("mid", "middle block", r"mid_block\."),
-    Part("out", "output blocks", r"up_blocks\.|conv_out\b"),
+    ModelPart("in", "input blocks", r"conv_in\b|down_blocks\."),
+    ModelPart("mid", "middle block", r"mid_block\."),
+    ModelPart("out", "output blocks", r"up_blocks\.|conv_out\b"),
 )
 _POSITIONS = "embeddings.position_embedding.weight"
 

@@ -5,21 +5,21 @@ FLUX.1 and FLUX.2 differ in their single blocks' widths (7 and 5 times the hidde
 Diffusion 3 have no single blocks. Attention alone leaves much open.
 """
 
-from studio.architecture.family import Part
+from studio.architecture.family import ModelPart
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 
 FLUX_GROUPS = (
-    Part("double", "double blocks", r"transformer_blocks\."),
-    Part("single", "single blocks", r"single_transformer_blocks\."),
+    ModelPart("double", "double blocks", r"transformer_blocks\."),
+    ModelPart("single", "single blocks", r"single_transformer_blocks\."),
 )
 STREAMS = (
-    Part(
+    ModelPart(
         "context",
         "text's stream",
         r"context_embedder|transformer_blocks\.\d+\.(?:attn\.(?:add_[qkv]_proj|to_add_out)"
         r"|ff_context|norm1_context|txt_)",
     ),
-    Part("image", "image's stream", r"transformer_blocks\."),
+    ModelPart("image", "image's stream", r"transformer_blocks\."),
 )
 """Of transformers whose every block has both."""
 DOUBLE = r"^transformer_blocks_(\d+)_"

@@ -1,7 +1,7 @@
 """Z-Image, whose authors', ComfyUI's and kohya-ss's names follow diffusers'
 ``convert_z_image_transformer_checkpoint_to_diffusers``."""
 
-from studio.architecture.family import Part, TextEncoder, Traits
+from studio.architecture.family import ModelPart, TextEncoder, Traits
 from studio.architecture.fingerprint import FingerprintRule, widths_of
 from studio.architecture.layer_names import Layout, Same, same
 from studio.architecture.names import Architecture, GuidanceKind
@@ -50,8 +50,8 @@ ZIMAGE = Traits(
     size_multiple=16,
     flow_matching=True,
     block_groups=(
-        Part("refiner", "refiners", r"(?:noise|context)_refiner\."),
-        Part("layers", "main layers", r"layers\."),
+        ModelPart("refiner", "refiners", r"(?:noise|context)_refiner\."),
+        ModelPart("layers", "main layers", r"layers\."),
     ),
 )
 

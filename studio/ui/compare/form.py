@@ -35,6 +35,7 @@ KIND_HELP = {
 
 AXIS_VALUES = {
     AxisName.STRENGTH.value: ", ".join(map(str, STRENGTHS)),
+    AxisName.FINER.value: "te=0, te=0.5, te=1",
     AxisName.GUIDANCE.value: "1.0, 3.0, 5.0",
     AxisName.STEPS.value: "10, 20, 30",
 }
