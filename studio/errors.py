@@ -205,6 +205,20 @@ class NewerRecord(RecordError):
         )
 
 
+class LoraNotTaken(StudioError):
+    """A LoRA of a visitor's own that was not taken in.
+
+    Args:
+        code: of why, where that has one.
+    """
+
+    code = "lora_not_taken"
+
+    def __init__(self, message: str, way_out: str, code: str = code) -> None:
+        super().__init__(message, way_out)
+        self.code = code
+
+
 class PresetsError(StudioError):
     """The studio's own preset file cannot be changed."""
 

@@ -188,6 +188,8 @@ class Settings:
                 work=_count(values, "VISITOR_WORK", 150),
                 cells=_count(values, "VISITOR_CELLS", 24),
                 upload=_count(values, "VISITOR_UPLOAD_MB", 256) * 2**20,
+                loras=_count(values, "VISITOR_LORAS", 3, least=0),
+                lora=_count(values, "VISITOR_LORA_MB", 256) * 2**20,
                 guest_hours=_count(values, "GUEST_HOURS", 24),
                 member_items=_count(values, "MEMBER_PICTURES", 1000),
             ),
@@ -232,6 +234,11 @@ class Settings:
         """Whether visitors can sign in: a Space has its own identity for it, and elsewhere the
         cookie that says who somebody is could be made by anybody."""
         return self.on_space and self.sign_in and self.is_public
+
+    @property
+    def visitors_bring(self) -> bool:
+        """Whether visitors may bring LoRAs of their own; a worker would keep what it was sent."""
+        return self.is_public and self.visitors.loras > 0 and self.workers is None
 
     @property
     def runs_may_fetch(self) -> bool:
@@ -365,10 +372,10 @@ def _choice(values: Mapping[str, str], name: str, kind: type[Option]) -> Option 
         raise SettingsError(f"{name} is {raw!r}.", f"Set it to {known} or {last}.") from error
 
 
-def _count(values: Mapping[str, str], name: str, default: int) -> int:
+def _count(values: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     raw = values.get(name, str(default))
-    if not raw.isascii() or not raw.isdecimal() or not 0 < int(raw) < 10**9:
-        raise SettingsError(f"{name} is {raw!r}.", "Set it to a whole number above 0.")
+    if not raw.isascii() or not raw.isdecimal() or not least <= int(raw) < 10**9:
+        raise SettingsError(f"{name} is {raw!r}.", f"Set it to a whole number, at least {least}.")
     return int(raw)
 
 

@@ -86,10 +86,13 @@ class LibraryWeights:
                 yield Lost(what, each.sha256, source, called)
 
     def _sought_lora(self, wanted: LoraUse) -> bool:
+        if self._brought(wanted) is not None:
+            return True  # and remembered for nobody
         presets = self._stock.catalog.loras.values()
         places = [
             self._store.locate(each)
             for each in sorted(presets, key=lambda each: each.slug != wanted.slug)
+            if each.slug not in self._store.brought
         ]
         places += [each.held.place for each in self._stock.catalogue.holdings]
         for place in places:
@@ -97,6 +100,13 @@ class LibraryWeights:
                 self._found_loras[wanted.sha256] = place
                 return True
         return False
+
+    def _brought(self, wanted: LoraUse) -> Path | None:
+        """The file of this hash that whoever asks brought, and nobody else's."""
+        known = self._stock.catalog.loras
+        mine = (known[slug] for slug in self._store.brought if slug in known)
+        found = (self._store.locate(each) for each in mine if each.sha256 == wanted.sha256)
+        return next((each for each in found if self._is(each, wanted.sha256, wanted.size)), None)
 
     def _is(self, path: Path, sha256: str, size: int) -> bool:
         """Whether a file is the one of this hash; one of another size is not read."""
@@ -133,7 +143,7 @@ class LibraryWeights:
         return BasePlace(path, layout, stamps)
 
     def lora(self, wanted: LoraUse) -> Path:
-        found = self._found_loras.get(wanted.sha256)
+        found = self._brought(wanted) or self._found_loras.get(wanted.sha256)
         if found is not None and self._is(found, wanted.sha256, wanted.size):
             return found
         preset = self._stock.catalog.loras.get(wanted.slug)

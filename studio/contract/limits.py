@@ -12,6 +12,8 @@ class VisitorLimits:
         work: of one run: megapixels times steps times pictures.
         cells: of one comparison, without its controls.
         upload: bytes that are sent in a quarter of an hour.
+        loras: of their own that are here at once, or came in that time; 0 for none.
+        lora: bytes of the largest of them.
         guest_hours: after which the pictures of whoever is not signed in go.
         member_items: pictures and comparisons of whoever is; beyond them the oldest go.
     """
@@ -20,6 +22,8 @@ class VisitorLimits:
     work: int = 150
     cells: int = 24
     upload: int = 2**28
+    loras: int = 3
+    lora: int = 2**28
     guest_hours: int = 24
     member_items: int = 1000
 

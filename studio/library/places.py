@@ -20,6 +20,7 @@ class WeightPlaces:
     Attributes:
         state: what is remembered of them.
         library: slug → the file of the library that no preset names; replaced as a whole.
+        brought: the same of files that visitors brought, which no library has.
         more: (folder, name) of files outside the library that somebody named.
     """
 
@@ -27,6 +28,7 @@ class WeightPlaces:
         self._settings = settings
         self.state = State(settings.state)
         self.library: Mapping[str, Held] = {}
+        self.brought: Mapping[str, Held] = {}
         self.more: tuple[tuple[str, str], ...] = ()
 
     def locate(self, preset: Preset) -> Path:
@@ -37,9 +39,9 @@ class WeightPlaces:
         """The same as text: pathlib would take most of the time for 10,000 presets."""
         if preset.source is not None and preset.source.embedded is not None:
             return os.path.join(BUILT_IN_PRESETS, preset.source.embedded)  # noqa: PTH118
-        held = self.library.get(preset.slug)
-        if held is not None and held.path == preset.path:
-            return os.path.join(held.root, held.path)  # noqa: PTH118
+        held = self._held(preset)
+        if held is not None:
+            return held.name
         if preset.path is not None:
             relative = preset.path
         elif place := places().get(memory_key(preset)):
@@ -96,13 +98,18 @@ class WeightPlaces:
         if preset.source is not None and preset.source.embedded is not None:
             return (BUILT_IN_PRESETS,)
         place, folders = self.locate(preset), self._settings.library_folders
-        held = self.library.get(preset.slug)
-        if held is not None and held.path == preset.path:
+        held = self._held(preset)
+        if held is not None:
             own = Path(held.root)
         else:
             own = next((root for root in folders if place.is_relative_to(root)), folders[0])
         named = () if own in folders else (place.resolve(),)  # a link that somebody named
         return (own, *folders, *self._settings.linked_folders, *named)
+
+    def _held(self, preset: Preset) -> Held | None:
+        """The file that a preset was derived from."""
+        files = (self.library.get(preset.slug), self.brought.get(preset.slug))
+        return next((each for each in files if each and each.path == preset.path), None)
 
 
 def _is_file(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class PresetStock:
         catalogue: the presets, and the files of the library that none names.
         previews: small pictures of them.
         identifying: asks CivitAI what those files are.
+        seen: the catalog as whoever asks sees it, with what is theirs alone.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class PresetStock:
         self.local = LocalPresets(settings.local_presets)
         self.downloads = Downloads(settings, store)
         self.holdings = Holdings(settings, store)
+        self.seen: Callable[[Catalog], Catalog] = lambda everybody: everybody
         self.identifying = Identifying(self.downloads, store)
         self._settings = settings
         self._store = store
@@ -75,7 +77,7 @@ class PresetStock:
     @property
     def catalog(self) -> Catalog:
         """What a request can name; replaced as a whole when presets or files change."""
-        return self.catalogue.catalog
+        return self.seen(self.catalogue.catalog)
 
     @property
     def problems(self) -> tuple[PresetProblem, ...]:

@@ -107,6 +107,22 @@ def scan(
     found = list(walk(settings))
     for root, name in more:
         found += _one(settings, root, name)
+    return _looked_into(found, state, progress)
+
+
+def look(settings: Settings, state: State, file: Path) -> Held:
+    """The same of one safetensors file, wherever it lies.
+
+    Raises:
+        WeightsError: as ``scan``.
+    """
+    (held,) = _looked_into(list(_one(settings, str(file.parent), file.name)), state, None)
+    return held
+
+
+def _looked_into(
+    found: Sequence[Found], state: State, progress: FileProgress | None
+) -> tuple[Held, ...]:
     unknown = (each for each in found if each.told is None)
     files = [looked for each in unknown for looked in (each.looked, *each.beside)]
     known = _remembered(state, {key for _, key, _ in files})

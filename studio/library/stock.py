@@ -54,7 +54,9 @@ class Stock(PresetStock):
     # What can be fetched
 
     def can_fetch(self, preset: Preset) -> bool:
-        """Whether the preset says where its weights come from."""
+        """Whether the preset says where its weights come from, and is nobody's own."""
+        if preset.slug in self._store.brought:
+            return False
         try:
             self.downloads.source_of(preset)
         except SourceUnknown:

@@ -2,6 +2,7 @@
 
 import gradio as gr
 from gradio.context import LocalContext
+from starlette.requests import Request
 
 from studio.errors import StudioError
 from studio.settings import Settings
@@ -10,6 +11,9 @@ from studio.ui.sessions import Sessions
 from studio.workspace.visitors import Visitor
 
 NOBODY = "Nobody asked for this: a page's events carry its session, and this has none."
+PASS = "of"
+"""The parameter of an address that says whose it is about, where a page has visitors: a link
+carries no session."""
 UNREAD = 50
 """Messages that wait for a listener until none is taken to be there."""
 
@@ -21,6 +25,11 @@ def client_of(request: gr.Request, settings: Settings) -> str:
     """
     if not settings.is_public:
         return f"client {request.session_hash}"
+    return address_of(request)
+
+
+def address_of(request: gr.Request | Request) -> str:
+    """Where a visitor comes from, as runs and LoRAs are counted."""
     return f"address {visitor(request.client.host if request.client else '', request.headers)}"
 
 
@@ -30,10 +39,13 @@ def visitor_now(sessions: Sessions) -> Visitor:
     Raises:
         StudioError: there is none, or it has no session.
     """
-    request = LocalContext.request.get(None)
-    if request is None or not request.session_hash:
+    request: object = LocalContext.request.get(None)
+    if isinstance(request, Request):  # a component's own call, which the gate has read
+        request = request.state
+    session = getattr(request, "session_hash", None)
+    if not isinstance(session, str) or not session:
         raise StudioError(NOBODY, "Reload the page, or send a session_hash of your own.")
-    return sessions.visitor(request.session_hash)
+    return sessions.visitor(session)
 
 
 def is_heard(request: gr.Request) -> bool:

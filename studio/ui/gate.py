@@ -32,6 +32,8 @@ MAX_EVENT = MAX_HEADER * 4 // 3 + 2**21
 """Bytes of an event of the page: a weight file's header in base64, and its other fields."""
 MAX_CALL = 2**21
 """Bytes of a call of an endpoint."""
+OWN_LORA = "/own-lora"
+"""Where a visitor's LoRA is sent, which takes no more than may be of it."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip")
@@ -100,9 +102,14 @@ class Gate:
                     429, "Too much was sent here lately.", "Try again in a while."
                 )
             return receive
+        if self._settings.visitors_bring and scope["path"] == OWN_LORA:
+            return receive
         most = MAX_CALL if "/gradio_api/call/" in scope["path"] else MAX_EVENT
         body = await _whole(receive, most)
-        await anyio.to_thread.run_sync(self._check_sent, body)
+        sent = await anyio.to_thread.run_sync(self._check_sent, body)
+        if isinstance(sent, dict):
+            # A component's own call comes to its function without its session otherwise.
+            scope.setdefault("state", {})["session_hash"] = sent.get("session_hash")
         return _again(body, receive)
 
     def _check_file(self, name: str) -> None:
@@ -120,13 +127,13 @@ class Gate:
                 "Files are given by their place in it, and nothing else is.",
             )
 
-    def _check_sent(self, body: bytes) -> None:
-        """A file that is named in a call is one that was uploaded: gradio would fetch an address
-        for whoever names one."""
+    def _check_sent(self, body: bytes) -> Any:
+        """What is sent, where it is JSON. A file that is named in a call is one that was uploaded:
+        gradio would fetch an address for whoever names one."""
         try:
             sent = json.loads(body)
         except ValueError:
-            return  # gradio says what it is not
+            return None  # gradio says what it is not
         except RecursionError as error:
             raise RequestRefused(400, "The JSON is nested too deeply.", "Send it flat.") from error
         for path in _files_in(sent):
@@ -134,6 +141,7 @@ class Gate:
                 raise RequestRefused(
                     403, "A file is named that was not uploaded here.", "Upload it first."
                 )
+        return sent
 
     def _sealing(self, send: Send) -> Send:
         if self._settings.on_space:

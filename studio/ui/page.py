@@ -40,7 +40,7 @@ def build(workspace: Workspace) -> gr.Blocks:
     sessions = Sessions(runs)
     if workspace.settings.is_public:
         workspace.visitors.ask(lambda: visitor_now(sessions))
-        keep_sweeping(workspace)
+        keep_sweeping(workspace, sessions.here, runs.limits.alone)
     warming = WarmUp(workspace)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         # First, because gradio gives the second of two functions of one name another one.
@@ -175,6 +175,9 @@ def _wire(
         "concurrency_limit": None,
         "api_visibility": "private",
     }
+    if studio.own is not None:
+        field = studio.own.field
+        load.then(**quick(studio, studio.own.shown, outputs=[field.sender]))
     load.then(resumed, inputs=studio.inputs, outputs=studio.outputs, **watching)
     load.then(compared, outputs=comparisons.outputs, **watching)
     # Once the first page stands, torch may come: it would have kept the page waiting.

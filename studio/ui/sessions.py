@@ -132,6 +132,11 @@ class Sessions:
             held = self._pages.get(page)
         return _stranger(page) if held is None else held.visitor
 
+    def here(self) -> set[Visitor]:
+        """Who has a page open; one that was never loaded is none."""
+        with self._lock:
+            return {each.visitor for each in self._pages.values() if each.client != STRANGE}
+
     def _page(self, page: str) -> _Page:
         """The page; one that was never loaded here, or was closed, has an owner of its own."""
         with self._lock:
@@ -217,6 +222,10 @@ class Sessions:
         held = self._page(page)
         held.strip = Strip()
         return self._runs.leave(held.owner, patience)
+
+    def let_go(self, page: str) -> None:
+        """As ``Runs.let_go``."""
+        self._runs.let_go(self._page(page).owner)
 
     def start_watching(self, page: str) -> bool:
         """Whether nothing of the page watches its line already; then the caller does."""

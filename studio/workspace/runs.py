@@ -207,6 +207,16 @@ class Runs:
         with self._changed:
             return line is None or self._changed.wait_for(lambda: not line.serving, patience)
 
+    def let_go(self, owner: str) -> None:
+        """Free what an owner's runs left on the device, unless one goes on."""
+        with self._changed:
+            line = self._lines.get(owner)
+            session = None if line is None or line.live else line.session
+            if line is not None and session is not None:
+                line.session = None
+        if session is not None:
+            self._workspace.close_session(session)
+
     def close(self) -> None:
         """Cancel everything; no more is taken."""
         self._closed.set()

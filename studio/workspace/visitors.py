@@ -27,7 +27,7 @@ from pathlib import Path
 from studio.contract.limits import VisitorLimits, work_of
 from studio.contract.plan import RunPlan
 from studio.contract.violations import TooMuchForVisitor, Violation
-from studio.errors import GalleryError
+from studio.errors import GalleryError, StudioError
 from studio.gallery import Gallery
 from studio.gallery.row import index_of
 from studio.settings import Settings
@@ -115,6 +115,14 @@ class Visitors:
         """
         visitor = _acting.get()
         return self._asking() if visitor is None and self._asking is not None else visitor
+
+    def whose(self) -> Path | None:
+        """The folder of whoever asks; None where that is nobody, or there are no visitors."""
+        try:
+            visitor = self.current()
+        except StudioError:
+            return None
+        return None if visitor is None else self.folder(visitor)
 
     @contextmanager
     def acting(self, visitor: Visitor | None) -> Iterator[None]:
@@ -288,11 +296,19 @@ class Visitors:
         """
         if self._asking is None:
             return self.public
+        folder = self.bearer(given)
+        return self.opened(folder if folder.is_dir() else self._root / _EMPTY)
+
+    def bearer(self, given: str) -> Path:
+        """The folder of the visitor whom a pass was made for.
+
+        Raises:
+            GalleryError: it is none.
+        """
         place, _, proof = given.rpartition("/")
         if not hmac.compare_digest(proof.encode(), self._named(f"pass {place}").encode()):
             raise GalleryError("This link is for nobody's pictures.", "Reload the gallery.")
-        folder = self._root / place
-        return self.opened(folder if folder.is_dir() else self._root / _EMPTY)
+        return self._root / place
 
     def _named(self, text: str) -> str:
         return hmac.new(self._secret(), text.encode(), hashlib.sha256).hexdigest()[:_NAME]

@@ -64,6 +64,7 @@ from studio.resolve.names import with_slugs
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.signing.keys import trusted_roots
 from studio.signing.sealing import sealer_of
+from studio.workspace.own_loras import OwnLoras
 from studio.workspace.visitors import Visitors, beyond
 
 CLOSING = 1.5
@@ -96,6 +97,7 @@ class Workspace:
     Attributes:
         settings: as opened.
         visitors: whose galleries there are.
+        own_loras: what they brought, which nobody else sees.
         sealer: signs pictures; None where SIGN is not set.
         stock: the presets, and the fetching of their weights.
         transfers: downloads that go on in the background.
@@ -125,6 +127,8 @@ class Workspace:
         self._references.discard_unused()
         self._store = WeightStore(settings)
         self.stock = Stock(settings, self._store, catalog, problems)
+        self.own_loras = OwnLoras(settings, self._store, self.visitors)
+        self.stock.seen = self.own_loras.seen
         self.transfers = Transfers(self.stock)
         self.chores = Chores()
         self._weights = LibraryWeights(self._store, self.stock, self._references)
@@ -155,7 +159,8 @@ class Workspace:
 
     @property
     def catalog(self) -> Catalog:
-        """Every preset; another one after the studio's own file was changed."""
+        """Every preset that whoever asks sees; another one after the studio's own file was
+        changed."""
         return self.stock.catalog
 
     @property
@@ -304,8 +309,13 @@ class Workspace:
         visitor = self.visitors.current()
         if visitor is None:
             raise GalleryError("Nobody is a visitor here.", "Delete pictures one by one.")
-        self.visitors.discard(self.visitors.folder(visitor))
+        self.discard_visitor(self.visitors.folder(visitor))
         self._references.forget_mine()
+
+    def discard_visitor(self, folder: Path) -> None:
+        """Remove a visitor's gallery with all that is in it; see ``Visitors.discard``."""
+        self.own_loras.drop(folder)
+        self.visitors.discard(folder)
 
     def _with_counters(
         self, model: ModelPreset | None, inventory: Inventory

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors.numpy import load_file, save_file
 
 from studio.engine.base.folder import from_folder
+from studio.settings import BUILT_IN_PRESETS
 
 RANK, ALPHA = 4, 2
 
@@ -53,3 +55,11 @@ def _adapted(model: torch.nn.Module, rank: int) -> tuple[dict[str, torch.Tensor]
     }
     fields = config.to_dict()
     return state, {k: sorted(v) if isinstance(v, set) else v for k, v in fields.items()}
+
+
+def titled_lora(folder: Path, title: str) -> Path:
+    """A LoRA for Mini that no library has: one of the studio's own, with a title in its header."""
+    ours = BUILT_IN_PRESETS / "mini" / "loras" / "night-neon-mini.safetensors"
+    made = folder / "quagga.safetensors"
+    save_file(load_file(ours), made, {"modelspec.title": title})
+    return made

@@ -91,6 +91,7 @@ class Site:
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.cards: dict[str, dict[str, Any]] = {}
         self.needs_key = False
+        self.gated: set[str] = set()
         self.is_mute = False
         self._closing = threading.Event()
 
@@ -336,7 +337,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _resolve(self, repository: str, revision: str, name: str, headers: dict[str, str]) -> None:
         files = self.site.repositories.get(repository, {})
-        if name not in files:
+        given = headers.get("authorization")
+        if repository in self.site.gated and given != f"Bearer {TOKEN}":
+            self._json(401 if given is None else 403, {}, X_Error_Code="GatedRepo")
+        elif name not in files:
             self._json(404, {"error": "Entry not found"}, X_Error_Code="EntryNotFound")
         elif _is_large(name):
             key = f"{repository}/{name}"

@@ -27,16 +27,22 @@ from starlette.routing import BaseRoute
 
 from studio.comparison.axes import Question
 from studio.comparison.review import Judgement
+from studio.contract.events import Failed
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest
+from studio.presets import LoraPreset
 from studio.settings import Settings
 from studio.ui import launch
+from studio.ui.api import Api
+from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.sessions import Sessions
+from studio.ui.tools import Tools
 from studio.workspace.line import STRANGERS, RunState, Standing
 from studio.workspace.reviewing import Reviewing
 from studio.workspace.runs import Runs
 from studio.workspace.visitors import Visitor, VisitorKind
 from studio.workspace.workspace import Workspace
+from tests.support.made_loras import titled_lora
 from tests.ui.conftest import PATIENCE
 
 WAIT = PATIENCE / 1000
@@ -47,6 +53,9 @@ SECRET = "zanzibar"
 SMALL = {"steps": 1, "width": 64, "height": 64}
 ASKED = {"base": "mini", "mode": "lora", "prompt": f"{SECRET}, a rocket", "seed": 7,
          "loras": [{"slug": "pen-ink-mini"}], "settings": SMALL}  # fmt: skip
+OWN = {"base": "mini", "mode": "lora", "prompt": "a rocket", "seed": 9, "settings": SMALL}
+TITLE = "Okapi"
+"""Of the LoRA that the owner brought, which no answer may hold."""
 COMPARED = [Question.BASE_AGAINST_LORA.value, ASKED, [1.0], "", None, None, True, False]
 LONG = {**ASKED, "settings": {"steps": 200}, "count": 4}
 EVENTS_OF_ALL = 3
@@ -116,12 +125,17 @@ class Scene:
     workspace: Workspace
     demo: gr.Blocks
     sessions: Sessions
+    runs: Runs
     owner: Browser
     thief: Browser
     picture: str = ""
     comparison: str = ""
     reference: str = ""
     run: str = ""
+    lora: LoraPreset = field(init=False)
+    """The owner's own."""
+    edited: RunPlan = field(init=False)
+    """Of a picture that was made with it."""
 
     @property
     def folder(self) -> Path:
@@ -148,9 +162,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     places = (folder / "models", folder / "outputs", folder / "state")
     workspace = Workspace.open(Settings(*places, port=0, device="cpu", public=True))
     opened: list[Sessions] = []
+    lines: list[Runs] = []
     with pytest.MonkeyPatch.context() as patched:
 
         def kept(runs: Runs) -> Sessions:
+            lines.append(runs)
             opened.append(Sessions(runs))
             return opened[0]
 
@@ -163,6 +179,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         workspace,
         demo,
         opened[0],
+        lines[0],
         Browser(url, "page-of-the-owner", "the owner's key, which nobody knows", "192.0.2.1"),
         Browser(url, "page-of-the-thief", "the thief's key, which they know well", "192.0.2.2"),
     )
@@ -196,6 +213,24 @@ def make(scene: Scene) -> None:
         Reviewing(workspace.gallery).decide(scene.picture, Judgement.NOTE, SECRET, by=SECRET)
         scene.reference = workspace.add_reference(_drawn(scene)).sha256
     scene.comparison = stored.name
+    bring(scene)
+
+
+def bring(scene: Scene) -> None:
+    """The owner sends a LoRA, and makes a picture with it."""
+    owner, workspace = scene.owner, scene.workspace
+    file = titled_lora(workspace.settings.state, TITLE)
+    with workspace.visitors.acting(owner.visitor):
+        given = workspace.visitors.a_pass()
+    slug = owner.ask("POST", f"/own-lora?of={given}&name={file.name}", data=file.read_bytes())
+    with workspace.visitors.acting(owner.visitor):
+        (scene.lora,) = workspace.own_loras.mine()
+        assert scene.lora.slug == slug.strip()
+        assert scene.lora.label == TITLE
+    asked = {**OWN, "loras": [{"slug": scene.lora.slug}]}
+    made = owner.queued(scene.index("Api.generate"), [asked])[0]
+    assert made["records"], made
+    scene.edited = RunPlan.model_validate(made["records"][0]["plan"])
 
 
 def _drawn(scene: Scene) -> Path:
@@ -241,7 +276,7 @@ def by_every_event(scene: Scene) -> Iterator[str]:
 
 
 def names(scene: Scene, clicks: bool) -> tuple[str, ...]:
-    known = (scene.picture, scene.comparison, f"remove {scene.run}")
+    known = (scene.picture, scene.comparison, f"remove {scene.run}", f"add {scene.lora.slug}")
     outside = str(scene.workspace.settings.outputs / ".visitors" / "guests" / scene.picture)
     return (*known, outside) if clicks else known[:1]
 
@@ -266,6 +301,65 @@ def by_every_call(scene: Scene) -> Iterator[str]:
     del thief.said[said:]  # what they asked for themselves
     assert not any(cell["reused"] for cell in answer["record"]["cells"]), "cells of another's"
     yield "call compare"
+
+
+def by_every_name(scene: Scene) -> Iterator[str]:
+    """The owner's LoRA by its slug, its hash, its name and its path: to plan, generate, compare,
+    find and inspect it, and to run a plan that was made with it."""
+    thief, workspace, lora = scene.thief, scene.workspace, scene.lora
+    with workspace.visitors.acting(scene.owner.visitor):
+        path = workspace.expected_at(lora.slug)
+    assert path.is_file()
+    for name in (lora.slug, str(lora.sha256), lora.label, str(lora.path), str(path)):
+        request = {**OWN, "loras": [{"slug": name}]}
+        calls: dict[str, list[Any]] = {"plan": [request], "generate": [request]}
+        calls["compare"] = [COMPARED[0], request, *COMPARED[2:]]
+        for call, data in calls.items():
+            (answer,) = thief.queued(scene.index(f"Api.{call}"), data)
+            codes = {each["code"] for each in answer.get("violations", ())}
+            assert codes & {"unknown_lora"} or answer["error"]["code"] == "request", answer
+    thief.said.clear()  # they were told what they had said
+    yield "a LoRA's names to plan, generate and compare"
+    tools = Tools(workspace, Api(workspace, scene.runs), LoraBrowser(workspace, may_star=False))
+    with workspace.visitors.acting(thief.visitor):
+        found = [tools.find_loras(word) for word in ("", "quagga", TITLE, lora.slug)]
+        thief.said += found
+        assert json.loads(tools.inspect(lora.slug))["error"]["code"] == "presets"
+    yield "a LoRA's names to the tools of agents"
+    for word in ("", "quagga", TITLE, lora.slug):
+        assert lora.slug not in searched(scene, thief, word)
+        assert lora.slug in searched(scene, scene.owner, word)
+    yield "a LoRA's names to the search of the browser"
+    with workspace.visitors.acting(thief.visitor):
+        (lost,) = workspace.seek(scene.edited)
+        assert lost.sha256 == lora.sha256
+        session = workspace.open_session()
+        *_, last = workspace.run(scene.edited, session, threading.Event())
+        assert isinstance(last, Failed), last
+        workspace.close_session(session)
+    yield "a plan with the LoRA's hash"
+
+
+def searched(scene: Scene, who: Browser, words: str) -> str:
+    """What the LoRA browser finds for somebody."""
+    blocks = scene.demo.blocks.items()
+    (browser,) = (n for n, b in blocks if hasattr(getattr(b, "look", None), "_is_server_fn"))
+    data = {"query": {"architecture": "mini", "words": words}}
+    called = {"component_id": browser, "fn_name": "look", "data": data}
+    answer = who.ask("POST", "component_server", json={**called, "session_hash": who.page})
+    assert "found" in answer, answer
+    return answer
+
+
+def sends(scene: Scene, path: str) -> None:
+    """A LoRA for the owner's folder: without a pass, with a made-up one, with the thief's."""
+    thief, own = scene.thief, scene.workspace.visitors
+    with own.acting(thief.visitor):
+        proof = own.a_pass().rpartition("/")[2]
+    for of in ("", f"guests/{scene.folder.name}/", f"guests/{scene.folder.name}/{proof}"):
+        asked = {"of": of, "name": "x.safetensors"}
+        answer = thief.send("POST", path, params=asked, data=b"x" * 100)
+        assert answer.status_code == 409, (of, answer.text)
 
 
 def nothing(_scene: Scene, _path: str) -> None:
@@ -352,6 +446,7 @@ def posted(scene: Scene, path: str) -> None:
 
 Attack = Callable[[Scene, str], None]
 TRIED: dict[Attack, str] = {
+    sends: "/own-lora",
     exports: "/pictures.zip /records.jsonl /decisions.jsonl /decisions.csv",
     read: """
         / /config /config/ /openapi.json /logout /theme.css /robots.txt /favicon.ico
@@ -405,7 +500,8 @@ def test_nobody_sees_changes_cancels_or_uses_up_what_is_anothers(scene: Scene) -
     before = scene.kept()
     assert {Path(scene.picture).name, Path(scene.comparison).name} < before.keys()
     assert any(scene.reference in name for name in before)
-    tried = [*by_every_call(scene)]
+    assert "quagga.safetensors" in before
+    tried = [*by_every_call(scene), *by_every_name(scene)]
     with busy_device(scene):
         start_long(scene)
         scene.run = start_long(scene)
@@ -415,7 +511,7 @@ def test_nobody_sees_changes_cancels_or_uses_up_what_is_anothers(scene: Scene) -
         while scene.sessions.cancel(scene.owner.page, RunPlan):
             pass
     said = "\n".join(scene.thief.said)
-    marks = {SECRET, scene.folder.name, scene.owner.key, scene.owner.page}
+    marks = {SECRET, TITLE, scene.folder.name, scene.owner.key, scene.owner.page}
     print(*tried, f"0 of {len(tried)} succeeded", sep="\n")
     assert not [mark for mark in marks if mark in said]
     assert scene.kept() == before

@@ -20,7 +20,7 @@ from studio.library.downloads.civitai import CivitAI
 from studio.library.downloads.errors import Offline, SourceUnknown, TooLarge, WrongFile
 from studio.library.downloads.fetching import Fetch, Shelf
 from studio.library.downloads.folder import FetchFolder
-from studio.library.downloads.hub import Hub
+from studio.library.downloads.hub import GuestKey, Hub
 from studio.library.downloads.plan import DownloadEvent, DownloadKind, DownloadPlan, RemoteFile
 from studio.library.downloads.transfer import Judge, SiteTransfer
 from studio.presets import LoraPreset, ModelPreset, Preset
@@ -51,12 +51,20 @@ class Downloads:
     Args:
         shelf: the store, which inspects and adopts.
         pause: seconds before a broken download is tried again.
+        guest: for whom the Hub is asked; None is the studio's owner.
     """
 
-    def __init__(self, settings: Settings, shelf: Shelf, pause: float = 1.0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        shelf: Shelf,
+        pause: float = 1.0,
+        guest: GuestKey | None = None,
+    ) -> None:
         self._settings = settings
         self._shelf = shelf
         self._pause = pause
+        self._guest = guest
 
     # Each call asks through a connection of its own: they are not safe to share.
 
@@ -71,7 +79,7 @@ class Downloads:
 
     def _hub(self) -> Hub:
         self._check_online()
-        return Hub(self._settings)
+        return Hub(self._settings, self._guest)
 
     def _check_online(self) -> None:
         if self._settings.offline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,25 @@ if TYPE_CHECKING:
 _TOKENS = "https://huggingface.co/settings/tokens"
 
 
-class Hub:
-    """The Hub at HF_ENDPOINT."""
+@dataclass(frozen=True, slots=True)
+class GuestKey:
+    """The key of somebody else than the studio's owner: it, or nothing, is shown to the Hub for
+    them, and what the owner has is not theirs."""
 
-    def __init__(self, settings: Settings) -> None:
+    token: str | None = field(default=None, repr=False)
+
+
+class Hub:
+    """The Hub at HF_ENDPOINT.
+
+    Args:
+        guest: whose key is shown; None is the owner.
+    """
+
+    def __init__(self, settings: Settings, guest: GuestKey | None = None) -> None:
         self.base = settings.hf_endpoint
         self._token = settings.hf_token
+        self._guest = guest
         self._hosts = (*HUB_STORAGE, *settings.download_hosts)
 
     @cached_property
@@ -52,6 +66,8 @@ class Hub:
         """HF_TOKEN, else the one of ``hf auth login``."""
         from huggingface_hub import get_token
 
+        if self._guest is not None:
+            return self._guest.token
         return self._token or get_token()
 
     @cached_property
@@ -109,6 +125,8 @@ class Hub:
         """A file that is in the library's own cache already."""
         from huggingface_hub import try_to_load_from_cache
 
+        if self._guest is not None:
+            return None
         found = try_to_load_from_cache(repository, name, revision=commit)
         return Path(found) if isinstance(found, str) else None
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -62,7 +63,7 @@ class LoraBrowser:
         self._may_star = may_star
         self._lock = threading.Lock()
         self._shelf: tuple[Catalog, tuple[Holding, ...], LoraShelf] | None = None
-        self._known: tuple[float, LoraFacts] | None = None
+        self._known: dict[Path | None, tuple[float, LoraFacts]] = {}
 
     def build(self) -> None:
         """Lay the dialog out, once on the page and outside its tabs."""
@@ -167,14 +168,14 @@ class LoraBrowser:
         if slug in self._workspace.catalog.loras and is_slug(slug):
             state = self._workspace.stock.state
             state.favour(slug, slug not in state.favourites())
-            self._known = None
+            self._known = {}
 
     # What is asked
 
     def shelf(self) -> LoraShelf:
-        """Of the library as it stands now."""
-        catalogue = self._workspace.stock.catalogue
-        catalog, holdings = catalogue.catalog, catalogue.holdings
+        """Of the library as it stands now, for whoever asks."""
+        stock = self._workspace.stock
+        catalog, holdings = stock.catalog, stock.catalogue.holdings
         with self._lock:
             kept = self._shelf
             if kept is None or kept[0] is not catalog or kept[1] is not holdings:
@@ -182,18 +183,21 @@ class LoraBrowser:
             return kept[2]
 
     def known(self) -> LoraFacts:
-        """What is on disk, was used and is a favourite, at most ``KEPT`` seconds ago.
+        """What is on disk, whoever asks has used and is a favourite, at most ``KEPT`` seconds ago.
 
         Raises:
             StudioError: the state or the gallery's index cannot be read.
         """
-        kept = self._known
-        if kept is None or time.monotonic() - kept[0] > KEPT:
-            workspace = self._workspace
+        workspace, now = self._workspace, time.monotonic()
+        asking = workspace.visitors.whose()
+        kept = self._known.get(asking)
+        if kept is None or now - kept[0] > KEPT:
             present = workspace.stock.present(workspace.catalog.loras.values())
             favourites = workspace.stock.state.favourites()
             known = LoraFacts(present, workspace.gallery.uses(), favourites)
-            kept = self._known = (time.monotonic(), known)
+            kept = (time.monotonic(), known)
+            fresh = {who: each for who, each in self._known.items() if now - each[0] <= KEPT}
+            self._known = {**fresh, asking: kept}
         return kept[1]
 
 

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from studio.comparison.review import as_csv, as_jsonl
 from studio.errors import StudioError
 from studio.gallery import Filter, Gallery
+from studio.ui.clients import PASS
 from studio.ui.gallery.layout import FILTERS, GalleryInput
 from studio.ui.html import icons
 from studio.ui.html.tags import Html, div, tag
@@ -19,8 +20,6 @@ from studio.workspace.workspace import Workspace
 
 ZIP, RECORDS = "pictures.zip", "records.jsonl"
 DECISIONS, DECISIONS_CSV = "decisions.jsonl", "decisions.csv"
-PASS = "of"
-"""The parameter that says whose they are, where a page has visitors: a link carries no session."""
 
 
 def links(asked: GalleryInput, of: str = "") -> Html:

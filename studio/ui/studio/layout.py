@@ -9,12 +9,14 @@ import gradio as gr
 from studio.contract.placement import Dtype
 from studio.contract.request import PromptEncoder
 from studio.contract.settings import BY_NAME, MAX_LORAS, SETTINGS
+from studio.settings import Settings
 from studio.ui.assets import PICK, TIE
 from studio.ui.html.plan import ENCODER_NAMES
-from studio.ui.studio import lora_rows
+from studio.ui.studio import lora_rows, own_lora
 from studio.ui.studio import references as reference_field
 from studio.ui.studio.form import COUNTED, Form
 from studio.ui.studio.lora_rows import PickerSlot
+from studio.ui.studio.own_lora import OwnLoraField
 from studio.ui.studio.references import ReferenceField
 from studio.ui.studio.shown import SOME_BASES, Shown
 from studio.ui.studio.start import Start
@@ -38,6 +40,7 @@ class RequestPanel:
     Attributes:
         note: what of the form that the browser kept is not valid any more.
         kept: the form, in the browser; see ``kept.kept``.
+        own: where visitors bring a LoRA of their own; None where nobody does.
     """
 
     form: Form
@@ -46,6 +49,7 @@ class RequestPanel:
     hints: Hints
     fields: Fields
     reference: ReferenceField
+    own: OwnLoraField | None
     things: gr.HTML
     settings: gr.Accordion
     reset: gr.Button
@@ -57,7 +61,7 @@ class RequestPanel:
     cancel: gr.Button
 
 
-def build(start: Start) -> RequestPanel:
+def build(start: Start, settings: Settings) -> RequestPanel:
     """Lay the panel out inside the current column."""
     hints: Hints = {}
     fields: Fields = {}
@@ -72,6 +76,7 @@ def build(start: Start) -> RequestPanel:
         hints["loras"] = gr.HTML("", apply_default_css=False, elem_classes="ls-hint")
     chosen = gr.State(start.chosen)
     slots = tuple(lora_rows.slot(number) for number in range(MAX_LORAS))
+    own = own_lora.build(settings.visitors) if settings.visitors_bring else None
     with _field(hints, "mode"):
         mode = gr.Radio(
             [(mode.label, mode.value) for mode in offer.modes],
@@ -120,6 +125,7 @@ def build(start: Start) -> RequestPanel:
         hints=hints,
         fields=fields,
         reference=reference,
+        own=own,
         things=things,
         settings=settings,
         reset=reset,

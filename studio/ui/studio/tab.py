@@ -15,7 +15,7 @@ from studio.ui.studio import layout, recall, result
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import Values
 from studio.ui.studio.live import Updates
-from studio.ui.studio.lora_events import LoraEvents
+from studio.ui.studio.lora_events import LoraEvents, OwnLoraEvents
 from studio.ui.studio.recall import RecallField
 from studio.ui.studio.run import RunEvents
 from studio.ui.studio.standing import StageEvents
@@ -31,6 +31,7 @@ class StudioTab:
 
     events: StudioEvents
     loras: LoraEvents
+    own: OwnLoraEvents | None
     run: RunEvents
     outputs: list[Any]
     inputs: list[Any]
@@ -43,7 +44,9 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     with gr.Row(elem_classes="ls-studio"):
         with gr.Column(scale=5, min_width=320, elem_classes="ls-request"):
             recalled = recall.build()
-            panel = layout.build(Start.of(workspace.catalog, workspace.present()))
+            panel = layout.build(
+                Start.of(workspace.catalog, workspace.present()), workspace.settings
+            )
         with gr.Column(scale=7, min_width=320, elem_classes="ls-result"):
             shown = result.build()
     events = StudioEvents(workspace, sessions, panel, shown)
@@ -53,8 +56,11 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     outputs, inputs = _outputs(events), panel.form.inputs()
     recalls = _wire_recall(events, recalled, workspace, inputs, outputs)
     loras = LoraEvents(workspace, events)
-    tab = StudioTab(events, loras, run, outputs, inputs, recalled, recalls)
+    own = OwnLoraEvents(workspace, sessions, loras, panel.own) if panel.own else None
+    tab = StudioTab(events, loras, own, run, outputs, inputs, recalled, recalls)
     _wire_form(tab)
+    if own is not None:
+        _wire_own(tab, own)
     _wire_run(tab)
     _wire_stage(tab, standing)
     _wire_waiting(tab, waiting)
@@ -139,6 +145,33 @@ def _wire_loras(tab: StudioTab) -> None:
     gr.on([slot.on.input for slot in panel.slots], **quick(tab, switch, inputs=inputs))
     for number, slot in enumerate(panel.slots):
         slot.actions.pick(**quick(tab, _on_row(tab, number), inputs=inputs))
+
+
+def _wire_own(tab: StudioTab, own: OwnLoraEvents) -> None:
+    form, field = tab.events.panel.form, own.field
+    outputs = [field.sender, field.source, field.token, field.line]
+
+    def taken(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        return own.taken(form.values(sent), picked(event), page_of(request))
+
+    def fetch(request: gr.Request, source: str, token: str, *sent: Any) -> Iterator[Updates]:
+        yield from own.fetch(request, source, token, form.values(sent), page_of(request))
+
+    def drop(request: gr.Request) -> Updates:
+        return own.drop(page_of(request))
+
+    whole = [*outputs, *tab.outputs]
+    field.sender.taken(**quick(tab, taken, inputs=tab.inputs, outputs=whole))
+    field.drop.click(**quick(tab, drop, outputs=outputs))
+    gr.on(
+        [field.fetch.click, field.source.submit],
+        fetch,
+        inputs=[field.source, field.token, *tab.inputs],
+        outputs=whole,
+        show_progress="hidden",
+        concurrency_limit=None,
+        api_visibility="private",
+    )
 
 
 def _on_row(tab: StudioTab, number: int) -> Callable[..., Updates]:

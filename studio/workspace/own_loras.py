@@ -1,0 +1,375 @@
+"""LoRAs that visitors of a public page bring: each is seen by its visitor alone, and goes then.
+
+outputs/.visitors/guests/<folder>/.loras/<token>/<name>.safetensors
+
+They pass the gate that every file passes, and are pinned by the hash that they came with. What the
+studio remembers of one (hashes, header, preset) goes with its file.
+"""
+
+import secrets
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from studio.contract.base import in_bytes
+from studio.errors import GalleryError, LoraNotTaken, StudioError
+from studio.library.downloads import DownloadEvent, DownloadPlan, Downloads, Fetched, HubName
+from studio.library.downloads.addresses import hub_name, safe_name
+from studio.library.downloads.errors import Gated, KeyMissing, KeyRefused
+from studio.library.downloads.fetching import check_room
+from studio.library.downloads.hub import GuestKey
+from studio.library.downloads.transfer import TransferCancelled, patiently
+from studio.library.entries import derive
+from studio.library.scan import Held, look
+from studio.library.state import key_of
+from studio.library.store import WeightStore
+from studio.presets import Catalog, LoraPreset
+from studio.presets.parse import slug_of
+from studio.settings import Settings
+from studio.storage import atomic
+from studio.workspace.visitors import Visitor, VisitorKind, Visitors
+
+PLACE = ".loras"
+IN_ALL = 60
+"""Of everybody, here or on the way."""
+WINDOW = 900.0
+"""Seconds for which one that came counts, whether it is still here or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnLora:
+    """One that is here; ``client`` is who is counted, ``came`` seconds since 1970."""
+
+    preset: LoraPreset
+    held: Held
+    said_by: Mapping[str, str]
+    client: str
+    came: float
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One that comes, in a folder of its own, which goes unless ``kept``."""
+
+    owner: Path
+    client: str
+    folder: Path
+    kept: bool = False
+
+
+class OwnLoras:
+    """What each visitor has brought; safe for several threads.
+
+    A visitor is named by the folder of their gallery.
+    """
+
+    def __init__(self, settings: Settings, store: WeightStore, visitors: Visitors) -> None:
+        self._settings = settings
+        self._limits = settings.visitors
+        self._store = store
+        self._visitors = visitors
+        self._of: dict[Path, tuple[_OwnLora, ...]] = {}
+        self._seen: dict[Path, tuple[Catalog, tuple[_OwnLora, ...], Catalog]] = {}
+        self._coming: list[Arrival] = []
+        self._came: deque[tuple[float, str]] = deque()
+        self._here: dict[Path, float] = {}
+        self._lock = threading.Lock()
+
+    # Who sees what
+
+    def seen(self, everybody: Catalog) -> Catalog:
+        """The catalog as whoever asks sees it."""
+        if not self._of:
+            return everybody
+        owner = self._visitors.whose()
+        if owner is None or not (mine := self._of.get(owner)):
+            return everybody
+        known = self._seen.get(owner)
+        if known is None or known[0] is not everybody or known[1] is not mine:
+            known = self._seen[owner] = (everybody, mine, _joined(everybody, mine))
+        return known[2]
+
+    def mine(self) -> tuple[LoraPreset, ...]:
+        """Those of whoever asks, in the order in which they came."""
+        owner = self._visitors.whose()
+        return () if owner is None else tuple(each.preset for each in self._of.get(owner, ()))
+
+    # Taking in
+
+    @contextmanager
+    def arriving(self, owner: Path, client: str) -> Iterator[Arrival]:
+        """A place for one more; what lies there at the end goes unless it was ``accept``ed.
+
+        Raises:
+            LoraNotTaken: no more may come; GalleryError: the disk does not take it.
+        """
+        coming = Arrival(owner, client, owner / PLACE / secrets.token_hex(8))
+        with self._lock:
+            self._demand_place(client)
+            self._coming.append(coming)
+        try:
+            coming.folder.mkdir(parents=True)
+            yield coming
+        except OSError as error:
+            told = atomic.storage_error(error, coming.folder)
+            raise _without_place(told, coming.folder) from error
+        except StudioError as error:
+            raise _without_place(error, coming.folder) from error
+        finally:
+            with self._lock:
+                self._coming.remove(coming)
+                if coming.kept:
+                    self._came.append((time.monotonic(), client))
+            if not coming.kept:
+                self._forget(coming.folder)
+
+    def _demand_place(self, client: str) -> None:
+        """Those that are here, come, or came lately count; a removed one does not free its place
+        at once, or one visitor could have the page fetch without an end."""
+        while self._came and time.monotonic() - self._came[0][0] > WINDOW:
+            self._came.popleft()
+        here = [each.client for held in self._of.values() for each in held]
+        coming = [each.client for each in self._coming]
+        lately = [each for _, each in self._came]
+        own = max(here.count(client), lately.count(client)) + coming.count(client)
+        if own >= self._limits.loras:
+            raise LoraNotTaken(
+                f"A visitor may have {self._limits.loras} LoRAs of their own here, and bring as "
+                "many in a quarter of an hour (VISITOR_LORAS).",
+                "Remove yours, or wait.",
+                "too_many_loras",
+            )
+        if len(here) + len(coming) >= IN_ALL:
+            raise LoraNotTaken(
+                "This page holds as many LoRAs of visitors as it can.",
+                "Try again when others have left.",
+                "too_many_loras",
+            )
+
+    def demand_size(self, size: int | None, name: str) -> None:
+        """
+        Raises:
+            LoraNotTaken: it is too large, or nobody says how large it is.
+        """
+        if size is None or size > self._limits.lora:
+            raise LoraNotTaken(
+                f"{name} has {in_bytes(size)}; a LoRA that a visitor brings may have "
+                f"{in_bytes(self._limits.lora)} (VISITOR_LORA_MB).",
+                "Choose a smaller one.",
+                "lora_too_large",
+            )
+
+    def place_of(self, coming: Arrival, name: str, size: int) -> Path:
+        """Where the bytes of an upload are to be written.
+
+        Args:
+            name: as the visitor calls the file.
+
+        Raises:
+            LoraNotTaken: it is no safetensors file by its name, or too large.
+            DiskFull
+        """
+        if not name.lower().endswith(".safetensors"):
+            raise LoraNotTaken(
+                f"{name[:80]!r} is no .safetensors file.", "Choose one; nothing else is read."
+            )
+        self.demand_size(size, name[:80])
+        check_room(coming.folder, size)
+        return coming.folder / safe_name(name, "lora")
+
+    def fetch(
+        self, text: str, token: str | None, client: str, cancel: threading.Event
+    ) -> Generator[DownloadEvent, None, LoraPreset | None]:
+        """Fetch one from the Hub for whoever asks; returns it, or None where it was cancelled.
+
+        Args:
+            token: of their Hub account. It is shown to the Hub alone, where that gives the file
+                to nobody without one, and nobody keeps it.
+
+        Raises:
+            LoraNotTaken, DownloadError, WeightsError: by their kinds.
+        """
+        visitor = self._visitors.current()
+        if visitor is None:
+            raise GalleryError("Nobody is a visitor here.", "Use `studio download`.")
+        source = Downloads(self._settings, self._store).parse(text)
+        if not isinstance(source, HubName):
+            raise LoraNotTaken(
+                "Visitors bring LoRAs from Hugging Face alone.",
+                "Name one as hf:owner/name/file.safetensors, or upload it.",
+            )
+        with self.arriving(self._visitors.folder(visitor), client) as coming:
+            try:
+                return (yield from self._fetched(coming, source, None, cancel))
+            except (Gated, KeyMissing) as refused:
+                if not token:
+                    raise _kept_back(source, refused) from None
+            try:
+                return (yield from self._fetched(coming, source, token, cancel))
+            except (Gated, KeyMissing, KeyRefused) as refused:
+                raise _kept_back(source, refused) from None
+
+    def _fetched(
+        self, coming: Arrival, source: HubName, token: str | None, cancel: threading.Event
+    ) -> Generator[DownloadEvent, None, LoraPreset | None]:
+        own = replace(
+            self._settings,
+            model_base_path=coming.folder,
+            max_download=self._limits.lora,
+            hf_token=None,
+        )
+        downloads = Downloads(own, self._store, guest=GuestKey(token))
+        try:
+            facts = patiently(lambda: downloads.look_up(source), cancel)
+        except TransferCancelled:
+            return None
+        published, files, notes = facts
+        (file,) = files
+        self.demand_size(file.size, file.name)
+        target = safe_name(hub_name(source.repository, file.name), "lora")
+        plan = DownloadPlan(
+            slug=None,
+            label=target,
+            kind="lora",
+            published=published,
+            files=files,
+            target=target,
+            notes=notes,
+        )
+        path = None
+        for event in downloads.fetch(plan, cancel):
+            path = event.path if isinstance(event, Fetched) else None
+            yield event
+        if path is None:
+            return None
+        origin = {"huggingface": source.repository, "file": file.name}
+        return self.accept(coming, path, {"source": origin, "revision": published.version})
+
+    def accept(
+        self, coming: Arrival, path: Path, origin: Mapping[str, Any] | None = None
+    ) -> LoraPreset:
+        """Make the file of an arrival its visitor's; it is pinned by its hash.
+
+        Args:
+            origin: fields of its preset that say where it is from.
+
+        Raises:
+            LoraNotTaken: it is no LoRA that the studio can use; WeightsError.
+        """
+        sha256 = self._store.sha256(path)
+        held = replace(look(self._settings, self._store.state, path), sha256=sha256)
+        slug = f"own-{slug_of(path.stem)[:48].strip('-') or 'lora'}-{secrets.token_hex(4)}"
+        entry = derive(held, slug)
+        if not isinstance(entry.preset, LoraPreset):
+            reason = entry.reason or "It is a base, and no LoRA."
+            raise LoraNotTaken(f"{path.name} was not taken. {reason}", "Choose another file.")
+        said = entry.preset.model_dump(mode="json", exclude_none=True) | {"sha256": sha256}
+        preset = LoraPreset.model_validate(said | dict(origin or {}))
+        own = _OwnLora(preset, held, entry.said_by, coming.client, time.time())
+        with self._lock:
+            coming.kept = True
+            self._of[coming.owner] = (*self._of.get(coming.owner, ()), own)
+            self._here[coming.owner] = time.monotonic()
+            self._publish()
+        return preset
+
+    # How they go
+
+    def drop(self, owner: Path) -> None:
+        """Remove all that a visitor brought.
+
+        Raises:
+            GalleryError: the disk does not allow it.
+        """
+        with self._lock:
+            self._of.pop(owner, None)
+            self._seen.pop(owner, None)
+            self._here.pop(owner, None)
+            self._publish()
+        self._forget(owner / PLACE)
+
+    def drop_leftovers(self) -> None:
+        """Remove what an earlier process was left with when it ended.
+
+        Raises:
+            GalleryError: the disk does not allow it.
+        """
+        for kind in VisitorKind:
+            for folder in self._visitors.folders(kind):
+                self.drop(folder)
+
+    def let_go(self, here: Collection[Visitor], alone: float | None) -> None:
+        """Remove what belongs to visitors who have left, or brought it too long ago.
+
+        Args:
+            here: who has the page open.
+            alone: seconds after which one who has not is gone; None for never.
+
+        Raises:
+            GalleryError: the disk does not allow it.
+        """
+        if not self._of:
+            return
+        now, present = time.monotonic(), {self._visitors.folder(each) for each in here}
+        oldest = time.time() - self._limits.guest_hours * 3600
+        for owner, held in tuple(self._of.items()):
+            if owner in present:
+                self._here[owner] = now
+            gone = alone is not None and now - self._here.get(owner, now) > alone
+            if gone or max(each.came for each in held) < oldest:
+                self.drop(owner)
+
+    def _publish(self) -> None:
+        held = [each for mine in self._of.values() for each in mine]
+        self._store.brought = {each.preset.slug: each.held for each in held}
+
+    def _forget(self, folder: Path) -> None:
+        """Remove a folder, and what is remembered of the files in it."""
+        if not folder.is_dir():
+            return
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise atomic.storage_error(error, folder) from error
+        self._store.state.forget_hashes(files)
+        self._store.state.forget_headers([key_of(path) for path in files])
+
+
+def _joined(everybody: Catalog, mine: tuple[_OwnLora, ...]) -> Catalog:
+    taken = everybody.models.keys() | everybody.loras.keys()
+    own = [each for each in mine if each.preset.slug not in taken]
+    return Catalog(
+        tuple(everybody.models.values()),
+        (*everybody.loras.values(), *(each.preset for each in own)),
+        everybody.local,
+        everybody.overrides,
+        {**everybody.derived, **{each.preset.slug: each.said_by for each in own}},
+    )
+
+
+def _kept_back(source: HubName, refused: StudioError) -> LoraNotTaken:
+    """In words for a visitor, who has no .env."""
+    return LoraNotTaken(
+        f"Hugging Face gives {source.repository} only to accounts that may have it.",
+        "Accept its terms on its page, and give a token of your account that may read it.",
+        refused.code,
+    )
+
+
+def _without_place(error: StudioError, folder: Path) -> StudioError:
+    """The same without a place on this machine."""
+    texts = (error.message, error.way_out)
+    if not any(str(folder.parent) in text for text in texts):
+        return error
+    message, way_out = (
+        text.replace(str(folder), "the page's disk").replace(str(folder.parent), "the page's disk")
+        for text in texts
+    )
+    return LoraNotTaken(message, way_out, error.code)

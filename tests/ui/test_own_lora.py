@@ -1,0 +1,67 @@
+"""A visitor's own LoRA on the page: sent, chosen, drawn with, removed, and nobody else's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from studio.gallery.record_png import read_record
+from tests.support.made_loras import titled_lora
+from tests.ui.conftest import PATIENCE, studio_at
+
+TITLE = "Okapi"
+
+
+@contextmanager
+def visitor(browser: Browser, url: str) -> Iterator[Page]:
+    """A page in a browser of its own."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    page.locator("#contract [data-state=ready]").wait_for(state="attached", timeout=PATIENCE)
+    yield page
+    context.close()
+
+
+def test_it_is_sent_and_used_by_its_visitor_alone(browser: Browser, tmp_path: Path) -> None:
+    expect.set_options(timeout=PATIENCE)
+    large = tmp_path / "large.safetensors"
+    large.write_bytes(bytes(2**21 + 1))
+    wanted = {"PUBLIC": "1", "OUTPUTS": str(tmp_path / "outputs"), "VISITOR_LORA_MB": "2"}
+    with studio_at(tmp_path, wanted) as url, visitor(browser, url) as page:
+        page.locator("#own-lora button").first.click()
+        sender = page.locator("#own-lora-file")
+        sender.locator("input").set_input_files(large)
+        expect(sender.locator("output")).to_contain_text("VISITOR_LORA_MB")
+        sender.locator("input").set_input_files(titled_lora(tmp_path, TITLE))
+        expect(page.locator("#own-lora-line")).to_contain_text(TITLE)
+        expect(page.locator("#lora-1")).to_contain_text(TITLE)  # beside the one of a new page
+        expect(sender.locator("li")).to_have_text([TITLE])
+        page.locator("#contract [data-state=ready]").wait_for(state="attached")
+        page.get_by_role("button", name="Generate").click()
+        picture = made(page, tmp_path)
+        assert TITLE in {use.label for use in read_record(picture).plan.loras}
+        with visitor(browser, url) as other:
+            other.locator("#add-lora [data-browse]").first.click()
+            dialog = other.get_by_role("dialog")
+            dialog.get_by_label("Find").fill(TITLE)
+            expect(dialog).to_contain_text("None of")
+            dialog.get_by_role("button", name="Close").click()
+            other.locator("#own-lora button").first.click()
+            expect(other.locator("#own-lora-file li")).to_have_count(0)
+        page.get_by_role("button", name="Remove my LoRAs").click()
+        expect(sender.locator("li")).to_have_count(0)
+        assert not list((tmp_path / "outputs").rglob("quagga*"))
+
+
+def made(page: Page, folder: Path) -> Path:
+    """The first picture, once it is there."""
+    for _ in range(PATIENCE // 100):
+        found = [*(folder / "outputs").glob(".visitors/*/*/2*/*.png")]
+        if found:
+            return found[0]
+        page.wait_for_timeout(100)
+    pytest.fail("no picture was made")
