@@ -3,17 +3,25 @@
 Both make the same picture in one process, in turns: same base, LoRA, prompt, seed and
 settings, and both write a PNG. The pictures must be equal to the pixel, else the times
 would not be of the same work.
+
+With ``--against TREE --json FILE`` another checkout of the studio is measured too, in turns with
+this one and by the same libraries, for what a change cost.
 """
 
 import argparse
+import json
 import os
+import re
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -98,7 +106,16 @@ def same_pixels(one: Path, other: Path) -> bool:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--against", type=Path)
+    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
+    if options.against is not None:
+        found = in_turns(options.against, options.turns, options.pairs)
+        print(json.dumps(found, indent=1))
+        if options.json is not None:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = Settings.from_env(os.environ | {"OUTPUTS": str(folder / "outputs")}, folder)
@@ -134,6 +151,51 @@ def compare(pairs: int, studio: Callable[[], Path], bare: Callable[[], Path]) ->
     print(f"studio / bare: {ratio:.3f} (limit {LIMIT})")
     if ratio > LIMIT:
         raise SystemExit(1)
+
+
+def in_turns(before: Path, turns: int, pairs: int) -> dict[str, Any]:
+    """This benchmark in another checkout and in this one, the first to go alternating."""
+    trees = {"before": before, "now": Path(__file__).parents[1]}
+    seconds: dict[str, dict[str, list[float]]] = {
+        name: {"studio": [], "bare": []} for name in trees
+    }
+    for turn in range(turns):
+        for name in trees if turn % 2 == 0 else reversed(trees):
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.image_overhead", "--pairs", str(pairs)],
+                cwd=trees[name],
+                capture_output=True,
+                text=True,
+                check=False,  # 1 where it is over its limit, which is not the question here
+            )
+            if "same pixels: yes" not in done.stdout:
+                raise SystemExit(done.stderr)
+            for who, median in re.findall(
+                r"^(\w+): +median ([\d.]+) s", done.stdout, re.MULTILINE
+            ):
+                seconds[name][who].append(float(median))
+    return {
+        "commits": {name: commit(tree) for name, tree in trees.items()},
+        "turns": turns,
+        "pairs": pairs,
+        "median_seconds": seconds,
+        "studio_over_bare": {
+            name: round(ratio(each["studio"], each["bare"]), 4) for name, each in seconds.items()
+        },
+        "studio_now_over_before": round(
+            ratio(seconds["now"]["studio"], seconds["before"]["studio"]), 4
+        ),
+        "load_average": [round(each, 1) for each in os.getloadavg()],
+    }
+
+
+def ratio(these: Sequence[float], those: Sequence[float]) -> float:
+    return statistics.median(these) / statistics.median(those)
+
+
+def commit(tree: Path) -> str:
+    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

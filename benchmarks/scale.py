@@ -3,7 +3,8 @@
 Mini on two CPU workers behind a real Ray. First, runs of four sessions interleaved, each to be
 bit-identical to the same run alone in the studio itself. Then workers killed in the midst of runs,
 and the studio (the head) killed in the midst of runs: no record of a picture that was reported is
-lost, no picture is there twice, and each loss is named.
+lost, no picture is there twice, and each loss is named. Last, a comparison by one worker and
+by two.
 """
 
 import argparse
@@ -25,10 +26,14 @@ from typing import Any
 from PIL import Image
 
 from studio.architecture import Mode
+from studio.comparison.axes import ComparisonPlan, four_arms
+from studio.comparison.events import Compared
+from studio.comparison.validity import Verdict
 from studio.contract.events import Event, Failed, Finished, Loading, Progress
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.settings import Settings, Workers
+from studio.workspace.comparing import Comparing
 from studio.workspace.workspace import Workspace
 from tests.support.workers import pids
 
@@ -219,6 +224,36 @@ def head(folder: Path, turn: int, steps: int) -> None:
                     print("picture", event.path, flush=True)
 
 
+def comparison(folder: Path, seeds: int, steps: int) -> dict[str, Any]:
+    """Four arms on many seeds, by one worker and by two; a small one before warms them."""
+    seconds = {}
+    for workers in (1, 2):
+        with opened(folder / str(workers), workers) as studio:
+            compared(studio, 1000, 2, steps)
+            begin = time.perf_counter()
+            record = compared(studio, 2000, seeds, steps).record
+            seconds[workers] = time.perf_counter() - begin
+            assert record.validity.verdict is Verdict.VALID, record.validity
+    return {
+        "cells": 4 * seeds,
+        "cells_with_controls_of_two": len(record.cells),
+        "steps": steps,
+        "threads_of_a_worker": os.environ.get("OMP_NUM_THREADS"),
+        "seconds_by_one_worker": round(seconds[1], 1),
+        "seconds_by_two_workers": round(seconds[2], 1),
+        "two_over_one": round(seconds[2] / seconds[1], 3),
+    }
+
+
+def compared(studio: Workspace, seed: int, seeds: int, steps: int) -> Compared:
+    asked = request(1, steps).model_copy(update={"seed": seed, "count": seeds})
+    planned = Comparing(studio).plan(four_arms(asked))
+    assert isinstance(planned, ComparisonPlan), planned
+    *_, last = Comparing(studio).run(planned, studio.open_session(), threading.Event())
+    assert isinstance(last, Compared), last
+    return last
+
+
 def doubles(folder: Path) -> dict[str, int]:
     """Pictures in the outputs, and those of one run and number that are there twice."""
     with opened(folder, 0) as studio:
@@ -245,6 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--heads", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=16, help="of the comparison")
+    parser.add_argument("--only", nargs="+", help="parts of it; the rest of FILE stays")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--head", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -252,13 +289,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         head(Path(options.head[0]), int(options.head[1]), int(options.head[2]))
         return
     measured: dict[str, Any] = {"aim": {"runs": 300, "worker_kills": 20, "head_kills": 5}}
+    if options.only and options.json and options.json.is_file():
+        measured = json.loads(options.json.read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for what, work in (
             ("interleaved", lambda: interleaved(folder / "a", options.runs, options.steps)),
             ("workers_killed", lambda: kill_workers(folder / "b", options.kills, 12)),
             ("heads_killed", lambda: kill_heads(folder / "c", options.heads, 6)),
+            ("comparison", lambda: comparison(folder / "d", options.seeds, options.steps)),
         ):
+            if options.only and what not in options.only:
+                continue
             measured[what] = work()
             measured["load_average"] = [round(each, 1) for each in os.getloadavg()]
             print(json.dumps({what: measured[what]}), flush=True)

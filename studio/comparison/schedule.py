@@ -1,11 +1,35 @@
 """In which order the cells of a comparison run, and about how long they take."""
 
 import statistics
+from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Generic, TypeVar
 
 from studio.comparison.axes import ComparisonPlan, Role
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
+
+T = TypeVar("T")
+
+
+class Shares(Generic[T]):
+    """An order shared out among several who make it at the same time.
+
+    Each has a stretch of it, whose neighbours need the same weights, and makes it from its front.
+    Who is through takes from the end of the longest stretch that is left.
+    """
+
+    def __init__(self, order: Sequence[T], count: int) -> None:
+        ends = [len(order) * each // count for each in range(count + 1)]
+        self._left = [deque(order[a:b]) for a, b in pairwise(ends)]
+
+    def take(self, number: int) -> T | None:
+        """What the one of this number (from 0) makes next; None where nothing is left."""
+        if self._left[number]:
+            return self._left[number].popleft()
+        longest = max(self._left, key=len)
+        return longest.pop() if longest else None
 
 
 def running_order(plan: ComparisonPlan) -> tuple[int, ...]:

@@ -91,8 +91,8 @@ def _pixels(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[R
     for one, other in combinations(sorted(receipts), 2):
         same = _sha(receipts[one]) == _sha(receipts[other])
         if reach[one] == reach[other]:
-            if not same:
-                yield _unequal(plan, one, other)
+            if not same and not _each_of_its_own_worker(plan, receipts, one, other):
+                yield _unequal(plan, receipts, one, other)
         elif same and {_role(plan, one), _role(plan, other)} == {Role.ARM}:
             yield _equal(plan, one, other)
 
@@ -116,21 +116,59 @@ def _equal(plan: ComparisonPlan, one: int, other: int) -> Reason:
     return Reason(code="same_pixels", text=text, cells=(one, other))
 
 
-def _unequal(plan: ComparisonPlan, one: int, other: int) -> Reason:
+def _each_of_its_own_worker(
+    plan: ComparisonPlan, receipts: Mapping[int, Receipt], one: int, other: int
+) -> bool:
+    """Two controls of two workers: each is set against the base, and not against the other."""
+    controls = Role.ARM not in (_role(plan, one), _role(plan, other))
+    return controls and _life(receipts[one]) != _life(receipts[other])
+
+
+def _life(receipt: Receipt) -> str:
+    return receipt.worker.process if receipt.worker else ""
+
+
+def _proven_by(
+    plan: ComparisonPlan, receipts: Mapping[int, Receipt], control: int
+) -> tuple[int, ...]:
+    """The cells that a control is there for: those of its base, made by the same life of the same
+    worker. Where the studio itself made them, it speaks of the whole comparison, and none is
+    named."""
+    if receipts[control].worker is None:
+        return ()
+    base, life = plan.cells[control].plan.base.sha256, _life(receipts[control])
+    return tuple(
+        index
+        for index, receipt in sorted(receipts.items())
+        if _role(plan, index) is Role.ARM
+        and plan.cells[index].plan.base.sha256 == base
+        and _life(receipt) == life
+    )
+
+
+def _unequal(
+    plan: ComparisonPlan, receipts: Mapping[int, Receipt], one: int, other: int
+) -> Reason:
+    found = [i for i in (one, other) if _role(plan, i) is not Role.ARM]
+    worker = receipts[found[-1]].worker if found else None
+    on = f" on worker {worker.name}" if worker else ""
+    proven = _proven_by(plan, receipts, found[-1]) if found else ()
+    cells = tuple(dict.fromkeys((one, other, *proven)))
     roles = {_role(plan, one), _role(plan, other)}
     if Role.BASE_AGAIN in roles:
         code = "base_changed"
         label = plan.cells[one].plan.base.label
-        text = f"The base “{label}” before and after the LoRAs is not bit-identical."
+        text = f"The base “{label}” before and after the LoRAs is not bit-identical{on}."
     elif Role.SCALE_ZERO in roles:
-        code, text = "scale_zero", "The LoRA at strength 0 does not equal the base bit for bit."
+        code = "scale_zero"
+        text = f"The LoRA at strength 0 does not equal the base bit for bit{on}."
     else:
         code = "unequal_pixels"
         text = (
             f"{_quoted(plan, one)} and {_quoted(plan, other)} should give the same pixels, "
             "and did not."
         )
-    return Reason(code=code, text=text, cells=(one, other))
+    return Reason(code=code, text=text, cells=cells)
 
 
 def _effects(plan: ComparisonPlan, receipts: Mapping[int, Receipt]) -> Iterator[Reason]:

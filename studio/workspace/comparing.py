@@ -5,9 +5,8 @@ an interrupted comparison goes on where it stopped.
 """
 
 import threading
-import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from studio.comparison.differences import summary, uninvited
 from studio.comparison.effects import with_scores
 from studio.comparison.events import (
     CellDone,
-    CellFailed,
-    CellWorking,
     Compared,
     ComparisonEvent,
     NothingCompared,
@@ -32,24 +29,25 @@ from studio.comparison.pairs import arm_pairs
 from studio.comparison.plan import plan_comparison
 from studio.comparison.record import (
     UNDRAWN,
-    CellError,
     CellRecord,
     ComparisonRecord,
     blank_cells,
     done,
     failed,
 )
-from studio.comparison.schedule import estimate_seconds, running_order
+from studio.comparison.schedule import estimate_seconds
 from studio.comparison.validity import judge
-from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
-from studio.contract.receipt import RunRecord, SourceType
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import SourceType
 from studio.contract.violations import TooManyCells, Violation
 from studio.gallery.record_png import decode
 from studio.gallery.sheet import draw
 from studio.imaging import difference
 from studio.imaging.png import pixels_sha256
+from studio.workspace.lanes import lanes_for
+from studio.workspace.making import CellMaker, Made
 from studio.workspace.past import Past
-from studio.workspace.workspace import Workspace
+from studio.workspace.workspace import EitherEvent, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +62,6 @@ class Forecast:
     cells: int
     found: int
     seconds: float | None
-
-
-@dataclass(slots=True)
-class _Made:
-    """The cells as they come out, by index."""
-
-    paths: dict[int, Path] = field(default_factory=dict)
-    records: dict[int, RunRecord] = field(default_factory=dict)
-    errors: dict[int, CellError] = field(default_factory=dict)
-    reused: set[int] = field(default_factory=set)
-    cancelled: bool = False
-
-    @property
-    def over(self) -> int:
-        return len(self.records) + len(self.errors)
 
 
 class Comparing:
@@ -123,14 +106,22 @@ class Comparing:
 
     def forecast(self, *plans: ComparisonPlan) -> Forecast:
         """How many cells there are to make, and about how long they take."""
-        cells = [(plan, index) for plan in plans for index in range(len(plan.cells))]
         ahead = [
-            plan.cells[index].plan
-            for plan, index in cells
-            if not any(self._candidates(plan, index))
+            [
+                cell.plan
+                for index, cell in enumerate(plan.cells)
+                if not any(self._candidates(plan, index))
+            ]
+            for plan in plans
         ]
+        cells, missing = sum(len(plan.cells) for plan in plans), sum(map(len, ahead))
+        times = [self._seconds(each) for each in ahead]
+        known = [each for each in times if each is not None]
+        return Forecast(cells, cells - missing, sum(known) if len(known) == len(times) else None)
+
+    def _seconds(self, ahead: Sequence[RunPlan]) -> float | None:
         seconds = estimate_seconds(ahead, self._past.paces(ahead))
-        return Forecast(len(cells), len(cells) - len(ahead), seconds)
+        return None if seconds is None else seconds / lanes_for(self._workspace, len(ahead))
 
     def _candidates(self, plan: ComparisonPlan, index: int) -> Iterator[Path]:
         """Pictures in the gallery that could stand in a cell; the base again is always made."""
@@ -156,71 +147,39 @@ class Comparing:
             WeightsError: the CLIP model that was set is none; before anything is made.
         """
         clip = self._workspace.clip_model()
-        made = _Made()
+        made = Made()
         if not fresh:
             yield from self._found(plan, made)
-        missing = [index for index in running_order(plan) if index not in made.records]
-        group = uuid.uuid4().hex
-        while missing:
-            for index in missing:
-                if cancel.is_set() or made.cancelled:
-                    made.cancelled = True
-                    break
-                yield from self._make(plan, index, made, session, cancel, group)
-            missing = [] if made.cancelled else _unproven(plan, made)
-            for index in missing:  # another worker has gone on, and its control is of itself
-                del made.paths[index], made.records[index]
+        own = EitherEvent(cancel)
+        yield from CellMaker(self._workspace, plan, session, own, made).make()
+        settled = made.settle(plan)
         if not made.records:
             yield NothingCompared(made.cancelled)
             return
-        path, record = self._keep(plan, made, clip)
+        path, record = self._keep(settled, plan.fingerprint, made, clip)
         yield Compared(path, record, made.cancelled)
 
-    def _found(self, plan: ComparisonPlan, made: _Made) -> Iterator[ComparisonEvent]:
+    def _found(self, plan: ComparisonPlan, made: Made) -> Iterator[ComparisonEvent]:
         for index, cell in enumerate(plan.cells):
             found = None
             if cell.place.role is not Role.BASE_AGAIN:
                 found = self._past.found(cell.plan)
             if found is not None:
                 path, record = found
-                made.paths[index], made.records[index] = path, record
+                made.keep(index, path, record)
                 made.reused.add(index)
                 yield CellDone(index, path, record, reused=True)
 
-    def _make(
-        self,
-        plan: ComparisonPlan,
-        index: int,
-        made: _Made,
-        session: str,
-        cancel: threading.Event,
-        group: str,
-    ) -> Iterator[ComparisonEvent]:
-        total = len(plan.cells)
-        # A cell is shown when it is finished.
-        wanted = plan.cells[index].plan
-        run = self._workspace.run(wanted, session, cancel, previews=False, group=group)
-        for event in run:
-            match event:
-                case Queued() | Loading() | Progress() | Stalled():
-                    yield CellWorking(index, made.over, total, event)
-                case Finished():
-                    made.paths[index], made.records[index] = event.path, event.record
-                    yield CellDone(index, event.path, event.record, reused=False)
-                case Failed():
-                    error = CellError(
-                        code=event.code, message=event.message, way_out=event.way_out
-                    )
-                    made.errors[index] = error
-                    yield CellFailed(index, error)
-                case Cancelled():
-                    made.cancelled = True
-
     def _keep(
-        self, plan: ComparisonPlan, made: _Made, clip: ClipReader | None
+        self, plan: ComparisonPlan, asked: str, made: Made, clip: ClipReader | None
     ) -> tuple[Path, ComparisonRecord]:
+        """
+        Args:
+            plan: with the controls that each worker made.
+            asked: fingerprint of the plan as it was asked for.
+        """
         images = {index: decode(path.read_bytes()) for index, path in made.paths.items()}
-        record = self._record(plan, made, images)
+        record = self._record(plan, asked, made, images)
         if clip is not None:
             typed = [plan.cells[index].plan.prompt.typed for index in images]
             record = with_scores(record, list(images), clip.read(list(images.values()), typed))
@@ -229,7 +188,7 @@ class Comparing:
         return self._workspace.gallery.comparisons.save(record, sheet), record
 
     def _record(
-        self, plan: ComparisonPlan, made: _Made, images: Mapping[int, Image.Image]
+        self, plan: ComparisonPlan, asked: str, made: Made, images: Mapping[int, Image.Image]
     ) -> ComparisonRecord:
         devices = dict.fromkeys(record.receipt.device for record in made.records.values())
         labels = dict.fromkeys(use.label for cell in plan.cells for use in cell.plan.loras)
@@ -238,13 +197,13 @@ class Comparing:
             device=", ".join(devices),
             base_label=plan.cells[0].plan.base.label,
             lora_labels=tuple(labels),
-            plan_fingerprint=plan.fingerprint,
+            plan_fingerprint=asked,
             wanted=plan.wanted,
             rows=plan.rows,
             columns=plan.columns,
             summary=summary(plan),
             uninvited=tuple(side.difference for side in uninvited(plan)),
-            cells=self._cells(plan, made),
+            cells=self._cells(plan, asked, made),
             validity=judge(plan, {i: each.receipt for i, each in made.records.items()}),
             numbers=pair_numbers(plan, images),
             sheet_pixels_sha256=UNDRAWN,
@@ -253,9 +212,12 @@ class Comparing:
             signer=self._workspace.signer,
         )
 
-    def _cells(self, plan: ComparisonPlan, made: _Made) -> tuple[CellRecord, ...]:
+    def _cells(self, plan: ComparisonPlan, asked: str, made: Made) -> tuple[CellRecord, ...]:
         cells = list(blank_cells(plan))
-        ours = self._workspace.gallery.comparisons.made_for(plan.fingerprint)
+        ours = self._workspace.gallery.comparisons.made_for(asked)
+        for index, name in made.names.items():
+            said = f"{cells[index].label}, on worker {name}"
+            cells[index] = cells[index].model_copy(update={"label": said})
         for index, error in made.errors.items():
             cells[index] = failed(cells[index], error)
         for index, record in made.records.items():
@@ -263,26 +225,6 @@ class Comparing:
             found = index in made.reused and name not in ours
             cells[index] = done(cells[index], record, name, reused=found)
         return tuple(cells)
-
-
-def _unproven(plan: ComparisonPlan, made: _Made) -> list[int]:
-    """Cells that were made in another process than the base once more that proves them: a
-    worker was lost between the two. In the order of their running."""
-    fresh = [index for index in running_order(plan) if index not in made.reused]
-    workers = {
-        index: made.records[index].receipt.worker for index in fresh if index in made.records
-    }
-    controls = {
-        plan.cells[index].plan.base.sha256: worker.process
-        for index, worker in workers.items()
-        if worker is not None and plan.cells[index].place.role is Role.BASE_AGAIN
-    }
-    return [
-        index
-        for index, worker in workers.items()
-        if worker is not None
-        and worker.process != controls.get(plan.cells[index].plan.base.sha256, worker.process)
-    ]
 
 
 def pair_numbers(

@@ -1,10 +1,10 @@
-"""How long cells will take: what the past says of the work there is."""
+"""Who makes which cells, and how long they will take by what the past says of such work."""
 
 from typing import Any
 
 import pytest
 
-from studio.comparison.schedule import estimate_seconds
+from studio.comparison.schedule import Shares, estimate_seconds
 from studio.contract.plan import FloatSetting, Origin, RunPlan
 from studio.contract.receipt import RunRecord
 from tests.support.records import base_identity, flat, plan_settings, run_plan, run_receipt
@@ -65,3 +65,13 @@ def test_nothing_is_guessed_of_a_base_without_a_past() -> None:
     assert estimate_seconds([plan(), other], [past(plan())]) is None
     assert estimate_seconds([plan()], []) is None
     assert estimate_seconds([], []) == 0
+
+
+def test_shares_are_stretches_and_who_is_through_takes_from_the_longest() -> None:
+    shares = Shares(range(9), 2)
+    assert [shares.take(0) for _ in range(4)] == [0, 1, 2, 3]
+    assert shares.take(1) == 4
+    assert [shares.take(0), shares.take(0)] == [8, 7]
+    assert [shares.take(1), shares.take(1)] == [5, 6]
+    assert shares.take(0) is None is shares.take(1)
+    assert [Shares([3, 1, 2], 1).take(0) for _ in range(1)] == [3], "one makes them in order"

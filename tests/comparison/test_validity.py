@@ -8,6 +8,7 @@ from studio.architecture import Mode
 from studio.comparison.axes import (
     Axis,
     AxisName,
+    ComparisonPlan,
     ComparisonRequest,
     Question,
     Role,
@@ -17,11 +18,14 @@ from studio.comparison.axes import (
 )
 from studio.comparison.differences import uninvited
 from studio.comparison.validity import Verdict, judge, seal_words
+from studio.contract.plan import WorkerClass
+from studio.contract.receipt import Receipt, WorkerReceipt
 from tests.resolve.test_resolve import with_loras
 from tests.support.comparison_plans import changed, compared, sound_receipt, sound_receipts
 
 FOUR = compared(four_arms(with_loras("ink")))
 SOUND = sound_receipts(FOUR)
+CLASS = WorkerClass(device="cpu", hardware="CPU", dtypes=("float32",))
 
 
 def role(wanted: Role) -> int:
@@ -148,3 +152,37 @@ def test_the_reason_says_which_cells_and_what_should_have_differed() -> None:
     reason = next(r for r in judge(plan, same).reasons if r.code == "same_pixels")
     assert reason.cells == (0, 1)
     assert "only the LoRA differs" in reason.text
+
+
+def on_workers(lives: str) -> tuple[ComparisonPlan, dict[int, Receipt]]:
+    """The four arms, cell by cell on the workers named; of the last ones each has a base again."""
+    extra = len(lives) - len(FOUR.cells)
+    again = FOUR.cells[role(Role.BASE_AGAIN)]
+    plan = ComparisonPlan(
+        wanted=FOUR.wanted,
+        rows=FOUR.rows,
+        columns=FOUR.columns,
+        cells=(*FOUR.cells, *[again] * extra),
+    )
+    receipts = {}
+    for index, name in enumerate(lives):
+        worker = WorkerReceipt(name=name, process=name * 16, worker_class=CLASS)
+        sound = SOUND[index] if index in SOUND else SOUND[role(Role.BASE_AGAIN)]
+        receipts[index] = sound.model_copy(update={"worker": worker})
+    return plan, receipts
+
+
+def test_a_control_speaks_of_its_own_workers_cells() -> None:
+    plan, receipts = on_workers("1122112")
+    assert judge(plan, receipts).verdict is Verdict.VALID
+    (reason,) = judge(plan, changed(receipts, 6, pixels_sha256="f" * 64)).reasons
+    assert reason.code == "base_changed"
+    assert "on worker 2" in reason.text
+    assert set(reason.cells) == {0, 6, 2, 3}, "the base, the control, and what it does not prove"
+
+
+def test_a_worker_without_its_control_leaves_it_incomplete() -> None:
+    plan, receipts = on_workers("1122112")
+    answer = judge(plan, {index: each for index, each in receipts.items() if index != 6})
+    assert answer.verdict is Verdict.INCOMPLETE
+    assert answer.reasons[0].cells == (6,)

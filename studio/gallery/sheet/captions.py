@@ -65,6 +65,8 @@ def control_caption(cell: CellRecord, cells: Sequence[CellRecord]) -> tuple[str,
     """Two texts for below a control, what it is and what it shows, and whether that is good."""
     again = cell.place.role is Role.BASE_AGAIN
     name = "Base again, at the end" if again else "LoRA at strength 0"
+    if sum(each.place == cell.place for each in cells) > 1:
+        name = _in_words(cell.label, name)  # it names the worker
     named = f"{name} · seed {cell.seed}"
     at = cell.place.model_copy(update={"role": Role.ARM})
     base = next(each for each in cells if each.place == at)

@@ -230,8 +230,8 @@ class CompareEvents:
                     left = pace.left(event.done + compare_html.within(event.event), event.total)
                     bar = compare_html.progress(label, event.done, event.total, event.event, left)
                     changes: Updates = {parts.progress: bar}
-                    if shown.working != cell:
-                        shown = replace(shown, working=cell)
+                    if cell not in shown.working:
+                        shown = replace(shown, working=shown.working | {cell})
                         changes[parts.grid] = compare_html.grid(shown)
                     yield changes
                 case CellDone() | CellFailed():
@@ -261,7 +261,7 @@ class CompareEvents:
             changed = failed(cell, event.error)
         cells = list(shown.cells)
         cells[event.cell] = changed
-        return replace(shown, cells=cells)
+        return replace(shown, cells=cells, working=shown.working - {event.cell})
 
     def after_run(self, request_values: form.Values, asked: CompareInput, page: str) -> Updates:
         return self.refresh(request_values, asked, page) | {

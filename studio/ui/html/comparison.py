@@ -32,13 +32,17 @@ _FEW = 6
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What the grid shows, while it is being made and when it is done."""
+    """What the grid shows, while it is being made and when it is done.
+
+    Attributes:
+        working: cells that are being made.
+    """
 
     rows: Sequence[str]
     columns: Sequence[str]
     cells: Sequence[CellRecord]
     outputs: Path
-    working: int | None = None
+    working: frozenset[int] = frozenset()
 
 
 def empty() -> Html:
@@ -194,9 +198,7 @@ def _cell(shown: Grid, index: int) -> Html:
     caption = tag(
         "figcaption",
         EMPTY if many and alike else span("ls-strong", cell.mode.label),
-        EMPTY
-        if many
-        else span("ls-origin", _ROLES.get(cell.place.role, cell.differs or "the first cell")),
+        EMPTY if many else span("ls-origin", _shows(cell, shown.cells)),
         span("ls-origin", "from the gallery") if cell.reused else EMPTY,
         span("ls-origin", f"in one call with {cell.together - 1} others, equal up to rounding")
         if cell.together > 1
@@ -210,6 +212,14 @@ def _cell(shown: Grid, index: int) -> Html:
         data_cell=index,
         data_state=cell.state.value,
     )
+
+
+def _shows(cell: CellRecord, cells: Sequence[CellRecord]) -> str:
+    """What differs in a cell, or what its control is; where several workers made it, on which."""
+    if cell.place.role is Role.ARM:
+        return cell.differs or "the first cell"
+    several = sum(each.place == cell.place for each in cells) > 1
+    return f"Control: {cell.label}" if several else _ROLES[cell.place.role]
 
 
 def _picture(shown: Grid, index: int) -> Html:
@@ -228,7 +238,7 @@ def _picture(shown: Grid, index: int) -> Html:
     if cell.error is not None:
         text = join((tag("p", cell.error.message), tag("p", cell.error.way_out)))
         return div("ls-arm-picture ls-arm-error", icons.ALERT, text)
-    mark = icons.RUNNING if shown.working == index else EMPTY
+    mark = icons.RUNNING if index in shown.working else EMPTY
     return div("ls-arm-picture ls-blank", span("ls-empty", mark))
 
 
