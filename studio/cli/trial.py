@@ -29,7 +29,7 @@ from studio.trials.events import CellBegun, CellOver, RoundOver, TrialEnd, Trial
 from studio.trials.proof import broken
 from studio.trials.report.card import EpochCard
 from studio.trials.store import StoredTrial
-from studio.trials.words import alarm_texts, caveats, sentences
+from studio.trials.words import ENDS, alarm_texts, caveats, sentences
 from studio.workspace.trial_design import TrialWanted
 from studio.workspace.trial_report import (
     arm_named,
@@ -45,15 +45,6 @@ app = typer.Typer(
     help="Find the checkpoint of a training run to keep, and its strength.", no_args_is_help=True
 )
 app.command("files")(files)
-
-ENDS = {
-    TrialEnd.DECIDED: "One checkpoint and strength is left.",
-    TrialEnd.SEEDS: "Every seed was used.",
-    TrialEnd.IMAGES: "The next seed would not fit into the budget of images.",
-    TrialEnd.MINUTES: "The minutes are used up.",
-    TrialEnd.FAILURES: "Several pictures in a row could not be made.",
-    TrialEnd.CANCELLED: "Stopped.",
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +144,9 @@ class TrialOptions:
             paths=tuple(self.paths),
             base=slug_of(workspace, self.base) if self.base else "",
             subject=tuple(self.prompt or ()),
-            far=tuple(self.far or ()),
+            far=None if self.far is None else tuple(self.far),
             trigger=self.trigger,
-            negative=self.negative_prompt,
+            negative=self.negative_prompt or None,
             strengths=tuple(strength_list(self.strengths)),
             seeds=self.seeds,
             first_seed=self.seed,

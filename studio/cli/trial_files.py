@@ -14,12 +14,10 @@ from studio.cli.options import Json
 from studio.errors import StudioError, WeightsError
 from studio.library.files import read_header
 from studio.trials.training_run import TrainedFile, TrainingRun, training_runs
+from studio.trials.words import file_remarks
 
 if TYPE_CHECKING:
     from studio.trials.weights import CheckpointWeights
-
-_SHOWN = 5
-"""Layers that are named; the rest are counted."""
 
 
 def files(
@@ -75,7 +73,7 @@ def _show(console: Console, run: TrainingRun) -> bool:
     head = ("when", "norm", *names, "cosine", "moved", "file")
     console.table([head, *(_row(each, names) for each in told)])
     for each in told:
-        for line in _remarks(each):
+        for line in file_remarks(each):
             console.say(f"{each.checkpoint.when}: {line}")
     console.say()
     return True
@@ -87,25 +85,6 @@ def _row(each: CheckpointWeights, names: Sequence[str]) -> Sequence[str]:
     moved = "" if each.moved is None else f"{each.moved:.1%}"
     file = each.checkpoint.path.name
     return (each.checkpoint.when, f"{each.norm:.4g}", *parts, cosine, moved, file)
-
-
-def _remarks(each: CheckpointWeights) -> Iterator[str]:
-    yield from each.checkpoint.doubts
-    if each.equals is not None:
-        yield f"the same weights as {each.equals.when} ({each.equals.path.name})."
-    if each.dead:
-        yield f"{_layers(each.dead)} that change nothing."
-    if each.exploding:
-        yield f"{_layers(each.exploding)} that explode."
-    if each.without_magnitudes:
-        yield "a DoRA: its magnitudes need the base and are not counted."
-
-
-def _layers(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    more = len(names) - _SHOWN
-    count = "1 layer" if len(names) == 1 else f"{len(names)} layers"
-    return f"{count} ({shown}{f' and {more} more' if more > 0 else ''})"
 
 
 def _data(run: TrainingRun, told: Sequence[CheckpointWeights]) -> Mapping[str, Any]:

@@ -24,6 +24,10 @@ WORDS = "{trigger}"
 """Where a prompt wants the trigger words; after its end where it does not say."""
 
 
+CONTROLS = 2
+"""Pictures that only show that the trial can be trusted."""
+
+
 class CellRole(StrEnum):
     """Why a picture is made."""
 
@@ -209,6 +213,12 @@ def controls(design: TrialDesign) -> tuple[TrialCell, TrialCell]:
 def cost(design: TrialDesign, arms: int, seeds: int) -> int:
     """Pictures of so many arms on so many seeds, their base's with them."""
     return (arms + 1) * seeds * len(design.prompts)
+
+
+def most_pictures(design: TrialDesign) -> int:
+    """As many as there will be at most; exactly so, where every arm gets every seed."""
+    most = cost(design, len(design.arms), len(design.rule.seeds)) + CONTROLS
+    return most if design.images is None else min(most, design.images)
 
 
 def prompts_of(

@@ -95,14 +95,23 @@ def training_runs(files: Iterable[TrainedFile]) -> tuple[TrainingRun, ...]:
     return tuple(sorted(runs, key=lambda run: run.name))
 
 
+def run_name(path: PurePath) -> str:
+    """What a file's name says of its run's, without step or epoch."""
+    return _by_name(path)[0]
+
+
+def run_folder(path: PurePath) -> PurePath:
+    """Where the files of its run lie, in folders of their own where a trainer makes some."""
+    return path.parent.parent if path.stem in _FOLDERS_FILE else path.parent
+
+
 def _key(read: _Read) -> tuple[str, ...]:
     metadata, path = read.file.metadata, read.file.path
     for key in ("ss_session_id", "ss_training_started_at"):
         said = metadata.get(key, "")
         if said and said != "None":
             return (key, said[:_LONGEST])
-    folder = path.parent.parent if path.stem in _FOLDERS_FILE else path.parent
-    return ("name", str(folder), read.name.casefold())
+    return ("name", str(run_folder(path)), read.name.casefold())
 
 
 def _run(key: tuple[str, ...], group: list[_Read]) -> TrainingRun:

@@ -1,10 +1,15 @@
 """A trial's findings in sentences that claim no more than the numbers do."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from studio.trials.events import TrialEnd
 from studio.trials.findings import LEAKS, Alarm, Contender, Findings, TrialCurve
 from studio.trials.observations import PromptKind, TrialArm
 from studio.trials.statistics import FEWEST, Interval
+
+if TYPE_CHECKING:
+    from studio.trials.weights import CheckpointWeights
 
 _FROM = (
     f"; how many more pictures would decide it can be reckoned from {FEWEST} prompts and "
@@ -12,6 +17,8 @@ _FROM = (
 )
 _HOPELESS = 500
 """More pairs than this are not worth making for a difference so small."""
+_LAYERS = 5
+"""Layers of a file that are named; the rest are counted."""
 _NAMED = 3
 """Arms of the front that are named; more are counted."""
 NAMES: Mapping[str, str] = {
@@ -20,6 +27,14 @@ NAMES: Mapping[str, str] = {
     "step_change": "change since the checkpoint before",
     "structure": "structure kept",
     "trigger_alone": "effect of the trigger words alone",
+}
+ENDS: Mapping[TrialEnd, str] = {
+    TrialEnd.DECIDED: "One checkpoint and strength is left.",
+    TrialEnd.SEEDS: "Every seed was used.",
+    TrialEnd.IMAGES: "The next seed would not fit into the budget of images.",
+    TrialEnd.MINUTES: "The minutes are used up.",
+    TrialEnd.FAILURES: "Several pictures in a row could not be made.",
+    TrialEnd.CANCELLED: "Stopped.",
 }
 ON: Mapping[PromptKind, str] = {
     PromptKind.TRIGGER: "with the trigger words",
@@ -85,7 +100,7 @@ def _leader(found: Findings) -> Iterator[str]:
     most = "highest" if found.goal.more else "lowest"
     yield (
         f"{naming(found)(found.leader.arm)} has the {most} {measure_name(found.goal.measure)}: "
-        f"{interval_text(found.leader.interval)}, from {found.leader.interval.pairs} pairs."
+        f"{interval_text(found.leader.interval)}, from {_pairs(found.leader.interval.pairs)}."
     )
     out, many = len(found.contenders) - len(found.open), len(found.contenders)
     if many and not found.open:
@@ -94,13 +109,17 @@ def _leader(found: Findings) -> Iterator[str]:
         yield f"{out} of the {many} others are surely behind it."
 
 
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"
+
+
 def _open(found: Findings, each: Contender) -> str:
     assert found.leader is not None
     assert each.more is not None
     assert each.against.difference is not None
     name = naming(found)
     one, other = name(found.leader.arm), name(each.arm)
-    said = f"{one} and {other} cannot be told apart with {each.against.difference.pairs} pairs"
+    said = f"{one} and {other} cannot be told apart with {_pairs(each.against.difference.pairs)}"
     if each.more.pairs > _HOPELESS:
         return f"{said}, nor with {_HOPELESS} more if they differ as little as it seems."
     what = {"seeds": "", "prompts": " (of new prompts)", "both": " (of new prompts and seeds)"}
@@ -213,6 +232,26 @@ def _fixed(found: Findings) -> Iterator[str]:
                 f"With {count} {way if count > 1 else way[:-1]} it cannot be told how much they "
                 f"vary: the intervals hold for just {'these' if count > 1 else 'this one'}."
             )
+
+
+def file_remarks(each: "CheckpointWeights") -> Iterator[str]:
+    """What is odd about a file of a run, before any picture is made."""
+    yield from each.checkpoint.doubts
+    if each.equals is not None:
+        yield f"the same weights as {each.equals.when} ({each.equals.path.name})."
+    if each.dead:
+        yield f"{_layers(each.dead)} that change nothing."
+    if each.exploding:
+        yield f"{_layers(each.exploding)} that explode."
+    if each.without_magnitudes:
+        yield "a DoRA: its magnitudes need the base and are not counted."
+
+
+def _layers(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_LAYERS])
+    more = len(names) - _LAYERS
+    count = "1 layer" if len(names) == 1 else f"{len(names)} layers"
+    return f"{count} ({shown}{f' and {more} more' if more > 0 else ''})"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from studio.trials.report import page as report
+
 STATIC = Path(__file__).with_name("static")
-STYLES = tuple(
-    STATIC / f"{name}.css"
-    for name in ("style", "fields", "sheet", "library", "compare", "models", "browser")
-)
+_SHEETS = ("style", "fields", "sheet", "library", "compare", "models", "browser", "trials")
+STYLES = (*(STATIC / f"{name}.css" for name in _SHEETS), report.FOLDER / report.REPORT_CSS)
 FAVICON = STATIC / "favicon.svg"
 
 

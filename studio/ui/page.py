@@ -22,13 +22,15 @@ from studio.ui.sessions import Sessions
 from studio.ui.studio import tab as studio_tab
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of, quick
+from studio.ui.trials import tab as trials_tab
+from studio.ui.trials.tab import TrialsTab
 from studio.ui.warm_up import WarmUp
 from studio.workspace.expiry import keep_sweeping
 from studio.workspace.runs import Runs
 from studio.workspace.workspace import WorkerStatus, Workspace
 
 TITLE = "LoRA Studio"
-TABS = ("studio", "compare", "gallery", "models")
+TABS = ("studio", "compare", "trials", "gallery", "models")
 HEARTBEAT = 3.0
 """Seconds between two looks at the device and its queue."""
 
@@ -69,18 +71,26 @@ def build(workspace: Workspace) -> gr.Blocks:
                 comparisons = compare_tab.build(
                     workspace, sessions, studio, compare, place, reviewer
                 )
-            with gr.Tab("Gallery", id=TABS[2]) as gallery:
-                others = gallery_tab.Others(studio, comparisons, place)
-                gallery_tab.build(workspace, sessions, others, gallery, reviewer)
-            with gr.Tab("Models", id=TABS[3]) as models:
-                models_tab.build(
-                    workspace, browser, studio, models, place, workspace.settings.is_public
-                )
+            trials = _trials(workspace, runs, place)
+            with gr.Tab("Gallery", id=TABS[3]) as gallery:
+                beside = gallery_tab.Others(studio, comparisons, place)
+                gallery_tab.build(workspace, sessions, beside, gallery, reviewer)
+            with gr.Tab("Models", id=TABS[4]) as models:
+                others = models_tab.Others(studio, trials, place)
+                models_tab.build(workspace, browser, others, models)
         browser.build()
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)
         _wire_return(studio, first)
         place.on_visit("studio", lambda _named, _request: {})
     return demo
+
+
+def _trials(workspace: Workspace, runs: Runs, place: PageAddress) -> TrialsTab | None:
+    """The tab of trials; strangers have none."""
+    if workspace.settings.is_public:
+        return None
+    with gr.Tab("Trials", id=TABS[2]) as tab:
+        return trials_tab.build(workspace, runs, tab, place)
 
 
 def _name() -> Html:

@@ -14,6 +14,7 @@ from studio.ui.gallery.files import routes
 from studio.ui.gate import Gate
 from studio.ui.page import build
 from studio.ui.studio import own_lora
+from studio.ui.trials import tab as trials_tab
 from studio.ui.uploads import Uploads
 from studio.workspace.line import limits_of
 from studio.workspace.workspace import Workspace
@@ -49,7 +50,8 @@ def launch_options(workspace: Workspace) -> dict[str, Any]:
         serves=serves,
         uploads=Uploads(uploads.folder(), settings.visitors.upload),
     )
-    given = [*routes(workspace), *([own_lora.route(workspace)] if settings.visitors_bring else [])]
+    given = [*routes(workspace), *trials_tab.routes(workspace)]
+    given += [own_lora.route(workspace)] if settings.visitors_bring else []
     return {
         "app_kwargs": {"middleware": [gate], "routes": given},
         "server_name": settings.host,

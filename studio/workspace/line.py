@@ -15,12 +15,14 @@ from studio.contract.events import Cancelled, Event, Failed, Loading, Progress, 
 from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, QueueFull
 from studio.settings import Settings
+from studio.trials.design import TrialDesign
+from studio.trials.events import CellBegun, TrialEnd, TrialEnded, TrialEvent
 from studio.workspace.visitors import Visitor
 
-Plan = RunPlan | ComparisonPlan | ReplayWanted
+Plan = RunPlan | ComparisonPlan | ReplayWanted | TrialDesign
 """What an entry of a line carries out."""
-AnyEvent = Event | ComparisonEvent | Replayed | NotReplayed
-Passing = Queued | Loading | Progress | Stalled | CellWorking
+AnyEvent = Event | ComparisonEvent | Replayed | NotReplayed | TrialEvent
+Passing = Queued | Loading | Progress | Stalled | CellWorking | CellBegun
 """What only tells how far a run is: of it, the latest is kept."""
 Work = Callable[[str, threading.Event], Generator[AnyEvent, None, None]]
 """Runs in a workspace session until its end, or until the event is set."""
@@ -148,7 +150,9 @@ def ended_by(event: AnyEvent, before: RunState) -> RunState:
             return RunState.FAILED
         case Cancelled() | Compared(cancelled=True) | NothingCompared(cancelled=True):
             return RunState.CANCELLED
-        case NothingCompared():
+        case TrialEnded(why=TrialEnd.CANCELLED):
+            return RunState.CANCELLED
+        case NothingCompared() | TrialEnded(why=TrialEnd.FAILURES):
             return RunState.FAILED
         case _:
             return before

@@ -24,8 +24,11 @@ class Past:
 
     def candidates(self, plan: RunPlan) -> Iterator[Path]:
         """Pictures of exactly this plan that could stand where one is wanted; not verified."""
+        made = self._workspace.gallery.made_by(plan)
+        if not made:
+            return
         device = self._device(plan.base.slug)
-        found = self._readable(self._workspace.gallery.made_by(plan))
+        found = self._readable(made)
         yield from (path for path, record in found if _fits(record, device))
 
     def found(self, plan: RunPlan) -> tuple[Path, RunRecord] | None:

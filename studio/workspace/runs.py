@@ -18,6 +18,7 @@ from studio.comparison.axes import ComparisonPlan
 from studio.contract.events import Cancelled, Failed, Queued
 from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, StudioError
+from studio.trials.design import TrialDesign
 from studio.workspace.comparing import Comparing
 from studio.workspace.line import (
     AnyEvent,
@@ -35,6 +36,7 @@ from studio.workspace.line import (
     limits_of,
 )
 from studio.workspace.replaying import replay
+from studio.workspace.trying import Trying
 from studio.workspace.workspace import Workspace
 
 logger = logging.getLogger("studio.workspace.runs")
@@ -72,7 +74,8 @@ class Runs:
         previews: bool = True,
         fresh: bool = False,
     ) -> str:
-        """Put a run, a comparison or a replay at the end of the owner's line; returns its name.
+        """Put a run, a comparison, a replay or a trial that was begun at the end of the owner's
+        line; returns its name.
 
         Args:
             client: who is counted, where one may have several owners' keys; the owner if empty.
@@ -80,12 +83,16 @@ class Runs:
 
         Raises:
             QueueFull: the client, or everybody together, has as many entries as there may be.
+            TrialError: the trial is not there.
         """
         work: Work
         if isinstance(plan, RunPlan):
             work = partial(self._workspace.run, plan, previews=previews)
         elif isinstance(plan, ComparisonPlan):
             work = partial(self._comparing.run, plan, fresh=fresh)
+        elif isinstance(plan, TrialDesign):
+            trying = Trying(self._workspace)
+            work = partial(trying.run, trying.store.open(plan.name))
         else:
             work = partial(replay, self._workspace, plan)
         visitor = self._workspace.visitors.current()

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.architecture import Architecture
 from studio.contract.request import Overrides
 from studio.errors import TrialError
 from studio.library.files import read_header
 from studio.trials.design import (
+    CONTROLS,
     TrialCheckpoint,
     TrialDesign,
     cost,
@@ -33,13 +35,13 @@ from studio.trials.training_run import Checkpoint, TrainedFile, TrainingRun, tra
 from studio.trials.trial_text import TrialText
 from studio.workspace.workspace import Workspace
 
-CONTROLS = 2
-"""Pictures that only show that the trial can be trusted."""
+if TYPE_CHECKING:
+    from studio.trials.weights import CheckpointWeights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialWanted:
-    """What somebody asks for; what is empty or None is found out.
+    """What somebody asks for. What is None, and no base, prompts, measure or name, is found out.
 
     Attributes:
         paths: a folder or files of one training run.
@@ -54,9 +56,9 @@ class TrialWanted:
     paths: tuple[Path, ...]
     base: str = ""
     subject: tuple[str, ...] = ()
-    far: tuple[str, ...] = ()
+    far: tuple[str, ...] | None = None
     trigger: str | None = None
-    negative: str = ""
+    negative: str | None = None
     strengths: tuple[float, ...] = (1.0,)
     seeds: int = 12
     first_seed: int = 0
@@ -72,8 +74,13 @@ class TrialWanted:
     training: Path | None = None
 
 
-def designed(workspace: Workspace, wanted: TrialWanted) -> TrialDesign:
-    """The design; the files are read once for what they hold, nothing is generated.
+def designed(
+    workspace: Workspace, wanted: TrialWanted, told: "Sequence[CheckpointWeights] | None" = None
+) -> TrialDesign:
+    """The design; nothing is generated.
+
+    Args:
+        told: what the run's files hold, in its order; None reads them once for it.
 
     Raises:
         TrialError: something of it is missing or does not fit, which it names.
@@ -81,12 +88,13 @@ def designed(workspace: Workspace, wanted: TrialWanted) -> TrialDesign:
     """
     run = the_run(wanted.paths)
     said = TrialText.beside([Path(each.path) for each in run.checkpoints])
-    checkpoints = tuple(_checkpoints(workspace, run))
+    checkpoints = tuple(_checkpoints(workspace, run, told))
     preset = workspace.catalog.loras[checkpoints[-1].slug]
     trigger = next(
         (each for each in (wanted.trigger, said.trigger, preset.prompt) if each is not None), ""
     )
-    subject, far = wanted.subject or said.subject, wanted.far or said.far
+    subject = wanted.subject or said.subject
+    far = said.far if wanted.far is None else wanted.far
     if not subject:
         raise TrialError(
             "A trial needs prompts of what was trained.",
@@ -107,7 +115,7 @@ def designed(workspace: Workspace, wanted: TrialWanted) -> TrialDesign:
         prompts=prompts,
         rule=rule,
         trigger=trigger,
-        negative=wanted.negative or said.negative,
+        negative=said.negative if wanted.negative is None else wanted.negative,
         settings=wanted.settings,
         images=wanted.images,
         minutes=wanted.minutes,
@@ -164,9 +172,12 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         yield from (file.resolve() for file in found)
 
 
-def _checkpoints(workspace: Workspace, run: TrainingRun) -> Iterator[TrialCheckpoint]:
+def _checkpoints(
+    workspace: Workspace, run: TrainingRun, told: "Sequence[CheckpointWeights] | None"
+) -> Iterator[TrialCheckpoint]:
     from studio.trials.weights import weights_of  # torch
 
+    known = tuple(weights_of(run)) if told is None else told
     steps = [each.step for each in run.checkpoints]
     epochs = [each.epoch for each in run.checkpoints]
     places = list(range(1, len(steps) + 1))
@@ -175,7 +186,7 @@ def _checkpoints(workspace: Workspace, run: TrainingRun) -> Iterator[TrialCheckp
              for step, each in zip(axis, run.checkpoints, strict=True)]  # fmt: skip
     often = Counter(usual)
     names: dict[Checkpoint, str] = {}
-    for place, (each, told) in enumerate(zip(run.checkpoints, weights_of(run), strict=True)):
+    for place, (each, held) in enumerate(zip(run.checkpoints, known, strict=True)):
         path = Path(each.path)
         name = usual[place] if often[usual[place]] == 1 else path.stem[-80:]
         names[each] = name
@@ -184,9 +195,9 @@ def _checkpoints(workspace: Workspace, run: TrainingRun) -> Iterator[TrialCheckp
             step=axis[place] or 0,
             slug=workspace.stock.catalogue.slug_of_file(path),
             path=str(path),
-            sha256=told.sha256,
-            inert=told.norm == 0 and not told.without_magnitudes,
-            same_as=None if told.equals is None else names[told.equals],
+            sha256=held.sha256,
+            inert=held.norm == 0 and not held.without_magnitudes,
+            same_as=None if held.equals is None else names[held.equals],
         )
 
 

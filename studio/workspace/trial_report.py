@@ -30,6 +30,7 @@ from studio.workspace.trial_design import measures_of
 from studio.workspace.workspace import Workspace
 
 SHEET = "sheet.html"
+NO_CONTROLS = "The controls (strength 0, the base once more) were not made yet."
 
 
 def card_of(
@@ -53,7 +54,7 @@ def card_of(
     measures = [each.facts for each in measures_of(workspace, design)]
     invalid = [reason.text for reason in broken(results)]
     if not controls_done(results):
-        invalid.append("The controls (strength 0, the base once more) were not made yet.")
+        invalid.append(NO_CONTROLS)
     return EpochCard(
         trial=design.name,
         design=design.fingerprint,

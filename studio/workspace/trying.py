@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -28,7 +29,7 @@ from studio.trials.design import (
     TrialDesign,
     cells,
     controls,
-    cost,
+    most_pictures,
 )
 from studio.trials.events import (
     CellBegun,
@@ -42,9 +43,12 @@ from studio.trials.halving import Race, race
 from studio.trials.measuring import Measuring
 from studio.trials.store import CellResult, Round, StoredTrial, TrialStore
 from studio.workspace.past import Past
-from studio.workspace.trial_design import CONTROLS, TrialWanted, designed, measures_of
+from studio.workspace.trial_design import TrialWanted, designed, measures_of
 from studio.workspace.trial_plan import Planner
 from studio.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from studio.trials.weights import CheckpointWeights
 
 logger = logging.getLogger("studio.workspace.trying")
 
@@ -109,9 +113,11 @@ class Trying:
         self._past = Past(workspace)
         self.store = TrialStore(workspace.gallery.outputs)
 
-    def design(self, wanted: TrialWanted) -> TrialDesign:
+    def design(
+        self, wanted: TrialWanted, told: "Sequence[CheckpointWeights] | None" = None
+    ) -> TrialDesign:
         """See ``designed``."""
-        return designed(self._workspace, wanted)
+        return designed(self._workspace, wanted, told)
 
     def violations(self, design: TrialDesign) -> tuple[Violation, ...]:
         """What stands in the way of it; it resolves every arm once."""
@@ -130,8 +136,7 @@ class Trying:
             and cell.role is not CellRole.BASE_AGAIN
             and any(self._past.candidates(plan))
         ]
-        most = cost(design, len(arms), len(seeds)) + CONTROLS
-        most = most if design.images is None else min(most, design.images)
+        most = most_pictures(design)
         sample = [plan for _, plan in plans if isinstance(plan, RunPlan)]
         seconds = estimate_seconds(sample, self._past.paces(sample)) if sample else None
         each = None if seconds is None else seconds / len(sample)
@@ -332,6 +337,15 @@ class _Shown:
 
     def __call__(self, result: CellResult) -> Image.Image:
         return self._read(str(result.picture))
+
+
+def is_running(stored: StoredTrial) -> bool:
+    """Whether a process runs it now, this one or another."""
+    try:
+        with _alone(stored):
+            return False
+    except TrialError:
+        return True
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class SimulatedBackend:
     def __init__(self, effects: Mapping[str, float] | None = None) -> None:
         self.effects = effects or {}
         self.made = 0
+        self._libraries = installed_libraries()
 
     def run(self, job: Job, cancel: threading.Event) -> Generator[BackendEvent, None, None]:
         if cancel.is_set():
@@ -63,7 +64,7 @@ class SimulatedBackend:
     def place(self, base: BaseInPlace) -> None: ...
 
     def libraries(self) -> tuple[Library, ...]:
-        return installed_libraries()
+        return self._libraries
 
     def worker_class(self) -> None: ...
 

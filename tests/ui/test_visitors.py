@@ -496,6 +496,14 @@ def by_every_route(scene: Scene) -> Iterator[str]:
         yield f"route {path}"
 
 
+def test_strangers_have_no_trials(scene: Scene) -> None:
+    """A trial reads whatever file is named, and takes hours: no event and no route is of one."""
+    modules = {getattr(fn.fn, "__module__", "") for fn in scene.demo.fns.values()}
+    assert "studio.ui.models.events" in modules or "studio.ui.models.tab" in modules
+    assert not [each for each in modules if each.startswith("studio.ui.trials")]
+    assert not [each for each in paths(scene.demo.app.routes) if each.startswith("/trials")]
+
+
 def test_nobody_sees_changes_cancels_or_uses_up_what_is_anothers(scene: Scene) -> None:
     before = scene.kept()
     assert {Path(scene.picture).name, Path(scene.comparison).name} < before.keys()

@@ -1,6 +1,6 @@
 """Curves and the plane of a trial as inline SVG; colours and type come from the page's CSS."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil, floor, log10
 
 from markupsafe import Markup
@@ -58,6 +58,27 @@ def curves(lines: Sequence[TrialCurve]) -> Markup:
     for place, line in enumerate(lines):
         parts += _line(line, place % LINES, across, up)
     return _drawing(parts, f"{measure_name(lines[0].measure)} over the steps")
+
+
+def plain(lines: Mapping[str, Sequence[tuple[int, float]]], label: str) -> Markup:
+    """Numbers without intervals over the steps, a line for each name."""
+    points = [point for line in lines.values() for point in line]
+    if not points:
+        return Markup()
+    across = _Scale([step for step, _ in points], _LEFT, WIDTH - _RIGHT)
+    up = _Scale([0.0, *(value for _, value in points)], HEIGHT - _BOTTOM, _TOP)
+    steps = sorted({step for step, _ in points})
+    every = max(1, ceil(len(steps) / _STEP_LABELS))
+    parts = [*_rules(up), *(_step_label(step, across) for step in steps[::every])]
+    for place, (name, line) in enumerate(lines.items()):
+        look = place % LINES
+        places = [(across(step), up(value)) for step, value in line]
+        parts.append(
+            Markup('<polyline class="line s{}" points="{}"/>').format(look, _points(places))
+        )
+        for (step, value), (x, y) in zip(line, places, strict=True):
+            parts.append(_dot(f"dot s{look}", x, y, f"{name} at {step:,}: {number(value)}"))
+    return _drawing(parts, label)
 
 
 def _span(interval: Interval) -> tuple[float, float]:

@@ -29,19 +29,31 @@ from studio.trials.words import (
 
 Faces = Mapping[str, bytes]
 """SHA-256 of a picture's pixels → a small WebP file of it."""
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
+PAGE_CSS, REPORT_CSS = "page.css", "report.css"
 _PAIRS = 6
 """Prompts that the card shows."""
 
 
 def sheet(card: EpochCard, thumbnails: Faces) -> str:
     """The whole trial, HTML."""
-    return _rendered("sheet.html", card, thumbnails)
+    return _page("sheet.html", card, thumbnails)
+
+
+def sheet_part(card: EpochCard, sources: Mapping[str, str]) -> str:
+    """The same for a page that has ``report.css`` and gives it its colours.
+
+    Args:
+        sources: SHA-256 of a picture's pixels → the address of a small picture of it.
+    """
+    template = _environment().get_template("sheet.html")
+    main = template.blocks["main"](template.new_context(_said(card, sources)))
+    return f'<div class="report">{"".join(main)}</div>'
 
 
 def card_page(card: EpochCard, thumbnails: Faces) -> str:
     """The card of what was chosen, HTML."""
-    return _rendered("card.html", card, thumbnails)
+    return _page("card.html", card, thumbnails)
 
 
 def pictures_of_sheet(card: EpochCard) -> tuple[CardPicture, ...]:
@@ -69,7 +81,7 @@ def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -77,37 +89,41 @@ def _environment() -> Any:
     )
 
 
-def _rendered(name: str, card: EpochCard, thumbnails: Faces) -> str:
+def _page(name: str, card: EpochCard, thumbnails: Faces) -> str:
+    sources = {
+        pixels: f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"
+        for pixels, data in thumbnails.items()
+    }
+    css = "".join((FOLDER / each).read_text(encoding="utf-8") for each in (PAGE_CSS, REPORT_CSS))
+    own = {"css": Markup(css), "embedded": Markup(embedded(card))}
+    text: str = _environment().get_template(name).render(**_said(card, sources), **own)
+    return text
+
+
+def _said(card: EpochCard, sources: Mapping[str, str]) -> dict[str, object]:
     found = card.findings
     doubtful = [
         naming(found)(each.arm)
         for each in (found.plane.arms if found.plane else ())
         if not each.on.front and each.on.share > 1 - found.confidence
     ]
-    text: str = (
-        _environment()
-        .get_template(name)
-        .render(
-            title=title(card),
-            css=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
-            embedded=Markup(embedded(card)),
-            card=card,
-            facts=list(facts(card)),
-            said=sentences(found),
-            alarms=[*card.invalid, *alarm_texts(found)],
-            caveats=[*caveats(found), *failed(card)],
-            missing="; ".join(missing_text(found)),
-            measures=list(_measures(card)),
-            drawings=list(_drawings(card)),
-            lines=drawing.LINES,
-            plane=_plane(card),
-            doubtful=", ".join(doubtful),
-            table=table(card),
-            grids=list(_grids(card, thumbnails)),
-            pairs=list(_pairs(card, thumbnails)),
-        )
-    )
-    return text
+    return {
+        "title": title(card),
+        "card": card,
+        "facts": list(facts(card)),
+        "said": sentences(found),
+        "alarms": [*card.invalid, *alarm_texts(found)],
+        "caveats": [*caveats(found), *failed(card)],
+        "missing": "; ".join(missing_text(found)),
+        "measures": list(_measures(card)),
+        "drawings": list(_drawings(card)),
+        "lines": drawing.LINES,
+        "plane": _plane(card),
+        "doubtful": ", ".join(doubtful),
+        "table": table(card),
+        "grids": list(_grids(card, sources)),
+        "pairs": list(_pairs(card, sources)),
+    }
 
 
 def _measures(card: EpochCard) -> Iterator[Mapping[str, str]]:
@@ -154,19 +170,10 @@ def _plane(card: EpochCard) -> Mapping[str, object] | None:
     }
 
 
-def _source(thumbnails: Faces, picture: CardPicture) -> str | None:
-    data = thumbnails.get(picture.pixels)
-    return (
-        None
-        if data is None
-        else f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"
-    )
-
-
 def _shown(
-    card: EpochCard, thumbnails: Faces, picture: CardPicture | None
+    card: EpochCard, sources: Mapping[str, str], picture: CardPicture | None
 ) -> Mapping[str, str] | None:
-    source = None if picture is None else _source(thumbnails, picture)
+    source = None if picture is None else sources.get(picture.pixels)
     if picture is None or source is None:
         return None
     name = "base" if picture.arm is None else arm_name(picture.arm)
@@ -184,9 +191,9 @@ def _prompts(card: EpochCard) -> dict[tuple[PromptKind, str], str]:
     return {(each.kind, each.name): each.text for each in card.prompts}
 
 
-def _grids(card: EpochCard, thumbnails: Faces) -> Iterator[Mapping[str, object]]:
+def _grids(card: EpochCard, sources: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
     shown = {(each.arm, each.kind, each.prompt): each for each in pictures_of_sheet(card)}
-    if not any(each.pixels in thumbnails for each in shown.values()):
+    if not any(each.pixels in sources for each in shown.values()):
         return
     columns = sorted(_prompts(card), key=lambda column: KINDS.index(column[0]))
     arms = arms_of(card)
@@ -208,7 +215,7 @@ def _grids(card: EpochCard, thumbnails: Faces) -> Iterator[Mapping[str, object]]
                     "name": "base" if arm is None else step_name(arm),
                     "taken": arm is not None and arm == card.chosen,
                     "cells": [
-                        _shown(card, thumbnails, shown.get((same.get(arm, arm), *column)))
+                        _shown(card, sources, shown.get((same.get(arm, arm), *column)))
                         for column in columns
                     ],
                 }
@@ -217,8 +224,8 @@ def _grids(card: EpochCard, thumbnails: Faces) -> Iterator[Mapping[str, object]]
         }
 
 
-def _pairs(card: EpochCard, thumbnails: Faces) -> Iterator[Mapping[str, str]]:
+def _pairs(card: EpochCard, sources: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     for picture in pictures_of_card(card):
-        said = _shown(card, thumbnails, picture)
+        said = _shown(card, sources, picture)
         if said is not None:
             yield said

@@ -1,6 +1,6 @@
 """What happens in the Models tab."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class ModelsEvents:
     """Handlers; each takes plain values and returns what changes.
 
     Args:
+        run_of: the training run that a LoRA is of, None where it is alone; None without trials.
         may_change: whether visitors may fetch, add, edit and remove.
     """
 
@@ -41,12 +42,14 @@ class ModelsEvents:
         browser: LoraBrowser,
         inspector: Inspector,
         parts: ModelsParts,
+        run_of: Callable[[str], object] | None,
         may_change: bool,
     ) -> None:
         self._workspace = workspace
         self._browser = browser
         self._inspector = inspector
         self._parts = parts
+        self._run_of = run_of
         self.may_change = may_change
 
     def unchanged(self) -> Updates:
@@ -156,6 +159,7 @@ class ModelsEvents:
                 parts.details: gr.HTML(preset_tables.nothing_picked(), visible=True),
                 parts.actions: gr.Row(visible=False),
                 parts.use: gr.Button(visible=False),
+                parts.try_run: gr.Button(visible=False),
             }
         there = self._workspace.present().get(slug, False)
         going = self._is_going(slug)
@@ -165,6 +169,9 @@ class ModelsEvents:
             parts.chosen: slug,
             parts.details: gr.HTML(self._details(preset, there), visible=True),
             parts.use: gr.Button(visible=isinstance(preset, LoraPreset)),
+            parts.try_run: gr.Button(
+                visible=there and self._run_of is not None and self._run_of(slug) is not None
+            ),
             parts.transfer: self._transfer(preset, fetchable),
             parts.timer: gr.Timer(active=self._is_busy(slug)),
             parts.actions: gr.Row(visible=self.may_change),

@@ -70,6 +70,7 @@ class ModelsParts:
     pages: gr.HTML
     next: gr.Button
     use: gr.Button
+    try_run: gr.Button
     details: gr.HTML
     actions: gr.Row
     download: gr.Button
@@ -134,9 +135,13 @@ def build(workspace: Workspace, inspector: Inspector, public: bool) -> ModelsPar
                 named |= _pager()
             with gr.Column(scale=5, min_width=300, elem_classes="ls-aside-column"):
                 named |= _form()
-                named["use"] = gr.Button(
-                    "Use in Studio", visible=False, size="sm", elem_id="use-in-studio"
-                )
+                with gr.Row(elem_classes="ls-tight"):
+                    named["use"] = gr.Button(
+                        "Use in Studio", visible=False, size="sm", elem_id="use-in-studio"
+                    )
+                    named["try_run"] = gr.Button(
+                        "Try this run", visible=False, size="sm", elem_id="try-run"
+                    )
                 named["details"] = gr.HTML(
                     preset_tables.nothing_picked(), apply_default_css=False, elem_id="preset"
                 )

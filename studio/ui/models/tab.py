@@ -1,7 +1,7 @@
 """The Models tab: every preset, its weights, their download, and the studio's own presets."""
 
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
@@ -16,28 +16,29 @@ from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.models.library import LibraryEvents, LibraryPanel
 from studio.ui.studio.live import Updates
 from studio.ui.studio.tab import StudioTab, page_of, quick
+from studio.ui.trials.tab import LONG, TrialsTab
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
 
 
-def build(
-    workspace: Workspace,
-    browser: LoraBrowser,
-    studio: StudioTab,
-    tab: gr.Tab,
-    place: PageAddress,
-    public: bool,
-) -> None:
-    """Lay the tab out and wire it; call inside ``tab``.
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The tabs that a LoRA can be taken to; strangers have no trials."""
 
-    Args:
-        studio: where a LoRA can be used.
-        public: strangers can open the page: they may look, and change nothing.
-    """
+    studio: StudioTab
+    trials: TrialsTab | None
+    place: PageAddress
+
+
+def build(workspace: Workspace, browser: LoraBrowser, others: Others, tab: gr.Tab) -> None:
+    """Lay the tab out and wire it; call inside ``tab``. Where strangers can open the page, they
+    may look, and change nothing."""
+    public, place, trials = workspace.settings.is_public, others.place, others.trials
     inspector = Inspector(workspace)
     panel = library.build(public)
     parts = layout.build(workspace, inspector, public)
-    events = ModelsEvents(workspace, browser, inspector, parts, not public)
+    run_of = None if trials is None else trials.events.run_of
+    events = ModelsEvents(workspace, browser, inspector, parts, run_of, not public)
     quiet: dict[str, Any] = {
         "inputs": parts.inputs(),
         "outputs": parts.outputs(),
@@ -55,7 +56,9 @@ def build(
     _wire_preset(parts, PresetEditing(workspace, parts, events), events, quiet)
     _wire_library(panel, LibraryEvents(workspace, panel, browser.shelf, not public), parts, quiet)
     _wire_watch(workspace, panel, parts, events, quiet)
-    _wire_use(parts, studio, place.tabs)
+    _wire_use(parts, others.studio, place.tabs)
+    if trials is not None:
+        _wire_try(parts, trials, place.tabs)
 
 
 def _wire_use(parts: ModelsParts, studio: StudioTab, tabs: gr.Tabs) -> None:
@@ -73,6 +76,17 @@ def _wire_use(parts: ModelsParts, studio: StudioTab, tabs: gr.Tabs) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+
+
+def _wire_try(parts: ModelsParts, trials: TrialsTab, tabs: gr.Tabs) -> None:
+    """The training run that a LoRA's file is of, taken to Trials."""
+
+    def attempt(slug: str) -> Iterator[Updates]:
+        for updates in trials.events.try_file(slug):
+            yield updates | {tabs: gr.Tabs(selected="trials")}
+
+    outputs = [*trials.outputs, tabs]
+    parts.try_run.click(attempt, inputs=parts.chosen, outputs=outputs, **LONG)
 
 
 _SAID = len(fields(ModelsInput))

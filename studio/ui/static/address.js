@@ -2,7 +2,7 @@
 // bookmark and a link lead there. What is shown says its part itself, by `data-address` in its
 // markup; what an address names is opened by the server, which is told by the tab's own event.
 {
-  const TABS = ['studio', 'compare', 'gallery', 'models'];
+  const TABS = ['studio', 'compare', 'trials', 'gallery', 'models'];
   const own = (params) => [...params].filter(([key, value]) => value && !key.startsWith('__'));
   const same = (one, other) => {
     const flat = (params) => JSON.stringify(own(params).map(String).sort());
