@@ -262,7 +262,7 @@ def take(
         arm = arm_named(stored.design(), card, checkpoint, strength)
         preset, file = preset_of(workspace, stored, arm)
         card = card.model_copy(update={"chosen": arm})
-        paths = write_card(workspace, card, stored.folder)
+        paths = write_card(workspace, card, stored.folder, stored.duels())
         if as_json:
             console.data(
                 {"preset": preset.slug, "checkpoint": arm.checkpoint, "strength": arm.strength,

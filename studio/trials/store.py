@@ -4,6 +4,7 @@ outputs/trials/NAME/trial.json          the design; its presence makes the folde
 outputs/trials/NAME/cells.jsonl         a line for each picture, or for why there is none
 outputs/trials/NAME/observations.jsonl  a line for each number
 outputs/trials/NAME/rounds.jsonl        a line for each decision of the rule
+outputs/trials/NAME/duels.jsonl         a line for each choice in the blind tournament
 """
 
 import re
@@ -21,6 +22,7 @@ from studio.storage import atomic
 from studio.trials.design import FORMAT, CellRole, TrialCell, TrialCheckpoint, TrialDesign
 from studio.trials.halving import Leaver
 from studio.trials.observations import Observation, TrialArm
+from studio.trials.tournament import Duel
 
 FOLDER = "trials"
 DESIGN = "trial.json"
@@ -209,6 +211,17 @@ class StoredTrial:
 
     def add_round(self, round_: Round) -> None:
         self._add("rounds.jsonl", round_)
+
+    def duels(self) -> list[Duel]:
+        """What people chose, in the order in which they did."""
+        return list(self._lines("duels.jsonl", Duel))
+
+    def add_duel(self, duel: Duel) -> None:
+        """
+        Raises:
+            GalleryError: the disk does not take it.
+        """
+        self._add("duels.jsonl", duel)
 
     def _add(self, name: str, line: Contract) -> None:
         jsonl.append(self.folder / name, line.model_dump_json(exclude_none=True))

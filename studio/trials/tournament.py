@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import sqrt, tanh
+from typing import Self
 
 import numpy as np
 
 from studio.comparison.review import Agreement, agreement
-from studio.comparison.votes import Choice, majority
+from studio.comparison.votes import Choice, ShownSide, majority
 from studio.contract.base import Contract, Count
 from studio.trials.observations import TrialArm
 from studio.trials.samples import Floats
@@ -47,6 +48,13 @@ class Duel(Contract):
     choice: Choice
     swapped: bool
     by: str
+
+    def chosen(self, side: ShownSide) -> Self:
+        """The duel once somebody has chosen the picture that was shown there."""
+        if side == "equal":
+            return self.model_copy(update={"choice": "equal"})
+        left = (side == "first") != self.swapped
+        return self.model_copy(update={"choice": "left" if left else "right"})
 
 
 class Rank(Contract):

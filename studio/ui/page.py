@@ -71,12 +71,12 @@ def build(workspace: Workspace) -> gr.Blocks:
                 comparisons = compare_tab.build(
                     workspace, sessions, studio, compare, place, reviewer
                 )
-            trials = _trials(workspace, runs, place)
+            trials = _trials(workspace, runs, place, reviewer)
             with gr.Tab("Gallery", id=TABS[3]) as gallery:
                 beside = gallery_tab.Others(studio, comparisons, place)
                 gallery_tab.build(workspace, sessions, beside, gallery, reviewer)
             with gr.Tab("Models", id=TABS[4]) as models:
-                others = models_tab.Others(studio, trials, place)
+                others = models_tab.OtherTabs(studio, trials, place)
                 models_tab.build(workspace, browser, others, models)
         browser.build()
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)
@@ -85,12 +85,14 @@ def build(workspace: Workspace) -> gr.Blocks:
     return demo
 
 
-def _trials(workspace: Workspace, runs: Runs, place: PageAddress) -> TrialsTab | None:
+def _trials(
+    workspace: Workspace, runs: Runs, place: PageAddress, reviewer: gr.BrowserState
+) -> TrialsTab | None:
     """The tab of trials; strangers have none."""
     if workspace.settings.is_public:
         return None
     with gr.Tab("Trials", id=TABS[2]) as tab:
-        return trials_tab.build(workspace, runs, tab, place)
+        return trials_tab.build(workspace, runs, tab, place, reviewer)
 
 
 def _name() -> Html:

@@ -101,7 +101,7 @@ def designed(
             "Give some with --prompt, or write them into trial.txt beside the files "
             "(docs/trials.md).",
         )
-    prompts = prompts_of(subject, far, trigger)
+    prompts, clip = prompts_of(subject, far, trigger), workspace.clip_model()
     rule = _rule(workspace, wanted, prompts_kinds={each.kind for each in prompts},
                  once=(len(checkpoints) * len(wanted.strengths) + 1) * len(prompts),
                  subjects=len(subject))  # fmt: skip
@@ -120,6 +120,7 @@ def designed(
         images=wanted.images,
         minutes=wanted.minutes,
         plugins=wanted.plugins,
+        clip_sha256=None if clip is None else clip.identity.sha256,
         holdout=None if wanted.holdout is None else as_folder(
             wanted.holdout, look_through(wanted.holdout)),
         training=None if wanted.training is None else as_folder(
@@ -283,14 +284,19 @@ def measures_of(workspace: Workspace, design: TrialDesign) -> tuple[TrialMeasure
     demand_apart(holdout, training)
     if training:
         found.append(NearestTraining(training))
-    clip = workspace.clip_model()
+    clip = workspace.clip_model() if design.clip_sha256 or holdout else None
+    if clip is not None and clip.identity.sha256 != design.clip_sha256:
+        raise TrialError(
+            "CLIP_MODEL is not the model that the trial began with.",
+            "Set it to that one, or begin a new trial.",
+        )
     if clip is not None:
         found.append(ClipText(clip))
         if holdout:
             found.append(Likeness(clip, [each.image for each in holdout]))
-    elif holdout:
+    elif holdout or design.clip_sha256:
         raise TrialError(
-            "Likeness to hold-out pictures needs a CLIP model.",
-            "Set CLIP_MODEL to the folder of one, or leave --holdout out.",
+            "Likeness to hold-out pictures, and a trial that had it, need a CLIP model.",
+            "Set CLIP_MODEL to the folder of one, or begin a trial without --holdout.",
         )
     return tuple(found)

@@ -9,6 +9,7 @@ from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice
 from studio.contract.violations import Violation
 from studio.errors import TrialError
+from studio.gallery import Filter
 from studio.presets import Catalog, TriggerRule
 from studio.trials.design import CellRole, TrialCell, TrialDesign, cells, controls, text_of
 from studio.trials.observations import PromptKind
@@ -29,6 +30,7 @@ class Planner:
         self._slugs = {each.name: _slug(workspace, each.path) for each in design.own}
         self._catalog = _with_words(workspace.catalog, self._slugs.values(), design.trigger)
         self._known: dict[str, RunPlan | tuple[Violation, ...]] = {}
+        self._made: dict[str, bool] = {}
         self._start = GenerationRequest(
             base=design.base,
             mode=Mode.BASE,
@@ -54,6 +56,14 @@ class Planner:
         if not isinstance(known, RunPlan):
             return known
         return _reseeded(known, cell.seed)
+
+    def is_known(self, cell: TrialCell) -> bool:
+        """Whether the gallery has any picture of the base alone, or with the cell's file."""
+        arm = cell.arm.checkpoint
+        if arm not in self._made:
+            wanted = Filter(base=self._design.base, lora=self._slugs.get(arm))
+            self._made[arm] = bool(self._workspace.gallery.query(wanted, limit=1))
+        return self._made[arm]
 
     def violations(self) -> tuple[Violation, ...]:
         """What stands in the way of the first round, each once; it resolves every arm."""

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from studio.trials.report.card import (
 from studio.trials.report.markdown import markdown
 from studio.trials.report.page import card_page, pictures_of_card, pictures_of_sheet, sheet
 from studio.trials.store import CellResult, StoredTrial
+from studio.trials.tournament import Duel
 from studio.workspace.trial_design import measures_of
 from studio.workspace.workspace import Workspace
 
@@ -112,12 +113,17 @@ def write_sheet(workspace: Workspace, stored: StoredTrial) -> tuple[Path, EpochC
     card = card_of(workspace, stored)
     shown = _thumbnails(workspace, pictures_of_sheet(card))
     path = stored.folder / SHEET
-    _write(path, sheet(card, shown))
+    _write(path, sheet(card, shown, stored.duels()))
     return path, card
 
 
-def write_card(workspace: Workspace, card: EpochCard, folder: Path) -> tuple[Path, ...]:
+def write_card(
+    workspace: Workspace, card: EpochCard, folder: Path, duels: Sequence[Duel] = ()
+) -> tuple[Path, ...]:
     """The card as JSON, Markdown and HTML, to lie beside the file that was taken.
+
+    Args:
+        duels: what people chose in the trial, for the two that are read.
 
     Raises:
         GalleryError: the disk does not take it.
@@ -125,7 +131,11 @@ def write_card(workspace: Workspace, card: EpochCard, folder: Path) -> tuple[Pat
     taken = card.file
     stem = card.trial if taken is None else Path(taken.file).stem
     shown = _thumbnails(workspace, pictures_of_card(card))
-    texts = {SUFFIX: write(card), ".card.md": markdown(card), ".card.html": card_page(card, shown)}
+    texts = {
+        SUFFIX: write(card),
+        ".card.md": markdown(card, duels),
+        ".card.html": card_page(card, shown, duels),
+    }
     paths = tuple(folder / f"{stem}{suffix}" for suffix in texts)
     for path, text in zip(paths, texts.values(), strict=True):
         _write(path, text)

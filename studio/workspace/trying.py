@@ -111,6 +111,7 @@ class Trying:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._past = Past(workspace)
+        self._last: tuple[TrialDesign, Planner] | None = None
         self.store = TrialStore(workspace.gallery.outputs)
 
     def design(
@@ -121,27 +122,35 @@ class Trying:
 
     def violations(self, design: TrialDesign) -> tuple[Violation, ...]:
         """What stands in the way of it; it resolves every arm once."""
-        return Planner(self._workspace, design).violations()
+        return self._planner(design).violations()
 
     def forecast(self, design: TrialDesign) -> TrialForecast:
         """How many pictures there will be, and about how long they take."""
-        planner = Planner(self._workspace, design)
-        seeds, arms = design.rule.seeds, design.arms
-        first = [*cells(design, arms, seeds[: design.rule.first]), *controls(design)]
-        plans = [(each, planner.plan(each)) for each in first]
-        known = [
-            plan
-            for cell, plan in plans
-            if isinstance(plan, RunPlan)
-            and cell.role is not CellRole.BASE_AGAIN
-            and any(self._past.candidates(plan))
-        ]
-        most = most_pictures(design)
-        sample = [plan for _, plan in plans if isinstance(plan, RunPlan)]
+        planner, seeds = self._planner(design), design.rule.seeds
+        first = [*cells(design, design.arms, seeds[: design.rule.first]), *controls(design)]
+        found = sum(self._is_there(planner, cell) for cell in first)
+        # Seeds change nothing of what a picture costs.
+        planned = map(planner.plan, cells(design, design.arms, seeds[:1]))
+        sample = [plan for plan in planned if isinstance(plan, RunPlan)]
         seconds = estimate_seconds(sample, self._past.paces(sample)) if sample else None
+        most = most_pictures(design)
         each = None if seconds is None else seconds / len(sample)
-        ahead = max(most - len(known), 0)
-        return TrialForecast(most, len(first), len(known), None if each is None else each * ahead)
+        ahead = max(most - found, 0)
+        return TrialForecast(most, len(first), found, None if each is None else each * ahead)
+
+    def _is_there(self, planner: Planner, cell: TrialCell) -> bool:
+        """Whether the gallery seems to have it; what no picture was ever made with is not asked
+        for picture by picture."""
+        if cell.role is CellRole.BASE_AGAIN or not planner.is_known(cell):
+            return False
+        plan = planner.plan(cell)
+        return isinstance(plan, RunPlan) and any(self._past.candidates(plan))
+
+    def _planner(self, design: TrialDesign) -> Planner:
+        """That of the design that was asked about last is kept: it has resolved every arm."""
+        if self._last is None or self._last[0] is not design:
+            self._last = (design, Planner(self._workspace, design))
+        return self._last[1]
 
     def begin(self, design: TrialDesign) -> StoredTrial:
         """See ``TrialStore.begin``."""

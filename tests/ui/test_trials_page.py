@@ -11,13 +11,14 @@ import pytest
 import requests
 
 from studio.trials.report.verification import verify_card
-from studio.trials.store import TrialStore
+from studio.trials.store import StoredTrial, TrialStore
 from studio.workspace.trial_desk import MINI
 from tests.ui.conftest import PATIENCE, Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+MIRRORED = {"left": "right", "right": "left", "equal": "equal"}
 Open = Callable[..., "Page"]
 
 
@@ -72,6 +73,7 @@ def test_two_clicks_to_a_trial_that_is_stopped_found_again_and_taken(
 
     page.locator("#trial-report .grid img").first.wait_for(state="attached")
     assert "controls" not in page.locator("#trial-report .report").inner_text()
+    judge_by_keys(page, stored)
     page.locator("#take-arm").click()
     cards = page.locator(".ls-taken a")
     cards.first.wait_for()
@@ -88,6 +90,27 @@ def test_two_clicks_to_a_trial_that_is_stopped_found_again_and_taken(
     for wrong in ("trial.json", "..%2f..%2ftrial.json", "cells.jsonl"):
         asked = requests.get(f"{server.url}trials/ink-run-mini/{wrong}", timeout=60)
         assert asked.status_code == 404, wrong
+
+
+def judge_by_keys(page: Page, stored: StoredTrial) -> None:
+    """The blind tournament: a key for each side, no name of an arm anywhere, and the order."""
+    page.get_by_label("Reviewer").fill("anna")
+    page.locator("#judge-blind").click()
+    pair = page.locator("#duel")
+    for number, key in enumerate(("1", "ArrowRight", "0"), start=1):
+        pair.get_by_text(f"Choice {number}.").wait_for()
+        shown = pair.locator("img").evaluate_all("all => all.map((each) => each.src)")
+        assert [src[:22] for src in shown] == ["data:image/png;base64,"] * 2
+        assert page.locator("#trial-head").is_hidden()
+        assert page.locator("#trials").is_hidden()
+        page.keyboard.press(key)
+    pair.get_by_text("Choice 4.").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#trial-report", has_text="What people chose, blind").wait_for()
+    duels = stored.duels()
+    sides = [each.choice if not each.swapped else MIRRORED[each.choice] for each in duels]
+    assert sides == ["left", "right", "equal"]
+    assert {each.by for each in duels} == {"anna"}
 
 
 def test_a_folder_that_holds_no_run_says_so(

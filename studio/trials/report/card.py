@@ -16,9 +16,11 @@ from studio.trials.findings import Findings, findings
 from studio.trials.halving import RacingRule
 from studio.trials.measures import MeasureFacts
 from studio.trials.observations import Observation, PromptKind, TrialArm
+from studio.trials.tournament import Duel
 
 SUFFIX = ".card.json"
 _PLACE = re.compile(r'<script type="application/json" id="epoch-card">(.*?)</script>', re.DOTALL)
+_DUELS = re.compile(r'<script type="application/json" id="duels">(.*?)</script>', re.DOTALL)
 _WAY_OUT = "Take the card as it was written."
 _TOLERANCE = 1e-6
 """Relative: another processor adds in another order."""
@@ -110,6 +112,26 @@ def write(card: EpochCard) -> str:
 def embedded(card: EpochCard) -> str:
     """``write`` for a page, in which nothing ends the element it stands in."""
     return write(card).replace("<", "\\u003c")
+
+
+def embedded_duels(duels: Sequence[Duel]) -> str:
+    """The choices of a tournament for a page, as ``embedded``."""
+    plain = [each.model_dump(mode="json") for each in duels]
+    return canonical_json(plain).replace("<", "\\u003c")
+
+
+def read_duels(page: str) -> tuple[Duel, ...]:
+    """The choices that a page holds; none where it holds none.
+
+    Raises:
+        RecordError: what it holds are none.
+    """
+    found = _DUELS.search(page)
+    try:
+        plain = json.loads(found[1]) if found else []
+        return tuple(Duel.model_validate_json(json.dumps(each)) for each in plain)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RecordError("The choices in it cannot be read.", _WAY_OUT) from error
 
 
 def read(text: str) -> tuple[EpochCard, str]:

@@ -12,9 +12,10 @@ from typing import Any
 from markupsafe import Markup
 
 from studio.trials.observations import PromptKind, TrialArm
-from studio.trials.report import drawing
-from studio.trials.report.card import CardPicture, EpochCard, embedded
+from studio.trials.report import drawing, people
+from studio.trials.report.card import CardPicture, EpochCard, embedded, embedded_duels
 from studio.trials.report.rows import KINDS, arms_of, facts, failed, table, title, told_of
+from studio.trials.tournament import Duel
 from studio.trials.words import (
     ON,
     alarm_texts,
@@ -35,25 +36,29 @@ _PAIRS = 6
 """Prompts that the card shows."""
 
 
-def sheet(card: EpochCard, thumbnails: Faces) -> str:
-    """The whole trial, HTML."""
-    return _page("sheet.html", card, thumbnails)
+def sheet(card: EpochCard, thumbnails: Faces, duels: Sequence[Duel] = ()) -> str:
+    """The whole trial, HTML.
+
+    Args:
+        duels: what people chose; they stand in the page like the card.
+    """
+    return _page("sheet.html", card, thumbnails, duels)
 
 
-def sheet_part(card: EpochCard, sources: Mapping[str, str]) -> str:
+def sheet_part(card: EpochCard, sources: Mapping[str, str], duels: Sequence[Duel] = ()) -> str:
     """The same for a page that has ``report.css`` and gives it its colours.
 
     Args:
         sources: SHA-256 of a picture's pixels → the address of a small picture of it.
     """
     template = _environment().get_template("sheet.html")
-    main = template.blocks["main"](template.new_context(_said(card, sources)))
+    main = template.blocks["main"](template.new_context(_said(card, sources, duels)))
     return f'<div class="report">{"".join(main)}</div>'
 
 
-def card_page(card: EpochCard, thumbnails: Faces) -> str:
-    """The card of what was chosen, HTML."""
-    return _page("card.html", card, thumbnails)
+def card_page(card: EpochCard, thumbnails: Faces, duels: Sequence[Duel] = ()) -> str:
+    """The card of what was chosen, HTML; ``duels`` as in ``sheet``."""
+    return _page("card.html", card, thumbnails, duels)
 
 
 def pictures_of_sheet(card: EpochCard) -> tuple[CardPicture, ...]:
@@ -89,18 +94,23 @@ def _environment() -> Any:
     )
 
 
-def _page(name: str, card: EpochCard, thumbnails: Faces) -> str:
+def _page(name: str, card: EpochCard, thumbnails: Faces, duels: Sequence[Duel]) -> str:
     sources = {
         pixels: f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"
         for pixels, data in thumbnails.items()
     }
     css = "".join((FOLDER / each).read_text(encoding="utf-8") for each in (PAGE_CSS, REPORT_CSS))
-    own = {"css": Markup(css), "embedded": Markup(embedded(card))}
-    text: str = _environment().get_template(name).render(**_said(card, sources), **own)
+    own = {
+        "css": Markup(css),
+        "embedded": Markup(embedded(card)),
+        "duels": Markup(embedded_duels(duels)),
+    }
+    said = _said(card, sources, duels)
+    text: str = _environment().get_template(name).render(**said, **own)
     return text
 
 
-def _said(card: EpochCard, sources: Mapping[str, str]) -> dict[str, object]:
+def _said(card: EpochCard, sources: Mapping[str, str], duels: Sequence[Duel]) -> dict[str, object]:
     found = card.findings
     doubtful = [
         naming(found)(each.arm)
@@ -119,6 +129,7 @@ def _said(card: EpochCard, sources: Mapping[str, str]) -> dict[str, object]:
         "drawings": list(_drawings(card)),
         "lines": drawing.LINES,
         "plane": _plane(card),
+        "people": _people(card, duels),
         "doubtful": ", ".join(doubtful),
         "table": table(card),
         "grids": list(_grids(card, sources)),
@@ -153,6 +164,17 @@ def _drawings(card: EpochCard) -> Iterator[Mapping[str, object]]:
             "strengths": [f"{line.strength:g}" for line in lines],
             "svg": drawing.curves(lines),
         }
+
+
+def _people(card: EpochCard, duels: Sequence[Duel]) -> Mapping[str, object] | None:
+    said = people.people_said(card, duels)
+    if said is None:
+        return None
+    return {
+        "said": list(people.sentences(card, said)),
+        "ranks": list(people.ranks(card, said)),
+        "measures": list(people.correlations(said)),
+    }
 
 
 def _plane(card: EpochCard) -> Mapping[str, object] | None:

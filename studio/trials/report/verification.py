@@ -19,6 +19,7 @@ from studio.trials.report.card import (
     holds_card,
     loose_ends,
     read,
+    read_duels,
     reckoned_again,
 )
 from studio.trials.report.page import card_page, sheet
@@ -113,7 +114,12 @@ def _shown(card: EpochCard, text: str) -> Iterator[Finding]:
     if not text.startswith("<") or card.release != __version__:
         return
     thumbnails = {pixels: b64decode(data) for pixels, data in _IMAGE.findall(text)}
-    if text in (card_page(card, thumbnails), sheet(card, thumbnails)):
+    try:
+        duels = read_duels(text)
+    except RecordError as error:
+        yield broken("page", "choices as the studio writes them", error)
+        return
+    if text in (card_page(card, thumbnails, duels), sheet(card, thumbnails, duels)):
         return
     words = "The page does not show what its card says."
     yield Finding("page", words, "the page that the card gives", "another page")

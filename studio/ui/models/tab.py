@@ -22,7 +22,7 @@ from studio.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
+class OtherTabs:
     """The tabs that a LoRA can be taken to; strangers have no trials."""
 
     studio: StudioTab
@@ -30,7 +30,7 @@ class Others:
     place: PageAddress
 
 
-def build(workspace: Workspace, browser: LoraBrowser, others: Others, tab: gr.Tab) -> None:
+def build(workspace: Workspace, browser: LoraBrowser, others: OtherTabs, tab: gr.Tab) -> None:
     """Lay the tab out and wire it; call inside ``tab``. Where strangers can open the page, they
     may look, and change nothing."""
     public, place, trials = workspace.settings.is_public, others.place, others.trials

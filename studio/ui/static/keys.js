@@ -31,6 +31,12 @@ const PLACES = [
     [['2', 'ArrowRight'], 'The second is better', press('#vote-second')],
     [['0', 'ArrowDown'], 'Equal', press('#vote-equal')],
   ]],
+  ['Blind tournament of a trial', '#trial-blind', [
+    [['1', 'ArrowLeft'], 'The first is better', press('#duel-first')],
+    [['2', 'ArrowRight'], 'The second is better', press('#duel-second')],
+    [['0', 'ArrowDown'], 'Equal', press('#duel-equal')],
+    [['Escape'], 'Stop and see the order', press('#duel-stop')],
+  ]],
   ['A picture of the gallery', '#opened', [
     [['ArrowLeft'], 'The previous picture', press('#previous-picture')],
     [['ArrowRight'], 'The next picture', press('#next-picture')],

@@ -221,6 +221,7 @@ class TrialEvents:
             parts.said: EMPTY,
             parts.report: trial_html.nothing_yet(),
             parts.take_row: gr.Row(visible=False),
+            parts.judge_row: gr.Row(visible=False),
         }
         return opened | self.look_again(name, "")
 
@@ -250,6 +251,7 @@ class TrialEvents:
             parts.report: drawn.html,
             parts.sheet: trial_html.sheet_link(name),
             parts.take_row: gr.Row(visible=bool(arms)),
+            parts.judge_row: gr.Row(visible=drawn.votes),
             parts.arm: gr.Dropdown(choices=arms, value=arms[0] if arms else None),
         }
 
@@ -284,7 +286,7 @@ class TrialEvents:
             arm = self._reports.arm(name, key or "")
             preset, _ = preset_of(self._workspace, stored, arm)
             card = card_of(self._workspace, stored, arm)
-            paths = write_card(self._workspace, card, stored.folder)
+            paths = write_card(self._workspace, card, stored.folder, stored.duels())
         except StudioError as error:
             return {self.parts.said: compare_html.trouble(str(error))}
         cards = [path.name for path in paths]

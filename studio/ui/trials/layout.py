@@ -24,8 +24,11 @@ class TrialParts:
     go_on: gr.Button
     sheet: gr.HTML
     take_row: gr.Row
+    judge_row: gr.Row
     arm: gr.Dropdown
     take: gr.Button
+    by: gr.Textbox
+    judge: gr.Button
     said: gr.HTML
     report: gr.HTML
     opened: gr.State
@@ -60,6 +63,11 @@ def build_opened(left: dict[str, Any]) -> TrialParts:
             own["take"] = gr.Button(
                 "Take this one", variant="primary", scale=0, min_width=140, elem_id="take-arm"
             )
+        with gr.Row(visible=False, elem_classes="ls-tight ls-trial-take") as judge_row:
+            own["by"] = gr.Textbox(
+                label="Reviewer", placeholder="your name", max_length=80, min_width=180
+            )
+            own["judge"] = gr.Button("Judge blind", scale=0, min_width=140, elem_id="judge-blind")
         own["said"] = gr.HTML("", apply_default_css=False, elem_id="trial-said")
         own["report"] = gr.HTML(
             "", js_on_load=KEEP_OPEN, apply_default_css=False, elem_id="trial-report"
@@ -67,6 +75,7 @@ def build_opened(left: dict[str, Any]) -> TrialParts:
     return TrialParts(
         view=view,
         take_row=take_row,
+        judge_row=judge_row,
         opened=gr.State(""),
         seen=gr.State(""),
         timer=gr.Timer(EVERY, active=False),

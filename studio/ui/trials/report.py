@@ -13,6 +13,7 @@ from studio.ui.html.picture import file_url
 from studio.ui.html.tags import Html
 from studio.workspace.trial_desk import TrialDesk
 from studio.workspace.trial_report import NO_CONTROLS, card_of
+from studio.workspace.trial_voting import can_vote
 from studio.workspace.workspace import Workspace
 
 PATIENCE = 10.0
@@ -25,15 +26,16 @@ _KEPT = 8
 class DrawnReport:
     """
     Attributes:
-        pictures: that the trial had when it was drawn; ``going``: whether it went on.
+        of: pictures and choices of people that the trial had then, and whether it went on.
+        votes: whether people can choose between pictures.
         arms: what can be taken, the best so far first; by their keys.
         took: seconds; ``at``: when it was done, of the monotonic clock.
     """
 
     html: Html
-    pictures: int
-    going: bool
+    of: tuple[int, int, bool]
     arms: Mapping[str, TrialArm]
+    votes: bool
     took: float
     at: float
 
@@ -53,22 +55,23 @@ class TrialReports:
         Raises:
             StudioError: it cannot be read.
         """
+        stored = self._desk.trying.store.open(name)
+        duels = stored.duels()
         known, now = self._drawn.get(name), time.monotonic()
+        now_of = (pictures, len(duels), going)
         if known is not None:
             early = now - known.at < max(_LEAST, PATIENCE * known.took)
-            same = known.pictures == pictures and known.going == going
-            if same or (going and early):
+            if known.of == now_of or (going and early):
                 return known
-        stored = self._desk.trying.store.open(name)
         if not stored.observations():
             return None
         card = card_of(self._workspace, stored)
         if going:  # the last control comes last
             said = tuple(each for each in card.invalid if each != NO_CONTROLS)
             card = card.model_copy(update={"invalid": said})
-        html = Html(sheet_part(card, self._sources(card)))
+        html = Html(sheet_part(card, self._sources(card), duels))
         end = time.monotonic()
-        drawn = DrawnReport(html, pictures, going, _arms(card), end - now, end)
+        drawn = DrawnReport(html, now_of, _arms(card), can_vote(stored), end - now, end)
         self._drawn[name] = drawn
         while len(self._drawn) > _KEPT:
             self._drawn.pop(next(iter(self._drawn)))

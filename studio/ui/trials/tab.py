@@ -1,7 +1,7 @@
 """The Trials tab: the trials there are on the left, one of them or a new one on the right."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,17 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from studio.comparison.votes import ShownSide
 from studio.errors import StudioError
 from studio.trials.store import TrialStore
+from studio.trials.tournament import Duel
 from studio.ui.address import PageAddress
 from studio.ui.assets import picked
 from studio.ui.studio.live import Updates
-from studio.ui.trials import form, layout
+from studio.ui.trials import form, layout, voting
 from studio.ui.trials.events import TrialEvents
 from studio.ui.trials.form import TrialInput
+from studio.ui.trials.voting import TrialVotes
 from studio.workspace.runs import Runs
 from studio.workspace.trial_desk import TrialDesk
 from studio.workspace.trial_report import SHEET, write_sheet
@@ -41,20 +44,25 @@ class TrialsTab:
     outputs: list[Any]
 
 
-def build(workspace: Workspace, runs: Runs, tab: gr.Tab, place: PageAddress) -> TrialsTab:
+def build(
+    workspace: Workspace, runs: Runs, tab: gr.Tab, place: PageAddress, reviewer: gr.BrowserState
+) -> TrialsTab:
     """Lay the tab out and wire it; call inside ``tab``. Never on a page for strangers: a trial
     reads any file that is named, and takes hours."""
     with gr.Row(elem_classes="ls-studio ls-trials-tab"):
-        with gr.Column(scale=3, min_width=260, elem_classes="ls-request"):
+        with gr.Column(scale=3, min_width=260, elem_classes="ls-request") as side:
             left = layout.build_list()
         with gr.Column(scale=10, min_width=320, elem_classes="ls-compared"):
             asked = form.build()
             parts = layout.build_opened(left)
+            ballot = voting.build()
     events = TrialEvents(workspace, TrialDesk(workspace, runs), parts, asked)
     made = TrialsTab(events, [*parts.all(), *asked.all()])
     _wire_list(made, tab, place)
     _wire_new(made)
     _wire_trial(made)
+    votes = TrialVotes(events.desk, ballot, (side, parts.view), parts.said)
+    _wire_votes(made, votes, side, reviewer)
     return made
 
 
@@ -114,6 +122,42 @@ def _wire_trial(made: TrialsTab) -> None:
     parts.take.click(
         events.take, inputs=[parts.opened, parts.arm], **{**LONG, "outputs": parts.said}
     )
+
+
+def _wire_votes(
+    made: TrialsTab, votes: TrialVotes, side: gr.Column, reviewer: gr.BrowserState
+) -> None:
+    parts, events, ballot = made.events.parts, made.events, votes.parts
+    shown = {**QUIET, "outputs": [*parts.all(), *ballot.all(), side]}
+
+    def start(name: str, typed: str | None, known: str | None) -> Updates:
+        by = (typed or known or "").strip()
+        return votes.start(name, by) | {parts.by: by, reviewer: by}
+
+    def on(chosen: ShownSide) -> Callable[[str, Duel | None], Updates]:
+        def choose(name: str, duel: Duel | None) -> Updates:
+            updates = votes.choose(name, duel, chosen)
+            over = updates.get(ballot.duel, duel) is None and duel is not None
+            return events.look_again(name, "") | updates if over else updates
+
+        return choose
+
+    def stop(name: str) -> Updates:
+        return votes.end() | events.look_again(name, "")
+
+    parts.judge.click(
+        start,
+        inputs=[parts.opened, parts.by, reviewer],
+        **{**shown, "outputs": [*shown["outputs"], reviewer]},
+    )
+    sides: tuple[tuple[gr.Button, ShownSide], ...] = (
+        (ballot.first, "first"),
+        (ballot.equal, "equal"),
+        (ballot.second, "second"),
+    )
+    for button, which in sides:
+        button.click(on(which), inputs=[parts.opened, ballot.duel], **shown, trigger_mode="once")
+    ballot.stop.click(stop, inputs=parts.opened, **shown)
 
 
 def routes(workspace: Workspace) -> list[Route]:
