@@ -74,10 +74,15 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def interval_text(found: Interval) -> str:
-    """``0.123 (0.110 to 0.140)``."""
+def interval_text(found: Interval, whole: bool = True) -> str:
+    """``0.123 (0.110 to 0.140)``.
+
+    Args:
+        whole: whether it says why there is no interval, where there is none.
+    """
     if found.low is None or found.high is None:
-        return f"{number(found.median)} (no interval: too few prompts and seeds)"
+        why = ": too few prompts and seeds" if whole else ""
+        return f"{number(found.median)} (no interval{why})"
     return f"{number(found.median)} ({number(found.low)} to {number(found.high)})"
 
 

@@ -105,6 +105,10 @@ class TrialDesk:
         groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
         for holding in self._workspace.stock.catalogue.holdings:
             path = Path(holding.held.name)
+            if path.is_relative_to(
+                MINI
+            ):  # it is offered anyhow, and a library's once it was tried
+                continue
             if holding.held.verdict.kind == "lora" and path.suffix == ".safetensors":
                 name = holding.held.verdict.called or run_name(path)
                 groups[str(run_folder(path)), name].append(path)

@@ -138,8 +138,10 @@ def _knee(line: TrialCurve, look: int, across: _Scale) -> Iterator[Markup]:
         look, across(knee.low), across(knee.high), foot, foot
     )
     anchor = "end" if x > WIDTH / 2 else "start"
-    yield _text(x + (-5 if anchor == "end" else 5), _TOP + 4, f"knee {knee.step:,}", anchor,
-                f"tag s{look}")  # fmt: skip
+    # Those of other strengths stand beneath one another.
+    y = _TOP + 4 + 13 * look
+    x += -5 if anchor == "end" else 5
+    yield _text(x, y, f"knee {knee.step:,}", anchor, f"tag s{look}")
 
 
 def _dot(kind: str, x: float, y: float, said: str) -> Markup:

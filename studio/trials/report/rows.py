@@ -70,7 +70,10 @@ def table(card: EpochCard) -> Mapping[str, Any]:
             {
                 "name": naming(found)(arm),
                 "taken": arm == card.chosen,
-                "numbers": [interval_text(each[arm]) if arm in each else "" for each in numbers],
+                "numbers": [
+                    interval_text(each[arm], whole=False) if arm in each else ""
+                    for each in numbers
+                ],
                 "standing": standing(found, arm),
             }
             for arm in arms_of(card)

@@ -137,10 +137,18 @@ def build(workspace: Workspace, inspector: Inspector, public: bool) -> ModelsPar
                 named |= _form()
                 with gr.Row(elem_classes="ls-tight"):
                     named["use"] = gr.Button(
-                        "Use in Studio", visible=False, size="sm", elem_id="use-in-studio"
+                        "Use in Studio",
+                        visible=False,
+                        size="sm",
+                        min_width=120,
+                        elem_id="use-in-studio",
                     )
                     named["try_run"] = gr.Button(
-                        "Try this run", visible=False, size="sm", elem_id="try-run"
+                        "Try this run",
+                        visible=False,
+                        size="sm",
+                        min_width=120,
+                        elem_id="try-run",
                     )
                 named["details"] = gr.HTML(
                     preset_tables.nothing_picked(), apply_default_css=False, elem_id="preset"

@@ -117,7 +117,7 @@ def _pair(name: str, found: NextDuel) -> Html:
     line = f"Choice {found.number}. Which is better? {open_} open."
     return join(
         (
-            tag("p", line, class_="ls-differs"),
+            tag("p", line, class_="ls-origin"),
             tag("p", found.prompt, class_="ls-of-prompt"),
             div("ls-sides ls-unlabelled", *figures, data_address=address(trial=name)),
         )
