@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +38,14 @@ OWN_LORA = "/own-lora"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip")
 _FILE = re.compile(r"/gradio_api/file[=/](.*)", re.DOTALL)
+_CLOSED = re.compile(
+    r"/gradio_api/(?:proxy=|(?:(?:undo-)?vibe-[\w-]+|deep_link|dev|process_recording|profiling|"
+    r"run-history|runs|stream)(?:/|\Z))"
+    r"|/(?:monitoring|pwa_icon)/"
+)
+"""Routes of gradio that no page of the studio asks for: some of them write files for whoever asks,
+give a stranger's video to ffmpeg, or would show runs. A test names every other one."""
+_HOST = re.compile(r"[\w.-]+(?::\d*)?|\[[\da-fA-F:.]+\](?::\d*)?", re.ASCII)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SEALED = {
     "X-Frame-Options": "SAMEORIGIN",
@@ -88,6 +96,10 @@ class Gate:
         headers = Headers(scope=scope)
         check_name(headers, self._settings)
         check_site(scope["method"], headers, self._settings)
+        if _CLOSED.search(scope["path"]):
+            raise RequestRefused(
+                404, "The studio does not use this.", "Ask docs/api.md for what it has."
+            )
         asked = _FILE.search(scope["path"])
         if asked is not None:
             await anyio.to_thread.run_sync(self._check_file, asked[1])
@@ -183,10 +195,7 @@ def check_name(headers: Headers, settings: Settings) -> None:
 
 
 def _is_own(name: str, settings: Settings) -> bool:
-    try:
-        host = urlsplit(f"//{name}").hostname or ""
-    except ValueError:
-        return False
+    host = _host(name)
     if host in _LOOPBACK | {settings.host.strip("[]").lower(), *settings.hosts}:
         return True
     return _is_everywhere(settings.host) and _address(host) is not None
@@ -233,8 +242,36 @@ def _is_navigation(headers: Headers) -> bool:
 
 
 def visitor(host: str, headers: Mapping[str, str]) -> str:
-    """Who sends it: what the nearest proxy says, else ``host``, the connection's other end."""
-    return headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or host
+    """Whose shares are counted: ``host``, the connection's other end, or what it says for whom it
+    asks where it is a proxy on this machine or network; anybody else could say anything.
+
+    A household or a server has 2**64 addresses of IPv6, which count as one.
+    """
+    name = "x-forwarded-for"
+    lines = headers.getlist(name) if isinstance(headers, Headers) else [headers.get(name, "")]
+    said = ",".join(lines).rpartition(",")[2].strip()
+    sender = said if said and not _is_far(host) else host
+    address = _address(sender) or _address(_host(sender))
+    if address is None:
+        return sender
+    known = ip_address(address)
+    if known.version == 4:
+        return address
+    mapped = known.ipv4_mapped
+    return str(mapped or ip_network((address, 64), strict=False))
+
+
+def _is_far(host: str) -> bool:
+    address = _address(host)
+    return address is not None and ip_address(address).is_global
+
+
+def _host(name: str) -> str:
+    """Of ``host``, ``host:port`` and ``[address]:port``; empty of anything else."""
+    try:
+        return (urlsplit(f"//{name}").hostname or "") if _HOST.fullmatch(name) else ""
+    except ValueError:
+        return ""
 
 
 def _length(headers: Headers) -> int:

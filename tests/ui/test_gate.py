@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ class Served:
     port: int
     workspace: Workspace
     picture: Path
+    app: Any
 
     def ask(
         self, method: str, path: str, body: Any = None, **headers: str
@@ -66,7 +68,7 @@ def served(folder: Path, **changes: object) -> Iterator[Served]:
     assert isinstance(last, Finished)
     demo = launch(workspace, prevent_thread_lock=True, quiet=True)
     try:
-        yield Served(demo.server_port, workspace, last.path)
+        yield Served(demo.server_port, workspace, last.path, demo.app)
     finally:
         demo.close()
         workspace.close()
@@ -92,7 +94,11 @@ def test_a_local_studio_answers_to_its_own_names(local: Served, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["rebind.test", "rebind.test:7860", "127.0.0.1.rebind.test", "0.0.0.0", "[::1", ""]
+    "name",
+    [
+        *("rebind.test", "rebind.test:7860", "127.0.0.1.rebind.test", "0.0.0.0", "[::1", ""),
+        *("rebind.test@127.0.0.1", "127.0.0.1/.rebind.test", "rebind.test:@localhost"),
+    ],
 )
 def test_a_local_studio_answers_to_no_other_name(local: Served, name: str) -> None:
     for method, path in (("GET", "/config"), ("POST", "/gradio_api/call/plan"), ("GET", "/")):
@@ -264,12 +270,79 @@ def test_no_address_is_fetched_for_anybody(public: Served, site: tuple[int, list
         for route in ("/gradio_api/file=", "/gradio_api/file/", "/gradio_api/proxy="):
             status, body, _ = public.ask("GET", route + quote(address, safe="/:"))
             assert status in (400, 403, 404)
-            assert b"gallery" in body or b"proxied" in body or b"Not Found" in body
+            assert b"gallery" in body or b"docs/api.md" in body or b"Not Found" in body
         file = {"path": address, "meta": {"_type": "gradio.FileData"}}
         sent = json.dumps({"data": [{"base": "mini", "references": [file]}]}).encode()
         for path in ("call/plan", "queue/join", "run/predict", "api/plan"):
             assert public.ask("POST", f"/gradio_api/{path}", sent)[0] == 403
     assert not asked
+
+
+OPEN = {
+    "/", "/config", "/theme.css", "/robots.txt", "/favicon.ico", "/manifest.json", "/openapi.json",
+    "/static/{path:path}", "/assets/{path:path}", "/svelte/{path:path}", "/login", "/pwa_icon",
+    "/monitoring",
+    *(
+        f"/gradio_api/{name}"
+        for name in (
+            "user", "login_check", "token", "app_id", "info", "openapi.json", "upload",
+            "upload_progress", "startup-events", "theme.css", "cancel", "reset", "queue/join",
+            "queue/data", "queue/status", "component_server", "heartbeat/{session_hash}",
+            "file={path_or_url:path}", "file/{path:path}", "run/{api_name}", "api/{api_name}",
+            "call/{api_name}", "call/v2/{api_name}", "call/{api_name}/{event_id}",
+            "custom_component/{id}/{environment}/{type}/{file_name}",
+        )
+    ),
+}  # fmt: skip
+"""What a page and its clients ask gradio for, and what does nothing for whoever asks."""
+
+
+def test_every_route_of_gradio_is_used_or_closed(public: Served) -> None:
+    """A route that a later gradio brings is looked at before anybody may ask it."""
+    own = {"/pictures.zip", "/records.jsonl", "/decisions.jsonl", "/decisions.csv"}
+    unknown = set()
+    for route in public.app.routes:
+        path = getattr(route, "path", "").rstrip("/") or "/"
+        if path in OPEN | own:
+            continue
+        filled = re.sub(r"\{[^}]*\}", "1", path)
+        tried = [public.ask(method, filled, b"{}") for method in ("GET", "POST")]
+        if any(status != 404 or b"docs/api.md" not in body for status, body, _ in tried):
+            unknown.add(path)
+    assert not unknown
+
+
+def test_a_strangers_video_and_links_to_a_pages_state_are_not_taken(public: Served) -> None:
+    joined = json.dumps({"data": [{}], "fn_index": 0, "session_hash": "deep"}).encode()
+    assert public.ask("POST", "/gradio_api/queue/join", joined)[0] == 200
+    before = set(uploads.folder().rglob("*"))
+    assert public.ask("GET", "/gradio_api/deep_link?session_hash=deep")[0] == 404
+    video = form(b"x" * 1000, "x.mp4")
+    for path in ("process_recording", "process_recording/"):
+        assert public.ask("POST", f"/gradio_api/{path}", *video, **MULTIPART)[0] == 404
+    assert set(uploads.folder().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("peer", "lines", "counted"),
+    [
+        ("10.0.0.7", ["1.1.1.1, 2.2.2.2"], "2.2.2.2"),
+        ("127.0.0.1", ["2.2.2.2:4711"], "2.2.2.2"),
+        ("10.0.0.7", ["9.9.9.9", "2.2.2.2"], "2.2.2.2"),
+        ("2.2.2.2", ["9.9.9.9"], "2.2.2.2"),
+        ("2.2.2.2", [], "2.2.2.2"),
+        ("2001:db8:1:2:3:4:5:6", [], "2001:db8:1:2::/64"),
+        ("10.0.0.7", ["2001:db8:1:2::9"], "2001:db8:1:2::/64"),
+        ("10.0.0.7", ["[2001:db8:1:2::9]:80"], "2001:db8:1:2::/64"),
+        ("::ffff:2.2.2.2", [], "2.2.2.2"),
+        ("", ["unknown"], "unknown"),
+    ],
+)
+def test_who_is_counted_is_not_what_a_stranger_says(
+    peer: str, lines: list[str], counted: str
+) -> None:
+    raw = [(b"x-forwarded-for", line.encode()) for line in lines]
+    assert gate.visitor(peer, Headers(raw=raw)) == counted
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../x", "", "a\0b", "x" * 5000])
