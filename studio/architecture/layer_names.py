@@ -71,6 +71,25 @@ class Layout:
                     yield line.theirs.replace("#", number), _slots(line, ours, modules)
 
 
+FUSED = (
+    same("to_qkv", "to_q", "to_k", "to_v"),
+    same("to_kv", "to_k", "to_v"),
+    same("to_added_qkv", "add_q_proj", "add_k_proj", "add_v_proj"),
+)
+"""What ``fuse_qkv_projections`` of diffusers makes of an attention's layers, whatever the family:
+SimpleTuner trains and saves them so."""
+
+
+def fused(modules: Shapes) -> Iterator[Alias]:
+    """The names of fused attention layers, for a base that has them apart."""
+    for name in modules:
+        stem = name[: name.rfind(".") + 1]
+        for line in FUSED:
+            ours = [stem + part for part in line.ours]
+            if name == ours[0] and all(part in modules for part in ours):
+                yield stem + line.theirs, _slots(line, ours, modules)
+
+
 def _slots(line: Same, ours: Sequence[str], modules: Shapes) -> tuple[Slot, ...]:
     if line.swapped:
         rows = modules[ours[0]][0]

@@ -16,13 +16,28 @@ _CONTROL = re.compile(
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     (
         "vae",
-        r"(?:first_stage_model\.|vae\.)?decoder\.(?:conv_in|conv_out|conv1|head)\b",
+        r"(?:first_stage_model\.|vae\.)?decoder\.(?:conv_in|conv_out|conv1|head|layers\.\d+)\b",
         "It holds a VAE's decoder and no denoiser.",
     ),
     (
         "ip-adapter",
         r"(?:image_proj|ip_adapter)\.|.*\.ip_adapter_|ip_adapter_proj_model\.",
         "It holds an IP-Adapter's layers.",
+    ),
+    (
+        "ip-adapter",
+        r"(?:pulid_|id_adapter|id_encoder\.|redux_(?:up|down)\.)",
+        "It holds layers that show a picture to a model (PuLID, PhotoMaker, Redux).",
+    ),
+    (
+        "t2i-adapter",
+        r"(?:adapter\.)?body\.\d+\.(?:resnets|block\d|in_conv|down_opt)",
+        "It holds a T2I-Adapter's layers.",
+    ),
+    (
+        "image encoder",
+        r"(?:vision_model|visual_projection)\.",
+        "It holds an image encoder's whole weights.",
     ),
     (
         "upscaler",
@@ -53,7 +68,23 @@ _ADAPTERS: tuple[tuple[str, str, str], ...] = (
     ("diag-oft", r"\.oft_(?:blocks|diag)\Z", _OFT),
     ("ia3", r"\.on_input\Z|\.ia3_l(?:\.|\Z)", "IA3 vectors, which scale a layer's inputs"),
     ("glora", r"\.[ab][12]\.weight\Z", "GLoRA matrices, which multiply a layer's own weights"),
-    ("lora list", r"\A\w+:\d+:(?:up|down)\Z", "numbered matrices of the first LoRA trainer"),
+    ("lora list", r"\A(?:\w+:)?\d+:(?:up|down)\Z", "numbered matrices of the first LoRA trainer"),
+    ("nunchaku", r"\.lora_(?:down|up)\Z", "a LoRA packed for Nunchaku's quantised models"),
+    (
+        "vera",
+        r"(?:\A|\.)vera_(?:[AB]|lambda_[bd])\b",
+        "VeRA's vectors over matrices of all layers",
+    ),
+    ("vb-lora", r"(?:\A|\.)vblora_", "VB-LoRA's choices from a bank of vectors"),
+    ("hra", r"\.hra_u\b", "Householder reflections (HRA), which turn a layer's weights"),
+    ("bone", r"\.(?:bone|miss)_block\b", "Bone blocks (MiSS), which repeat over a layer's inputs"),
+    ("fourierft", r"\.(?:fourierft|waveft)_spectrum\b", "spectra (FourierFT) of the differences"),
+    (
+        "peft adapter",
+        r"\.(?:c3a_kernel|shira_weight|delora_\w+|road_(?:theta|alpha)|randlora_\w+|lily_\w+)\b",
+        "an adapter of peft that is no LoRA",
+    ),
+    ("hypernetwork", r"\A\d+\.(?:\d+\.)?linear\.\d+\.weight\Z", "a hypernetwork's layers"),
 )
 """(kind, what a tensor's name has, what it holds) of adapters that add no matrix of their own."""
 

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Self
 
 from pydantic import Field
 
 from studio.architecture import LABELS
 from studio.architecture.families import BY_NAME, RULES, TEXT_RULES
-from studio.architecture.layer_names import Rows
+from studio.architecture.layer_names import FUSED, Rows
 from studio.contract.base import Contract
 from studio.inspection.adapter_config import with_alphas
 from studio.inspection.claims import claims, conflicts, listed, trigger_hints, unproven
@@ -32,8 +33,8 @@ class LoraInspection(Contract):
 
     Attributes:
         kind: ``lora``, ``checkpoint``, ``text encoder``, ``controlnet``, ``embedding``,
-            ``vae``, ``ip-adapter``, ``upscaler``, an adapter of another kind (``oft``, ``boft``,
-            ``diag-oft``, ``ia3``, ``glora``, ``lora list``) or ``unknown``.
+            ``vae``, ``ip-adapter``, ``t2i-adapter``, ``image encoder``, ``upscaler``, an adapter
+            of another kind (``oft``, ``vera``, …; all in ``kinds``) or ``unknown``.
         architecture: ``mini``, ``sd15``, ``sdxl``, … or ``unknown``; every value of
             ``Architecture`` and the families that are only recognised to be refused by name
             (``sd2``, ``sd3``, ``chroma``, ``wan``, ``lumina2``, …; all in ``LABELS``).
@@ -208,10 +209,19 @@ def _undecidable(verdict: FamilyVerdict) -> tuple[str, ...]:
 
 def _measures(modules: Sequence[LoraModule]) -> list[Measure]:
     return [
-        Measure(_flat(module.name), module.in_features, module.out_features)
+        _apart(Measure(_flat(module.name), module.in_features, module.out_features))
         for module in modules
         if not _reads_text(module) and module.decomposition is not Decomposition.NORM
     ]
+
+
+def _apart(layer: Measure) -> Measure:
+    """The first of the layers that a fused one stands for, which the rules know."""
+    for line in FUSED:
+        if layer.name.endswith(f"_{line.theirs}"):
+            name = layer.name.removesuffix(line.theirs) + line.ours[0]
+            return replace(layer, name=name, gives=layer.gives // len(line.ours))
+    return layer
 
 
 def _text_measures(modules: Sequence[Pair]) -> list[Measure]:

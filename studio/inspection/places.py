@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from studio.architecture.families import FAMILIES
-from studio.architecture.layer_names import Alias, Shapes, Slot
+from studio.architecture.layer_names import Alias, Shapes, Slot, fused
 
-_LAYER_NAMES = tuple(dict.fromkeys(names for family in FAMILIES for names in family.layer_names))
+_LAYER_NAMES = (
+    *dict.fromkeys(names for family in FAMILIES for names in family.layer_names),
+    fused,
+)
 _DENOISERS = ("unet", "transformer")
 _TABLE = re.compile(r"(?:^|\.)(?:\w*embeddings?|embed_tokens|shared|relative_attention_bias)\Z")
 """Lookup tables: matrices of two dimensions that multiply nothing."""

@@ -220,6 +220,11 @@ class PresetStock:
         roots = (Path(), *self._settings.library_folders)
         places = [root / path for root in roots for path in paths]
         found = next((place for place in places if place.is_file()), None)
+        broken = next((place for place in places if place.is_symlink()), None)
+        if found is None and broken is not None:
+            raise WeightsError(
+                f"{text} is a link to nothing.", "Mend the link, or remove it.", broken
+            )
         alike = next(filter(None, map(near, places)), None) if found is None else None
         if alike is not None:
             raise WeightsError(f"{text} is not there.", f"Did you mean {alike}?", alike)

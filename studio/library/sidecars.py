@@ -1,11 +1,14 @@
 """What other programs put beside a weight file: values, each with who said it, and pictures.
 
 Read, never written: ``NAME.civitai.info`` (CivitAI Helper), ``NAME.metadata.json``
-(ComfyUI-LoRA-Manager) and ``NAME.json`` (A1111's card of a LoRA, or this studio's own facts).
+(ComfyUI-LoRA-Manager), ``NAME.cm-info.json`` (Stability Matrix), ``NAME.rgthree-info.json``,
+``NAME.swarm.json``, ``NAME.json`` (A1111's card of a LoRA, or this studio's own facts), and
+``NAME.txt``, in which people keep trigger words on one line (RuinedFooocus reads them there).
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,20 @@ from studio.presets.model_card import read_published
 from studio.presets.rules import split_phrases
 from studio.storage.atomic import read_file
 
-SUFFIXES = (".json", ".metadata.json", ".civitai.info")
+SUFFIXES = (
+    ".json",
+    ".txt",
+    ".metadata.json",
+    ".civitai.info",
+    ".cm-info.json",
+    ".rgthree-info.json",
+    ".swarm.json",
+)
 """After the weights' name, what a person writes before what a site was asked for."""
 MAX_BYTES = 2**21
 MAX_TEXT = 1000
+MAX_NOTE = 200
+"""Characters of trigger words in a text file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +63,39 @@ def read_sidecar(path: Path) -> Sidecar | None:
         data = read_file(path, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             return None
+        if path.suffix == ".txt":
+            return _note(data.decode("utf-8-sig"))
         said = json.loads(data)
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None
-    if path.name.endswith(".civitai.info"):
-        return _version(said, "CivitAI Helper's .civitai.info")
-    if path.name.endswith(".metadata.json"):
-        return _manager(said)
+    reader = next((read for end, read in _READERS.items() if path.name.endswith(end)), None)
+    if reader is not None:
+        return reader(said)
     if said.get("made_by") == "lora-studio":
         return None if read_published(data) is None else of_publisher(said)
     return _card(said)
+
+
+def _note(text: str) -> Sidecar | None:
+    """One line of words and commas; a longer text is no trigger, and may be anything."""
+    line = text.strip()
+    if not line or "\n" in line or len(line) > MAX_NOTE or re.search(r"[.!?:=/](?:\s|/|$)", line):
+        return None
+    return Sidecar(who="the .txt beside it", prompt=_words(line))
+
+
+def _matrix(said: Mapping[str, Any]) -> Sidecar:
+    hashes = said.get("Hashes")
+    return Sidecar(
+        who="Stability Matrix's .cm-info.json",
+        label=_text(said.get("ModelName")),
+        prompt=_words(said.get("TrainedWords")),
+        base_model=_text(said.get("BaseModel")),
+        sha256=_text(hashes.get("SHA256")).lower() if isinstance(hashes, dict) else "",
+        tags=_tags(said.get("Tags")),
+    )
 
 
 def _version(said: Mapping[str, Any], who: str) -> Sidecar:
@@ -126,6 +160,27 @@ def of_publisher(said: Mapping[str, Any]) -> Sidecar:
     )
 
 
+def _rgthree(said: Mapping[str, Any]) -> Sidecar:
+    return _version({**said, "model": said}, "rgthree's .rgthree-info.json")
+
+
+def _swarm(said: Mapping[str, Any]) -> Sidecar:
+    return Sidecar(
+        who="SwarmUI's .swarm.json",
+        label=_text(said.get("modelspec.title")),
+        prompt=_words(said.get("modelspec.trigger_phrase")),
+    )
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Sidecar]] = {
+    ".civitai.info": lambda said: _version(said, "CivitAI Helper's .civitai.info"),
+    ".metadata.json": _manager,
+    ".cm-info.json": _matrix,
+    ".rgthree-info.json": _rgthree,
+    ".swarm.json": _swarm,
+}
+
+
 def _text(value: object) -> str:
     """One printable line."""
     if not isinstance(value, str):
@@ -137,7 +192,9 @@ def _text(value: object) -> str:
 def _words(value: object) -> str:
     """Trigger words, a text or a list of them; each phrase once."""
     parts = value if isinstance(value, list | tuple) else [value]
-    phrases = [phrase for part in parts[:64] for phrase in split_phrases(_text(part))]
+    # rgthree keeps each word in an object of its own.
+    words = [part.get("word") if isinstance(part, dict) else part for part in parts[:64]]
+    phrases = [phrase for word in words for phrase in split_phrases(_text(word))]
     return ", ".join(dict.fromkeys(phrases))[:MAX_TEXT]
 
 

@@ -9,7 +9,6 @@ so for the parser inside Compel too.
 from __future__ import annotations
 
 import importlib.util
-import math
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
@@ -39,6 +38,8 @@ _MOST_MARKS = 1500
 _MOST_LEFT = 120
 """Brackets, quotes and signs of a text, and those that are left of it for the parser, which takes
 some milliseconds for each."""
+_HEAVIEST = 1000
+"""Of words: embeddings of some dozens times more have no float16."""
 _GROUP = re.compile(r"(?<![^\s(])\(\s*x\s*\)(?:\+{1,9}|-{1,9}|\d{1,2}(?:\.\d{1,4})?)?(?![^\s),])")
 
 
@@ -98,8 +99,8 @@ def _refusal(text: str) -> str | None:
     read = parsed.prompts
     if not read:
         return "it finds no text to encode"
-    if not all(map(math.isfinite, _weights(parsed))):
-        return "a weight is too large to compute with"
+    if any(not abs(weight) <= _HEAVIEST for weight in _weights(parsed)):
+        return f"a weight is above {_HEAVIEST:,}, with which nothing can be computed"
     normalized = [each for each in read if getattr(each, "normalize_weights", False)]
     if any(sum(each.weights) == 0 for each in normalized):
         return "the weights of a blend add up to 0, by which they would be divided"

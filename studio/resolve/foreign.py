@@ -72,6 +72,38 @@ TABLE = (
         "they are tokens that came with one LoRA's own embeddings, which are not used here",
     ),
     Foreign("wide_comma", re.compile("[，、]"), "it parts no words", "a plain comma"),
+    Foreign("wide_bracket", re.compile("[（）：]"), "it sets no weight", "with the plain marks"),
+    Foreign(
+        "regions",
+        re.compile(
+            r"(?<!\w)(?:ADD(?:COL|ROW|BASE|COMM)(?!\w)"
+            r"|(?:COUPLE|MASK|IMASK|AREA|FILL)\([\d., ]*\))"
+        ),
+        "other tools part the picture into regions by it",
+    ),
+    Foreign(
+        "tag",
+        re.compile(
+            r"<(?!(?:lora|lyco|hypernet):)!?[a-z]\w*(?:\[[^\]]*\])?[:!][^<>]*>", re.IGNORECASE
+        ),
+        "SwarmUI and others put something else there",
+    ),
+    Foreign(
+        "numeric_weight",
+        re.compile(rf"(?<![\w.:])-?{_NUMBER}::(?=\S)"),
+        "NovelAI and Midjourney weight what follows",
+        "(words)1.2 with Compel",
+    ),
+    Foreign(
+        "parameter",
+        re.compile(r"(?<=\s)--(?:ar|no|v|niji|seed|stylize|s|chaos|iw|q|style|cref|sref)\s+\S+"),
+        "Midjourney reads a setting there, which are chosen beside the prompt here",
+    ),
+    Foreign(
+        "comment",
+        re.compile(r"^\s*#[^\n]*", re.MULTILINE),
+        "A1111 leaves such a line out",
+    ),
 )
 """Weights and ``<lora:…>`` are told of by themselves: the one has a word of Compel's, the other
 stops the plan."""

@@ -1,4 +1,4 @@
-"""Names that are not spelt as slugs: in another case, or what people know a preset by."""
+"""Names that are not spelt as slugs: in another case, a label, or the name of the file."""
 
 from collections.abc import Iterable, Mapping
 
@@ -39,8 +39,14 @@ def _slug(name: str, known: Mapping[str, ModelPreset] | Mapping[str, LoraPreset]
         return name
     presets: Iterable[ModelPreset | LoraPreset] = known.values()
     wanted = _plain(name)
-    meant = [each.slug for each in presets if wanted in (each.slug, _plain(each.label))]
+    meant = [each.slug for each in presets if wanted in _names(each)]
     return meant[0] if len(meant) == 1 else name
+
+
+def _names(preset: ModelPreset | LoraPreset) -> tuple[str, ...]:
+    """The slug, the label, and the file as it is called: with its folders, or without."""
+    path = _plain(preset.path or "")
+    return (preset.slug, _plain(preset.label), path, path.rpartition("/")[2])
 
 
 def _plain(name: str) -> str:

@@ -41,8 +41,50 @@ KINDS: dict[str, dict[str, Shapes]] = {
             for n in range(3)
             for side in ("up", "down")
         },
+        "without its component": {"0:up": (4, 4), "0:down": (4, 4)},
     },
+    "nunchaku": {
+        "converted": {
+            "single_transformer_blocks.0.qkv_proj.lora_down": (3072, 32),
+            "single_transformer_blocks.0.qkv_proj.lora_up": (9216, 32),
+        },
+    },
+    "vera": {
+        "peft": {
+            f"{PEFT}.vera_lambda_b": (320,),
+            f"{PEFT}.vera_lambda_d": (8,),
+            "base_model.vera_A": (8, 320),
+            "base_model.vera_B": (320, 8),
+        },
+    },
+    "vb-lora": {"peft": {f"{PEFT}.vblora_logits_A": (4, 8, 90)}},
+    "hra": {"peft": {f"{PEFT}.hra_u": (320, 8)}},
+    "bone": {
+        "peft": {f"{PEFT}.bone_block": (8, 320)},
+        "its later name": {f"{PEFT}.miss_block.weight": (8, 320)},
+    },
+    "fourierft": {"peft": {f"{PEFT}.fourierft_spectrum": (100,)}},
+    "peft adapter": {
+        "C3A": {f"{PEFT}.c3a_kernel": (4, 4, 8)},
+        "RandLora": {f"{PEFT}.randlora_lambda": (4, 8)},
+        "DeLoRA": {f"{PEFT}.delora_A": (8, 320), f"{PEFT}.delora_lambda": ()},
+    },
+    "hypernetwork": {
+        "A1111": {"320.0.linear.0.weight": (640, 320), "320.0.linear.2.weight": (320, 640)},
+    },
+    "t2i-adapter": {
+        "diffusers": {"adapter.body.0.resnets.0.block1.weight": (320, 320, 3, 3)},
+        "Tencent": {"body.0.block1.weight": (320, 320, 3, 3)},
+    },
+    "image encoder": {
+        "CLIP": {"visual_projection.weight": (1024, 1280)},
+        "SigLIP": {"vision_model.encoder.layers.0.self_attn.q_proj.weight": (1152, 1152)},
+    },
+    "vae": {"TAESD": {"decoder.layers.0.weight": (64, 4, 3, 3)}},
     "ip-adapter": {
+        "PuLID": {"pulid_ca.0.to_q.weight": (4, 4), "id_adapter.proj_out": (4, 4)},
+        "PhotoMaker": {"id_encoder.visual_projection_2.weight": (1280, 1024)},
+        "Redux": {"redux_up.weight": (12288, 1152), "redux_down.weight": (4096, 12288)},
         "Tencent": {"image_proj.proj.weight": (4, 4), "ip_adapter.1.to_k_ip.weight": (4, 4)},
         "XLabs": {
             "double_blocks.0.processor.ip_adapter_double_stream_k_proj.weight": (3072, 4096),

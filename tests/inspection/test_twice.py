@@ -100,3 +100,10 @@ def test_a_header_alone_does_not_tell_whether_they_are_equal() -> None:
     found = inspect(header(lora(layers, "transformer.") | lora(layers, "diffusion_model.")))
     assert not found.problems
     assert "twice; its header does not tell" in " ".join(found.evidence)
+
+
+@pytest.mark.parametrize("name", ["ink.SAFETENSORS", "ink.Safetensors"])
+def test_what_a_plan_takes_for_a_lora_the_run_reads(name: str, tmp_path: Path) -> None:
+    save_file(QKV, tmp_path / name)
+    assert read_inspection(tmp_path / name).kind == "lora"
+    assert read_lora("ink", tmp_path / name, hash_file(tmp_path / name).sha256).layers

@@ -204,6 +204,33 @@ def test_sidecars_are_read_and_each_value_says_who_said_it(settings: Settings, r
     assert ("label", "From Helper", "CivitAI Helper's .civitai.info") in entry.others
 
 
+@pytest.mark.parametrize(
+    ("ending", "text", "prompt"),
+    [
+        (".txt", "blu3 ink, a pen drawing\n", "blu3 ink, a pen drawing"),
+        (".txt", "\ufeffblu3", "blu3"),
+        (".txt", "Trained on 20 pictures. Use 0.7.", ""),
+        (".txt", "one\ntwo", ""),
+        (".txt", "https://civitai.com/models/12", ""),
+        (".txt", "word " * 60, ""),
+        (".cm-info.json", '{"TrainedWords": ["blu3"], "ModelName": "Ink"}', "blu3"),
+        (".rgthree-info.json", '{"trainedWords": [{"word": "blu3"}, {"word": 7}]}', "blu3"),
+        (".swarm.json", '{"modelspec.trigger_phrase": "blu3, ink"}', "blu3, ink"),
+        (".cm-info.json", '{"TrainedWords": 7, "Hashes": 7}', ""),
+    ],
+)
+def test_trigger_words_beside_the_file_of_other_tools(
+    settings: Settings, root: Path, ending: str, text: str, prompt: str
+) -> None:
+    place = lora_file(root / "x.safetensors")
+    place.with_suffix(ending).write_text(text, encoding="utf-8")
+    catalogue = opened(settings)
+    catalogue.refresh()
+    preset = catalogue.catalog.loras["x"]
+    assert preset.prompt == prompt
+    assert (preset.trigger == "none") is (not prompt)
+
+
 def test_a_sidecar_that_comes_or_changes_is_noticed(settings: Settings, root: Path) -> None:
     place = lora_file(root / "x.safetensors")
     catalogue = opened(settings)

@@ -184,3 +184,19 @@ def test_the_deepest_that_is_allowed_is_read_from_a_deep_stack() -> None:
     for opening, closing in (("(a ", ")"), ("(", ")1.2"), ("(a).swap(", ")"), ('("', '")')):
         text = opening * MAX_OPEN_BRACKETS + "b" + closing * MAX_OPEN_BRACKETS
         assert from_below(300, text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("(a)1000", True),
+        ("(a)1001", False),
+        ("(a)" + 41 * "9", False),
+        ("((a)900)900", False),
+        ("a" + 40 * "+", True),
+        ("a" + 90 * "+", False),
+        ('("a", "b").blend(2000, 1)', False),
+    ],
+)
+def test_a_weight_that_nothing_can_be_computed_with_is_refused(text: str, holds: bool) -> None:
+    assert (refusal(text) is None) is holds

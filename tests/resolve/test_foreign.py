@@ -25,6 +25,12 @@ SEEN = {
     "embedding": "a cat, embedding:easynegative",
     "pivotal_tokens": "a <s0><s1> cat",
     "wide_comma": "a cat，on red",
+    "wide_bracket": "a （cat） on red",
+    "regions": "a cat ADDCOL a dog",
+    "tag": "a <random:cat,dog> on red",
+    "numeric_weight": "1.5::cat",
+    "parameter": "a cat --ar 16:9",
+    "comment": "a cat\n# on red",
 }
 
 
@@ -42,7 +48,21 @@ def test_each_kind_is_named_on_either_side(kind: str, encoder: PromptEncoder) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["a cat and a dog", "break", "a \\[cat\\]", "snake_case", "1:2", "a <b> c", "BREAKING AND_"],
+    [
+        "a cat and a dog",
+        "break",
+        "a \\[cat\\]",
+        "snake_case",
+        "1:2",
+        "a <b> c",
+        "BREAKING AND_",
+        "c#",
+        "a -- b",
+        "std::string",
+        "<lora",
+        "MASK on",
+        "at 10:30",
+    ],
 )
 def test_plain_words_are_no_grammar(text: str) -> None:
     assert foreign(text) == ()

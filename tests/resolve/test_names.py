@@ -3,6 +3,7 @@
 import pytest
 
 from studio.architecture.pipelines import scheduler_named
+from studio.contract.plan import Origin
 from studio.contract.request import LoraChoice, Overrides
 from studio.presets.schema import LoraSettings
 from tests.support.worlds import World
@@ -52,6 +53,37 @@ def test_another_case_or_a_label_is_the_one_preset_it_can_mean() -> None:
         assert plan.fingerprint == own.fingerprint
         assert [each.code for each in plan.notices].count("name_read") == 2
     assert "unknown_lora" in world.violations(mode="lora", loras=(LoraChoice(slug="inks"),))
+
+
+@pytest.mark.parametrize("name", ["loras/ink.safetensors", "Ink.SafeTensors"])
+def test_a_files_name_is_the_one_preset_that_has_it(name: str) -> None:
+    world = World(SD, lora={"path": "loras/ink.safetensors"})
+    plan = world.plan(mode="lora", loras=(LoraChoice(slug=name),))
+    assert [each.slug for each in plan.loras] == ["ink"]
+    assert "name_read" in {notice.code for notice in plan.notices}
+
+
+def test_an_accelerator_asks_for_steps_guidance_and_scheduler() -> None:
+    asks = LoraSettings(steps=4, guidance_scale=1.0, scheduler="LCMScheduler")
+    world = World(SD, lora={"settings": asks})
+    found = world.plan(mode="lora").settings
+    for setting, value in (
+        (found.steps, 4),
+        (found.guidance_scale, 1.0),
+        (found.scheduler, "LCMScheduler"),
+    ):
+        assert setting is not None
+        assert (setting.value, setting.origin, setting.slug) == (value, Origin.LORA, "ink")
+    typed = world.plan(mode="lora", settings=Overrides(steps=7)).settings
+    assert (typed.steps.value, typed.steps.origin) == (7, Origin.USER)
+    mine = world.plan(mode="lora", settings=Overrides(steps=7, scheduler="DDIMScheduler"))
+    overridden = {each.field for each in mine.notices if each.code == "wish_overridden"}
+    assert overridden == {"settings.steps", "settings.scheduler"}
+    assert world.plan(mode="base", loras=()).settings.steps.origin is Origin.MODEL
+    flow = LoraSettings(scheduler="FlowMatchEulerDiscreteScheduler")
+    assert set(World(SD, lora={"settings": flow}).violations(mode="lora")) == {
+        "scheduler_does_not_fit"
+    }
 
 
 @pytest.mark.parametrize(

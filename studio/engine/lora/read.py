@@ -68,7 +68,7 @@ def read_lora(slug: str, path: Path, sha256: str) -> LoraFile:
         WeightsError: it cannot be read, or is another file.
         LoraRefused: it is not a LoRA, or one with ``problems``.
     """
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         # Any other name would be pickle, which runs code.
         raise LoraRefused(slug, ("Its file is not named .safetensors.",), WAY_OUT)
     data = _read(slug, path, sha256)

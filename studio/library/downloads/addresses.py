@@ -122,6 +122,11 @@ def parse_source(text: str, civitai: str, hub: str) -> CivitaiName | HubName:
     owner, slash, rest = text.partition("/")
     name, _, file = rest.partition("/")
     if slash and _REPOSITORY.fullmatch(f"{owner}/{name}"):
+        if not file and name.lower().endswith(".safetensors"):
+            raise SourceUnknown(
+                f"{text[:80]!r} is no file, neither here nor in the library.",
+                "Name it as studio weights scan prints it, or as owner/name/file.safetensors.",
+            )
         return HubName(f"{owner}/{name}", file or None)
     raise SourceUnknown(f"{text[:80]!r} names no weights.", _HELP)
 

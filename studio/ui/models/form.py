@@ -20,7 +20,6 @@ MODEL_ONLY = ("pipeline", "variant")
 SETTINGS = ("strength", "guidance_scale", "clip_skip", "steps", "default_width", "default_height")
 LORA_SETTINGS = ("strength", "guidance_scale", "clip_skip")
 MODEL_SETTINGS = ("guidance_scale", "steps", "default_width", "default_height")
-WHOLE = frozenset({"clip_skip", "steps", "default_width", "default_height"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,7 @@ def build() -> PresetForm:
         fields[name] = gr.Textbox(label=label, min_width=80, **more)
 
     def number(name: str, label: str) -> None:
-        precision = 0 if name in WHOLE else None
-        fields[name] = gr.Number(None, label=label, precision=precision, min_width=70)
+        fields[name] = gr.Number(None, label=label, min_width=70)
 
     with gr.Row(elem_classes="ls-tight"):
         text("label", "Label")
@@ -132,7 +130,7 @@ def read(form: PresetForm, sent: Sequence[Any], kind: type[Preset], before: Pres
     settings = dict(before.get("settings", {}))
     for name in LORA_SETTINGS if is_lora else MODEL_SETTINGS:
         number = values[name]
-        _put(settings, name, int(number) if name in WHOLE and number is not None else number)
+        _put(settings, name, number)
     _put(entry, "settings", settings or None)
     source = {**before.get("source", {})}
     _put(source, "huggingface", values["huggingface"])

@@ -61,6 +61,7 @@ def test_what_people_write(text: str, name: CivitaiName | HubName) -> None:
         "file:///etc/passwd",
         "../../etc/passwd",
         "https://huggingface.co/datasets/owner",
+        "loras/not-there.safetensors",
     ],
 )
 def test_what_names_nothing(text: str) -> None:
