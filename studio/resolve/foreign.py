@@ -84,7 +84,7 @@ TABLE = (
     Foreign(
         "tag",
         re.compile(
-            r"<(?!(?:lora|lyco|hypernet):)!?[a-z]\w*(?:\[[^\]]*\])?[:!][^<>]*>", re.IGNORECASE
+            r"<(?!(?:lora|lyco|hypernet):)!?[a-z]\w*(?:\[[^\[\]<>]*\])?[:!][^<>]*>", re.IGNORECASE
         ),
         "SwarmUI and others put something else there",
     ),
@@ -101,7 +101,7 @@ TABLE = (
     ),
     Foreign(
         "comment",
-        re.compile(r"^\s*#[^\n]*", re.MULTILINE),
+        re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE),
         "A1111 leaves such a line out",
     ),
 )

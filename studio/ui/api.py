@@ -221,9 +221,28 @@ def read_request(request: JsonObject) -> GenerationRequest:
     """
     if not isinstance(request, dict):
         raise ValueError("The request is not a JSON object")
+    _refuse_flags(request)
     if request.get("seed", DRAWN) == DRAWN:
         request = {**request, "seed": draw_seed()}
     return GenerationRequest.model_validate(request)
+
+
+def _refuse_flags(request: JsonObject) -> None:
+    """Python takes ``true`` for 1, which nobody means by it.
+
+    Raises:
+        ValueError: a number of the request is true or false.
+    """
+    said: list[tuple[str, Any]] = [(name, request.get(name)) for name in ("seed", "count")]
+    settings, loras = request.get("settings"), request.get("loras")
+    if isinstance(settings, dict):
+        said += [(f"settings.{name}", value) for name, value in settings.items()]
+    for place, lora in enumerate(loras if isinstance(loras, list) else ()):
+        if isinstance(lora, dict):
+            said += [(f"loras.{place}.{n}", v) for n, v in lora.items() if "strength" in n]
+    for where, value in said:
+        if isinstance(value, bool):
+            raise ValueError(f"{where}: a number is expected, not {str(value).lower()}")
 
 
 def _answered(work: Callable[[], Answers]) -> Answers:

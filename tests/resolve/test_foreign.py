@@ -125,11 +125,31 @@ def test_a_second_conversion_changes_nothing(text: str) -> None:
     assert convert(once).text == once
 
 
-@pytest.mark.parametrize(
-    "piece", ["(", "[", "{", "(a:", "[a|", "__a", "<lora:", "((a:1.2)", '"', "\\"]
+HOSTILE = (
+    *(
+        "(",
+        "[",
+        "{",
+        "(a:",
+        "[a|",
+        "__a",
+        "<lora:",
+        "((a:1.2)",
+        '"',
+        "\\",
+        "1::",
+        "1",
+        "<a:",
+        "<a[",
+    ),
+    *("\n", "\n#", " \t", "COUPLE(", "AREA(1,", " --ar ", "<s1", "embedding:", "（"),
 )
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_texts_take_no_time(piece: str) -> None:
     text = piece * (20_000 // len(piece))
     start = time.process_time()
     convert(text)
+    foreign(text)
     assert time.process_time() - start < 5

@@ -48,6 +48,14 @@ def test_a_plan_or_every_violation(client: Client) -> None:
         ({"mode": "base"}, "base: Field required"),
         ({**REQUEST, "magic": 1}, "magic: Extra inputs"),
         ([], "not a JSON object"),
+        ({**REQUEST, "seed": 3.7}, "seed: "),
+        ({**REQUEST, "seed": True}, "seed: a number is expected"),
+        ({**REQUEST, "settings": {"steps": 2.5}}, "settings.steps: "),
+        ({**REQUEST, "settings": {"steps": True}}, "settings.steps: a number is expected"),
+        (
+            {**REQUEST, "loras": [{"slug": "pen-ink-mini", "strength": False}]},
+            "loras.0.strength: a number is expected",
+        ),
     ],
 )
 def test_a_request_that_is_none_is_said_so(client: Client, request_: object, said: str) -> None:
