@@ -280,8 +280,8 @@ def test_no_address_is_fetched_for_anybody(public: Served, site: tuple[int, list
 
 OPEN = {
     "/", "/config", "/theme.css", "/robots.txt", "/favicon.ico", "/manifest.json", "/openapi.json",
-    "/static/{path:path}", "/assets/{path:path}", "/svelte/{path:path}", "/login", "/pwa_icon",
-    "/monitoring",
+    "/static/{path:path}", "/assets/{path:path}", "/svelte/{path:path}", "/login",
+    "/logout", "/pwa_icon", "/monitoring",
     *(
         f"/gradio_api/{name}"
         for name in (
@@ -314,7 +314,8 @@ def test_every_route_of_gradio_is_used_or_closed(public: Served) -> None:
 
 def test_a_strangers_video_and_links_to_a_pages_state_are_not_taken(public: Served) -> None:
     joined = json.dumps({"data": [{}], "fn_index": 0, "session_hash": "deep"}).encode()
-    assert public.ask("POST", "/gradio_api/queue/join", joined)[0] == 200
+    sent = {"Content-Type": "application/json"}
+    assert public.ask("POST", "/gradio_api/queue/join", joined, **sent)[0] == 200
     before = set(uploads.folder().rglob("*"))
     assert public.ask("GET", "/gradio_api/deep_link?session_hash=deep")[0] == 404
     video = form(b"x" * 1000, "x.mp4")
