@@ -47,12 +47,14 @@ _FIELDS = {Side.PROMPT: "prompt", Side.NEGATIVE: "negative_prompt"}
 def text_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
     describe = _compel_sentences if draft.compel else _native_sentences
     for side, parts in ((Side.PROMPT, prompt.parts), (Side.NEGATIVE, prompt.negative_parts)):
-        for sentence in describe(_typed(parts)):
-            yield Notice(code="weight_as_text", field=_FIELDS[side], text=sentence)
-        for each, where in foreign(_typed(parts)):
+        typed, own = _typed(parts)
+        for sentence in describe(typed):
+            text = sentence.translate(own)
+            yield Notice(code="weight_as_text", field=_FIELDS[side], text=text)
+        for each, where in foreign(typed):
             ours = f" Here it is written {each.ours}." if each.ours else ""
-            sentence = f"{where} is plain words to the encoder; {each.means}.{ours}"
-            yield Notice(code=f"foreign_{each.kind}", field=_FIELDS[side], text=sentence)
+            text = f"{where.translate(own)} is plain words to the encoder; {each.means}.{ours}"
+            yield Notice(code=f"foreign_{each.kind}", field=_FIELDS[side], text=text)
     summaries = {each.component for each in draft.traits.text_encoders if each.summary}
     for entry in prompt.ledger:
         if entry.cut:
@@ -63,11 +65,22 @@ def text_notices(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Notice]:
     yield from _unknown_words(draft)
 
 
-def _typed(parts: Sequence[PromptPart]) -> str:
-    """What is kept, with a word that means nothing for each of the LoRAs' own, whose marks are
-    no syntax."""
-    own = (PartKind.TRIGGER, PartKind.NEGATIVE)
-    return "".join("x" if part.kind in own else part.text for part in parts if not part.cut)
+_STANDS_IN = 0xA500
+"""The first of many letters that hardly anybody writes."""
+
+
+def _typed(parts: Sequence[PromptPart]) -> tuple[str, dict[int, str]]:
+    """What is kept, with a letter for each of the LoRAs' own words, whose marks are no syntax; and
+    the words that the letters stand for."""
+    own: dict[int, str] = {}
+    text = ""
+    for part in parts:
+        if not part.cut and part.kind in (PartKind.TRIGGER, PartKind.NEGATIVE):
+            own[_STANDS_IN + len(own)] = part.text
+            text += chr(_STANDS_IN + len(own) - 1)
+        elif not part.cut:
+            text += part.text
+    return text, own
 
 
 def _cut(entry: TokenLedger) -> Notice:

@@ -14,9 +14,10 @@ from torch import Tensor
 from studio.architecture import Architecture
 from studio.engine.base.folder import Pipeline
 from studio.engine.families import family_of
-from studio.engine.lora.match import base_modules
+from studio.engine.lora.match import base_modules, fit_to_base
 from studio.engine.tiny import build_tiny
-from tests.support.applying import apply, probe
+from studio.errors import LoraRefused
+from tests.support.applying import apply, probe, read
 
 CASES = {
     "to_qkv of FLUX.1": (
@@ -99,3 +100,18 @@ def test_a_fused_layer_is_its_parts(
     assert not torch.equal(outputs[0][-1], base[-1])
     for one, other in zip(*outputs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_of_a_layer_that_the_base_has_fused_are_refused_whole(tmp_path: Path) -> None:
+    """No tool is known to write them; applied in part they would be another LoRA."""
+    pipeline = build_tiny("Flux2KleinPipeline")
+    fused = base_modules(pipeline.transformer)["single_transformer_blocks.0.attn.to_qkv_mlp_proj"]
+    width = fused.get_parameter("weight").shape[1]
+    tensors = {
+        f"transformer.single_transformer_blocks.0.attn.{part}.{end}": torch.ones(*shape)
+        for part in ("to_q", "to_k", "to_v")
+        for end, shape in (("lora_A.weight", (2, width)), ("lora_B.weight", (width, 2)))
+    }
+    save_file(tensors, tmp_path / "apart.safetensors")
+    with pytest.raises(LoraRefused, match="do not exist in"):
+        fit_to_base(read(tmp_path / "apart.safetensors"), pipeline)

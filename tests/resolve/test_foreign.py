@@ -12,6 +12,7 @@ from studio.resolve import resolve
 from studio.resolve.compel_parser import refusal
 from studio.resolve.foreign import TABLE, convert, foreign
 from tests.resolve.test_resolve import CATALOG, RUNTIME, ask, inventory
+from tests.support.worlds import World
 
 SEEN = {
     "break": "a cat BREAK a dog",
@@ -123,6 +124,17 @@ PIECES = ("a", " ", "cat:1.2", "(", ")", "[", "]", "{", "}", "|", ":", "0.5", '"
 def test_a_second_conversion_changes_nothing(text: str) -> None:
     once = convert(text).text
     assert convert(once).text == once
+
+
+def test_a_notice_quotes_what_was_typed_with_the_triggers_in_it() -> None:
+    world = World(
+        "StableDiffusionPipeline", lora={"prompt": "artist (series)", "trigger": "required"}
+    )
+    typed = "a rocket, (artist (series):1.2), [sky]"
+    plan = world.plan(mode="lora_with_trigger", prompt=typed, prompt_encoder="native")
+    said = {each.code: each.text for each in plan.notices}
+    assert said["weight_as_text"].startswith("(artist (series):1.2) sets no weight")
+    assert said["foreign_less_attention"].startswith("[sky] is plain words")
 
 
 HOSTILE = (
