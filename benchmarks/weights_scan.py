@@ -1,12 +1,13 @@
 """How long the library takes to look at 10,000 LoRA files that no preset names.
 
-    python -m benchmarks.weights_scan [--files 10000] [--tensors 48]
+    python -m benchmarks.weights_scan [--files 10000] [--tensors 48] [--json FILE]
 
 Makes the folder from the tests' header samples: every family and format at full size, with holes
 for weights, nested, with odd names, every third file with a sidecar, of each of the three kinds.
 Of more than 1,000 files the others are hard links to them: each is read all the same. First from
 an empty state in the background, as the page does it; then, each time as another process would,
 warm; and once more when one file has come. The bound for the warm one is one second on two cores.
+Last what the LoRA browser does with them: its list, its first page, and a search of all.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from studio.library.catalogue import Catalogue
 from studio.library.store import WeightStore
 from studio.presets import Catalog
 from studio.settings import Settings
+from studio.ui.browser.query import LoraFacts, LoraQuery, LoraShelf
 from tests.support.header_data import Sample, samples
 
 DISTINCT = 1000
@@ -70,11 +72,15 @@ def fill(root: Path, count: int, most: int | None) -> None:
             beside.write_text(json.dumps(SIDECARS[suffix](number)))
 
 
-def timed(what: str, action: Callable[[], object]) -> None:
+Figures = list[dict[str, str | float]]
+
+
+def timed(what: str, action: Callable[[], object], figures: Figures) -> None:
     wall, cpu = time.perf_counter(), used()
     action()
-    seconds = time.perf_counter() - wall
-    print(f"{what}: {seconds:.2f} s, {used() - cpu:.2f} s of CPU", flush=True)
+    wall, cpu = time.perf_counter() - wall, used() - cpu
+    figures.append({"what": what, "seconds": round(wall, 3), "cpu_seconds": round(cpu, 3)})
+    print(f"{what}: {wall:.2f} s, {cpu:.2f} s of CPU", flush=True)
 
 
 def used() -> float:
@@ -86,42 +92,64 @@ def used() -> float:
     return own.ru_utime + own.ru_stime + theirs.ru_utime + theirs.ru_stime
 
 
+def browse(catalogue: Catalogue, figures: Figures) -> None:
+    """What a visitor waits for in the LoRA browser; everything is taken to be on disk."""
+    catalog = catalogue.catalog
+    facts = LoraFacts(dict.fromkeys(catalog.loras, True), {}, frozenset())
+    shelf = LoraShelf(catalog, catalogue.holdings)
+    timed("the browser's list", lambda: LoraShelf(catalog, catalogue.holdings), figures)
+    timed("its first page", lambda: shelf.find(LoraQuery(), facts), figures)
+    shelf.find(LoraQuery(words="first"), facts)  # the files that cannot be used are folded once
+    timed("a search of all", lambda: shelf.find(LoraQuery(words="pen ink 12"), facts), figures)
+
+
+def measure(root: Path, count: int, figures: Figures) -> int:
+    """How many of the LoRAs can be used."""
+    settings = Settings(
+        root / "models", root / "outputs", root / "state", local_presets=root / "local.yaml"
+    )
+
+    def opened() -> Catalogue:
+        return Catalogue(settings, WeightStore(settings), Catalog((), ()), ())
+
+    first = opened()
+    timed("until the page can be built", lambda: (first.start(), first.catalog), figures)
+
+    def until_all_are_there() -> None:
+        while len(first.holdings) < count:
+            time.sleep(0.01)
+
+    timed("from an empty state", until_all_are_there, figures)
+    first.close()
+    for _ in range(3):
+        catalogue = opened()
+        timed("warm, another process", catalogue.refresh, figures)
+    timed("warm, the same process", catalogue.refresh, figures)
+    browse(catalogue, figures)
+    write(root / "models/one more.safetensors", samples()[0], count)
+    timed("after one file has come", catalogue.refresh, figures)
+    assert len(catalogue.holdings) == count + 1
+    return len(catalogue.catalog.loras)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--tensors", type=int, help="kept of each file; real ones have 900 or so")
     parser.add_argument("--folder", type=Path, help="where the files are made and removed again")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
     said = parser.parse_args()
-    count = said.files
+    figures: Figures = []
     with tempfile.TemporaryDirectory(dir=said.folder) as name:
-        root = Path(name)
-        fill(root / "models", count, said.tensors)
-        settings = Settings(
-            root / "models", root / "outputs", root / "state", local_presets=root / "local.yaml"
+        fill(Path(name) / "models", said.files, said.tensors)
+        usable = measure(Path(name), said.files, figures)
+    memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(f"{usable} of {said.files} can be used; at most {memory} MB of memory in all")
+    if said.json:
+        told = {"files": said.files, "tensors": said.tensors, "usable": usable}
+        said.json.write_text(
+            json.dumps({**told, "memory_mb": memory, "figures": figures}, indent=2) + "\n"
         )
-
-        def opened() -> Catalogue:
-            return Catalogue(settings, WeightStore(settings), Catalog((), ()), ())
-
-        first = opened()
-        timed("until the page can be built", lambda: (first.start(), first.catalog))
-
-        def until_all_are_there() -> None:
-            while len(first.holdings) < count:
-                time.sleep(0.01)
-
-        timed("from an empty state", until_all_are_there)
-        first.close()
-        for _ in range(3):
-            catalogue = opened()
-            timed("warm, another process", catalogue.refresh)
-        timed("warm, the same process", catalogue.refresh)
-        write(root / "models/one more.safetensors", samples()[0], count)
-        timed("after one file has come", catalogue.refresh)
-        assert len(catalogue.holdings) == count + 1
-        print(f"{len(catalogue.catalog.loras)} of them can be used")
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{count} files, at most {memory:.0f} MB of memory in all")
 
 
 if __name__ == "__main__":
