@@ -23,7 +23,7 @@ from studio.comparison.review import ReviewState
 from studio.gallery import Filter, Gallery
 from studio.gallery.comparisons.index import ComparisonIndex, ComparisonRow
 from studio.gallery.row import APPROVED_BY, REJECTED_BY, STANDING, Row, Tag, microseconds, place_at
-from studio.ui.gallery.events import COUNTED, PAGE
+from studio.ui.gallery.pages import COUNTED, PAGE
 
 LIMIT_MS = 50.0
 CELLS = 12

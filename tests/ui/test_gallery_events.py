@@ -56,7 +56,7 @@ def events() -> GalleryEvents:
 
 def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:
     asked = GalleryInput()
-    page = events()
+    page = events().pages
     answers = [each(asked) for each in (page.enter, page.first, page.next, page.previous)]
     for answer in answers:
         assert "The index cannot be read." in answer["grid"]
@@ -112,14 +112,14 @@ def shelf(tmp_path: Path) -> tuple[GalleryEvents, Gallery, list[str]]:
 def test_many_pictures_are_decided_on_by_a_named_reviewer(tmp_path: Path) -> None:
     page, gallery, names = shelf(tmp_path)
     asked = GalleryInput()
-    assert "Nobody is named" in page.decide(asked, "approve", names, " ")["to_hint"]
-    assert "not a valid" in page.decide(asked, "praise", names, "Anna")["to_hint"]
+    assert "Nobody is named" in page.pages.decide(asked, "approve", names, " ")["to_hint"]
+    assert "not a valid" in page.pages.decide(asked, "praise", names, "Anna")["to_hint"]
     assert not list(gallery.decisions.records())
-    answer = page.decide(asked, "approve", [*names[:2], "../x.png"], "Anna")
+    answer = page.pages.decide(asked, "approve", [*names[:2], "../x.png"], "Anna")
     assert "2 pictures decided on as Anna." in answer["to_hint"]
     assert "ls-problem" in answer["to_hint"], "the third is no picture"
     assert answer["grid"].count("ls-verdict-approved") == 2
-    undecided = page.first(GalleryInput(standing="undecided"))
+    undecided = page.pages.first(GalleryInput(standing="undecided"))
     assert [name in undecided["grid"] for name in names] == [False, False, True]
     assert 'href="pictures.zip?standing=undecided"' in undecided["links"]
 
@@ -146,7 +146,7 @@ def test_an_address_names_the_filters_and_the_page(tmp_path: Path) -> None:
 def test_a_decision_leads_on_to_the_next_undecided_picture(tmp_path: Path) -> None:
     page, _, names = shelf(tmp_path)
     asked = GalleryInput(standing="undecided", opened=names[1])
-    page.decide(asked, "approve", names[1:2], "Anna")
+    page.pages.decide(asked, "approve", names[1:2], "Anna")
     assert page.open_next(asked)["opened"] == names[0]
     assert page.open_previous(asked)["opened"] == names[2]
     last = GalleryInput(standing="undecided", opened=names[0])
@@ -160,7 +160,7 @@ def test_a_page_or_a_date_is_gone_to_or_named(
     tmp_path: Path, typed: str, shown: int | None
 ) -> None:
     page, _, names = shelf(tmp_path)
-    answer = page.go(GalleryInput(to=typed))
+    answer = page.pages.go(GalleryInput(to=typed))
     if shown is None:
         assert typed in answer["to_hint"]
         assert "grid" not in answer
@@ -174,7 +174,8 @@ def test_scores_are_imported_on_the_page_and_the_upload_goes(tmp_path: Path) -> 
     lines = [json.loads(line) for line in records(gallery, Filter())]
     answered = {**lines[0], "critic": "critic 2", "score": 0.5}
     upload.write_text("\n".join(map(json.dumps, [answered, lines[1], {"critic": "c"}])))
-    assert "1 score taken, 1 lines refused. Line 3" in page.take_scores(str(upload))["imported"]
+    said = page.pages.take_scores(str(upload))["imported"]
+    assert "1 score taken, 1 lines refused. Line 3" in said
     assert not upload.exists()
     upload.write_bytes(b"\xff\xfe")
-    assert "Nothing is taken" in page.take_scores(str(upload))["imported"]
+    assert "Nothing is taken" in page.pages.take_scores(str(upload))["imported"]

@@ -408,7 +408,7 @@ def test_a_sheet_is_kept_before_its_record_and_lost_ones_spoil_no_page(
     assert isinstance(stored, Compared)
     sheet_of(stored.path).unlink()
     parts: Any = Parts()
-    page = GalleryEvents(workspace, parts).first(GalleryInput())
+    page = GalleryEvents(workspace, parts).pages.first(GalleryInput())
     assert page["grid"].count("data-pick") == len(workspace.gallery.comparisons.items())
     assert "cannot be reached" in page["grid"]
 

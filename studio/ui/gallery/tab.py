@@ -152,14 +152,14 @@ def _wire_list(
     parts: GalleryParts, events: GalleryEvents, tab: gr.Tab, private: dict[str, Any]
 ) -> None:
     shown = {"inputs": parts.inputs(), "outputs": parts.all(), **private}
-    tab.select(_reading(events, events.enter), **shown)
+    tab.select(_reading(events, events.pages.enter), **shown)
     chosen = (parts.base, parts.lora, parts.mode, parts.standing, parts.by, parts.order)
     changed = [*(part.input for part in chosen), parts.words.change]
-    gr.on(changed, _reading(events, events.first), **shown, trigger_mode="always_last")
-    parts.whose.input(_reading(events, events.enter), **shown)
-    parts.older.click(_reading(events, events.next), **shown)
-    parts.newer.click(_reading(events, events.previous), **shown)
-    parts.to.submit(_reading(events, events.go), **shown)
+    gr.on(changed, _reading(events, events.pages.first), **shown, trigger_mode="always_last")
+    parts.whose.input(_reading(events, events.pages.enter), **shown)
+    parts.older.click(_reading(events, events.pages.next), **shown)
+    parts.newer.click(_reading(events, events.pages.previous), **shown)
+    parts.to.submit(_reading(events, events.pages.go), **shown)
 
 
 def _wire_desk(
@@ -172,12 +172,12 @@ def _wire_desk(
 
     def decide(event: gr.EventData, name: str | None, typed: str, *sent: Any) -> Updates:
         by = (typed or name or "").strip()
-        decided = events.decide(GalleryInput(*sent), picked(event), chosen(event), by)
+        decided = events.pages.decide(GalleryInput(*sent), picked(event), chosen(event), by)
         return decided | {reviewer: by, parts.review.by: by}
 
     given = [reviewer, parts.by_name, *parts.inputs()]
     parts.grid.decide(decide, inputs=given, outputs=[reviewer, *parts.all()], **private)
-    parts.scores.upload(events.take_scores, parts.scores, outputs=parts.all(), **private)
+    parts.scores.upload(events.pages.take_scores, parts.scores, outputs=parts.all(), **private)
     reviewer.change(
         lambda typed, name: typed or name or "",
         inputs=[parts.by_name, reviewer],
