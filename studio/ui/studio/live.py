@@ -263,5 +263,7 @@ def lora_rows(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
     return {
         panel.form.chosen: values["chosen"],
         panel.form.said: values["said"],
+        panel.form.unused: values["unused"],
+        panel.form.finer: values["finer"],
         **rows(panel.slots, values, w),
     }
