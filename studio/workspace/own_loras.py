@@ -17,14 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from studio.contract.base import in_bytes
 from studio.errors import GalleryError, LoraNotTaken, StudioError
-from studio.library.downloads import DownloadEvent, DownloadPlan, Downloads, Fetched, HubName
-from studio.library.downloads.addresses import hub_name, safe_name
-from studio.library.downloads.errors import Gated, KeyMissing, KeyRefused
+from studio.library.downloads import DownloadEvent
+from studio.library.downloads.addresses import safe_name
 from studio.library.downloads.fetching import check_room
-from studio.library.downloads.hub import GuestKey
-from studio.library.downloads.transfer import TransferCancelled, patiently
 from studio.library.entries import derive
 from studio.library.scan import Held, look
 from studio.library.state import key_of
@@ -33,13 +29,14 @@ from studio.presets import Catalog, LoraPreset
 from studio.presets.parse import slug_of
 from studio.settings import Settings
 from studio.storage import atomic
+from studio.workspace.own_fetch import demand_size, fetch_for_visitor, hub_source
 from studio.workspace.visitors import Visitor, VisitorKind, Visitors
 
 PLACE = ".loras"
 IN_ALL = 60
 """Of everybody, here or on the way."""
 WINDOW = 900.0
-"""Seconds for which one that came counts, whether it is still here or not."""
+"""Seconds for which one that came counts, whether it was taken and is still here or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +119,10 @@ class OwnLoras:
         except StudioError as error:
             raise _without_place(error, coming.folder) from error
         finally:
+            came = coming.folder.is_dir() and any(coming.folder.iterdir())
             with self._lock:
                 self._coming.remove(coming)
-                if coming.kept:
+                if came:
                     self._came.append((time.monotonic(), client))
             if not coming.kept:
                 self._forget(coming.folder)
@@ -152,19 +150,6 @@ class OwnLoras:
                 "too_many_loras",
             )
 
-    def demand_size(self, size: int | None, name: str) -> None:
-        """
-        Raises:
-            LoraNotTaken: it is too large, or nobody says how large it is.
-        """
-        if size is None or size > self._limits.lora:
-            raise LoraNotTaken(
-                f"{name} has {in_bytes(size)}; a LoRA that a visitor brings may have "
-                f"{in_bytes(self._limits.lora)} (VISITOR_LORA_MB).",
-                "Choose a smaller one.",
-                "lora_too_large",
-            )
-
     def place_of(self, coming: Arrival, name: str, size: int) -> Path:
         """Where the bytes of an upload are to be written.
 
@@ -179,7 +164,7 @@ class OwnLoras:
             raise LoraNotTaken(
                 f"{name[:80]!r} is no .safetensors file.", "Choose one; nothing else is read."
             )
-        self.demand_size(size, name[:80])
+        demand_size(self._limits, size, name[:80])
         check_room(coming.folder, size)
         return coming.folder / safe_name(name, "lora")
 
@@ -198,58 +183,12 @@ class OwnLoras:
         visitor = self._visitors.current()
         if visitor is None:
             raise GalleryError("Nobody is a visitor here.", "Use `studio download`.")
-        source = Downloads(self._settings, self._store).parse(text)
-        if not isinstance(source, HubName):
-            raise LoraNotTaken(
-                "Visitors bring LoRAs from Hugging Face alone.",
-                "Name one as hf:owner/name/file.safetensors, or upload it.",
-            )
+        source = hub_source(self._settings, self._store, text)
         with self.arriving(self._visitors.folder(visitor), client) as coming:
-            try:
-                return (yield from self._fetched(coming, source, None, cancel))
-            except (Gated, KeyMissing) as refused:
-                if not token:
-                    raise _kept_back(source, refused) from None
-            try:
-                return (yield from self._fetched(coming, source, token, cancel))
-            except (Gated, KeyMissing, KeyRefused) as refused:
-                raise _kept_back(source, refused) from None
-
-    def _fetched(
-        self, coming: Arrival, source: HubName, token: str | None, cancel: threading.Event
-    ) -> Generator[DownloadEvent, None, LoraPreset | None]:
-        own = replace(
-            self._settings,
-            model_base_path=coming.folder,
-            max_download=self._limits.lora,
-            hf_token=None,
-        )
-        downloads = Downloads(own, self._store, guest=GuestKey(token))
-        try:
-            facts = patiently(lambda: downloads.look_up(source), cancel)
-        except TransferCancelled:
-            return None
-        published, files, notes = facts
-        (file,) = files
-        self.demand_size(file.size, file.name)
-        target = safe_name(hub_name(source.repository, file.name), "lora")
-        plan = DownloadPlan(
-            slug=None,
-            label=target,
-            kind="lora",
-            published=published,
-            files=files,
-            target=target,
-            notes=notes,
-        )
-        path = None
-        for event in downloads.fetch(plan, cancel):
-            path = event.path if isinstance(event, Fetched) else None
-            yield event
-        if path is None:
-            return None
-        origin = {"huggingface": source.repository, "file": file.name}
-        return self.accept(coming, path, {"source": origin, "revision": published.version})
+            found = yield from fetch_for_visitor(
+                self._settings, self._store, coming.folder, source, token, cancel
+            )
+            return None if found is None else self.accept(coming, found.path, found.origin)
 
     def accept(
         self, coming: Arrival, path: Path, origin: Mapping[str, Any] | None = None
@@ -354,22 +293,12 @@ def _joined(everybody: Catalog, mine: tuple[_OwnLora, ...]) -> Catalog:
     )
 
 
-def _kept_back(source: HubName, refused: StudioError) -> LoraNotTaken:
-    """In words for a visitor, who has no .env."""
-    return LoraNotTaken(
-        f"Hugging Face gives {source.repository} only to accounts that may have it.",
-        "Accept its terms on its page, and give a token of your account that may read it.",
-        refused.code,
-    )
-
-
 def _without_place(error: StudioError, folder: Path) -> StudioError:
     """The same without a place on this machine."""
-    texts = (error.message, error.way_out)
-    if not any(str(folder.parent) in text for text in texts):
-        return error
     message, way_out = (
         text.replace(str(folder), "the page's disk").replace(str(folder.parent), "the page's disk")
-        for text in texts
+        for text in (error.message, error.way_out)
     )
+    if (message, way_out) == (error.message, error.way_out):
+        return error
     return LoraNotTaken(message, way_out, error.code)

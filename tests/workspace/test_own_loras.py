@@ -234,7 +234,7 @@ def test_each_limit_is_named(page: Workspace, tmp_path: Path, ink: Path) -> None
         (broken, "lora_not_taken", "broken"),
     ):
         with pytest.raises(StudioError, match=word) as refused:
-            brought(page, ANNA, file)
+            brought(page, ANNA, file, AWAY)  # where only what was read counts
         assert refused.value.code == code
         assert str(page.settings.outputs) not in str(refused.value)
     for who in (ANNA, BEN):  # two browsers at one address
@@ -243,6 +243,8 @@ def test_each_limit_is_named(page: Workspace, tmp_path: Path, ink: Path) -> None
         brought(page, ANNA, ink)
     assert refused.value.code == "too_many_loras"
     brought(page, ANNA, ink, AWAY)
+    with pytest.raises(StudioError, match="VISITOR_LORAS"):
+        brought(page, BEN, ink, AWAY)  # one, and the broken one
     page.own_loras.drop(page.visitors.folder(BEN))
     with pytest.raises(StudioError, match="VISITOR_LORAS"):
         brought(page, BEN, ink)

@@ -11,6 +11,7 @@ from studio.contract.settings import MAX_LORAS
 from studio.errors import StudioError
 from studio.library.downloads import DownloadEvent
 from studio.presets import LoraPreset, TriggerRule
+from studio.ui.assets import picked
 from studio.ui.clients import client_of, is_heard
 from studio.ui.html import download
 from studio.ui.html.gallery import said
@@ -19,6 +20,7 @@ from studio.ui.sessions import Sessions
 from studio.ui.studio import own_lora
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import (
+    Form,
     Values,
     chosen_phrases,
     finer_of,
@@ -220,11 +222,17 @@ class OwnLoraEvents:
     """What the field does; a LoRA that came is chosen at once."""
 
     def __init__(
-        self, workspace: Workspace, sessions: Sessions, loras: LoraEvents, field: OwnLoraField
+        self,
+        workspace: Workspace,
+        sessions: Sessions,
+        loras: LoraEvents,
+        form: Form,
+        field: OwnLoraField,
     ) -> None:
         self._workspace = workspace
         self._sessions = sessions
         self._loras = loras
+        self._form = form
         self.field = field
 
     def shown(self) -> Updates:
@@ -233,19 +241,20 @@ class OwnLoraEvents:
         given, mine = workspace.visitors.a_pass(), workspace.own_loras.mine()
         return {self.field.sender: own_lora.offer(given, mine)}
 
-    def taken(self, values: Values, slug: str, page: str) -> Updates:
-        """A file came: it is chosen."""
+    def taken(self, request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        """A file came, and the page says its slug: it is chosen."""
+        return self._chosen(self._form.values(sent), picked(event), str(request.session_hash))
+
+    def _chosen(self, values: Values, slug: str, page: str) -> Updates:
         preset = next((e for e in self._workspace.own_loras.mine() if e.slug == slug), None)
         if preset is None:
             return unchanged()  # it went meanwhile, or is none of theirs
         line = said(f"{preset.label} is here, for you alone.")
         return {**self.shown(), self.field.line: line, **self._loras.use(values, slug, page)}
 
-    def fetch(
-        self, request: gr.Request, text: str, token: str, values: Values, page: str
-    ) -> Iterator[Updates]:
+    def fetch(self, request: gr.Request, text: str, token: str, *sent: Any) -> Iterator[Updates]:
         """Fetch one from the Hub; the token is not in the page any more once it is used."""
-        field = self.field
+        field, values, page = self.field, self._form.values(sent), str(request.session_hash)
         cancel = self._sessions.start_fetching(page)
         if cancel is None:
             yield {field.line: said("Something is being fetched already.", bad=True)}
@@ -265,7 +274,7 @@ class OwnLoraEvents:
             if preset is None:
                 yield {field.line: said("It was not fetched.", bad=True)}
             else:
-                yield {field.source: "", **self.taken(values, preset.slug, page)}
+                yield {field.source: "", **self._chosen(values, preset.slug, page)}
         except StudioError as error:
             yield {field.line: said(str(error), bad=True)}
         finally:
@@ -280,14 +289,14 @@ class OwnLoraEvents:
         if preset is not None:
             yield preset
 
-    def drop(self, page: str) -> Updates:
+    def drop(self, request: gr.Request) -> Updates:
         """Remove what was brought, here and on the device."""
         workspace = self._workspace
         try:
             owner = workspace.visitors.whose()
             if owner is not None:
                 workspace.own_loras.drop(owner)
-                self._sessions.let_go(page)
+                self._sessions.let_go(str(request.session_hash))
         except StudioError as error:
             return {self.field.line: said(str(error), bad=True)}
         return {**self.shown(), self.field.line: said("Your LoRAs are removed.")}

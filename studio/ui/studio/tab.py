@@ -56,7 +56,7 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     outputs, inputs = _outputs(events), panel.form.inputs()
     recalls = _wire_recall(events, recalled, workspace, inputs, outputs)
     loras = LoraEvents(workspace, events)
-    own = OwnLoraEvents(workspace, sessions, loras, panel.own) if panel.own else None
+    own = OwnLoraEvents(workspace, sessions, loras, panel.form, panel.own) if panel.own else None
     tab = StudioTab(events, loras, own, run, outputs, inputs, recalled, recalls)
     _wire_form(tab)
     if own is not None:
@@ -148,24 +148,14 @@ def _wire_loras(tab: StudioTab) -> None:
 
 
 def _wire_own(tab: StudioTab, own: OwnLoraEvents) -> None:
-    form, field = tab.events.panel.form, own.field
+    field = own.field
     outputs = [field.sender, field.source, field.token, field.line]
-
-    def taken(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
-        return own.taken(form.values(sent), picked(event), page_of(request))
-
-    def fetch(request: gr.Request, source: str, token: str, *sent: Any) -> Iterator[Updates]:
-        yield from own.fetch(request, source, token, form.values(sent), page_of(request))
-
-    def drop(request: gr.Request) -> Updates:
-        return own.drop(page_of(request))
-
     whole = [*outputs, *tab.outputs]
-    field.sender.taken(**quick(tab, taken, inputs=tab.inputs, outputs=whole))
-    field.drop.click(**quick(tab, drop, outputs=outputs))
+    field.sender.taken(**quick(tab, own.taken, inputs=tab.inputs, outputs=whole))
+    field.drop.click(**quick(tab, own.drop, outputs=outputs))
     gr.on(
         [field.fetch.click, field.source.submit],
-        fetch,
+        own.fetch,
         inputs=[field.source, field.token, *tab.inputs],
         outputs=whole,
         show_progress="hidden",
