@@ -6,14 +6,14 @@ Which names mean one layer, only a base can say (``fit``); here is told which la
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from studio.architecture.layer_names import Rows
+from studio.architecture.layer_names import FUSED, Rows
 from studio.inspection.decompositions import Decomposition
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.lora_module import LoraModule
-from studio.inspection.tensor_info import TensorInfo
+from studio.inspection.tensor_info import DTYPE_BITS, TensorInfo
 
 Read = Callable[[TensorInfo, int], bytes]
 """(tensor, most bytes) → its first bytes, as the file holds them."""
@@ -25,8 +25,8 @@ _HEAD = 64
 """Bytes of a layer that tell it from most others, so that few are read whole."""
 _MOST = 16
 """Layers of one head that are compared: a fused one, its parts, and room."""
-_FUSED = re.compile(r"(.*[._])(?:to_)?qkv\Z")
-_PARTS = ("to_q", "to_k", "to_v")
+_FUSED = re.compile(r"(.*?[._])(to_qkv|qkv|to_kv|to_added_qkv)\Z")
+_PARTS = {line.theirs: line.ours for line in FUSED} | {"qkv": FUSED[0].ours}
 _STACKED = {Decomposition.LORA: "up", Decomposition.FULL: "diff"}
 """The part whose rows are the layer's outputs."""
 
@@ -40,6 +40,7 @@ class Twice:
         equal: paths of layers that others of the file say again.
         unequal: of layers that others of the file contradict.
         unread: of those of which only the header is known.
+        leftovers: of parts beside what they are fused into, which were never trained.
     """
 
     modules: tuple[LoraModule, ...]
@@ -47,6 +48,7 @@ class Twice:
     equal: tuple[str, ...] = ()
     unequal: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
     @property
     def evidence(self) -> tuple[str, ...]:
@@ -54,6 +56,11 @@ class Twice:
         said = []
         if self.equal:
             said.append(f"{_some(self.equal)} twice, with the same weights: they are used once.")
+        if self.leftovers:
+            said.append(
+                f"{_some(self.leftovers)} beside what they are fused into: they add nothing, "
+                "and are left out."
+            )
         if self.unread:
             said.append(f"{_some(self.unread)} twice; its header does not tell whether equal.")
         return tuple(said)
@@ -73,15 +80,16 @@ def find_twice(
         read: None where only the header is there.
         mixed: whether the file has the namings of several tools.
     """
+    of = None if read is None else _Bytes(header, read)
+    every, modules = modules, _without_leftovers(modules, of)
+    leftovers = tuple(each.path for each in every if each not in modules)
     times = Counter(module.path for module in modules)
     doubled = [path for path, count in times.items() if count > 1]
-    fused = {match[0]: match[1] for path in times if (match := _FUSED.match(path))}
-    fused = {path: stem for path, stem in fused.items() if f"{stem}to_q" in times}
+    fused = {path: parts for path in times if (parts := _parts_of(path, times))}
     if not (doubled or fused or mixed):
-        return Twice(tuple(modules), {})
-    if read is None:
+        return Twice(tuple(modules), {}, leftovers=leftovers)
+    if of is None:
         return Twice(tuple(modules), {}, unread=(*doubled, *fused))
-    of = _Bytes(header, read)
     first = {module.path: module for module in reversed(modules)}
     equal = {
         path
@@ -89,8 +97,7 @@ def find_twice(
         if all(of.rows(each, first[path]) == () for each in modules if each.path == path)
     }
     copies = dict(_copies(list(first.values()), of))
-    for path, stem in fused.items():
-        parts = [stem + part for part in _PARTS if stem + part in times]
+    for path, parts in fused.items():
         rows = [copies.get((part, path)) for part in parts]
         if None not in rows and rows == sorted(set(rows)):  # type: ignore[type-var]  # none is None
             equal.add(path)
@@ -99,7 +106,25 @@ def find_twice(
         copies=copies,
         equal=tuple(sorted(equal)),
         unequal=tuple(path for path in (*doubled, *fused) if path not in equal),
+        leftovers=leftovers,
     )
+
+
+def _parts_of(path: str, known: Container[str]) -> tuple[str, ...]:
+    """The layers of the file that a fused one of it stands for."""
+    match = _FUSED.match(path)
+    parts = [match[1] + part for part in _PARTS[match[2]]] if match else []
+    return tuple(part for part in parts if part in known)
+
+
+def _without_leftovers(modules: Sequence[LoraModule], of: "_Bytes | None") -> Sequence[LoraModule]:
+    """Without the parts of a fused layer that were never trained: diffusers leaves them in the
+    model that it fuses, and trainers save them, which add nothing."""
+    paths = {module.path for module in modules}
+    beside = {part for path in paths for part in _parts_of(path, paths)}
+    if of is None or not beside:
+        return modules
+    return tuple(m for m in modules if m.path not in beside or not of.adds_nothing(m))
 
 
 def _copies(modules: Sequence[LoraModule], of: "_Bytes") -> Iterator[tuple[tuple[str, str], Rows]]:
@@ -127,6 +152,17 @@ class _Bytes:
         own = sorted(part for part in module.tensors if part not in ("alpha", stacked))
         first = self._part(module, own[0], _HEAD) if own else b""
         return _kind(module), first
+
+    def adds_nothing(self, module: LoraModule) -> bool:
+        """Whether a plain LoRA multiplies to zero by its last factor."""
+        if module.decomposition is not Decomposition.LORA or module.dora or module.bias:
+            return False
+        data, size = self._part(module, "up"), DTYPE_BITS[self._dtype(module, "up")] // 8
+        low = (data[place::size] for place in range(size - 1))
+        # A zero may have a sign, the highest bit.
+        return not any(part.strip(b"\0") for part in low) and not data[size - 1 :: size].strip(
+            b"\0\x80"
+        )
 
     def rows(self, one: LoraModule, other: LoraModule) -> Rows | None:
         """The rows of ``other`` that are ``one``; empty for all, None where it is not in it."""

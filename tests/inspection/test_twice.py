@@ -107,3 +107,30 @@ def test_what_a_plan_takes_for_a_lora_the_run_reads(name: str, tmp_path: Path) -
     save_file(QKV, tmp_path / name)
     assert read_inspection(tmp_path / name).kind == "lora"
     assert read_lora("ink", tmp_path / name, hash_file(tmp_path / name).sha256).layers
+
+
+@pytest.mark.parametrize(
+    ("dtype", "trained", "holds"),
+    [
+        (torch.float32, False, True),
+        (torch.bfloat16, False, True),
+        (torch.float16, False, True),
+        (torch.float32, True, False),
+    ],
+)
+def test_parts_that_were_never_trained_are_left_out_beside_what_is_fused(
+    dtype: torch.dtype, trained: bool, holds: bool, tmp_path: Path
+) -> None:
+    """A zero may have a sign."""
+    parts = {name: -value if ".lora_A" in name else -0.0 * value for name, value in SPLIT.items()}
+    if trained:
+        parts[f"transformer.{BLOCK}to_k.lora_B.weight"][0, 0] = 1e-30
+    tensors = pair(f"transformer.{BLOCK}to_qkv", DOWN, UP) | parts
+    path = tmp_path / "leftovers.safetensors"
+    save_file({name: value.to(dtype) for name, value in tensors.items()}, path)
+    found = read_inspection(path)
+    fit = check_fit(found, BASE)
+    assert (fit.fits, bool(found.problems)) == (holds, not holds)
+    if holds:
+        assert [module.name for module in found.modules] == [f"{BLOCK}to_qkv"]
+        assert "add nothing" in " ".join(found.evidence)
