@@ -299,11 +299,11 @@ OPEN = {
 
 def test_every_route_of_gradio_is_used_or_closed(public: Served) -> None:
     """A route that a later gradio brings is looked at before anybody may ask it."""
-    own = {"/pictures.zip", "/records.jsonl", "/decisions.jsonl", "/decisions.csv"}
     unknown = set()
     for route in public.app.routes:
         path = getattr(route, "path", "").rstrip("/") or "/"
-        if path in OPEN | own:
+        of = getattr(getattr(route, "endpoint", None), "__module__", "")
+        if path in OPEN or of.startswith("studio."):
             continue
         filled = re.sub(r"\{[^}]*\}", "1", path)
         tried = [public.ask(method, filled, b"{}") for method in ("GET", "POST")]
