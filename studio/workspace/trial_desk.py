@@ -222,15 +222,15 @@ class TrialDesk:
 
     # How they stand
 
-    def all(self) -> tuple[TrialStanding, ...]:
-        """Every trial that can be read, the newest first."""
-        found = []
+    def all(self) -> tuple[tuple[TrialStanding, ...], tuple[TrialError, ...]]:
+        """Every trial, the newest first, and why others cannot be read."""
+        found, problems = list[TrialStanding](), list[TrialError]()
         for name in self.trying.store.names():
             try:
                 found.append(self.standing(name))
-            except TrialError:
-                continue  # opening it says why
-        return tuple(found)
+            except TrialError as error:
+                problems.append(error)
+        return tuple(found), tuple(problems)
 
     def standing(self, name: str) -> TrialStanding:
         """

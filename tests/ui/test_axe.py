@@ -43,6 +43,7 @@ def test_axe_finds_nothing(browser: Browser, server: Server, scheme: str) -> Non
     walk = Walk(page)
     studio(walk)
     compare(walk)
+    trials(walk)
     gallery(walk)
     models(walk)
     context.close()
@@ -89,6 +90,14 @@ def compare(walk: Walk) -> None:
     page.locator("#vote-equal").click()
     page.locator("#tally .ls-tally").wait_for()
     walk.look("a tally")
+
+
+def trials(walk: Walk) -> None:
+    """A new one; what one shows is looked at where one is made."""
+    walk.tab("Trials")
+    walk.page.locator("#trial-runs button").first.click()
+    walk.page.locator("#begin-trial:enabled").wait_for()
+    walk.look("a new trial")
 
 
 def gallery(walk: Walk) -> None:

@@ -180,5 +180,10 @@ def test_the_desk_finds_runs_and_its_trials_again(workspace: Workspace, run_fold
     assert (standing.state, standing.pictures, standing.most) == (TrialState.OVER, 11, 11)
     assert standing.ended is not None
     assert standing.ended.why is TrialEnd.SEEDS
-    assert [each.name for each in TrialDesk(workspace, Runs(workspace)).all()] == [name]
+    trials, problems = TrialDesk(workspace, Runs(workspace)).all()
+    assert ([each.name for each in trials], problems) == ([name], ())
+    broken = desk.trying.store.begin(design.model_copy(update={"name": "broken"}))
+    (broken.folder / "trial.json").write_text("{}", encoding="utf-8")
+    trials, problems = desk.all()
+    assert ([each.name for each in trials], len(problems)) == ([name], 1)
     assert not desk.stop(name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from studio.contract.base import in_time
 from studio.contract.events import Loading, Progress, Queued
 from studio.contract.violations import Violation
+from studio.errors import StudioError
 from studio.trials.design import TrialDesign
 from studio.trials.events import CellBegun, TrialEnd
 from studio.trials.report.drawing import LINES, plain
@@ -31,11 +32,13 @@ _MARKS: Mapping[TrialState, Html] = {
 }
 
 
-def listed(trials: Sequence[TrialStanding], chosen: str) -> Html:
-    """Every trial, the newest first, each a button."""
-    if not trials:
+def listed(trials: Sequence[TrialStanding], problems: Sequence[StudioError], chosen: str) -> Html:
+    """Every trial, the newest first, each a button; then those that cannot be read."""
+    if not trials and not problems:
         return tag("p", "There are none yet. Choose a run to try.", class_="ls-origin")
-    return div("ls-trials", *(_row(each, each.name == chosen) for each in trials))
+    rows = (_row(each, each.name == chosen) for each in trials)
+    bad = (tag("p", str(each), class_="ls-problem") for each in problems)
+    return div("ls-trials", *rows, *bad)
 
 
 def _row(each: TrialStanding, chosen: bool) -> Html:

@@ -20,7 +20,7 @@ from studio.ui.trials.layout import TrialParts
 from studio.ui.trials.report import TrialReports
 from studio.workspace.trial_design import the_run
 from studio.workspace.trial_desk import TrialDesk, TrialStanding, TrialState
-from studio.workspace.trial_report import card_of, preset_of, write_card, write_sheet
+from studio.workspace.trial_report import card_of, preset_of, write_card
 from studio.workspace.workspace import Workspace
 
 
@@ -54,10 +54,10 @@ class TrialEvents:
         return (self.show(name) if name else self.new()) | self._offered()
 
     def _list(self, opened: str) -> Updates:
-        trials = self.desk.all()
+        trials, problems = self.desk.all()
         going = any(each.state.is_going for each in trials)
         return {
-            self.parts.list: trial_html.listed(trials, opened),
+            self.parts.list: trial_html.listed(trials, problems, opened),
             self.parts.timer: gr.Timer(active=going),
         }
 
@@ -291,12 +291,3 @@ class TrialEvents:
             return {self.parts.said: compare_html.trouble(str(error))}
         cards = [path.name for path in paths]
         return {self.parts.said: trial_html.taken(preset.slug, name, cards)}
-
-    def sheet(self, name: str) -> Path:
-        """The sheet of a trial as it stands, written beside it.
-
-        Raises:
-            StudioError: nothing was measured yet, or it cannot be read.
-        """
-        path, _ = write_sheet(self._workspace, self.desk.trying.store.open(name))
-        return path
