@@ -22,7 +22,7 @@ LONGEST = (
     "ui/test_compare_page.py",
     "ui/test_models_browser.py",
     "ui/test_standing.py",
-    "ui/test_keys.py",
+    "ui/test_paths.py",
     "ui/test_api.py",
     "cli/test_end_to_end.py",
     "engine/test_edits.py",

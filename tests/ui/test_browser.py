@@ -1,18 +1,12 @@
-"""The page in a real browser: the newcomer's path, and what must never happen on it."""
+"""The page in a real browser: what must never happen on it; whole paths are in test_paths.py."""
 
 from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from studio.contract.receipt import RunRecord
-from studio.gallery.publishing import examine_published
 from tests.ui.conftest import HOSTILE, PATIENCE, ROOT, Server, pick_lora
 
 if TYPE_CHECKING:
@@ -56,115 +50,6 @@ def begin(page: Page, server: Server, steps: int) -> int:
     page.locator("#generate:enabled").click()
     page.get_by_text(re.compile(rf"Step \d+ of {steps}")).first.wait_for()
     return before
-
-
-def test_the_newcomers_path(open_page: Open, server: Server) -> None:
-    """Open, read the contract, generate, find the picture with its record in the gallery."""
-    page = open_page()
-    box = page.locator("#generate").bounding_box()
-    assert box is not None
-    assert box["y"] + box["height"] < 900, "Generate must be in sight at 1440 × 900"
-    ready = contract(page, "ready")
-    assert "a penguin on a blue background" in ready.inner_text()
-    assert "phrsink" in ready.locator("mark").first.inner_text()
-    shown = ready.locator("header code").inner_text()
-    before = len(server.pictures())
-
-    proven = generate(page)
-    assert proven.locator("header code").inner_text() == shown
-    assert re.search(r"\d+ of \d+ modules · scale .* · base proven", proven.inner_text())
-    picture = page.locator("#picture figure img")
-    assert picture.evaluate("image => image.naturalWidth") == 128
-    assert len(server.pictures()) == before + 1
-
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Download PNG").click()
-    assert_record(Path(download.value.path()), shown)
-
-    tab(page, "Gallery")
-    page.locator(".ls-thumb").first.click()
-    page.get_by_role("button", name="Verify").click()
-    page.get_by_text("Verified:").wait_for()
-    page.get_by_role("button", name="Replay").click()
-    page.get_by_text("Pixel-identical:").wait_for(timeout=PATIENCE)
-    page.get_by_role("button", name="Publish").click()
-    with page.expect_download() as download:
-        page.get_by_role("link", name="-facts.png").click()
-    published = examine_published(Path(download.value.path()).read_bytes())
-    assert published.ok
-    assert published.statement is not None
-    assert shown in page.locator("#opened").inner_text()
-
-
-def assert_record(path: Path, fingerprint: str) -> None:
-    """The downloaded file carries its record, and it is the plan that was shown."""
-    with Image.open(path) as image:
-        image.load()
-        record = RunRecord.model_validate_json(image.info["lora-studio"])
-    assert record.plan.fingerprint.startswith(fingerprint.replace("·", ""))
-
-
-def test_a_click_on_a_thing_puts_it_into_the_prompt(open_page: Open) -> None:
-    page = open_page()
-    contract(page, "ready")
-    page.get_by_label("Prompt", exact=True).fill("a cat on a chair")
-    ready = contract(page, "ready")
-    ready.locator("[data-code=words_unknown]", has_text="“cat” and “chair”").wait_for(
-        state="attached", timeout=PATIENCE
-    )
-    page.get_by_label("Prompt", exact=True).fill("a penguin on a blue background")
-    page.locator("#things summary").click()
-    page.locator("#things").get_by_role("button", name="owl", exact=True).click()
-    ready.get_by_text("an owl on a blue background").first.wait_for(timeout=PATIENCE)
-    page.locator("#things").get_by_role("button", name="on red", exact=True).click()
-    ready.get_by_text("an owl on a red background").first.wait_for(timeout=PATIENCE)
-    assert ready.locator("[data-code=words_unknown]").count() == 0
-
-
-def test_the_browser_finds_every_lora_and_a_row_is_switched_replaced_and_reset(
-    open_page: Open,
-) -> None:
-    page = open_page()
-    page.locator("#add-lora").get_by_role("button", name="Add a LoRA").click()
-    dialog = page.get_by_role("dialog", name="Add a LoRA")
-    dialog.get_by_text(re.compile(r"\d+ hidden: made for other architectures")).wait_for()
-    dialog.locator("[data-pick=pen-ink-mini][aria-disabled=true]").wait_for()
-    words = dialog.get_by_label("Find")
-    words.fill("collage")
-    dialog.get_by_text("made for SDXL.").first.wait_for()
-    assert dialog.locator("[data-pick]").count() == 0
-    dialog.get_by_role("button", name="Clear the search").click()
-    star = dialog.get_by_role("button", name="Favourite: Night Neon (mini)")
-    star.click()
-    dialog.locator("[data-star=night-neon-mini][aria-pressed=true]").wait_for()
-    dialog.get_by_label("Show").select_option("Favourites")
-    dialog.get_by_text("1 matches").wait_for()
-    page.keyboard.press("/")
-    words.press("ArrowDown")
-    assert page.evaluate("document.activeElement.dataset.pick") == "night-neon-mini"
-    page.keyboard.press("Enter")
-    dialog.wait_for(state="hidden")
-    row = page.locator("#lora-1")
-    row.get_by_text("Night Neon (mini)", exact=True).wait_for()
-    sheet = contract(page, "ready")
-    sheet.locator("mark", has_text="Night Neon (mini)").first.wait_for()
-
-    row.get_by_role("spinbutton").fill("0.35")
-    row.get_by_text("Reset to").wait_for()
-    row.get_by_label("Use Night Neon (mini)").uncheck()
-    row.get_by_text("Off: it takes no part").wait_for()
-    sheet.locator("mark", has_text="Night Neon (mini)").first.wait_for(state="detached")
-    row.get_by_label("Use Night Neon (mini)").check()
-    sheet.get_by_text("0.35").first.wait_for(state="attached")
-    row.get_by_role("button", name="Reset to").click()
-    row.get_by_text("Reset to").wait_for(state="detached")
-    row.get_by_role("button", name="Move Night Neon (mini) up").click()
-    page.locator("#lora-0").get_by_text("Night Neon (mini)", exact=True).wait_for()
-    row.get_by_role("button", name="Remove Pen & Ink (mini)").click()
-    row.wait_for(state="hidden")
-    pick_lora(page, "pen ink", "#lora-0")
-    page.locator("#lora-0").get_by_text("Pen & Ink (mini)", exact=True).wait_for()
-    contract(page, "ready")
 
 
 def test_a_loras_finer_strength_is_typed_in_its_row_and_stays_open(open_page: Open) -> None:
@@ -369,44 +254,6 @@ def test_delete_asks_first(open_page: Open, server: Server) -> None:
     assert not newest.exists()
 
 
-def test_a_picture_is_decided_on_in_the_gallery(open_page: Open, server: Server) -> None:
-    page = open_page()
-    before = decided(server)
-    generate(page)
-    tab(page, "Gallery")
-    page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
-    review = page.locator("#review")
-    review.get_by_text("No decisions on this picture yet.").wait_for()
-    review.get_by_label("Note on this picture").fill("clean lines")
-    review.get_by_role("button", name="Approve").click()
-    review.get_by_text("Nobody is named as the reviewer.").wait_for()
-    review.get_by_label("Reviewer").fill("Anna")
-    review.get_by_role("button", name="Approve").click()
-    review.locator("li", has_text="Approved clean lines").wait_for()
-    (kept,) = decided(server) - before
-    said = json.loads(kept.read_text(encoding="utf-8"))
-    assert (said["note"], said["by"]) == ("clean lines", "Anna")
-    page.get_by_role("button", name="Back to all pictures").click()
-    page.locator("#gallery .ls-verdict-approved").first.wait_for()
-    page.locator("#gallery [data-select]").first.check()
-    page.get_by_role("button", name="Reject selected").click()
-    page.locator("#gallery .ls-verdict-rejected").first.wait_for()
-    page.get_by_text("1 picture decided on as Anna.").wait_for()
-    page.get_by_role("button", name="Review: agreement, downloads, scores").click()
-    with page.expect_download() as download:
-        page.get_by_role("link", name="All decisions (CSV)").click()
-    assert "clean lines" in Path(download.value.path()).read_text(encoding="utf-8")
-    with page.expect_download() as download:
-        page.get_by_role("link", name="ZIP of these pictures").click()
-    assert zipfile.is_zipfile(download.value.path())
-    page.locator(".ls-thumb:not(.ls-thumb-many)").first.click()
-    review.locator("li", has_text="Approved clean lines").wait_for()
-
-
-def decided(server: Server) -> set[Path]:
-    return set(server.outputs.glob(".reviews/*.jsonl"))
-
-
 def test_a_page_is_served_what_it_needs_and_no_more(server: Server, open_page: Open) -> None:
     """Of events, endpoints and files.
 
@@ -424,12 +271,3 @@ def test_a_page_is_served_what_it_needs_and_no_more(server: Server, open_page: O
         path = server.outputs / name
         assert path.is_file(), "a file that is not there would be refused for that alone"
         assert request.get(f"{server.url}gradio_api/file={path}").status == 403, name
-
-
-def test_a_narrow_screen_has_the_contract_in_one_line(open_page: Open) -> None:
-    page = open_page(390, 844)
-    line = page.locator(".ls-compact summary").first
-    line.wait_for()
-    line.click()
-    page.locator(".ls-compact [data-state=ready]").wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390

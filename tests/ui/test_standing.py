@@ -1,4 +1,4 @@
-"""A picture stands with its own contract: after edits, among others, in large, compared."""
+"""A picture stands with its own contract: among others, and compared."""
 
 from __future__ import annotations
 
@@ -34,52 +34,6 @@ def plan_of(page: Page, where: str) -> str:
 
 def seed_of(page: Page) -> str:
     return page.locator("#picture .ls-of .ls-figure").inner_text()
-
-
-def test_after_an_edit_the_picture_keeps_its_own_contract(open_page: Open) -> None:
-    page = open_page(1366, 768)
-    quick(page)
-    first = generate(page)
-    page.evaluate("scrollTo(0, 0)")  # opening the settings had scrolled down to them
-    box = page.locator("#picture .ls-frame").bounding_box()
-    assert box is not None
-    assert box["y"] >= 0
-    assert box["y"] + box["height"] <= 768, "the whole picture is in sight"
-    seed = seed_of(page)
-
-    page.get_by_label("Prompt", exact=True).fill("a castle on a pink background")
-    page.locator("#earlier .ls-earlier").wait_for()
-    page.locator("#contract [data-state=ready]").get_by_text("castle").wait_for()
-    assert plan_of(page, "#picture .ls-of") == first != plan_of(page, "#contract header")
-    assert "penguin" in page.locator("#picture .ls-of").inner_text()
-
-    page.get_by_role("button", name="Its contract").click()
-    page.locator("#contract [data-state=proven]").wait_for()
-    assert plan_of(page, "#contract header") == first
-    page.locator("#earlier .ls-earlier").wait_for(state="detached")
-
-    page.locator("#bar").get_by_role("button", name=f"Reuse seed {seed}").click()
-    page.locator("#bar", has_text=f"seed {seed} held").wait_for()
-    page.locator("#contract [data-state=ready]").get_by_text("castle").wait_for()
-    second = generate(page)
-    assert second != first
-    assert seed_of(page) == seed, "only the prompt differs"
-
-    tiles = page.locator("#strip [data-pick]")
-    assert tiles.count() == 2
-    tiles.nth(1).click()
-    page.locator(f"#picture .ls-of code[title='{first}']").wait_for()
-    assert plan_of(page, "#contract header") == first
-    page.locator("#picture a[data-large]").click()
-    large = page.get_by_role("dialog", name="The picture in large")
-    large.get_by_text("penguin").wait_for()
-    page.keyboard.press("ArrowLeft")
-    large.get_by_text("castle").wait_for()
-    page.keyboard.press("Escape")
-    large.wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.matches('#picture a[data-large]')")
-    page.locator("#bar").get_by_role("button", name="Draw a new seed").click()
-    page.locator("#bar", has_text="drawn").wait_for()
 
 
 def test_several_pictures_each_keep_their_receipt(open_page: Open, server: Server) -> None:
