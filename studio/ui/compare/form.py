@@ -189,7 +189,7 @@ def build() -> ComparePanel:
         strengths = gr.Textbox(", ".join(map(str, STRENGTHS)), label="Strengths to try")
     with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as duel:
         choose = _lora_button()
-    with gr.Column(visible=False, elem_classes="ls-field", min_width=80) as grid:
+    with gr.Column(visible=False, elem_classes="ls-field ls-axes", min_width=80) as grid:
         columns, column_values = _axis_row("Across", AxisName.GUIDANCE)
         column_loras = _lora_button("ls-grid-loras")
         rows, row_values = _axis_row("Downwards", None)
