@@ -68,7 +68,11 @@ def test_the_newcomer_on_a_laptop(open_page: Open, server: Server) -> None:
     proven = contract(page, "proven")
     assert re.search(r"\d+ of \d+ modules · scale .* · base proven", proven.inner_text())
     assert page.locator("#picture figure img").evaluate("image => image.naturalWidth") == 128
-    assert is_in_sight(page, "#picture .ls-frame"), "the whole picture"
+    page.evaluate("scrollTo(0, 0)")
+    assert is_in_sight(page, "#picture .ls-frame"), page.evaluate(
+        "['#contract', '#picture .ls-frame', '#earlier', '#bar'].map((each) => [scrollY, each,"
+        " JSON.stringify(document.querySelector(each)?.getBoundingClientRect())])"
+    )
     assert len(server.pictures()) == before + 1
     with page.expect_download() as download:
         page.get_by_role("link", name="Download PNG").click()
