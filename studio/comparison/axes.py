@@ -29,8 +29,11 @@ AS_CHOSEN = "none"
 """On the axis of the finer strength."""
 
 
+_LATER = {each.name: each.axis_since for each in SETTINGS if each.axis_since is not None}
+
+
 class AxisName(StrEnum):
-    """What varies along an axis."""
+    """What varies along an axis; every setting that is a number is one."""
 
     STRENGTH = "strength"
     SEED = "seed"
@@ -47,8 +50,10 @@ class AxisName(StrEnum):
     """The trigger words, ``off`` or ``on``; the weights stay as they are."""
     FINER = "finer_strength"
     """Of the first LoRA, such as ``te=0.4:until=6``; ``none`` is as it is chosen."""
+    # Listed here, a setting would be declared twice.
+    locals().update({name.upper(): name for name in _LATER})
 
-    __since__ = {"finer_strength": 4}  # noqa: RUF012  # schema steps of later values; see CONTRIBUTING.md
+    __since__ = {"finer_strength": 4, **_LATER}  # noqa: RUF012  # schema steps of later values; see CONTRIBUTING.md
 
     @property
     def label(self) -> str:

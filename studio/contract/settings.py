@@ -84,6 +84,8 @@ class Setting:
         infotext: its key in the text that other tools read.
         receipt: whether it is reported by a field of its own name.
         unsaid: what the library does when the plan leaves it out.
+        axis_since: of a number, the schema step with which comparisons came to vary it; None for
+            those of the first step, which ``AxisName`` lists.
         fact: its name where plans are compared, if not its own with blanks.
     """
 
@@ -103,6 +105,7 @@ class Setting:
     infotext: str | None = None
     receipt: bool = True
     unsaid: float | None = None
+    axis_since: int | None = None
     fact: str = ""
 
     @property
@@ -205,6 +208,7 @@ SETTINGS = (
         placeholder="1, off",
         note=lambda value, _: "" if guides(value) else "off",
         infotext="True CFG scale",
+        axis_since=4,
     ),
     Setting(
         name="clip_skip",
@@ -232,6 +236,7 @@ SETTINGS = (
         default=_usual_sequence,
         placeholder="default",
         infotext="Max sequence length",
+        axis_since=4,
     ),
     Setting(
         name="eta",
@@ -245,6 +250,7 @@ SETTINGS = (
         placeholder="0, none",
         infotext="Eta DDIM",
         unsaid=0.0,
+        axis_since=4,
     ),
     Setting(
         name="width",
@@ -255,6 +261,7 @@ SETTINGS = (
         limits=lambda _: (SHORTEST_SIDE, LONGEST_SIDE),
         of_model=("default_width",),
         receipt=False,
+        axis_since=4,
     ),
     Setting(
         name="height",
@@ -265,6 +272,7 @@ SETTINGS = (
         limits=lambda _: (SHORTEST_SIDE, LONGEST_SIDE),
         of_model=("default_height",),
         receipt=False,
+        axis_since=4,
     ),
     Setting(
         name="scheduler",

@@ -168,6 +168,8 @@ def test_the_usual_sweeps() -> None:
         (AxisName.PROMPT, ("a cat", "a dog"), "prompt"),
         (AxisName.SEED, (1, 2), "seed"),
         (AxisName.STRENGTH, (0.5, 1.0), "strength"),
+        (AxisName("width"), (64, 128), "width"),
+        (AxisName("eta"), (0.0, 0.5), "eta"),
         (AxisName.WEIGHTS, ("off", "on"), "LoRA"),
     ],
 )

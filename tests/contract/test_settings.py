@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from studio.cli.options import takes_request_options
-from studio.comparison.axes import AxisName
+from studio.comparison.axes import SETTING_AXES, AxisName
 from studio.contract.plan import PlanSettings
 from studio.contract.receipt import Receipt
 from studio.contract.request import Overrides
@@ -43,6 +43,8 @@ def test_the_names_in_kept_comparisons_stay() -> None:
         *("width", "height", "scheduler", "precision", "eta"),
     }
     assert len(set(names)) == len(names)
+    numbers = {each.name for each in SETTINGS if each.kind.is_number}
+    assert {setting.name for setting in SETTING_AXES.values()} == numbers
     labels = [AxisName(name).label for name in ("guidance", "steps", "clip_skip")]
     assert labels == ["guidance", "steps", "clip skip"]
 
