@@ -27,6 +27,7 @@ from studio.comparison.axes import Axis, AxisName, ComparisonRequest, Question, 
 from studio.comparison.events import Compared
 from studio.comparison.replay import Replayed, ReplayOutcome
 from studio.comparison.review import Judgement, as_csv, as_jsonl
+from studio.comparison.validity import Verdict
 from studio.comparison.votes import BlindVote
 from studio.contract.events import Finished, Loading
 from studio.contract.plan import RunPlan
@@ -128,6 +129,52 @@ def make_moved(studio: Workspace) -> Finished:
     return event
 
 
+def grids() -> dict[str, ComparisonRequest]:
+    """Every axis that came later than the first step."""
+    finer = {"columns": Axis(name=AxisName.FINER, values=("te=0", "until=1"))}
+    size = {
+        side: Axis(name=AxisName(name), values=(64, 96))
+        for side, name in (("rows", "width"), ("columns", "height"))
+    }
+    eta = {"columns": Axis(name=AxisName("eta"), values=(0.0, 0.5))}
+    flux = {
+        "rows": Axis(name=AxisName("true_cfg_scale"), values=(1.5, 2.0)),
+        "columns": Axis(name=AxisName("max_sequence_length"), values=(16, 32)),
+    }
+    guided = request(
+        Mode.BASE,
+        base="golden-flux",
+        negative_prompt="a cat",
+        settings=Overrides(true_cfg_scale=1.5),
+    )
+    asked = {
+        "finer": (request(Mode.LORA, LoraChoice(slug="ink")), finer),
+        "size": (request(Mode.BASE), size),
+        "eta": (request(Mode.BASE), eta),
+        "flux": (guided, flux),
+    }
+    return {
+        f"comparison_{name}": ComparisonRequest(kind=Question.GRID, request=wanted, **axes)
+        for name, (wanted, axes) in asked.items()
+    }
+
+
+def make_grids(workspace: Workspace, folder: Path) -> dict[str, dict[str, str]]:
+    comparing, listed = Comparing(workspace), {}
+    for name, wanted in grids().items():
+        plan = comparing.plan(wanted)
+        assert not isinstance(plan, tuple), [item.describe() for item in plan]
+        *_, done = comparing.run(plan, workspace.open_session(), threading.Event())
+        assert isinstance(done, Compared)
+        assert done.record.validity.verdict is Verdict.VALID, done.record.validity
+        listed[name] = {
+            "picture": done.path.relative_to(folder / "outputs").as_posix(),
+            "record": done.record.fingerprint,
+            "plan": plan.fingerprint,
+        }
+    return listed
+
+
 def said_of(folder: Path, made: Finished) -> dict[str, str]:
     return {
         "picture": made.path.relative_to(folder / "outputs").as_posix(),
@@ -200,19 +247,7 @@ def golden(folder: Path) -> None:
         "record": done.record.fingerprint,
         "plan": plan.fingerprint,
     }
-    by_part = Axis(name=AxisName.FINER, values=("te=0", "until=1"))
-    by_parts = ComparisonRequest(
-        kind=Question.GRID, request=request(Mode.LORA, LoraChoice(slug="ink")), columns=by_part
-    )
-    grid = comparing.plan(by_parts)
-    assert not isinstance(grid, tuple), [item.describe() for item in grid]
-    *_, done = comparing.run(grid, signing.open_session(), threading.Event())
-    assert isinstance(done, Compared)
-    listed["comparison_finer"] = {
-        "picture": done.path.relative_to(folder / "outputs").as_posix(),
-        "record": done.record.fingerprint,
-        "plan": grid.fingerprint,
-    }
+    listed |= make_grids(signing, folder)
     for name in ("eta", "stacked", "finer"):
         replay_as_it_was(workspace, folder / "outputs" / listed[name]["picture"])
     (folder / "published").mkdir()
