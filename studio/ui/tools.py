@@ -7,12 +7,13 @@ in which pictures are links.
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
+import anyio.to_thread
 import gradio as gr
 from gradio.context import LocalContext
 
@@ -243,6 +244,7 @@ class Tools:
 def build(workspace: Workspace, api: Api, browser: LoraBrowser) -> None:
     """Name the tools; call inside the page, before another endpoint has a function of one of their
     names."""
+    _keep_answers()
     tools = Tools(workspace, api, browser)
     for tool in (
         tools.plan,
@@ -253,6 +255,31 @@ def build(workspace: Workspace, api: Api, browser: LoraBrowser) -> None:
         tools.verify,
     ):
         gr.api(tool, api_name=f"tool_{tool.__name__}", concurrency_limit=None)
+
+
+def _keep_answers() -> None:
+    """gradio's client hands its messages to the server's loop through a queue that is not made for
+    two threads, and now and then the last of them, the answer, is lost on the way to an agent that
+    asked for progress (6.31). The job still has it."""
+    from gradio.mcp import GradioMCPServer  # needs the package mcp
+
+    told = GradioMCPServer._execute_tool_with_progress
+    if told.__name__ == _answered_anyway.__name__:
+        return
+
+    async def answered(self: Any, job: Any, progress_token: str | int) -> Any:
+        return await _answered_anyway(told(self, job, progress_token), job)
+
+    answered.__name__ = _answered_anyway.__name__
+    GradioMCPServer._execute_tool_with_progress = answered
+
+
+async def _answered_anyway(telling: Awaitable[Any], job: Any) -> Any:
+    """What ``telling`` gives, else the job's result."""
+    try:
+        return await telling
+    except UnboundLocalError:
+        return [await anyio.to_thread.run_sync(job.result)]
 
 
 def _request(

@@ -3,19 +3,21 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from gradio.mcp import GradioMCPServer
 from gradio_client import Client
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
 
 from studio.gallery.verification import examine
+from studio.ui.tools import _keep_answers
 from tests.ui.conftest import studio_at
 
 TOOLS = {"plan", "generate", "compare", "inspect", "find_loras", "verify"}
@@ -133,6 +135,22 @@ def test_an_agent_is_told_how_far_its_pictures_are(url: str) -> None:
     steps = [int(step) for each in told for step in re.findall(r"Step (\d+) of 30", each)]
     assert len(steps) > 1
     assert steps == sorted(steps)
+
+
+def test_an_answer_that_gradio_loses_on_the_way_comes_all_the_same() -> None:
+    _keep_answers()
+    _keep_answers()
+
+    class Job(Future[str]):
+        async def __aiter__(self) -> AsyncIterator[object]:
+            for message in list[object]():
+                yield message
+
+    job = Job()
+    job.set_result("the answer")
+    asked: Any = GradioMCPServer._execute_tool_with_progress(None, job, "token")  # type: ignore[arg-type]
+    with ThreadPoolExecutor(max_workers=1) as own:
+        assert own.submit(lambda: asyncio.run(asked)).result() == ["the answer"]
 
 
 def test_a_comparison_has_links_to_each_picture(url: str) -> None:
