@@ -206,7 +206,6 @@ def test_hostile_texts_are_shown_and_do_nothing(open_page: Open) -> None:
     contract(page, "violations").get_by_text("onerror").first.wait_for()
     page.locator("#lora-1").get_by_text("onerror").first.wait_for()
     tab(page, "Models")
-    page.get_by_text("strength").first.wait_for()
     page.locator("#catalogue").get_by_text(HOSTILE, exact=True).click()
     page.locator("#preset h3").wait_for()
     assert page.locator("#preset h3").inner_text() == HOSTILE
