@@ -225,6 +225,8 @@ class CompareEvents:
         pace, cancelled = Pace(), False
         for event in events:
             match event:
+                case CellWorking(cell=cell) if cell in shown.working and not pace.is_due():
+                    pass
                 case CellWorking(cell=cell):
                     label = shown.cells[cell].label
                     left = pace.left(event.done + compare_html.within(event.event), event.total)

@@ -1,5 +1,6 @@
 """A run of the Studio tab while it goes."""
 
+import math
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -36,12 +37,24 @@ from studio.ui.studio.waiting import WaitingEvents
 from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
 
+DRAWN_EVERY = 0.15
+"""Seconds between two drawings of the progress of many pictures."""
+
 
 class Pace:
     """How long the rest of long work takes, by what of it is done."""
 
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None
+        self._drawn = -math.inf
+
+    def is_due(self) -> bool:
+        """Whether the progress is drawn again; a page cannot follow dozens of steps a second."""
+        now = time.monotonic()
+        due = now - self._drawn >= DRAWN_EVERY
+        if due:
+            self._drawn = now
+        return due
 
     def left(self, done: float, total: float) -> str:
         """In words; empty until it has moved."""
