@@ -32,7 +32,7 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def settings(page: Page) -> None:
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name=re.compile("^Settings")).click()
     page.get_by_label("Steps").wait_for()
 
 

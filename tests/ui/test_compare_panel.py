@@ -25,6 +25,7 @@ def test_a_number_that_is_none_is_refused_and_breaks_nothing(number: str, field:
         "rows": "",
         "column_values": "",
         "row_values": "",
+        "pages": "",
         "hold": True,
         "fresh": False,
         field: f"{number}, 2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ Open = Callable[..., "Page"]
 
 def quick(page: Page, steps: int = 2) -> None:
     """Few steps, so that a picture costs little."""
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name=re.compile("^Settings")).click()
     page.get_by_label("Steps").fill(str(steps))
     page.locator("#contract .ls-cell", has_text="Steps").get_by_text("you").wait_for()
 
