@@ -37,7 +37,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(vae, "held_out", lambda: frozenset(FEW))
     monkeypatch.setattr(lora, "SUBJECTS", [s for s in subjects.SUBJECTS if s.name in "fox owl"])
     for module, name, value in (
-        *((module, "PLACEMENTS", 1) for module in (base, lora, slider)),
+        *((module, "PLACEMENTS", 1) for module in (base, slider)),
         *((module, "BATCH", 2) for module in (vae, base)),
         (vae, "BATCHES_FOR_SCALE", 1),
         (previews, "PICTURES", 8),
