@@ -28,6 +28,7 @@ from PIL import Image
 from studio.architecture import Mode
 from studio.comparison.axes import ComparisonPlan, four_arms
 from studio.comparison.events import Compared
+from studio.comparison.record import ComparisonRecord
 from studio.comparison.validity import Verdict
 from studio.contract.events import Event, Failed, Finished, Loading, Progress
 from studio.contract.plan import RunPlan
@@ -238,11 +239,20 @@ def comparison(folder: Path, seeds: int, steps: int) -> dict[str, Any]:
         "cells": 4 * seeds,
         "cells_with_controls_of_two": len(record.cells),
         "steps": steps,
+        "cells_by_worker_of_two": dict(Counter(workers_of(studio, record))),
         "threads_of_a_worker": os.environ.get("OMP_NUM_THREADS"),
         "seconds_by_one_worker": round(seconds[1], 1),
         "seconds_by_two_workers": round(seconds[2], 1),
         "two_over_one": round(seconds[2] / seconds[1], 3),
     }
+
+
+def workers_of(studio: Workspace, record: ComparisonRecord) -> Iterator[str]:
+    outputs = studio.settings.outputs
+    for cell in record.cells:
+        worker = studio.gallery.read(outputs / str(cell.picture)).receipt.worker
+        assert worker is not None
+        yield worker.name
 
 
 def compared(studio: Workspace, seed: int, seeds: int, steps: int) -> Compared:
