@@ -101,6 +101,7 @@ def studio_at(
         "PYTHONPATH": str(ROOT),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_TEMP_DIR": str(folder / "cache"),
+        "LOCAL_PRESETS": str(folder / "local.yaml"),
     }
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
