@@ -27,6 +27,10 @@ def script(name: str, **constants: int) -> str:
 PICK = script("pick")
 """A click on ``data-pick`` inside the component is its ``pick`` event."""
 
+TELLING: dict[str, Any] = {"trigger_mode": "multiple"}
+"""For each event that says what was clicked. By gradio's other modes a second click is dropped
+while the first is being answered (``once``), or the first is told again (``always_last``)."""
+
 
 def picked(event: gr.EventData) -> str:
     """The key of what was clicked; a page can send anything, so it is only a text."""

@@ -9,7 +9,7 @@ import gradio as gr
 from studio.comparison.axes import ComparisonRequest, Question
 from studio.settings import Settings
 from studio.ui.address import PageAddress
-from studio.ui.assets import picked
+from studio.ui.assets import TELLING, picked
 from studio.ui.clients import client_of
 from studio.ui.compare import blind_vote, layout
 from studio.ui.compare import form as compare_panel
@@ -179,13 +179,13 @@ def _wire_loras(made: CompareTab, studio: StudioTab, quick: dict[str, Any]) -> N
     def along(event: gr.EventData) -> str:
         return ", ".join(picked(event).split()[1:])
 
-    panel.choose.pick(choose, **quick)
+    panel.choose.pick(choose, **{**quick, **TELLING})
     # The field then tells that it has changed.
     for button, field in (
         (panel.column_loras, panel.column_values),
         (panel.row_loras, panel.row_values),
     ):
-        button.pick(along, outputs=field, **PRIVATE)
+        button.pick(along, outputs=field, **PRIVATE, **TELLING)
 
 
 def _wire_run(made: CompareTab, studio: StudioTab) -> None:
@@ -229,8 +229,8 @@ def _wire_look(made: CompareTab, reviewer: gr.BrowserState) -> None:
     def turn(event: gr.EventData, request: gr.Request) -> Updates:
         return made.open(picked(event), page_of(request))
 
-    parts.seal.pick(turn, outputs=made.outputs, **PRIVATE)
-    parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown)
+    parts.seal.pick(turn, outputs=made.outputs, **PRIVATE, **TELLING)
+    parts.grid.pick(pick, inputs=[parts.stored, parts.left], **shown, **TELLING)
     gr.on([parts.left.input, parts.right.input], look.pair, inputs=pair, **shown)
     parts.view.input(look.view, inputs=parts.view, **shown)
     look.review.wire(reviewer, PRIVATE)

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio.ui.address import PageAddress
-from studio.ui.assets import chosen, picked
+from studio.ui.assets import TELLING, chosen, picked
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import layout, mine, replay
 from studio.ui.gallery.events import GalleryEvents, is_comparison, strengths_of
@@ -176,7 +176,7 @@ def _wire_desk(
         return decided | {reviewer: by, parts.review.by: by}
 
     given = [reviewer, parts.by_name, *parts.inputs()]
-    parts.grid.decide(decide, inputs=given, outputs=[reviewer, *parts.all()], **private)
+    parts.grid.decide(decide, inputs=given, outputs=[reviewer, *parts.all()], **private, **TELLING)
     parts.scores.upload(events.pages.take_scores, parts.scores, outputs=parts.all(), **private)
     reviewer.change(
         lambda typed, name: typed or name or "",
@@ -205,7 +205,7 @@ def _wire_open(
             return events.visit(asked, named)
 
     shown = [*parts.all(), place.tabs, *compare.outputs]
-    parts.grid.pick(open_item, inputs=parts.inputs(), outputs=shown, **private)
+    parts.grid.pick(open_item, inputs=parts.inputs(), outputs=shown, **private, **TELLING)
     place.on_visit("gallery", visit, parts.inputs(), parts.all())
 
 
@@ -217,7 +217,7 @@ def _wire_picture(
     def show_lora(event: gr.EventData, *sent: Any) -> Updates:
         return events.show_lora(picked(event), GalleryInput(*sent))
 
-    parts.lora_preview.pick(show_lora, **shown)
+    parts.lora_preview.pick(show_lora, **shown, **TELLING)
     for button, handler in (
         (buttons.back, events.back),
         (buttons.previous, events.open_previous),

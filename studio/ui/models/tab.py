@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio.ui.address import PageAddress
-from studio.ui.assets import picked
+from studio.ui.assets import TELLING, picked
 from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.models import layout, library
 from studio.ui.models.editing import PresetEditing
@@ -114,7 +114,7 @@ def _wire_list(
     gr.on(narrowed, _asking(lambda asked: events.turn(asked, 0)), **last)
     parts.previous.click(_asking(lambda asked: events.turn(asked, asked.page - 1)), **quiet)
     parts.next.click(_asking(lambda asked: events.turn(asked, asked.page + 1)), **quiet)
-    parts.rows.pick(pick, **quiet)
+    parts.rows.pick(pick, **quiet, **TELLING)
     parts.timer.tick(_asking(events.tick), **quiet)
     parts.download.click(_asking(lambda asked: events.download(asked.chosen)), **quiet)
     parts.cancel.click(_asking(events.cancel), **quiet)

@@ -48,10 +48,14 @@ class StudioEvents:
 
     # What the page shows about the form
 
-    def refresh(self, values: Values, page: str) -> Updates:
-        """After any edit: resolve, and show the plan or what is wrong."""
+    def refresh(self, values: Values, page: str, *, writes: bool = False) -> Updates:
+        """After any edit: resolve, and show the plan or what is wrong.
+
+        Args:
+            writes: as of ``live.around_form``.
+        """
         outcome = live.resolve(values, self._workspace)
-        updates = live.around_form(self.panel, values, outcome, self._workspace)
+        updates = live.around_form(self.panel, values, outcome, self._workspace, writes=writes)
         updates[self.result.shown] = live.fingerprint(outcome)
         updates |= self._ask(outcome)
         if values["drawn"]:  # else the page is still opening, and would keep the newcomer's form
@@ -133,14 +137,14 @@ class StudioEvents:
     def filled(self, values: Values, page: str) -> Updates:
         """The LoRA rows, and then as ``refresh``."""
         rows = live.lora_rows(self.panel, values, self._workspace)
-        return rows | self.refresh(values, page)
+        return rows | self.refresh(values, page, writes=True)
 
     # Base and LoRAs
 
     def base(self, values: Values, page: str) -> Updates:
         """Another base. Chosen LoRAs stay, and are judged anew."""
         values, said = self.with_base(values)
-        return self.saying(self.refresh(values, page), said)
+        return self.saying(self.refresh(values, page, writes=True), said)
 
     def with_base(self, values: Values) -> tuple[dict[str, Any], str]:
         """The mode and the scheduler that the base has, and a sentence that says what changed."""

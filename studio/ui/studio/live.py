@@ -188,8 +188,16 @@ def bar(outcome: Outcome, values: Values, looked: Picture | None) -> Html:
     )
 
 
-def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Workspace) -> Updates:
-    """Hints, LoRA rows, the line for narrow screens: all but the sheet, which a run may keep."""
+def around_form(
+    panel: RequestPanel, values: Values, outcome: Outcome, w: Workspace, *, writes: bool = False
+) -> Updates:
+    """Hints, LoRA rows, the line for narrow screens: all but the sheet, which a run may keep.
+
+    Args:
+        writes: ``values`` are not what the form says but what it shall say. After an edit no
+            field is written: somebody who chose another mode while the answer to their last
+            word was on its way would find the old one there again.
+    """
     mode = Mode(values["mode"])
     found = outcome.violations if isinstance(outcome, Refused) else ()
     texts = (
@@ -202,11 +210,11 @@ def around_form(panel: RequestPanel, values: Values, outcome: Outcome, w: Worksp
             "ls-aside", f"Not used: {mode.label} mode takes no reference image."
         )
     updates: Updates = {panel.hints[field]: text for field, text in texts.items()}
-    updates |= captions(panel.slots, values, mode, found, w)
+    updates |= captions(panel.slots, values, mode, found, w, writes=writes)
     model = w.catalog.models.get(values["base"])
     family = None if model is None else model.base_architecture
     updates[panel.add] = adding(values["chosen"], family, w.catalog)
-    updates |= _offer(panel, values, w)
+    updates |= _offer(panel, values, w, writes=writes)
     updates[panel.compact] = compact(outcome)
     updates[panel.things] = hints.things(model)
     wrong = any(violation.field in _FOLDED for violation in found)
@@ -225,16 +233,18 @@ def _settings_label(values: Values) -> str:
     return f"Settings · {held} set" if held else "Settings"
 
 
-def _offer(panel: RequestPanel, values: Values, w: Workspace) -> Updates:
+def _offer(panel: RequestPanel, values: Values, w: Workspace, *, writes: bool) -> Updates:
     """The fields that the base takes, its modes and its schedulers."""
     offer = shown(values, w.catalog)
     updates: Updates = {
         column: gr.Column(visible=offer.fields[name]) for name, column in panel.fields.items()
     }
     modes = [(mode.label, mode.value) for mode in offer.modes]
-    updates[panel.form.mode] = gr.Radio(choices=modes, value=values["mode"])
+    mode = {"value": values["mode"]} if writes else {}
+    scheduler = {"value": values["scheduler"] or ""} if writes else {}
+    updates[panel.form.mode] = gr.Radio(choices=modes, **mode)
     updates[panel.form.settings["scheduler"]] = gr.Dropdown(
-        choices=scheduler_choices(offer.schedulers), value=values["scheduler"] or ""
+        choices=scheduler_choices(offer.schedulers), **scheduler
     )
     return updates
 

@@ -1,5 +1,6 @@
 """What happens to the request's LoRAs: they are added, replaced, moved, switched and weighed."""
 
+import json
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -22,8 +23,6 @@ from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import (
     Form,
     Values,
-    chosen_phrases,
-    finer_of,
     preset_strength,
     strengths,
     with_finer,
@@ -98,7 +97,8 @@ class LoraEvents:
 
     def switch(self, values: Values, page: str) -> Updates:
         """A row was switched on or off; the form has it already."""
-        return self._changed(values, page, None)
+        values, said = self._with_mode(values, None)
+        return self._events.saying(self._events.refresh(values, page, writes=True), said)
 
     def act(self, values: Values, number: int, told: str, page: str) -> Updates:
         """A button of a row was pressed, or the browser answered one."""
@@ -117,8 +117,8 @@ class LoraEvents:
             case "reset":
                 numbers[number] = self._usual(chosen[number])
                 values = _unsaid(values, chosen[number])
-            case "phrase":
-                values = self._with_phrase(values, chosen[number], slug)
+            case "phrases":
+                values = self._with_phrases(values, chosen[number], slug)
             case "finer":
                 return self._finely(values, chosen[number], slug, page)
             case "keep" | "below":
@@ -128,25 +128,25 @@ class LoraEvents:
         return self._changed(with_loras(values, chosen, numbers), page, None)
 
     def _finely(self, values: Values, slug: str, said: str, page: str) -> Updates:
-        """A field of the finer strength was written."""
+        """A field of the finer strength was written; the row says all of them."""
         try:
             return self._changed(_with_finer(values, slug, said), page, None)
         except ValueError as error:
             return self._not_done(str(error))
 
-    def _with_phrase(self, values: Values, slug: str, phrase: str) -> dict[str, Any]:
-        """A trigger phrase was switched: of alternatives it is the one, or no more; else it
-        is used or not, and the last that is used stays."""
+    def _with_phrases(self, values: Values, slug: str, said: str) -> dict[str, Any]:
+        """The row says which of its trigger phrases are used, as a list in JSON; none is all,
+        or of alternatives none."""
         catalog = self._workspace.catalog
         preset = catalog.loras.get(slug)
-        if preset is None or phrase not in preset.trigger_phrases:
+        try:
+            used = json.loads(said)
+        except ValueError:
+            return dict(values)  # no row of ours
+        if preset is None or not isinstance(used, list):
             return dict(values)  # the preset was changed meanwhile
-        chosen = chosen_phrases(slug, values, catalog)
-        used = preset.trigger_phrases if chosen is None else chosen
-        if preset.alternatives:
-            return with_phrases(values, slug, None if chosen == (phrase,) else (phrase,), catalog)
-        switched = {*used} ^ {phrase}
-        return with_phrases(values, slug, tuple(switched) or used, catalog)
+        phrases = tuple(each for each in preset.trigger_phrases if each in used)
+        return with_phrases(values, slug, phrases or None, catalog)
 
     def _to_preset(self, values: Values, number: int, key: str, page: str) -> Updates:
         """Write into the preset what the row is used at, or that it may go below 0."""
@@ -195,22 +195,22 @@ class LoraEvents:
 
 
 def _with_finer(values: Values, slug: str, said: str) -> dict[str, Any]:
-    """A part was given a strength (``te=0.4``), or the LoRA steps (``until=6``); an empty one is
-    what the LoRA has by itself.
+    """Strengths of parts and the steps, as the row's fields have them: ``te=0.4:until=6``. What
+    is not said is what the LoRA has by itself.
 
     Raises:
-        ValueError: it is no number; says so.
+        ValueError: one is no number; says which.
     """
-    name, _, number = said.partition("=")
-    held = dict(each.split("=") for each in finer_of(slug, values).finer.split(":") if each)
-    held = {key: value for key, value in held.items() if key != name}
-    if number.strip():
-        held[name] = number.strip().replace(",", ".")
-    try:
-        choice = LoraChoice.parse(":".join((slug, *(f"{key}={held[key]}" for key in held))))
-    except ValueError as error:
-        raise ValueError(f"{number.strip()[:40]!r} is no number for {name[:12]}.") from error
-    return with_finer(values, choice)
+    held = [slug]
+    for each in filter(None, said.split(":")):
+        name, _, number = each.partition("=")
+        number = number.strip().replace(",", ".")
+        held.append(f"{name}={number}")
+        try:
+            LoraChoice.parse(f"{slug}:{held[-1]}")
+        except ValueError as error:
+            raise ValueError(f"{number[:40]!r} is no number for {name[:12]}.") from error
+    return with_finer(values, LoraChoice.parse(":".join(held)))
 
 
 def _unsaid(values: Values, slug: str) -> dict[str, Any]:

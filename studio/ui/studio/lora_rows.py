@@ -106,14 +106,22 @@ def captions(
     mode: Mode,
     found: Sequence[Violation],
     workspace: Workspace,
+    *,
+    writes: bool,
 ) -> dict[Any, Any]:
-    """What stands beneath each strength, after every edit."""
+    """What stands beneath each strength, after every edit.
+
+    Args:
+        writes: the consents are written too, because a row has moved or gone.
+    """
     numbers = strengths(values)
     updates: dict[Any, Any] = {}
     for number, slot in enumerate(slots):
         if number >= len(values["chosen"]):
             updates |= {slot.caption: EMPTY, slot.actions: EMPTY}
-            updates[slot.partial] = gr.Checkbox(False, visible=False)
+            updates[slot.partial] = gr.Checkbox(
+                visible=False, **({"value": False} if writes else {})
+            )
             continue
         slug = values["chosen"][number]
         if values[f"on_{number}"]:
@@ -124,17 +132,19 @@ def captions(
         else:
             caption = span("ls-aside", "Off: it takes no part, and keeps its strength.")
         updates[slot.caption] = caption
-        updates[slot.partial] = _consent(slug, bool(values[f"partial_{number}"]), found)
+        given = bool(values[f"partial_{number}"])
+        updates[slot.partial] = gr.Checkbox(
+            visible=given or _asks_consent(slug, found), **({"value": given} if writes else {})
+        )
         updates[slot.actions] = _actions(number, values, workspace)
     return updates
 
 
-def _consent(slug: str, given: bool, found: Sequence[Violation]) -> gr.Checkbox:
-    """Seen where a file fits in part, and where consent was given."""
-    asked = any(
+def _asks_consent(slug: str, found: Sequence[Violation]) -> bool:
+    """Whether its file fits in part."""
+    return any(
         isinstance(each, LoraDoesNotFit) and each.slug == slug and each.waivable for each in found
     )
-    return gr.Checkbox(given, visible=asked or given)
 
 
 def _actions(number: int, values: Values, workspace: Workspace) -> Html:
@@ -225,14 +235,15 @@ def _phrases(preset: LoraPreset, values: Values, catalog: Catalog) -> Html:
             phrase,
             type="button",
             class_="ls-thing",
-            data_pick=f"phrase {phrase}",
+            data_phrase=phrase,
             aria_pressed="true" if phrase in used else "false",
             title="Use it alone" if preset.alternatives else "Use it, or not",
         )
         for phrase in phrases
     )
     told = f"Trigger words of {preset.label}"
-    return div("ls-phrases", *switches, role="group", aria_label=told)
+    one = "" if preset.alternatives else None
+    return div("ls-phrases", *switches, role="group", aria_label=told, data_one=one)
 
 
 def _of_preset(

@@ -9,7 +9,7 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.recall.request import Recalled
 from studio.resolve.foreign import convert
-from studio.ui.assets import picked
+from studio.ui.assets import TELLING, picked
 from studio.ui.sessions import Sessions
 from studio.ui.studio import layout, recall, result
 from studio.ui.studio.events import StudioEvents
@@ -115,7 +115,9 @@ def _wire_form(tab: StudioTab) -> None:
     form.base.input(**quick(tab, base, inputs=inputs))
     # The prompt then tells that it has changed.
     drawn = {"inputs": [form.base, form.prompt], "outputs": [form.prompt]}
-    panel.things.pick(draw, **drawn, queue=False, show_progress="hidden", api_visibility="private")
+    panel.things.pick(
+        draw, **drawn, queue=False, show_progress="hidden", api_visibility="private", **TELLING
+    )
     for box, name in ((form.prompt, "prompt"), (form.negative_prompt, "negative_prompt")):
         panel.hints[name].pick(
             lambda typed: convert(typed).text,
@@ -124,6 +126,7 @@ def _wire_form(tab: StudioTab) -> None:
             queue=False,
             show_progress="hidden",
             api_visibility="private",
+            **TELLING,
         )
     _wire_references(tab)
     _wire_reset(tab)
@@ -141,17 +144,17 @@ def _wire_loras(tab: StudioTab) -> None:
     def switch(request: gr.Request, *sent: Any) -> Updates:
         return loras.switch(form.values(sent), page_of(request))
 
-    panel.add.pick(**quick(tab, add, inputs=inputs))
+    panel.add.pick(**quick(tab, add, inputs=inputs, **TELLING))
     gr.on([slot.on.input for slot in panel.slots], **quick(tab, switch, inputs=inputs))
     for number, slot in enumerate(panel.slots):
-        slot.actions.pick(**quick(tab, _on_row(tab, number), inputs=inputs))
+        slot.actions.pick(**quick(tab, _on_row(tab, number), inputs=inputs, **TELLING))
 
 
 def _wire_own(tab: StudioTab, own: OwnLoraEvents) -> None:
     field = own.field
     outputs = [field.sender, field.source, field.token, field.line]
     whole = [*outputs, *tab.outputs]
-    field.sender.taken(**quick(tab, own.taken, inputs=tab.inputs, outputs=whole))
+    field.sender.taken(**quick(tab, own.taken, inputs=tab.inputs, outputs=whole, **TELLING))
     field.drop.click(**quick(tab, own.drop, outputs=outputs))
     gr.on(
         [field.fetch.click, field.source.submit],
@@ -284,11 +287,11 @@ def _wire_stage(tab: StudioTab, standing: StageEvents) -> None:
         return tab.events.download(picked(event), form.values(sent), page_of(request))
 
     for each in (result.sheet, panel.compact):
-        each.pick(**quick(tab, download, inputs=inputs, trigger_mode="multiple"))
-    result.strip.pick(**quick(tab, look))
-    result.earlier.pick(**quick(tab, look))
-    result.stage.pick(**quick(tab, act, inputs=inputs))
-    panel.bar.pick(**quick(tab, hold, inputs=inputs))
+        each.pick(**quick(tab, download, inputs=inputs, **TELLING))
+    result.strip.pick(**quick(tab, look, **TELLING))
+    result.earlier.pick(**quick(tab, look, **TELLING))
+    result.stage.pick(**quick(tab, act, inputs=inputs, **TELLING))
+    panel.bar.pick(**quick(tab, hold, inputs=inputs, **TELLING))
 
 
 def _wire_waiting(tab: StudioTab, waiting: WaitingEvents) -> None:
@@ -296,7 +299,7 @@ def _wire_waiting(tab: StudioTab, waiting: WaitingEvents) -> None:
         return waiting.act(picked(event), page_of(request))
 
     listed = tab.events.result.waiting
-    listed.pick(**quick(tab, act, outputs=[listed], trigger_mode="multiple"))
+    listed.pick(**quick(tab, act, outputs=[listed], **TELLING))
 
 
 def page_of(request: gr.Request) -> str:

@@ -15,7 +15,7 @@ from studio.errors import StudioError
 from studio.trials.store import TrialStore
 from studio.trials.tournament import Duel
 from studio.ui.address import PageAddress
-from studio.ui.assets import picked
+from studio.ui.assets import TELLING, picked
 from studio.ui.studio.live import Updates
 from studio.ui.trials import form, layout, voting
 from studio.ui.trials.events import TrialEvents
@@ -78,7 +78,7 @@ def _wire_list(made: TrialsTab, tab: gr.Tab, place: PageAddress) -> None:
 
     tab.select(events.enter, inputs=parts.opened, **shown, trigger_mode="always_last")
     place.on_visit("trials", visit, [parts.opened], made.outputs)
-    parts.list.pick(pick, **shown)
+    parts.list.pick(pick, **shown, **TELLING)
     parts.new.click(events.new, **shown)
 
 

@@ -1,0 +1,82 @@
+"""What is done while the answer to the last thing is on its way is neither lost nor undone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tests.ui.conftest import Server
+from tests.ui.test_browser import contract
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+Open = Callable[..., "Page"]
+TELLING = {"pick", "decide", "taken"}
+
+
+class Held:
+    """The first answer of the studio is held back until somebody lets go of it."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._routes: list[Route] = []
+        self._let_go = False
+        page.route("**/gradio_api/run/predict**", self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if self._let_go:
+            route.continue_()
+        else:
+            self._routes.append(route)
+
+    def wait(self) -> None:
+        while not self._routes:
+            self._page.wait_for_timeout(20)
+
+    def let_go(self) -> None:
+        self._let_go = True
+        for route in self._routes:
+            route.continue_()
+
+
+def test_a_mode_that_is_chosen_while_the_prompt_is_answered_stays(open_page: Open) -> None:
+    page = open_page()
+    held = Held(page)
+    page.get_by_label("Prompt", exact=True).fill("phrsink owl")
+    held.wait()
+    page.locator("#mode").get_by_text("Base", exact=True).click()
+    held.let_go()
+    contract(page, "violations").locator("[data-code=trigger_forbidden]").first.wait_for()
+    assert page.locator("#mode").get_by_label("Base", exact=True).is_checked()
+
+
+def test_several_phrases_and_strengths_in_a_hurry_all_count(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#lora-0 .ls-finer summary").click()
+    fields = page.locator("#lora-0 [data-finer]")
+    held = Held(page)
+    fields.nth(0).fill("0.4")
+    fields.nth(1).fill("0.6")
+    fields.nth(2).fill("0.8")
+    fields.nth(2).press("Tab")
+    held.wait()
+    held.let_go()
+    page.locator("#lora-0 .ls-finer summary", has_text="3 of its own").wait_for()
+    assert [fields.nth(n).input_value() for n in range(3)] == ["0.4", "0.6", "0.8"]
+
+
+def test_what_was_clicked_is_never_dropped_nor_told_twice(server: Server, open_page: Open) -> None:
+    """By gradio's default a second click is dropped while the first is answered, as it should be
+    of what is long and queued."""
+    page = open_page()
+    config = json.loads(page.request.get(f"{server.url}config").text())
+    modes = {
+        (tuple(event), each["trigger_mode"])
+        for each in config["dependencies"]
+        for event in each["targets"]
+        if event[1] in TELLING and not each["queue"]
+    }
+    assert len(modes) > 10
+    assert {each for each in modes if each[1] != "multiple"} == set()
