@@ -195,9 +195,9 @@ def _wire(
     # Once the first page stands, torch may come: it would have kept the page waiting.
     demo.load(warming.start, queue=False, show_progress="hidden", api_visibility="private")
     demo.unload(closed)
-    gr.Timer(HEARTBEAT).tick(
-        look, outputs=status, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    # After a run at once: beside its picture nothing says that it is in the queue.
+    for each in (gr.Timer(HEARTBEAT).tick, studio.ran.then, comparisons.ran.then):
+        each(look, outputs=status, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def _wire_return(studio: StudioTab, tab: gr.Tab) -> None:

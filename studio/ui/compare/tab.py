@@ -32,12 +32,13 @@ PRIVATE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class CompareTab:
-    """What other tabs need of this one."""
+    """What other tabs need of this one; ``ran`` is the event after a comparison."""
 
     events: CompareEvents
     blind: CompareBlind
     studio: StudioTab
     outputs: list[Any]
+    ran: Any = None
 
     def open(self, name: str, page: str) -> Updates:
         """Show a stored comparison."""
@@ -95,7 +96,7 @@ def build(
     outputs = [*panel.shown(), *parts.all(), *blind_parts.all(), left, whole]
     made = CompareTab(events, blind, studio, outputs)
     _wire_panel(made, studio, tab, place.tabs)
-    _wire_run(made, studio)
+    made = replace(made, ran=_wire_run(made, studio))
     _wire_look(made, reviewer)
     again = (parts.replay, parts.stop)
     replay.wire(workspace, sessions, again, parts.stored, parts.said)
@@ -188,7 +189,7 @@ def _wire_loras(made: CompareTab, studio: StudioTab, quick: dict[str, Any]) -> N
         button.pick(along, outputs=field, **PRIVATE, **TELLING)
 
 
-def _wire_run(made: CompareTab, studio: StudioTab) -> None:
+def _wire_run(made: CompareTab, studio: StudioTab) -> Any:
     panel, events = made.events.panel, made.events
     inputs = [*studio.inputs, *panel.inputs()]
 
@@ -211,8 +212,9 @@ def _wire_run(made: CompareTab, studio: StudioTab) -> None:
         concurrency_limit=None,
         api_visibility="private",
     )
-    ran.then(after, inputs=inputs, outputs=[*panel.shown(), events.parts.notice], **PRIVATE)
     panel.cancel.click(cancel, outputs=[panel.cancel], **PRIVATE)
+    shown = [*panel.shown(), events.parts.notice]
+    return ran.then(after, inputs=inputs, outputs=shown, **PRIVATE)
 
 
 def _wire_look(made: CompareTab, reviewer: gr.BrowserState) -> None:

@@ -1,7 +1,7 @@
 """The Studio tab: request on the left, contract and picture on the right."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -26,8 +26,12 @@ from studio.workspace.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class StudioTab:
-    """What other tabs need of this one; ``recalls`` are the events that fill its form with what a
-    picture says."""
+    """What other tabs need of this one.
+
+    Attributes:
+        recalls: the events that fill its form with what a picture says.
+        ran: the event after which a run has ended.
+    """
 
     events: StudioEvents
     loras: LoraEvents
@@ -37,6 +41,7 @@ class StudioTab:
     inputs: list[Any]
     recalled: RecallField
     recalls: tuple[Any, ...]
+    ran: Any = None
 
 
 def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
@@ -61,10 +66,10 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     _wire_form(tab)
     if own is not None:
         _wire_own(tab, own)
-    _wire_run(tab)
+    ran = _wire_run(tab)
     _wire_stage(tab, standing)
     _wire_waiting(tab, waiting)
-    return tab
+    return replace(tab, ran=ran)
 
 
 def _outputs(events: StudioEvents) -> list[Any]:
@@ -236,7 +241,7 @@ def _wire_recall(
     )
 
 
-def _wire_run(tab: StudioTab) -> None:
+def _wire_run(tab: StudioTab) -> Any:
     run, panel, inputs = tab.run, tab.events.panel, tab.inputs
     form, result = panel.form, tab.events.result
 
@@ -260,7 +265,6 @@ def _wire_run(tab: StudioTab) -> None:
         concurrency_limit=None,
         api_visibility="private",
     )
-    ran.then(**quick(tab, after, inputs=inputs, trigger_mode="multiple"))
     panel.cancel.click(
         cancel,
         outputs=[panel.cancel],
@@ -268,6 +272,7 @@ def _wire_run(tab: StudioTab) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+    return ran.then(**quick(tab, after, inputs=inputs, trigger_mode="multiple"))
 
 
 def _wire_stage(tab: StudioTab, standing: StageEvents) -> None:
