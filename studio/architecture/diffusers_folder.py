@@ -17,6 +17,13 @@ OPTIONAL = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 """Components a pipeline runs without; where the folder is not there they are not loaded."""
 PICKLES = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
 
+ADAPTER = "adapter_config.json"
+"""Beside a model of transformers: it then loads the weights of an adapter too."""
+RENAMED_WEIGHTS = "transformers_weights"
+"""In a model's ``config.json``: transformers then loads the file of that name."""
+OTHER_TEMPLATE = "additional_chat_templates/default.jinja"
+"""In a tokenizer's folder: transformers then takes it before the tokenizer's own."""
+
 _READ = frozenset({".json", ".txt", ".model", ".jinja"})
 _WITHOUT_WEIGHTS = ("Scheduler", "Tokenizer", "Processor", "FeatureExtractor")
 _OF_VARIANT = re.compile(

@@ -31,8 +31,8 @@ class BasePlace(NamedTuple):
     """A base's folder, or its one checkpoint file and the folder of its configurations.
 
     Attributes:
-        stamps: file of the identity → its stamp from before it was proven; of those that may be
-            replaced meanwhile.
+        stamps: file of the identity, or folder of such files (the base's own has no name) → its
+            stamp from before it was proven; of those that may be replaced meanwhile.
     """
 
     path: Path

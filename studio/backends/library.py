@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from studio.architecture.diffusers_folder import variant_of
 from studio.backends.base import BasePlace
 from studio.comparison.replay import Lost
 from studio.contract.plan import BaseIdentity, LoraUse, RunPlan
@@ -10,6 +11,9 @@ from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference, WeightsError
 from studio.imaging.references import References
 from studio.imaging.references import load as load_reference
+from studio.library.checkpoint import layout_files
+from studio.library.folder import loaded_files
+from studio.library.hashing import settled_stamp
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, ModelPreset
@@ -134,7 +138,12 @@ class LibraryWeights:
         return place
 
     def _base_at(self, wanted: BaseIdentity, path: Path, layout: Path | None) -> BasePlace:
-        stamps = {
+        folder = path if layout is None else layout
+        folders = {"", *(file.name.rpartition("/")[0] for file in wanted.files)}
+        # Before their files: what is added, or swapped and swapped back, changes them.
+        stamps = {name: settled_stamp(folder / name) for name in folders}
+        _demand_names(wanted, path, layout)
+        stamps |= {
             file.name: self._store.verify(
                 base_place(path, layout, file.name), file.sha256, file.size
             )
@@ -180,6 +189,26 @@ class LibraryWeights:
     def _check_pin(self, preset: ModelPreset | LoraPreset, sha256: str) -> None:
         if preset.sha256 is None:
             self._store.state.check_pin(memory_key(preset), sha256)
+
+
+def _demand_names(wanted: BaseIdentity, path: Path, layout: Path | None) -> None:
+    """Nothing lies there that would be loaded and that the plan does not name.
+
+    Raises:
+        WeightsError: naming it, or what makes the folder unusable.
+    """
+    named = {file.name for file in wanted.files}
+    if layout is None:
+        there = loaded_files(path, variant_of(sorted(named))).names
+    else:
+        there = layout_files(layout)
+    new = sorted(set(there) - named)
+    if new:
+        raise WeightsError(
+            f"{path.name} has {new[0]!r} now, which loading reads and the plan does not name.",
+            "Make the plan again, or take the file out of the folder.",
+            path,
+        )
 
 
 def _gone(slug: str) -> WeightsError:

@@ -27,8 +27,8 @@ class LocalJob:
         lora_paths: slug → file, for every LoRA of the plan.
         reference_paths: SHA-256 → file, for every reference image of the plan.
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
-        base_stamps: file of the base → its stamp from before it was proven; what is loaded must
-            still have it. Of those that may be replaced meanwhile.
+        base_stamps: file or folder of the base → its stamp from before it was proven; what is
+            loaded must still have it. Of those that may be replaced meanwhile.
         previews: whether pictures are shown while they are made.
         only: make this picture (0-based) of the plan's, and none of the others.
     """

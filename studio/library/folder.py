@@ -11,8 +11,11 @@ from typing import Any
 
 from studio.architecture import PIPELINES, GuidanceKind
 from studio.architecture.diffusers_folder import (
+    ADAPTER,
     INDEX,
     OPTIONAL,
+    OTHER_TEMPLATE,
+    RENAMED_WEIGHTS,
     Component,
     NoWeights,
     WeightNames,
@@ -110,6 +113,7 @@ def loaded_files(folder: Path, variant: str | None = None) -> FolderFiles:
     for component in _components(folder):
         place = folder / component.name
         names += [f"{component.name}/{name}" for name in component_files(place)]
+        _refuse_aside(place, component)
         if component.has_weights:
             weights = _weights(place, component.stem, variant)
             names += [f"{component.name}/{name}" for name in _weight_files(place, weights)]
@@ -123,6 +127,29 @@ def loaded_files(folder: Path, variant: str | None = None) -> FolderFiles:
             folder,
         )
     return FolderFiles(tuple(sorted(set(names))), unused)
+
+
+def _refuse_aside(folder: Path, component: Component) -> None:
+    """What would be loaded beside the files that a base is known by, in its own way or theirs.
+
+    Raises:
+        WeightsError: naming what asks for it.
+    """
+    if component.library != "transformers":
+        return
+    asks = next((each for each in (ADAPTER, OTHER_TEMPLATE) if (folder / each).exists()), None)
+    config = folder / "config.json"
+    if asks is None and component.has_weights and _is_file(config):
+        asks = (
+            f"{RENAMED_WEIGHTS} of config.json" if RENAMED_WEIGHTS in read_object(config) else None
+        )
+    if asks is not None:
+        raise WeightsError(
+            f"{asks} in {folder.name} makes transformers read more than the base's own files, and "
+            "no hash would hold that.",
+            "Take it out of the folder, or merge what it adds into the base's weights.",
+            folder,
+        )
 
 
 def _weights(folder: Path, stem: str, variant: str | None) -> WeightNames:

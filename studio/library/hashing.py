@@ -9,7 +9,7 @@ from pathlib import Path
 from studio.errors import WeightsError
 from studio.library.files import ByteProgress, Hashes, hash_file, read_header, unreadable
 from studio.library.places import WeightPlaces
-from studio.library.state import RACY_NS, pinned
+from studio.library.state import RACY_NS, is_racy, pinned
 from studio.presets import Preset
 from studio.presets.catalog import memory_key
 from studio.settings import Settings
@@ -81,7 +81,7 @@ class HashedWeights(WeightPlaces):
         Raises:
             WeightsError: naming what changed.
         """
-        stamp = stamp_at(path)
+        stamp = settled_stamp(path)
         found_size = stamp[0]
         found = self.sha256(path) if found_size == size else None
         if found == sha256:
@@ -117,6 +117,19 @@ def stamp_at(path: Path) -> Stamp:
         raise unreadable(path, error) from error
 
 
+def settled_stamp(path: Path) -> Stamp:
+    """The stamp of a file or folder, once its next change cannot have the same.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    stamp = stamp_at(path)
+    if not is_racy(stamp):
+        return stamp
+    _settle([stamp])
+    return stamp_at(path)
+
+
 def _unchanged(path: Path, stamp: Stamp) -> None:
     if stamp_at(path) != stamp:
         raise WeightsError(
@@ -127,4 +140,5 @@ def _unchanged(path: Path, stamp: Stamp) -> None:
 def _settle(stamps: Iterable[Stamp]) -> None:
     """Wait until files with these stamps can be told from their next versions."""
     newest = max((max(stamp[1:3]) for stamp in stamps), default=0)
-    time.sleep(max(0, newest + RACY_NS - time.time_ns()) / 1e9)
+    # A time in the future is no reason to wait for it.
+    time.sleep(min(RACY_NS, max(0, newest + RACY_NS - time.time_ns())) / 1e9)

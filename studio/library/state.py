@@ -23,6 +23,9 @@ RACY_NS = 100_000_000
 """A file that changed this shortly before it was hashed could change again within the same
 tick of the file system's clock; its hash is not remembered (git's "racy" index entries)."""
 
+AHEAD_NS = 86_400_000_000_000
+"""As far ahead as the clock of a disk's machine may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlugOf:
@@ -266,8 +269,13 @@ class State:
 
 
 def is_racy(stamp: Stamp) -> bool:
-    """Whether a file with this stamp could change again without another stamp."""
-    return time.time_ns() - max(stamp[1], stamp[2]) < RACY_NS
+    """Whether a file with this stamp could change again without another stamp.
+
+    A file of a far future gets a stamp of today when it changes; one of the near future may lie
+    on a machine whose clock is ahead.
+    """
+    age = time.time_ns() - max(stamp[1], stamp[2])
+    return -AHEAD_NS < age < RACY_NS
 
 
 def _pins(db: sqlite3.Connection) -> dict[str, str]:

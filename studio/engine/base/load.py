@@ -37,7 +37,8 @@ class BaseSource:
     Attributes:
         path: its folder (diffusers layout), or its one checkpoint file.
         layout: where a checkpoint's configurations and tokenizers lie; None for a folder.
-        stamps: file of the identity → its stamp from before it was proven.
+        stamps: file of the identity, or folder of such files (the base's own has no name) → its
+            stamp from before it was proven.
     """
 
     identity: BaseIdentity
@@ -49,7 +50,7 @@ class BaseSource:
         """What was proven is what was loaded: to be asked after the last read of a file.
 
         Raises:
-            WeightsError: naming a file that was replaced, written or removed meanwhile.
+            WeightsError: naming a file or folder that was replaced, written or removed meanwhile.
         """
         for name, stamp in self.stamps.items():
             place = base_place(self.path, self.layout, name)
@@ -58,8 +59,9 @@ class BaseSource:
             except OSError:
                 same = False
             if not same:
+                what = repr(name) if name else "The folder"
                 raise WeightsError(
-                    f"{name!r} of {self.identity.label} changed while it was loaded; what was "
+                    f"{what} of {self.identity.label} changed while it was loaded; what was "
                     "loaded is not kept.",
                     "Run it again: its files are checked once more.",
                     place,

@@ -16,7 +16,7 @@ from studio.contract.placement import Offload
 from studio.contract.plan import BaseIdentity
 from studio.engine.base.folder import Pipeline, read_map
 from studio.engine.base.load import BaseSource, estimate, load_pipeline
-from studio.engine.base.offload import device_bytes, place_pipeline
+from studio.engine.base.offload import device_bytes, place_pipeline, take_in
 from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
 from studio.engine.device import free_memory, named_errors, torch_dtype
 from studio.engine.families import family_of
@@ -130,6 +130,8 @@ class PipelineManager:
             # Asked before the hooks: they leave weights without storage.
             whole = device_bytes(pipeline, Offload.NONE)
             size = device_bytes(pipeline, offload)
+            if self.device.type == "cpu" or offload is not Offload.NONE:
+                take_in(pipeline)
             place_pipeline(pipeline, self.device, offload)
         return _Placed(source, key, dtype, pipeline, heard, whole, size)
 

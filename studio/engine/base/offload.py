@@ -26,6 +26,19 @@ def place_pipeline(pipeline: Pipeline, device: torch.device, offload: Offload) -
         pipeline.to(device)
 
 
+def take_in(pipeline: Pipeline) -> None:
+    """Copy the weights of a pipeline in main memory to memory of its own, each in its turn.
+
+    What is loaded in the dtype that it is stored in is the file itself, mapped: a file that is
+    written in place would change a base that was proven, and one that is cut off would end the
+    process at its next step.
+    """
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            for tensor in (*part.parameters(), *part.buffers()):
+                tensor.data = tensor.data.clone()
+
+
 def _offload_layers(pipeline: Pipeline, device: torch.device) -> None:
     """What diffusers' ``enable_sequential_cpu_offload`` does, which gives the CPU an index
     that accelerate cannot work with."""
