@@ -1,6 +1,8 @@
 """What a container gives a process, by the files and variables that say so."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,17 @@ def test_what_a_space_says_otherwise_is_named(tmp_path: Path, said: str) -> None
         main_memory({**SPACE, "MEMORY": said}, tmp_path)
     with pytest.raises(SettingsError, match="CPU_CORES"):
         cores({**SPACE, "CPU_CORES": said}, tmp_path)
+
+
+def test_threads_that_wait_sleep_unless_the_environment_says_otherwise() -> None:
+    """Spinning, they use up the cores that they wait for; OpenMP tells how it was set up."""
+    for said, spins in ({}, False), ({"OMP_WAIT_POLICY": "ACTIVE"}, True):
+        kept = {name: value for name, value in os.environ.items() if "OMP" not in name}
+        found = subprocess.run(
+            [sys.executable, "-c", "import studio, torch"],
+            env=kept | {"OMP_DISPLAY_ENV": "VERBOSE"} | said,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ("GOMP_SPINCOUNT = '0'" in found.stderr) is not spins
