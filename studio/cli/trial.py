@@ -21,6 +21,8 @@ from studio.cli.options import (
 )
 from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
 from studio.cli.trial_files import files
+from studio.comparison.axes import AS_CHOSEN, AxisName
+from studio.comparison.axis_text import parse_values
 from studio.contract.base import in_time
 from studio.contract.request import Overrides
 from studio.errors import TrialError
@@ -29,7 +31,14 @@ from studio.trials.events import CellBegun, CellOver, RoundOver, TrialEnd, Trial
 from studio.trials.proof import broken
 from studio.trials.report.card import EpochCard
 from studio.trials.store import StoredTrial
-from studio.trials.words import ENDS, alarm_texts, caveats, sentences
+from studio.trials.words import (
+    ENDS,
+    alarm_texts,
+    caveats,
+    sentences,
+    strength_name,
+    strengths_text,
+)
 from studio.workspace.trial_design import TrialWanted
 from studio.workspace.trial_report import (
     arm_named,
@@ -86,6 +95,15 @@ class TrialOptions:
     strengths: Annotated[
         str, typer.Option(metavar="NUMBER,NUMBER", help="Each checkpoint is tried at these.")
     ] = "1.0"
+    finer_strengths: Annotated[
+        str,
+        typer.Option(
+            parser=parse_text,
+            metavar="TEXT,TEXT",
+            help="Each strength is tried with each of these: te=0.4:until=6, or none for as it "
+            "is.",
+        ),
+    ] = AS_CHOSEN
     seeds: Annotated[int, typer.Option(min=1, help="Seeds that may be used.")] = 12
     seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0
     images: Annotated[
@@ -148,6 +166,7 @@ class TrialOptions:
             trigger=self.trigger,
             negative=self.negative_prompt or None,
             strengths=tuple(strength_list(self.strengths)),
+            finer=finer_list(self.finer_strengths),
             seeds=self.seeds,
             first_seed=self.seed,
             settings=Overrides.model_validate(self.settings),
@@ -161,6 +180,10 @@ class TrialOptions:
             holdout=self.holdout,
             training=self.training,
         )
+
+
+def finer_list(text: str) -> tuple[str, ...]:
+    return tuple(map(str, parse_values(AxisName.FINER, text)))
 
 
 def _opened(options: TrialOptions) -> Workspace:
@@ -245,6 +268,12 @@ def take(
     strength: Annotated[
         float | None, typer.Option(metavar="NUMBER", help="At this strength.")
     ] = None,
+    finer_strength: Annotated[
+        str | None,
+        typer.Option(
+            parser=parse_text, metavar="TEXT", help="With this beside it: te=0.4:until=6, or none."
+        ),
+    ] = None,
     presets: PresetDirs = None,
     output_dir: OutputDir = None,
     as_json: Json = False,
@@ -259,17 +288,19 @@ def take(
     ):
         stored = Trying(workspace).store.open(name)
         card = card_of(workspace, stored)
-        arm = arm_named(stored.design(), card, checkpoint, strength)
+        arm = arm_named(stored.design(), card, checkpoint, strength, finer_strength)
         preset, file = preset_of(workspace, stored, arm)
         card = card.model_copy(update={"chosen": arm})
         paths = write_card(workspace, card, stored.folder, stored.duels())
         if as_json:
             console.data(
                 {"preset": preset.slug, "checkpoint": arm.checkpoint, "strength": arm.strength,
-                 "file": str(file), "card": [str(path) for path in paths]}
+                 "finer_strength": arm.finer, "file": str(file),
+                 "card": [str(path) for path in paths]}
             )  # fmt: skip
         _say(console, card)
-        console.say(f"{preset.slug} is {file} at strength {arm.strength:g}.")
+        at = strength_name(arm.strength, arm.finer)
+        console.say(f"{preset.slug} is {file} at strength {at}.")
         for path in paths:
             console.say(str(path))
 
@@ -344,7 +375,7 @@ def _show(console: Console, design: TrialDesign, forecast: TrialForecast) -> Non
                 for each in design.checkpoints
                 if each.inert
             ),
-            ("Strengths", ", ".join(f"{each:g}" for each in design.strengths)),
+            ("Strengths", strengths_text(design)),
             ("Trigger", design.trigger or "none"),
             *(("Prompt", f"{each.name} {each.kind}: {each.text}") for each in design.prompts),
             ("Rounds", f"{', '.join(map(str, rule.rounds))} seeds, decided by "

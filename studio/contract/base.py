@@ -24,7 +24,7 @@ from pydantic import (
 
 from studio.errors import NewerRecord, RecordError
 
-SCHEMA = 4
+SCHEMA = 5
 """The step of everything that is written: records, comparisons, decisions, votes.
 
 A field that comes later belongs to a later step; CONTRIBUTING.md says how to add one.

@@ -6,7 +6,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from studio.architecture import Mode
 from studio.contract.base import Contract, Count, Sha256, added
@@ -137,6 +137,22 @@ class LoraChoice(Contract):
             first_step=steps.get(_FIRST),
             last_step=steps.get(_LAST),
         )
+
+
+def same_finer(text: str) -> str:
+    """What is said besides the one strength, as every text that says the same is spelt: parts by
+    name, then the steps; empty for none.
+
+    Raises:
+        ValueError: it is no finer strength.
+    """
+    said = LoraChoice(slug="any").with_finer(text) if text else LoraChoice(slug="any")
+    parts = sorted((each.part, each.strength + 0.0) for each in said.parts)
+    return finer_words(parts, said.first_step, said.last_step)
+
+
+FinerText = Annotated[str, AfterValidator(same_finer)]
+"""``te=0.4:until=6``; empty for none."""
 
 
 def _step(said: re.Match[str]) -> int:

@@ -7,17 +7,18 @@ prompt and seed the base, against which they are measured.
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from studio.contract.base import Contract, Count, Sha256, Slug, fingerprint
-from studio.contract.request import Overrides
+from studio.contract.base import Contract, Count, Sha256, Slug, added, fingerprint
+from studio.contract.request import FinerText, Overrides
 from studio.trials.halving import RacingRule
 from studio.trials.observations import PromptKind, TrialArm
 
-FORMAT: Literal[1] = 1
-"""Of a trial's files; a later one adds to it and reads this one."""
+FORMAT = 2
+"""Of a trial's files; a later one adds to it and reads this one. The second came with the finer
+strength, and only a trial that varies it is of it."""
 BASE_ARM = TrialArm(checkpoint="base", step=0, strength=0.0)
 """Stands for the base alone."""
 WORDS = "{trigger}"
@@ -91,6 +92,8 @@ class TrialDesign(Contract):
     Attributes:
         base: slug of the base's preset.
         run: the training run's name.
+        finer: what is said besides each strength, in turn; the empty one is as the LoRA's preset
+            has it.
         trigger: the trigger words, comma-separated; empty where there are none.
         rule: by which seeds are added, with its random seed.
         images: how many there may be in all; what lies in the gallery already counts too.
@@ -99,7 +102,7 @@ class TrialDesign(Contract):
         clip_sha256: of the CLIP model's weights; None where none was set.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
     created_at: str
     base: Slug
@@ -117,6 +120,13 @@ class TrialDesign(Contract):
     holdout: PictureFolder | None = None
     training: PictureFolder | None = None
     clip_sha256: Sha256 | None = None
+    finer: Annotated[tuple[FinerText, ...], Field(min_length=1)] = added(since=5, default=("",))
+
+    @model_validator(mode="after")
+    def _of_its_format(self) -> Self:
+        if "format" not in self.model_fields_set:
+            object.__setattr__(self, "format", 1 if self.finer == ("",) else FORMAT)
+        return self
 
     @property
     def fingerprint(self) -> str:
@@ -131,10 +141,14 @@ class TrialDesign(Contract):
     @property
     def arms(self) -> tuple[TrialArm, ...]:
         """Those with pictures of their own, by checkpoint and then strength."""
+        return tuple(arm for each in self.own for arm in self.arms_of(each))
+
+    def arms_of(self, checkpoint: TrialCheckpoint) -> tuple[TrialArm, ...]:
+        """A checkpoint at every strength and every finer one."""
         return tuple(
-            TrialArm(checkpoint=each.name, step=each.step, strength=strength)
-            for each in self.own
-            for strength in self.strengths
+            TrialArm(checkpoint=checkpoint.name, step=checkpoint.step, strength=value, finer=finer)
+            for value in self.strengths
+            for finer in self.finer
         )
 
     def checkpoint(self, name: str) -> TrialCheckpoint:
@@ -166,7 +180,8 @@ class TrialCell(Contract):
     @property
     def key(self) -> str:
         """Unique in its trial: ``arm 1500@0.8 trigger p1 7``."""
-        arm = f"{self.arm.checkpoint}@{self.arm.strength!r}"
+        said = (f"{self.arm.checkpoint}@{self.arm.strength!r}", self.arm.finer)
+        arm = ":".join(filter(None, said))
         return f"{self.role} {arm} {self.kind} {self.prompt} {self.seed}"
 
     @property

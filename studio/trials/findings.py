@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from studio.contract.base import Contract, Count
+from studio.contract.base import Contract, Count, added
+from studio.contract.request import FinerText
 from studio.trials.curves import Knee, OnFront, front, knee, onset
 from studio.trials.halving import Goal
 from studio.trials.observations import Observation, PromptKind, TrialArm
@@ -50,13 +51,14 @@ class ArmNumber(Contract):
 
 
 class TrialCurve(Contract):
-    """A measure over the steps, at one strength."""
+    """A measure over the steps, at one strength and one finer strength."""
 
     measure: str
     kind: PromptKind
     strength: float
     points: tuple[ArmNumber, ...]
     knee: Knee | None
+    finer: FinerText = added(since=5, default="")
 
 
 class Contender(Contract):
@@ -218,13 +220,15 @@ def _curves(
 ) -> Iterable[TrialCurve]:
     for kind, measure in sorted({(kind, measure) for _, kind, measure in samples}):
         arms = of_arms(samples, kind, measure)
-        for strength in sorted({arm.strength for arm in arms}):
-            line = {arm: each for arm, each in arms.items() if arm.strength == strength}
+        for strength, finer in sorted({(arm.strength, arm.finer) for arm in arms}):
+            at = strength, finer
+            line = {arm: each for arm, each in arms.items() if (arm.strength, arm.finer) == at}
             numbers = {arm: estimate(each, resampling, confidence) for arm, each in line.items()}
             yield TrialCurve(
                 measure=measure,
                 kind=kind,
                 strength=strength,
+                finer=finer,
                 points=tuple(
                     ArmNumber(arm=arm, interval=each)
                     for arm, each in numbers.items()

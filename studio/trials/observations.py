@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from studio.contract.base import Contract, Sha256
+from studio.contract.base import Contract, Sha256, added
+from studio.contract.request import FinerText, LoraChoice
 
 
 class PromptKind(StrEnum):
@@ -26,11 +27,23 @@ class TrialArm(Contract):
         checkpoint: its name in this trial, ``1500``; unique there.
         step: where it stands on the axis: the steps that it was trained for (or the epochs,
             where no file of the run says steps; or its place from 1, where none says either).
+        finer: strengths of parts and the steps in which it is on, where the trial varies them.
     """
 
     checkpoint: Annotated[str, Field(min_length=1, max_length=80)]
     step: Annotated[int, Field(ge=0)]
     strength: float
+    finer: FinerText = added(since=5, default="")
+
+    @property
+    def acts(self) -> bool:
+        """Whether it is on anywhere."""
+        return self.strength != 0 or any(each.strength for each in self.choice("any").parts)
+
+    def choice(self, slug: str) -> LoraChoice:
+        """What is asked of the LoRA ``slug``."""
+        plain = LoraChoice(slug=slug, strength=self.strength)
+        return plain.with_finer(self.finer) if self.finer else plain
 
 
 class Observation(Contract):

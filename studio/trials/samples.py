@@ -121,7 +121,7 @@ def inert(observations: Iterable[Observation]) -> list[TrialArm]:
     """Arms of which every picture is the base's, pixel for pixel; strength 0 has to be."""
     same: defaultdict[TrialArm, list[bool]] = defaultdict(list)
     for each in observations:
-        if each.base_picture is not None and each.arm.strength != 0:
+        if each.base_picture is not None and each.arm.acts:
             same[each.arm].append(each.picture == each.base_picture)
     return in_order(arm for arm, found in same.items() if all(found))
 
@@ -133,7 +133,7 @@ def twins(observations: Iterable[Observation]) -> list[tuple[TrialArm, ...]]:
     """
     gave: defaultdict[TrialArm, dict[object, str]] = defaultdict(dict)
     for each in observations:
-        if each.arm.strength != 0:
+        if each.arm.acts:
             gave[each.arm][each.kind, each.pair] = each.picture
     inert_arms = set(inert(observations))
     alike: defaultdict[tuple[float, frozenset[object]], list[TrialArm]] = defaultdict(list)
@@ -155,7 +155,7 @@ def counted_once(observations: Sequence[Observation]) -> dict[TrialArm, int]:
 
 def in_order(arms: Iterable[TrialArm]) -> list[TrialArm]:
     """By step, then strength."""
-    return sorted(arms, key=lambda arm: (arm.step, arm.strength, arm.checkpoint))
+    return sorted(arms, key=lambda arm: (arm.step, arm.strength, arm.finer, arm.checkpoint))
 
 
 def of_arms(

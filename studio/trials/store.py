@@ -177,16 +177,14 @@ class StoredTrial:
             if checkpoint.same_as is not None:
                 own += _shared(checkpoint, list(found.values()))
             elif checkpoint.inert:
-                own += self._of_nothing(checkpoint, design.strengths)
+                own += self._of_nothing(design.arms_of(checkpoint))
         return own
 
-    def _of_nothing(
-        self, checkpoint: TrialCheckpoint, strengths: Iterable[float]
-    ) -> list[Observation]:
+    def _of_nothing(self, arms: Iterable[TrialArm]) -> list[Observation]:
         base = [each for each in self.results().values() if each.cell.role is CellRole.BASE]
         return [
             Observation(
-                arm=_arm_of(checkpoint, strength),
+                arm=arm,
                 prompt=each.cell.prompt,
                 kind=each.cell.kind,
                 seed=each.cell.seed,
@@ -195,7 +193,7 @@ class StoredTrial:
                 picture=each.pixels,
                 base_picture=each.pixels,
             )
-            for strength in strengths
+            for arm in arms
             for each in base
             if each.pixels is not None
         ]
@@ -239,15 +237,12 @@ class StoredTrial:
 
 
 def _shared(checkpoint: TrialCheckpoint, seen: list[Observation]) -> list[Observation]:
+    place = {"checkpoint": checkpoint.name, "step": checkpoint.step}
     return [
-        each.model_copy(update={"arm": _arm_of(checkpoint, each.arm.strength)})
+        each.model_copy(update={"arm": each.arm.model_copy(update=place)})
         for each in seen
         if each.arm.checkpoint == checkpoint.same_as
     ]
-
-
-def _arm_of(checkpoint: TrialCheckpoint, strength: float) -> TrialArm:
-    return TrialArm(checkpoint=checkpoint.name, step=checkpoint.step, strength=strength)
 
 
 def now() -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from studio.trials.design import TrialDesign
 from studio.trials.events import TrialEnd
 from studio.trials.findings import LEAKS, Alarm, Contender, Findings, TrialCurve
 from studio.trials.observations import PromptKind, TrialArm
@@ -59,13 +60,26 @@ def step_name(arm: TrialArm) -> str:
     return f"{arm.step:,}" if arm.checkpoint == str(arm.step) else arm.checkpoint
 
 
+def strength_name(strength: float, finer: str = "") -> str:
+    """``0.8``, or ``0.8 (te=0.4, until=6)``."""
+    said = (each.partition("=") for each in finer.split(":") if each)
+    texts = ", ".join(f"{name}={float(value):g}" for name, _, value in said)
+    return f"{strength:g} ({texts})" if texts else f"{strength:g}"
+
+
+def strengths_text(design: TrialDesign) -> str:
+    """Everything at which a trial tries each checkpoint."""
+    return ", ".join(strength_name(each, finer) for each in design.strengths
+                     for finer in design.finer)  # fmt: skip
+
+
 def arm_name(arm: TrialArm) -> str:
-    return f"{step_name(arm)} at {arm.strength:g}"
+    return f"{step_name(arm)} at {strength_name(arm.strength, arm.finer)}"
 
 
 def naming(found: Findings) -> Callable[[TrialArm], str]:
     """How arms are named: by the step alone where there is only one strength."""
-    strengths = {point.arm.strength for curve in found.curves for point in curve.points}
+    strengths = {(curve.strength, curve.finer) for curve in found.curves if curve.points}
     return arm_name if len(strengths) > 1 else step_name
 
 
@@ -151,7 +165,8 @@ def _knee(found: Findings, curve: TrialCurve) -> Iterator[str]:
     bend = curve.knee
     between = "" if bend.low == bend.high else f" ({bend.low:,} to {bend.high:,})"
     name = measure_name(curve.measure).capitalize()
-    yield f"{name} at strength {curve.strength:g} {does[bend.bend]} {bend.step:,}{between}."
+    at = strength_name(curve.strength, curve.finer)
+    yield f"{name} at strength {at} {does[bend.bend]} {bend.step:,}{between}."
 
 
 def _words_alone(found: Findings) -> Iterator[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.architecture import Architecture
-from studio.contract.request import Overrides
+from studio.comparison.axes import AS_CHOSEN
+from studio.contract.request import Overrides, same_finer
 from studio.errors import TrialError
 from studio.library.files import read_header
 from studio.trials.design import (
@@ -48,6 +49,8 @@ class TrialWanted:
         subject, far: prompts without trigger words, of what was trained and of something else.
         trigger: the trigger words; None is what the text beside the files says, else what the
             last file's preset does.
+        finer: what is said besides each strength, ``te=0.4:until=6``, each in turn; ``none`` and
+            nothing are as the LoRA's preset has it.
         seeds: how many, from ``first_seed`` upwards.
         by: the measure that rounds are decided by.
         fixed: every arm gets every seed.
@@ -60,6 +63,7 @@ class TrialWanted:
     trigger: str | None = None
     negative: str | None = None
     strengths: tuple[float, ...] = (1.0,)
+    finer: tuple[str, ...] = ("",)
     seeds: int = 12
     first_seed: int = 0
     settings: Overrides = field(default_factory=Overrides)
@@ -86,7 +90,7 @@ def designed(
         TrialError: something of it is missing or does not fit, which it names.
         WeightsError, LoraRefused, PresetsError: a file cannot be used.
     """
-    run = the_run(wanted.paths)
+    run, finer = the_run(wanted.paths), _finer(wanted.finer)
     said = TrialText.beside([Path(each.path) for each in run.checkpoints])
     checkpoints = tuple(_checkpoints(workspace, run, told))
     preset = workspace.catalog.loras[checkpoints[-1].slug]
@@ -103,7 +107,7 @@ def designed(
         )
     prompts, clip = prompts_of(subject, far, trigger), workspace.clip_model()
     rule = _rule(workspace, wanted, prompts_kinds={each.kind for each in prompts},
-                 once=(len(checkpoints) * len(wanted.strengths) + 1) * len(prompts),
+                 once=(len(checkpoints) * len(wanted.strengths) * len(finer) + 1) * len(prompts),
                  subjects=len(subject))  # fmt: skip
     design = TrialDesign(
         name=TrialStore(workspace.gallery.outputs).free_name(wanted.name or run.name),
@@ -112,6 +116,7 @@ def designed(
         run=run.name,
         checkpoints=checkpoints,
         strengths=tuple(dict.fromkeys(wanted.strengths)),
+        finer=finer,
         prompts=prompts,
         rule=rule,
         trigger=trigger,
@@ -140,6 +145,20 @@ def designed(
                 f"Those that there are: {', '.join(names)}.",
             )
     return design
+
+
+def _finer(values: Sequence[str]) -> tuple[str, ...]:
+    """
+    Raises:
+        TrialError: one of them is no finer strength.
+    """
+    try:
+        said = ["" if each == AS_CHOSEN else same_finer(each) for each in values]
+    except ValueError as error:
+        raise TrialError(
+            str(error), "Write parts and steps, such as te=0.4:until=6, or none."
+        ) from error
+    return tuple(dict.fromkeys(said)) or ("",)
 
 
 def the_run(paths: Sequence[Path]) -> TrainingRun:

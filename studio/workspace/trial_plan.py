@@ -88,7 +88,7 @@ class Planner:
         if cell.role not in (CellRole.BASE, CellRole.BASE_AGAIN):
             mode = Mode.LORA_WITH_TRIGGER if words else Mode.LORA
             slug = self._slugs[cell.arm.checkpoint]
-            loras = (LoraChoice(slug=slug, strength=cell.arm.strength),)
+            loras = (cell.arm.choice(slug),)
         elif words:
             mode = Mode.TRIGGER_ONLY
             # The words are every checkpoint's: whichever is named gives the base's picture.

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from studio import __version__
+from studio.comparison.axes import AS_CHOSEN
+from studio.contract.request import same_finer
 from studio.errors import PresetsError, TrialError
 from studio.library.files import hash_file
 from studio.presets import LoraPreset, TriggerRule
@@ -27,6 +29,7 @@ from studio.trials.report.markdown import markdown
 from studio.trials.report.page import card_page, pictures_of_card, pictures_of_sheet, sheet
 from studio.trials.store import CellResult, StoredTrial
 from studio.trials.tournament import Duel
+from studio.trials.words import strength_name
 from studio.workspace.trial_design import measures_of
 from studio.workspace.workspace import Workspace
 
@@ -159,21 +162,37 @@ def _thumbnails(workspace: Workspace, pictures: Iterable[CardPicture]) -> Mappin
     return found
 
 
-def arm_named(design: TrialDesign, card: EpochCard, name: str, strength: float | None) -> TrialArm:
+def arm_named(
+    design: TrialDesign,
+    card: EpochCard,
+    name: str,
+    strength: float | None,
+    finer: str | None = None,
+) -> TrialArm:
     """The arm that somebody takes: the best so far where nothing is said.
 
     Raises:
         TrialError: the trial has none of this name or strength, or no best one.
     """
+    try:
+        finer = finer and ("" if finer == AS_CHOSEN else same_finer(finer))
+    except ValueError as error:
+        raise TrialError(str(error), "Write it as the trial's report does.") from error
     leader = card.findings.leader
     arms = dict.fromkeys(each.arm for each in card.observations)
     known = [arm for arm in arms if arm != BASE_ARM]
-    if not name and strength is None and leader is not None:
+    if not name and strength is None and finer is None and leader is not None:
         return leader.arm
     for arm in sorted(known, key=lambda arm: arm != (leader.arm if leader else None)):
-        if (not name or arm.checkpoint == name) and strength in (None, arm.strength):
+        if (
+            (not name or arm.checkpoint == name)
+            and strength in (None, arm.strength)
+            and finer in (None, arm.finer)
+        ):
             return arm
-    names = ", ".join(f"{arm.checkpoint} at {arm.strength:g}" for arm in known)
+    names = ", ".join(
+        f"{arm.checkpoint} at {strength_name(arm.strength, arm.finer)}" for arm in known
+    )
     raise TrialError(
         f"The trial {design.name} measured nothing of that.", f"It measured: {names}."
     )
@@ -191,18 +210,38 @@ def preset_of(workspace: Workspace, stored: StoredTrial, arm: TrialArm) -> tuple
     checkpoint = design.checkpoint(arm.checkpoint)
     path = _in_library(workspace, checkpoint)
     rule = TriggerRule.REQUIRED if design.trigger else TriggerRule.NONE
+    at = strength_name(arm.strength, arm.finer)
     changes = {
         "prompt": design.trigger,
         "trigger": rule.value,
-        "settings": {"strength": arm.strength},
+        "settings": _settings(workspace, checkpoint, arm),
         "notes": f"Taken from the trial {design.name} ({design.fingerprint}): checkpoint "
-        f"{arm.checkpoint} at strength {arm.strength:g}.",
+        f"{arm.checkpoint} at strength {at}.",
     }
     suggestion = workspace.stock.suggest_file(path, changes)
     if not isinstance(suggestion.preset, LoraPreset):
         raise PresetsError(f"{path.name} is no LoRA.", "Take another file.")
     workspace.stock.put(suggestion.preset)
     return suggestion.preset, path
+
+
+def _settings(
+    workspace: Workspace, checkpoint: TrialCheckpoint, arm: TrialArm
+) -> dict[str, object]:
+    """What gives the arm's pictures again: its strength with what was said besides, over what
+    the file's preset says of parts and steps, as the trial had it."""
+    slug = workspace.stock.catalogue.slug_of_file(Path(checkpoint.path))
+    own, said = workspace.catalog.loras[slug].settings, arm.choice(slug)
+    steps = {
+        "first_step": said.first_step or own.first_step,
+        "last_step": said.last_step or own.last_step,
+    }
+    parts = {**own.parts, **{each.part: each.strength for each in said.parts}}
+    return {
+        "strength": arm.strength,
+        **{name: step for name, step in steps.items() if step is not None},
+        **({"parts": parts} if parts else {}),
+    }
 
 
 def _in_library(workspace: Workspace, checkpoint: TrialCheckpoint) -> Path:

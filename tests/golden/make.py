@@ -47,7 +47,8 @@ from tests.support.simulated_trials import simulated_card
 from tests.support.workers import pids
 
 HERE = Path(__file__).parent
-CARD = "ink.card.json"
+CARDS = {"ink.card.json": "", "finer.card.json": "te=0.4:until=6"}
+"""An epoch card → the finer strength that its trial varied."""
 APART = (PartStrength(part="te", strength=0.4), PartStrength(part="mid", strength=0.0))
 
 
@@ -259,7 +260,9 @@ def golden(folder: Path) -> None:
     judged = list(reviewing.judged())
     (folder / "decisions.jsonl").write_text(as_jsonl(judged), encoding="utf-8", newline="")
     (folder / "decisions.csv").write_text(as_csv(judged), encoding="utf-8", newline="")
-    (folder / CARD).write_text(write_card(simulated_card()), encoding="utf-8", newline="")
+    for card, finer in CARDS.items():
+        text = write_card(simulated_card(finer=finer))
+        (folder / card).write_text(text, encoding="utf-8", newline="")
     (folder / "reference.png").unlink()
     (folder / "golden.json").write_text(json.dumps(listed, indent=1) + "\n")
     (folder / "fields.json").write_text(

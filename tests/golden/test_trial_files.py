@@ -1,7 +1,8 @@
 """A trial's files are a promise as records are: what was begun once is read for ever.
 
-``trial_1`` was written by the first release that had trials, and never changes. It was made by
-``python -m tests.golden.test_trial_files tests/golden/trial_1``; a later format has its own.
+``trial_1`` was written by the first release that had trials, ``trial_2`` by the first that could
+vary the finer strength; they never change. The latest was made by
+``python -m tests.golden.test_trial_files tests/golden/trial_2``; a later format has its own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from studio.contract.request import Overrides
 from studio.errors import TrialError
 from studio.trials.design import (
+    FORMAT,
     CellRole,
     PictureFolder,
     TrialCell,
@@ -32,7 +34,7 @@ from studio.trials.store import DESIGN, CellResult, Round, StoredTrial, TrialSto
 from studio.trials.tournament import Duel
 from tests.golden.fields import differences, fields, used
 
-HERE = Path(__file__).parent / "trial_1"
+TRIALS = Path(__file__).parent
 FILES: Mapping[str, type[BaseModel]] = {
     DESIGN: TrialDesign,
     "cells.jsonl": CellResult,
@@ -41,17 +43,33 @@ FILES: Mapping[str, type[BaseModel]] = {
     "duels.jsonl": Duel,
 }
 """Every file of a trial, with the model of it or of its lines."""
-FINGERPRINT = "9fe334e1a4648710fc40ad7d5560739a4b56b1da420cb8227ef85974ed7e8014"
-"""Of the design; no file can change along with the code."""
-_ARMS = [TrialArm(checkpoint=str(step), step=step, strength=0.8) for step in (500, 1000)]
+FINGERPRINTS = {
+    1: "9fe334e1a4648710fc40ad7d5560739a4b56b1da420cb8227ef85974ed7e8014",
+    2: "c99c6183e005f2652ea2e87f7e373e8e7ad48a0fc61b6125f0d2fcc57ce5ff21",
+}
+"""Format → of the design; no file can change along with the code."""
+FINER = {1: "", 2: "te=0.4:until=6"}
+"""Format → what is said besides the strength."""
+of_each_format = pytest.mark.parametrize("number", FINGERPRINTS)
+
+
+def folder(number: int) -> Path:
+    return TRIALS / f"trial_{number}"
+
+
+def arms(number: int) -> list[TrialArm]:
+    return [
+        TrialArm(checkpoint=str(step), step=step, strength=0.8, finer=FINER[number])
+        for step in (500, 1000)
+    ]
 
 
 def sha(number: int) -> str:
     return f"{number:064x}"
 
 
-def design() -> TrialDesign:
-    """One that says something in every field."""
+def design(number: int) -> TrialDesign:
+    """One that says something in every field of its format."""
     checkpoints = [
         TrialCheckpoint(
             name=str(step),
@@ -87,16 +105,17 @@ def design() -> TrialDesign:
         holdout=PictureFolder(folder="/pictures/held-out", files=(sha(1),)),
         training=PictureFolder(folder="/pictures/trained", files=(sha(2), sha(3))),
         clip_sha256=sha(4),
+        finer=(FINER[number],),
     )
 
 
-def make(outputs: Path) -> StoredTrial:
+def make(outputs: Path, number: int) -> StoredTrial:
     """The trial of all fields, written as the studio writes one."""
-    stored = TrialStore(outputs).begin(design())
+    stored, made_of = TrialStore(outputs).begin(design(number)), arms(number)
     base = TrialArm(checkpoint="base", step=0, strength=0.0)
     kind = PromptKind.TRIGGER
     first = TrialCell(role=CellRole.BASE, arm=base, prompt="p1", kind=kind, seed=7)
-    others = [first.beside(role=CellRole.ARM, arm=arm) for arm in _ARMS]
+    others = [first.beside(role=CellRole.ARM, arm=arm) for arm in made_of]
     for number, cell in enumerate([first, *others, *controls(stored.design())]):
         stored.add_result(
             CellResult(
@@ -136,13 +155,13 @@ def make(outputs: Path) -> StoredTrial:
         confidence=0.95, median=-0.2, low=-0.3, high=-0.1, pairs=12, prompts=3, seeds=4,
         over=("prompts", "seeds"), error=0.05, freedom=4.5,
     )  # fmt: skip
-    leaver = Leaver(arm=_ARMS[1], round=1, beaten_by=_ARMS[0], differences=(apart,))
-    stored.add_round(Round(number=1, seeds=(7, 8), arms=tuple(_ARMS), out=(leaver,)))
+    leaver = Leaver(arm=made_of[1], round=1, beaten_by=made_of[0], differences=(apart,))
+    stored.add_round(Round(number=1, seeds=(7, 8), arms=tuple(made_of), out=(leaver,)))
     for side in ("left", "right", "equal"):
         stored.add_duel(
             Duel(
-                left=_ARMS[0],
-                right=_ARMS[1],
+                left=made_of[0],
+                right=made_of[1],
                 prompt="p1",
                 seed=7,
                 choice=side,
@@ -157,46 +176,54 @@ def all_fields() -> dict[str, str]:
     return {path: kind for model in FILES.values() for path, kind in fields(model).items()}
 
 
-def stored() -> StoredTrial:
-    return StoredTrial(HERE.parent, HERE)
-
-
-def written() -> set[str]:
+def written(number: int) -> set[str]:
     """Every path in the golden files, as JSON alone reads them."""
     return {
         path
         for name, model in FILES.items()
-        for text in _texts(name)
+        for text in _texts(folder(number) / name)
         for path in used(model.__name__, json.loads(text))
     }
 
 
-def _texts(name: str) -> list[str]:
-    text = (HERE / name).read_text(encoding="utf-8")
-    return [text] if name == DESIGN else text.splitlines()
+def _texts(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    return [text] if path.name == DESIGN else text.splitlines()
 
 
-def test_an_earlier_trial_is_read() -> None:
-    trial = stored()
-    assert trial.design() == design()
-    assert trial.design().fingerprint == FINGERPRINT
+@of_each_format
+def test_an_earlier_trial_is_read(number: int) -> None:
+    trial = StoredTrial(TRIALS, folder(number))
+    assert trial.design() == design(number)
+    assert trial.design().format == number
+    assert trial.design().fingerprint == FINGERPRINTS[number]
     assert len(trial.results()) == 7
     assert len(trial.duels()) == 3
     # One checkpoint equals the first and shares its numbers; one does nothing and shows the base.
     shown = {each.arm.checkpoint for each in trial.observations()}
     assert shown == {"500", "1500", "2000"}
-    assert [each.out[0].arm for each in trial.rounds()] == [_ARMS[1]]
+    assert [each.out[0].arm for each in trial.rounds()] == [arms(number)[1]]
 
 
+@of_each_format
 @pytest.mark.parametrize("name", FILES)
-def test_it_is_written_as_it_was(name: str, tmp_path: Path) -> None:
+def test_it_is_written_as_it_was(name: str, number: int, tmp_path: Path) -> None:
     """Byte by byte: an earlier studio reads what this one writes of an earlier trial."""
-    assert (make(tmp_path).folder / name).read_bytes() == (HERE / name).read_bytes()
+    made = make(tmp_path, number).folder / name
+    assert made.read_bytes() == (folder(number) / name).read_bytes()
 
 
-def test_fields_are_only_added_and_left_out_while_they_say_nothing() -> None:
-    before: dict[str, str] = json.loads((HERE / "fields.json").read_text(encoding="utf-8"))
+def listed_fields(number: int) -> dict[str, str]:
+    kinds: dict[str, str] = json.loads((folder(number) / "fields.json").read_text("utf-8"))
+    return kinds
+
+
+@of_each_format
+def test_fields_are_only_added_and_left_out_while_they_say_nothing(number: int) -> None:
+    before = listed_fields(number)
     now = all_fields()
+    # A format adds itself.
+    before["TrialDesign.format"] = now["TrialDesign.format"]
     kinds = {path: kind for path, kind in now.items() if path not in before}
     optional = {path for path, kind in kinds.items() if ", left out" in kind}
     bad = [
@@ -208,23 +235,25 @@ def test_fields_are_only_added_and_left_out_while_they_say_nothing() -> None:
     assert bad == []
 
 
-def test_the_golden_files_use_every_field() -> None:
-    before = json.loads((HERE / "fields.json").read_text(encoding="utf-8"))
+@of_each_format
+def test_the_golden_files_use_every_field(number: int) -> None:
+    before = listed_fields(number)
     # Of the settings that may be asked for, some are enough: they are records' own.
     wanted = {path for path in before if not path.startswith("TrialDesign.settings.")}
-    assert wanted - written() == set()
+    assert wanted - written(number) == set()
 
 
 def test_a_trial_of_a_newer_studio_says_so(tmp_path: Path) -> None:
-    trial = make(tmp_path)
-    plain = json.loads((trial.folder / DESIGN).read_text(encoding="utf-8")) | {"format": 2}
+    trial = make(tmp_path, FORMAT)
+    newer = {"format": FORMAT + 1}
+    plain = json.loads((trial.folder / DESIGN).read_text(encoding="utf-8")) | newer
     (trial.folder / DESIGN).write_text(json.dumps(plain), encoding="utf-8")
     with pytest.raises(TrialError, match="Update the studio"):
         trial.design()
 
 
 def main(target: Path) -> None:
-    made = make(target)
+    made = make(target, FORMAT)
     for name in FILES:
         (target / name).write_bytes((made.folder / name).read_bytes())
         (made.folder / name).unlink()
@@ -232,7 +261,7 @@ def main(target: Path) -> None:
     made.folder.parent.rmdir()
     text = json.dumps(all_fields(), indent=1, ensure_ascii=False)
     (target / "fields.json").write_text(text + "\n", encoding="utf-8")
-    print(design().fingerprint)
+    print(design(FORMAT).fingerprint)
 
 
 if __name__ == "__main__":

@@ -85,10 +85,14 @@ LEAK = {500: 0.05, 1000: 0.08, 1500: 0.12, 2000: 0.3, 2500: 0.72, 3000: 0.9}
 
 
 def simulated_card(
-    chosen: int | None = 1500, seeds: int = 3, inert: int | None = 500
+    chosen: int | None = 1500, seeds: int = 3, inert: int | None = 500, finer: str = ""
 ) -> EpochCard:
     """The card of a trial that peaks at 1,500, leaks from 2,500 on, has an inert checkpoint and
-    two equal files."""
+    two equal files.
+
+    Args:
+        finer: every checkpoint is tried with this too, a little stronger.
+    """
     observations = [
         *simulated(EFFECT, seeds, noise=0.004, measure="contrast", shared=0.01),
         *simulated(EFFECT, seeds, noise=0.004, measure="effect", shared=0.01, random=2),
@@ -102,6 +106,8 @@ def simulated_card(
     observations += [
         each.model_copy(update={"arm": twin}) for each in observations if each.arm.step == 3000
     ]
+    if finer:
+        observations += [_with_finer(each, finer, inert) for each in observations]
     arms = {each.arm.step: each.arm for each in observations}
     pictures = {
         each.picture: CardPicture(
@@ -109,7 +115,7 @@ def simulated_card(
             pixels=each.picture, record=sha("record", each.picture),
         )
         for each in observations
-        if each.arm != twin
+        if each.arm.checkpoint != twin.checkpoint
     }  # fmt: skip
     pictures |= {
         str(each.base_picture): CardPicture(
@@ -158,3 +164,10 @@ def _planted(each: Observation, inert: int | None) -> dict[str, object]:
     if each.arm.step != inert:
         return {}
     return {"picture": each.base_picture, "value": 0.0}
+
+
+def _with_finer(each: Observation, finer: str, inert: int | None) -> Observation:
+    arm = each.arm.model_copy(update={"finer": finer})
+    picture = each.picture if each.arm.step == inert else sha(each.picture, finer)
+    changes = {"arm": arm, "value": 1.1 * each.value, "picture": picture}
+    return each.model_copy(update=changes)

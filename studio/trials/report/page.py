@@ -26,6 +26,7 @@ from studio.trials.words import (
     naming,
     sentences,
     step_name,
+    strength_name,
 )
 
 Faces = Mapping[str, bytes]
@@ -161,7 +162,7 @@ def _drawings(card: EpochCard) -> Iterator[Mapping[str, object]]:
             "unit": said[measure].unit if measure in said else "unit not said",
             "on": ON[kind],
             "says": said[measure].says if measure in said else "",
-            "strengths": [f"{line.strength:g}" for line in lines],
+            "strengths": [strength_name(line.strength, line.finer) for line in lines],
             "svg": drawing.curves(lines),
         }
 
@@ -226,10 +227,10 @@ def _grids(card: EpochCard, sources: Mapping[str, str]) -> Iterator[Mapping[str,
         if alarm.code in ("twins", "inert")
         for arm in alarm.arms
     }
-    for strength in sorted({arm.strength for arm in arms}):
-        own: Sequence[TrialArm | None] = [None, *(a for a in arms if a.strength == strength)]
+    for at in sorted({(arm.strength, arm.finer) for arm in arms}):
+        own: Sequence[TrialArm | None] = [None, *(a for a in arms if (a.strength, a.finer) == at)]
         yield {
-            "strength": f"{strength:g}",
+            "strength": strength_name(*at),
             "seed": min(each.seed for each in shown.values()),
             "prompts": [f"{_prompts(card)[column]}, {ON[column[0]]}" for column in columns],
             "rows": [

@@ -7,7 +7,15 @@ from studio.trials.findings import Findings
 from studio.trials.observations import PromptKind, TrialArm
 from studio.trials.report.card import EpochCard
 from studio.trials.samples import in_order
-from studio.trials.words import ON, arm_name, interval_text, measure_name, naming, step_name
+from studio.trials.words import (
+    ON,
+    arm_name,
+    interval_text,
+    measure_name,
+    naming,
+    step_name,
+    strength_name,
+)
 
 KINDS = (PromptKind.TRIGGER, PromptKind.PLAIN, PromptKind.FAR)
 _FIRST = ("leak", "likeness", "clip_text", "contrast", "effect")
@@ -25,8 +33,8 @@ def title(card: EpochCard) -> str:
 def facts(card: EpochCard) -> Iterator[tuple[str, str, str]]:
     """Name, text, and a hash or nothing."""
     if card.chosen is not None:
-        chosen = f"checkpoint {step_name(card.chosen)} at strength {card.chosen.strength:g}"
-        yield "Chosen", chosen, ""
+        at = strength_name(card.chosen.strength, card.chosen.finer)
+        yield "Chosen", f"checkpoint {step_name(card.chosen)} at strength {at}", ""
     if card.file is not None:
         yield "File", card.file.file, card.file.sha256
     yield "Base", card.base, ""

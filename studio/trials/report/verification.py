@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio import __version__
+from studio.contract.plan import LoraUse, Origin
 from studio.contract.receipt import RunRecord
+from studio.contract.request import finer_words, same_finer
 from studio.errors import GalleryError, NewerRecord, RecordError
 from studio.gallery.gallery import Gallery
 from studio.gallery.verification import Finding, broken, verify
@@ -153,10 +155,29 @@ def _otherwise(card: EpochCard, picture: CardPicture, record: RunRecord) -> Iter
         yield "its pixels are others than the card says."
     if image.seed != picture.seed:
         yield f"it was made with the seed {image.seed}, and not {picture.seed}."
-    applied = {lora.sha256: lora.strength for lora in record.receipt.loras}
-    wanted: dict[str, float] = {}
+    asked = {use.sha256: _asked_finer(use) for use in record.plan.loras}
+    applied = {
+        lora.sha256: (lora.strength, asked.get(lora.sha256, "")) for lora in record.receipt.loras
+    }
+    wanted: dict[str, tuple[float, str]] = {}
     if picture.arm is not None:
         file = next((f for f in card.files if f.checkpoint == picture.arm.checkpoint), None)
-        wanted = {file.sha256: picture.arm.strength} if file is not None else {}
+        arm = picture.arm
+        wanted = {file.sha256: (arm.strength, arm.finer)} if file is not None else {}
     if applied != wanted:
         yield "it was made with another file, or at another strength, than the card says."
+
+
+def _asked_finer(use: LoraUse) -> str:
+    """What was asked for besides its strength, which the receipt was audited against; what its
+    preset says is not of the trial."""
+    parts = [
+        (each.part, each.strength.value)
+        for each in use.parts
+        if each.strength.origin is Origin.USER
+    ]
+    steps = (
+        each.value if each is not None and each.origin is Origin.USER else None
+        for each in (use.first_step, use.last_step)
+    )
+    return same_finer(finer_words(parts, *steps))

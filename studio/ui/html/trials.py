@@ -14,7 +14,7 @@ from studio.trials.design import TrialDesign
 from studio.trials.events import CellBegun, TrialEnd
 from studio.trials.report.drawing import LINES, plain
 from studio.trials.training_run import TrainingRun
-from studio.trials.words import ENDS, arm_name, file_remarks
+from studio.trials.words import ENDS, arm_name, file_remarks, strengths_text
 from studio.ui.html import format, icons
 from studio.ui.html.tags import EMPTY, Html, address, div, span, tag
 from studio.workspace.trial_desk import MINI, TrialStanding, TrialState
@@ -218,7 +218,7 @@ def trial(each: TrialStanding, trouble: str) -> Html:
     facts = " · ".join(
         (
             design.base,
-            f"strength {', '.join(f'{value:g}' for value in design.strengths)}",
+            f"strength {strengths_text(design)}",
             design.trigger or "no trigger words",
             f"begun {design.created_at[:16].replace('T', ' ')}",
         )

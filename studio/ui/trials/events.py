@@ -156,6 +156,7 @@ class TrialEvents:
             asked.prompts: form.lines(said.subject),
             asked.far: form.lines(said.far),
             asked.strengths: "1",
+            asked.finer: "",
             asked.images: form.budget(len(paths), prompts),
             asked.minutes: None,
             asked.seeds: 12,

@@ -35,6 +35,7 @@ class TrialInput:
     prompts: str | None
     far: str | None
     strengths: str | None
+    finer: str | None
     images: float | None
     minutes: float | None
     seeds: float | None
@@ -71,6 +72,7 @@ class TrialInput:
             trigger=(self.trigger or "").strip(),
             negative=(self.negative or "").strip(),
             strengths=tuple(float(value) for value in strengths),
+            finer=tuple(map(str, parse_values(AxisName.FINER, self.finer or ""))),
             seeds=12 if seeds is None else seeds,
             settings=settings,
             images=_whole("images", self.images),
@@ -119,6 +121,7 @@ class NewTrial:
     prompts: gr.Textbox
     far: gr.Textbox
     strengths: gr.Textbox
+    finer: gr.Textbox
     images: gr.Number
     minutes: gr.Number
     seeds: gr.Number
@@ -205,6 +208,11 @@ def _fields() -> dict[str, Any]:
         own["images"] = gr.Number(BUDGET, label="Pictures at most", precision=0, min_width=120)
         own["minutes"] = gr.Number(None, label="Minutes at most", min_width=120)
     with gr.Accordion("More", open=False, elem_classes="ls-settings"):
+        own["finer"] = gr.Textbox(
+            label="Each strength with each of these besides",
+            placeholder="none, te=0.4, mid=0:until=6: parts, and the steps in which it is on",
+            max_lines=1,
+        )
         with gr.Row(elem_classes="ls-tight"):
             own["seeds"] = gr.Number(12, label="Seeds at most", min_width=120)
             own["by"] = gr.Dropdown(

@@ -8,6 +8,7 @@ from studio.errors import StudioError
 from studio.trials.observations import TrialArm
 from studio.trials.report.card import EpochCard
 from studio.trials.report.page import pictures_of_sheet, sheet_part
+from studio.trials.samples import in_order
 from studio.trials.words import arm_name
 from studio.ui.html.picture import file_url
 from studio.ui.html.tags import Html
@@ -100,5 +101,5 @@ def _arms(card: EpochCard) -> Mapping[str, TrialArm]:
     leader = card.findings.leader
     best = None if leader is None else leader.arm
     arms = {each.arm for each in card.observations if each.arm.step or each.arm.strength}
-    ordered = sorted(arms, key=lambda arm: (arm != best, arm.step, arm.checkpoint, arm.strength))
+    ordered = sorted(in_order(arms), key=lambda arm: arm != best)
     return {f"{arm_name(arm)}{' (best so far)' if arm == best else ''}": arm for arm in ordered}
