@@ -3,6 +3,15 @@
 from pathlib import Path
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether something failed, which a thread outlives; else it is to end.
+
+    What a library in Rust meets on a hostile file (tokenizers on a pattern that never ends) is no
+    Exception to Python.
+    """
+    return isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime"
+
+
 class StudioError(Exception):
     """Something the studio cannot do; ``code`` is stable, ``way_out`` is one sentence."""
 

@@ -18,7 +18,7 @@ from studio.backends.watch import Watch
 from studio.contract.events import Cancelled, Failed, Job, Loading
 from studio.engine import Engine, EngineEvent, Generated, Interrupted, LocalJob, RunCancelled
 from studio.engine.job import Publish
-from studio.errors import StudioError
+from studio.errors import StudioError, is_failure
 
 logger = logging.getLogger("studio.worker")
 
@@ -70,7 +70,9 @@ def guard(
     except StudioError as error:
         _log(job, "failed", time.perf_counter() - start, code=error.code, message=str(error))
         publish(Failed(job.run_id, error.code, error.message, error.way_out))
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         # The thread's boundary: whatever one run meets, the runs after it go on. What it was
         # stands in the log with its traceback.
         _log(job, "failed", time.perf_counter() - start, code="unexpected", message=repr(error))

@@ -14,7 +14,7 @@ from typing import Any
 from studio.architecture import TRAITS, Chat, Wrapped, pipeline_traits
 from studio.contract.base import FileIdentity
 from studio.contract.prompt import Span, TokenCounter
-from studio.errors import WeightsError
+from studio.errors import WeightsError, is_failure
 from studio.library.chat_template import render
 from studio.presets import ModelPreset
 from studio.resolve.inventory import BaseWeights
@@ -58,14 +58,21 @@ def load_counter(
     """
     try:
         tokenizer = _tokenizer(folder, class_name)
-    except Exception as error:
-        # transformers and tokenizers raise whatever they meet on a bad file, Exception itself too.
+    except BaseException as error:
+        # transformers and tokenizers raise whatever they meet on a bad file.
+        if not is_failure(error):
+            raise
         why = f"{error} is missing in it" if isinstance(error, KeyError) else str(error)
         raise _unreadable(folder, why) from error
     backend = tokenizer.backend_tokenizer
 
     def spans(text: str) -> list[Span]:
-        offsets: list[Span] = backend.encode(text, add_special_tokens=False).offsets
+        try:
+            offsets: list[Span] = backend.encode(text, add_special_tokens=False).offsets
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            raise _unreadable(folder, f"it fails on this text ({error})") from error
         return offsets
 
     try:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio.to_thread
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,10 +25,13 @@ from studio.errors import StudioError
 from studio.imaging.decoding import MAX_FILE
 from studio.inspection.header import MAX_HEADER
 from studio.settings import Settings
+from studio.ui.sending import Sending
 from studio.ui.uploads import Uploads
 
 MAX_UPLOAD = 4 * MAX_FILE + 2**16
 """Bytes of one upload: the most reference images that any pipeline takes."""
+MAX_FILES = 32
+"""Parts of one upload. gradio takes a thousand, and each costs a disk more than its bytes."""
 MAX_EVENT = MAX_HEADER * 4 // 3 + 2**21
 """Bytes of an event of the page: a weight file's header in base64, and its other fields."""
 MAX_CALL = 2**21
@@ -78,6 +82,7 @@ class Gate:
         self._settings = settings
         self._serves = serves
         self._uploads = uploads
+        self._sending = Sending()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -85,12 +90,25 @@ class Gate:
             try:
                 receive = await self._admitted(scope, receive)
             except RequestRefused as refused:
-                answer = PlainTextResponse(
-                    f"{refused.reason} {refused.way_out}\n", status_code=refused.status
-                )
-                await answer(scope, receive, send)
+                await _refusal(refused)(scope, receive, send)
                 return
+            await self._passed(scope, receive, send)
+            return
         await self._app(scope, receive, send)
+
+    async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, named = scope["path"].rstrip("/"), QueryParams(scope["query_string"])
+        name = named.get("upload_id", "")
+        if path.endswith("/upload_progress"):
+            if not await self._sending.tell(name, lambda: self._app(scope, receive, send)):
+                gone = RequestRefused(404, "No such upload is under way.", "Ask while it is sent.")
+                await _refusal(gone)(scope, receive, send)
+            return
+        with self._sending.under_way(name) if path.endswith("/upload") else nullcontext():
+            try:
+                await self._app(scope, receive, send)
+            except RequestRefused as refused:  # by what was sent
+                await _refusal(refused)(scope, receive, send)
 
     async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
         headers = Headers(scope=scope)
@@ -113,7 +131,7 @@ class Gate:
                 raise RequestRefused(
                     429, "Too much was sent here lately.", "Try again in a while."
                 )
-            return receive
+            return _few_files(receive)
         if self._settings.visitors_bring and scope["path"] == OWN_LORA:
             return receive
         most = MAX_CALL if "/gradio_api/call/" in scope["path"] else MAX_EVENT
@@ -165,6 +183,10 @@ class Gate:
             await send(message)
 
         return sealed
+
+
+def _refusal(refused: RequestRefused) -> PlainTextResponse:
+    return PlainTextResponse(f"{refused.reason} {refused.way_out}\n", refused.status)
 
 
 def check_name(headers: Headers, settings: Settings) -> None:
@@ -303,6 +325,30 @@ async def _whole(receive: Receive, most: int) -> bytes:
             raise RequestRefused(413, "The request is too large.", f"Send at most {most:,} bytes.")
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _few_files(receive: Receive) -> Receive:
+    """The body of an upload, while it has no more parts than an upload may have.
+
+    Raises:
+        RequestRefused: from what is returned.
+    """
+    mark = b"content-disposition:"
+    parts, tail = 0, b""
+
+    async def received() -> Message:
+        nonlocal parts, tail
+        message = await receive()
+        read = tail + message.get("body", b"").lower()
+        parts += read.count(mark)
+        tail = read[-(len(mark) - 1) :]
+        if parts > MAX_FILES:
+            raise RequestRefused(
+                413, "Too many files were sent at once.", f"Send at most {MAX_FILES}."
+            )
+        return message
+
+    return received
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -15,6 +15,8 @@ KEPT = 900.0
 """Seconds after which what nobody took in goes."""
 MOST = 2**31
 """Bytes that all may send in that time."""
+LEAST = 2**20
+"""Bytes that a request counts as, however few it has: files cost more than their bytes."""
 
 
 class Uploads:
@@ -37,6 +39,7 @@ class Uploads:
             visitor: None where the page is its owner's, who has no share of their own.
         """
         self._discard()
+        size = max(size, LEAST)
         with self._lock:
             now = time.monotonic()
             while self._admitted and now - self._admitted[0][0] > KEPT:

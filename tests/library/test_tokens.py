@@ -189,6 +189,26 @@ def test_a_vocabulary_without_its_unknown_token_is_named(tmp_path: Path) -> None
         load_counter(tmp_path, "PreTrainedTokenizerFast")
 
 
+def test_a_pattern_that_the_tokenizer_gives_up_on_is_named(tmp_path: Path) -> None:
+    """A failure in Rust is no Exception, and would end the thread that plans or runs."""
+    vocabulary = {"type": "WordLevel", "vocab": {"a": 0, "?": 1}, "unk_token": "?"}
+    split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated"}
+    text = json.dumps(
+        {
+            "version": "1.0",
+            "model": vocabulary,
+            "pre_tokenizer": {**split, "invert": False},
+            "added_tokens": [],
+        }
+    )
+    (tmp_path / "tokenizer.json").write_text(text)
+    (tmp_path / "tokenizer_config.json").write_text('{"unk_token": "?"}')
+    count = load_counter(tmp_path, "PreTrainedTokenizerFast")
+    assert len(count("b")) == 1
+    with pytest.raises(WeightsError, match="fails on this text"):
+        count("a" * 40 + "!")
+
+
 def test_counting_needs_no_torch(tmp_path: Path) -> None:
     save_whole(tmp_path)
     program = (

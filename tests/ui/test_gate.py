@@ -6,10 +6,11 @@ import dataclasses
 import json
 import os
 import re
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -82,7 +83,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = VisitorLimits(upload=2 * len(form(b"a" * 100)[0]))
+    limits = VisitorLimits(upload=2 * uploads.LEAST)
     outputs = tmp_path_factory.mktemp("public") / "outputs"
     with served(outputs, public=True, visitors=limits) as studio:
         yield studio
@@ -364,8 +365,7 @@ def test_what_is_sent_is_bounded(public: Served, monkeypatch: pytest.MonkeyPatch
 def test_a_visitors_uploads_are_bounded_and_go(
     public: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size = len(form(b"a" * 100)[0])
-    monkeypatch.setattr(uploads, "MOST", 3 * size)
+    monkeypatch.setattr(uploads, "MOST", 3 * uploads.LEAST)
 
     def send(visitor: str) -> int:
         headers = {**MULTIPART, "X-Forwarded-For": f"9.9.9.9, {visitor}"}
@@ -377,3 +377,44 @@ def test_a_visitors_uploads_are_bounded_and_go(
     os.utime(kept, (0, 0))
     assert send("3.3.3.3") == 429
     assert not kept.exists()
+
+
+def test_an_upload_has_few_parts(public: Served) -> None:
+    """gradio takes a thousand files in one; they are counted across the pieces of a body too."""
+    one = form(b"a")[0]
+    end = one.rindex(b"--b--")
+    before = len(list(uploads.folder().rglob("*")))
+    body = one[:end] * (gate.MAX_FILES + 1) + one[end:]
+    headers = {**MULTIPART, "X-Forwarded-For": "9.9.9.9, 4.4.4.4"}
+    assert public.ask("POST", "/gradio_api/upload", body, **headers)[0] == 413
+    assert len(list(uploads.folder().rglob("*"))) == before
+    few = one[:end] * gate.MAX_FILES + one[end:]
+    status, answer, _ = public.ask("POST", "/gradio_api/upload", few, **headers)
+    assert status == 200
+    assert len(json.loads(answer)) == gate.MAX_FILES
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "x" * 60_000])
+def test_nothing_is_told_for_ever_of_an_upload_that_is_none(public: Served, name: str) -> None:
+    path = f"/gradio_api/upload_progress?upload_id={name}"
+    assert public.ask("GET", path)[0] == 404
+
+
+def test_what_is_told_of_an_upload_ends_when_it_is_broken_off(public: Served) -> None:
+    link = socket.create_connection(("127.0.0.1", public.port))
+    head = f"POST /gradio_api/upload?upload_id=broken HTTP/1.1\r\nHost: {public.port}\r\n"
+    lines = {**MULTIPART, "Content-Length": "100000", "X-Forwarded-For": "9.9.9.9, 5.5.5.5"}
+    head += "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in lines.items())
+    link.sendall(head.encode() + b"\r\n" + form(b"a" * 1000)[0][:500])
+
+    def ask() -> None:
+        with suppress(IncompleteRead):  # it is cut off where it is
+            public.ask("GET", "/gradio_api/upload_progress?upload_id=broken")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(1)
+    assert asking.is_alive()
+    link.close()
+    asking.join(30)
+    assert not asking.is_alive()
