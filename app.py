@@ -20,7 +20,7 @@ logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
 logging.getLogger("studio").setLevel(logging.INFO)
 
 workspace = Workspace.open(Settings.from_env(os.environ, Path.cwd()))
-workspace.place_bases()
+workspace.planning.place_bases()
 demo = build(workspace)
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def _device(
             workers = _greeted(workspace)
             problems = [f"Worker {each.name}: {each.problem}" for each in workers if each.problem]
             rows = [dataclasses.asdict(each) for each in workers]
-            return device, _placement(workspace.memory_rules()), rows, problems
+            return device, _placement(workspace.planning.memory_rules()), rows, problems
     except StudioError as error:
         return None, None, [], [str(error)]
 

@@ -67,10 +67,8 @@ class Decisions:
         Raises:
             GalleryError: when the disk does not let them go.
         """
-        try:
+        with atomic.storing(self.folder):
             self._path(record_fingerprint).unlink(missing_ok=True)
-        except OSError as error:
-            raise atomic.storage_error(error, self.folder) from error
 
     def _path(self, record_fingerprint: str) -> Path:
         return self.folder / f"{record_fingerprint}{_SUFFIX}"

@@ -9,12 +9,9 @@ outputs/.thumbs/                            small copies, made on demand
 """
 
 import logging
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal
 
 from PIL import Image
 
@@ -27,53 +24,33 @@ from studio.gallery.comparisons.files import JSON_SUFFIX, SHEET_SUFFIX, sheet_of
 from studio.gallery.comparisons.index import StoredComparison
 from studio.gallery.comparisons.store import Comparisons, Item
 from studio.gallery.decisions import Decisions, tags_of
-from studio.gallery.index import ABSENT, IndexBroken, PictureIndex
+from studio.gallery.followed_files import SUFFIX, FollowedFiles, Reindexed, Unreadable, is_picture
+from studio.gallery.index import PictureIndex
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.replays import replays_of
 from studio.gallery.row import (
     Facet,
     Facets,
-    FileStamp,
     Filter,
     Picture,
-    Row,
     Tag,
     UseCount,
     index_of,
     moment,
 )
 from studio.gallery.thumbnails import Thumbnails
-from studio.gallery.walk import NEVER_READ, stamp, walk
+from studio.gallery.walk import inside, stamp
 from studio.imaging.references import FOLDER
 from studio.signing.sealing import Sealer
 from studio.storage import atomic
 
 __all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
 
-SUFFIX = ".png"
 COPY = "-copy"
 """Stands in the name of a picture that came from another gallery, which may have one of its own
 that is called so otherwise."""
 
 _log = logging.getLogger("studio.gallery.gallery")
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A PNG file in the outputs that is not a picture of the studio, and why."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reindexed:
-    """What a look at the files changed: pictures read, rows removed, files not readable."""
-
-    read: int
-    removed: int
-    unreadable: tuple[Unreadable, ...]
 
 
 class Gallery:
@@ -94,20 +71,26 @@ class Gallery:
     def __init__(
         self, outputs: Path, sealer: Sealer | None = None, index: Path | None = None
     ) -> None:
-        try:
+        with atomic.storing(outputs):
             outputs.mkdir(parents=True, exist_ok=True)
             if index is not None:
                 index.mkdir(parents=True, exist_ok=True)
             self.outputs = outputs.resolve(strict=True)
-        except OSError as error:
-            raise atomic.storage_error(error, outputs) from error
         self._index = PictureIndex(index_of(self.outputs, index), self.outputs)
         self._thumbnails = Thumbnails(self.outputs / ".thumbs")
         self.decisions = Decisions(self.outputs / ".reviews")
         self.sealer = sealer
+        self._files = FollowedFiles(
+            self.outputs,
+            self._index,
+            self._thumbnails,
+            self._reviewed,
+            lambda: self.comparisons.sync(),
+        )
+        self._indexed = self._files.indexed
         self.comparisons = Comparisons(self.outputs, self._index, self._indexed, sealer)
         self._references = KeptReferences(self.outputs / FOLDER)
-        self._prepare()
+        self._files.prepare()
         self.sync()
 
     def save(
@@ -128,11 +111,9 @@ class Gallery:
                 (the message names the picture, which is kept).
         """
         data = record_png.encode(image, record)
-        try:
+        with atomic.storing(self.outputs):
             held = {sha256: path.read_bytes() for sha256, path in (references or {}).items()}
             data = record_png.sealed(data, record, self.sealer, held)
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
         return self._keep(data, record, held)
 
     def take(self, other: "Gallery", name: str) -> Path:
@@ -142,12 +123,10 @@ class Gallery:
             GalleryError: as ``read`` and ``save``.
         """
         record = other.read(name)
-        try:
+        with atomic.storing(other.outputs):
             data = (other.outputs / name).read_bytes()
             hashes = (each.sha256 for each in record.plan.references)
             held = {sha256: other.reference(sha256).read_bytes() for sha256 in hashes}
-        except OSError as error:
-            raise atomic.storage_error(error, other.outputs) from error
         return self._keep(data, record, held, COPY)
 
     def _keep(
@@ -155,13 +134,11 @@ class Gallery:
     ) -> Path:
         local = moment(record).astimezone()
         stem = f"{local:%H%M%S}-{record.plan.fingerprint[:8]}{mark}"
-        try:
+        with atomic.storing(self.outputs):
             self._references.keep(held)
             folder = self.outputs / f"{local:%Y-%m-%d}"
             path = atomic.publish(folder, stem, SUFFIX, data)
-            row = self._row(self._name(path), stamp(path.stat()), record)
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
+            row = self._files.row(self._name(path), stamp(path.stat()), record)
         try:
             self._indexed(lambda: self._index.change(add=[row]))
         except GalleryError as error:
@@ -171,9 +148,6 @@ class Gallery:
             ) from error
         self._keep_again(held)
         return path
-
-    def _row(self, name: str, found: FileStamp, record: RunRecord) -> Row:
-        return Row.of(name, found, record, self._reviewed(record.fingerprint))
 
     def _reviewed(self, record_fingerprint: str) -> tuple[Tag, ...]:
         """What the decisions on a record say of its pictures; nothing where they are not to be
@@ -192,10 +166,8 @@ class Gallery:
 
     def _keep_again(self, held: Mapping[str, bytes]) -> None:
         """A picture deleted in between may have been the last one that used a reference."""
-        try:
+        with atomic.storing(self.outputs):
             self._references.keep(held)
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
 
     def reference(self, sha256: str) -> Path:
         """Where a picture's reference image lies, whether it is there or not."""
@@ -213,7 +185,7 @@ class Gallery:
         while len(found) < limit:
             asked = limit - len(found)
             page = self._page(wanted or Filter(), asked, beyond)
-            found += self._still_there(page)
+            found += self._files.still_there(page)
             if len(page) < asked:
                 break
             beyond = page[-1].place
@@ -266,30 +238,32 @@ class Gallery:
 
     def made_by(self, plan: RunPlan) -> list[Picture]:
         """The pictures of exactly this plan, newest first, that are really there."""
-        found = self._indexed(lambda: self._index.having("fingerprint", plan.fingerprint))
-        return self._still_there(found)
+        return self._having("fingerprint", plan.fingerprint)
 
     def with_record(self, fingerprint: str) -> list[Picture]:
         """The pictures whose whole record has this fingerprint; copies have the same one."""
-        return self._still_there(self._indexed(lambda: self._index.having("record", fingerprint)))
+        return self._having("record", fingerprint)
 
     def with_fingerprint(self, fingerprint: str) -> list[Picture]:
         """The pictures of this plan, or with this whole record."""
-        of_plan = self._indexed(lambda: self._index.having("fingerprint", fingerprint))
-        return self._still_there(of_plan) or self.with_record(fingerprint)
+        return self._having("fingerprint", fingerprint) or self.with_record(fingerprint)
 
     def with_pixels(self, sha256: str) -> list[Picture]:
         """The pictures that show exactly these pixels, whatever became of their texts since."""
-        return self._still_there(self._indexed(lambda: self._index.having("pixels", sha256)))
+        return self._having("pixels", sha256)
+
+    def _having(
+        self, column: Literal["fingerprint", "record", "pixels"], value: str
+    ) -> list[Picture]:
+        found = self._indexed(lambda: self._index.having(column, value))
+        return self._files.still_there(found)
 
     def thumbnail(self, of: Item) -> Path:
         """A small WebP file of a picture or a contact sheet, made when it is asked for first."""
-        try:
+        with atomic.storing(self.outputs):
             if isinstance(of, StoredComparison):
                 return self._thumbnails.make(of.name, sheet_of(of.path))
             return self._thumbnails.make(of.name, of.path)
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
 
     def serves(self, path: Path) -> bool:
         """Whether a browser may have the file at ``path``: a picture or a comparison that the
@@ -308,7 +282,7 @@ class Gallery:
 
     def _knows(self, place: Path) -> bool:
         name = place.as_posix()
-        if self._is_picture(name):
+        if is_picture(name):
             return bool(self._indexed(lambda: self._index.named([name])))
         known = name.endswith((SHEET_SUFFIX, JSON_SUFFIX))
         return known and self.comparisons.has(str(place.with_suffix(".json")))
@@ -326,136 +300,36 @@ class Gallery:
         name = self._name(place)
         references = self._indexed(lambda: self._index.references_of(name))
         known = self._indexed(lambda: self._index.named([name]))
-        try:
+        with atomic.storing(self.outputs):
             for beside in (place, *replays_of(place)):
                 beside.unlink()
             atomic.sync_folder(place.parent)
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
         self._indexed(lambda: self._index.change(remove=[name]))
-        self._forget_thumbnails([name])
+        self._files.forget_thumbnails([name])
         for each in known:
             if not self.with_record(each.record):
                 self.decisions.forget(each.record)
-        try:
+        with atomic.storing(self.outputs):
             self._references.forget(each for each in references if not self._uses(each))
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
 
     def _uses(self, sha256: str) -> bool:
         return self._indexed(lambda: self._index.uses_reference(sha256))
 
     def sync(self) -> Reindexed:
         """Bring the index up to the files: read what is new or changed, forget what is gone."""
-        done = self._read_files(*self._indexed(self._unlike))
+        done = self._files.sync()
         self._indexed(self.comparisons.sync)
         return done
 
     def reindex(self) -> Reindexed:
         """As ``sync``, but read every file again, and clear up after killed writers."""
-        self._prepare()
-        now = time.time()
-        for folder in {(self.outputs / name).parent for name, _ in self._stamps()}:
-            atomic.discard_stale_parts(folder, now)
-        known = self._indexed(self._index.stamps)
-        result = self._read_files(dict(self._stamps()), dict.fromkeys(known, NEVER_READ))
+        done = self._files.reread()
         self._indexed(self.comparisons.reread)
         self._references.discard_strays(self._uses)
-        return result
+        return done
 
-    def _prepare(self) -> None:
-        reason = self._index.prepare()
-        if reason is not None:
-            level = logging.INFO if reason == ABSENT else logging.WARNING
-            _log.log(level, "a new index is made from the pictures: %s", reason)
-
-    def _indexed(self, operation: Callable[[], _T]) -> _T:
-        """``operation`` on a sound index: a broken one is made anew, once, and filled."""
-        try:
-            return operation()
-        except IndexBroken as error:
-            _log.warning("%s", error.message)
-        self._prepare()
-        self._read_files(*self._unlike())
-        self.comparisons.sync()
-        return operation()
-
-    def _unlike(self) -> tuple[dict[str, FileStamp], dict[str, FileStamp]]:
-        """The files of folders that changed, and what the index knows of these folders."""
-        return self._index.unlike(self._stamps())
-
-    def _read_files(self, there: dict[str, FileStamp], known: dict[str, FileStamp]) -> Reindexed:
-        """Read the files whose stamp is not the known one, and write the index once."""
-        rows: list[Row] = []
-        unreadable: list[Unreadable] = []
-        for name, found in there.items():
-            if known.get(name) != found:
-                try:
-                    rows.append(
-                        self._row(name, found, record_png.read_record(self.outputs / name))
-                    )
-                except GalleryError as error:
-                    unreadable.append(Unreadable(self.outputs / name, error.message))
-        gone = [n for n in known if n not in there and not (self.outputs / n).is_file()]
-        gone += [self._name(each.path) for each in unreadable if self._name(each.path) in known]
-        if rows or gone:
-            self._index.change(add=rows, remove=gone)
-            self._forget_thumbnails(gone)
-            _log.info("index brought up to date: %d read, %d removed", len(rows), len(gone))
-        for each in unreadable:
-            _log.warning("not in the gallery: %r: %s", str(each.path), each.reason)
-        return Reindexed(len(rows), len(gone), tuple(unreadable))
-
-    def _stamps(self) -> Iterator[tuple[str, FileStamp]]:
-        """Every picture's file; a contact sheet is its comparison's, and a
-        reference no picture of ours."""
-        found = walk(self.outputs, SUFFIX)
-        return (each for each in found if self._is_picture(each[0]))
-
-    @staticmethod
-    def _is_picture(name: str) -> bool:
-        """Whether a name, relative to the outputs, is one that a picture can have."""
-        aside = name.endswith(SHEET_SUFFIX) or name.startswith(f"{FOLDER}/")
-        return name.endswith(SUFFIX) and not aside
-
-    def _still_there(self, page: list[Picture]) -> list[Picture]:
-        """The pictures whose files are there; what was deleted by hand is forgotten."""
-        there = [each for each in page if each.path.is_file()]
-        gone = [each.name for each in page if each not in there]
-        if gone:
-            _log.info("deleted outside the studio: %s", ", ".join(gone))
-            self._indexed(lambda: self._index.change(remove=gone))
-            self._forget_thumbnails(gone)
-        return there
-
-    def _forget_thumbnails(self, names: list[str]) -> None:
-        try:
-            for name in names:
-                self._thumbnails.remove(name)
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
+    def _inside(self, path: Path | str) -> Path:
+        return inside(self.outputs, path, is_picture, "picture")
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.outputs).as_posix()
-
-    def _inside(self, path: Path | str) -> Path:
-        """``path`` as a PNG file that really lies in the outputs, without links on the way.
-
-        Raises:
-            GalleryError: for any other path, and where there is no such file.
-        """
-        place = Path(os.path.normpath(self.outputs / path))
-        inside = place.is_relative_to(self.outputs)
-        named = inside and self._is_picture(self._name(place)) and "\0" not in str(place)
-        if not named or self._is_hidden(place):
-            raise GalleryError(
-                f"{path} is not a picture in {self.outputs}.", "Name a picture of the gallery."
-            )
-        if place.resolve() != place:
-            raise GalleryError(f"{path} is a link.", "Name the picture it points to itself.")
-        if not place.is_file():
-            raise GalleryError(f"{path} is not there any more.", "Reload the gallery.")
-        return place
-
-    def _is_hidden(self, place: Path) -> bool:
-        return any(part.startswith(".") for part in place.relative_to(self.outputs).parts)

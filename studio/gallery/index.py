@@ -85,12 +85,10 @@ class PictureIndex:
             return problem
 
     def _make_anew(self) -> None:
-        try:
+        with atomic.storing(self.root):
             for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self.path.touch()
-        except OSError as error:
-            raise atomic.storage_error(error, self.root) from error
         with self._connect() as db:
             db.executescript(TABLES)
 
@@ -328,10 +326,8 @@ class PictureIndex:
     @contextmanager
     def _locked(self, take: Callable[[int, Path], None]) -> Iterator[None]:
         held = self.path.with_name(f".{self.path.name}.lock")
-        try:
+        with atomic.storing(self.root):
             stream = held.open("a")
-        except OSError as error:
-            raise atomic.storage_error(error, self.root) from error
         with stream:
             take(stream.fileno(), held)
             yield

@@ -46,7 +46,7 @@ def append(path: Path, line: str) -> None:
     Raises:
         GalleryError: when it does not take it.
     """
-    try:
+    with atomic.storing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         with os.fdopen(descriptor, "a+b") as stream:
@@ -57,8 +57,6 @@ def append(path: Path, line: str) -> None:
             stream.flush()
             os.fsync(descriptor)
         atomic.sync_folder(path.parent)
-    except OSError as error:
-        raise atomic.storage_error(error, path.parent) from error
 
 
 def _drop_torn(path: Path, stream: BinaryIO) -> None:

@@ -49,12 +49,10 @@ def keep(picture: Path, record: ReplayRecord) -> Path:
     """
     said = record.model_dump(mode="json")
     text = canonical_json({"record": said, "sha256": record.fingerprint})
-    try:
+    with atomic.storing(picture.parent):
         return atomic.publish(
             picture.parent, f"{picture.stem}.replay", ".json", text.encode("utf-8")
         )
-    except OSError as error:
-        raise atomic.storage_error(error, picture.parent) from error
 
 
 def read(path: Path) -> ReplayRecord:

@@ -76,10 +76,8 @@ class Previews:
         """
         if not is_slug(slug):
             raise ValueError(f"{slug!r} is no slug")
-        try:
+        with atomic.storing(self.folder):
             atomic.overwrite(self.folder / _OWN / f"{slug}.webp", thumbnail.read_bytes())
-        except OSError as error:
-            raise atomic.storage_error(error, self.folder) from error
 
 
 def _small(path: Path) -> bytes:

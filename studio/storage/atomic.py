@@ -7,7 +7,8 @@ import itertools
 import os
 import stat
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from studio.errors import GalleryError
@@ -177,6 +178,19 @@ def storage_error(error: OSError, folder: Path) -> GalleryError:
         f"The pictures in {folder} cannot be reached: {error.strerror or error}.",
         "Check the folder, or set OUTPUTS to another one.",
     )
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """An ``OSError`` in here is raised as what it means to a person.
+
+    Raises:
+        GalleryError: as ``storage_error`` words it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, folder) from error
 
 
 def _make(folder: Path) -> None:

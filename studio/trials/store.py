@@ -110,10 +110,8 @@ class TrialStore:
                 f"Continue it with `studio trial resume {design.name}`, or give another --name.",
             )
         text = design.model_dump_json(indent=1)
-        try:
+        with atomic.storing(self.folder):
             atomic.overwrite(trial.folder / DESIGN, text.encode("utf-8"))
-        except OSError as error:
-            raise atomic.storage_error(error, self.folder) from error
         return trial
 
     def open(self, name: str) -> "StoredTrial":

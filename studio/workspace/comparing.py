@@ -47,7 +47,8 @@ from studio.imaging.png import pixels_sha256
 from studio.workspace.lanes import lanes_for
 from studio.workspace.making import CellMaker, Made
 from studio.workspace.past import Past
-from studio.workspace.workspace import EitherEvent, Workspace
+from studio.workspace.running import EitherEvent
+from studio.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

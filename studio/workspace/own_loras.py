@@ -273,10 +273,8 @@ class OwnLoras:
         if not folder.is_dir():
             return
         files = [path for path in folder.rglob("*") if path.is_file()]
-        try:
+        with atomic.storing(folder):
             shutil.rmtree(folder)
-        except OSError as error:
-            raise atomic.storage_error(error, folder) from error
         self._store.state.forget_hashes(files)
         self._store.state.forget_headers([key_of(path) for path in files])
 

@@ -70,7 +70,7 @@ class Past:
     def _device(self, base: str) -> str | None:
         """What the pictures to be made will run on, as receipts name it; None where it is not
         there, which the run will say."""
-        rules = self._workspace.memory_rules(base)
+        rules = self._workspace.planning.memory_rules(base)
         if rules is None:
             return None
         if rules.device != "cuda":

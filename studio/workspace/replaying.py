@@ -92,7 +92,7 @@ def _run(
     workspace: Workspace, path: Path, before: RunRecord, session: str, cancel: threading.Event
 ) -> Iterator[Replaying]:
     plan, index = _placed_here(workspace, before.plan), before.receipt.image.index
-    with closing(workspace.rerun(plan, index, session, cancel)) as events:
+    with closing(workspace.running.rerun(plan, index, session, cancel)) as events:
         for event in events:
             match event:
                 case Generated():
@@ -106,7 +106,7 @@ def _run(
 def _placed_here(workspace: Workspace, plan: RunPlan) -> RunPlan:
     """The plan itself; where its base was offloaded and this device holds no other memory, not
     offloaded. That changes no pixel, and so no fingerprint."""
-    rules = workspace.memory_rules(plan.base.slug)
+    rules = workspace.planning.memory_rules(plan.base.slug)
     if plan.placement is None or rules is None or rules.device == plan.placement.device:
         return plan
     here = Placement(

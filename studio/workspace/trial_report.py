@@ -146,10 +146,8 @@ def write_card(
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with atomic.storing(path.parent):
         atomic.overwrite(path, text.encode("utf-8"))
-    except OSError as error:
-        raise atomic.storage_error(error, path.parent) from error
 
 
 def _thumbnails(workspace: Workspace, pictures: Iterable[CardPicture]) -> Mapping[str, bytes]:

@@ -259,7 +259,7 @@ class Visitors:
         Raises:
             GalleryError: the disk does not allow it.
         """
-        try:
+        with atomic.storing(folder):
             for note in folder.glob(f"{SHOWN}/*"):
                 called = note.read_text(encoding="utf-8")
                 if self.public.place(called) is not None:
@@ -270,8 +270,6 @@ class Visitors:
                 shutil.rmtree(gone)
             if self._settings.index is not None:
                 index_of(folder, self._settings.index).unlink(missing_ok=True)
-        except OSError as error:
-            raise atomic.storage_error(error, folder) from error
 
     def folders(self, kind: VisitorKind) -> list[Path]:
         """Of all visitors of a kind that have a gallery."""

@@ -3,41 +3,18 @@
 import logging
 import threading
 import time
-import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
 from studio.architecture.pipelines import SCHEDULER_NAMES
-from studio.backends import (
-    Backend,
-    BackendEvent,
-    ClipReader,
-    Generated,
-    LibraryWeights,
-    open_backend,
-)
-from studio.backends import (
-    WorkerStatus as WorkerStatus,
-)
+from studio.backends import Backend, ClipReader, LibraryWeights, open_backend
+from studio.backends import WorkerStatus as WorkerStatus
 from studio.comparison.replay import Lost
 from studio.contract.base import Contract
-from studio.contract.events import Event, Failed, Finished, Job
 from studio.contract.plan import Library, RunPlan
-from studio.contract.prompt import TokenCounter
-from studio.contract.receipt import RunRecord
-from studio.contract.request import GenerationRequest, ReferenceImage
-from studio.contract.violations import Violation, WeightsMissing
-from studio.errors import (
-    DeviceError,
-    GalleryError,
-    SettingsError,
-    StudioError,
-    UnusableReference,
-    WeightsError,
-)
+from studio.contract.request import ReferenceImage
+from studio.errors import GalleryError, StudioError, UnusableReference
 from studio.gallery import Gallery
 from studio.gallery.verification import Verification, verify
 from studio.imaging.references import References
@@ -45,27 +22,18 @@ from studio.library.chores import Chores
 from studio.library.preset_files import load
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
-from studio.library.tokens import Counters, tokenizer_class
+from studio.library.tokens import tokenizer_class
 from studio.library.transfers import Transfers
 from studio.presets import Catalog, LoraPreset, ModelPreset
 from studio.presets.parse import PresetProblem
-from studio.resolve import (
-    BaseInPlace,
-    Provisional,
-    Runtime,
-    provisional,
-    resolve,
-    resolve_base,
-)
-from studio.resolve.gpu import gpu_notices
-from studio.resolve.inventory import Inventory, LoraWeights, Unusable
-from studio.resolve.memory import MemoryRules
-from studio.resolve.names import with_slugs
+from studio.resolve.inventory import LoraWeights, Unusable
 from studio.settings import BUILT_IN_PRESETS, Settings
 from studio.signing.keys import trusted_roots
 from studio.signing.sealing import sealer_of
 from studio.workspace.own_loras import OwnLoras
-from studio.workspace.visitors import Visitors, beyond
+from studio.workspace.planning import Planning
+from studio.workspace.running import Running
+from studio.workspace.visitors import Visitors
 
 CLOSING = 1.5
 """Seconds in which what runs may stop when the studio closes."""
@@ -80,17 +48,6 @@ class Repinned(Contract):
     forgotten: str
 
 
-class EitherEvent(threading.Event):
-    """Reads as set when it is set itself, or when ``other`` is."""
-
-    def __init__(self, other: threading.Event) -> None:
-        super().__init__()
-        self._other = other
-
-    def is_set(self) -> bool:
-        return super().is_set() or self._other.is_set()
-
-
 class Workspace:
     """Catalog, weights, engine and gallery behind one door.
 
@@ -102,6 +59,8 @@ class Workspace:
         stock: the presets, and the fetching of their weights.
         transfers: downloads that go on in the background.
         chores: longer work on the library that does.
+        planning: what resolves requests; ``plan`` is its own.
+        running: what runs plans; ``run`` and the sessions are its own.
         schedulers: the names a request may give.
         device_label: the device in words; None until ``warm_up`` has looked.
     """
@@ -133,9 +92,16 @@ class Workspace:
         self.chores = Chores()
         self._weights = LibraryWeights(self._store, self.stock, self._references)
         self._backend = backend or open_backend(settings, self._weights)
-        self._counters = Counters()
-        self._running: dict[str, set[threading.Event]] = {}
-        self._lock = threading.Lock()
+        self.planning = Planning(
+            settings, self.stock, self._store, self._references, self._backend
+        )
+        self.plan = self.planning.plan
+        self.running = Running(
+            settings, self.visitors, self._references, self._weights, self._backend, self.signer
+        )
+        self.open_session = self.running.open_session
+        self.close_session = self.running.close_session
+        self.run = self.running.run
         self._before_close: list[Callable[[], None]] = []
 
     @classmethod
@@ -168,112 +134,9 @@ class Workspace:
         """What is wrong in the preset files; the other entries are in the catalog."""
         return self.stock.problems
 
-    def plan(
-        self, request: GenerationRequest, catalog: Catalog | None = None
-    ) -> RunPlan | tuple[Violation, ...]:
-        """Resolve; hashes the chosen weights (cached by stat) and never loads them.
-
-        Args:
-            catalog: instead of the workspace's own, of the same weights.
-        """
-        known = self.catalog if catalog is None else catalog
-        outcome = resolve(request, known, *self._known(request, known))
-        if isinstance(outcome, RunPlan):
-            if self.settings.is_public and (
-                said := tuple(beyond(outcome, self.settings.visitors))
-            ):
-                return said
-            costs = tuple(gpu_notices(self._backend.gpu_time(outcome)))
-            return outcome.model_copy(update={"notices": (*outcome.notices, *costs)})
-        if not self.settings.is_public:
-            return outcome
-        return tuple(self._for_strangers(violation) for violation in outcome)
-
-    def _for_strangers(self, violation: Violation) -> Violation:
-        """Without the folders of this machine, and without what only its owner can do."""
-        settings = self.settings
-        places = {str(BUILT_IN_PRESETS): "presets", str(settings.outputs): "OUTPUTS"}
-        places |= {str(folder): "MODEL_BASE_PATH" for folder in settings.library_folders}
-        said = {name: text for name, text in dict(violation).items() if isinstance(text, str)}
-        for place in sorted(places, key=len, reverse=True):
-            said = {name: text.replace(place, places[place]) for name, text in said.items()}
-        if isinstance(violation, WeightsMissing):
-            said["get"] = "Choose another, or ask the owner of this page to fetch them."
-        return violation.model_copy(update=said)
-
-    def place_bases(self) -> None:
-        """Load the bases of GPU_BASES where a GPU is lent by the second; weights that are missing
-        are fetched, for it is the page's owner who names them. On the main thread, before the
-        page is launched; nothing elsewhere.
-
-        Raises:
-            StudioError: one cannot be fetched or loaded.
-        """
-        for slug in self.settings.gpu_bases if self.settings.zero_gpu else ():
-            model = self.catalog.models.get(slug)
-            if model is None:
-                raise SettingsError(
-                    f"GPU_BASES names {slug!r}, which no preset is called.",
-                    "Name slugs of model presets, separated by commas.",
-                )
-            if not self._store.present([model])[slug]:
-                logger.info("fetching %s, which GPU_BASES names", model.label)
-                for _ in self.stock.download(slug, threading.Event()):
-                    pass
-            found = resolve_base(model, self.catalog, *self._known_of(model, ()))
-            if not isinstance(found, BaseInPlace):
-                raise WeightsError(found[0].found, found[0].way_out)
-            logger.info("loading %s in %s for the GPU", model.label, found.dtype)
-            self._backend.place(found)
-
-    def provisional(self, request: GenerationRequest) -> Provisional | None:
-        """What is known of its plan while weights are missing."""
-        return provisional(request, self.catalog, *self._known(request, self.catalog))
-
-    def _known(self, request: GenerationRequest, catalog: Catalog) -> tuple[Inventory, Runtime]:
-        """What a plan may know of the world."""
-        request, _ = with_slugs(request, catalog)
-        model = catalog.models.get(request.base)
-        chosen = {choice.slug for choice in request.loras} & catalog.loras.keys()
-        presets = [catalog.loras[slug] for slug in sorted(chosen)]
-        inventory, runtime = self._known_of(model, presets)
-        return replace(inventory, references=self._kept_references(request)), runtime
-
-    def _known_of(
-        self, model: ModelPreset | None, loras: Sequence[LoraPreset]
-    ) -> tuple[Inventory, Runtime]:
-        inventory = self._store.inventory([model] if model else [], loras)
-        inventory, counters = self._with_counters(model, inventory)
-        memory = self.memory_rules(model.slug if model else None)
-        return inventory, Runtime(
-            self._backend.libraries(),
-            counters,
-            memory,
-            self.settings.device,
-            self.settings.mark,
-            self._backend.worker_class(),
-        )
-
-    def memory_rules(self, base: str | None = None) -> MemoryRules | None:
-        """What memory there is and what the settings ask of it, for the base of this slug.
-
-        None where the device is not there: the run says so, with the way out.
-        """
-        try:
-            return self._backend.memory_rules(base)
-        except DeviceError as error:
-            logger.warning("the device cannot be looked at: %s", error)
-            return None
-
     def workers(self) -> tuple[WorkerStatus, ...]:
         """Those of WORKERS, as they are now; empty where the studio itself runs its plans."""
         return self._backend.workers()
-
-    def _kept_references(self, request: GenerationRequest) -> frozenset[str]:
-        given = [each.sha256 for each in request.references]
-        for sha256 in given:
-            self._references.touch(sha256)
-        return frozenset(sha256 for sha256 in given if self._references.locate(sha256))
 
     def clip_model(self) -> ClipReader | None:
         """The CLIP model that comparisons are scored with, loaded; None where none is set.
@@ -317,22 +180,6 @@ class Workspace:
         self.own_loras.drop(folder)
         self.visitors.discard(folder)
 
-    def _with_counters(
-        self, model: ModelPreset | None, inventory: Inventory
-    ) -> tuple[Inventory, dict[str, dict[str, TokenCounter]]]:
-        """The base's token counters; a base without them is unusable, as one without weights."""
-        base = inventory.bases.get(model.slug) if model else None
-        if model is None or base is None:
-            return inventory, {}
-        try:
-            counters = self._counters.of(base, model)
-        except WeightsError as error:
-            why = Unusable(base.path, error.message, error.way_out)
-            bases = {slug: other for slug, other in inventory.bases.items() if slug != model.slug}
-            unusable = {**inventory.unusable, model.slug: why}
-            return replace(inventory, bases=bases, unusable=unusable), {}
-        return inventory, {model.slug: counters}
-
     def present(self) -> Mapping[str, bool]:
         """Every preset's slug → whether its weights are on disk (no hashing)."""
         presets: list[ModelPreset | LoraPreset] = [
@@ -361,94 +208,6 @@ class Workspace:
     def _preset(self, slug: str) -> ModelPreset | LoraPreset:
         return self.catalog.models.get(slug) or self.catalog.loras[slug]
 
-    def open_session(self) -> str:
-        """A handle that owns what one browser page or one command asks for."""
-        session = uuid.uuid4().hex
-        with self._lock:
-            self._running[session] = set()
-        return session
-
-    def close_session(self, session: str) -> None:
-        """Cancel what the session runs or waits for; release the LoRAs only it used."""
-        with self._lock:
-            waiting = self._running.pop(session, set())
-        for cancel in waiting:
-            cancel.set()
-        self._backend.release(session)
-
-    def run(
-        self,
-        plan: RunPlan,
-        session: str,
-        cancel: threading.Event,
-        previews: bool = True,
-        group: str | None = None,
-    ) -> Generator[Event, None, None]:
-        """Queue, generate and save; ends with Finished (one an image), Cancelled or Failed.
-
-        Closing the generator cancels the run. ``cancel`` is only read, never set.
-
-        Args:
-            previews: show pictures while they are made.
-            group: as ``Job.group``.
-
-        Raises:
-            KeyError: the session is not open.
-        """
-        own = EitherEvent(cancel)
-        with self._lock:
-            self._running[session].add(own)
-        try:
-            job = Job(
-                run_id=uuid.uuid4().hex[:12],
-                session=session,
-                plan=plan,
-                previews=previews,
-                group=group,
-            )
-            yield from self._events(job, own)
-        finally:
-            with self._lock:
-                self._running.get(session, set()).discard(own)
-
-    def _events(self, job: Job, cancel: threading.Event) -> Iterator[Event]:
-        plan = job.plan
-        try:
-            used = {each.sha256 for each in plan.references}
-            # Closing takes the run out of the queue, or stops it, when a picture cannot be
-            # saved or nobody listens any more.
-            with self._references.held(used), closing(self._backend.run(job, cancel)) as events:
-                for event in events:
-                    if isinstance(event, Generated):
-                        self._weights.pin(plan)
-                        yield self._saved(plan, event)
-                    else:
-                        yield event
-        except StudioError as error:
-            logger.warning("run %s failed: %s", job.run_id, error)
-            yield Failed(job.run_id, error.code, error.message, error.way_out)
-
-    def rerun(
-        self, plan: RunPlan, index: int, session: str, cancel: threading.Event
-    ) -> Generator[BackendEvent, None, None]:
-        """Make picture ``index`` of a recorded plan again, and keep nothing: ``Generated`` has it.
-
-        Raises:
-            KeyError: the session is not open.
-        """
-        own = EitherEvent(cancel)
-        with self._lock:
-            self._running[session].add(own)
-        run_id = uuid.uuid4().hex[:12]
-        job = Job(run_id=run_id, session=session, plan=plan, previews=False, only=index)
-        used = {each.sha256 for each in plan.references}
-        try:
-            with self._references.held(used), closing(self._backend.run(job, own)) as events:
-                yield from events
-        finally:
-            with self._lock:
-                self._running.get(session, set()).discard(own)
-
     def seek(self, plan: RunPlan) -> tuple[Lost, ...]:
         """What a recorded plan needs and is nowhere here; the rest is found by its SHA-256."""
         return self._weights.seek(plan)
@@ -462,17 +221,6 @@ class Workspace:
     def libraries(self) -> tuple[Library, ...]:
         """Those whose version can change the pixels, as they are now."""
         return self._backend.libraries()
-
-    def _saved(self, plan: RunPlan, made: Generated) -> Finished:
-        marks = (self._references.mark(each.sha256) for each in plan.references)
-        inherited = tuple(mark for mark in dict.fromkeys(marks) if mark is not None)
-        record = RunRecord.of(
-            plan, made.receipt, inherited, self.settings.aigc_producer, self.signer
-        )
-        path = self.visitors.made().save(
-            made.image, record, {r.sha256: self._weights.reference(r) for r in plan.references}
-        )
-        return Finished(made.run_id, made.index, made.count, path, record)
 
     def queue_length(self) -> int:
         """Runs waiting or running on the device."""
@@ -539,10 +287,7 @@ class Workspace:
         deadline = time.monotonic() + CLOSING
         for before in self._before_close:
             before()
-        with self._lock:
-            sessions = list(self._running)
-        for session in sessions:
-            self.close_session(session)
+        self.running.close_all()
         for what, close in (
             ("library", self.stock.catalogue.close),
             ("work on the library", self.chores.close),

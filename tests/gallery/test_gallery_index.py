@@ -209,7 +209,7 @@ def test_only_folders_that_changed_are_compared_file_by_file(outputs: Path) -> N
         (outputs / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(picture, outputs / name)
     assert shelf.sync().read == len(names)
-    there = dict(shelf._stamps())
+    there = dict(shelf._files._stamps())
     assert shelf._index.unlike(there.items()) == ({}, {})
     kept = {"a/b/two.png": there["a/b/two.png"]}
     known = {name: there[name] for name in ("a/b/two.png", "a/b/three.png")}
@@ -219,4 +219,4 @@ def test_only_folders_that_changed_are_compared_file_by_file(outputs: Path) -> N
     assert shelf._index.unlike((there | one).items()) == (one, {"a/one.png": there["a/one.png"]})
     (outputs / "a/one.png").unlink()
     assert shelf.sync().removed == 1
-    assert shelf._index.unlike(shelf._stamps()) == ({}, {})
+    assert shelf._index.unlike(shelf._files._stamps()) == ({}, {})

@@ -212,7 +212,7 @@ def test_an_idle_line_lets_its_loras_go_and_comes_back(
     monkeypatch.setattr(running, "REST", 0.5)
     with_lora = planned(workspace, request("plain", mode=Mode.LORA))
     list(runs.watch("key", runs.submit("key", with_lora)))
-    until(lambda: not workspace._running)
+    until(lambda: not workspace.running._running)
     list(runs.watch("key", runs.submit("key", with_lora)))
     assert states(runs, "key") == [RunState.DONE, RunState.DONE]
 

@@ -88,7 +88,7 @@ def write(
     file = canonical_json({"record": json.loads(text), "sha256": sha256_of_text(text)})
     local = datetime.fromisoformat(record.finished_at).astimezone()
     stem = f"{local:%H%M%S}-{record.plan_fingerprint[:8]}"
-    try:
+    with atomic.storing(outputs):
         folder = outputs / f"{local:%Y-%m-%d}"
         with ExitStack() as cleanup:
             companions = (JSON_SUFFIX, VOTES_SUFFIX)
@@ -97,8 +97,6 @@ def write(
             path = kept.with_name(stem_of(kept) + JSON_SUFFIX)
             atomic.settle(path, file.encode("utf-8"))
             cleanup.pop_all()
-    except OSError as error:
-        raise atomic.storage_error(error, outputs) from error
     return path
 
 

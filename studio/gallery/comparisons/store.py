@@ -1,7 +1,6 @@
 """The comparisons of a gallery: kept, listed in place of their cells, opened, deleted."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from studio.gallery.comparisons.index import ComparisonIndex, ComparisonRow, Sto
 from studio.gallery.index import PictureIndex
 from studio.gallery.row import FileStamp, Filter, Picture
 from studio.gallery.search import Listed
-from studio.gallery.walk import NEVER_READ, stamp, walk
+from studio.gallery.walk import NEVER_READ, inside, stamp, walk
 from studio.signing.sealing import Sealer
 from studio.storage import atomic
 
@@ -160,13 +159,11 @@ class Comparisons:
     def delete(self, name: Path | str) -> None:
         """Remove record, sheet and votes; the cells become pictures of the gallery like others."""
         path = self.inside(name)
-        try:
+        with atomic.storing(self.outputs):
             # The record goes first: what a crash leaves behind is then no comparison.
             for each in (path, files.sheet_of(path), files.votes_of(path)):
                 each.unlink(missing_ok=True)
             atomic.sync_folder(path.parent)
-        except OSError as error:
-            raise atomic.storage_error(error, self.outputs) from error
         self._indexed(lambda: self._index.change(remove=[self._name(path)]))
 
     def vote(self, name: Path | str, vote: BlindVote) -> None:
@@ -213,23 +210,14 @@ class Comparisons:
         return self._indexed(lambda: self._index.has(name))
 
     def inside(self, name: Path | str) -> Path:
-        """``name`` as a comparison that really lies in the outputs, without links on the way.
+        """As ``walk.inside``, a comparison.
 
         Raises:
-            GalleryError: for any other path, and where there is no such file.
+            GalleryError: it is none, or not there.
         """
-        place = Path(os.path.normpath(self.outputs / name))
-        fits = "\0" not in str(place) and place.is_relative_to(self.outputs)
-        hidden = fits and any(
-            part.startswith(".") for part in place.relative_to(self.outputs).parts
+        return inside(
+            self.outputs, name, lambda each: each.endswith(files.JSON_SUFFIX), "comparison"
         )
-        if not fits or hidden or not place.name.endswith(files.JSON_SUFFIX):
-            raise GalleryError(
-                f"{name} is not a comparison in {self.outputs}.", "Name one of the gallery."
-            )
-        if not place.is_file() or place.resolve() != place:
-            raise GalleryError(f"{name} is not there any more.", "Reload the gallery.")
-        return place
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.outputs).as_posix()

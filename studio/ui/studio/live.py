@@ -98,7 +98,7 @@ def resolve(values: Values, workspace: Workspace) -> Outcome:
         if isinstance(outcome, RunPlan):
             return Refused(broken) if broken else outcome
         absent = any(isinstance(each, WeightsMissing) for each in outcome)
-        known = workspace.provisional(request) if absent else None
+        known = workspace.planning.provisional(request) if absent else None
     except StudioError as error:
         return Trouble(str(error))
     items = () if broken else workspace.stock.missing(outcome)
