@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Tiny layers are slower in two threads, much so on a busy machine. Every process that a test
 # starts inherits it, the studio behind the browser among them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Each process that a test starts would compile the whole studio anew, which takes a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 LONGEST = (
     "backends/test_cluster.py",

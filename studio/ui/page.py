@@ -82,7 +82,19 @@ def build(workspace: Workspace) -> gr.Blocks:
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)
         _wire_return(studio, first)
         place.on_visit("studio", lambda _named, _request: {})
+    _hide_progress(demo)
     return demo
+
+
+def _hide_progress(demo: gr.Blocks) -> None:
+    """What is hidden is told to no component.
+
+    The browser would look up each output of every event, hundreds of them, at each word of how far
+    it is, only to hide that there: a fifth of the page's own time, and more of each event's.
+    """
+    for event in demo.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = []
 
 
 def _trials(

@@ -264,6 +264,8 @@ def test_a_page_is_served_what_it_needs_and_no_more(server: Server, open_page: O
     assert states
     targets = [target for each in config["dependencies"] for target in each["targets"]]
     assert [target for target in targets if target[0] in states] == []
+    hidden = [each for each in config["dependencies"] if each["show_progress"] == "hidden"]
+    assert [each["id"] for each in hidden if each["show_progress_on"] != []] == []
     named = json.loads(request.get(f"{server.url}gradio_api/info").text())
     assert set(named["named_endpoints"]) == {"/plan", "/generate", "/compare"}
     for name in ("index.sqlite", ".state/state.sqlite", str(ROOT / "app.py")):

@@ -1,5 +1,7 @@
 """What the page is served with."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from studio.settings import Settings
 from studio.ui import serving
 from studio.workspace.workspace import Workspace
+from tests.ui.conftest import ROOT
 
 
 def test_gradio_forgets_the_pages_that_were_used_longest_ago(
@@ -28,3 +31,16 @@ def test_gradio_forgets_the_pages_that_were_used_longest_ago(
     finally:
         demo.close()
         workspace.close()
+
+
+def test_gradio_is_imported_without_writing_stubs() -> None:
+    """It would parse its own source for each component: seconds of every start."""
+    looked = (
+        "import ast, inspect; read = ast.get_source_segment; seen = []\n"
+        "ast.get_source_segment = lambda *given: seen.append(given) or read(*given)\n"
+        "import studio.ui, gradio\n"
+        "assert not seen; print(inspect.getfile(gradio.Button))"
+    )
+    ran = subprocess.run([sys.executable, "-c", looked], capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    assert Path(ran.stdout.strip()).name == "button.py", "Python names its files again"
