@@ -11,15 +11,15 @@ from typing import Any
 _named = inspect.getfile
 
 
-def _unnamed(asked: Any) -> str:
+def _unnamed(object: Any) -> str:
     """``inspect.getfile``, but for gradio's own classes.
 
     Raises:
         OSError: for them, which gradio takes for a class without a file.
     """
-    if isinstance(asked, type) and asked.__module__.startswith("gradio."):
-        raise OSError(f"{asked.__qualname__} needs no stub")
-    return _named(asked)
+    if isinstance(object, type) and object.__module__.startswith("gradio."):
+        raise OSError(f"{object.__qualname__} needs no stub")
+    return _named(object)
 
 
 inspect.getfile = _unnamed

@@ -38,7 +38,7 @@ from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
 
 DRAWN_EVERY = 0.15
-"""Seconds between two drawings of the progress of many pictures."""
+"""Seconds between two drawings of a progress."""
 
 
 class Pace:
@@ -236,8 +236,9 @@ class RunEvents:
                             preview = stage.preview_of(event.preview)
                         done = event.index * event.steps + event.step
                         left = pace.left(done, event.count * event.steps)
-                        bar = stage.progress_bar(event, left)
-                        yield self._working(strip, stage.progress(event, preview, left), bar)
+                        if pace.is_due():
+                            bar = stage.progress_bar(event, left)
+                            yield self._working(strip, stage.progress(event, preview, left), bar)
                     case Finished():
                         preview, made = EMPTY, True
                         strip.add(self._row(event))
