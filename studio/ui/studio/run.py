@@ -234,11 +234,7 @@ class RunEvents:
                     case Progress():
                         if event.preview is not None:
                             preview = stage.preview_of(event.preview)
-                        done = event.index * event.steps + event.step
-                        left = pace.left(done, event.count * event.steps)
-                        if pace.is_due():
-                            bar = stage.progress_bar(event, left)
-                            yield self._working(strip, stage.progress(event, preview, left), bar)
+                        yield from self._step(strip, event, preview, pace)
                     case Finished():
                         preview, made = EMPTY, True
                         strip.add(self._row(event))
@@ -249,6 +245,14 @@ class RunEvents:
             yield {self._panel.cancel: gr.Button(interactive=False)} | self._standing.stand(strip)
         finally:
             strip.end()
+
+    def _step(self, strip: Strip, event: Progress, preview: Html, pace: Pace) -> Iterator[Updates]:
+        """How far the run is, where that is due to be drawn."""
+        done = event.index * event.steps + event.step
+        left = pace.left(done, event.count * event.steps)
+        if pace.is_due():
+            bar = stage.progress_bar(event, left)
+            yield self._working(strip, stage.progress(event, preview, left), bar)
 
     def _working(self, strip: Strip, drawn: Html, bar: Html) -> Updates:
         """What a run says while it goes: beneath Generate always, on the stage unless the reader
