@@ -7,7 +7,7 @@ import gradio as gr
 
 from studio.ui import api, tools, uploads
 from studio.ui.address import PageAddress
-from studio.ui.assets import ADDRESS, ENDING, KEYS
+from studio.ui.assets import ADDRESS, ENDING, KEYS, picked
 from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.clients import client_of, visitor_now
 from studio.ui.compare import tab as compare_tab
@@ -78,7 +78,7 @@ def build(workspace: Workspace) -> gr.Blocks:
             with gr.Tab("Models", id=TABS[4]) as models:
                 others = models_tab.OtherTabs(studio, trials, place)
                 models_tab.build(workspace, browser, others, models)
-        browser.build()
+        _wire_try(browser, browser.build(), trials, tabs)
         _wire(demo, workspace, sessions, warming, studio, comparisons, status)
         _wire_return(studio, first)
         place.on_visit("studio", lambda _named, _request: {})
@@ -105,6 +105,20 @@ def _trials(
         return None
     with gr.Tab("Trials", id=TABS[2]) as tab:
         return trials_tab.build(workspace, runs, tab, place, reviewer)
+
+
+def _wire_try(
+    browser: LoraBrowser, shown: gr.HTML, trials: TrialsTab | None, tabs: gr.Tabs
+) -> None:
+    """The run of a LoRA in the browser is taken to Trials, where there are any."""
+    if trials is None:
+        return
+
+    def attempt(event: gr.EventData) -> Iterator[Updates]:
+        yield from trials.try_of(picked(event), tabs)
+
+    browser.run_of = trials.events.run_of
+    shown.pick(attempt, outputs=[*trials.outputs, tabs], **trials_tab.LONG)
 
 
 def _name() -> Html:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from studio.contract.events import Failed
 from studio.errors import HeaderError, StudioError, TrialError, WeightsError
+from studio.library.catalogue import Holding
 from studio.library.files import read_header
 from studio.settings import BUILT_IN_PRESETS
 from studio.storage.atomic import Stamp, stamp_of
@@ -49,6 +50,41 @@ _KNOWN_RUNS = 4
 """Runs whose files' weights are kept in mind."""
 
 FileStamps = tuple[tuple[str, Stamp], ...]
+
+
+class _Alike:
+    """The LoRA files of one state of the library by what their names and headers claim, so that
+    asking of which run one is looks at no other run's.
+
+    Attributes:
+        of: the holdings that it was made from.
+    """
+
+    def __init__(self, of: Sequence[Holding]) -> None:
+        self.of = of
+        self._claims: dict[Path, tuple[tuple[str, str, str], ...]] = {}
+        self._groups: defaultdict[tuple[str, str, str], list[Path]] = defaultdict(list)
+        self._runs: dict[Path, TrainingRun | None] = {}
+        for each in of:
+            if each.held.verdict.kind == "lora":
+                path, called = Path(each.held.name), each.held.verdict.called
+                folder = str(run_folder(path))
+                claims = [("name", folder, run_name(path))]
+                claims += [("called", folder, called)] if called else []
+                self._claims[path] = tuple(claims)
+                for claim in claims:
+                    self._groups[claim].append(path)
+
+    def run(self, path: Path) -> TrainingRun | None:
+        """The run that a file is of, where others of it are there too; headers are read once."""
+        if path not in self._runs:
+            claims = self._claims.get(path, ())
+            alike = sorted({other for claim in claims for other in self._groups[claim]})
+            runs = training_runs(_trained(alike)) if len(alike) > 1 else ()
+            of = {Path(each.path): run for run in runs for each in run.checkpoints}
+            same = [other for other in alike if self._claims[other] == claims]
+            self._runs |= {each: of.get(each.resolve()) for each in (path, *same)}
+        return self._runs[path]
 
 
 class TrialState(StrEnum):
@@ -94,6 +130,7 @@ class TrialDesk:
         self._runs = runs
         self.trying = Trying(workspace)
         self._lock = threading.Lock()
+        self._alike = _Alike(())
         self._told: dict[FileStamps, tuple[CheckpointWeights, ...]] = {}
         self._counted: dict[str, tuple[Stamp | None, int, int, bool]] = {}
 
@@ -119,21 +156,11 @@ class TrialDesk:
 
     def run_of(self, path: Path) -> TrainingRun | None:
         """The run that a file of the library is of, where others of it lie there too."""
-        path = path.resolve()
-        held = {
-            Path(each.held.name).resolve(): each.held.verdict.called
-            for each in self._workspace.stock.catalogue.holdings
-            if each.held.verdict.kind == "lora"
-        }
-        called, name, folder = held.get(path, ""), run_name(path), run_folder(path)
-        alike = [
-            other
-            for other, says in held.items()
-            if run_folder(other) == folder
-            and (run_name(other) == name or (called and says == called))
-        ]
-        runs = training_runs(_trained(alike))
-        return next((r for r in runs if path in (each.path for each in r.checkpoints)), None)
+        holdings = self._workspace.stock.catalogue.holdings
+        with self._lock:
+            if self._alike.of is not holdings:
+                self._alike = _Alike(holdings)
+            return self._alike.run(path)
 
     def paths_of(self, text: str) -> tuple[Path, ...]:
         """The files that somebody types: a folder, a file, or a pattern such as ``run-*``; below

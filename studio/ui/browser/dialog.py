@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +57,22 @@ class LoraBrowser:
 
     Args:
         may_star: whether visitors may change the favourites.
+
+    Attributes:
+        run_of: of which training run a LoRA is, by its slug; None where nobody may try one.
     """
 
     def __init__(self, workspace: Workspace, may_star: bool) -> None:
         self._workspace = workspace
         self._may_star = may_star
+        self.run_of: Callable[[str], object | None] | None = None
         self._lock = threading.Lock()
         self._shelf: tuple[Catalog, tuple[Holding, ...], LoraShelf] | None = None
         self._known: dict[Path | None, tuple[float, LoraFacts]] = {}
 
-    def build(self) -> None:
-        """Lay the dialog out, once on the page and outside its tabs."""
+    def build(self) -> gr.HTML:
+        """Lay the dialog out, once on the page and outside its tabs. Its ``pick`` says of which
+        LoRA the run is to be tried."""
 
         def lists(sent: Any) -> BrowserAnswer:
             return self.lists(sent)
@@ -74,7 +80,7 @@ class LoraBrowser:
         def look(sent: Any) -> BrowserAnswer:
             return self.look(sent)
 
-        gr.HTML(
+        return gr.HTML(
             markup.dialog(self._may_star),
             js_on_load=script("browser", AGAIN=AGAIN),
             apply_default_css=False,
@@ -132,6 +138,7 @@ class LoraBrowser:
             uses=0 if use is None else use.count,
             picked=slug in asked.picked,
             taken=slug in asked.taken,
+            of_run=there and self.run_of is not None and self.run_of(slug) is not None,
         )
 
     def _line(self, query: LoraQuery, found: LoraPage) -> str:

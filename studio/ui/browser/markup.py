@@ -31,6 +31,7 @@ class ShownLora:
     Attributes:
         can_fetch: its weights are missing, and the preset says where they come from.
         uses: in how many pictures of the gallery it was applied.
+        of_run: other checkpoints of its training run are in the library.
     """
 
     preset: LoraPreset
@@ -42,6 +43,7 @@ class ShownLora:
     uses: int
     picked: bool
     taken: bool
+    of_run: bool = False
 
 
 def dialog(may_star: bool) -> Html:
@@ -100,7 +102,15 @@ def options(offered: Sequence[tuple[str, str]]) -> Html:
 
 def found(shown: Sequence[ShownLora], line: str, page: int, pages: int, may_star: bool) -> Html:
     """A page of cards under a line that counts them."""
-    cards = (tag("li", _card(each), _star(each) if may_star else EMPTY) for each in shown)
+    cards = (
+        tag(
+            "li",
+            _card(each),
+            _star(each) if may_star else EMPTY,
+            _try(each) if each.of_run else EMPTY,
+        )
+        for each in shown
+    )
     return join(
         (
             tag("p", line, class_="ls-origin", role="status"),
@@ -136,6 +146,18 @@ def _star(each: ShownLora) -> Html:
         aria_pressed="true" if each.favourite else "false",
         aria_label=f"Favourite: {each.preset.label}",
         title="Favourite",
+    )
+
+
+def _try(each: ShownLora) -> Html:
+    return tag(
+        "button",
+        "Try this run",
+        type="button",
+        class_="ls-button ls-try",
+        data_try=each.preset.slug,
+        aria_label=f"Try this run: {each.preset.label}",
+        title="Other checkpoints of its training run are here: which one, at which strength?",
     )
 
 

@@ -79,11 +79,8 @@ def _wire_use(parts: ModelsParts, studio: StudioTab, tabs: gr.Tabs) -> None:
 
 
 def _wire_try(parts: ModelsParts, trials: TrialsTab, tabs: gr.Tabs) -> None:
-    """The training run that a LoRA's file is of, taken to Trials."""
-
     def attempt(slug: str) -> Iterator[Updates]:
-        for updates in trials.events.try_file(slug):
-            yield updates | {tabs: gr.Tabs(selected="trials")}
+        yield from trials.try_of(slug, tabs)
 
     outputs = [*trials.outputs, tabs]
     parts.try_run.click(attempt, inputs=parts.chosen, outputs=outputs, **LONG)

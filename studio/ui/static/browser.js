@@ -1,5 +1,6 @@
 // The LoRA browser: a dialog over the page. Whoever wants a LoRA tells the document `ls-browse`, with
 // what it may be and what to do with the answer; the cards come from the server, a page at a time.
+// The `pick` event tells the server whose training run is to be tried.
 const dialog = element.querySelector('dialog');
 const found = dialog.querySelector('.ls-browser-found');
 const fields = [...dialog.querySelectorAll('[name]')];
@@ -85,6 +86,7 @@ dialog.addEventListener('close', () => clearTimeout(waiting));
 dialog.addEventListener('click', async (event) => {
   const on = (selector) => event.target.closest(selector);
   if (event.target === dialog || on('[data-close]')) dialog.close();
+  else if (on('[data-try]')) { dialog.close(); trigger('pick', {key: on('[data-try]').dataset.try}); }
   else if (on('[data-star]')) look({star: on('[data-star]').dataset.star});
   else if (on('[data-pick]')) pick(on('[data-pick]'));
   else if (on('[data-clear]')) clear();

@@ -43,6 +43,11 @@ class TrialsTab:
     events: TrialEvents
     outputs: list[Any]
 
+    def try_of(self, slug: str, tabs: gr.Tabs) -> Iterator[Updates]:
+        """The training run that a LoRA's file is of, taken to this tab."""
+        for updates in self.events.try_file(slug):
+            yield updates | {tabs: gr.Tabs(selected="trials")}
+
 
 def build(
     workspace: Workspace, runs: Runs, tab: gr.Tab, place: PageAddress, reviewer: gr.BrowserState
