@@ -18,15 +18,11 @@ from studio.gallery.comparisons.verification import (
     is_comparison,
     verify_comparison,
 )
+from studio.gallery.findings import Verification
 from studio.gallery.publishing import verify_published
 from studio.gallery.replays import is_replay, verify_replay
 from studio.gallery.row import index_of
-from studio.gallery.verification import (
-    Verification,
-    is_reference,
-    kept_beside,
-    verify_reference,
-)
+from studio.gallery.verification import is_reference, kept_beside, verify_reference
 from studio.gallery.verification import verify as verify_file
 from studio.library.downloads.remote_header import describe_remote
 from studio.library.files import describe_file

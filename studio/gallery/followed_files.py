@@ -11,7 +11,8 @@ from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError
 from studio.gallery import record_png
 from studio.gallery.comparisons.files import SHEET_SUFFIX
-from studio.gallery.index import ABSENT, IndexBroken, PictureIndex
+from studio.gallery.index import PictureIndex
+from studio.gallery.index_file import ABSENT, IndexBroken
 from studio.gallery.row import FileStamp, Picture, Row, Tag
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import NEVER_READ, walk

@@ -25,8 +25,9 @@ from studio.contract.receipt import RunRecord
 from studio.contract.statement import Statement
 from studio.errors import GalleryError, NewerRecord, RecordError, UnusableReference
 from studio.gallery import infotext, marks, record_png
+from studio.gallery.findings import Finding, Verification, broken
 from studio.gallery.signatures import problems
-from studio.gallery.verification import Finding, Verification, broken, examine
+from studio.gallery.verification import examine
 from studio.imaging import decoding, png
 from studio.imaging.inherited import manifests_of, packet_of
 from studio.signing import manifest, reading

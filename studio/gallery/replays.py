@@ -12,8 +12,9 @@ from PIL import Image
 from studio.comparison.replay import Distance, ReplayRecord, judge
 from studio.contract.base import canonical_json, parse_written
 from studio.errors import GalleryError, NewerRecord, RecordError
+from studio.gallery.findings import Finding, Verification, broken
 from studio.gallery.record_png import sha256_of_text
-from studio.gallery.verification import Finding, Verification, broken, kept_beside, verify
+from studio.gallery.verification import kept_beside, verify
 from studio.imaging import difference
 from studio.storage import atomic
 

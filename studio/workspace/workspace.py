@@ -16,7 +16,8 @@ from studio.contract.plan import Library, RunPlan
 from studio.contract.request import ReferenceImage
 from studio.errors import GalleryError, StudioError, UnusableReference
 from studio.gallery import Gallery
-from studio.gallery.verification import Verification, verify
+from studio.gallery.findings import Verification
+from studio.gallery.verification import verify
 from studio.imaging.references import References
 from studio.library.chores import Chores
 from studio.library.preset_files import load

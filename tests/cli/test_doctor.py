@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import studio
-from studio.gallery.verification import Verification
+from studio.gallery.findings import Verification
 from studio.workspace.workspace import Workspace
 from tests.cli.conftest import Cli
 from tests.support.records import flat, run_record

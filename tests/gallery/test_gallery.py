@@ -15,8 +15,7 @@ import pytest
 from studio.architecture import Mode
 from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, RecordError
-from studio.gallery import Gallery, Picture
-from studio.gallery import index as picture_index
+from studio.gallery import Gallery, Picture, index_file
 from studio.gallery.row import place_at
 from studio.gallery.verification import verify
 from studio.imaging import png
@@ -166,7 +165,7 @@ def test_a_locked_index_does_not_lose_the_picture(
     outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf = Gallery(outputs)
-    monkeypatch.setattr(picture_index, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(index_file, "BUSY_TIMEOUT", 0.05)
     with closing(sqlite3.connect(outputs / "index.sqlite")) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(GalleryError, match="is saved, but not in the index"):

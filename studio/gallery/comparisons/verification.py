@@ -12,10 +12,11 @@ from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError, NewerRecord
 from studio.gallery import record_png
 from studio.gallery.comparisons import files
+from studio.gallery.findings import Finding, broken
 from studio.gallery.gallery import Gallery
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.signatures import problems, signature_of
-from studio.gallery.verification import Finding, broken, verify
+from studio.gallery.verification import verify
 from studio.imaging import png
 from studio.imaging.references import FOLDER
 from studio.signing.manifest import SHEET_LABEL, of_sheet

@@ -12,8 +12,9 @@ from studio.contract.plan import LoraUse, Origin
 from studio.contract.receipt import RunRecord
 from studio.contract.request import finer_words, same_finer
 from studio.errors import GalleryError, NewerRecord, RecordError
+from studio.gallery.findings import Finding, broken
 from studio.gallery.gallery import Gallery
-from studio.gallery.verification import Finding, broken, verify
+from studio.gallery.verification import verify
 from studio.storage import atomic
 from studio.trials.report.card import (
     CardPicture,
