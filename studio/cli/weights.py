@@ -26,6 +26,8 @@ Everything = Annotated[bool, typer.Option("--all", help="Also files that are no 
 MaybeSlugs = Annotated[
     list[str] | None, typer.Argument(metavar="[SLUG...]", help="Presets; all that are there.")
 ]
+MOST_UNREAD = 20
+"""Sidecars that are told of one by one."""
 YesDelete = Annotated[bool, typer.Option("--yes", help="Delete; without it, only show.")]
 
 
@@ -83,6 +85,11 @@ def _show(console: Console, rows: list[Holding], total: int) -> None:
         f"{len(rows)} LoRAs of {total} files; "
         + (f"{len(unknown)} without a preset." if unknown else "none is without a preset.")
     )
+    unread = [f"{row.held.path}: {text}" for row in rows for text in row.held.unread]
+    for text in unread[:MOST_UNREAD]:
+        console.say(console.paint(text, "bad"))
+    if len(unread) > MOST_UNREAD:
+        console.say(f"{len(unread) - MOST_UNREAD} more cannot be read; --json has them all.")
     if unknown:
         console.say("`studio presets add FILE` makes a preset of one, everything prefilled.")
 
@@ -101,6 +108,7 @@ def _row(row: Holding) -> tuple[str, ...]:
 def _data(row: Holding) -> dict[str, Any]:
     held = row.held
     data = {"path": held.path, "size": held.size, "sha256": held.sha256}
+    data |= {"unread": list(held.unread)}
     entry = row.entry
     own = {
         "slug": entry.slug if entry is not None and entry.preset is not None else None,

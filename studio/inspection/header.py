@@ -37,6 +37,8 @@ ADAPTER_METADATA = "lora_adapter_metadata"
 MAX_ADAPTER_METADATA = 256 * 1024
 """Bytes of that one value, which has this room for itself; it is kept or the file refused."""
 
+_SO_WRITTEN = "It was written so, and fetching it again brings the same: use another file of it."
+
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 # Possessive: one pass and no stack, however long the text is.
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+"')
@@ -149,12 +151,14 @@ class _Walk:
 
     def _read_tensor(self, name: str) -> None:
         if name in self._tensors:
-            raise HeaderError(f"tensor {shown(name)} is listed twice")
+            raise HeaderError(f"tensor {shown(name)} is listed twice", _SO_WRITTEN)
         if len(self._tensors) == MAX_TENSORS:
-            raise HeaderError(f"it lists more than {MAX_TENSORS:,} tensors")
+            raise HeaderError(f"it lists more than {MAX_TENSORS:,} tensors", _SO_WRITTEN)
         self._names += len(name)
         if self._names > MAX_NAMES:
-            raise HeaderError(f"the names of its tensors take more than {MAX_NAMES:,} bytes")
+            raise HeaderError(
+                f"the names of its tensors take more than {MAX_NAMES:,} bytes", _SO_WRITTEN
+            )
         match = _TENSOR.match(self._data, self._space(), self._size)
         if match is None:
             raise HeaderError(f"the entry of tensor {shown(name)} is not a small JSON object")
@@ -163,20 +167,20 @@ class _Walk:
 
     def _read_metadata(self) -> None:
         if self._metadata is not None:
-            raise HeaderError("__metadata__ is listed twice")
+            raise HeaderError("__metadata__ is listed twice", _SO_WRITTEN)
         kept = self._metadata = {}
         room = MAX_METADATA
         if self._peek() != b"{":
             start, end = self._value_span()
             if self._data[start:end] != b"null":
-                raise HeaderError("its __metadata__ is not a JSON object")
+                raise HeaderError("its __metadata__ is not a JSON object", _SO_WRITTEN)
             return
         for key in self._entries():
             if key in kept or key in self._left_out:
-                raise HeaderError(f"metadata {shown(key)} is listed twice")
+                raise HeaderError(f"metadata {shown(key)} is listed twice", _SO_WRITTEN)
             start, end = self._value_span()
             if len(kept) + len(self._left_out) == MAX_KEYS:
-                raise HeaderError(f"its metadata has more than {MAX_KEYS:,} entries")
+                raise HeaderError(f"its metadata has more than {MAX_KEYS:,} entries", _SO_WRITTEN)
             if key == ADAPTER_METADATA:
                 kept[key] = self._adapter_metadata(start, end)
             elif end - start > room:
@@ -190,7 +194,8 @@ class _Walk:
         if end - start > MAX_ADAPTER_METADATA:
             raise HeaderError(
                 f"its {ADAPTER_METADATA} takes {end - start:,} bytes, more than the "
-                f"{MAX_ADAPTER_METADATA:,} allowed"
+                f"{MAX_ADAPTER_METADATA:,} allowed",
+                _SO_WRITTEN,
             )
         return _value(self._data[start:end])
 
@@ -203,7 +208,7 @@ class _Walk:
         while True:
             start, end = self._string_span()
             if end - start > _MAX_NAME:
-                raise HeaderError(f"its header has a name of {end - start:,} bytes")
+                raise HeaderError(f"its header has a name of {end - start:,} bytes", _SO_WRITTEN)
             self._expect(b":")
             yield _text(self._data[start:end])
             if self._peek() != b",":

@@ -124,6 +124,15 @@ class Catalogue:
             (each.others for each in entries if each is not None and each.slug == slug), ()
         )
 
+    def unread_of(self, slug: str) -> tuple[str, ...]:
+        """A sentence for each sidecar of a preset's file that cannot be read."""
+        named = (
+            each
+            for each in self.holdings
+            if slug in each.presets or (each.entry is not None and each.entry.slug == slug)
+        )
+        return tuple(sentence for each in named for sentence in each.held.unread)
+
     def slug_of_file(self, path: Path) -> str:
         """What names the file at ``path``: its preset, or the entry derived from it. A file that
         lies outside the library is in it from now on, for this process.

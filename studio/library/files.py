@@ -19,6 +19,7 @@ from studio.inspection.description import describe
 from studio.inspection.header import LENGTH_FIELD, SafetensorsHeader, header_length, parse
 from studio.inspection.lookalikes import LOOK
 from studio.inspection.tensor_info import TensorInfo
+from studio.library.sidecars import unread_beside
 from studio.library.spelling import near
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
@@ -213,7 +214,11 @@ def describe_file(path: Path) -> dict[str, Any]:
     hashes = hash_file(path, header.size)
     inspection = inspection.disputed(hash_conflicts(header.metadata, hashes.data_sha256))
     size = header.size + max(info.end for info in header.tensors.values())
-    return describe(path.name, inspection, size=size, sha256=hashes.sha256, autov3=hashes.autov3)
+    described = describe(
+        path.name, inspection, size=size, sha256=hashes.sha256, autov3=hashes.autov3
+    )
+    unread = unread_beside(path)
+    return described | ({"notes": list(unread)} if unread else {})
 
 
 def adopt(temporary: Path, target: Path) -> None:

@@ -38,6 +38,7 @@ class Held:
         sha256: where it is known; a scan hashes nothing.
         said: by what lies beside it, in the order in which it counts, then by a site that
             was asked.
+        unread: a sentence for each of what lies beside it that cannot be read.
     """
 
     root: str
@@ -47,6 +48,7 @@ class Held:
     verdict: Facts
     sha256: str | None
     said: tuple[Sidecar, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -149,15 +151,17 @@ def _held(
     place, key, stamp = found.looked
     facts = found.told or known[key][1]
     assert isinstance(facts, Facts)
-    said = (known[each][1] for _, each, _ in found.beside)
+    beside = (known[each][1] for _, each, _ in found.beside)
+    said = [each for each in beside if isinstance(each, Sidecar)]
+    unread = tuple(each.sentence for each in said if each.problem)
     sha256 = _same(sums.get(key), stamp)
-    own = tuple(each for each in said if isinstance(each, Sidecar) and _is_of(each, sha256))
+    own = tuple(each for each in said if not each.problem and _is_of(each, sha256))
     answer = answers.get(sha256 or "")
     if answer is not None and answer.published:
         told = of_publisher(json.loads(answer.published))
         own += () if any(each.who == told.who for each in own) else (told,)
     own_key = key if facts.kind != "model" else key_of(os.path.dirname(place))  # noqa: PTH120
-    return Held(found.root, found.path, own_key, stamp, facts, sha256, own)
+    return Held(found.root, found.path, own_key, stamp, facts, sha256, own, unread)
 
 
 def _is_of(said: Sidecar, sha256: str | None) -> bool:

@@ -44,6 +44,7 @@ class Sidecar:
         base_model: in the publisher's own words.
         sha256: of the file that is meant.
         tags: as a site or a person sorts it.
+        problem: why it cannot be read, after its name; nothing else is said then.
     """
 
     who: str
@@ -55,27 +56,50 @@ class Sidecar:
     base_model: str = ""
     sha256: str = ""
     tags: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Of one that cannot be read."""
+        return f"{self.who} beside it {self.problem}, so nothing of it counts."
+
+
+def unread_beside(weights: Path) -> tuple[str, ...]:
+    """A sentence for each sidecar of ``weights`` that cannot be read."""
+    stem = weights.stem if weights.suffix.lower() == ".safetensors" else weights.name
+    there = (weights.with_name(stem + suffix) for suffix in SUFFIXES)
+    read = (read_sidecar(each) for each in there if each.is_file())
+    return tuple(each.sentence for each in read if each is not None and each.problem)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """What it says; None where it cannot be read, or is of no kind known here."""
+    """What it says, or why it cannot be read; None where it is of no kind known here, as a text
+    may be anything."""
     try:
         data = read_file(path, MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            return None
         if path.suffix == ".txt":
-            return _note(data.decode("utf-8-sig"))
+            return _note(data.decode("utf-8-sig")) if len(data) <= MAX_BYTES else None
+        if len(data) > MAX_BYTES:
+            return _unread(path, f"has more than {MAX_BYTES // 2**20} MiB")
         said = json.loads(data)
-    except (OSError, ValueError, RecursionError):
-        return None
+    except OSError as error:
+        return _unread(path, f"cannot be read ({error.strerror or error})")
+    except (ValueError, RecursionError):
+        return None if path.suffix == ".txt" else _unread(path, "is not valid JSON")
     if not isinstance(said, dict):
-        return None
+        return _unread(path, "is not a JSON object")
     reader = next((read for end, read in _READERS.items() if path.name.endswith(end)), None)
     if reader is not None:
         return reader(said)
     if said.get("made_by") == "lora-studio":
-        return None if read_published(data) is None else of_publisher(said)
+        if read_published(data) is None:
+            return _unread(path, "is not as the studio writes it")
+        return of_publisher(said)
     return _card(said)
+
+
+def _unread(path: Path, problem: str) -> Sidecar:
+    return Sidecar(who=_text(path.name), problem=problem)
 
 
 def _note(text: str) -> Sidecar | None:

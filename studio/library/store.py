@@ -28,6 +28,7 @@ from studio.library.folder import (
 )
 from studio.library.hashing import HashedWeights, stamp_at
 from studio.library.scan import Held, forget_absent, scan
+from studio.library.sidecars import unread_beside
 from studio.library.spelling import near
 from studio.library.state import pinned, slug_of
 from studio.presets import LoraPreset, ModelPreset, Preset
@@ -159,7 +160,8 @@ class WeightStore(HashedWeights):
         inspection = self._recall(path, stamps, lambda: read_inspection(path))
         identity = self._identity(path, path.name)
         self._refuse_reuse(preset, path, identity.sha256)
-        return LoraWeights(path, identity, inspection, self.published(path, identity.sha256))
+        published = self.published(path, identity.sha256)
+        return LoraWeights(path, identity, inspection, published, unread_beside(path))
 
     def _refuse_reuse(self, preset: LoraPreset, path: Path, sha256: str) -> None:
         """The file of the preset's former origin is no file of its new one."""

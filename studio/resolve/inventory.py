@@ -57,13 +57,15 @@ def base_place(path: Path, layout: Path | None, name: str) -> Path:
 class LoraWeights:
     """A LoRA file on disk, inspected from its header.
 
-    ``published`` is what its publisher says of it, where that lies beside the file.
+    ``published`` is what its publisher says of it, where that lies beside the file; ``unread`` a
+    sentence for each of what lies there that cannot be read.
     """
 
     path: Path
     file: FileIdentity
     inspection: LoraInspection
     published: Published | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,11 @@ def _base_notices(draft: Draft) -> Iterator[Notice]:
 def _lora_notices(draft: Draft, choices: SettingChoices) -> Iterator[Notice]:
     for _, preset in draft.applied:
         yield from _strength_notices(draft, choices, preset)
-        modules = draft.inventory.loras[preset.slug].inspection.modules
+        weights = draft.inventory.loras[preset.slug]
+        for text in weights.unread:
+            said = f"{preset.label}: {text}"
+            yield Notice(code="sidecar_unread", field=f"loras.{preset.slug}", text=said)
+        modules = weights.inspection.modules
         silent = sum(not m.alpha_in_file and m.rank is not None for m in modules)
         if silent:
             layers = "1 layer" if silent == 1 else f"{silent} layers"

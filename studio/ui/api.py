@@ -141,6 +141,8 @@ class Api:
     ) -> ComparisonRequest:
         if not isinstance(strengths, list):
             raise ValueError("The strengths are not a list of numbers")
+        if not isinstance(against, str):
+            raise ValueError("against, the other LoRA, is not a slug")
         rows, columns = (None if axis is None else Axis.model_validate(axis) for axis in axes)
         return compose(
             Question(kind),

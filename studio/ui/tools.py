@@ -147,6 +147,7 @@ class Tools:
         return _told_safely(lambda: self._inspected(lora))
 
     def _inspected(self, lora: str) -> JsonObject:
+        _demand(str, lora=lora)
         if lora not in self._workspace.catalog.loras:
             raise PresetsError(f"No LoRA is called {lora[:80]!r}.", "Look with find_loras.")
         found = self._inspector.of_lora(lora)
@@ -168,6 +169,8 @@ class Tools:
         return _told_safely(lambda: self._found(words, base, limit))
 
     def _found(self, words: str, base: str, limit: int) -> JsonObject:
+        _demand(str, words=words, base=base)
+        _demand(int, limit=limit)
         catalog = self._workspace.catalog
         if base and base not in catalog.models:
             bases = ", ".join(catalog.models)
@@ -202,6 +205,7 @@ class Tools:
         return _told_safely(lambda: self._verified(picture))
 
     def _verified(self, picture: str) -> JsonObject:
+        _demand(str, picture=picture)
         place = Path(unquote(urlsplit(picture).path).partition(_FILE)[2])
         if place.suffix != ".png" or not self._workspace.visitors.serves(place):
             raise GalleryError(
@@ -298,11 +302,25 @@ def _request(
         "mode": mode,
         "prompt": prompt,
         "negative_prompt": negative_prompt,
-        "loras": [_choice(each) for each in loras],
+        "loras": [_choice(each) if isinstance(each, str) else each for each in loras]
+        if isinstance(loras, list)
+        else loras,
         "settings": settings,
         "seed": seed,
         "count": count,
     }
+
+
+def _demand(kind: type, **arguments: object) -> None:
+    """Agents send what they like: gradio's server checks no argument's type.
+
+    Raises:
+        StudioError: naming the argument, and what it has to be.
+    """
+    for name, value in arguments.items():
+        if type(value) is not kind:
+            wanted = "a text" if kind is str else "a whole number"
+            raise StudioError(f"{name} is not {wanted}.", f"Send {name} as {wanted}.")
 
 
 def _choice(text: str) -> JsonObject:

@@ -141,6 +141,14 @@ def test_lies_are_named(entries: object, data: int, reason: str) -> None:
     assert reason in refused(json.dumps(entries), data)
 
 
+@pytest.mark.parametrize("metadata", [[], "text", 7, True])
+def test_what_was_written_so_is_not_fetched_again(metadata: object) -> None:
+    data = framed(json.dumps({"a": TENSOR, "__metadata__": metadata}).encode())
+    with pytest.raises(HeaderError, match="not a JSON object") as refusal:
+        parse(data, len(data) + 12)
+    assert "brings the same" in refusal.value.way_out
+
+
 def test_an_honest_header_is_taken() -> None:
     assert of({"a": TENSOR}).tensors["a"].shape == (2, 3)
 

@@ -466,3 +466,19 @@ def test_a_run_on_a_base_that_no_preset_names(studio: TinyStudio) -> None:
     last = studio.events(plan)[-1]
     assert isinstance(last, Finished)
     assert studio.workspace.verify(last.path).ok
+
+
+@pytest.mark.parametrize("name", ["ink.safetensors", "old.ckpt", "folder"])
+def test_a_broken_link_is_told_of_with_where_it_led(
+    name: str, settings: Settings, root: Path, tmp_path: Path
+) -> None:
+    (root / "loras").mkdir()
+    gone = tmp_path / "gone" / name
+    (root / "loras" / name).symlink_to(gone)
+    lora_file(root / "loras/there.safetensors")
+    found = by_path(opened(settings).refresh())
+    assert found.keys() == {f"loras/{name}", "loras/there.safetensors"}
+    problem = found[f"loras/{name}"].held.verdict.problem
+    assert problem is not None
+    assert "link to nothing" in problem
+    assert str(gone) in problem

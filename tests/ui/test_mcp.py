@@ -31,12 +31,25 @@ ASKED = {
 }
 
 
+COMPARED = {
+    "question": "four_arms",
+    "base": "mini",
+    "prompt": "a rocket",
+    "loras": ["pen-ink-mini"],
+}
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A page for strangers, as a Space's is."""
     folder = tmp_path_factory.mktemp("studio")
     with studio_at(folder, {"MCP": "1", "PUBLIC": "1", "OUTPUTS": str(folder / "outputs")}) as at:
         yield at.rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
 
 
 Calls = list[tuple[str, dict[str, Any]]]
@@ -166,6 +179,39 @@ def test_a_comparison_has_links_to_each_picture(url: str) -> None:
 def test_a_public_page_fetches_nothing_for_an_agent(url: str) -> None:
     _, (answer,) = asked(url, [("generate", {**ASKED, "base": "sdxl-base", "loras": []})])
     assert "weights_missing" in {each["code"] for each in answer["violations"]}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "named"),
+    [
+        ("find_loras", {"words": 5}, "words"),
+        ("find_loras", {"words": None}, "words"),
+        ("find_loras", {"base": ["mini"]}, "base"),
+        ("find_loras", {"limit": "many"}, "limit"),
+        ("find_loras", {"limit": True}, "limit"),
+        ("find_loras", {"limit": 2.5}, "limit"),
+        ("inspect", {"lora": {"slug": "pen-ink-mini"}}, "lora"),
+        ("verify", {"picture": 3}, "picture"),
+        ("plan", {**ASKED, "loras": 7}, "loras"),
+        ("plan", {**ASKED, "loras": [7]}, "loras"),
+        ("plan", {**ASKED, "loras": "pen-ink-mini"}, "loras"),
+        ("plan", {**ASKED, "settings": "steps"}, "settings"),
+        ("plan", {**ASKED, "seed": [1]}, "seed"),
+        ("plan", {**ASKED, "prompt": {}}, "prompt"),
+        ("compare", {**COMPARED, "loras": 7}, "loras"),
+        ("compare", {**COMPARED, "strengths": "high"}, "strengths"),
+        ("compare", {**COMPARED, "against": 4}, "against"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(
+    client: Client, tool: str, arguments: dict[str, Any], named: str
+) -> None:
+    """Agents' servers check types before; a program calls the endpoints themselves."""
+    said = client.predict(**arguments, api_name=f"/tool_{tool}")
+    answer = json.loads(said)
+    assert "error" in answer or "violations" in answer
+    assert named in said
+    assert "unexpected" not in said
 
 
 def test_the_json_endpoints_answer_as_before(url: str) -> None:

@@ -211,6 +211,8 @@ class ModelsEvents:
         if film is not None:
             line = f"{film} is a video, which the studio does not read: put a picture beside it."
             shown = join((shown, tag("p", line, class_="ls-origin")))
+        for sentence in workspace.stock.catalogue.unread_of(slug) if there else ():
+            shown = join((shown, tag("p", sentence, class_="ls-origin")))
         if isinstance(preset, ModelPreset):
             return shown
         return join((shown, inspect.of_lora(self._inspector, slug)))
