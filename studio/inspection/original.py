@@ -137,6 +137,27 @@ def diffusers_shapes(
     return found
 
 
+def stored_as(
+    shapes: Mapping[str, Shape], architecture: Architecture, layers_per_block: int
+) -> dict[str, dict[str, tuple[str, int, Shape]]]:
+    """Component → tensor name in diffusers → the checkpoint's tensor that holds it, the row at
+    which it begins there, and its shape.
+
+    Raises:
+        KeyError: the architecture has no such checkpoints.
+    """
+    found: dict[str, dict[str, tuple[str, int, Shape]]] = {}
+    for part, (prefix, mark) in _ways(shapes, architecture).items():
+        own = found.setdefault(part, {})
+        for name, shape in shapes.items():
+            if name.startswith(prefix):
+                bare, first = name.removeprefix(prefix), 0
+                for ours, its in _renamed(part, mark, bare, shape, layers_per_block):
+                    own[ours] = (name, first, its)
+                    first += its[0] if its else 0
+    return found
+
+
 def clip_tensors(names: Iterable[str], architecture: Architecture) -> dict[str, tuple[str, ...]]:
     """Tensor of the checkpoint → those of its text encoder that it is, stacked, without
     ``text_model.``; empty where diffusers reads the names by itself.

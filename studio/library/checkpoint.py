@@ -107,7 +107,7 @@ def checkpoint_tensors(path: Path, layout: Path, architecture: Architecture) -> 
     shapes = diffusers_shapes(
         {name: info.shape for name, info in tensors.items()},
         architecture,
-        _layers_per_block(layout),
+        layers_per_block(layout),
     )
     parts = {name: component_of(name, architecture) for name in tensors}
     stored = {
@@ -137,7 +137,12 @@ def _refuse_other_training(path: Path, layout: Path, said: Training) -> None:
         )
 
 
-def _layers_per_block(layout: Path) -> int:
+def layers_per_block(layout: Path) -> int:
+    """Of the UNet, from its configuration.
+
+    Raises:
+        WeightsError: it does not say.
+    """
     config = layout / "unet" / "config.json"
     layers = read_object(config).get("layers_per_block")
     if not isinstance(layers, int) or layers < 1:

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite, sqrt
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,7 @@ from studio.engine.lora.build import difference
 from studio.engine.lora.read import LoraFile, LoraLayer, read_lora
 from studio.inspection.decompositions import Decomposition
 from studio.library.files import hash_file
+from studio.trials.rounding import BaseRows
 from studio.trials.training_run import Checkpoint, TrainingRun
 
 _BLOCK = re.compile(
@@ -43,6 +44,9 @@ class CheckpointWeights:
         dead: layers whose ΔW is exactly nothing.
         exploding: layers with numbers that are not finite, or that explode (``EXPLODES``).
         equals: an earlier checkpoint with the very same tensors.
+        rounded: the share of the update that a merge into the base in bfloat16 would round away
+            (``BaseRows.lost``); None where no base was given, or it is a DoRA, which needs its
+            magnitudes for it.
         without_magnitudes: it is a DoRA; its magnitudes need the base, so that what is told
             here is of its directions before they are normed.
     """
@@ -58,6 +62,7 @@ class CheckpointWeights:
     exploding: tuple[str, ...]
     equals: Checkpoint | None
     without_magnitudes: bool
+    rounded: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,11 @@ class _Update:
         return sqrt(sum(norm**2 for norm in self.norms.values()))
 
 
-def weights_of(run: TrainingRun) -> Iterator[CheckpointWeights]:
+def weights_of(run: TrainingRun, base: BaseRows | None = None) -> Iterator[CheckpointWeights]:
     """Every checkpoint of a run, in its order; two files are in memory at a time.
+
+    Args:
+        base: that they would be merged into; None for none.
 
     Raises:
         WeightsError: a file cannot be read.
@@ -87,7 +95,11 @@ def weights_of(run: TrainingRun) -> Iterator[CheckpointWeights]:
         file = read_lora(path.stem, path, hashes.sha256)
         update = _update(file)
         data = hashes.data_sha256 or hashes.sha256
-        yield _told(checkpoint, hashes.sha256, file, update, before, seen.get(data))
+        told = _told(checkpoint, hashes.sha256, file, update, before, seen.get(data))
+        lost = None
+        if base is not None and not told.without_magnitudes:
+            lost = base.lost(file.inspection, tuple(update.layers.items()))
+        yield replace(told, rounded=lost)
         seen.setdefault(data, checkpoint)
         before = update
 

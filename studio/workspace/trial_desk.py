@@ -38,6 +38,7 @@ from studio.workspace.trying import Trying, is_running
 from studio.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from studio.trials.rounding import BaseRows
     from studio.trials.weights import CheckpointWeights
 
 OWNER = "trials"
@@ -131,7 +132,7 @@ class TrialDesk:
         self.trying = Trying(workspace)
         self._lock = threading.Lock()
         self._alike = _Alike(())
-        self._told: dict[FileStamps, tuple[CheckpointWeights, ...]] = {}
+        self._told: dict[FileStamps, tuple[str, tuple[CheckpointWeights, ...]]] = {}
         self._counted: dict[str, tuple[Stamp | None, int, int, bool]] = {}
 
     # What there is to try
@@ -184,9 +185,14 @@ class TrialDesk:
             "Type the folder that a trainer saved into, or a pattern such as run-*.safetensors.",
         )
 
-    def told(self, run: TrainingRun) -> Iterator[int | tuple["CheckpointWeights", ...]]:
+    def told(
+        self, run: TrainingRun, base: "BaseRows | None" = None
+    ) -> Iterator[int | tuple["CheckpointWeights", ...]]:
         """What the run's files hold: how many are read, then all of it; once for each state of
-        the files.
+        the files and each base that is asked for.
+
+        Args:
+            base: that they would be merged into; None takes what is known with any.
 
         Raises:
             WeightsError, LoraRefused: one cannot be used.
@@ -194,15 +200,15 @@ class TrialDesk:
         from studio.trials.weights import weights_of  # torch
 
         stamps = tuple((str(each.path), _stamp(Path(each.path))) for each in run.checkpoints)
-        known = self._told.get(stamps)
-        if known is None:
+        of, known = self._told.get(stamps, ("", None))
+        if known is None or (base is not None and of != base.label):
             read: list[CheckpointWeights] = []
-            for each in weights_of(run):
+            for each in weights_of(run, base):
                 read.append(each)
                 yield len(read)
             known = tuple(read)
             with self._lock:
-                self._told[stamps] = known
+                self._told[stamps] = ("" if base is None else base.label, known)
                 while len(self._told) > _KNOWN_RUNS:
                     self._told.pop(next(iter(self._told)))
         yield known

@@ -19,6 +19,11 @@ from studio.gallery import Gallery
 from studio.gallery.findings import Verification
 from studio.gallery.verification import verify
 from studio.imaging.references import References
+from studio.library.base_tensors import (
+    BaseTensorPlaces,
+    checkpoint_tensors,
+    folder_tensors,
+)
 from studio.library.chores import Chores
 from studio.library.preset_files import load
 from studio.library.stock import Stock
@@ -196,6 +201,19 @@ class Workspace:
             KeyError: no preset has this slug.
         """
         return self._store.locate(self._preset(slug))
+
+    def base_tensors(self, slug: str) -> BaseTensorPlaces:
+        """Where the weights of a base's modules lie; headers are read, and nothing is hashed.
+
+        Raises:
+            KeyError: no base has this slug.
+            WeightsError: it is not there, or cannot be read.
+        """
+        preset = self.catalog.models[slug]
+        path, layout = self._store.locate(preset), self._store.layout(preset)
+        if layout is None:
+            return folder_tensors(path, preset.variant)
+        return checkpoint_tensors(path, layout, preset.base_architecture)
 
     def repin(self, slug: str) -> Repinned:
         """Forget the SHA-256 a preset was pinned to, so that its next use pins the new one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from studio.engine import Engine, LocalJob
 from studio.engine.base.single_file import from_single_file
 from studio.engine.tiny import build_tiny
 from studio.errors import BaseRefused
-from studio.inspection.original import diffusers_shapes
+from studio.inspection.original import diffusers_shapes, stored_as
 from tests.support.original import save_original
 from tests.support.plans import file_sha256, make_plan, pictures, pixels
 
@@ -170,3 +171,23 @@ def test_the_names_are_those_that_the_loaded_models_have(
         }
         for name, value in state.items():
             assert torch.equal(value, getattr(made, component).state_dict()[name])
+    _check_places(load_file(path), shapes, architecture, made)
+
+
+def _check_places(
+    stored: dict[str, torch.Tensor],
+    shapes: dict[str, tuple[int, ...]],
+    architecture: Architecture,
+    made: Any,
+) -> None:
+    """Where the map says that a weight lies, it lies."""
+    places = stored_as(shapes, architecture, made.unet.config.layers_per_block)
+    for component in places.keys() - {"vae"}:
+        state = {
+            name.removeprefix("text_model."): value
+            for name, value in getattr(made, component).state_dict().items()
+        }
+        for name, (theirs, first, shape) in places[component].items():
+            if name != "text_projection.weight":  # which is stored the other way round
+                rows = stored[theirs][first : first + shape[0]]
+                assert torch.equal(rows, state[name.removeprefix("text_model.")]), name

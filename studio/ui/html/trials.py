@@ -114,8 +114,12 @@ def reading(run: TrainingRun, done: int) -> Html:
     )
 
 
-def files(run: TrainingRun, told: Sequence[CheckpointWeights]) -> Html:
-    """What the files alone say: how large each update is and how far it moved."""
+def files(run: TrainingRun, told: Sequence[CheckpointWeights], rounded: str) -> Html:
+    """What the files alone say: how large each update is and how far it moved.
+
+    Args:
+        rounded: what the share that is rounded away is of, or why there is none.
+    """
     names = tuple(dict.fromkeys(name for each in told for name in each.components))
     numbered = [each.checkpoint.step for each in told]
     places = [
@@ -129,6 +133,7 @@ def files(run: TrainingRun, told: Sequence[CheckpointWeights]) -> Html:
             name: [(step, each.components.get(name, 0.0)) for step, each in at] for name in names
         }
     moved = {"moved": [(step, each.moved) for step, each in at if each.moved is not None]}
+    lost = {"rounded": [(step, each.rounded) for step, each in at if each.rounded is not None]}
     said = [
         tag("li", f"{each.checkpoint.when}: {line}")
         for each in told
@@ -145,7 +150,11 @@ def files(run: TrainingRun, told: Sequence[CheckpointWeights]) -> Html:
             "wide",
             _plotted("Size of the update", "Frobenius norm over all layers", sizes),
             _plotted("Change since the checkpoint before", "as a share of it", moved),
+            _plotted("Rounded away by a merge", "as a share of the update", lost)
+            if lost["rounded"]
+            else EMPTY,
         ),
+        tag("p", rounded, class_="ls-origin"),
         tag("ul", *said, class_="alarms") if said else EMPTY,
         _numbers(told),
     )
@@ -164,7 +173,7 @@ def _plotted(title: str, unit: str, lines: Mapping[str, Sequence[tuple[int, floa
 
 
 def _numbers(told: Sequence[CheckpointWeights]) -> Html:
-    heads = ("Saved at", "Size", "Moved", "Cosine to the one before", "File")
+    heads = ("Saved at", "Size", "Moved", "Cosine to the one before", "Rounded away", "File")
     rows = [
         tag(
             "tr",
@@ -172,6 +181,7 @@ def _numbers(told: Sequence[CheckpointWeights]) -> Html:
             tag("td", f"{each.norm:.4g}"),
             tag("td", "" if each.moved is None else f"{each.moved:.1%}"),
             tag("td", "" if each.cosine is None else f"{each.cosine:.4f}"),
+            tag("td", "" if each.rounded is None else f"{each.rounded:.1%}"),
             tag("td", tag("code", each.checkpoint.path.name)),
         )
         for each in told

@@ -21,6 +21,7 @@ from studio.ui.trials.report import TrialReports
 from studio.workspace.trial_design import the_run
 from studio.workspace.trial_desk import TrialDesk, TrialStanding, TrialState
 from studio.workspace.trial_report import card_of, preset_of, write_card
+from studio.workspace.trial_rounding import base_rows
 from studio.workspace.workspace import Workspace
 
 
@@ -111,12 +112,15 @@ class TrialEvents:
         asked = self.asked
         yield {asked.files: trial_html.reading(run, 0), asked.design: gr.Column(visible=False)}
         try:
-            for told in self.desk.told(run):
+            filled, found = self._suggested(run)
+            base = base_rows(self._workspace, run, filled[asked.base] or "")
+            rows = None if isinstance(base, str) else base
+            for told in self.desk.told(run, rows):
                 if isinstance(told, int):
                     yield {asked.files: trial_html.reading(run, told)}
                 else:
-                    shown = trial_html.files(run, told)
-            filled, found = self._suggested(run)
+                    said = base if isinstance(base, str) else base.says
+                    shown = trial_html.files(run, told, said)
         except StudioError as error:
             yield self._no_run(str(error))
             return
