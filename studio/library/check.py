@@ -7,7 +7,7 @@ from studio.errors import StudioError
 from studio.library.downloads.beside import Leftover, leftovers, remove
 from studio.library.store import WeightStore
 from studio.presets import LoraPreset, Preset
-from studio.resolve.context import base_hash
+from studio.resolve.inventory import base_hash
 from studio.settings import Settings
 
 

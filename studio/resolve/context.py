@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
 from studio.architecture.pipelines import scheduler_named
-from studio.contract.base import fingerprint
 from studio.contract.placement import Dtype
 from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.contract.prompt import TokenCounter
@@ -15,11 +13,16 @@ from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
 from studio.contract.settings import BY_NAME, Basis, Setting, SettingKind, Value
 from studio.contract.violations import SettingConflict, SettingMissing
 from studio.inspection.fit import Fit, check_fit
-from studio.inspection.tensor_info import DTYPE_BITS
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.presets.rules import split_phrases
 from studio.resolve.compose import Wanted, find_phrases, merge_wanted
-from studio.resolve.inventory import BaseWeights, Inventory, LoraWeights
+from studio.resolve.inventory import (
+    BaseWeights,
+    Inventory,
+    base_hash,
+    base_numbers,
+    most_numbers,
+)
 from studio.resolve.memory import MemoryRules, StoredWeights, computed_dtypes
 from studio.resolve.precision import choose_precision
 
@@ -73,7 +76,7 @@ class Draft:
         chosen = tuple(sorted(pairs, key=lambda pair: pair[0].slug))
         base = inventory.bases.get(model.slug)
         traits = TRAITS[model.base_architecture]
-        numbers = {} if base is None else _numbers(base)
+        numbers = {} if base is None else base_numbers(base)
         weights = StoredWeights(
             numbers=sum(numbers.values()),
             dtype=None if base is None else base.stored.get(traits.denoiser),
@@ -321,25 +324,6 @@ def _fits(
                 weights.inspection, base.shapes, model.label, model.base_architecture
             )
     return fits
-
-
-def _numbers(base: BaseWeights) -> dict[str, int]:
-    return {
-        component: sum(prod(shape) for shape in shapes.values())
-        for component, shapes in base.shapes.items()
-    }
-
-
-def most_numbers(lora: LoraWeights) -> int:
-    """How many numbers a LoRA's file holds at most: all of it in its narrowest dtype."""
-    bits = min((DTYPE_BITS[dtype] for dtype in lora.inspection.dtypes), default=8)
-    return lora.file.size * 8 // bits
-
-
-def base_hash(base: BaseWeights) -> str:
-    """One hash for a base: over the canonical JSON of its files' identities, by name."""
-    files = sorted(base.files, key=lambda item: item.name)
-    return fingerprint([item.model_dump(mode="json") for item in files])
 
 
 def mode_names(modes: frozenset[Mode]) -> str:

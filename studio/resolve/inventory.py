@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
-from studio.contract.base import FileIdentity
+from studio.contract.base import FileIdentity, fingerprint
 from studio.inspection import LoraInspection
+from studio.inspection.tensor_info import DTYPE_BITS
 from studio.presets.model_card import Published
 
 TensorShapes = Mapping[str, tuple[int, ...]]
@@ -93,3 +95,23 @@ class Inventory:
     expected_at: Mapping[str, Path] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
     references: frozenset[str] = frozenset()
+
+
+def base_numbers(base: BaseWeights) -> dict[str, int]:
+    """Component → how many numbers its weights are."""
+    return {
+        component: sum(prod(shape) for shape in shapes.values())
+        for component, shapes in base.shapes.items()
+    }
+
+
+def most_numbers(lora: LoraWeights) -> int:
+    """How many numbers a LoRA's file holds at most: all of it in its narrowest dtype."""
+    bits = min((DTYPE_BITS[dtype] for dtype in lora.inspection.dtypes), default=8)
+    return lora.file.size * 8 // bits
+
+
+def base_hash(base: BaseWeights) -> str:
+    """One hash for a base: over the canonical JSON of its files' identities, by name."""
+    files = sorted(base.files, key=lambda item: item.name)
+    return fingerprint([item.model_dump(mode="json") for item in files])

@@ -21,8 +21,7 @@ from studio.engine.base.manager import PipelineManager
 from studio.engine.base.offload import device_bytes, device_of, placed
 from studio.errors import LoraRefused, OutOfMemory
 from studio.library.store import WeightStore
-from studio.resolve.context import most_numbers
-from studio.resolve.inventory import LoraWeights
+from studio.resolve.inventory import LoraWeights, most_numbers
 from studio.resolve.memory import MemoryRules, place
 from studio.settings import Settings
 from tests.support import tiny

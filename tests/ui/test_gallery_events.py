@@ -16,8 +16,8 @@ from studio.comparison.review import Judgement
 from studio.errors import GalleryError
 from studio.gallery import Filter, Gallery
 from studio.settings import Settings
+from studio.ui.gallery.asked import GalleryInput
 from studio.ui.gallery.events import GalleryEvents
-from studio.ui.gallery.layout import GalleryInput
 from studio.ui.gallery.review import ReviewEvents
 from studio.ui.studio.live import unchanged
 from studio.workspace.packing import records

@@ -53,8 +53,8 @@ from studio.gallery.comparisons.verification import verify_comparison
 from studio.imaging import difference
 from studio.settings import Settings
 from studio.storage import atomic
+from studio.ui.gallery.asked import GalleryInput
 from studio.ui.gallery.events import GalleryEvents
-from studio.ui.gallery.layout import GalleryInput
 from studio.workspace.comparing import Comparing
 from studio.workspace.workspace import Workspace
 from tests.support.tiny import save_base

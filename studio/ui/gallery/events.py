@@ -17,7 +17,8 @@ from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.presets import LoraPreset, ModelPreset
 from studio.presets.catalog import replaced
 from studio.ui.gallery import lora_preview
-from studio.ui.gallery.layout import CHOICES, PUBLIC, SHOW, WITHDRAW, GalleryInput, GalleryParts
+from studio.ui.gallery.asked import CHOICES, PUBLIC, GalleryInput
+from studio.ui.gallery.layout import SHOW, WITHDRAW, GalleryParts
 from studio.ui.gallery.pages import PAGE, GalleryPages
 from studio.ui.gallery.review import ReviewEvents
 from studio.ui.html import gallery as grid

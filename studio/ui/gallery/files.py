@@ -11,7 +11,7 @@ from studio.comparison.review import as_csv, as_jsonl
 from studio.errors import StudioError
 from studio.gallery import Filter, Gallery
 from studio.ui.clients import PASS
-from studio.ui.gallery.layout import FILTERS, GalleryInput
+from studio.ui.gallery.asked import FILTERS, GalleryInput
 from studio.ui.html import icons
 from studio.ui.html.tags import Html, div, tag
 from studio.workspace.packing import packed, records

@@ -11,7 +11,8 @@ from studio.errors import GalleryError
 from studio.gallery import Facet, Facets, Filter, Gallery, Item, Picture, StoredComparison
 from studio.gallery.row import place_at
 from studio.ui.gallery import files
-from studio.ui.gallery.layout import PUBLIC, GalleryInput, GalleryParts
+from studio.ui.gallery.asked import PUBLIC, GalleryInput
+from studio.ui.gallery.layout import GalleryParts
 from studio.ui.gallery.review import ReviewEvents, named
 from studio.ui.html import format
 from studio.ui.html import gallery as grid

@@ -10,8 +10,9 @@ from studio.ui.address import PageAddress
 from studio.ui.assets import TELLING, chosen, picked
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import layout, mine, replay
+from studio.ui.gallery.asked import GalleryInput
 from studio.ui.gallery.events import GalleryEvents, is_comparison, strengths_of
-from studio.ui.gallery.layout import Buttons, GalleryInput, GalleryParts
+from studio.ui.gallery.layout import Buttons, GalleryParts
 from studio.ui.html import gallery as grid
 from studio.ui.html.tags import EMPTY
 from studio.ui.sessions import Sessions

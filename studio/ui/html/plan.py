@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from studio.architecture import Architecture, PipelineTraits, pipeline_traits, traits_of
-from studio.contract.plan import FloatSetting, IntSetting, LoraPart, LoraUse, Notice, RunPlan
+from studio.contract.plan import FloatSetting, IntSetting, LoraPart, LoraUse, RunPlan
 from studio.contract.prompt import Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value
 from studio.resolve import Provisional
-from studio.ui.html import format, icons
+from studio.ui.html import format, notices
 from studio.ui.html.prompt import prompts
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
@@ -20,11 +20,11 @@ def plan_body(plan: RunPlan, seed: int | None = None) -> Html:
     return join(
         (
             prompts(plan.prompt, _labels(plan)),
-            _notices(plan),
+            notices.told(plan),
             _identities(plan),
             _settings(plan, seed),
             _ledger(plan.prompt.ledger),
-            _asides(plan),
+            notices.folded(plan),
         )
     )
 
@@ -274,46 +274,3 @@ def _tokens(entry: TokenLedger) -> Html:
         bar,
         span("ls-cut" if entry.cut else "ls-origin", cut),
     )
-
-
-_ASIDES = frozenset(
-    {
-        "variant_left_out",
-        "single_file",
-        "alpha_unsaid",
-        "waiver_not_needed",
-        "pin_on_first_use",
-        "trigger_by_file",
-        "strength_by_file",
-        "negative_by_file",
-        "scheduler_named",
-        "dtype_by_memory",
-        "offload_without_effect",
-        "name_read",
-    }
-)
-"""Notices of what is so in any case. All others say that one gets something else than one may
-expect, and are never folded away."""
-
-
-def _notices(plan: RunPlan) -> Html:
-    """What changes the picture, in sight."""
-    items = [each for each in plan.notices if each.code not in _ASIDES]
-    return tag("ul", *map(_notice, items), class_="ls-told") if items else EMPTY
-
-
-def _asides(plan: RunPlan) -> Html:
-    items = [each for each in plan.notices if each.code in _ASIDES]
-    if not items:
-        return EMPTY
-    return tag(
-        "details",
-        tag("summary", icons.NOTICE, format.plural(len(items), "notice")),
-        tag("ul", *map(_notice, items)),
-        class_="ls-notices",
-        data_keep="notices",
-    )
-
-
-def _notice(notice: Notice) -> Html:
-    return tag("li", notice.text, data_code=notice.code)
