@@ -63,7 +63,7 @@ class Api:
 
     def plan(self, request: JsonObject) -> JsonObject:
         """Exactly what a request would do: ``plan`` and ``fingerprint``, or ``violations``."""
-        (answer,) = _answered(partial(self._plan, request))
+        (answer,) = answered(partial(self._plan, request))
         return answer
 
     def _plan(self, request: JsonObject) -> Answers:
@@ -76,7 +76,7 @@ class Api:
     def generate(self, request: JsonObject, client: gr.Request) -> Answers:
         """Make the images of a request: ``progress``, then ``images`` (files) and their
         ``records``."""
-        yield from _answered(partial(self._generate, request, client))
+        yield from answered(partial(self._generate, request, client))
 
     def _generate(self, request: JsonObject, client: gr.Request) -> Answers:
         agreed = self._workspace.plan(read_request(request))
@@ -128,7 +128,7 @@ class Api:
         ``sheet`` and ``images``."""
         axes = (rows, columns)
         asked = partial(self._asked, kind, request, strengths, against, axes, hold)
-        yield from _answered(partial(self._compare, asked, client, fresh))
+        yield from answered(partial(self._compare, asked, client, fresh))
 
     def _asked(
         self,
@@ -247,7 +247,7 @@ def _refuse_flags(request: JsonObject) -> None:
             raise ValueError(f"{where}: a number is expected, not {str(value).lower()}")
 
 
-def _answered(work: Callable[[], Answers]) -> Answers:
+def answered(work: Callable[[], Answers]) -> Answers:
     """What ``work`` gives; an error of the request or of the run as its answer."""
     try:
         yield from work()

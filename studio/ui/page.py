@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui import api, tools, uploads
+from studio.ui import api, own_api, tools, uploads
 from studio.ui.address import PageAddress
 from studio.ui.assets import ADDRESS, ENDING, KEYS, picked
 from studio.ui.browser.dialog import LoraBrowser
@@ -51,6 +51,7 @@ def build(workspace: Workspace) -> gr.Blocks:
         if workspace.settings.mcp:
             tools.build(workspace, endpoints, browser)
         api.build(endpoints, documented=not workspace.settings.mcp)
+        own_api.build(workspace, documented=not workspace.settings.mcp)
         with gr.Row(elem_classes="ls-header"):
             name = gr.HTML(
                 _name(),

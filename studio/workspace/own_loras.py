@@ -87,6 +87,7 @@ class OwnLoras:
         owner = self._visitors.whose()
         if owner is None or not (mine := self._of.get(owner)):
             return everybody
+        self._here[owner] = time.monotonic()  # a program has no page that is open
         known = self._seen.get(owner)
         if known is None or known[0] is not everybody or known[1] is not mine:
             known = self._seen[owner] = (everybody, mine, _joined(everybody, mine))

@@ -267,7 +267,7 @@ def test_a_page_is_served_what_it_needs_and_no_more(server: Server, open_page: O
     hidden = [each for each in config["dependencies"] if each["show_progress"] == "hidden"]
     assert [each["id"] for each in hidden if each["show_progress_on"] != []] == []
     named = json.loads(request.get(f"{server.url}gradio_api/info").text())
-    assert set(named["named_endpoints"]) == {"/plan", "/generate", "/compare"}
+    assert set(named["named_endpoints"]) == {"/plan", "/generate", "/compare", "/bring_lora"}
     for name in ("index.sqlite", ".state/state.sqlite", str(ROOT / "app.py")):
         path = server.outputs / name
         assert path.is_file(), "a file that is not there would be refused for that alone"

@@ -5,9 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
+from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect
 
+from studio.errors import LoraNotTaken
 from studio.gallery.record_png import read_record
+from studio.settings import Settings
+from studio.ui.own_api import demand_bringing
 from tests.support.made_loras import titled_lora
 from tests.ui.conftest import PATIENCE, studio_at
 
@@ -65,3 +70,49 @@ def made(page: Page, folder: Path) -> Path:
             return found[0]
         page.wait_for_timeout(100)
     pytest.fail("no picture was made")
+
+
+def test_a_program_brings_one_for_its_session_alone(tmp_path: Path) -> None:
+    wanted = {"PUBLIC": "1", "OUTPUTS": str(tmp_path / "outputs"), "VISITOR_LORA_MB": "2"}
+    file = titled_lora(tmp_path, TITLE)
+    with studio_at(tmp_path, wanted) as url:
+        mine, other = (Client(url, verbose=False) for _ in range(2))
+        to = mine.predict(api_name="/bring_lora")["send_to"]
+        place = f"{url.rstrip('/')}{to}"
+        sent = requests.post(f"{place}{file.name}", data=file.read_bytes(), timeout=60)
+        assert sent.status_code == 200, sent.text
+        request = {
+            "base": "mini",
+            "mode": "lora",
+            "prompt": "a rocket",
+            "loras": [{"slug": sent.text}],
+            "settings": {"steps": 1},
+            "seed": 1,
+        }
+        assert len(mine.predict(request, api_name="/plan")["fingerprint"]) == 64
+        assert mine.predict(request, api_name="/generate")["images"]
+        refused = other.predict(request, api_name="/plan")
+        assert {each["code"] for each in refused["violations"]} == {"unknown_lora"}
+        large = requests.post(f"{place}large.safetensors", data=bytes(2**21 + 1), timeout=60)
+        assert (large.status_code, "VISITOR_LORA_MB" in large.text) == (409, True)
+        wrong = mine.predict(7, api_name="/bring_lora")
+        assert wrong["error"]["code"] == "request"
+        elsewhere = mine.predict("https://example.org/x.safetensors", api_name="/bring_lora")
+        assert elsewhere["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"PUBLIC": "0"}, "owner"),
+        ({"PUBLIC": "1", "WORKERS": "2"}, "WORKERS"),
+        ({"PUBLIC": "1", "VISITOR_LORAS": "0"}, "VISITOR_LORAS"),
+    ],
+)
+def test_where_nobody_brings_any_the_refusal_says_why(
+    changes: dict[str, str], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LoraNotTaken, match=why) as refusal:
+        demand_bringing(Settings.from_env(changes, tmp_path))
+    assert refusal.value.code == "own_loras_closed"
+    demand_bringing(Settings.from_env({"PUBLIC": "1"}, tmp_path))
