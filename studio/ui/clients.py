@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from studio.errors import StudioError
 from studio.settings import Settings
-from studio.ui.gate import visitor
+from studio.ui.askers import visitor
 from studio.ui.sessions import Sessions
 from studio.workspace.visitors import Visitor
 

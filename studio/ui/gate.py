@@ -8,13 +8,10 @@ get past a browser's rules), and no page of another site may send, show or frame
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
@@ -25,6 +22,7 @@ from studio.errors import StudioError
 from studio.imaging.decoding import MAX_FILE
 from studio.inspection.header import MAX_HEADER
 from studio.settings import Settings
+from studio.ui.askers import SAFE, RequestRefused, check_name, check_site, visitor
 from studio.ui.sending import Sending
 from studio.ui.uploads import Uploads
 
@@ -39,8 +37,6 @@ MAX_CALL = 2**21
 OWN_LORA = "/own-lora"
 """Where a visitor's LoRA is sent, which takes no more than may be of it."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip")
 _FILE = re.compile(r"/gradio_api/file[=/](.*)", re.DOTALL)
 _CLOSED = re.compile(
     r"/gradio_api/(?:proxy=|(?:(?:undo-)?vibe-[\w-]+|deep_link|dev|process_recording|profiling|"
@@ -49,22 +45,11 @@ _CLOSED = re.compile(
 )
 """Routes of gradio that no page of the studio asks for: some of them write files for whoever asks,
 give a stranger's video to ffmpeg, or would show runs. A test names every other one."""
-_HOST = re.compile(r"[\w.-]+(?::\d*)?|\[[\da-fA-F:.]+\](?::\d*)?", re.ASCII)
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SEALED = {
     "X-Frame-Options": "SAMEORIGIN",
     "Content-Security-Policy": "frame-ancestors 'self'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRefused(Exception):
-    """A request that goes no further: its HTTP status, why, and the way out."""
-
-    status: int
-    reason: str
-    way_out: str
 
 
 class Gate:
@@ -121,7 +106,7 @@ class Gate:
         asked = _FILE.search(scope["path"])
         if asked is not None:
             await anyio.to_thread.run_sync(self._check_file, asked[1])
-        if scope["method"] in _SAFE:
+        if scope["method"] in SAFE:
             return receive
         if scope["path"].rstrip("/").endswith("/upload"):
             host = str((scope.get("client") or ("",))[0])
@@ -187,113 +172,6 @@ class Gate:
 
 def _refusal(refused: RequestRefused) -> PlainTextResponse:
     return PlainTextResponse(f"{refused.reason} {refused.way_out}\n", refused.status)
-
-
-def check_name(headers: Headers, settings: Settings) -> None:
-    """Whether a studio that is not public is asked under a name of its own, and directly.
-
-    Raises:
-        Refused: it is not.
-    """
-    if settings.is_public:
-        return
-    names = [headers.get("host", "")]
-    if settings.public is None and any(name in headers for name in _FORWARDED):
-        raise RequestRefused(
-            403,
-            "This studio is its owner's alone, and somebody forwards requests to it.",
-            "If strangers may come, set PUBLIC=1. If it stays yours, set PUBLIC=0, and HOSTS to "
-            "the names it is asked under.",
-        )
-    if "x-forwarded-host" in headers:
-        names.append(headers["x-forwarded-host"])
-    for name in names:
-        if not _is_own(name, settings):
-            raise RequestRefused(
-                403,
-                f"This studio does not answer to {name[:80]!r}.",
-                "Open it under the address that it printed, or name this one in HOSTS.",
-            )
-
-
-def _is_own(name: str, settings: Settings) -> bool:
-    host = _host(name)
-    if host in _LOOPBACK | {settings.host.strip("[]").lower(), *settings.hosts}:
-        return True
-    return _is_everywhere(settings.host) and _address(host) is not None
-
-
-def _is_everywhere(host: str) -> bool:
-    """Whether it listens on every address; an address, unlike a name, leads to nobody else."""
-    address = _address(host)
-    return address is not None and ip_address(address).is_unspecified
-
-
-def _address(host: str) -> str | None:
-    try:
-        return str(ip_address(host.strip("[]")))
-    except ValueError:
-        return None
-
-
-def check_site(method: str, headers: Headers, settings: Settings) -> None:
-    """Whether a request comes from a page of the studio, or from no page at all; a link that is
-    followed is no request of the page it stood on.
-
-    Raises:
-        Refused: another site's page sends it.
-    """
-    if method in _SAFE and (settings.on_space or _is_navigation(headers)):
-        return
-    site = headers.get("sec-fetch-site")
-    if site is None:  # no browser, an old one, or one that does not trust plain http
-        origin = headers.get("origin")
-        own = {headers.get("host"), headers.get("x-forwarded-host")}
-        foreign = origin is not None and urlsplit(origin).netloc not in own
-    else:
-        foreign = site not in ("same-origin", "none")
-    if foreign:
-        raise RequestRefused(
-            403, "A page of another site asked for this.", "Open the studio itself and ask there."
-        )
-
-
-def _is_navigation(headers: Headers) -> bool:
-    wanted = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
-    return wanted == ("navigate", "document")
-
-
-def visitor(host: str, headers: Mapping[str, str]) -> str:
-    """Whose shares are counted: ``host``, the connection's other end, or what it says for whom it
-    asks where it is a proxy on this machine or network; anybody else could say anything.
-
-    A household or a server has 2**64 addresses of IPv6, which count as one.
-    """
-    name = "x-forwarded-for"
-    lines = headers.getlist(name) if isinstance(headers, Headers) else [headers.get(name, "")]
-    said = ",".join(lines).rpartition(",")[2].strip()
-    sender = said if said and not _is_far(host) else host
-    address = _address(sender) or _address(_host(sender))
-    if address is None:
-        return sender
-    known = ip_address(address)
-    if known.version == 4:
-        return address
-    mapped = known.ipv4_mapped
-    return str(mapped or ip_network((address, 64), strict=False))
-
-
-def _is_far(host: str) -> bool:
-    address = _address(host)
-    return address is not None and ip_address(address).is_global
-
-
-def _host(name: str) -> str:
-    """Of ``host``, ``host:port`` and ``[address]:port``; empty of anything else."""
-    try:
-        return (urlsplit(f"//{name}").hostname or "") if _HOST.fullmatch(name) else ""
-    except ValueError:
-        return ""
 
 
 def _length(headers: Headers) -> int:

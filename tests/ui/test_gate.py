@@ -25,7 +25,7 @@ from studio.contract.limits import VisitorLimits
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, Overrides
 from studio.settings import Settings
-from studio.ui import gate, launch, uploads
+from studio.ui import askers, gate, launch, uploads
 from studio.workspace.workspace import Workspace
 
 CROSS = {"Sec-Fetch-Site": "cross-site"}
@@ -147,10 +147,10 @@ def test_hosts_and_public_say_who_a_studio_answers_to(
     settings: Settings, headers: dict[str, str], answers: bool
 ) -> None:
     if answers:
-        gate.check_name(Headers(headers), settings)
+        askers.check_name(Headers(headers), settings)
     else:
-        with pytest.raises(gate.RequestRefused):
-            gate.check_name(Headers(headers), settings)
+        with pytest.raises(askers.RequestRefused):
+            askers.check_name(Headers(headers), settings)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ def test_another_sites_page_neither_shows_nor_frames_anything(
 
 def test_a_space_is_shown_in_the_frame_of_its_site() -> None:
     framed = {**CROSS, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
-    gate.check_site("GET", Headers(framed), names(on_space=True))
-    with pytest.raises(gate.RequestRefused):
-        gate.check_site("POST", Headers(framed), names(on_space=True))
+    askers.check_site("GET", Headers(framed), names(on_space=True))
+    with pytest.raises(askers.RequestRefused):
+        askers.check_site("POST", Headers(framed), names(on_space=True))
 
 
 def form(data: bytes, name: str = "x.bin") -> tuple[bytes]:
@@ -344,7 +344,7 @@ def test_who_is_counted_is_not_what_a_stranger_says(
     peer: str, lines: list[str], counted: str
 ) -> None:
     raw = [(b"x-forwarded-for", line.encode()) for line in lines]
-    assert gate.visitor(peer, Headers(raw=raw)) == counted
+    assert askers.visitor(peer, Headers(raw=raw)) == counted
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../x", "", "a\0b", "x" * 5000])
