@@ -235,4 +235,5 @@ def _facts(said: Statement) -> Iterator[str]:
     yield f"Base: {said.base.label}, SHA-256 {said.base.sha256}"
     for lora in said.loras:
         modules = f"{lora.applied} of {lora.targeted} modules"
-        yield f"LoRA: {lora.label} at {lora.strength:g}, {modules}, SHA-256 {lora.sha256}"
+        at = ":".join(filter(None, (f"{lora.strength:g}", lora.finer)))
+        yield f"LoRA: {lora.label} at {at}, {modules}, SHA-256 {lora.sha256}"

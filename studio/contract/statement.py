@@ -1,8 +1,9 @@
 """What a picture was made from and how much of it was counted, without a word of the prompt."""
 
-from studio.contract.base import Contract, Count, Sha256, Slug, Versioned
+from studio.contract.base import Contract, Count, Sha256, Slug, Versioned, added
 from studio.contract.plan import LoraUse
 from studio.contract.receipt import LoraReceipt, RunRecord, SourceType
+from studio.contract.request import FinerText
 
 
 class StatedBase(Contract):
@@ -16,7 +17,11 @@ class StatedBase(Contract):
 
 
 class StatedLora(Contract):
-    """A LoRA of the run: its file, and the modules that it targets and that carried it."""
+    """A LoRA of the run: its file, and the modules that it targets and that carried it.
+
+    Attributes:
+        finer: strengths of parts and the steps in which it was on, besides ``strength``.
+    """
 
     slug: Slug
     label: str
@@ -25,6 +30,7 @@ class StatedLora(Contract):
     strength: float
     targeted: Count
     applied: Count
+    finer: FinerText = added(since=5, default="")
 
 
 class Statement(Versioned):
@@ -46,6 +52,14 @@ class Statement(Versioned):
     loras: tuple[StatedLora, ...]
     references: tuple[Sha256, ...]
     base_proven: bool
+
+    @property
+    def without_finer(self) -> "Statement":
+        """As releases of schema step 4, which had the finer strength in records, stated it."""
+        said = {name: getattr(self, name) for name in type(self).model_fields}
+        said["loras"] = tuple(each.model_copy(update={"finer": ""}) for each in self.loras)
+        del said["schema_version"]
+        return type(self)(**said)
 
     @classmethod
     def of(cls, record: RunRecord) -> "Statement":
@@ -81,4 +95,5 @@ def _stated(use: LoraUse, counted: LoraReceipt) -> StatedLora:
         strength=counted.strength,
         targeted=sum(part.targeted for part in counted.components),
         applied=sum(part.applied for part in counted.components),
+        finer=use.finer,
     )

@@ -24,7 +24,7 @@ elsewhere.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from studio.architecture import TEXT_ENCODERS
@@ -40,6 +40,8 @@ _FIRST = ("steps", "scheduler", "guidance_scale", "true_cfg_scale")
 """Settings that stand before the seed, where tools expect them; the others follow the model."""
 
 AUTOV2 = 10
+_FINER = "Lora finer strength"
+"""Strengths of parts and steps, which A1111's tags have no words for."""
 
 _MISREAD = re.compile(r"(?i)(negative prompt|steps|template)(?=:)")
 _TAG = re.compile(r"(?i)<(?=(?:lora|lyco|hypernet)\s*:)")
@@ -50,8 +52,18 @@ _NOT_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 def write(record: RunRecord) -> str:
     """The text for ``record``; the same record always gives the same text."""
+    return _written(record, list(_parameters(record)))
+
+
+def spellings(record: RunRecord) -> tuple[str, ...]:
+    """The texts that releases wrote of ``record``, today's first: those of schema step 4 said
+    nothing of blocks and steps."""
+    earlier = [each for each in _parameters(record) if each[0] != _FINER]
+    return write(record), _written(record, earlier)
+
+
+def _written(record: RunRecord, parameters: list[tuple[str, str]]) -> str:
     prompt, negative = record.plan.prompt.text, record.plan.prompt.negative_text
-    parameters = list(_parameters(record))
     plain = _lay_out(record, prompt, negative, parameters)
     seen = read(plain)
     if seen.prompt != prompt:
@@ -89,9 +101,13 @@ def _parameters(record: RunRecord) -> Iterator[tuple[str, str]]:
     waived = {_name(lora.slug): lora.waived for lora in loras if lora.waived}
     if waived:
         yield "Lora left out", json.dumps(waived)
+    said = {use.slug: use.finer for use in record.plan.loras}
+    finer = {_name(lora.slug): said[lora.slug] for lora in loras if said.get(lora.slug)}
+    if finer:
+        yield _FINER, _named(finer)
     hashes = {_name(lora.slug): lora.sha256[:AUTOV2] for lora in loras}
     if hashes:
-        yield "Lora hashes", '"' + ", ".join(f"{n}: {h}" for n, h in hashes.items()) + '"'
+        yield "Lora hashes", _named(hashes)
     named = {"model": model_hash} | {f"lora:{name}": value for name, value in hashes.items()}
     yield "Hashes", json.dumps(named)
     resources = list(_resources(record))
@@ -182,6 +198,11 @@ def _exact(text: str) -> str:
 
 def _quoted(value: str) -> str:
     return _exact(value) if _UNSAFE.search(value) or value != value.strip() else value
+
+
+def _named(said: Mapping[str, str]) -> str:
+    """``"ink: a, neon: b"``, as A1111 lists hashes."""
+    return '"' + ", ".join(f"{name}: {text}" for name, text in said.items()) + '"'
 
 
 def _name(slug: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from studio.contract.base import canonical_json
+from studio.contract.statement import Statement
 from studio.imaging import png
 from studio.signing import reading
 from studio.signing.reading import Signature
@@ -53,9 +54,11 @@ def _same(found: Any, said: BaseModel | Any) -> bool:
         return found is None
     if isinstance(said, BaseModel):
         try:
-            return type(said).model_validate_json(canonical_json(found)) == said
+            stated = type(said).model_validate_json(canonical_json(found))
         except ValueError:
             return False
+        earlier = said.without_finer if isinstance(said, Statement) else said
+        return stated in (said, earlier)
     return canonical_json(found) == canonical_json(said)
 
 

@@ -214,11 +214,12 @@ def _record(record: RunRecord, texts: Mapping[str, str]) -> Iterator[Finding]:
     yield from _mark(record, texts)
     for sentence in audit.discrepancies(record.plan, record.receipt):
         yield Finding("receipt", sentence, "what the plan says", sentence)
+    found, spellings = texts.get(record_png.PARAMETERS_KEY, "none"), infotext.spellings(record)
     yield from _compare(
         "parameters",
         "The text for other tools does not say what the record says.",
-        infotext.write(record),
-        texts.get(record_png.PARAMETERS_KEY, "none"),
+        found if found in spellings else spellings[0],
+        found,
     )
 
 

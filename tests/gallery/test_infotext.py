@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from studio.architecture import Mode
 from studio.architecture.pipelines import SAMPLERS, SCHEDULER_NAMES
+from studio.contract.plan import FloatSetting, IntSetting, LoraPart, Origin
 from studio.contract.receipt import RunRecord
-from studio.gallery.infotext import write
+from studio.contract.statement import Statement
+from studio.gallery.infotext import spellings, write
 from studio.recall.infotext import read
 from tests.support.records import (
     TRAPS,
@@ -53,6 +55,28 @@ def civitai(text: str) -> tuple[str, str, dict[str, str]]:
     pairs = dict(part.split(":", 1) for part in re.split(r",\s*", details) if ":" in part)
     prompt, *negative = "\n".join(lines).split("Negative prompt:")
     return prompt.strip(), " ".join(negative).strip(), pairs
+
+
+def test_the_finer_strength_is_told_here_and_in_the_published_facts() -> None:
+    said = FloatSetting(value=0.4, origin=Origin.USER)
+    use = lora_use("ink").model_copy(
+        update={
+            "parts": (LoraPart(part="te", strength=said, modules=2),),
+            "last_step": IntSetting(value=6, origin=Origin.USER),
+        }
+    )
+    record = run_record(loras=(use, lora_use("neon")))
+    text, earlier = spellings(record)
+    assert text == write(record)
+    assert a1111(text)[2]["Lora finer strength"] == '"ink: te=0.4:until=6"'
+    assert "Lora finer strength" not in earlier
+    assert a1111(earlier)[2].keys() == a1111(text)[2].keys() - {"Lora finer strength"}
+    statement = Statement.of(record)
+    assert [each.finer for each in statement.loras] == ["te=0.4:until=6", ""]
+    assert statement.schema_version == 5
+    assert statement.without_finer.schema_version == 1
+    plain = run_record(loras=(lora_use("neon"),))
+    assert spellings(plain)[0] == spellings(plain)[1]
 
 
 def test_the_whole_text() -> None:

@@ -257,6 +257,9 @@ def golden(folder: Path) -> None:
         made_public = publish((folder / "outputs" / listed["stacked"]["picture"]).read_bytes(),
                               tell, form, sealer)  # fmt: skip
         (folder / "published" / f"{tell.value}{form.suffix}").write_bytes(made_public)
+    apart = (folder / "outputs" / listed["finer"]["picture"]).read_bytes()
+    stated = publish(apart, Disclosure.FACTS, PictureFormat.PNG)
+    (folder / "published" / "finer.png").write_bytes(stated)
     judged = list(reviewing.judged())
     (folder / "decisions.jsonl").write_text(as_jsonl(judged), encoding="utf-8", newline="")
     (folder / "decisions.csv").write_text(as_csv(judged), encoding="utf-8", newline="")

@@ -17,7 +17,7 @@ from studio.errors import GalleryError
 from studio.gallery import Filter, Gallery
 from studio.settings import Settings
 from studio.ui.gallery.asked import GalleryInput
-from studio.ui.gallery.events import GalleryEvents
+from studio.ui.gallery.events import GalleryEvents, strengths_of
 from studio.ui.gallery.review import ReviewEvents
 from studio.ui.studio.live import unchanged
 from studio.workspace.packing import records
@@ -52,6 +52,18 @@ def events() -> GalleryEvents:
     workspace: Any = SimpleNamespace(gallery=BrokenGallery(), visitors=visitors)
     parts: Any = Parts()
     return GalleryEvents(workspace, parts)
+
+
+def test_its_strength_is_used_with_what_is_finer_of_it() -> None:
+    picture = {"chosen": ("ink", "neon"), "strength_0": 0.75, "strength_1": 0.2,
+               "finer": ("ink te=0.4:until=6", "neon mid=0.0")}  # fmt: skip
+    form = {"chosen": ("wash", "ink"), "finer": ("wash te=0.0", "ink mid=0.5")}
+    found, problem = strengths_of(picture, form)
+    assert problem == ""
+    assert found == {"strength_1": 0.75, "finer": ("wash te=0.0", "ink te=0.4:until=6")}
+    found, _ = strengths_of({**picture, "finer": ()}, form)
+    assert found == {"strength_1": 0.75, "finer": ("wash te=0.0",)}
+    assert strengths_of(picture, {"chosen": ("wash",), "finer": ()})[0] is None
 
 
 def test_a_gallery_that_fails_says_why_in_the_grids_place() -> None:

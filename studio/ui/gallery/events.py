@@ -244,10 +244,15 @@ class GalleryEvents:
 def strengths_of(
     picture: Mapping[str, Any], form: Mapping[str, Any]
 ) -> tuple[dict[str, Any] | None, str]:
-    """The strengths of a picture's LoRAs for those that the form has, or why there are none."""
+    """The strengths of a picture's LoRAs, the finer ones too, for those that the form has, or why
+    there are none."""
     said = {slug: picture[f"strength_{n}"] for n, slug in enumerate(picture["chosen"])}
     chosen = list(form["chosen"])
-    found = {f"strength_{n}": said[slug] for n, slug in enumerate(chosen) if slug in said}
+    found: dict[str, Any] = {
+        f"strength_{n}": said[slug] for n, slug in enumerate(chosen) if slug in said
+    }
     if found:
-        return found, ""
+        others = [each for each in form["finer"] if each.split(" ", 1)[0] not in said]
+        own = [each for each in picture["finer"] if each.split(" ", 1)[0] in chosen]
+        return {**found, "finer": (*others, *own)}, ""
     return None, "Studio's request has none of its LoRAs. Use the whole cell in Studio instead."
