@@ -81,8 +81,7 @@ def find_twice(
         mixed: whether the file has the namings of several tools.
     """
     of = None if read is None else _Bytes(header, read)
-    every, modules = modules, _without_leftovers(modules, of)
-    leftovers = tuple(each.path for each in every if each not in modules)
+    modules, leftovers = _without_leftovers(modules, of)
     times = Counter(module.path for module in modules)
     doubled = [path for path, count in times.items() if count > 1]
     fused = {path: parts for path in times if (parts := _parts_of(path, times))}
@@ -91,11 +90,12 @@ def find_twice(
     if of is None:
         return Twice(tuple(modules), {}, unread=(*doubled, *fused))
     first = {module.path: module for module in reversed(modules)}
-    equal = {
-        path
-        for path in doubled
-        if all(of.rows(each, first[path]) == () for each in modules if each.path == path)
+    unlike = {
+        each.path
+        for each in modules
+        if times[each.path] > 1 and of.rows(each, first[each.path]) != ()
     }
+    equal = set(doubled) - unlike
     copies = dict(_copies(list(first.values()), of))
     for path, parts in fused.items():
         rows = [copies.get((part, path)) for part in parts]
@@ -117,14 +117,20 @@ def _parts_of(path: str, known: Container[str]) -> tuple[str, ...]:
     return tuple(part for part in parts if part in known)
 
 
-def _without_leftovers(modules: Sequence[LoraModule], of: "_Bytes | None") -> Sequence[LoraModule]:
-    """Without the parts of a fused layer that were never trained: diffusers leaves them in the
-    model that it fuses, and trainers save them, which add nothing."""
+def _without_leftovers(
+    modules: Sequence[LoraModule], of: "_Bytes | None"
+) -> tuple[Sequence[LoraModule], tuple[str, ...]]:
+    """Without the parts of a fused layer that were never trained, and their paths: diffusers
+    leaves them in the model that it fuses, and trainers save them, which add nothing."""
     paths = {module.path for module in modules}
     beside = {part for path in paths for part in _parts_of(path, paths)}
     if of is None or not beside:
-        return modules
-    return tuple(m for m in modules if m.path not in beside or not of.adds_nothing(m))
+        return modules, ()
+    kept, leftovers = [], []
+    for each in modules:
+        is_left = each.path in beside and of.adds_nothing(each)
+        leftovers.append(each.path) if is_left else kept.append(each)
+    return kept, tuple(leftovers)
 
 
 def _copies(modules: Sequence[LoraModule], of: "_Bytes") -> Iterator[tuple[tuple[str, str], Rows]]:

@@ -10,9 +10,10 @@ from studio.engine.lora.read import read_lora
 from studio.errors import LoraRefused
 from studio.inspection import inspect
 from studio.inspection.fit import check_fit
+from studio.inspection.lora_module import LoraModule
 from studio.library.files import hash_file, read_inspection
 from tests.support.full_size import layers_of
-from tests.support.headers import header, lora, only
+from tests.support.headers import Shapes, header, lora, only
 
 WIDTH, RANK = 6, 2
 BLOCK = "noise_refiner.0.attention."
@@ -134,3 +135,19 @@ def test_parts_that_were_never_trained_are_left_out_beside_what_is_fused(
     if holds:
         assert [module.name for module in found.modules] == [f"{BLOCK}to_qkv"]
         assert "add nothing" in " ".join(found.evidence)
+
+
+def test_no_layer_is_compared_with_every_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file has thousands of layers; comparing each with all took minutes."""
+    asked = 0
+
+    def counted(one: LoraModule, other: object) -> bool:
+        nonlocal asked
+        asked += 1
+        return one is other
+
+    monkeypatch.setattr(LoraModule, "__eq__", counted)
+    shapes: Shapes = {f"transformer_blocks.{n}.attn.to_q": (64, 64) for n in range(300)}
+    found = inspect(header(lora(shapes, "transformer.")))
+    assert len(found.modules) == 300
+    assert asked <= len(found.modules)
