@@ -8,6 +8,11 @@ Of more than 1,000 files the others are hard links to them: each is read all the
 an empty state in the background, as the page does it; then, each time as another process would,
 warm; and once more when one file has come. The bound for the warm one is one second on two cores.
 Last what the LoRA browser does with them: its list, its first page, and a search of all.
+
+    python -m benchmarks.weights_scan --cold 240
+
+Only the first look from an empty state, with whole headers, for so many seconds at most; where
+that does not do for all files it says how many it did, and what all would have taken at that pace.
 """
 
 import argparse
@@ -132,21 +137,51 @@ def measure(root: Path, count: int, figures: Figures) -> int:
     return len(catalogue.catalog.loras)
 
 
+def cold(root: Path, count: int, most: float, figures: Figures) -> int:
+    """The first look alone; how many files it got to in ``most`` seconds."""
+    settings = Settings(root / "models", root / "outputs", root / "state")
+    catalogue = Catalogue(settings, WeightStore(settings), Catalog((), ()), ())
+    read, whole = 0, False
+
+    def look() -> None:
+        nonlocal read, whole
+        end = time.perf_counter() + most
+        while len(catalogue.holdings) < count and time.perf_counter() < end:
+            time.sleep(0.05)
+            read = (catalogue.looking or (read, 0))[0]
+        whole = len(catalogue.holdings) == count
+        catalogue.close()  # and with it the processes that read, whose CPU counts too
+
+    catalogue.start()
+    timed("from an empty state, whole headers", look, figures)
+    seconds = figures[-1]["seconds"]
+    if not whole:
+        looked = max(read, 1)
+        print(f"{read} files looked into; at that pace all take {seconds * count / looked:.0f} s")
+    return count if whole else read
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--tensors", type=int, help="kept of each file; real ones have 900 or so")
     parser.add_argument("--folder", type=Path, help="where the files are made and removed again")
+    parser.add_argument("--cold", type=float, metavar="SECONDS", help="only the first look")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     said = parser.parse_args()
     figures: Figures = []
     with tempfile.TemporaryDirectory(dir=said.folder) as name:
         fill(Path(name) / "models", said.files, said.tensors)
-        usable = measure(Path(name), said.files, figures)
+        if said.cold:
+            read = cold(Path(name), said.files, said.cold, figures)
+            told: dict[str, object] = {"files": said.files, "looked_into": read}
+        else:
+            told = {"files": said.files, "tensors": said.tensors}
+            told |= {"usable": measure(Path(name), said.files, figures)}
     memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    print(f"{usable} of {said.files} can be used; at most {memory} MB of memory in all")
+    shown = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in told.items())
+    print(f"{shown}; at most {memory} MB of memory in all")
     if said.json:
-        told = {"files": said.files, "tensors": said.tensors, "usable": usable}
         said.json.write_text(
             json.dumps({**told, "memory_mb": memory, "figures": figures}, indent=2) + "\n"
         )
