@@ -41,7 +41,8 @@ def is_in_sight(page: Page, selector: str) -> bool:
     size = page.viewport_size
     assert box is not None
     assert size is not None
-    return box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
+    across = box["x"] >= 0 and box["x"] + box["width"] <= size["width"]
+    return across and box["y"] >= 0 and box["y"] + box["height"] <= size["height"]
 
 
 def has_focus(page: Page, selector: str) -> None:
@@ -206,11 +207,11 @@ def test_somebody_on_a_phone(open_page: Open) -> None:
     assert page.evaluate(OVERLAPS) == []
     tab(page, "Models")
     page.locator("#catalogue").get_by_role("button", name="Pen & Ink (mini)").click()
-    page.locator("#preset h3").first.wait_for()
+    page.locator("#preset .ls-inspection").wait_for()
     assert is_in_sight(page, "#preset h3")
     page.locator("#preset").get_by_role("button", name="Close").click()
     has_focus(page, "#catalogue .ls-picked button")
-    for name in ("Studio", "Compare", "Gallery", "Models"):
+    for name in ("Studio", "Compare", "Trials", "Gallery", "Models"):
         tab(page, name)
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
