@@ -18,20 +18,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 LONGEST = (
-    "backends/test_cluster.py",
     "ui/test_browser.py",
-    "engine/test_matrix_formats.py",
     "ui/test_compare_page.py",
+    "engine/test_matrix_formats.py",
     "ui/test_models_browser.py",
-    "ui/test_standing.py",
+    "cli/test_stuck.py",
+    "ui/test_trials_page.py",
     "ui/test_paths.py",
+    "ui/test_address.py",
+    "backends/test_cluster.py",
+    "ui/test_axe.py",
+    "inspection/test_model_classes.py",
+    "ui/test_standing.py",
     "ui/test_api.py",
     "cli/test_end_to_end.py",
     "engine/test_edits.py",
     "ui/test_recall_browser.py",
     "backends/test_elsewhere.py",
     "resolve/test_compel_parser.py",
-    "cli/test_stuck.py",
     "test_imports.py",
 )
 """Files that take a quarter of a minute and more, the longest first."""

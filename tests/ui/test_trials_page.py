@@ -68,7 +68,7 @@ def test_two_clicks_to_a_trial_that_is_stopped_found_again_and_taken(
     assert len(results) == 16
     assert all(each.pixels for each in results)
 
-    walk = Walk(page)
+    walk = Walk(page, ("light",))
     walk.look("a trial")
     picture = page.locator("#trial-report .grid img").first
     picture.scroll_into_view_if_needed()
