@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from studio.architecture import LABELS
-from studio.architecture.layer_names import Rows, Shapes, Slot
+from studio.architecture.layer_names import FUSED, Rows, Shapes, Slot, same
 from studio.inspection.decompositions import TENSORS, Decomposition, widths
 from studio.inspection.lora import LoraInspection
 from studio.inspection.lora_module import LoraModule
@@ -21,6 +21,8 @@ from studio.inspection.verdict import UNKNOWN
 NAMED = 3
 """How many layers a sentence names; all of them stand in the fields."""
 
+_SINGLE_STREAM = same("to_qkv_mlp_proj", "to_q", "to_k", "to_v", "proj_mlp")
+"""What FLUX.2 has fused and FLUX.1 apart."""
 _WIDTH_EVIDENCE = (
     (re.compile(r"attn2[._]to_[kv]\Z"), "cross-attention"),
     (re.compile(r"encoder[._]layers[._]\d+[._]self_attn[._][qkv]_proj\Z"), "text encoder"),
@@ -225,6 +227,16 @@ def _evidence(
         sentences.append(_mismatch_sentence(found.mismatched, base))
     sentences += _absent_components(found.missing, shapes, base)
     there = [module for component, module in found.missing if component in shapes]
+    apart = dict.fromkeys(
+        whole
+        for component, module in found.missing
+        if component in shapes and (whole := _fused_in(module.name, shapes[component]))
+    )
+    if apart:
+        sentences.append(
+            f"The file has apart what {base} has fused ({_some(list(apart))}); parts are not put "
+            "together here."
+        )
     if there:
         names = _some([module.name for module in there])
         do_not = "does not" if len(there) == 1 else "do not"
@@ -241,6 +253,15 @@ def _evidence(
         names = _some(inspection.unaccounted)
         sentences.append(f"Tensors of the file belong to no whole layer: {names}.")
     return sentences
+
+
+def _fused_in(name: str, shapes: Shapes) -> str | None:
+    """The fused layer of a base that a layer of a file is a part of."""
+    stem, _, part = name.rpartition(".")
+    stems = (stem, f"{stem}.attn") if part == "proj_mlp" else (stem,)
+    fused = ((line.theirs, line.ours) for line in (*FUSED, _SINGLE_STREAM))
+    names = (f"{at}.{whole}" for whole, parts in fused if part in parts for at in stems)
+    return next((each for each in names if f"{each}.weight" in shapes), None)
 
 
 def _width_evidence(

@@ -113,5 +113,7 @@ def test_parts_of_a_layer_that_the_base_has_fused_are_refused_whole(tmp_path: Pa
         for end, shape in (("lora_A.weight", (2, width)), ("lora_B.weight", (width, 2)))
     }
     save_file(tensors, tmp_path / "apart.safetensors")
-    with pytest.raises(LoraRefused, match="do not exist in"):
+    with pytest.raises(LoraRefused, match="do not exist in") as refusal:
         fit_to_base(read(tmp_path / "apart.safetensors"), pipeline)
+    assert "has apart what" in str(refusal.value)
+    assert "single_transformer_blocks.0.attn.to_qkv_mlp_proj" in str(refusal.value)
