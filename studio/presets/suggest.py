@@ -70,7 +70,7 @@ def suggest_lora(
     entry = {field: value for field, (value, _) in said.items()} | dict(place)
     who = {field: name for field, (_, name) in said.items()}
     entry, who = _with_changes(entry, who, changes)
-    entry.setdefault("slug", _free(slug_of(str(entry.get("label", ""))) or "lora", taken))
+    entry.setdefault("slug", free(slug_of(str(entry.get("label", ""))) or "lora", taken))
     _settle_trigger(entry)
     _settle_air(entry, published)
     return Suggestion(checked(LoraPreset, entry), who, published)
@@ -108,7 +108,7 @@ def suggest_model(
     }
     who = dict.fromkeys(("label", "pipeline", "base_architecture", "notes"), published.site)
     entry, who = _with_changes(entry, who, changes)
-    entry.setdefault("slug", _free(slug_of(str(entry["label"])) or "model", taken))
+    entry.setdefault("slug", free(slug_of(str(entry["label"])) or "model", taken))
     return Suggestion(checked(ModelPreset, entry), who, published)
 
 
@@ -200,7 +200,7 @@ def _settle_air(entry: dict[str, Any], published: Published | None) -> None:
     entry["air"] = f"urn:air:{ecosystem}:lora:civitai:{model}@{version}"
 
 
-def _free(slug: str, taken: Collection[str]) -> str:
+def free(slug: str, taken: Collection[str]) -> str:
     number, free = 2, slug
     while free in taken:
         free, number = f"{slug[:75]}-{number}", number + 1

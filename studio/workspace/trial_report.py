@@ -12,6 +12,8 @@ from studio.contract.request import same_finer
 from studio.errors import PresetsError, TrialError
 from studio.library.files import hash_file
 from studio.presets import LoraPreset, TriggerRule
+from studio.presets.parse import slug_of
+from studio.presets.suggest import free
 from studio.storage import atomic
 from studio.trials.design import BASE_ARM, CellRole, TrialCheckpoint, TrialDesign
 from studio.trials.findings import findings
@@ -209,18 +211,30 @@ def preset_of(workspace: Workspace, stored: StoredTrial, arm: TrialArm) -> tuple
     path = _in_library(workspace, checkpoint)
     rule = TriggerRule.REQUIRED if design.trigger else TriggerRule.NONE
     at = strength_name(arm.strength, arm.finer)
+    taken = f"Taken from the trial {design.name} ({design.fingerprint}): "
     changes = {
+        "slug": _slug(workspace, design, arm, taken),
         "prompt": design.trigger,
         "trigger": rule.value,
         "settings": _settings(workspace, checkpoint, arm),
-        "notes": f"Taken from the trial {design.name} ({design.fingerprint}): checkpoint "
-        f"{arm.checkpoint} at strength {at}.",
+        "notes": f"{taken}checkpoint {arm.checkpoint} at strength {at}.",
     }
     suggestion = workspace.stock.suggest_file(path, changes)
     if not isinstance(suggestion.preset, LoraPreset):
         raise PresetsError(f"{path.name} is no LoRA.", "Take another file.")
     workspace.stock.put(suggestion.preset)
     return suggestion.preset, path
+
+
+def _slug(workspace: Workspace, design: TrialDesign, arm: TrialArm, taken: str) -> str:
+    """That of the preset which was taken of this checkpoint before, which is replaced; else a
+    free one."""
+    sha256, catalog = design.checkpoint(arm.checkpoint).sha256, workspace.catalog
+    for slug in catalog.local & catalog.loras.keys():
+        if catalog.loras[slug].sha256 == sha256 and catalog.loras[slug].notes.startswith(taken):
+            return slug
+    wanted = slug_of(f"{design.run} {arm.checkpoint}") or "lora"
+    return free(wanted, {*catalog.models, *catalog.loras})
 
 
 def _settings(

@@ -413,6 +413,25 @@ def test_a_slot_answers_for_its_base(bias: bool) -> None:
     assert not slot.training
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_added_in_place_is_the_sum_to_the_bit_and_changes_no_input(
+    dtype: torch.dtype,
+) -> None:
+    """Where a LoRA is kept in another dtype than the base computes in, too."""
+    base, x = nn.Linear(8, 6).to(dtype), torch.randn(3, 8).to(dtype)
+    slot, site, plain = LoraSlot(base), BaseModule.of(base), x.clone()
+    for name, kept in (("one", dtype), ("two", torch.float32)):
+        down, up = torch.randn(2, 8).to(kept), torch.randn(6, 2).to(kept)
+        slot.deltas[name] = Product(site, down=down, up=up)
+        slot.scales[name], slot.strengths[name] = 0.5, 0.7
+    with torch.no_grad():
+        wanted = base(x) + slot.added("one", x) * (0.7 * 0.5)
+        wanted = (wanted + slot.added("two", x) * (0.7 * 0.5)).to(dtype)
+        assert torch.equal(slot(x), wanted)
+        assert torch.equal(slot(x), wanted)
+    assert torch.equal(x, plain)
+
+
 def test_strength_zero_is_the_base_to_the_bit() -> None:
     """Even where what it would add is not a number, and where a sum would turn a negative zero."""
     base = nn.Linear(2, 2)

@@ -227,6 +227,9 @@ def test_what_is_taken_is_a_preset_with_a_card_that_verifies(
     assert (preset.settings.strength, preset.prompt) == (1.0, "ohwx")
     assert stored.design().fingerprint in preset.notes
     assert workspace.catalog.loras[preset.slug] == preset
+    assert preset.slug == "run-400"
+    again, _ = preset_of(workspace, stored, arm)
+    assert again == preset, "taken twice, it is one preset"
 
     chosen = card.model_copy(update={"chosen": arm})
     paths = [sheet, *write_card(workspace, chosen, stored.folder)]
