@@ -182,7 +182,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
 def test_the_pages_example_runs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it stands there, but for the address and the steps."""
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    example, *_ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert "http://127.0.0.1:7860" in example
     example = example.replace("http://127.0.0.1:7860", server.url)
     example = example.replace('"seed": 7', '"seed": 7, "settings": {"steps": 2}')

@@ -53,18 +53,24 @@ def test_a_mode_that_is_chosen_while_the_prompt_is_answered_stays(open_page: Ope
 
 
 def test_several_phrases_and_strengths_in_a_hurry_all_count(open_page: Open) -> None:
+    """What is being typed when an answer comes is not wiped away by it either."""
     page = open_page()
     page.locator("#lora-0 .ls-finer summary").click()
     fields = page.locator("#lora-0 [data-finer]")
     held = Held(page)
     fields.nth(0).fill("0.4")
     fields.nth(1).fill("0.6")
-    fields.nth(2).fill("0.8")
-    fields.nth(2).press("Tab")
     held.wait()
+    fields.nth(2).fill("0.8")
+    fields.nth(3).press_sequentially("0.")
     held.let_go()
     page.locator("#lora-0 .ls-finer summary", has_text="3 of its own").wait_for()
-    assert [fields.nth(n).input_value() for n in range(3)] == ["0.4", "0.6", "0.8"]
+    assert [fields.nth(n).input_value() for n in range(4)] == ["0.4", "0.6", "0.8", "0."]
+    phrases = page.locator("#lora-0 [data-phrase]")
+    phrases.nth(0).click()
+    phrases.nth(1).click()
+    contract(page, "ready").locator("mark", has_text="pen and ink").first.wait_for()
+    assert phrases.nth(1).get_attribute("aria-pressed") == "true"
 
 
 def test_what_was_clicked_is_never_dropped_nor_told_twice(server: Server, open_page: Open) -> None:

@@ -60,6 +60,12 @@ class CompareEvents:
         self.parts = parts
         self.look = CompareLook(workspace, parts)
 
+    def known(self, names: Sequence[str]) -> list[str]:
+        """LoRAs and patterns among what was picked; the field can still have held another
+        axis's values when they were picked."""
+        loras = self._workspace.catalog.loras
+        return [name for name in names if name in loras or "*" in name]
+
     def refresh(self, request_values: form.Values, asked: CompareInput, page: str) -> Updates:
         """After any edit: the cells and their cost, or everything in the way."""
         panel, kind = self.panel, Question(asked.kind)

@@ -178,7 +178,7 @@ def _wire_loras(made: CompareTab, studio: StudioTab, quick: dict[str, Any]) -> N
         return events.refresh(values, asked, page_of(request))
 
     def along(event: gr.EventData) -> str:
-        return ", ".join(picked(event).split()[1:])
+        return ", ".join(events.known(picked(event).split()[1:]))
 
     panel.choose.pick(choose, **{**quick, **TELLING})
     # The field then tells that it has changed.
