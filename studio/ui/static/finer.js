@@ -2,7 +2,7 @@
 // them. They are drawn anew with every answer, and stay open, focused and as they are typed in. One
 // event is asked at a time: answers to two could come in the other order.
 {
-  const PATIENCE = 3000;  // milliseconds; an answer that changes nothing is not told here
+  const PATIENCE = 8000;  // milliseconds; an answer that changes nothing is not told here
   let open = false;
   let focused = null;
   let whose = null;
