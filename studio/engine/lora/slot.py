@@ -65,12 +65,7 @@ class LoraSlot(nn.Module):
         dtype = result.dtype
         for name, strength in self.strengths.items():
             if strength:
-                added, factor = self.added(name, x), strength * self.scales[name]
-                # Both are nobody else's: in place it is the same to the bit, without two copies.
-                if added.dtype == result.dtype:
-                    result.add_(added.mul_(factor))
-                else:
-                    result = result + added * factor
+                result = result + self.added(name, x) * (strength * self.scales[name])
         return result if result.dtype == dtype else result.to(dtype)
 
 
