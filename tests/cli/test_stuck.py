@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+
+from tests.support.ports import free_port
 
 SOON = 6.0
 """Seconds until the end: two of them are the promise, the others are for a busy machine."""
@@ -103,13 +104,6 @@ def test_a_stuck_run_ends_with_its_command(
         assert seconds_to_the_end(process, numbers) < SOON
         assert process.returncode == code
     assert not list(tmp_path.rglob("*.png"))
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.mark.usefixtures("tiny_studio")

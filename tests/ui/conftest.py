@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -91,9 +92,7 @@ def studio_at(
     folder: Path, environment: Mapping[str, str], program: Path = ROOT / "app.py"
 ) -> Iterator[str]:
     """The address of a studio that runs in ``folder`` while this lasts, its output in ``log``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     always = {
         "HOST": "127.0.0.1",
         "PORT": str(port),

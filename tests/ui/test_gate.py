@@ -27,6 +27,7 @@ from studio.contract.request import GenerationRequest, Overrides
 from studio.settings import Settings
 from studio.ui import askers, gate, launch, uploads
 from studio.workspace.workspace import Workspace
+from tests.support.ports import free_port
 
 CROSS = {"Sec-Fetch-Site": "cross-site"}
 
@@ -67,7 +68,7 @@ def served(folder: Path, **changes: object) -> Iterator[Served]:
     assert isinstance(plan, RunPlan)
     last = list(workspace.run(plan, workspace.open_session(), threading.Event()))[-1]
     assert isinstance(last, Finished)
-    demo = launch(workspace, prevent_thread_lock=True, quiet=True)
+    demo = launch(workspace, prevent_thread_lock=True, quiet=True, server_port=free_port())
     try:
         yield Served(demo.server_port, workspace, last.path, demo.app)
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
+from playwright.sync_api import expect
 
 from studio.contract.receipt import RunRecord
 from studio.gallery.publishing import examine_published
@@ -271,6 +272,7 @@ def test_the_trainer_with_a_grid(open_page: Open) -> None:
     across = page.get_by_label("Values across")
     across.and_(page.locator(":placeholder-shown")).wait_for()
     choose(page, "Across", "strength")
+    expect(across).to_have_value("0.4, 0.7, 1.0")
     across.fill("0.5..1/0.25")
     pages = page.get_by_label("Prompts, a page for each")
     pages.fill("a castle | a castle")

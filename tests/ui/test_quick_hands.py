@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from playwright.sync_api import expect
+
 from tests.ui.conftest import Server
-from tests.ui.test_browser import contract
+from tests.ui.test_browser import choose, contract, tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -50,6 +52,45 @@ def test_a_mode_that_is_chosen_while_the_prompt_is_answered_stays(open_page: Ope
     held.let_go()
     contract(page, "violations").locator("[data-code=trigger_forbidden]").first.wait_for()
     assert page.locator("#mode").get_by_label("Base", exact=True).is_checked()
+
+
+def test_a_mode_that_is_chosen_as_the_base_is_left_stays(open_page: Open) -> None:
+    """A dropdown tells its input when it is left, whether another was chosen or not."""
+    page = open_page()
+    page.get_by_label("Prompt", exact=True).fill("phrsink owl")
+    contract(page, "ready").get_by_text("owl").first.wait_for()
+    held = Held(page)
+    page.locator("#base input").click()
+    page.locator("#base input").press("Tab")
+    page.locator("#mode").get_by_text("Base", exact=True).click()
+    held.wait()
+    page.locator("#mode").get_by_label("Base", exact=True).and_(
+        page.locator(":checked")
+    ).wait_for()
+    held.let_go()
+    contract(page, "violations").locator("[data-code=trigger_forbidden]").first.wait_for()
+    page.wait_for_timeout(500)  # an answer that wrote it back would come last
+    assert page.locator("#mode").get_by_label("Base", exact=True).is_checked()
+
+
+def test_values_typed_right_after_their_axis_was_chosen_stay(open_page: Open) -> None:
+    page = open_page()
+    tab(page, "Compare")
+    page.locator("#compare:enabled").wait_for()
+    page.locator("#kind").get_by_text("Grid", exact=True).click()
+    across = page.get_by_label("Values across")
+    across.wait_for()
+    held = Held(page)
+    choose(page, "Across", "strength")
+    expect(across).to_have_value("0.4, 0.7, 1.0")
+    across.fill("0.5..1/0.25")
+    held.wait()
+    held.let_go()
+    page.locator("#forecast", has_text="3 cells").wait_for()
+    assert across.input_value() == "0.5..1/0.25"
+    choose(page, "Across", "steps")
+    page.locator("#forecast", has_text="steps").wait_for()
+    assert across.input_value() == "10, 20, 30"
 
 
 def test_several_phrases_and_strengths_in_a_hurry_all_count(open_page: Open) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from studio.architecture import Mode
 from studio.ui import launch, uploads
 from tests.support.flow import reference, save_flow_base
+from tests.support.ports import free_port
 from tests.support.studios import TinyStudio
 from tests.ui.conftest import PATIENCE
 
@@ -23,7 +24,7 @@ def test_a_reference_image_is_taken_in_and_its_upload_goes(
     reference().save(picture)
     reference().save(torn)
     torn.write_bytes(torn.read_bytes()[:-400])
-    demo = launch(tiny.workspace, prevent_thread_lock=True, quiet=True)
+    demo = launch(tiny.workspace, prevent_thread_lock=True, quiet=True, server_port=free_port())
     try:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)

@@ -9,6 +9,7 @@ import pytest
 from studio.settings import Settings
 from studio.ui import serving
 from studio.workspace.workspace import Workspace
+from tests.support.ports import free_port
 from tests.ui.conftest import ROOT
 
 
@@ -20,7 +21,7 @@ def test_gradio_forgets_the_pages_that_were_used_longest_ago(
         tmp_path / "models", tmp_path / "outputs", tmp_path / "state", device="cpu"
     )
     workspace = Workspace.open(settings)
-    demo = serving.launch(workspace, prevent_thread_lock=True, quiet=True)
+    demo = serving.launch(workspace, prevent_thread_lock=True, quiet=True, server_port=free_port())
     try:
         held = demo.state_holder
         assert held.capacity == 5

@@ -16,6 +16,7 @@ from studio.settings import Settings
 from studio.ui import launch
 from studio.workspace.line import STRANGERS
 from studio.workspace.workspace import Workspace
+from tests.support.ports import free_port
 from tests.ui.conftest import PATIENCE
 
 REQUEST = {"base": "mini", "mode": "base", "prompt": "a rocket", "seed": 7}
@@ -29,7 +30,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("studio.workspace.line.STRANGERS", replace(STRANGERS, alone=10.0))
     places = (tmp_path / "models", tmp_path / "outputs", tmp_path / "state")
     workspace = Workspace.open(Settings(*places, port=0, device="cpu", public=True))
-    demo = launch(workspace, prevent_thread_lock=True, quiet=True)
+    demo = launch(workspace, prevent_thread_lock=True, quiet=True, server_port=free_port())
     try:
         yield f"http://127.0.0.1:{demo.server_port}/gradio_api/call"
     finally:

@@ -43,6 +43,7 @@ from studio.workspace.runs import Runs
 from studio.workspace.visitors import Visitor, VisitorKind
 from studio.workspace.workspace import Workspace
 from tests.support.made_loras import titled_lora
+from tests.support.ports import free_port
 from tests.ui.conftest import PATIENCE
 
 WAIT = PATIENCE / 1000
@@ -173,7 +174,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         patched.setattr("studio.ui.page.Sessions", kept)
         # Nobody watches the owner's runs here, and they are to stay.
         patched.setattr("studio.workspace.line.STRANGERS", replace(STRANGERS, alone=1e6))
-        demo = launch(workspace, prevent_thread_lock=True, quiet=True)
+        demo = launch(workspace, prevent_thread_lock=True, quiet=True, server_port=free_port())
     url = f"http://127.0.0.1:{demo.server_port}"
     found = Scene(
         workspace,

@@ -1,5 +1,6 @@
 """The Compare tab: what varies on the left; verdict, cells and a closer look on the right."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -28,6 +29,7 @@ PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
     "queue": False,
 }
+_BEGIN = f"(axis) => ({json.dumps(AXIS_VALUES)})[axis] ?? ''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,10 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
     tab.select(refresh, **quick)
     axes = ((panel.columns, panel.column_values), (panel.rows, panel.row_values))
     for axis, values in axes:
-        # Values of another axis would be wrong by kind.
-        axis.input(lambda name: AXIS_VALUES.get(name, ""), inputs=axis, outputs=values, **PRIVATE)
+        # Values of another axis would be wrong by kind. Not by ``input``, which a dropdown tells
+        # once more when it is left; and in the browser, because an answer of the studio could
+        # come when values are typed already, and wipe them away.
+        axis.select(None, inputs=axis, outputs=values, js=_BEGIN, **PRIVATE)
     _wire_loras(made, studio, quick)
     panel.edit.click(lambda: gr.Tabs(selected="studio"), outputs=tabs, **PRIVATE)
 

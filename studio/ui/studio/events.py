@@ -141,10 +141,11 @@ class StudioEvents:
 
     # Base and LoRAs
 
-    def base(self, values: Values, page: str) -> Updates:
-        """Another base. Chosen LoRAs stay, and are judged anew."""
-        values, said = self.with_base(values)
-        return self.saying(self.refresh(values, page, writes=True), said)
+    def edited(self, values: Values, page: str) -> Updates:
+        """After any edit. With another base the chosen LoRAs stay, and are judged anew; nothing
+        is written but what the base cannot do."""
+        fitting, said = self.with_base(values)
+        return self.saying(self.refresh(fitting, page, writes=fitting != values), said)
 
     def with_base(self, values: Values) -> tuple[dict[str, Any], str]:
         """The mode and the scheduler that the base has, and a sentence that says what changed."""

@@ -103,21 +103,21 @@ def _wire_form(tab: StudioTab) -> None:
     def refresh(request: gr.Request, *sent: Any) -> Updates:
         return events.refresh(form.values(sent), page_of(request))
 
-    def base(request: gr.Request, *sent: Any) -> Updates:
-        return events.base(form.values(sent), page_of(request))
+    def edit(request: gr.Request, *sent: Any) -> Updates:
+        return events.edited(form.values(sent), page_of(request))
 
     def draw(event: gr.EventData, chosen: str | None, prompt: str) -> str:
         return events.draw(chosen, prompt, picked(event))
 
-    edited = [form.mode, *form.settings.values(), form.seed, form.count]
+    edited = [form.base, form.mode, *form.settings.values(), form.seed, form.count]
     edited += [form.prompt_encoder, form.allow_cut, *form.partials]
     # A text box tells ``input`` of key presses only, not of words that are pasted or dropped.
     # A slider clamps a typed number when it is left, and tells ``change`` only.
     boxes = (form.prompt, form.negative_prompt, *form.strengths)
     written = [box.change for box in boxes]
-    gr.on([*written, *(part.input for part in edited)], **quick(tab, refresh, inputs=inputs))
+    # One event of them all: of two, the answer to what was done first could come last.
+    gr.on([*written, *(part.input for part in edited)], **quick(tab, edit, inputs=inputs))
     events.result.asking.tick(**quick(tab, refresh, inputs=inputs))
-    form.base.input(**quick(tab, base, inputs=inputs))
     # The prompt then tells that it has changed.
     drawn = {"inputs": [form.base, form.prompt], "outputs": [form.prompt]}
     panel.things.pick(
