@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +107,26 @@ def test_the_least_recently_used_lora_leaves_and_stays_away(
     assert names == {base.adapters[lora.sha256].name for lora in (one, three)}
     active = read_switched(slots_of(base.pipeline))
     assert {name for *_, name in active} == {base.adapters[three.sha256].name}
+
+
+def test_a_session_that_ends_gives_its_loras_back_at_once(
+    loras: tuple[Path, list[WantedLora]], manager: PipelineManager
+) -> None:
+    """Nothing has to be searched for, which takes half a second where diffusers is loaded."""
+    folder, (one, *_) = loras
+    base = acquired(manager, folder)
+    use(base, manager, one)
+    base.adapters[one.sha256].sessions.add("a")
+    deltas = [
+        weakref.ref(each) for *_, slot in slots_of(base.pipeline) for each in slot.deltas.values()
+    ]
+    gc.disable()
+    try:
+        assert manager.release("a") == 1
+        assert deltas
+        assert {each() for each in deltas} == {None}
+    finally:
+        gc.enable()
 
 
 def test_a_swap_looks_into_no_more_than_the_loras_at_work(

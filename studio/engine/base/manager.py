@@ -18,7 +18,7 @@ from studio.engine.base.folder import Pipeline, read_map
 from studio.engine.base.load import BaseSource, estimate, load_pipeline
 from studio.engine.base.offload import device_bytes, place_pipeline, take_in
 from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
-from studio.engine.device import free_memory, named_errors, torch_dtype
+from studio.engine.device import free_memory, give_back, named_errors, torch_dtype
 from studio.engine.families import family_of
 from studio.engine.hardware import automatic_budget
 from studio.engine.lora.effect import sampling
@@ -295,7 +295,7 @@ class PipelineManager:
                         self.drop_adapter(base, sha256)
                         removed += 1
         if removed:
-            free_memory(self.device)
+            give_back(self.device)
         return removed
 
 
