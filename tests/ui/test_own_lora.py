@@ -14,6 +14,7 @@ from studio.gallery.record_png import read_record
 from studio.settings import Settings
 from studio.ui.own_api import demand_bringing
 from tests.support.made_loras import titled_lora
+from tests.support.sites import TOKEN, serving
 from tests.ui.conftest import PATIENCE, studio_at
 
 TITLE = "Okapi"
@@ -99,6 +100,45 @@ def test_a_program_brings_one_for_its_session_alone(tmp_path: Path) -> None:
         assert wrong["error"]["code"] == "request"
         elsewhere = mine.predict("https://example.org/x.safetensors", api_name="/bring_lora")
         assert elsewhere["error"]["message"]
+
+
+def test_a_program_has_one_fetched_from_the_hub_with_a_token_of_its_own(tmp_path: Path) -> None:
+    source = "hf:someone/ink/ink.safetensors"
+    with serving() as site:
+        wanted = {
+            "PUBLIC": "1",
+            "OUTPUTS": str(tmp_path / "outputs"),
+            "HF_ENDPOINT": site.url,
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+            "HF_TOKEN": "hf_the-key-of-the-pages-owner",
+            "DOWNLOAD_HOSTS": site.storage_url,
+        }
+        file = titled_lora(tmp_path, TITLE)
+        site.repositories["someone/ink"] = {"ink.safetensors": file.read_bytes()}
+        site.gated.add("someone/ink")
+        with studio_at(tmp_path, wanted) as url:
+            mine, other = (Client(url, verbose=False) for _ in range(2))
+            refused = mine.predict(source, api_name="/bring_lora")
+            assert refused["error"]["code"] == "gated"
+            assert site.keys_at("api") == [], "the owner's key opens nothing for a visitor"
+            job = mine.submit(source, TOKEN, api_name="/bring_lora")
+            slug = job.result()["slug"]
+            assert set(site.keys_at("api")) == {f"Bearer {TOKEN}"}
+            *told, last = job.outputs()
+            assert last == {"slug": slug}
+            assert told
+            assert all(each["progress"]["stage"] for each in told)
+            request = {
+                "base": "mini",
+                "mode": "lora",
+                "prompt": "a rocket",
+                "loras": [{"slug": slug}],
+                "seed": 1,
+            }
+            (use,) = mine.predict(request, api_name="/plan")["plan"]["loras"]
+            assert use["source"].startswith("huggingface:someone/ink/ink.safetensors")
+            unknown = other.predict(request, api_name="/plan")
+            assert {each["code"] for each in unknown["violations"]} == {"unknown_lora"}
 
 
 @pytest.mark.parametrize(
