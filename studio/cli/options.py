@@ -121,7 +121,7 @@ def slug_of(workspace: Workspace, text: str) -> str:
     if text in stock.catalog.models or text in stock.catalog.loras:
         return text
     path = stock.file_of(text)
-    if path is None and Path(text).expanduser().is_dir():
+    if path is None and Path(text).expanduser().exists():
         path = Path(text).expanduser()
     return text if path is None else stock.catalogue.slug_of_file(path)
 

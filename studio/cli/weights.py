@@ -82,7 +82,7 @@ def _show(console: Console, rows: list[Holding], total: int) -> None:
         console.table([_row(row) for row in rows])
         console.say()
     console.say(
-        f"{len(rows)} LoRAs of {total} files; "
+        f"{len(rows)} of {total} files; "
         + (f"{len(unknown)} without a preset." if unknown else "none is without a preset.")
     )
     unread = [f"{row.held.path}: {text}" for row in rows for text in row.held.unread]

@@ -7,6 +7,7 @@ from typing import Any
 
 from studio.architecture import TRAITS, Architecture
 from studio.architecture.families import LABELS
+from studio.contract.settings import MAX_STRENGTH
 from studio.errors import PresetsError
 from studio.inspection.claims import listed
 from studio.inspection.original import single_file_architectures
@@ -166,7 +167,9 @@ def derive(held: Held, slug: str) -> Entry:
         return _lora(held, slug)
     if facts.kind in ("checkpoint", "model"):
         return _model(held, slug)
-    return _refused(held, slug, f"It is neither a LoRA nor a base but {facts.kind or 'unknown'}.")
+    if facts.kind == UNKNOWN:
+        return _refused(held, slug, "Its tensors are those of no LoRA and no base.")
+    return _refused(held, slug, f"It is neither a LoRA nor a base: {facts.kind}.")
 
 
 def _refused(held: Held, slug: str, reason: str) -> Entry:
@@ -206,7 +209,7 @@ def _values(held: Held) -> dict[str, list[tuple[Any, str]]]:
         "negative_prompt": [(each.negative, each.who) for each in held.said],
         "notes": [(each.notes, each.who) for each in held.said],
         "settings": [
-            ({"strength": each.strength}, each.who)
+            (_at_strength(each.strength), each.who)
             for each in held.said
             if each.strength is not None
         ],
@@ -214,6 +217,11 @@ def _values(held: Held) -> dict[str, list[tuple[Any, str]]]:
     said["prompt"] += [(facts.trigger, _HEADER), (facts.tag, _HEADER)]
     said["label"] += [(facts.title, _HEADER), (_stem(held.path), _FILE), (facts.called, _HEADER)]
     return {field: [each for each in values if each[0]] for field, values in said.items()}
+
+
+def _at_strength(strength: float) -> dict[str, float]:
+    """One below 0 is a slider's, and allows what is below 0."""
+    return {"strength": strength} | ({"min_strength": -MAX_STRENGTH} if strength < 0 else {})
 
 
 def _no_family(held: Held) -> str:

@@ -12,6 +12,7 @@ from studio.library.state import State
 from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.presets.catalog import memory_key
 from studio.settings import BUILT_IN_PRESETS, Settings
+from studio.storage.atomic import stamp_of
 
 
 class WeightPlaces:
@@ -55,9 +56,22 @@ class WeightPlaces:
             for root in self._settings.library_folders
             for spelled in spellings(relative)
         )
-        if not others or os.path.lexists(first):
+        if not others or (preset.sha256 is None and os.path.lexists(first)):
             return first
-        return next((each for each in others if os.path.lexists(each)), first)
+        there = [each for each in (first, *others) if os.path.lexists(each)] or [first]
+        if len(there) == 1:
+            return there[0]
+        # Two folders of the library may have files of one name: the hash tells which is meant.
+        meant = (each for each in there if self._hash_of(each) == preset.sha256)
+        return there[0] if preset.sha256 is None else next(meant, there[0])
+
+    def _hash_of(self, place: str) -> str | None:
+        """The SHA-256 of a file that was hashed before; None of another."""
+        try:
+            stamp = stamp_of(os.stat(place))  # noqa: PTH116
+        except OSError:  # a link to nothing, said where it is used
+            return None
+        return self.state.sha256(Path(place), stamp)
 
     def places_of(self, presets: Iterable[Preset]) -> Iterator[tuple[Preset, str]]:
         """Each with where its weights belong: one question for thousands."""

@@ -31,7 +31,7 @@ MANY = 400
 """Files for which it pays to start processes, which takes each a second or so."""
 AT_A_TIME = 20
 """Files that a process is given at once."""
-_FORMAT = 6
+_FORMAT = 7
 """Counted up whenever ``Facts`` changes: what was remembered before is read anew."""
 logger = logging.getLogger("studio.library.reading")
 

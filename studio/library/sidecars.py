@@ -230,7 +230,7 @@ def _tags(value: object) -> tuple[str, ...]:
 def _strength(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value <= MAX_STRENGTH else None
+    return float(value) if -MAX_STRENGTH <= value <= MAX_STRENGTH else None
 
 
 def _sha256_of(files: object) -> str:

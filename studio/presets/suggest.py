@@ -134,9 +134,8 @@ def _from_file(inspection: LoraInspection, path: str, said: dict[str, tuple[Any,
     told = {inspection.architecture, *inspection.candidates}.intersection(Architecture)
     if len(told) == 1:  # of the families it may be, the one that the studio runs
         said["base_architecture"] = (told.pop(), "the file")
-    phrase = inspection.claims.get("modelspec.trigger_phrase")
-    if phrase:
-        said["prompt"] = (phrase, "the file")
+    if inspection.trigger_hints:
+        said["prompt"] = (inspection.trigger_hints[0], "the file")
 
 
 def _from_publisher(published: Published, said: dict[str, tuple[Any, str]]) -> None:

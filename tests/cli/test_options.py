@@ -81,6 +81,10 @@ def test_a_file_is_named_by_its_path(cli: Cli, tiny_place: Path, tmp_path: Path)
     broken = cli(*planned, "--base", "mini", "--lora", tmp_path / "old.safetensors")
     assert broken.code == 1
     assert broken.json["error"]["code"] == "presets"
+    (tmp_path / "old.pt").write_bytes(b"\x80\x02")
+    pickled = cli(*planned, "--base", "mini", "--lora", tmp_path / "old.pt")
+    assert pickled.code == 1
+    assert "old.pt" in pickled.json["error"]["message"]
 
 
 def test_many_files_become_presets_at_once(

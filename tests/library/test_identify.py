@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from studio.library import state
 from studio.library.chores import Chores, adopt
 from studio.library.downloads import http
 from studio.library.downloads.errors import (
@@ -310,3 +311,32 @@ def test_presets_are_made_of_many_files_at_once(settings: Settings, root: Path) 
     assert (made.count, made.problems) == (3, ())
     assert len(stock.catalog.local) == 3
     assert stock.catalog.derived == {}, "a file has one name"
+
+
+def test_a_preset_made_of_a_file_says_what_its_entry_said(settings: Settings, root: Path) -> None:
+    tags = {"ss_tag_frequency": json.dumps({"10_sks": {"sks man": 9, "hat": 2}})}
+    lora_file(root / "tagged.safetensors", 0, 768, **tags)
+    lora_file(root / "phrase.safetensors", 1, 768, **{"modelspec.trigger_phrase": "blu3 ink"})
+    slider = lora_file(root / "slider.safetensors", 2)
+    slider.with_suffix(".metadata.json").write_text('{"usage_tips": {"strength": -1.5}}')
+    stock = opened(settings)
+    before = dict(stock.catalog.loras)
+    assert before["slider"].settings.strength == -1.5
+    ended(adopt(stock, [*before], threading.Event()))
+    said = {"label", "prompt", "negative_prompt", "settings", "notes", "base_architecture"}
+    for slug, preset in before.items():
+        assert stock.preset(slug).model_dump(include=said) == preset.model_dump(include=said)
+    assert stock.catalog.local == before.keys() == {"tagged", "phrase", "slider"}
+
+
+def test_presets_of_one_path_in_two_folders_name_their_own_files(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RACY_NS", 0)
+    places = settings.model_base_path / "ink.safetensors", tmp_path / "disk2/ink.safetensors"
+    for number, place in enumerate(places):
+        lora_file(place, number)
+    stock = opened(replace(settings, more_folders=(tmp_path / "disk2",)))
+    ended(adopt(stock, ["ink", "ink-2"], threading.Event()))
+    assert [stock.locate(slug) for slug in ("ink", "ink-2")] == [*places]
+    assert [each.entry for each in stock.catalogue.holdings] == [None, None], "each has its preset"

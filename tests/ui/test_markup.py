@@ -14,8 +14,9 @@ from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, T
 from studio.contract.receipt import BaseProof, RunRecord
 from studio.contract.violations import NotAMultiple, PromptEmpty
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
+from studio.ui.browser.markup import ShownLora, found
 from studio.ui.browser.query import PAGE, LoraShelf
-from studio.ui.html import contract, gallery, picture, preset_tables
+from studio.ui.html import contract, gallery, picture, preset_cards, preset_tables
 from studio.ui.html.plan import plan_body
 from studio.ui.html.prompt import marked_text
 from studio.ui.html.tags import Html, esc, tag
@@ -97,6 +98,31 @@ def test_hostile_texts_stay_texts(text: str) -> None:
     for page in pages:
         assert_dead(page)
     assert any(text in "".join(Elements(page).text) for page in pages)
+
+
+def test_presets_of_one_label_say_their_slugs() -> None:
+    made = [
+        LoraPreset(
+            slug=slug,
+            label=label,
+            base_architecture=Architecture.MINI,
+            path=f"{slug}.safetensors",
+            trigger=TriggerRule.NONE,
+        )
+        for slug, label in (("ink-v1", "Ink"), ("ink-v2", "Ink"), ("wash-v3", "Wash"))
+    ]
+    there = dict.fromkeys(("ink-v1", "ink-v2", "wash-v3"), True)
+    shown = [
+        ShownLora(each, None, "", True, False, False, 0, picked=False, taken=False)
+        for each in made
+    ]
+    for page in (
+        preset_tables.loras(made, 3, there, {}, ""),
+        preset_cards.cards(made, there, {}, "", lambda _: None),
+        found(shown, "", 0, 1, may_star=False),
+    ):
+        said = " ".join(Elements(page).text)
+        assert ["ink-v1" in said, "ink-v2" in said, "wash-v3" in said] == [True, True, False]
 
 
 @pytest.mark.parametrize(("mib", "words"), [(512, "512 MiB"), (7680, "7.5 GiB"), (8192, "8 GiB")])

@@ -102,10 +102,11 @@ def options(offered: Sequence[tuple[str, str]]) -> Html:
 
 def found(shown: Sequence[ShownLora], line: str, page: int, pages: int, may_star: bool) -> Html:
     """A page of cards under a line that counts them."""
+    alike = preset_tables.of_one_label(each.preset for each in shown)
     cards = (
         tag(
             "li",
-            _card(each),
+            _card(each, each.preset.label in alike),
             _star(each) if may_star else EMPTY,
             _try(each) if each.of_run else EMPTY,
         )
@@ -120,9 +121,10 @@ def found(shown: Sequence[ShownLora], line: str, page: int, pages: int, may_star
     )
 
 
-def _card(each: ShownLora) -> Html:
-    theme = each.preset.theme
-    under = " · ".join(part for part in (each.folder.rpartition("/")[2], theme) if part)
+def _card(each: ShownLora, say_slug: bool) -> Html:
+    own = each.preset.slug if say_slug else ""
+    said = (own, each.folder.rpartition("/")[2], each.preset.theme)
+    under = " · ".join(part for part in said if part)
     used = f"used {each.uses} ×" if each.uses else ""
     if each.taken:
         foot = span("ls-there", "in the request")

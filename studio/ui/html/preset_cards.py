@@ -1,6 +1,6 @@
 """Presets as cards: a picture, where there is one, and what matters beneath."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from studio.architecture import TRAITS
@@ -21,10 +21,11 @@ def cards(
     preview: Preview,
 ) -> Html:
     """One card each; a click picks it."""
+    alike = preset_tables.of_one_label(found)
     made = [
         card(
             each,
-            TRAITS[each.base_architecture].label + _theme(each),
+            _own_slug(each, alike) + TRAITS[each.base_architecture].label + _theme(each),
             preset_tables.weights(present[each.slug], transfers.get(each.slug)),
             preview(each.slug),
             picked=each.slug == picked,
@@ -74,6 +75,10 @@ def picture(preview: Path | None) -> Html:
     if preview is None:
         return span("ls-card-blank", icons.FRAME)
     return tag("img", src=file_url(preview), alt="", loading="lazy")
+
+
+def _own_slug(preset: Preset, alike: Collection[str]) -> str:
+    return f"{preset.slug} · " if preset.label in alike else ""
 
 
 def _theme(preset: Preset) -> str:

@@ -1,16 +1,22 @@
 """The catalogue's markup: two tables, a preset's details, and problems in preset files."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from studio.architecture import TRAITS
 from studio.contract.request import finer_words
 from studio.library.transfers import Transfer
-from studio.presets import LoraPreset, ModelPreset, Source
+from studio.presets import LoraPreset, ModelPreset, Preset, Source
 from studio.presets.model_card import Published, differences
 from studio.presets.parse import PresetProblem
 from studio.ui.html import format, icons
 from studio.ui.html.tags import EMPTY, Html, address, div, join, link, span, tag
+
+
+def of_one_label(shown: Iterable[Preset]) -> Collection[str]:
+    """The labels that several of ``shown`` have: their slugs are said too, to tell them apart."""
+    return {label for label, count in Counter(each.label for each in shown).items() if count > 1}
 
 
 def problems(found: Sequence[PresetProblem]) -> Html:
@@ -43,11 +49,12 @@ def models(
     transfers: Mapping[str, Transfer],
     picked: str,
 ) -> Html:
+    alike = of_one_label(found)
     rows = [
         _row(
             model.slug,
             picked,
-            _name(model.label),
+            _name(model, alike),
             TRAITS[model.base_architecture].label,
             weights(present[model.slug], transfers.get(model.slug)),
             span("ls-dim", _size(model)),
@@ -64,11 +71,12 @@ def loras(
     transfers: Mapping[str, Transfer],
     picked: str,
 ) -> Html:
+    alike = of_one_label(found)
     rows = [
         _row(
             lora.slug,
             picked,
-            _name(lora.label),
+            _name(lora, alike),
             TRAITS[lora.base_architecture].label,
             weights(present[lora.slug], transfers.get(lora.slug)),
             span("ls-dim", lora.theme or ""),
@@ -111,8 +119,9 @@ def _row(slug: str, picked: str, *cells: Html | str) -> Html:
     )
 
 
-def _name(label: str) -> Html:
-    return tag("button", label, type="button")
+def _name(preset: Preset, alike: Collection[str]) -> Html:
+    button = tag("button", preset.label, type="button")
+    return join((button, div("ls-dim", preset.slug))) if preset.label in alike else button
 
 
 def weights(there: bool, transfer: Transfer | None = None) -> Html:
