@@ -21,9 +21,9 @@ class VisitorLimits:
     runs: int = 3
     work: int = 150
     cells: int = 24
-    upload: int = 2**28
+    upload: int = 256 * 10**6
     loras: int = 3
-    lora: int = 2**28
+    lora: int = 256 * 10**6
     guest_hours: int = 24
     member_items: int = 1000
 

@@ -5,10 +5,10 @@ element.addEventListener('change', (event) => {
   const file = input.files && input.files[0];
   if (!file) return;
   const say = (text) => { element.querySelector('output').textContent = text; };
-  const mib = (bytes) => Math.ceil(bytes / 2 ** 20);
+  const mb = (bytes) => (bytes / 1e6).toPrecision(3);
   input.value = '';
   if (file.size > MOST) {
-    say(`${file.name} has ${mib(file.size)} MiB, and may have ${mib(MOST)} (VISITOR_LORA_MB).`);
+    say(`${file.name} has ${mb(file.size)} MB, and may have ${mb(MOST)} (VISITOR_LORA_MB).`);
     return;
   }
   const sent = new XMLHttpRequest();

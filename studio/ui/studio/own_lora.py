@@ -44,22 +44,21 @@ def build(limits: VisitorLimits) -> OwnLoraField:
             apply_default_css=False,
             elem_id="own-lora-file",
         )
-        with gr.Row(elem_classes="ls-tight"):
-            source = gr.Textbox(
-                label="Or one from Hugging Face",
-                placeholder="hf:owner/name/file.safetensors",
-                max_lines=1,
-                max_length=500,
-                elem_id="own-lora-source",
-            )
-            token = gr.Textbox(
-                label="Your token there, for gated files",
-                info="Used for this one file, and kept nowhere.",
-                type="password",
-                max_lines=1,
-                max_length=200,
-                elem_id="own-lora-token",
-            )
+        source = gr.Textbox(
+            label="Or one from Hugging Face",
+            placeholder="hf:owner/name/file.safetensors",
+            max_lines=1,
+            max_length=500,
+            elem_id="own-lora-source",
+        )
+        token = gr.Textbox(
+            label="Your token there, for gated files",
+            info="Used for this one file, and kept nowhere.",
+            type="password",
+            max_lines=1,
+            max_length=200,
+            elem_id="own-lora-token",
+        )
         with gr.Row(elem_classes="ls-tight"):
             fetch = gr.Button("Fetch it", size="sm", scale=0, min_width=100)
             drop = gr.Button(
