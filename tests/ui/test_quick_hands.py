@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from studio.trials.store import TrialStore
 from tests.ui.conftest import Server
 from tests.ui.test_browser import choose, contract, tab
+from tests.ui.test_trials_page import trials_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -91,6 +93,20 @@ def test_values_typed_right_after_their_axis_was_chosen_stay(open_page: Open) ->
     choose(page, "Across", "steps")
     page.locator("#forecast", has_text="steps").wait_for()
     assert across.input_value() == "10, 20, 30"
+
+
+def test_a_trial_begins_with_the_cost_that_was_shown(open_page: Open, server: Server) -> None:
+    page, before = trials_of(open_page, server), TrialStore(server.outputs).names()
+    page.locator("#trial-runs button", has_text="ink-run-mini").click()
+    page.locator("#trial-cost [data-most='120']").wait_for()
+    held = Held(page)
+    page.get_by_label("Pictures at most").fill("60")
+    held.wait()
+    page.locator("#begin-trial:enabled").click()
+    page.locator("#trial-cost [data-most='60']").wait_for()
+    assert page.locator("#new-trial").is_visible()
+    held.let_go()
+    assert TrialStore(server.outputs).names() == before
 
 
 def test_several_phrases_and_strengths_in_a_hurry_all_count(open_page: Open) -> None:

@@ -12,7 +12,7 @@ from studio.trials.training_run import TrainingRun
 from studio.trials.trial_text import TrialText
 from studio.ui.html import comparison as compare_html
 from studio.ui.html import trials as trial_html
-from studio.ui.html.tags import EMPTY
+from studio.ui.html.tags import EMPTY, Html
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.trials import form
 from studio.ui.trials.form import NewTrial, TrialInput
@@ -177,8 +177,13 @@ class TrialEvents:
     def cost(self, sent: TrialInput) -> Updates:
         """After any edit: what it would make and what that costs, or what is in the way."""
         asked = self.asked
+        said, ready = self._cost(sent)
+        return {asked.cost: said, asked.begin: gr.Button(interactive=ready), asked.costed: sent}
+
+    def _cost(self, sent: TrialInput) -> tuple[Html, bool]:
+        """And whether it may begin."""
         if not sent.paths:
-            return {asked.cost: EMPTY, asked.begin: gr.Button(interactive=False)}
+            return EMPTY, False
         try:
             design = self._design(sent)
             found = self.desk.trying.violations(design)
@@ -188,9 +193,8 @@ class TrialEvents:
                 else trial_html.cost(design, self.desk.trying.forecast(design))
             )
         except (StudioError, OSError) as error:
-            found, said = (), compare_html.trouble(str(error))
-            return {asked.cost: said, asked.begin: gr.Button(interactive=False)}
-        return {asked.cost: said, asked.begin: gr.Button(interactive=not found)}
+            return compare_html.trouble(str(error)), False
+        return said, not found
 
     def _design(self, sent: TrialInput) -> TrialDesign:
         """
@@ -202,8 +206,11 @@ class TrialEvents:
         assert not isinstance(told, int)
         return self.desk.trying.design(wanted, told)
 
-    def begin(self, sent: TrialInput) -> Updates:
-        """Keep the trial, run it and show it."""
+    def begin(self, sent: TrialInput, costed: TrialInput | None) -> Updates:
+        """Keep the trial, run it and show it; if the form asks for another than the one whose cost
+        is shown, show that first."""
+        if sent != costed:
+            return self.cost(sent)
         try:
             design = self._design(sent)
             found = self.desk.trying.violations(design)

@@ -108,7 +108,7 @@ def _folder(text: str | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class NewTrial:
-    """The components; ``paths`` are the chosen run's files."""
+    """The components; ``paths`` are the chosen run's files, ``costed`` what the cost is of."""
 
     view: gr.Column
     runs: gr.HTML
@@ -135,6 +135,7 @@ class NewTrial:
     begin: gr.Button
     cost: gr.HTML
     paths: gr.State
+    costed: gr.State
 
     def inputs(self) -> list[Any]:
         """What ``TrialInput`` holds, in its order."""
@@ -154,7 +155,7 @@ class NewTrial:
 
 def build() -> NewTrial:
     """Lay it out inside the current column."""
-    own: dict[str, Any] = {"paths": gr.State([])}
+    own: dict[str, Any] = {"paths": gr.State([]), "costed": gr.State(None)}
     with gr.Column(elem_classes="ls-compared", elem_id="new-trial") as view:
         gr.HTML(
             "<h2>Which checkpoint, which strength?</h2><p class='ls-origin'>Choose the run that a "
@@ -168,7 +169,7 @@ def build() -> NewTrial:
             own["place"] = gr.Textbox(
                 label="Or a folder, or a pattern",
                 placeholder="my-run or output/my-run/*.safetensors",
-                min_width=200,
+                min_width=240,
                 scale=4,
             )
             own["look"] = gr.Button("Look at it", scale=0, min_width=110)
@@ -209,7 +210,7 @@ def _fields() -> dict[str, Any]:
         own["minutes"] = gr.Number(None, label="Minutes at most", min_width=120)
     with gr.Accordion("More", open=False, elem_classes="ls-settings"):
         own["finer"] = gr.Textbox(
-            label="Each strength with each of these besides",
+            label="Finer strengths, each tried at every strength",
             placeholder="none, te=0.4, mid=0:until=6: parts, and the steps in which it is on",
             max_lines=1,
         )

@@ -97,8 +97,8 @@ def _wire_new(made: TrialsTab) -> None:
     def cost(*sent: Any) -> Updates:
         return events.cost(TrialInput(*sent))
 
-    def begin(*sent: Any) -> Updates:
-        return events.begin(TrialInput(*sent))
+    def begin(costed: TrialInput | None, *sent: Any) -> Updates:
+        return events.begin(TrialInput(*sent), costed)
 
     asked.runs.pick(pick, **long)
     gr.on([asked.look.click, asked.place.submit], events.look, inputs=asked.place, **long)
@@ -106,11 +106,11 @@ def _wire_new(made: TrialsTab) -> None:
         list(asked.edited()),
         cost,
         inputs=asked.inputs(),
-        outputs=[asked.cost, asked.begin],
+        outputs=[asked.cost, asked.begin, asked.costed],
         **QUIET,
         trigger_mode="always_last",
     )
-    asked.begin.click(begin, inputs=asked.inputs(), **long)
+    asked.begin.click(begin, inputs=[asked.costed, *asked.inputs()], **long)
 
 
 def _wire_trial(made: TrialsTab) -> None:
