@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from studio.architecture import Architecture, Mode
+from studio.contract.violations import LoraTagInPrompt
 from studio.presets import Catalog, LoraPreset
 from studio.settings import Settings
 from studio.ui.browser.dialog import LoraBrowser
-from studio.ui.studio import form, kept
+from studio.ui.studio import form, kept, pasted
 from studio.ui.studio.lora_events import LoraEvents
 from studio.workspace.workspace import Workspace
 from tests.ui.conftest import HOSTILE
+from tests.ui.test_request_form import BLANK
 
 Make = Callable[..., LoraBrowser]
 
@@ -237,3 +239,29 @@ def test_a_strength_becomes_the_presets_and_may_go_below_zero(tmp_path: Path) ->
     events.act(values_of(PEN, strength=0.9), 0, "keep", "")
     assert workspace.catalog.loras[PEN].usual_strength == 0.35
     workspace.close()
+
+
+def test_a_pasted_tag_is_offered_by_name_and_becomes_a_row(make: Make) -> None:
+    workspace = make(*LORAS)._workspace
+    typed = "a fox, <lora:INK.safetensors:0.8:0.5> <lora:xl:1>"
+    found = (LoraTagInPrompt(field="prompt", tag="<lora:xl:1>"),)
+    offered = pasted.offer(typed, found, workspace)
+    assert 'data-pick="tags"' in offered
+    assert "INK.safetensors is ink, known by its name" in offered
+    assert pasted.offer(typed, (), workspace) == ""
+    values = pasted.taken({**BLANK, "prompt": typed, "chosen": ("xl",)}, workspace)
+    assert isinstance(values, dict)
+    assert (values["prompt"], values["chosen"]) == ("a fox,", ("xl", "ink"))
+    assert (values["strength_0"], values["strength_1"]) == (1.0, 0.5)
+    assert values["finer"] == ("ink te=0.8",)
+    assert set(values["said"]) == {"ink", "xl"}
+
+
+def test_a_pasted_tag_of_no_lora_is_named_and_nothing_is_taken(make: Make) -> None:
+    workspace = make(*LORAS)._workspace
+    typed = "a fox <lora:ink:0.8> <lora:elsewhere:1>"
+    found = (LoraTagInPrompt(field="prompt", tag="<lora:ink:0.8>"),)
+    offered = pasted.offer(typed, found, workspace)
+    assert "data-pick" not in offered
+    assert "elsewhere" in offered
+    assert isinstance(pasted.taken({**BLANK, "prompt": typed}, workspace), str)

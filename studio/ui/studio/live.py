@@ -19,7 +19,7 @@ from studio.resolve import Provisional
 from studio.ui.html import contract as sheet
 from studio.ui.html import format
 from studio.ui.html.tags import Html, esc, join, span, tag
-from studio.ui.studio import hints
+from studio.ui.studio import hints, pasted
 from studio.ui.studio import references as reference_field
 from studio.ui.studio.form import Values, is_drawn, not_whole, read
 from studio.ui.studio.layout import RequestPanel, scheduler_choices
@@ -209,6 +209,7 @@ def around_form(
         texts["references"] = span(
             "ls-aside", f"Not used: {mode.label} mode takes no reference image."
         )
+    texts["prompt"] = join((texts["prompt"], pasted.offer(values["prompt"], found, w)))
     updates: Updates = {panel.hints[field]: text for field, text in texts.items()}
     updates |= captions(panel.slots, values, mode, found, w, writes=writes)
     model = w.catalog.models.get(values["base"])

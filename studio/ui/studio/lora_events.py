@@ -18,7 +18,7 @@ from studio.ui.html import download
 from studio.ui.html.gallery import said
 from studio.ui.html.tags import span
 from studio.ui.sessions import Sessions
-from studio.ui.studio import own_lora
+from studio.ui.studio import own_lora, pasted
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import (
     Form,
@@ -54,6 +54,14 @@ class LoraEvents:
         numbers = [*strengths(values), self._usual(slug)]
         values = with_loras(values, (*chosen, slug), numbers)
         return self._changed(values, page, preset)
+
+    def take_tags(self, values: Values, page: str) -> Updates:
+        """The tags of the prompt become rows."""
+        found = pasted.taken(values, self._workspace)
+        if isinstance(found, str):
+            return self._not_done(found)
+        written = {self._events.panel.form.prompt: found["prompt"]}
+        return written | self._changed(found, page, None)
 
     def use(self, values: Values, slug: str, page: str) -> Updates:
         """As ``add``, from another tab: where the base cannot take the LoRA, one that can comes

@@ -11,10 +11,10 @@ from studio.recall.request import Recalled
 from studio.resolve.foreign import convert
 from studio.ui.assets import TELLING, picked
 from studio.ui.sessions import Sessions
-from studio.ui.studio import layout, recall, result
+from studio.ui.studio import layout, pasted, recall, result
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import Values
-from studio.ui.studio.live import Updates
+from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_events import LoraEvents, OwnLoraEvents
 from studio.ui.studio.recall import RecallField
 from studio.ui.studio.run import RunEvents
@@ -123,9 +123,19 @@ def _wire_form(tab: StudioTab) -> None:
     panel.things.pick(
         draw, **drawn, queue=False, show_progress="hidden", api_visibility="private", **TELLING
     )
+
+    def put(event: gr.EventData, typed: str) -> Any:
+        return gr.skip() if picked(event) == pasted.KEY else convert(typed).text
+
+    def take(request: gr.Request, event: gr.EventData, *sent: Any) -> Updates:
+        if picked(event) != pasted.KEY:
+            return unchanged()
+        return tab.loras.take_tags(form.values(sent), page_of(request))
+
+    panel.hints["prompt"].pick(**quick(tab, take, inputs=inputs, **TELLING))
     for box, name in ((form.prompt, "prompt"), (form.negative_prompt, "negative_prompt")):
         panel.hints[name].pick(
-            lambda typed: convert(typed).text,
+            put,
             inputs=[box],
             outputs=[box],
             queue=False,
