@@ -64,6 +64,9 @@ def test_a_dropped_picture_fills_the_form(
     assert "as the file says" in said
     assert f"pen-ink-mini, known by its {KNOWN_BY.get(tool, 'name')}" in said
     assert page.get_by_label("Prompt", exact=True).input_value() == made.PROMPT
+    page.set_viewport_size({"width": 1366, "height": 900})
+    heights = "[...document.querySelectorAll('#contract .ls-cell')].map(cell => cell.offsetHeight)"
+    assert max(page.evaluate(heights)) < 80, "no value is broken letter by letter"
     if tool == "a1111":
         before = len(server.pictures())
         generate(page)
