@@ -311,8 +311,11 @@ def test_the_trainer_with_a_grid(open_page: Open) -> None:
 def test_a_review_team_in_two_browsers(open_page: Open, server: Server) -> None:
     anna = open_page(1440, 900)
     quick(anna)
+    made = len(server.pictures())
     generate(anna)
     generate(anna)
+    while len(server.pictures()) < made + 2:  # the sheet of the first says "proven" still
+        anna.wait_for_timeout(100)
     before = set(server.outputs.glob(".reviews/*.jsonl"))
     tab(anna, "Gallery")
     name = anna_decides_with_keys(anna)
@@ -335,6 +338,7 @@ def test_a_review_team_in_two_browsers(open_page: Open, server: Server) -> None:
     ben.get_by_role("button", name="Back to all pictures").click()
     choose(ben, "Decisions", "Disagreed")
     ben.locator("#gallery .ls-verdict-disagreed").first.wait_for()
+    expect(ben.locator("#gallery [data-select]")).to_have_count(1)
     ben.locator("#gallery [data-select]").first.check()
     ben.get_by_role("button", name="Approve selected").click()
     ben.get_by_text("1 picture decided on as Ben.").wait_for()
