@@ -127,8 +127,14 @@ class Settings:
         """Settings from ``environ`` over ``directory/.env``; relative paths start there.
 
         Raises:
-            SettingsError: naming the variable, when a value cannot be read.
+            SettingsError: naming the variable, when a value cannot be read; or the studio was
+                installed without the presets that belong to it.
         """
+        if not BUILT_IN_PRESETS.is_dir():
+            raise SettingsError(
+                f"The built-in presets are not there: {BUILT_IN_PRESETS} is no folder.",
+                "Install the studio in place, from its folder: `pip install -e .`.",
+            )
         dotenv = dotenv_values(directory / ".env") if (directory / ".env").is_file() else {}
         values = {key: value for key, value in dotenv.items() if value} | {
             key: value for key, value in environ.items() if value

@@ -161,3 +161,13 @@ def test_a_space_says_where_to_listen(tmp_path: Path) -> None:
     space = {"GRADIO_SERVER_NAME": "0.0.0.0"}
     assert Settings.from_env(space, tmp_path).host == "0.0.0.0"
     assert Settings.from_env(space | {"HOST": "127.0.0.2"}, tmp_path).host == "127.0.0.2"
+
+
+def test_a_studio_without_its_presets_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.settings.BUILT_IN_PRESETS", tmp_path / "presets")
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_env({}, tmp_path)
+    assert raised.value.way_out is not None
+    assert "pip install -e ." in raised.value.way_out

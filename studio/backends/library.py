@@ -45,8 +45,8 @@ class LibraryWeights:
         for use in plan.loras:
             if not self._sought_lora(use):
                 called = self._called(self._stock.catalog.loras.get(use.slug), use.sha256)
-                source = "" if use.source == "local" else use.source
-                lost.append(Lost(f"the LoRA {use.label}", use.sha256, source, called))
+                what = f"the LoRA {use.label}"
+                lost.append(Lost(what, use.sha256, _whence(use.source), called))
         for each in plan.references:
             try:
                 self.reference(each)
@@ -78,7 +78,7 @@ class LibraryWeights:
         preset = self._stock.catalog.models.get(wanted.slug)
         path = self._store.locate(preset) if preset else None
         layout = self._store.layout(preset) if preset else None
-        source = "" if wanted.source in ("local", "embedded") else wanted.source
+        source = _whence(wanted.source)
         if source and wanted.revision:
             source = f"{source}@{wanted.revision}"
         called = self._called(preset, wanted.sha256)
@@ -209,6 +209,11 @@ def _demand_names(wanted: BaseIdentity, path: Path, layout: Path | None) -> None
             "Make the plan again, or take the file out of the folder.",
             path,
         )
+
+
+def _whence(source: str) -> str:
+    """Where weights could come from again; nowhere, where they were local or the studio's own."""
+    return "" if source in ("local", "embedded") else source
 
 
 def _gone(slug: str) -> WeightsError:

@@ -143,8 +143,16 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield f"Published {answer.told}."
     if isinstance(answer, Verification) and answer.statement:
         yield from _facts(answer.statement)
-    if answer.signature is not None:
-        yield f"Signature: {answer.signature.words}."
+    if isinstance(answer, Verification) and answer.replayed:
+        yield answer.replayed
+    # A broken one is among the findings already.
+    if answer.signature is not None and answer.signature.state != "broken":
+        yield f"Signature{_of_picture(answer)}: {answer.signature.words}."
+
+
+def _of_picture(answer: Answer) -> str:
+    evidence = isinstance(answer, Verification) and answer.replayed
+    return " of the picture" if evidence else ""
 
 
 def _known_by_pixels(answer: Answer) -> list[str]:
@@ -182,7 +190,7 @@ def _verification(path: Path) -> Answer:
     if is_comparison(path):
         return verify_comparison(path, trust)
     if is_replay(path):
-        return verify_replay(path)
+        return verify_replay(path, trust)
     if is_reference(path):
         return verify_reference(path)
     if published := verify_published(path, trust):
@@ -217,6 +225,8 @@ def _where_there_is(answer: Answer) -> dict[str, Any]:
         more["signature"] = _signature_data(answer.signature)
     if isinstance(answer, Verification) and answer.told:
         more["told"] = answer.told
+    if isinstance(answer, Verification) and answer.replayed:
+        more["replayed"] = answer.replayed
     if isinstance(answer, Verification) and answer.statement is not None:
         more["statement"] = answer.statement.model_dump(mode="json")
     return more

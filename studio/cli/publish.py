@@ -40,6 +40,14 @@ def publish(
     It is signed where SIGN is set; only then do the facts prove more than they claim.
     """
     with command(as_json) as console:
+        if (
+            to.suffix.lower() in (".jpg", *(f".{each}" for each in PictureFormat))
+            and not to.exists()
+        ):
+            raise GalleryError(
+                f"--to takes a folder, and {to} is named like a picture.",
+                "Name the folder; the copy gets the picture's name.",
+            )
         sealer = sealer_of(Settings.from_env(os.environ, Path.cwd()))
         try:
             made = published(atomic.read_file(file, png.MAX_FILE + 1), tell, form, sealer)

@@ -56,6 +56,7 @@ class Verification:
         signature: what its C2PA manifest is worth; None where it has none.
         told: of a published file, how much it tells; ``statement``: the facts, where it tells them
             and no more.
+        replayed: of a replay's evidence, what came of it; the rest is of the picture beside it.
     """
 
     findings: tuple[Finding, ...]
@@ -66,6 +67,7 @@ class Verification:
     signature: Signature | None = None
     told: str = ""
     statement: Statement | None = None
+    replayed: str = ""
 
     @property
     def ok(self) -> bool:

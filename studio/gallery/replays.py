@@ -5,6 +5,7 @@ outputs/2026-11-22/153012-1a2b3c4d-1.replay-1.json   the record and its SHA-256
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -82,7 +83,7 @@ def read(path: Path) -> ReplayRecord:
     return parse_written(ReplayRecord, text, f"The replay {path.name}", _WAY_OUT)
 
 
-def verify_replay(path: Path) -> Verification:
+def verify_replay(path: Path, trust: str = "") -> Verification:
     """Whether the evidence at ``path`` is whole, is of the picture beside it, and says what
     follows from both receipts; nothing is raised. Codes: ``replay`` and ``newer_record``, and
     those of the picture."""
@@ -92,7 +93,7 @@ def verify_replay(path: Path) -> Verification:
         code = error.code if isinstance(error, NewerRecord) else "replay"
         return Verification((broken(code, "the evidence as written", error),), None)
     place = picture_of(path)
-    answer = verify(place, kept_beside(place))
+    answer = verify(place, kept_beside(place), trust)
     if answer.record is None or not answer.ok:
         return answer
     expected = (record.record_fingerprint, record.plan_fingerprint)
@@ -107,7 +108,7 @@ def verify_replay(path: Path) -> Verification:
         return Verification(
             (Finding("replay", text, judged.outcome, record.outcome),), answer.record
         )
-    return answer
+    return replace(answer, replayed=record.words)
 
 
 def distance(one: Image.Image, other: Image.Image) -> Distance | None:

@@ -143,7 +143,7 @@ def resolve(
     found: list[Violation] = [*check_words(request), *check_request(request, catalog)]
     model = catalog.models.get(request.base)
     if model is None:
-        known = ", ".join(catalog.models) or "none: the presets folder is empty"
+        known = ", ".join(catalog.models) or "none: there is no preset and no base in the library"
         return (UnknownBase(slug=request.base, known=known), *found)
     planned = _resolve_for(model, request, catalog, inventory, runtime, found)
     if not read or not isinstance(planned, RunPlan):

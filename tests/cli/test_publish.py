@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from studio.gallery import record_png
+from studio.imaging import png
 from tests.cli.conftest import Cli
 from tests.support.records import newer_picture, noise, run_record
 
@@ -34,3 +35,26 @@ def test_a_copy_for_others_is_signed_and_verified(
     assert cli("publish", tmp_path / "newer.png").code == 1
     monkeypatch.setenv("SIGN", str(root))
     assert "no private key" in cli("publish", picture).err
+
+
+def test_a_folder_named_like_a_picture_is_refused(cli: Cli, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(record_png.encode(noise(), run_record(noise())))
+    said = cli("publish", picture, "--to", tmp_path / "copy.JPG")
+    assert said.code == 1
+    assert "--to takes a folder" in said.err
+    assert [each.name for each in tmp_path.iterdir()] == ["picture.png"]
+
+
+def test_a_broken_signature_is_told_once(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGN", "local")
+    monkeypatch.setenv("STATE_DIR", str(tmp_path / "state"))
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(record_png.encode(noise(), run_record(noise())))
+    signed = Path(cli("publish", picture, "--tell", "marks", "--json").json["file"])
+    data = signed.read_bytes()
+    signed.write_bytes(data[:-12] + png.serialize("tEXt", b"Comment\0x") + data[-12:])
+    said = cli("verify", signed)
+    assert (said.code, said.out.count("ignature is broken")) == (1, 1)

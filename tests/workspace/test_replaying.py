@@ -135,7 +135,9 @@ def test_a_plan_gives_its_picture_again_wherever_its_weights_lie(workspace: Work
     assert len(list(workspace.gallery.outputs.glob("*/*.png"))) == outputs
     assert sorted(replays_of(picture)) == sorted((made.evidence, moved.evidence))
     assert is_replay(made.evidence)
-    assert verify_replay(made.evidence).ok
+    checked = verify_replay(made.evidence)
+    assert checked.ok
+    assert checked.replayed.startswith("Pixel-identical")
     assert find(workspace, plan.fingerprint).pictures[0].parent == picture.parent
     workspace.gallery.delete(picture)
     assert replays_of(picture) == []
