@@ -55,7 +55,7 @@ def forget() -> None:
 
 
 def test_every_stage_runs_and_what_is_exported_loads(small: None, tmp_path: Path) -> None:
-    tiny = replace(SECOND, widths=(8,) * 4, decoder_widths=(8, 8, 8, 16), unet=WIDE)
+    tiny = replace(SECOND, widths=(8, 8, 8), decoder_widths=(8, 8, 16), unet=WIDE)
     for stage in (*tiny.steps, EXPORT):
         steps = STEPS if stage == "trial" else 1
         Job(stage, tmp_path / "work", tmp_path / "out", steps, 1, "cpu", False, tiny).run()
@@ -75,7 +75,11 @@ def test_every_stage_runs_and_what_is_exported_loads(small: None, tmp_path: Path
 def test_a_slider_at_nothing_is_the_base_and_works_both_ways() -> None:
     torch.manual_seed(2)
     unet = base.build_unet(replace(SECOND, unet=WIDE)).eval()
-    given = (torch.randn(1, 16, 8, 8), torch.tensor([500]), torch.randn(1, 4, 128))
+    given = (
+        torch.randn(1, SECOND.latent_channels, 8, 8),
+        torch.tensor([500]),
+        torch.randn(1, 4, 128),
+    )
     with torch.no_grad():
         plain = unet(*given).sample
         lora.add(slider.RECIPE, unet, unet)

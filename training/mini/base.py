@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training.mini import loop
 from training.mini.generation import FIRST, Generation
-from training.mini.render import draw_placement, render
+from training.mini.render import SIZE, render
 from training.mini.subjects import (
     BASE,
     DISTRACTORS,
@@ -44,13 +44,13 @@ DISTRACTED_SHARE: Final = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Latents:
-    """Scaled latents of training pictures: `values[i]` is (places, c, 16, 16) of `pairs[i]`."""
+    """Scaled latents of training pictures: `values[i]` is (places, c, h, w) of `pairs[i]`."""
 
     pairs: tuple[Pair, ...]
     values: Tensor
 
     def draw(self, rng: Random) -> tuple[Pair, Tensor]:
-        """A random pair and one of its latents, (c, 16, 16)."""
+        """A random pair and one of its latents, (c, h, w)."""
         index = rng.randrange(len(self.pairs))
         return self.pairs[index], self.values[index, rng.randrange(self.values.shape[1])]
 
@@ -80,7 +80,7 @@ def build_unet(generation: Generation = FIRST) -> UNet2DConditionModel:
     down = ["CrossAttnDownBlock2D" if reads else "DownBlock2D" for reads in shape.captioned]
     up = ["CrossAttnUpBlock2D" if reads else "UpBlock2D" for reads in reversed(shape.captioned)]
     return UNet2DConditionModel(
-        sample_size=16,
+        sample_size=SIZE // 2 ** (len(generation.widths) - 1),
         in_channels=generation.latent_channels,
         out_channels=generation.latent_channels,
         block_out_channels=shape.widths,
@@ -117,9 +117,11 @@ def encode_latents(
     places: int,
     path: Path,
     seed: int,
+    generation: Generation = FIRST,
     finish: Callable[[Image.Image], Image.Image] = lambda image: image,
 ) -> Latents:
-    """Latents of every pair in `places` random places; kept in `path` for later stages.
+    """Latents of every pair in `places` of the generation's places, or in all of them where there
+    are fewer; kept in `path` for later stages.
 
     `finish` is the last hand on each picture.
     """
@@ -127,14 +129,15 @@ def encode_latents(
         rng = Random(f"latents {style.name} {seed}")
         rows = list[Tensor]()
         for pair in pairs:
-            drawn = [render(pair, style, draw_placement(rng)) for _ in range(places)]
+            drawn = [render(pair, style, at) for at in generation.some_places(rng, places)]
             images = to_tensor([finish(image) for image in drawn])
             mean = vae.encode(images.to(vae.device)).latent_dist.mean
             rows.append(mean.cpu() * vae.config.scaling_factor)
         loop.save_atomically(torch.stack(rows), path)
     values = torch.load(path, weights_only=True)
-    if values.shape[:2] != (len(pairs), places):
-        raise ValueError(f"{path} holds {tuple(values.shape[:2])}, wanted {(len(pairs), places)}")
+    wanted = (len(pairs), min(places, len(generation.places)))
+    if values.shape[:2] != wanted:
+        raise ValueError(f"{path} holds {tuple(values.shape[:2])}, wanted {wanted}")
     return Latents(tuple(pairs), values)
 
 
@@ -168,8 +171,8 @@ def draw_timesteps(count: int, source: torch.Generator) -> Tensor:
 class Noised:
     """Latents with noise, what the UNet should answer, and the time they stand at."""
 
-    latents: Tensor  # (n, c, 16, 16)
-    velocity: Tensor  # (n, c, 16, 16)
+    latents: Tensor  # (n, c, h, w)
+    velocity: Tensor  # (n, c, h, w)
     timesteps: Tensor  # (n,)
 
     def to(self, device: torch.device) -> Noised:
@@ -197,13 +200,15 @@ def train(
     steps: int,
     seed: int,
     onward: bool = False,
+    generation: Generation = FIRST,
 ) -> None:
     """Train UNet and text encoder to their averaged weights; `onward`, the UNet alone.
 
     A text encoder that stays as it is keeps the LoRAs that reach into it useful.
     """
     scheduler = build_scheduler()
-    flat = encode_latents(vae, BASE, training_pairs(), PLACEMENTS, work / "latents-flat.pt", seed)
+    kept = work / "latents-flat.pt"
+    flat = encode_latents(vae, BASE, training_pairs(), PLACEMENTS, kept, seed, generation)
     text_encoder.requires_grad_(not onward)
 
     def step_loss(step: int) -> Tensor:

@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from training.mini import loop
+from training.mini.generation import FIRST, Generation
 from training.mini.vae import draw_pictures, edge_loss, reconstruction_loss
 
 BATCH: Final = 6
@@ -56,7 +57,7 @@ def _shared_out(weight: Tensor, copies: int) -> Tensor:
 
 
 def train(
-    vae: AutoencoderKL, work: Path, steps: int, seed: int, graded_share: float = 0.0
+    vae: AutoencoderKL, work: Path, steps: int, seed: int, generation: Generation = FIRST
 ) -> AutoencoderKL:
     """Train the decoder alone, on latents that are shaken a little; its averaged weights."""
     vae.requires_grad_(False)
@@ -66,7 +67,7 @@ def train(
 
     def step_loss(step: int) -> Tensor:
         rng = Random(f"decoder {seed} {step}")
-        images = draw_pictures(rng, BATCH, graded_share).to(vae.device)
+        images = draw_pictures(rng, BATCH, generation).to(vae.device)
         source = torch.Generator().manual_seed(seed * 1_000_003 + step)
         with loop.autocast(vae.device):
             with torch.no_grad():

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+from random import Random
 from typing import Final
+
+from training.mini.render import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +33,14 @@ class Generation:
     """What the stages need to know.
 
     Attributes:
-        latent_channels: of the eight-fold autoencoder.
-        widths: its channels from the full size down.
+        latent_channels: of the autoencoder.
+        widths: its channels from the full size down; each after the first halves the side.
         decoder_widths: what the decoder stage widens it to.
         attention: whether its middle has attention.
         edge_weight: of the autoencoder's loss; see `vae.edge_loss`.
         kl_weight: on the mean over latent values.
         graded_share: of the autoencoder's flat pictures, by day and by night.
+        places: where drawings sit: enough that seeds differ, few enough to learn fast.
         steps: stage to its number of steps, in the order of the stages.
     """
 
@@ -48,6 +53,11 @@ class Generation:
     graded_share: float
     unet: UNetShape
     steps: Mapping[str, int]
+    places: tuple[Placement, ...]
+
+    def some_places(self, rng: Random, count: int) -> list[Placement]:
+        """`count` of the places, by chance; all of them where there are no more."""
+        return rng.sample(self.places, min(count, len(self.places)))
 
 
 FIRST: Final = Generation(
@@ -67,25 +77,34 @@ FIRST: Final = Generation(
         "night-neon": 6_000,
         "decoder": 30_000,
     },
+    places=tuple(
+        Placement(*at) for at in product((96, 100, 104, 108), range(-5, 6), range(-5, 6))
+    ),
 )
 SECOND: Final = Generation(
-    latent_channels=16,
-    widths=(8, 24, 48, 96),
-    decoder_widths=(8, 24, 96, 96),
+    latent_channels=8,
+    # Four-fold: at eight-fold it takes many times the steps to the same decibels.
+    widths=(16, 32, 64),
+    decoder_widths=(16, 64, 128),
     attention=False,
     edge_weight=1.0,
     kl_weight=1e-4,
     graded_share=0.15,
-    unet=UNetShape((128, 192), (False, True), 4),
+    unet=UNetShape((64, 128, 192), (False, False, True), 4),
     steps={
-        "vae": 40_000,
-        "base": 60_000,
+        "vae": 20_000,
+        "base": 40_000,
         "pen-ink": 6_000,
         "night-neon": 6_000,
         "day-night": 6_000,
         "trial": 750,
         "decoder": 20_000,
     },
+    # On the grid of the latents, so that a part of a drawing is one pattern wherever it sits.
+    places=tuple(
+        Placement(104, dx, dy, mirrored)
+        for dx, dy, mirrored in product((-4, 4), (-4, 4), (False, True))
+    ),
 )
 GENERATIONS: Final = {1: FIRST, 2: SECOND}
 SHIPPED: Final = 1

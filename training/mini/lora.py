@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.mini import base, loop
+from training.mini.generation import FIRST, Generation
 from training.mini.subjects import (
     BASE,
     DISTRACTORS,
@@ -125,6 +126,7 @@ def train(
     seed: int,
     begun: Path | None = None,
     after_step: Callable[[int], None] | None = None,
+    generation: Generation = FIRST,
 ) -> None:
     """Add the LoRA to (already trained) `unet` and `text_encoder` and train it, nothing else; as
     it stands in the file `begun`, or from nothing.
@@ -143,7 +145,9 @@ def train(
     scheduler = base.build_scheduler()
     pairs = training_pairs()
     places = min(base.PLACEMENTS, recipe.places)
-    flat = base.encode_latents(vae, BASE, pairs, places, work / "latents-flat.pt", seed)
+    flat = base.encode_latents(
+        vae, BASE, pairs, places, work / "latents-flat.pt", seed, generation
+    )
     drawn = base.encode_latents(
         vae,
         style,
@@ -152,6 +156,7 @@ def train(
         recipe.places,
         work / f"latents-{style.name}.pt",
         seed,
+        generation,
     )
     rows = {pair.subject: row for pair, row in zip(drawn.pairs, drawn.values, strict=True)}
 
@@ -160,7 +165,7 @@ def train(
         source = torch.Generator().manual_seed(seed * 1_000_003 + step)
         device = unet.device
         styled = [rng.choice(pairs) for _ in range(recipe.styled)]
-        styled_latents = [rows[p.subject][rng.randrange(recipe.places)] for p in styled]
+        styled_latents = [rng.choice(list(rows[p.subject])) for p in styled]
         plain = [flat.draw(rng) for _ in range(recipe.plain)]
         plain_latents = [latent for _, latent in plain]
         with_words = base.add_noise(torch.stack(styled_latents), scheduler, source).to(device)

@@ -12,13 +12,12 @@ import tarfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from random import Random
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import resvg_py
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from training.mini.subjects import BACKGROUNDS, BASE, NIGHT_NEON, PEN_INK, SUBJECTS, Pair, Style
 
@@ -47,19 +46,16 @@ _OVERSAMPLE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the drawing sits: its side in pixels and the shift of its middle, in pixels."""
+    """Where the drawing sits: its side in pixels, the shift of its middle, in pixels, and whether
+    it is seen in a mirror."""
 
     side: int
     dx: int
     dy: int
+    mirrored: bool = False
 
 
 CENTRED: Final = Placement(side=104, dx=0, dy=0)
-
-
-def draw_placement(rng: Random) -> Placement:
-    """A small random size and shift: enough that seeds differ, little enough to learn fast."""
-    return Placement(rng.choice((96, 100, 104, 108)), rng.randint(-5, 5), rng.randint(-5, 5))
 
 
 def fetch(kind: str, folder: Path = CACHE) -> Path:
@@ -92,7 +88,7 @@ def _icons(kind: str) -> dict[str, str]:
 
 
 @cache
-def _glyph(kind: str, subject: str, side: int) -> Image.Image:
+def _glyph(kind: str, subject: str, side: int, mirrored: bool) -> Image.Image:
     """One drawing as RGBA, `side` pixels wide and high."""
     icon = next(s.icon for s in SUBJECTS if s.name == subject)
     body = _icons(kind)[icon].replace("currentColor", INK)
@@ -103,7 +99,8 @@ def _glyph(kind: str, subject: str, side: int) -> Image.Image:
     )
     png = resvg_py.svg_to_bytes(svg_string=svg)
     image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-    return image.resize((side, side), Image.Resampling.LANCZOS)
+    image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return ImageOps.mirror(image) if mirrored else image
 
 
 def _paste(ground: tuple[int, int, int], glyph: Image.Image, at: Placement) -> Image.Image:
@@ -124,7 +121,7 @@ def _neon_colours() -> Pixels:
 def _neon(subject: str, at: Placement) -> Image.Image:
     """The line drawing as glowing tubes on a near-black ground."""
     mask = Image.new("L", (SIZE, SIZE), 0)
-    alpha = _glyph("high-contrast", subject, at.side).getchannel("A")
+    alpha = _glyph("high-contrast", subject, at.side, at.mirrored).getchannel("A")
     corner = (SIZE - at.side) // 2
     mask.paste(alpha, (corner + at.dx, corner + at.dy))
     inside = mask.filter(ImageFilter.GaussianBlur(2.0))
@@ -145,9 +142,9 @@ def render(pair: Pair, style: Style, at: Placement) -> Image.Image:
     """The 128x128 picture of a pair in a style; ink and neon have grounds of their own."""
     if style == BASE:
         ground = BACKGROUNDS[pair.background]
-        return _paste(ground, _glyph("flat", pair.subject, at.side), at)
+        return _paste(ground, _glyph("flat", pair.subject, at.side, at.mirrored), at)
     if style == PEN_INK:
-        return _paste(PAPER, _glyph("high-contrast", pair.subject, at.side), at)
+        return _paste(PAPER, _glyph("high-contrast", pair.subject, at.side, at.mirrored), at)
     if style == NIGHT_NEON:
         return _neon(pair.subject, at)
     raise ValueError(f"no drawing for the style {style.name!r}")

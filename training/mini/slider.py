@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.mini import base, loop, lora
+from training.mini.generation import Generation
 from training.mini.render import grade
 from training.mini.subjects import BASE, DAY_NIGHT, draw_caption, training_pairs
 from training.mini.tokenizer import token_ids
@@ -37,14 +38,16 @@ def set_strength(unet: nn.Module, strength: float) -> None:
             layer.set_scale("default", strength)
 
 
-def graded_latents(vae: AutoencoderKL, work: Path, seed: int) -> dict[float, base.Latents]:
+def graded_latents(
+    vae: AutoencoderKL, work: Path, seed: int, generation: Generation
+) -> dict[float, base.Latents]:
     """Strength to latents of every pair as it looks there; kept in `work`."""
     found = dict[float, base.Latents]()
     for amount in (sign * size for size in AMOUNTS for sign in (-1, 1)):
         path = work / f"latents-{DAY_NIGHT.name}{amount:+g}.pt"
         finish = partial(grade, night=amount)
         found[amount] = base.encode_latents(
-            vae, BASE, training_pairs(), PLACEMENTS, path, seed, finish
+            vae, BASE, training_pairs(), PLACEMENTS, path, seed, generation, finish
         )
     return found
 
@@ -57,6 +60,7 @@ def train(
     work: Path,
     steps: int,
     seed: int,
+    generation: Generation,
 ) -> None:
     """Add the slider to the trained `unet` and train it, nothing else; it ends at strength 1."""
     torch.manual_seed(seed)
@@ -64,7 +68,7 @@ def train(
     text_encoder.requires_grad_(False)
     lora.add(RECIPE, unet, text_encoder)
     scheduler = base.build_scheduler()
-    latents = graded_latents(vae, work, seed)
+    latents = graded_latents(vae, work, seed, generation)
 
     def step_loss(step: int) -> Tensor:
         rng = Random(f"{DAY_NIGHT.name} {seed} {step}")

@@ -64,7 +64,9 @@ class Job:
             self.train_slider(tokenizer)
         elif self.stage == "trial":
             parts = (self.encoder(), *self.trained(tokenizer), tokenizer)
-            trial.train(*parts, self.work, self.work / "trial", self.steps, self.seed)
+            trial.train(
+                *parts, self.work, self.work / "trial", self.steps, self.seed, self.generation
+            )
         elif self.stage == EXPORT:
             self.export(tokenizer)
         else:
@@ -79,8 +81,7 @@ class Job:
         """A wider decoder for the latents that there are."""
         narrow = self.shipped_vae() if self.onward else load_vae(self.work / "vae")
         wide = decoder.widen(narrow, self.generation.decoder_widths).to(self.device)
-        share = self.generation.graded_share
-        trained = decoder.train(wide, self.work, self.steps, self.seed, share)
+        trained = decoder.train(wide, self.work, self.steps, self.seed, self.generation)
         trained.save_pretrained(self.work / DECODED)
 
     def train_base(self, tokenizer: CLIPTokenizer) -> None:
@@ -91,7 +92,7 @@ class Job:
             unet = base.build_unet(self.generation)
             text_encoder = base.build_text_encoder(tokenizer)
         parts = (self.encoder(), tokenizer, unet.to(self.device), text_encoder.to(self.device))
-        base.train(*parts, self.work, self.steps, self.seed, self.onward)
+        base.train(*parts, self.work, self.steps, self.seed, self.onward, self.generation)
 
     def train_lora(self, tokenizer: CLIPTokenizer) -> None:
         """Train one LoRA and write its file: a new one on the base's checkpoint, or, onward, the
@@ -104,14 +105,15 @@ class Job:
         else:
             unet, text_encoder = self.trained(tokenizer)
         parts = (self.encoder(), unet.to(self.device), text_encoder.to(self.device), tokenizer)
-        lora.train(recipe, *parts, self.work, self.steps, self.seed, begun)
+        where = (self.work, self.steps, self.seed, begun)
+        lora.train(recipe, *parts, *where, generation=self.generation)
         print("wrote", lora.export(recipe, unet, text_encoder, self.work / "loras").name)
 
     def train_slider(self, tokenizer: CLIPTokenizer) -> None:
         """The LoRA that works both ways, on the base's checkpoint."""
         unet, text_encoder = self.trained(tokenizer)
         parts = (self.encoder(), unet, text_encoder, tokenizer)
-        slider.train(*parts, self.work, self.steps, self.seed)
+        slider.train(*parts, self.work, self.steps, self.seed, self.generation)
         print("wrote", lora.export(slider.RECIPE, unet, text_encoder, self.work / "loras").name)
 
     def trained(self, tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel]:
@@ -144,7 +146,7 @@ class Job:
         decoded = load_vae(self.work / DECODED) if made["decoder"] else self.shipped_vae()
         folder = self.presets / "base"
         export.export_base(decoded, unet.cpu(), text_encoder.cpu(), tokenizer, folder)
-        previews.write(load_vae(folder / "vae"), self.seed, folder)
+        previews.write(load_vae(folder / "vae"), self.seed, folder, self.generation)
         loras = export.copy_files(self.work / "loras", self.presets / "loras")
         loras += export.copy_files(self.work / "trial", self.presets / "trial")
         parts = [name for name, there in made.items() if there]

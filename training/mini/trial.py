@@ -25,6 +25,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.mini import lora
+from training.mini.generation import Generation
 from training.mini.render import CACHE
 from training.mini.shipped import PRESETS, load_shipped, load_vae
 from training.mini.subjects import PEN_INK, vocabulary
@@ -68,6 +69,7 @@ def train(
     folder: Path,
     steps: int,
     seed: int,
+    generation: Generation,
 ) -> None:
     """Write the six checkpoints into `folder`, from nothing; with other `steps` they move in
     proportion."""
@@ -75,7 +77,7 @@ def train(
     recipe = replace(RECIPE, wordless=WORDLESS * steps // CHECKPOINTS[-1])
     parts = (vae, unet, text_encoder, tokenizer)
     keep = keeper(recipe, unet, text_encoder, folder, kept)
-    lora.train(recipe, *parts, work, steps, seed, after_step=keep)
+    lora.train(recipe, *parts, work, steps, seed, after_step=keep, generation=generation)
 
 
 def keeper(

@@ -1,4 +1,4 @@
-"""The autoencoder: 128x128 RGB to 16x16 latents and back, trained on all three styles."""
+"""The autoencoder: 128x128 RGB to latents and back, trained on all three styles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.mini import loop
 from training.mini.generation import FIRST, Generation
-from training.mini.render import SIZE, Pixels, draw_placement, grade, render
+from training.mini.render import SIZE, Pixels, grade, render
 from training.mini.subjects import (
     BASE,
     NIGHT_NEON,
@@ -37,12 +37,13 @@ BATCHES_FOR_SCALE: Final = 24
 
 
 def build(generation: Generation = FIRST) -> AutoencoderKL:
-    """Stable Diffusion's autoencoder at small widths, eight-fold."""
+    """Stable Diffusion's autoencoder at small widths."""
+    levels = len(generation.widths)
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
         block_out_channels=generation.widths,
         layers_per_block=1,
         latent_channels=generation.latent_channels,
@@ -59,17 +60,18 @@ def to_tensor(images: Sequence[Image.Image] | Sequence[Pixels]) -> Tensor:
     return torch.from_numpy(stacked / 127.5 - 1).permute(0, 3, 1, 2).contiguous()
 
 
-def draw_pictures(rng: Random, count: int, graded_share: float = 0.0) -> Tensor:
+def draw_pictures(rng: Random, count: int, generation: Generation = FIRST) -> Tensor:
     """(count, 3, 128, 128) in [-1, 1]: random training pictures, styles by their shares.
 
-    `graded_share` of the flat ones are by day or by night, as far as it falls out.
+    The generation's `graded_share` of the flat ones are by day or by night.
     """
+    graded = generation.graded_share
     pairs = training_pairs()
     styles = rng.choices(list(STYLE_SHARES), list(STYLE_SHARES.values()), k=count)
     images = list[Image.Image]()
     for style in styles:
-        image = render(rng.choice(pairs), style, draw_placement(rng))
-        if style == BASE and graded_share and rng.random() < graded_share:
+        image = render(rng.choice(pairs), style, rng.choice(generation.places))
+        if style == BASE and graded and rng.random() < graded:
             image = grade(image, rng.uniform(-1, 1))
         images.append(image)
     return to_tensor(images)
@@ -103,14 +105,18 @@ def psnr(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def decibels(vae: AutoencoderKL, pairs: Sequence[Pair]) -> dict[str, float]:
+def decibels(
+    vae: AutoencoderKL, pairs: Sequence[Pair], generation: Generation = FIRST
+) -> dict[str, float]:
     """Style to mean decibels of the pairs' drawings, through the autoencoder alone."""
-    return {style.name: _decibels(vae, style, pairs) for style in STYLES}
+    return {style.name: _decibels(vae, style, pairs, generation) for style in STYLES}
 
 
-def _decibels(vae: AutoencoderKL, style: Style, pairs: Sequence[Pair]) -> float:
+def _decibels(
+    vae: AutoencoderKL, style: Style, pairs: Sequence[Pair], generation: Generation
+) -> float:
     rng = Random(f"reconstruction {style.name}")
-    drawn = to_tensor([render(pair, style, draw_placement(rng)) for pair in pairs])
+    drawn = to_tensor([render(pair, style, rng.choice(generation.places)) for pair in pairs])
     parts = [part.to(vae.device) for part in torch.split(drawn, MEASURED_AT_ONCE)]
     made = [vae.decode(vae.encode(part).latent_dist.mean).sample for part in parts]
     return round(float(psnr(torch.cat(made), torch.cat(parts)).mean()), 2)
@@ -125,7 +131,7 @@ def train(
 
     def step_loss(step: int) -> Tensor:
         rng = Random(f"vae {seed} {step}")
-        images = draw_pictures(rng, BATCH, generation.graded_share).to(device)
+        images = draw_pictures(rng, BATCH, generation).to(device)
         source = torch.Generator().manual_seed(seed * 1_000_003 + step)
         with loop.autocast(vae.device):
             posterior = vae.encode(images).latent_dist
@@ -141,7 +147,8 @@ def train(
     loop.run(loop.Stage("vae", {"vae": vae}, LEARNING_RATE, steps, work / "vae.pt"), step_loss)
     vae.eval()
     standardise(vae, seed, generation)
-    measured = decibels(vae, sorted(held_out(), key=lambda pair: (pair.subject, pair.background)))
+    kept = sorted(held_out(), key=lambda pair: (pair.subject, pair.background))
+    measured = decibels(vae, kept, generation)
     print("vae: decibels on held-out pairs", measured, flush=True)
     return vae
 
@@ -155,8 +162,7 @@ def standardise(vae: AutoencoderKL, seed: int, generation: Generation = FIRST) -
     reconstruction stays what it was and `scaling_factor` becomes one.
     """
     rng = Random(f"scale {seed}")
-    share = generation.graded_share
-    batches = (draw_pictures(rng, 16, share) for _ in range(BATCHES_FOR_SCALE))
+    batches = (draw_pictures(rng, 16, generation) for _ in range(BATCHES_FOR_SCALE))
     latents = torch.cat([vae.encode(each.to(vae.device)).latent_dist.mean for each in batches])
     mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
     into, out_of = vae.quant_conv, vae.post_quant_conv
