@@ -12,6 +12,7 @@ from studio.comparison.validity import Validity, Verdict, seal_words
 from studio.contract.events import Loading, Progress, Queued, Stalled
 from studio.contract.request import GenerationRequest
 from studio.ui.html import format, icons
+from studio.ui.html.bar import bar
 from studio.ui.html.picture import file_url
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
@@ -263,16 +264,7 @@ def progress(
     share = round(100 * (done + within(event)) / total)
     parts = (f"Cell {min(done + 1, total)} of {total}", cell, stage, left)
     line = " · ".join(part for part in parts if part)
-    bar = div(
-        "ls-progress",
-        span("", style=f"width:{share}%"),
-        role="progressbar",
-        aria_label=line,
-        aria_valuenow=share,
-        aria_valuemin=0,
-        aria_valuemax=100,
-    )
-    return div("ls-comparing", bar, tag("p", line, class_="ls-origin"))
+    return div("ls-comparing", bar(line, share), tag("p", line, class_="ls-origin"))
 
 
 def counted(cells: Sequence[CellRecord]) -> str:

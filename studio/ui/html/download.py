@@ -15,6 +15,7 @@ from studio.library.stock import MissingWeights
 from studio.library.transfers import Transfer
 from studio.presets.model_card import Published
 from studio.ui.html import icons
+from studio.ui.html.bar import bar
 from studio.ui.html.tags import EMPTY, Html, div, join, link, span, tag
 
 FILES = 40
@@ -113,17 +114,7 @@ def line(event: DownloadEvent) -> str:
 
 
 def _bar(share: int | None, text: str) -> Html:
-    inner = span("", style=f"width:{share}%") if share is not None else span("")
-    bar = div(
-        "ls-progress" if share is not None else "ls-progress ls-unknown",
-        inner,
-        role="progressbar",
-        aria_label=text,
-        aria_valuenow=share,
-        aria_valuemin=0 if share is not None else None,
-        aria_valuemax=100 if share is not None else None,
-    )
-    return join((tag("p", text, class_="ls-stage-line"), bar))
+    return join((tag("p", text, class_="ls-stage-line"), bar(text, share)))
 
 
 def transfer(state: Transfer | None) -> Html:

@@ -13,6 +13,7 @@ from studio.gallery import Picture
 from studio.library.downloads import DownloadEvent
 from studio.ui.html import download as download_html
 from studio.ui.html import format, icons
+from studio.ui.html.bar import bar
 from studio.ui.html.receipt import receipt_body
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
@@ -34,8 +35,7 @@ def waiting(line: str) -> Html:
 
 
 def waiting_bar(line: str) -> Html:
-    bar = div("ls-progress ls-unknown", span(""), role="progressbar", aria_label=line)
-    return join((tag("p", line, class_="ls-stage-line"), bar))
+    return join((tag("p", line, class_="ls-stage-line"), bar(line)))
 
 
 def queue_line(ahead: int) -> str:
@@ -61,16 +61,7 @@ def progress_bar(event: Progress, left: str) -> Html:
     """How far the picture is, as a line over a bar."""
     share = round(100 * event.step / event.steps)
     line = " · ".join(part for part in (f"Step {event.step} of {event.steps}", left) if part)
-    bar = div(
-        "ls-progress",
-        span("", style=f"width:{share}%"),
-        role="progressbar",
-        aria_label=line,
-        aria_valuenow=share,
-        aria_valuemin=0,
-        aria_valuemax=100,
-    )
-    return join((tag("p", line, class_="ls-stage-line"), bar))
+    return join((tag("p", line, class_="ls-stage-line"), bar(line, share)))
 
 
 def preview_of(png: bytes) -> Html:

@@ -16,6 +16,7 @@ from studio.trials.report.drawing import LINES, plain
 from studio.trials.training_run import TrainingRun
 from studio.trials.words import ENDS, arm_name, file_remarks, strengths_text
 from studio.ui.html import format, icons
+from studio.ui.html.bar import bar
 from studio.ui.html.tags import EMPTY, Html, address, div, span, tag
 from studio.workspace.trial_desk import MINI, TrialStanding, TrialState
 from studio.workspace.trying import TrialForecast
@@ -72,15 +73,7 @@ def _counted(each: TrialStanding) -> str:
 
 def _bar(each: TrialStanding) -> Html:
     share = 100 if each.state is TrialState.OVER else 100 * each.pictures // max(each.most, 1)
-    return div(
-        "ls-progress",
-        span("", style=f"width:{share}%"),
-        role="progressbar",
-        aria_label=f"{each.pictures} of at most {each.most} pictures",
-        aria_valuenow=share,
-        aria_valuemin=0,
-        aria_valuemax=100,
-    )
+    return bar(f"{each.pictures} of at most {each.most} pictures", share)
 
 
 def offered(runs: Sequence[TrainingRun]) -> Html:

@@ -14,7 +14,8 @@ from studio.library.known_files import news, side_by_side
 from studio.library.twins import Group, Twins
 from studio.ui.browser.query import LoraShelf
 from studio.ui.html import format
-from studio.ui.html.tags import EMPTY, Html, div, join, link, span, tag
+from studio.ui.html.bar import bar
+from studio.ui.html.tags import EMPTY, Html, div, join, link, tag
 from studio.ui.models import filter
 from studio.ui.models.filter import PresetFilter
 from studio.ui.studio.live import Updates
@@ -174,7 +175,7 @@ def _bar(what: str, done: int, count: int) -> Html:
     return div(
         "ls-transfer",
         tag("p", f"{what}…", class_="ls-origin"),
-        tag("progress", value=done, max=max(count, 1), aria_label=what),
+        bar(what, 100 * done // count if count else None),
     )
 
 
@@ -183,7 +184,7 @@ def report(chore: Chore) -> Html:
     if chore.is_going:
         step = chore.step
         what = chore.name if step is None else f"{step.what} ({step.done:,} of {step.count:,})"
-        return _bar(what, 0 if step is None else step.done, 1 if step is None else step.count)
+        return _bar(what, *((0, 0) if step is None else (step.done, step.count)))
     if chore.error is not None:
         return _failed(chore.name, chore.error)
     match chore.result:
@@ -251,7 +252,7 @@ def _twins(found: Twins) -> Html:
 
 
 def _group(group: Group) -> Html:
-    return tag("li", *(span("", tag("code", each.held.path), " ") for each in group))
+    return tag("li", *(tag("code", each.held.path) for each in group))
 
 
 def _problems(problems: Sequence[tuple[str, str]]) -> Html:
@@ -263,4 +264,4 @@ def _list(title: str, items: Sequence[Html], total: int | None = None) -> Html:
     rest = (total or 0) - len(items)
     more = [tag("li", f"and {rest:,} more: `studio library --help`")] if rest > 0 else []
     shown = tag("ul", *items, *more) if items else tag("p", "None.", class_="ls-origin")
-    return join((tag("h4", title), shown))
+    return div("ls-listed", tag("h4", title), shown)
