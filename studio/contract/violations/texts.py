@@ -10,8 +10,8 @@ class NoTriggerWords(Rule):
     FOUND = "The mode “{mode}” uses trigger words, and {label} has none."
     EXPECTED = "a LoRA with trigger words"
     WAY_OUT = (
-        "Choose the mode “LoRA without trigger”, or write its trigger words into the preset's "
-        "prompt."
+        "Choose the mode “LoRA without trigger”, or give it trigger words in a preset "
+        "(Models, Edit preset)."
     )
     code: Literal["no_trigger_words"] = "no_trigger_words"
     slug: str
