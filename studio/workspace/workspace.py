@@ -311,7 +311,7 @@ class Workspace:
             ("library", self.stock.catalogue.close),
             ("work on the library", self.chores.close),
             ("download", self.transfers.close),
-            ("run", self._backend.close),
+            ("device", self._backend.close),
         ):
             if not close(max(deadline - time.monotonic(), 0.0)):
                 logger.warning("closing: the %s did not stop within %s s", what, CLOSING)

@@ -117,10 +117,9 @@ class ClusterBackend:
             return self.crew.statuses()
 
     def describe_device(self) -> str:
-        """For example ``2 workers: CPU, 1 thread``."""
-        same = self.crew.of_the_class()
-        said = same[0].hello.device if same[0].hello else ""
-        return f"{len(same)} worker{'' if len(same) == 1 else 's'}: {said}"
+        """For example ``workers: CPU, 1 thread``; not how many, which changes under a page."""
+        hello = self.crew.of_the_class()[0].hello
+        return f"workers: {hello.device if hello else ''}"
 
     def clip_model(self, folder: Path) -> ClipReader:
         """Loaded in the studio itself: scores are of pictures that are made."""
