@@ -415,8 +415,8 @@ def _carry_out(
                     case RoundOver():
                         line.end()
                         console.note(
-                            f"Round {event.round.number}: {len(event.round.seeds)} seeds, "
-                            f"{event.inside} still in."
+                            f"Round {event.round.number}, with so many seeds: "
+                            f"{len(event.round.seeds)}. Still in: {event.inside}."
                         )
                     case TrialEnded():
                         end = event

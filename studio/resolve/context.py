@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
 from studio.architecture.pipelines import scheduler_named
@@ -12,6 +13,7 @@ from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
 from studio.contract.settings import BY_NAME, Basis, Setting, SettingKind, Value
 from studio.contract.violations import SettingConflict, SettingMissing
+from studio.inspection import LoraInspection
 from studio.inspection.fit import Fit, check_fit
 from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
 from studio.presets.rules import split_phrases
@@ -19,6 +21,7 @@ from studio.resolve.compose import Wanted, find_phrases, merge_wanted
 from studio.resolve.inventory import (
     BaseWeights,
     Inventory,
+    TensorShapes,
     base_hash,
     base_numbers,
     most_numbers,
@@ -27,6 +30,7 @@ from studio.resolve.memory import MemoryRules, StoredWeights, computed_dtypes
 from studio.resolve.precision import choose_precision
 
 Chosen = tuple[tuple[LoraChoice, LoraPreset], ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,10 +324,37 @@ def _fits(
         weights = inventory.loras.get(preset.slug)
         same = preset.base_architecture is model.base_architecture
         if weights is not None and same and weights.inspection.kind == "lora":
-            fits[preset.slug] = check_fit(
-                weights.inspection, base.shapes, model.label, model.base_architecture
+            fits[preset.slug] = _fit(
+                _Same(weights.inspection), _Same(base.shapes), model.label, model.base_architecture
             )
     return fits
+
+
+class _Same(Generic[T]):
+    """Equal to what holds the very same object. The store gives one for as long as a file stays
+    what it is."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: T) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.held is other.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+
+@lru_cache(maxsize=32)  # a page's LoRAs, or the checkpoints of a trial
+def _fit(
+    inspection: _Same[LoraInspection],
+    shapes: _Same[Mapping[str, TensorShapes]],
+    label: str,
+    architecture: str,
+) -> Fit:
+    """``check_fit`` is most of a plan's time, and every key that is pressed makes a plan."""
+    return check_fit(inspection.held, shapes.held, label, architecture)
 
 
 def mode_names(modes: frozenset[Mode]) -> str:

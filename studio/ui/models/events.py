@@ -9,6 +9,7 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.library.stock import MissingWeights
+from studio.library.transfers import Transfer
 from studio.presets import LoraPreset, ModelPreset, Preset
 from studio.settings import BUILT_IN_PRESETS
 from studio.ui.browser.dialog import LoraBrowser
@@ -165,6 +166,7 @@ class ModelsEvents:
         going = self._is_going(slug)
         fetchable = self._workspace.stock.can_fetch(preset) and not there
         local = slug in self._workspace.catalog.local
+        transfer, busy = self._transfer(preset, fetchable, self._workspace.transfers.all())
         return {
             parts.chosen: slug,
             parts.details: gr.HTML(self._details(preset, there), visible=True),
@@ -172,8 +174,8 @@ class ModelsEvents:
             parts.try_run: gr.Button(
                 visible=there and self._run_of is not None and self._run_of(slug) is not None
             ),
-            parts.transfer: self._transfer(preset, fetchable),
-            parts.timer: gr.Timer(active=self._is_busy(slug)),
+            parts.transfer: transfer,
+            parts.timer: gr.Timer(active=busy),
             parts.actions: gr.Row(visible=self.may_change),
             parts.download: gr.Button(visible=fetchable and not going),
             parts.cancel: gr.Button(visible=going),
@@ -182,23 +184,24 @@ class ModelsEvents:
             parts.form_view: gr.Column(visible=False),
         }
 
-    def _transfer(self, preset: Preset, fetchable: bool) -> Html:
-        """How its download goes or went; before one, what it would fetch.
+    def _transfer(
+        self, preset: Preset, fetchable: bool, transfers: Mapping[str, Transfer]
+    ) -> tuple[Html, bool]:
+        """How its download goes or went; before one, what it would fetch. And whether there is
+        something to look at again soon: what ends after this look is told by the next one.
 
-        That is asked in the background, where the studio may fetch by itself.
+        What it would fetch is asked in the background, where the studio may fetch by itself.
         """
         stock, slug = self._workspace.stock, preset.slug
-        state = self._workspace.transfers.all().get(slug)
-        settings = self._workspace.settings
-        asks = self.may_change and settings.runs_may_fetch
+        going = any(each.is_going for each in transfers.values())
+        state = transfers.get(slug)
+        asks = self.may_change and self._workspace.settings.runs_may_fetch
         if state is not None or not fetchable or not asks:
-            return download_html.transfer(state)
+            return download_html.transfer(state), going
         stock.ask_soon([slug])
-        return div("ls-transfer", download_html.missing(MissingWeights(preset, stock.known(slug))))
-
-    def _is_busy(self, slug: str) -> bool:
-        """Whether there is something to look at again soon."""
-        return self._workspace.transfers.are_going() or self._workspace.stock.is_asking([slug])
+        asking = stock.is_asking([slug])  # before what is known, which comes with its end
+        shown = download_html.missing(MissingWeights(preset, stock.known(slug)))
+        return div("ls-transfer", shown), going or asking
 
     def _details(self, preset: Preset, there: bool) -> Html:
         slug = preset.slug
@@ -277,10 +280,13 @@ class ModelsEvents:
             and self._workspace.stock.can_fetch(preset)
             and not self._workspace.present()[chosen]
         )
+        transfer, busy = EMPTY, any(each.is_going for each in transfers.values())
+        if preset is not None:
+            transfer, busy = self._transfer(preset, fetchable, transfers)
         updates: Updates = {
-            parts.transfer: EMPTY if preset is None else self._transfer(preset, fetchable),
+            parts.transfer: transfer,
             parts.seen: now,
-            parts.timer: gr.Timer(active=self._is_busy(chosen)),
+            parts.timer: gr.Timer(active=busy),
         }
         if now == asked.seen:
             return updates

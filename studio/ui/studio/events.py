@@ -80,11 +80,14 @@ class StudioEvents:
     def _ask(self, outcome: live.Outcome) -> Updates:
         """Look up, in the background and once, what a run would fetch; then look again."""
         stock = self._workspace.stock
-        slugs = outcome.slugs if isinstance(outcome, live.ToFetch) else ()
+        missing = outcome.items if isinstance(outcome, live.ToFetch) else ()
+        slugs = [each.preset.slug for each in missing]
         stock.ask_soon(slugs)
         states = live.offered(outcome).values()
         going = any(state is not None and state.is_going for state in states)
-        return {self.result.asking: gr.Timer(active=going or stock.is_asking(slugs))}
+        # An answer may be there by now, and not on the sheet, which is of the outcome.
+        awaited = stock.is_asking(slugs) or any(each.known is None for each in missing)
+        return {self.result.asking: gr.Timer(active=going or awaited)}
 
     def download(self, key: str, values: Values, page: str) -> Updates:
         """A button of the sheet: fetch the weights that stand in the way, or stop that."""

@@ -60,10 +60,6 @@ class ToFetch:
         plans = [item.known for item in self.items if isinstance(item.known, DownloadPlan)]
         return not any(plan.conflict for plan in plans)
 
-    @property
-    def slugs(self) -> tuple[str, ...]:
-        return tuple(item.preset.slug for item in self.items)
-
 
 @dataclass(frozen=True, slots=True)
 class Refused:

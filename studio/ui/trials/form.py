@@ -142,12 +142,8 @@ class NewTrial:
         return [getattr(self, each.name) for each in fields(TrialInput)]
 
     def edited(self) -> Iterator[Any]:
-        """The events after which the cost is another."""
-        for each in (self.base, self.by, self.fixed):
-            yield each.input
-        for part in self.inputs():
-            if part not in (self.paths, self.base, self.by, self.fixed):
-                yield part.change
+        """The events after which the cost is another; what the studio fills in comes with it."""
+        return (part.input for part in self.inputs() if part is not self.paths)
 
     def all(self) -> list[Any]:
         return [getattr(self, each) for each in self.__slots__]
