@@ -414,9 +414,10 @@ def _carry_out(
                         line.write(f"{event.done} of {event.total} pictures of this round")
                     case RoundOver():
                         line.end()
+                        seeds = len(event.round.seeds)
                         console.note(
-                            f"Round {event.round.number}, with so many seeds: "
-                            f"{len(event.round.seeds)}. Still in: {event.inside}."
+                            f"Round {event.round.number}: {seeds} seed{'' if seeds == 1 else 's'}, "
+                            f"{event.inside} still in."
                         )
                     case TrialEnded():
                         end = event
