@@ -414,10 +414,10 @@ def _carry_out(
                         line.write(f"{event.done} of {event.total} pictures of this round")
                     case RoundOver():
                         line.end()
-                        seeds = len(event.round.seeds)
+                        count = len(event.round.seeds)
+                        seeds = f"{count} seed{'' if count == 1 else 's'}"
                         console.note(
-                            f"Round {event.round.number}: {seeds} seed{'' if seeds == 1 else 's'}, "
-                            f"{event.inside} still in."
+                            f"Round {event.round.number}: {seeds}, {event.inside} still in."
                         )
                     case TrialEnded():
                         end = event
