@@ -76,6 +76,10 @@ class Strip:
             self.looked, self.chosen = None, False
 
 
+Unfit = tuple[str | None, str, str]
+"""Base, mode and scheduler of a form that asks for what the base has not."""
+
+
 @dataclass(slots=True)
 class _Page:
     visitor: Visitor
@@ -83,6 +87,7 @@ class _Page:
     fetching: threading.Event | None = None
     watching: bool = False
     strip: Strip = field(default_factory=Strip)
+    unfit: Unfit | None = None
 
     @property
     def owner(self) -> str:
@@ -148,6 +153,18 @@ class Sessions:
 
     def strip(self, page: str) -> Strip:
         return self._page(page).strip
+
+    def is_first_time(self, page: str, asked: Unfit, unfit: bool) -> bool:
+        """Whether a form is to be corrected: once. A dropdown tells twice that it was chosen, both
+        at one time or when it is left, and the second answer would undo what was chosen since."""
+        held = self._page(page)
+        with self._lock:
+            before = held.unfit
+            if unfit:
+                held.unfit = asked
+            elif before is not None and before[0] != asked[0]:
+                held.unfit = None
+        return unfit and before != asked
 
     def made_before(self, page: str) -> tuple[Finished, ...]:
         """The pictures of the owner's runs that are still known, oldest first."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from playwright.sync_api import expect
+
 from studio.comparison.votes import BlindVote
 from studio.gallery.comparisons.files import JSON_SUFFIX, VOTES_SUFFIX, read
 from tests.ui.conftest import PATIENCE, Server
@@ -171,8 +173,9 @@ def test_both_questions_for_loras_open_the_browser_of_all(open_page: Open) -> No
         dialog.locator(f"[data-pick={slug}]").click()
     dialog.get_by_role("button", name="Use these").click()
     dialog.wait_for(state="hidden")
-    values = page.get_by_label("Values across")
-    assert values.input_value() == "pen-ink-mini, night-neon-mini"
+    expect(page.get_by_label("Values across")).to_have_value(
+        "pen-ink-mini, night-neon-mini", timeout=PATIENCE
+    )
     page.locator("#forecast", has_text="2 cells").wait_for()
 
 

@@ -29,7 +29,7 @@ def test_a_reference_image_is_taken_in_and_its_upload_goes(
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
         page.goto(demo.local_url)
-        page.locator("#contract [data-state]").first.wait_for(state="attached")
+        page.locator("#contract [data-state=ready]").wait_for(state="attached")
         page.locator("#base input").click()
         page.get_by_role("option", name="Tiny").first.click()
         page.locator("#mode").get_by_text(Mode.REFERENCE_EDIT.label).click()

@@ -25,9 +25,6 @@ from studio.ui.studio.shown import mode_for, shown
 from studio.ui.studio.start import base_choices, first_seed
 from studio.workspace.workspace import Workspace
 
-Fitted = tuple[str | None, str, str] | None
-"""Base, mode and scheduler as the browser sent them."""
-
 
 class StudioEvents:
     """Handlers; each takes the form's values and returns what changes.
@@ -147,22 +144,13 @@ class StudioEvents:
 
     # Base and LoRAs
 
-    def edited(self, values: Values, fitted: Fitted, page: str) -> Updates:
+    def edited(self, values: Values, page: str) -> Updates:
         """After any edit. With another base the chosen LoRAs stay, and are judged anew; nothing
-        is written but what the base cannot do.
-
-        Args:
-            fitted: the last form for which that was written. A dropdown tells a second time that
-                it was chosen, when it is left, and the browser can say then what it said before:
-                a mode that somebody has chosen meanwhile would be undone.
-        """
+        is written but what the base cannot do."""
         fitting, said = self.with_base(values)
-        sent = (values["base"], values["mode"], values["scheduler"])
-        misfit = fitting != values
-        updates = self.refresh(fitting, page, writes=misfit and sent != fitted)
-        if misfit or (fitted is not None and fitted[0] != values["base"]):
-            updates[self.result.fitted] = sent if misfit else None
-        return self.saying(updates, said)
+        asked = (values["base"], values["mode"], values["scheduler"])
+        writes = self._sessions.is_first_time(page, asked, fitting != values)
+        return self.saying(self.refresh(fitting, page, writes=writes), said)
 
     def with_base(self, values: Values) -> tuple[dict[str, Any], str]:
         """The mode and the scheduler that the base has, and a sentence that says what changed."""

@@ -22,7 +22,6 @@ class Result:
         waiting: the runs that wait behind the one that goes on.
         strip: the pictures of the session.
         shown: the state that holds the fingerprint of the plan on the page.
-        fitted: the state that ``StudioEvents.edited`` keeps.
         asking: looks again while a site is asked about weights that are missing.
     """
 
@@ -32,7 +31,6 @@ class Result:
     waiting: gr.HTML
     strip: gr.HTML
     shown: gr.State
-    fitted: gr.State
     asking: gr.Timer
 
     def all(self) -> list[Any]:
@@ -49,6 +47,5 @@ def build() -> Result:
         waiting=gr.HTML("", js_on_load=PICK, elem_id="waiting", **plain),
         strip=gr.HTML("", js_on_load=PICK + LARGE, elem_id="strip", **plain),
         shown=gr.State(""),
-        fitted=gr.State(None),
         asking=gr.Timer(ASK_AGAIN, active=False),
     )

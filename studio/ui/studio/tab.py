@@ -12,7 +12,7 @@ from studio.resolve.foreign import convert
 from studio.ui.assets import TELLING, picked
 from studio.ui.sessions import Sessions
 from studio.ui.studio import layout, pasted, recall, result
-from studio.ui.studio.events import Fitted, StudioEvents
+from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import Values
 from studio.ui.studio.live import Updates, unchanged
 from studio.ui.studio.lora_events import LoraEvents, OwnLoraEvents
@@ -103,8 +103,8 @@ def _wire_form(tab: StudioTab) -> None:
     def refresh(request: gr.Request, *sent: Any) -> Updates:
         return events.refresh(form.values(sent), page_of(request))
 
-    def edit(request: gr.Request, fitted: Fitted, *sent: Any) -> Updates:
-        return events.edited(form.values(sent), fitted, page_of(request))
+    def edit(request: gr.Request, *sent: Any) -> Updates:
+        return events.edited(form.values(sent), page_of(request))
 
     def draw(event: gr.EventData, chosen: str | None, prompt: str) -> str:
         return events.draw(chosen, prompt, picked(event))
@@ -117,7 +117,7 @@ def _wire_form(tab: StudioTab) -> None:
     written = [box.change for box in boxes]
     # One event of them all: of two, the answer to what was done first could come last.
     told = [*written, *(part.input for part in edited)]
-    gr.on(told, **quick(tab, edit, inputs=[events.result.fitted, *inputs]))
+    gr.on(told, **quick(tab, edit, inputs=inputs))
     events.result.asking.tick(**quick(tab, refresh, inputs=inputs))
     # The prompt then tells that it has changed.
     drawn = {"inputs": [form.base, form.prompt], "outputs": [form.prompt]}
