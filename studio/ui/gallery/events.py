@@ -73,7 +73,9 @@ class GalleryEvents:
             for key, each in offered.items()
         }
         filters |= {getattr(parts, key): getattr(asked, key) for key in ("words", *CHOICES)}
-        return filters | self.back(asked) | opened
+        # Above the pictures: the tab that is shown draws them once more, over what stood there.
+        missing = {parts.to_hint: opened[parts.grid]} if opened else {}
+        return filters | self.back(asked) | missing
 
     def open(self, name: str) -> Updates:
         """A picture, large, with its contract and the decisions on it; its record is read from
@@ -86,6 +88,7 @@ class GalleryEvents:
         path = self._gallery.outputs / name
         return {
             parts.list_view: gr.Column(visible=False),
+            parts.to_hint: EMPTY,
             parts.picture_view: gr.Column(visible=True),
             parts.picture: grid.opened(name, path, record),
             parts.contract: grid.contract(record),
