@@ -143,16 +143,13 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield f"Published {answer.told}."
     if isinstance(answer, Verification) and answer.statement:
         yield from _facts(answer.statement)
-    if isinstance(answer, Verification) and answer.replayed:
-        yield answer.replayed
+    replayed = answer.replayed if isinstance(answer, Verification) else ""
+    if replayed:
+        yield replayed
     # A broken one is among the findings already.
     if answer.signature is not None and answer.signature.state != "broken":
-        yield f"Signature{_of_picture(answer)}: {answer.signature.words}."
-
-
-def _of_picture(answer: Answer) -> str:
-    evidence = isinstance(answer, Verification) and answer.replayed
-    return " of the picture" if evidence else ""
+        of = " of the picture" if replayed else ""
+        yield f"Signature{of}: {answer.signature.words}."
 
 
 def _known_by_pixels(answer: Answer) -> list[str]:

@@ -154,9 +154,10 @@ class Sessions:
     def strip(self, page: str) -> Strip:
         return self._page(page).strip
 
-    def is_first_time(self, page: str, asked: Unfit, unfit: bool) -> bool:
-        """Whether a form is to be corrected: once. A dropdown tells twice that it was chosen, both
-        at one time or when it is left, and the second answer would undo what was chosen since."""
+    def claim_correction(self, page: str, asked: Unfit, unfit: bool) -> bool:
+        """Whether this answer is to correct a form: one does, and none after it. A dropdown tells
+        twice that it was chosen, both at one time or when it is left, and the second answer would
+        undo what was chosen since."""
         held = self._page(page)
         with self._lock:
             before = held.unfit

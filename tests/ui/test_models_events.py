@@ -1,7 +1,6 @@
 """The Models tab's handlers, where a download or a look-up ends while they answer."""
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from studio.ui.models.events import ModelsEvents
 from studio.ui.models.layout import ModelsInput
 from studio.workspace.workspace import Workspace
 from tests.support.sites import Site, serving
+from tests.ui.test_api import wait_until
 
 PRESETS = """
 loras:
@@ -65,14 +65,6 @@ def is_on(timer: Any) -> bool:
     return timer["active"] if isinstance(timer, Mapping) else bool(timer.active)
 
 
-def until(done: Any) -> None:
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not end")
-
-
 def test_a_download_that_ends_while_it_is_told_is_told_again(
     workspace: Workspace, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +75,7 @@ def test_a_download_that_ends_while_it_is_told_is_told_again(
 
     def ending() -> Mapping[str, bool]:
         stored.pace = 0
-        until(lambda: not workspace.transfers.are_going())
+        wait_until(lambda: not workspace.transfers.are_going())
         return present()
 
     monkeypatch.setattr(workspace, "present", ending)
@@ -101,7 +93,7 @@ def test_a_look_up_that_ends_while_it_is_told_is_told_again(
     def before_its_end(slug: str) -> Any:
         found = known(slug)
         if threading.current_thread() is threading.main_thread():
-            until(lambda: not workspace.stock.is_asking([slug]))
+            wait_until(lambda: not workspace.stock.is_asking([slug]))
         return found
 
     monkeypatch.setattr(ModelsEvents, "_show", lambda *_: {})

@@ -127,10 +127,10 @@ def test_the_oldest_of_too_many_pages_starts_over(
 
 def test_a_form_is_corrected_once_however_often_its_base_is_told(sessions: Sessions) -> None:
     asked = ("kontext", "lora", "")
-    assert sessions.is_first_time("page", asked, True)
-    assert not sessions.is_first_time("page", asked, True)
-    assert sessions.is_first_time("other page", asked, True)
-    assert not sessions.is_first_time("page", ("kontext", "reference_edit", ""), False)
-    assert not sessions.is_first_time("page", asked, True)  # what was told late
-    assert not sessions.is_first_time("page", ("mini", "lora", ""), False)
-    assert sessions.is_first_time("page", asked, True)
+    assert sessions.claim_correction("page", asked, True)
+    assert not sessions.claim_correction("page", asked, True)
+    assert sessions.claim_correction("other page", asked, True)
+    assert not sessions.claim_correction("page", ("kontext", "reference_edit", ""), False)
+    assert not sessions.claim_correction("page", asked, True)  # what was told late
+    assert not sessions.claim_correction("page", ("mini", "lora", ""), False)
+    assert sessions.claim_correction("page", asked, True)

@@ -1,6 +1,6 @@
 """How far something is."""
 
-from studio.ui.html.tags import Html, div, span
+from studio.ui.html.tags import Html, div, join, span, tag
 
 
 def bar(said: str, share: int | None = None) -> Html:
@@ -19,3 +19,8 @@ def bar(said: str, share: int | None = None) -> Html:
         aria_valuemin=0 if known else None,
         aria_valuemax=100 if known else None,
     )
+
+
+def titled(said: str, share: int | None = None) -> Html:
+    """The same with its line above it."""
+    return join((tag("p", said, class_="ls-stage-line"), bar(said, share)))

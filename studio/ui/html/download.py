@@ -15,7 +15,7 @@ from studio.library.stock import MissingWeights
 from studio.library.transfers import Transfer
 from studio.presets.model_card import Published
 from studio.ui.html import icons
-from studio.ui.html.bar import bar
+from studio.ui.html.bar import titled
 from studio.ui.html.tags import EMPTY, Html, div, join, link, span, tag
 
 FILES = 40
@@ -85,11 +85,11 @@ def progress(event: DownloadEvent) -> Html:
     if isinstance(event, Fetching):
         total = event.total
         share = None if not total else min(100, round(100 * event.done / total))
-        return join((_bar(share, line(event)), tag("p", event.file, class_="ls-origin")))
+        return join((titled(line(event), share), tag("p", event.file, class_="ls-origin")))
     if isinstance(event, Checking):
         share = round(100 * event.done / event.total) if event.total else None
-        return join((_bar(share, line(event)), tag("p", event.file, class_="ls-origin")))
-    return _bar(None, line(event))
+        return join((titled(line(event), share), tag("p", event.file, class_="ls-origin")))
+    return titled(line(event))
 
 
 def line(event: DownloadEvent) -> str:
@@ -113,10 +113,6 @@ def line(event: DownloadEvent) -> str:
     return "Fetched, checked and in its place"
 
 
-def _bar(share: int | None, text: str) -> Html:
-    return join((tag("p", text, class_="ls-stage-line"), bar(text, share)))
-
-
 def transfer(state: Transfer | None) -> Html:
     """A background download as it stands; nothing where there is none."""
     if state is None:
@@ -124,7 +120,7 @@ def transfer(state: Transfer | None) -> Html:
     if state.error is not None:
         return failed(state.error)
     if state.event is None:
-        return div("ls-transfer", _bar(None, "Looking up the file…"))
+        return div("ls-transfer", titled("Looking up the file…"))
     if isinstance(state.event, Fetched | Stopped):
         lines = [line(state.event)]
         if isinstance(state.event, Fetched):

@@ -13,7 +13,7 @@ from studio.gallery import Picture
 from studio.library.downloads import DownloadEvent
 from studio.ui.html import download as download_html
 from studio.ui.html import format, icons
-from studio.ui.html.bar import bar
+from studio.ui.html.bar import titled
 from studio.ui.html.receipt import receipt_body
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
 
@@ -31,11 +31,7 @@ def idle() -> Html:
 
 def waiting(line: str) -> Html:
     """Before the first step: queue position or a loading stage, of unknown length."""
-    return _stage("busy", _frame(span("ls-empty", icons.RUNNING)), waiting_bar(line))
-
-
-def waiting_bar(line: str) -> Html:
-    return join((tag("p", line, class_="ls-stage-line"), bar(line)))
+    return _stage("busy", _frame(span("ls-empty", icons.RUNNING)), titled(line))
 
 
 def queue_line(ahead: int) -> str:
@@ -61,7 +57,7 @@ def progress_bar(event: Progress, left: str) -> Html:
     """How far the picture is, as a line over a bar."""
     share = round(100 * event.step / event.steps)
     line = " · ".join(part for part in (f"Step {event.step} of {event.steps}", left) if part)
-    return join((tag("p", line, class_="ls-stage-line"), bar(line, share)))
+    return titled(line, share)
 
 
 def preview_of(png: bytes) -> Html:

@@ -62,12 +62,13 @@ class ModelsEvents:
     def enter(self, asked: ModelsInput) -> Updates:
         """The tab is shown: the filters' choices and the list."""
         parts, lists = self._parts, self._lists()
+        # Switched on here, never off: what is open may wait for a look-up.
         going = self._workspace.transfers.are_going()
         return self._show(asked.wanted(), asked) | {
             parts.architecture: gr.Dropdown(choices=lists["architecture"]),
             parts.theme: gr.Dropdown(choices=lists["theme"]),
             parts.problems: preset_tables.problems(self._workspace.problems),
-            parts.timer: gr.Timer(active=going),
+            **({parts.timer: gr.Timer(active=True)} if going else {}),
         }
 
     def _lists(self) -> dict[str, list[tuple[str, str]]]:
@@ -162,11 +163,13 @@ class ModelsEvents:
                 parts.use: gr.Button(visible=False),
                 parts.try_run: gr.Button(visible=False),
             }
+        transfers = self._workspace.transfers.all()  # before what their end changes
+        state = transfers.get(slug)
+        going = state is not None and state.is_going
         there = self._workspace.present().get(slug, False)
-        going = self._is_going(slug)
         fetchable = self._workspace.stock.can_fetch(preset) and not there
         local = slug in self._workspace.catalog.local
-        transfer, busy = self._transfer(preset, fetchable, self._workspace.transfers.all())
+        transfer, busy = self._transfer(preset, fetchable, transfers)
         return {
             parts.chosen: slug,
             parts.details: gr.HTML(self._details(preset, there), visible=True),
@@ -185,15 +188,17 @@ class ModelsEvents:
         }
 
     def _transfer(
-        self, preset: Preset, fetchable: bool, transfers: Mapping[str, Transfer]
+        self, preset: Preset | None, fetchable: bool, transfers: Mapping[str, Transfer]
     ) -> tuple[Html, bool]:
         """How its download goes or went; before one, what it would fetch. And whether there is
         something to look at again soon: what ends after this look is told by the next one.
 
         What it would fetch is asked in the background, where the studio may fetch by itself.
         """
-        stock, slug = self._workspace.stock, preset.slug
         going = any(each.is_going for each in transfers.values())
+        if preset is None:
+            return EMPTY, going
+        stock, slug = self._workspace.stock, preset.slug
         state = transfers.get(slug)
         asks = self.may_change and self._workspace.settings.runs_may_fetch
         if state is not None or not fetchable or not asks:
@@ -280,9 +285,7 @@ class ModelsEvents:
             and self._workspace.stock.can_fetch(preset)
             and not self._workspace.present()[chosen]
         )
-        transfer, busy = EMPTY, any(each.is_going for each in transfers.values())
-        if preset is not None:
-            transfer, busy = self._transfer(preset, fetchable, transfers)
+        transfer, busy = self._transfer(preset, fetchable, transfers)
         updates: Updates = {
             parts.transfer: transfer,
             parts.seen: now,
@@ -296,10 +299,6 @@ class ModelsEvents:
             del opened[parts.form_view]
             updates |= opened
         return updates
-
-    def _is_going(self, slug: str) -> bool:
-        state = self._workspace.transfers.all().get(slug)
-        return state is not None and state.is_going
 
 
 def _place(path: Path, base: Path) -> str:

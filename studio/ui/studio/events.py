@@ -149,7 +149,7 @@ class StudioEvents:
         is written but what the base cannot do."""
         fitting, said = self.with_base(values)
         asked = (values["base"], values["mode"], values["scheduler"])
-        writes = self._sessions.is_first_time(page, asked, fitting != values)
+        writes = self._sessions.claim_correction(page, asked, fitting != values)
         return self.saying(self.refresh(fitting, page, writes=writes), said)
 
     def with_base(self, values: Values) -> tuple[dict[str, Any], str]:

@@ -26,6 +26,7 @@ from studio.library.stock import MissingWeights
 from studio.ui.html import contract as sheet
 from studio.ui.html import download as download_html
 from studio.ui.html import picture as stage
+from studio.ui.html.bar import titled
 from studio.ui.html.tags import EMPTY, Html, div, esc
 from studio.ui.sessions import Sessions, Strip
 from studio.ui.studio import live
@@ -224,12 +225,12 @@ class RunEvents:
                 match event:
                     case Queued():
                         line = stage.queue_line(event.ahead)
-                        yield self._working(strip, stage.waiting(line), stage.waiting_bar(line))
+                        yield self._working(strip, stage.waiting(line), titled(line))
                     case Loading():
-                        bar = stage.waiting_bar(event.stage)
+                        bar = titled(event.stage)
                         yield self._working(strip, stage.waiting(event.stage), bar)
                     case Stalled():
-                        bar = stage.waiting_bar(event.line)
+                        bar = titled(event.line)
                         yield self._working(strip, stage.waiting(event.line), bar)
                     case Progress():
                         if event.preview is not None:

@@ -116,8 +116,7 @@ def _wire_form(tab: StudioTab) -> None:
     boxes = (form.prompt, form.negative_prompt, *form.strengths)
     written = [box.change for box in boxes]
     # One event of them all: of two, the answer to what was done first could come last.
-    told = [*written, *(part.input for part in edited)]
-    gr.on(told, **quick(tab, edit, inputs=inputs))
+    gr.on([*written, *(part.input for part in edited)], **quick(tab, edit, inputs=inputs))
     events.result.asking.tick(**quick(tab, refresh, inputs=inputs))
     # The prompt then tells that it has changed.
     drawn = {"inputs": [form.base, form.prompt], "outputs": [form.prompt]}
