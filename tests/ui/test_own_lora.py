@@ -61,6 +61,13 @@ def test_it_is_sent_and_used_by_its_visitor_alone(browser: Browser, tmp_path: Pa
         page.get_by_role("button", name="Remove my LoRAs").click()
         expect(sender.locator("li")).to_have_count(0)
         assert not list((tmp_path / "outputs").rglob("quagga*"))
+        page.get_by_role("tab", name="Gallery").click()
+        expect(page.locator("#gallery .ls-thumb")).to_have_count(1)
+        page.locator("#my-pictures button").first.click()
+        page.get_by_role("button", name="Delete everything of mine").click()
+        with page.expect_navigation():  # nothing of what was there stays on the page
+            page.get_by_role("button", name="Delete everything", exact=True).click()
+        assert not picture.exists()
 
 
 def made(page: Page, folder: Path) -> Path:

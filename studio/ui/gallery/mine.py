@@ -47,7 +47,8 @@ def build(workspace: Workspace, sessions: Sessions, private: dict[str, Any]) -> 
                 "Delete everything", size="sm", variant="stop", min_width=140, scale=0
             )
         outcome = gr.HTML("", apply_default_css=False)
-        done = gr.State("")
+        # Not a State, whose value the browser never has.
+        done = gr.Textbox("", visible="hidden", elem_id="all-gone")
 
     def forget(request: gr.Request) -> tuple[str, Html, dict[str, Any]]:
         try:
