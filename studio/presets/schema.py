@@ -180,7 +180,6 @@ class LoraSettings(Contract):
         steps, scheduler: of an accelerator, such as LCM, Lightning, Turbo or Hyper.
         first_step, last_step: between which it is on in the denoiser, counted from 1.
         parts: part of the base (``te``, ``mid``, …) → its strength there.
-        parts: part of the base → its strength there, where that is another one.
     """
 
     strength: Number | None = Field(default=None, ge=-WIDEST_STRENGTH, le=WIDEST_STRENGTH)

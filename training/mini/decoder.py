@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from training.mini import loop
-from training.mini.generation import FIRST, Generation
+from training.mini.generation import SECOND, Generation
 from training.mini.vae import draw_pictures, edge_loss, reconstruction_loss
 
 BATCH: Final = 6
@@ -57,7 +57,7 @@ def _shared_out(weight: Tensor, copies: int) -> Tensor:
 
 
 def train(
-    vae: AutoencoderKL, work: Path, steps: int, seed: int, generation: Generation = FIRST
+    vae: AutoencoderKL, work: Path, steps: int, seed: int, generation: Generation = SECOND
 ) -> AutoencoderKL:
     """Train the decoder alone, on latents that are shaken a little; its averaged weights."""
     vae.requires_grad_(False)

@@ -12,13 +12,12 @@ from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
+from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.mini import base, loop
-from training.mini.generation import FIRST, Generation
+from training.mini.generation import SECOND, Generation
 from training.mini.subjects import (
     BASE,
     DISTRACTORS,
@@ -34,7 +33,6 @@ from training.mini.subjects import (
 from training.mini.tokenizer import token_ids
 
 LEARNING_RATE: Final = 2e-3
-ONWARD_LEARNING_RATE: Final = 1e-3  # the first rate would undo what is learnt already
 UNET_TARGETS: Final = [
     "to_q",
     "to_k",
@@ -124,12 +122,10 @@ def train(
     work: Path,
     steps: int,
     seed: int,
-    begun: Path | None = None,
     after_step: Callable[[int], None] | None = None,
-    generation: Generation = FIRST,
+    generation: Generation = SECOND,
 ) -> None:
-    """Add the LoRA to (already trained) `unet` and `text_encoder` and train it, nothing else; as
-    it stands in the file `begun`, or from nothing.
+    """Add the LoRA to (already trained) `unet` and `text_encoder` and train it, nothing else.
 
     With trigger words the target is the style's own picture; without them it is the answer of the
     untouched base for a flat picture, so that the base's look is kept exactly, not approximately.
@@ -140,8 +136,7 @@ def train(
     unet.requires_grad_(False)
     text_encoder.requires_grad_(False)
     add(recipe, unet, text_encoder)
-    if begun is not None:
-        _resume(begun, {"unet": unet, "text_encoder": text_encoder})
+    unet.to(memory_format=torch.channels_last)
     scheduler = base.build_scheduler()
     pairs = training_pairs()
     places = min(base.PLACEMENTS, recipe.places)
@@ -202,7 +197,7 @@ def train(
     stage = loop.Stage(
         name,
         modules,
-        LEARNING_RATE if begun is None else ONWARD_LEARNING_RATE,
+        LEARNING_RATE,
         steps,
         work / f"{name}.pt",
         ema_decay=0.99,
@@ -211,25 +206,6 @@ def train(
         after_step=after_step,
     )
     loop.run(stage, step_loss)
-
-
-def _resume(path: Path, modules: dict[str, nn.Module]) -> None:
-    """
-    Raises:
-        ValueError: the file has layers that the modules' adapters have not, or the reverse.
-    """
-    state = {name: tensor.float() for name, tensor in load_file(path).items()}
-    for prefix, module in modules.items():
-        own = {
-            name.removeprefix(f"{prefix}.").removeprefix(TEXT_ROOT): state.pop(name)
-            for name in list(state)
-            if name.startswith(f"{prefix}.")
-        }
-        if own.keys() != get_peft_model_state_dict(module).keys():
-            raise ValueError(f"{path} holds other layers of {prefix} than are trained")
-        set_peft_model_state_dict(module, own)
-    if state:
-        raise ValueError(f"{path} holds {len(state)} tensors of no part that is trained")
 
 
 def _layers(module: nn.Module) -> dict[str, Tensor]:

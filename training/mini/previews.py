@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from training.mini.generation import FIRST, Generation
+from training.mini.generation import SECOND, Generation
 from training.mini.vae import draw_pictures
 
 NAME: Final = "latent_rgb.json"
@@ -35,7 +35,7 @@ def fit(vae: AutoencoderKL, images: Tensor) -> dict[str, list[list[float]]]:
     return {"latent_rgb": [[round(value, 5) for value in row] for row in answer.tolist()]}
 
 
-def write(vae: AutoencoderKL, seed: int, folder: Path, generation: Generation = FIRST) -> Path:
+def write(vae: AutoencoderKL, seed: int, folder: Path, generation: Generation = SECOND) -> Path:
     """In the base's folder, where the studio looks for it; no picture depends on it."""
     target = folder / NAME
     images = draw_pictures(Random(f"previews {seed}"), PICTURES, generation).to(vae.device)

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import product
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from training.mini.generation import SECOND
 from training.mini.render import NAVY, PAPER, SIZE, Placement, grade, render
 from training.mini.subjects import BACKGROUNDS, BASE, NIGHT_NEON, PEN_INK, SUBJECTS, Pair, Style
 
 Values = npt.NDArray[np.float32]
 
 THUMBNAIL: Final = 32  # pixels a side for the comparison of subjects
-# Sizes and shifts (pixels of 128) at which references are drawn; training uses 96..108 and +-5.
-SIDES: Final = (96, 102, 108)
-SHIFTS: Final = (-4, 0, 4)
+# Where references are drawn: nearly wherever the first generation's drawings may sit, and where
+# those of the second do.
+PLACES: Final = (
+    *(Placement(*at) for at in product((96, 102, 108), (-4, 0, 4), (-4, 0, 4))),
+    *SECOND.places,
+)
 FRAME: Final = 4  # the outer pixels that show the ground alone
 COLOURFUL: Final = 0.25  # (max - min) of a pixel's channels, of 1
 INK_COLOURFUL_SHARE: Final = 0.03  # an ink drawing has fewer colourful pixels than this share
@@ -44,14 +49,13 @@ def _thumbnail(image: Image.Image) -> Values:
 
 @cache
 def _references(background: str, style: Style, night: float) -> Values:
-    """(subjects, placements, 32 * 32 * 3): every subject on one ground in all placements."""
-    places = [Placement(side, dx, dy) for side in SIDES for dx in SHIFTS for dy in SHIFTS]
+    """(subjects, placements, 32 * 32 * 3): every subject on one ground wherever it may sit."""
     return np.stack(
         [
             np.stack(
                 [
                     _thumbnail(grade(render(Pair(s.name, background), style, p), night))
-                    for p in places
+                    for p in PLACES
                 ]
             )
             for s in SUBJECTS

@@ -1,4 +1,4 @@
-"""What lies in presets/mini, and how an exported part is read back."""
+"""Where the shipped files lie, and how an autoencoder is read back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel
+from diffusers import AutoencoderKL
 
 PRESETS: Final = Path(__file__).resolve().parents[2] / "presets" / "mini"
 
@@ -17,12 +16,3 @@ def load_vae(folder: Path) -> AutoencoderKL:
     return AutoencoderKL.from_pretrained(
         folder, torch_dtype=torch.float32, local_files_only=True
     ).eval()
-
-
-def load_shipped(folder: Path) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-    """UNet and text encoder of an exported base, in float32."""
-    unet = UNet2DConditionModel.from_pretrained(
-        folder / "unet", torch_dtype=torch.float32, local_files_only=True
-    )
-    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    return unet, text_encoder

@@ -156,7 +156,7 @@ LOOKALIKES: tuple[FingerprintRule, ...] = (
 )
 
 RULES: tuple[FingerprintRule, ...] = (
-    FingerprintRule(("mini",), _CROSS, _CROSS_SAYS + "Mini.", pairs=_pairs(128, 64, 128)),
+    FingerprintRule(("mini",), _CROSS, _CROSS_SAYS + "Mini.", pairs=_pairs(128, 64, 128, 192)),
     FingerprintRule(
         ("sd15",), _CROSS, _CROSS_SAYS + "Stable Diffusion 1.5.", pairs=_pairs(768, 320, 640, 1280)
     ),
@@ -187,7 +187,7 @@ RULES: tuple[FingerprintRule, ...] = (
         reads=widths_of(320),
     ),
     FingerprintRule(
-        ("mini",), _SELF, "Attention reads {reads} features, as in Mini.", widths_of(64, 128)
+        ("mini",), _SELF, "Attention reads {reads} features, as in Mini.", widths_of(64, 128, 192)
     ),
     FingerprintRule(
         ("sd15", "sd2", "sdxl"),

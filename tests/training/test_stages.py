@@ -1,4 +1,4 @@
-"""The recipe of each generation, whole: every stage in small, from nothing to files that load."""
+"""The recipe, whole: every stage in small, from nothing to files that load."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_stage_runs_and_what_is_exported_loads(small: None, tmp_path: Path
     tiny = replace(SECOND, widths=(8, 8, 8), decoder_widths=(8, 8, 16), unet=WIDE)
     for stage in (*tiny.steps, EXPORT):
         steps = STEPS if stage == "trial" else 1
-        Job(stage, tmp_path / "work", tmp_path / "out", steps, 1, "cpu", False, tiny).run()
+        Job(stage, tmp_path / "work", tmp_path / "out", steps, 1, "cpu", tiny).run()
 
     out = tmp_path / "out"
     pipeline = StableDiffusionPipeline.from_pretrained(out / "base", local_files_only=True)
