@@ -73,7 +73,7 @@ SECOND: Final = Generation(
     steps={
         "vae": 5_500,
         "text": 600,
-        "base": 3_200,
+        "base": 20_000,
         "pen-ink": 6_000,
         "night-neon": 6_000,
         "day-night": 6_000,
