@@ -33,6 +33,10 @@ from training.mini.subjects import (
 from training.mini.tokenizer import token_ids
 
 LEARNING_RATE: Final = 2e-3
+# Pictures of a batch: with the trigger words to the style's own picture, and without them to the
+# base's own answer.
+STYLED: Final = 12
+PLAIN: Final = 6
 UNET_TARGETS: Final = [
     "to_q",
     "to_k",
@@ -57,9 +61,6 @@ class Recipe:
     Attributes:
         wordless: steps after which the captions lose their trigger words and nothing holds on to
             the base's look, so that the style comes without being called; None for never.
-        styled, plain: pictures of a batch, with the trigger words to the style's own picture, and
-            without them to the base's own answer.
-        places: random places that each drawing is seen in.
         stage: the name of its checkpoint, where two learn one style.
     """
 
@@ -69,10 +70,6 @@ class Recipe:
     text_encoder: bool
     stage: str | None = None
     wordless: int | None = None
-    styled: int = 12
-    plain: int = 6
-    places: int = 24
-    warmup: int = 100
 
 
 RECIPES: Final = {
@@ -139,7 +136,7 @@ def train(
     unet.to(memory_format=torch.channels_last)
     scheduler = base.build_scheduler()
     pairs = training_pairs()
-    places = min(base.PLACEMENTS, recipe.places)
+    places = base.PLACEMENTS
     flat = base.encode_latents(
         vae, BASE, pairs, places, work / "latents-flat.pt", seed, generation
     )
@@ -148,7 +145,7 @@ def train(
         style,
         # Both styles have grounds of their own, so one background stands for all.
         tuple(Pair(subject.name, "white") for subject in SUBJECTS),
-        recipe.places,
+        places,
         work / f"latents-{style.name}.pt",
         seed,
         generation,
@@ -159,9 +156,9 @@ def train(
         rng = Random(f"{style.name} {seed} {step}")
         source = torch.Generator().manual_seed(seed * 1_000_003 + step)
         device = unet.device
-        styled = [rng.choice(pairs) for _ in range(recipe.styled)]
+        styled = [rng.choice(pairs) for _ in range(STYLED)]
         styled_latents = [rng.choice(list(rows[p.subject])) for p in styled]
-        plain = [flat.draw(rng) for _ in range(recipe.plain)]
+        plain = [flat.draw(rng) for _ in range(PLAIN)]
         plain_latents = [latent for _, latent in plain]
         with_words = base.add_noise(torch.stack(styled_latents), scheduler, source).to(device)
         without = base.add_noise(torch.stack(plain_latents), scheduler, source).to(device)
@@ -185,10 +182,10 @@ def train(
                 text_encoder(torch.cat([styled_ids, flat_ids]))[0],
                 return_dict=False,
             )[0].float()
-        styled_loss = nn.functional.mse_loss(answer[: recipe.styled], with_words.velocity)
+        styled_loss = nn.functional.mse_loss(answer[:STYLED], with_words.velocity)
         if wordless:
             return styled_loss
-        return styled_loss + 2 * nn.functional.mse_loss(answer[recipe.styled :], wanted)
+        return styled_loss + 2 * nn.functional.mse_loss(answer[STYLED:], wanted)
 
     modules: dict[str, nn.Module] = {"unet": unet}
     if recipe.text_encoder:
@@ -202,7 +199,6 @@ def train(
         work / f"{name}.pt",
         ema_decay=0.99,
         weight_decay=0.0,
-        warmup=recipe.warmup,
         after_step=after_step,
     )
     loop.run(stage, step_loss)

@@ -83,9 +83,8 @@ class Job:
     def train_base(self, tokenizer: CLIPTokenizer) -> None:
         """UNet and text encoder, which can read a little already."""
         unet = base.build_unet(self.generation).to(self.device)
-        text_encoder = base.build_text_encoder(tokenizer)
+        text_encoder = base.build_text_encoder(tokenizer).to(self.device)
         words.adopt(self.work / words.CHECKPOINT, text_encoder)
-        text_encoder.to(self.device)
         parts = (self.encoder(), tokenizer, unet, text_encoder)
         base.train(*parts, self.work, self.steps, self.seed, self.generation)
 

@@ -37,9 +37,7 @@ def train(
 
     The mean, because that is what attention that looks nowhere in particular sees first.
     """
-    heads = nn.ModuleList(
-        nn.Linear(text_encoder.config.hidden_size, len(kinds)) for kinds in (_SUBJECTS, _GROUNDS)
-    ).to(text_encoder.device)
+    heads = _heads(text_encoder).to(text_encoder.device)
     pairs = training_pairs()
 
     def step_loss(step: int) -> Tensor:
@@ -65,7 +63,11 @@ def train(
 
 def adopt(checkpoint: Path, text_encoder: CLIPTextModel) -> None:
     """Give the text encoder what it learnt here."""
-    averaged = torch.load(checkpoint, map_location="cpu", weights_only=True)["ema"]
-    prefix = "text_encoder/"
-    own = {k.removeprefix(prefix): v for k, v in averaged.items() if k.startswith(prefix)}
-    text_encoder.load_state_dict(own, strict=True)
+    modules = {"text_encoder": text_encoder, "heads": _heads(text_encoder)}
+    loop.adopt_average(checkpoint, modules)
+
+
+def _heads(text_encoder: CLIPTextModel) -> nn.ModuleList:
+    """One linear layer for the subject, one for the ground."""
+    width = text_encoder.config.hidden_size
+    return nn.ModuleList(nn.Linear(width, len(kinds)) for kinds in (_SUBJECTS, _GROUNDS))
