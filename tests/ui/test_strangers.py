@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import requests
 from studio.settings import Settings
 from studio.ui import launch
 from studio.workspace.line import STRANGERS
+from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
 from tests.support.ports import free_port
 from tests.ui.conftest import PATIENCE
@@ -51,9 +53,24 @@ def answer(address: str) -> dict[str, Any]:
     return said
 
 
-def test_a_client_has_so_many_runs_and_a_plan_waits_for_none(calls: str) -> None:
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Semaphore:
+    """Released whenever a run has its place in a line; calls begin in any order, and late."""
+    submit, counted = Runs.submit, Semaphore(0)
+
+    def counting(*given: Any, **named: Any) -> str:
+        run_id = submit(*given, **named)
+        counted.release()
+        return run_id
+
+    monkeypatch.setattr(Runs, "submit", counting)
+    return counted
+
+
+def test_a_client_has_so_many_runs_and_a_plan_waits_for_none(calls: str, taken: Semaphore) -> None:
     asked = [ask(calls, "generate", LONG) for _ in range(STRANGERS.per_client)]
-    time.sleep(3.0)  # whoever asks last is refused, and calls begin in any order
+    for _ in asked:
+        assert taken.acquire(timeout=WAIT)
     refused = answer(ask(calls, "generate", LONG))
     assert refused["error"]["code"] == "queue_full"
     start = time.monotonic()

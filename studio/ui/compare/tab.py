@@ -136,8 +136,9 @@ def _wire_panel(made: CompareTab, studio: StudioTab, tab: gr.Tab, tabs: gr.Tabs)
     quick = {**PRIVATE, "inputs": inputs, "outputs": panel.shown(), "trigger_mode": "always_last"}
     edited = [panel.kind, panel.columns, panel.rows, panel.hold, panel.fresh]
     written = [panel.strengths, panel.column_values, panel.row_values, panel.pages, panel.seeds]
-    gr.on([*(part.input for part in edited), *(part.change for part in written)], refresh, **quick)
-    tab.select(refresh, **quick)
+    # One event: of two, the answer that is older could come last and stay.
+    asking = [*(part.input for part in edited), *(part.change for part in written), tab.select]
+    gr.on(asking, refresh, **quick)
     axes = ((panel.columns, panel.column_values), (panel.rows, panel.row_values))
     for axis, values in axes:
         # Values of another axis would be wrong by kind. Not by ``input``, which a dropdown tells

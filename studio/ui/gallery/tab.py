@@ -153,10 +153,15 @@ def _wire_list(
     parts: GalleryParts, events: GalleryEvents, tab: gr.Tab, private: dict[str, Any]
 ) -> None:
     shown = {"inputs": parts.inputs(), "outputs": parts.all(), **private}
-    tab.select(_reading(events, events.pages.enter), **shown)
+
+    def narrow(event: gr.EventData, *sent: Any) -> Updates:
+        pages = events.pages
+        return _reading(events, pages.enter if event.target is tab else pages.first)(*sent)
+
     chosen = (parts.base, parts.lora, parts.mode, parts.standing, parts.by, parts.order)
-    changed = [*(part.input for part in chosen), parts.words.change]
-    gr.on(changed, _reading(events, events.pages.first), **shown, trigger_mode="always_last")
+    # One event: of two, the answer that is older could come last and stay.
+    changed = [*(part.input for part in chosen), parts.words.change, tab.select]
+    gr.on(changed, narrow, **shown, trigger_mode="always_last")
     parts.whose.input(_reading(events, events.pages.enter), **shown)
     parts.older.click(_reading(events, events.pages.next), **shown)
     parts.newer.click(_reading(events, events.pages.previous), **shown)

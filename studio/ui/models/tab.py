@@ -104,11 +104,14 @@ def _wire_list(
     def pick(event: gr.EventData, *sent: Any) -> Updates:
         return events.pick(picked(event), ModelsInput(*sent[:_SAID]))
 
-    last = {**quiet, "trigger_mode": "always_last"}
-    tab.select(_asking(events.enter), **last)
+    def narrow(event: gr.EventData, *sent: Any) -> Updates:
+        asked = ModelsInput(*sent[:_SAID])
+        return events.enter(asked) if event.target is tab else events.turn(asked, 0)
+
+    # One event: of two, the answer that is older could come last and stay.
     filters = [parts.architecture.input, parts.theme.input, parts.weights.input]
-    narrowed = [parts.words.change, parts.view.input, *filters]
-    gr.on(narrowed, _asking(lambda asked: events.turn(asked, 0)), **last)
+    narrowed = [parts.words.change, parts.view.input, *filters, tab.select]
+    gr.on(narrowed, narrow, **quiet, trigger_mode="always_last")
     parts.previous.click(_asking(lambda asked: events.turn(asked, asked.page - 1)), **quiet)
     parts.next.click(_asking(lambda asked: events.turn(asked, asked.page + 1)), **quiet)
     parts.rows.pick(pick, **quiet, **TELLING)
