@@ -33,7 +33,8 @@ from studio.comparison.validity import Verdict
 from studio.contract.events import Event, Failed, Finished, Loading, Progress
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
-from studio.settings import Settings, Workers
+from studio.settings import Settings
+from studio.settings.workers import Workers
 from studio.workspace.comparing import Comparing
 from studio.workspace.workspace import Workspace
 from tests.support.workers import pids

@@ -30,7 +30,8 @@ from studio.library.catalogue import Catalogue
 from studio.library.store import WeightStore
 from studio.presets import Catalog
 from studio.settings import Settings
-from studio.ui.browser.query import LoraFacts, LoraQuery, LoraShelf
+from studio.ui.browser.query import LoraQuery
+from studio.ui.browser.shelf import LoraFacts, LoraShelf
 from tests.support.header_data import Sample, samples
 
 DISTINCT = 1000

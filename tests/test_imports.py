@@ -12,6 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TYPE = re.compile(r"[A-Z][a-z]\w*").fullmatch
 
+LONGEST = 300
+"""Lines of a file."""
+
 TORCH_AND_FRIENDS = ("torch", "diffusers", "transformers", "compel", "peft", "accelerate")
 
 
@@ -75,3 +78,11 @@ def test_one_word_one_class() -> None:
         for name in found:
             homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+def test_no_file_is_longer_than_a_reader_holds_in_mind() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / "studio").rglob("*.py")
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST} == {}

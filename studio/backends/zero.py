@@ -12,16 +12,13 @@ carried out in the context of whoever asked for it.
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
 from contextvars import copy_context
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -29,10 +26,10 @@ import gradio
 
 from studio.backends.base import BackendEvent, ClipReader, Weights, WorkerStatus
 from studio.backends.fork import Fork, ForkReady, FromFork
+from studio.backends.lent_time import PastRuns, told
 from studio.backends.local import LocalBackend
 from studio.backends.watch import heard
 from studio.backends.worker import located
-from studio.comparison.schedule import estimate_seconds
 from studio.contract.events import Cancelled, Failed, Job, Loading
 from studio.contract.placement import Dtype, Offload
 from studio.contract.plan import Library, RunPlan
@@ -43,15 +40,6 @@ from studio.resolve import BaseInPlace
 from studio.resolve.gpu import GpuTime
 from studio.resolve.memory import MemoryRules
 from studio.settings import Settings
-
-USUAL = 60
-"""Seconds for each picture of a base that was not timed yet, which is what ``spaces`` asks for
-where nobody says."""
-MARGIN = 1.3
-"""What is asked for, as a multiple of what earlier runs took: a task that lasts longer than asked
-may be ended."""
-REMEMBERED = 50
-"""Pictures of each base by which the next one is timed."""
 
 _REFUSALS = {
     "ZeroGPU quota exceeded": ("gpu_quota", "Wait, sign in, or ask for less; Mini needs no GPU."),
@@ -89,8 +77,7 @@ class ZeroBackend:
         self._gpu = gpu
         self._local = local
         self._dtypes: dict[str, Dtype] = {}
-        self._past: dict[str, deque[RunRecord]] = {}
-        self._around: dict[str, float] = {}
+        self._past = PastRuns()
         self._proofs: dict[tuple[str, str, str], str] = {}
         self._running: dict[str, tuple[threading.Thread, threading.Event]] = {}
         self._lock = threading.Lock()
@@ -153,15 +140,7 @@ class ZeroBackend:
         """What a run of the plan asks for; None where it runs on the CPU."""
         if not self._is_named(plan.base.slug):
             return None
-        pictures = [plan] * plan.count
-        with self._lock:
-            past = list(self._past.get(plan.base.slug, ()))
-            around = self._around.get(plan.base.slug, 0.0)
-        making = estimate_seconds(pictures, past)
-        if making is None:
-            return GpuTime(self._sent(USUAL * plan.count), timed=False)
-        before = max(_before(record) for record in past)
-        return GpuTime(self._sent((around + before + making) * MARGIN), timed=True)
+        return self._past.asks_for(plan)
 
     def memory_rules(self, base: str | None = None) -> MemoryRules:
         if base is None or not self._is_named(base):
@@ -244,9 +223,8 @@ class ZeroBackend:
         publish: Callable[[BackendEvent], None],
     ) -> bool:
         """Whether it was cancelled before the fork said its last word."""
-        asked = self.gpu_time(job.plan)
-        assert asked is not None
-        with closing(self._task(job, self._given(asked.seconds))) as said:
+        seconds = told(self._past.asks_for(job.plan).seconds)
+        with closing(self._task(job, seconds)) as said:
             for event in said:
                 if cancel.is_set():
                     return True
@@ -261,15 +239,12 @@ class ZeroBackend:
         state = "fresh" if ready.fresh else "reused"
         logger.info("run %s: fork %s, %s, %.1f s", job.run_id, ready.pid, state, ready.since)
         if ready.fresh:
-            self._around[job.plan.base.slug] = ready.since
+            self._past.note_start(job.plan.base.slug, ready.since)
 
     def _note_made(self, job: LocalJob, event: BackendEvent) -> None:
         if isinstance(event, Generated):
             self._demand_same_base(job.plan, event.receipt)
-            record = RunRecord.of(job.plan, event.receipt)
-            with self._lock:
-                past = self._past.setdefault(job.plan.base.slug, deque(maxlen=REMEMBERED))
-                past.append(record)
+            self._past.note_made(RunRecord.of(job.plan, event.receipt))
 
     def _demand_same_base(self, plan: RunPlan, receipt: Receipt) -> None:
         """Each fork measures the base for itself, and on one kind of GPU all must find the same.
@@ -286,28 +261,6 @@ class ZeroBackend:
                 f"it was measured first, on {on}; the picture was not kept.",
                 "Try again in a while, when another GPU is lent; restart the Space if it stays.",
             )
-
-    def _given(self, seconds: int) -> int:
-        """What ``spaces`` is to be told, to ask its service for so many."""
-        return math.ceil(seconds / _factor())
-
-    def _sent(self, seconds: float) -> int:
-        """What its service is asked for, where so many are needed."""
-        return round(self._given(math.ceil(seconds)) * _factor())
-
-
-def _before(record: RunRecord) -> float:
-    """Seconds before the first step."""
-    times = record.receipt.timings
-    return times.load + times.loras + times.encode
-
-
-def _factor() -> float:
-    """By which ``spaces`` multiplies what it is told, for the GPU that it finds."""
-    from spaces.zero.client import get_duration_seconds
-
-    asked = 600
-    return float(get_duration_seconds(timedelta(seconds=asked), None)) / asked
 
 
 def _left(deadline: float | None) -> float | None:

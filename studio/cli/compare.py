@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import RequestOptions, parse_number, parse_text, takes_options
+from studio.cli.options import RequestOptions, takes_options
+from studio.cli.parsers import parse_text, strength_list
 from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
 from studio.comparison.axes import (
     STRENGTHS,
@@ -39,10 +40,6 @@ def axis_option(text: str) -> Axis:
         return parse_axis(parse_text(text))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def strength_list(text: str) -> list[float]:
-    return [parse_number(part.strip()) for part in parse_text(text).split(",")]
 
 
 _AXIS_HELP = "NAME=VALUE,VALUE (prompts: prompt=ONE|OTHER); with --kind grid."

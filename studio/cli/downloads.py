@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import Json, PresetDirs, open_workspace, parse_text
+from studio.cli.options import Json, PresetDirs, open_workspace
+from studio.cli.parsers import parse_text
 from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
 from studio.contract.base import in_bytes, in_time
 from studio.library.downloads import (

@@ -9,7 +9,8 @@ import typer
 
 from studio.architecture import Mode
 from studio.cli.console import command
-from studio.cli.options import Json, OutputDir, open_workspace, parse_text
+from studio.cli.options import Json, OutputDir, open_workspace
+from studio.cli.parsers import parse_text
 from studio.comparison.review import ReviewState
 from studio.comparison.validity import SEALS
 from studio.errors import GalleryError

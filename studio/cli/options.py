@@ -3,17 +3,17 @@
 import dataclasses
 import functools
 import inspect
-import math
 import os
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from studio.architecture import Mode
+from studio.cli.parsers import Phrases, parse_lora, parse_number, parse_phrases, parse_text
 from studio.contract.placement import Dtype
 from studio.contract.request import (
     DRAWN,
@@ -24,52 +24,8 @@ from studio.contract.request import (
     PromptEncoder,
 )
 from studio.contract.settings import SETTINGS, Setting, SettingKind
-from studio.presets.rules import split_phrases
 from studio.settings import Settings
 from studio.workspace.workspace import Workspace
-
-
-def parse_text(text: str) -> str:
-    """Text as typed; a shell may also hand over bytes that are none."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise typer.BadParameter("It is not UTF-8 text.") from error
-    return text
-
-
-def parse_lora(text: str) -> LoraChoice:
-    """As ``LoraChoice.parse`` reads it; a file's path stands for its slug."""
-    try:
-        return LoraChoice.parse(parse_text(text))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-class Phrases(NamedTuple):
-    """Which of a LoRA's trigger phrases are used."""
-
-    slug: str
-    words: tuple[str, ...]
-
-
-def parse_phrases(text: str) -> Phrases:
-    """``SLUG=WORDS``"""
-    slug, equals, words = parse_text(text).partition("=")
-    if not slug or not equals:
-        raise typer.BadParameter(f"{text!r} is not SLUG=WORDS.")
-    return Phrases(slug, split_phrases(words))
-
-
-def parse_number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not a number.") from error
-    if not math.isfinite(value):
-        raise typer.BadParameter(f"{text!r} is not a finite number.")
-    return value
-
 
 Json = Annotated[bool, typer.Option("--json", help="JSON alone on standard output.")]
 PresetDirs = Annotated[
@@ -124,10 +80,6 @@ def slug_of(workspace: Workspace, text: str) -> str:
     if path is None and Path(text).expanduser().exists():
         path = Path(text).expanduser()
     return text if path is None else stock.catalogue.slug_of_file(path)
-
-
-def _random_seed() -> int:
-    return secrets.randbelow(SEED_LIMIT)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +170,7 @@ class RequestOptions:
             settings=Overrides.model_validate(self.settings),
             prompt_encoder=self.prompt_encoder,
             allow_cut=self.allow_cut,
-            seed=_random_seed() if self.seed in (None, DRAWN) else self.seed,
+            seed=secrets.randbelow(SEED_LIMIT) if self.seed in (None, DRAWN) else self.seed,
             count=self.count,
         )
 

@@ -9,7 +9,8 @@ import typer
 
 from studio.architecture import Architecture
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import Json, PresetDirs, open_workspace, parse_number, parse_text
+from studio.cli.options import Json, PresetDirs, open_workspace
+from studio.cli.parsers import parse_number, parse_text
 from studio.errors import PresetsError, StudioError
 from studio.library.preset_files import entry_of
 from studio.presets import LoraPreset, TriggerRule

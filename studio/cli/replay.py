@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import Json, OutputDir, PresetDirs, open_workspace, parse_text
+from studio.cli.options import Json, OutputDir, PresetDirs, open_workspace
+from studio.cli.parsers import parse_text
 from studio.cli.progress import ProgressLine, cancelled_by_ctrl_c
 from studio.comparison.replay import NotReplayed, Replayed, ReplayOutcome
 from studio.contract.events import Cancelled

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from studio.cli.console import Ended, ExitCode, command
-from studio.cli.options import Json, OutputDir, open_workspace, parse_text
+from studio.cli.options import Json, OutputDir, open_workspace
+from studio.cli.parsers import parse_text
 from studio.comparison.review import PERSON, Judged, Judgement, as_csv, as_jsonl
 from studio.errors import GalleryError
 from studio.gallery import Filter

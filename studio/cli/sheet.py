@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from studio.architecture import pipeline_traits
 from studio.cli.console import Console
 from studio.contract.events import Finished
-from studio.contract.plan import IntSetting, LoraUse, Precision, RunPlan
+from studio.contract.origin import IntSetting, Precision
+from studio.contract.plan import LoraUse, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, TokenLedger
 from studio.contract.receipt import LoraReceipt, Receipt
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value

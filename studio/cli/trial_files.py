@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studio.cli.console import Console, Ended, ExitCode, command
-from studio.cli.options import Json, PresetDirs, open_workspace, parse_text, slug_of
+from studio.cli.options import Json, PresetDirs, open_workspace, slug_of
+from studio.cli.parsers import parse_text
 from studio.errors import StudioError, WeightsError
 from studio.library.files import read_header
 from studio.trials.training_run import TrainedFile, TrainingRun, training_runs

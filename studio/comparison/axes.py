@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from studio.architecture import Mode
-from studio.contract.base import Contract, Versioned, added, fingerprint
-from studio.contract.plan import RunPlan, says_nothing
+from studio.contract.base import Contract, Versioned, added, fingerprint, says_nothing
+from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest
 from studio.contract.settings import SETTINGS, SettingKind
 

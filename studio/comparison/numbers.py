@@ -7,8 +7,7 @@ from typing import Self
 
 from pydantic import Field
 
-from studio.contract.base import Contract, Sha256
-from studio.contract.plan import says_nothing
+from studio.contract.base import Contract, Sha256, says_nothing
 
 
 class Measures(Contract):

@@ -20,7 +20,8 @@ from studio.comparison.axes import (
 )
 from studio.comparison.checks import check, check_words
 from studio.comparison.same_run import same_runs
-from studio.contract.plan import Origin, RunPlan
+from studio.contract.origin import Origin
+from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice
 from studio.contract.violations import Violation
 

@@ -11,9 +11,19 @@ from studio.comparison.differences import Difference, differences, in_one_line
 from studio.comparison.facts import effective
 from studio.comparison.numbers import ClipIdentity, PairNumbers
 from studio.comparison.validity import Validity, name_of
-from studio.contract.base import Contract, Count, Relative, Sha256, Versioned, added, fingerprint
-from studio.contract.plan import RunPlan, says_nothing
-from studio.contract.receipt import RunRecord, SourceType
+from studio.contract.base import (
+    Contract,
+    Count,
+    Relative,
+    Sha256,
+    Versioned,
+    added,
+    fingerprint,
+    says_nothing,
+)
+from studio.contract.marks import SourceType
+from studio.contract.plan import RunPlan
+from studio.contract.receipt import RunRecord
 
 MAX_RECORDED = 4 * MAX_CELLS
 _NAMED = 2

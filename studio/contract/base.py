@@ -88,6 +88,15 @@ def added(since: int, default: Any = None) -> Any:
     )
 
 
+def says_nothing(value: Any) -> bool:
+    """Whether a field that came before schema steps were counted is left out of what is written.
+
+    So the records from before it was there keep their text and their fingerprint. A new field
+    is declared with ``added`` instead.
+    """
+    return value is None or value is False or value == ()
+
+
 def schema_step(value: Any) -> int:
     """The lowest schema step that has every field in which ``value`` is not at its default."""
     if isinstance(value, BaseModel):

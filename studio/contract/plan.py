@@ -1,9 +1,8 @@
 """The run plan: exactly what will happen, decided before anything runs."""
 
-from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -17,75 +16,12 @@ from studio.contract.base import (
     Versioned,
     added,
     fingerprint,
+    says_nothing,
 )
+from studio.contract.origin import FloatSetting, IntSetting, Precision, TextSetting
 from studio.contract.placement import Placement
 from studio.contract.prompt import ResolvedPrompt
 from studio.contract.request import PartName, PromptEncoder, ReferenceImage, finer_words
-
-
-def says_nothing(value: Any) -> bool:
-    """Whether a field that came before schema steps were counted is left out of what is written.
-
-    So the records from before it was there keep their text and their fingerprint. A new field
-    is declared with ``added`` instead.
-    """
-    return value is None or value is False or value == ()
-
-
-class Origin(StrEnum):
-    """Who said a value."""
-
-    USER = "user"
-    LORA = "lora"
-    MODEL = "model"
-    PIPELINE = "pipeline"
-    """The diffusers class's own default."""
-    CONVENTION = "convention"
-    """Nobody: strength 1.0 and the architecture's own clip skip are how things were trained."""
-    STUDIO = "studio"
-    """Whoever runs the studio, in its environment."""
-    AUTOMATIC = "automatic"
-    """Nobody: it follows from the weights and the memory that are there."""
-    COMPARISON = "comparison"
-    """A comparison, which holds it equal in every cell."""
-
-    __since__ = {"comparison": 3}  # noqa: RUF012  # schema steps of later values; see CONTRIBUTING.md
-
-    @property
-    def words(self) -> str:
-        """Who it is, as it is shown."""
-        named = {Origin.USER: "you", Origin.LORA: "LoRA", Origin.CONVENTION: "default"}
-        return named.get(self, self.value)
-
-
-class IntSetting(Contract):
-    """A whole number and who said it; ``slug`` names the LoRA or the model."""
-
-    value: int
-    origin: Origin
-    slug: str | None = None
-
-
-class FloatSetting(Contract):
-    value: float
-    origin: Origin
-    slug: str | None = None
-
-
-class TextSetting(Contract):
-    value: str
-    origin: Origin
-    slug: str | None = None
-
-
-class Precision(TextSetting):
-    """What the base's weights are computed in.
-
-    Attributes:
-        reason: why it was chosen, or who said it, in one sentence.
-    """
-
-    reason: str
 
 
 def _known(name: str) -> str:

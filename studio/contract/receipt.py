@@ -1,13 +1,20 @@
 """What really happened: taken from the pipeline, never from the form."""
 
-from enum import StrEnum
-
 from pydantic import Field
 
 from studio.architecture import Mode
-from studio.contract.base import Contract, Count, Sha256, Versioned, added, fingerprint
+from studio.contract.base import (
+    Contract,
+    Count,
+    Sha256,
+    Versioned,
+    added,
+    fingerprint,
+    says_nothing,
+)
+from studio.contract.marks import InheritedMark, SourceType
 from studio.contract.placement import Offload
-from studio.contract.plan import RunPlan, WorkerClass, says_nothing
+from studio.contract.plan import RunPlan, WorkerClass
 from studio.contract.request import PartName
 
 
@@ -230,39 +237,6 @@ class Receipt(Contract):
     timings: Timings
     image: ImageReceipt
     together: Count = Field(default=1, exclude_if=_alone)
-
-
-class SourceType(StrEnum):
-    """Who made a picture, in IPTC's words (its Digital Source Type vocabulary)."""
-
-    GENERATED = "trainedAlgorithmicMedia"
-    EDITED = "compositeWithTrainedAlgorithmicMedia"
-
-
-class InheritedMark(Contract):
-    """What the file of a reference image said of its own making.
-
-    Attributes:
-        reference: SHA-256 of its pixels.
-        source_types: IPTC's words, as in ``SourceType``.
-        tool: what its XMP names as its creator.
-        aigc: China's label (GB 45438) as it stands there, JSON as a rule.
-        manifest_sha256: of its C2PA manifest's bytes.
-    """
-
-    reference: Sha256
-    source_types: tuple[str, ...] = ()
-    tool: str | None = None
-    aigc: str | None = None
-    manifest_sha256: Sha256 | None = None
-
-    @property
-    def words(self) -> str:
-        said = [f"DigitalSourceType {each}" for each in self.source_types]
-        said += [f"made with {self.tool}"] if self.tool else []
-        said += [f"AIGC label {self.aigc}"] if self.aigc else []
-        said += ["a C2PA manifest"] if self.manifest_sha256 else []
-        return ", ".join(said)
 
 
 class RunRecord(Versioned):

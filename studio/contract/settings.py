@@ -11,7 +11,7 @@ from typing import Any
 
 from studio.architecture import PipelineTraits, Traits, clip_skip_in_words, guides
 from studio.architecture.pipelines import STEP_LIMITS
-from studio.contract.plan import FloatSetting, IntSetting, Origin, TextSetting
+from studio.contract.origin import FloatSetting, IntSetting, Origin, TextSetting
 
 MAX_LORAS = 4
 MAX_COUNT = 16

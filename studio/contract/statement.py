@@ -1,8 +1,9 @@
 """What a picture was made from and how much of it was counted, without a word of the prompt."""
 
 from studio.contract.base import Contract, Count, Sha256, Slug, Versioned, added
+from studio.contract.marks import SourceType
 from studio.contract.plan import LoraUse
-from studio.contract.receipt import LoraReceipt, RunRecord, SourceType
+from studio.contract.receipt import LoraReceipt, RunRecord
 from studio.contract.request import FinerText
 
 

@@ -3,6 +3,7 @@
 outputs/.reviews/<fingerprint of the record>.jsonl   only appended; gone with its last picture
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from studio.storage import atomic
 
 _SUFFIX = ".jsonl"
 _WAY_OUT = "Correct or remove the file; the pictures are untouched."
+
+_log = logging.getLogger("studio.gallery.decisions")
 
 
 class Decisions:
@@ -46,6 +49,15 @@ class Decisions:
         if any(each.record_fingerprint != record_fingerprint for each in found):
             raise _bad(path, "a decision is bound to another record")
         return found
+
+    def tags(self, record_fingerprint: str) -> tuple[Tag, ...]:
+        """What the decisions on a record say of its pictures; nothing where they are not to be
+        read, which opening such a picture says."""
+        try:
+            return tags_of(self.on(record_fingerprint))
+        except RecordError as error:
+            _log.warning("%s", error.message)
+            return tags_of(())
 
     def has_torn(self, record_fingerprint: str) -> bool:
         """Whether the last decision on this record was cut off while it was written.

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from studio.contract.receipt import RunRecord
 from studio.errors import GalleryError
@@ -13,7 +13,7 @@ from studio.gallery import record_png
 from studio.gallery.comparisons.files import SHEET_SUFFIX
 from studio.gallery.index import PictureIndex
 from studio.gallery.index_file import ABSENT, IndexBroken
-from studio.gallery.row import FileStamp, Picture, Row, Tag
+from studio.gallery.row import FileStamp, Filter, Picture, Row, Tag
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import NEVER_READ, walk
 from studio.imaging.references import FOLDER
@@ -43,7 +43,8 @@ class Reindexed:
 
 
 class FollowedFiles:
-    """Compares the index with the files, and makes it anew where it is broken.
+    """Compares the index with the files, and makes it anew where it is broken. The pictures
+    that it gives are really there.
 
     Args:
         reviewed: fingerprint of a record → what the decisions on it say.
@@ -131,7 +132,34 @@ class FollowedFiles:
         found = walk(self._outputs, SUFFIX)
         return (each for each in found if is_picture(each[0]))
 
-    def still_there(self, page: list[Picture]) -> list[Picture]:
+    def pictures(self, wanted: Filter, limit: int, beyond: int | None) -> list[Picture]:
+        """At most ``limit`` pictures that are really there, newest first, those after the place
+        ``beyond``."""
+        found: list[Picture] = []
+        while len(found) < limit:
+            asked = limit - len(found)
+            page = self._page(wanted, asked, beyond)
+            found += self._still_there(page)
+            if len(page) < asked:
+                break
+            beyond = page[-1].place
+        return found
+
+    def _page(self, wanted: Filter, limit: int, beyond: int | None) -> list[Picture]:
+        def read() -> list[Picture]:
+            places = self._index.places(wanted, "pictures", limit, beyond, newest_first=True)
+            found = self._index.at(place for place, _ in places)
+            return [found[place] for place, _ in places if place in found]
+
+        return self.indexed(read)
+
+    def having(
+        self, column: Literal["fingerprint", "record", "pixels"], value: str
+    ) -> list[Picture]:
+        """As ``PictureIndex.having``, those that are really there."""
+        return self._still_there(self.indexed(lambda: self._index.having(column, value)))
+
+    def _still_there(self, page: list[Picture]) -> list[Picture]:
         """The pictures whose files are there; what was deleted by hand is forgotten."""
         there = [each for each in page if each.path.is_file()]
         gone = [each.name for each in page if each not in there]

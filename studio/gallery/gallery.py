@@ -8,49 +8,34 @@ outputs/index.sqlite                        rebuilt from them whenever it must b
 outputs/.thumbs/                            small copies, made on demand
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
 from studio.comparison.review import Agreement, Decision, Judgement, ReviewState, agreement
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
-from studio.errors import GalleryError, RecordError
+from studio.errors import GalleryError
 from studio.gallery import record_png
 from studio.gallery.comparisons.files import JSON_SUFFIX, SHEET_SUFFIX, sheet_of
 from studio.gallery.comparisons.index import StoredComparison
 from studio.gallery.comparisons.store import Comparisons, Item
-from studio.gallery.decisions import Decisions, tags_of
-from studio.gallery.followed_files import SUFFIX, FollowedFiles, Reindexed, Unreadable, is_picture
+from studio.gallery.decisions import Decisions
+from studio.gallery.followed_files import SUFFIX, FollowedFiles, Reindexed, is_picture
 from studio.gallery.index import PictureIndex
 from studio.gallery.reference_store import KeptReferences
 from studio.gallery.replays import replays_of
-from studio.gallery.row import (
-    Facet,
-    Facets,
-    Filter,
-    Picture,
-    Tag,
-    UseCount,
-    index_of,
-    moment,
-)
+from studio.gallery.row import Facets, Filter, Picture, UseCount, index_of, moment
 from studio.gallery.thumbnails import Thumbnails
 from studio.gallery.walk import inside, stamp
 from studio.imaging.references import FOLDER
 from studio.signing.sealing import Sealer
 from studio.storage import atomic
 
-__all__ = ["Facet", "Facets", "Filter", "Gallery", "Picture", "Reindexed", "Unreadable"]
-
 COPY = "-copy"
 """Stands in the name of a picture that came from another gallery, which may have one of its own
 that is called so otherwise."""
-
-_log = logging.getLogger("studio.gallery.gallery")
 
 
 class Gallery:
@@ -84,7 +69,7 @@ class Gallery:
             self.outputs,
             self._index,
             self._thumbnails,
-            self._reviewed,
+            self.decisions.tags,
             lambda: self.comparisons.sync(),
         )
         self._indexed = self._files.indexed
@@ -146,28 +131,16 @@ class Gallery:
                 f"{path} is saved, but not in the index: {error.message}",
                 "Run `studio gallery reindex` once the index can be written.",
             ) from error
-        self._keep_again(held)
+        # A picture deleted in between may have been the last one that used a reference.
+        with atomic.storing(self.outputs):
+            self._references.keep(held)
         return path
-
-    def _reviewed(self, record_fingerprint: str) -> tuple[Tag, ...]:
-        """What the decisions on a record say of its pictures; nothing where they are not to be
-        read, which opening such a picture says."""
-        try:
-            return tags_of(self.decisions.on(record_fingerprint))
-        except RecordError as error:
-            _log.warning("%s", error.message)
-            return tags_of(())
 
     def decide(self, decision: Decision) -> None:
         """Keep a decision, by which its pictures are found from then on."""
         record = decision.record_fingerprint
         self.decisions.add(decision)
-        self._indexed(lambda: self._index.judge(record, lambda: self._reviewed(record)))
-
-    def _keep_again(self, held: Mapping[str, bytes]) -> None:
-        """A picture deleted in between may have been the last one that used a reference."""
-        with atomic.storing(self.outputs):
-            self._references.keep(held)
+        self._indexed(lambda: self._index.judge(record, lambda: self.decisions.tags(record)))
 
     def reference(self, sha256: str) -> Path:
         """Where a picture's reference image lies, whether it is there or not."""
@@ -180,24 +153,8 @@ class Gallery:
 
         ``after`` is the last picture of the page before; None starts with the newest.
         """
-        found: list[Picture] = []
         beyond = None if after is None else after.place
-        while len(found) < limit:
-            asked = limit - len(found)
-            page = self._page(wanted or Filter(), asked, beyond)
-            found += self._files.still_there(page)
-            if len(page) < asked:
-                break
-            beyond = page[-1].place
-        return found
-
-    def _page(self, wanted: Filter, limit: int, beyond: int | None) -> list[Picture]:
-        def read() -> list[Picture]:
-            places = self._index.places(wanted, "pictures", limit, beyond, newest_first=True)
-            found = self._index.at(place for place, _ in places)
-            return [found[place] for place, _ in places if place in found]
-
-        return self._indexed(read)
+        return self._files.pictures(wanted or Filter(), limit, beyond)
 
     def count(self, wanted: Filter | None = None) -> int:
         """How many pictures the index has that agree with ``wanted``."""
@@ -238,25 +195,19 @@ class Gallery:
 
     def made_by(self, plan: RunPlan) -> list[Picture]:
         """The pictures of exactly this plan, newest first, that are really there."""
-        return self._having("fingerprint", plan.fingerprint)
+        return self._files.having("fingerprint", plan.fingerprint)
 
     def with_record(self, fingerprint: str) -> list[Picture]:
         """The pictures whose whole record has this fingerprint; copies have the same one."""
-        return self._having("record", fingerprint)
+        return self._files.having("record", fingerprint)
 
     def with_fingerprint(self, fingerprint: str) -> list[Picture]:
         """The pictures of this plan, or with this whole record."""
-        return self._having("fingerprint", fingerprint) or self.with_record(fingerprint)
+        return self._files.having("fingerprint", fingerprint) or self.with_record(fingerprint)
 
     def with_pixels(self, sha256: str) -> list[Picture]:
         """The pictures that show exactly these pixels, whatever became of their texts since."""
-        return self._having("pixels", sha256)
-
-    def _having(
-        self, column: Literal["fingerprint", "record", "pixels"], value: str
-    ) -> list[Picture]:
-        found = self._indexed(lambda: self._index.having(column, value))
-        return self._files.still_there(found)
+        return self._files.having("pixels", sha256)
 
     def thumbnail(self, of: Item) -> Path:
         """A small WebP file of a picture or a contact sheet, made when it is asked for first."""

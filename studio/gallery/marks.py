@@ -8,7 +8,8 @@ the record, so that ``verify`` knows each byte of it.
 from xml.sax.saxutils import escape
 
 from studio.contract.base import canonical_json
-from studio.contract.receipt import RunRecord, SourceType
+from studio.contract.marks import SourceType
+from studio.contract.receipt import RunRecord
 from studio.imaging import png
 
 XMP_KEY = png.XMP_KEY

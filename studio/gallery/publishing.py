@@ -9,7 +9,6 @@ import hashlib
 import html
 import io
 import re
-import struct
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +27,7 @@ from studio.gallery import infotext, marks, record_png
 from studio.gallery.findings import Finding, Verification, broken
 from studio.gallery.signatures import problems
 from studio.gallery.verification import examine
-from studio.imaging import decoding, png
+from studio.imaging import containers, decoding, png
 from studio.imaging.inherited import manifests_of, packet_of
 from studio.signing import manifest, reading
 from studio.signing.manifest import PICTURE_LABEL
@@ -174,17 +173,13 @@ def _with_xmp(data: bytes, form: PictureFormat, xmp: str, parameters: str | None
         return png.with_texts(data, {marks.XMP_KEY: xmp})
     exif = b"" if parameters is None else _exif(parameters)
     if form is PictureFormat.WEBP:
-        return _webp(data, text, exif)
+        return containers.webp_with_texts(data, text, exif)
     if len(text) > MAX_JPEG_XMP or len(exif) > MAX_JPEG_XMP:
         raise GalleryError(
             f"The record has {len(text):,} bytes, and a JPEG has room for {MAX_JPEG_XMP:,}.",
             "Publish it as WebP or PNG, or tell less.",
         )
-    segments = [b"http://ns.adobe.com/xap/1.0/\0" + text]
-    segments += [b"Exif\0\0" + exif] if exif else []
-    head = b"".join(struct.pack(">BBH", 0xFF, 0xE1, len(x) + 2) + x for x in segments)
-    first = 2 if data[2:4] != b"\xff\xe0" else 4 + struct.unpack(">H", data[4:6])[0]
-    return data[:first] + head + data[first:]
+    return containers.jpeg_with_texts(data, text, exif)
 
 
 def _exif(parameters: str) -> bytes:
@@ -193,50 +188,20 @@ def _exif(parameters: str) -> bytes:
     return exif.tobytes().removeprefix(b"Exif\0\0")
 
 
-def _webp(data: bytes, xmp: bytes, exif: bytes) -> bytes:
-    """RIFF with the chunk VP8X, which says what else there is (WebP container specification)."""
-    with Image.open(io.BytesIO(data)) as image:
-        width, height = image.size
-    flags = (0x04 if xmp else 0) | (0x08 if exif else 0)
-    sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    chunks = [(b"VP8X", bytes((flags, 0, 0, 0)) + sizes)]
-    chunks += [(kind, body) for kind, body in _riff(data) if kind in (b"VP8L", b"VP8 ")]
-    chunks += [(b"EXIF", exif)] if exif else []
-    chunks += [(b"XMP ", xmp)]
-    body = b"WEBP" + b"".join(
-        kind + struct.pack("<I", len(held)) + held + b"\0" * (len(held) % 2)
-        for kind, held in chunks
-    )
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    place = 12
-    while place + 8 <= len(data):
-        kind, length = struct.unpack("<4sI", data[place : place + 8])
-        yield kind, data[place + 8 : place + 8 + length]
-        place += 8 + length + length % 2
-
-
 def _image_sha256(data: bytes, form: PictureFormat) -> str:
-    """
+    """Of the pixels; of a JPEG, of the file without its segments APPn and COM.
+
     Raises:
         UnusableReference: it does not decode.
     """
     if form is PictureFormat.JPEG:
-        return hashlib.sha256(b"".join(_jpeg_image(data))).hexdigest()
+        kept = (
+            whole
+            for kind, whole in containers.jpeg_segments(data)
+            if not (0xE0 <= kind <= 0xEF or kind == 0xFE)
+        )
+        return hashlib.sha256(b"".join(kept)).hexdigest()
     return png.pixels_sha256(decoding.upright_rgb(data))
-
-
-def _jpeg_image(data: bytes) -> Iterator[bytes]:
-    """The file without its segments APPn and COM."""
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        kind, length = struct.unpack(">BH", data[place + 1 : place + 4])
-        if not (0xE0 <= kind <= 0xEF or kind == 0xFE):
-            yield data[place : place + 2 + length]
-        place += 2 + max(length, 2)
-    yield data[place:]
 
 
 def publication_text(data: bytes) -> str | None:

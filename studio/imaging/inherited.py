@@ -9,12 +9,12 @@ import hashlib
 import html
 import io
 import re
-import struct
 from collections.abc import Iterator
 
-from studio.contract.receipt import InheritedMark
+from studio.contract.marks import InheritedMark
 from studio.errors import GalleryError, RecordError
 from studio.imaging import png
+from studio.imaging.containers import jpeg_segments, riff_chunks
 
 _MAX_XMP = 2**20
 _LONGEST = 1000
@@ -70,8 +70,10 @@ def _parts(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield from _of_png(data)
         return
     yield from (("xmp", packet) for packet in _PACKET.findall(data))
-    blocks = _of_jpeg(data) if data.startswith(b"\xff\xd8") else _of_riff(data)
-    yield from (("manifest", body) for body in blocks)
+    if data.startswith(b"\xff\xd8"):
+        yield from (("manifest", body) for body in _of_jpeg(data))
+    else:
+        yield from (("manifest", body) for kind, body in riff_chunks(data) if kind == b"C2PA")
 
 
 def _of_png(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -92,24 +94,12 @@ def _of_png(data: bytes) -> Iterator[tuple[str, bytes]]:
 def _of_jpeg(data: bytes) -> Iterator[bytes]:
     """The JUMBF boxes in APP11 (ISO/IEC 19566-5, annex D) up to the pixels, where C2PA lies: after
     eight bytes of numbers, and in all parts but the first the box's length and type again."""
-    place, head = 2, 8
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        kind, length = struct.unpack(">BH", data[place + 1 : place + 4])
-        body = data[place + 4 : place + 2 + length]
+    head = 8
+    for kind, whole in jpeg_segments(data):
+        body = whole[4:]
         if kind == 0xEB and body.startswith(b"JP"):
             yield body[head:]
             head = 16
-        place += 2 + max(length, 2)
-
-
-def _of_riff(data: bytes) -> Iterator[bytes]:
-    """The chunks ``C2PA`` of a WebP file."""
-    place = 12
-    while data.startswith(b"RIFF") and place + 8 <= len(data):
-        kind, length = struct.unpack("<4sI", data[place : place + 8])
-        if kind == b"C2PA":
-            yield data[place + 8 : place + 8 + length]
-        place += 8 + length + length % 2
 
 
 def packet_of(data: bytes) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.contract.base import canonical_json, is_sha256
-from studio.contract.receipt import InheritedMark
+from studio.contract.marks import InheritedMark
 from studio.contract.request import ReferenceImage
 from studio.errors import GalleryError, UnusableReference
 from studio.imaging import decoding, png

@@ -3,29 +3,25 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Self
 
 from pydantic import Field
 
 from studio.architecture import LABELS
-from studio.architecture.families import BY_NAME, RULES, TEXT_RULES
-from studio.architecture.layer_names import FUSED, Rows
+from studio.architecture.families import BY_NAME
+from studio.architecture.layer_names import Rows
 from studio.contract.base import Contract
 from studio.inspection.adapter_config import with_alphas
 from studio.inspection.claims import claims, conflicts, listed, trigger_hints, unproven
-from studio.inspection.decompositions import TENSORS, Decomposition, Shape
+from studio.inspection.decompositions import TENSORS, Shape
 from studio.inspection.header import SafetensorsHeader
 from studio.inspection.kinds import Kind, kind_of
+from studio.inspection.lora_family import Pair, denoiser_measures, family_verdict, names_known
 from studio.inspection.lora_module import LoraModule, measure
 from studio.inspection.lora_tensors import DENOISER, Layer, group, wrappers
 from studio.inspection.problems import problems
 from studio.inspection.twice import Read, find_twice
-from studio.inspection.verdict import UNKNOWN, FamilyVerdict, Measure, judge
-
-__all__ = ["LoraInspection", "LoraModule", "inspect"]
-
-Pair = tuple[Layer, LoraModule]
+from studio.inspection.verdict import UNKNOWN, FamilyVerdict
 
 
 class LoraInspection(Contract):
@@ -142,21 +138,10 @@ def _unwrapped(shapes: Mapping[str, Shape]) -> tuple[list[Pair], tuple[str, ...]
         found = _pairs(*group(shapes, wrapper))
         if first is None:
             first = found
-        if not found[0] or _names_known(found[0]):
+        if not found[0] or names_known(found[0]):
             return found
     assert first is not None  # no wrapper comes first
     return first
-
-
-def _names_known(modules: Sequence[Pair]) -> bool:
-    """Whether a layer is called as in some family, whatever its widths."""
-    denoiser = _measures([module for _, module in modules])
-    return any(
-        re.search(rule.pattern, layer.name)
-        for rules, layers in ((RULES, denoiser), (TEXT_RULES, _text_measures(modules)))
-        for rule in rules
-        for layer in layers
-    )
 
 
 def _pairs(
@@ -170,7 +155,7 @@ def _pairs(
         if module is None and layer.tensors.keys() != {"alpha"}  # without weights it does nothing
         for name in layer.tensors.values()
     ]
-    return modules, tuple(sorted([*strays, *broken])), _judge_lora(modules)
+    return modules, tuple(sorted([*strays, *broken])), family_verdict(modules)
 
 
 def _bundled(unplaced: Sequence[str]) -> tuple[str, ...]:
@@ -179,16 +164,6 @@ def _bundled(unplaced: Sequence[str]) -> tuple[str, ...]:
     if not words:
         return ()
     return (f"It carries embeddings too, which are not loaded: {listed(sorted(words))}.",)
-
-
-def _judge_lora(modules: Sequence[Pair]) -> FamilyVerdict:
-    """The tensors' verdict; nothing the file says of itself has a part in it."""
-    verdict = judge(RULES, _measures([module for _, module in modules])) or judge(
-        TEXT_RULES, _text_measures(modules)
-    )
-    if verdict is None:
-        return FamilyVerdict(UNKNOWN, None, "Its layers are named as in no family known here.")
-    return verdict
 
 
 def _undecided(verdict: FamilyVerdict, metadata: Mapping[str, str]) -> tuple[str, ...]:
@@ -205,46 +180,6 @@ def _undecidable(verdict: FamilyVerdict) -> tuple[str, ...]:
     family = BY_NAME.get(verdict.architecture)
     sentence = family.undecidable.get(verdict.variant) if family else None
     return (sentence,) if sentence else ()
-
-
-def _measures(modules: Sequence[LoraModule]) -> list[Measure]:
-    return [
-        _apart(Measure(_flat(module.name), module.in_features, module.out_features))
-        for module in modules
-        if not _reads_text(module) and module.decomposition is not Decomposition.NORM
-    ]
-
-
-def _apart(layer: Measure) -> Measure:
-    """The first of the layers that a fused one stands for, which the rules know."""
-    for line in FUSED:
-        if layer.name.endswith(f"_{line.theirs}"):
-            name = layer.name.removesuffix(line.theirs) + line.ours[0]
-            return replace(layer, name=name, gives=layer.gives // len(line.ours))
-    return layer
-
-
-def _text_measures(modules: Sequence[Pair]) -> list[Measure]:
-    return [
-        Measure(_flat(_encoder(layer) + module.name), module.in_features, module.out_features)
-        for layer, module in modules
-        if _reads_text(module) and module.decomposition is not Decomposition.NORM
-    ]
-
-
-def _reads_text(module: LoraModule) -> bool:
-    return module.component.startswith("text_encoder")
-
-
-def _encoder(layer: Layer) -> str:
-    """How the rules know which text encoder it is: by kohya's prefix, which says more than its
-    number, or by diffusers' name; a bare name says neither."""
-    return layer.prefix if layer.style in ("kohya", "bare") else f"{layer.component}."
-
-
-def _flat(name: str) -> str:
-    """A name as the rules see it; the first diffusers LoRAs went through ``processor``."""
-    return name.replace(".processor.to_", ".to_").replace(".", "_")
 
 
 def _settled(module: LoraModule, verdict: FamilyVerdict) -> LoraModule:
@@ -278,7 +213,7 @@ def _style_evidence(styles: Sequence[str]) -> tuple[str, ...]:
 
 def _text_encoder_evidence(modules: Sequence[LoraModule]) -> tuple[str, ...]:
     """How wide the text encoders are, when it is the denoiser that decided."""
-    if not _measures(modules):
+    if not denoiser_measures(modules):
         return ("It changes text encoders alone.",)
     sentences = []
     for component in ("text_encoder", "text_encoder_2", "text_encoder_3"):

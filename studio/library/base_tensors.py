@@ -11,6 +11,7 @@ from studio.inspection.original import stored_as
 from studio.library.checkpoint import layers_per_block
 from studio.library.files import read_header
 from studio.library.folder import FETCH, loaded_files
+from studio.presets import ModelPreset
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,22 @@ BaseTensorPlaces = Mapping[str, Mapping[str, StoredTensor]]
 """Component → tensor name in diffusers → where it lies."""
 
 
-def folder_tensors(folder: Path, variant: str | None) -> BaseTensorPlaces:
-    """Of a folder in diffusers layout; nothing is hashed.
+def tensors_of(preset: ModelPreset, path: Path, layout: Path | None) -> BaseTensorPlaces:
+    """Where the weights of a base's modules lie; headers are read, and nothing is hashed.
+
+    Args:
+        path: where the base lies; ``layout``: of one file, the folder that says its components.
+
+    Raises:
+        WeightsError: it is not there, or cannot be read.
+    """
+    if layout is None:
+        return _folder_tensors(path, preset.variant)
+    return _checkpoint_tensors(path, layout, preset.base_architecture)
+
+
+def _folder_tensors(folder: Path, variant: str | None) -> BaseTensorPlaces:
+    """Of a folder in diffusers layout.
 
     Raises:
         WeightsError: a part is missing or cannot be read.
@@ -48,8 +63,8 @@ def folder_tensors(folder: Path, variant: str | None) -> BaseTensorPlaces:
     return found
 
 
-def checkpoint_tensors(path: Path, layout: Path, architecture: Architecture) -> BaseTensorPlaces:
-    """The same of one file in the original layout.
+def _checkpoint_tensors(path: Path, layout: Path, architecture: Architecture) -> BaseTensorPlaces:
+    """Of one file in the original layout.
 
     Raises:
         WeightsError: it, or its layout, cannot be read.

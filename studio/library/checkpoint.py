@@ -17,14 +17,9 @@ from studio.inspection.original import (
     single_file_architectures,
     training,
 )
+from studio.library.base_headers import BaseTensors, mostly
 from studio.library.files import read_header
-from studio.library.folder import (
-    BaseTensors,
-    component_files,
-    components_of,
-    mostly,
-    read_object,
-)
+from studio.library.folder import component_files, components_of, read_object
 from studio.settings import BUILT_IN_PRESETS
 
 LAYOUTS = BUILT_IN_PRESETS / "layouts"

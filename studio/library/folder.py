@@ -1,11 +1,9 @@
-"""A base model's folder in diffusers layout: which files are loaded, and what they hold."""
+"""A base model's folder in diffusers layout: which files are loaded."""
 
 import json
 import stat
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from math import prod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +21,8 @@ from studio.architecture.diffusers_folder import (
     is_read,
     weights_of,
 )
-from studio.errors import HeaderError, WeightsError
-from studio.inspection.tensor_info import TensorInfo
-from studio.library.files import read_header, unreadable
-from studio.resolve.inventory import TensorShapes
+from studio.errors import WeightsError
+from studio.library.files import unreadable
 
 MAX_JSON = 16 * 1024 * 1024
 """Bytes; the largest JSON that is read whole, a sharded model's index of tensors."""
@@ -45,19 +41,6 @@ class FolderFiles:
 
     names: tuple[str, ...]
     unused: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class BaseTensors:
-    """What the headers of a base's weight files say.
-
-    Attributes:
-        shapes: component → tensor name in diffusers → shape.
-        stored: component → the dtype of most of its numbers, as headers name it.
-    """
-
-    shapes: Mapping[str, TensorShapes] = field(repr=False)
-    stored: Mapping[str, str]
 
 
 def components_of(folder: Path) -> dict[str, str]:
@@ -222,37 +205,6 @@ def _no_weights(folder: Path, stem: str, found: NoWeights) -> WeightsError:
             folder,
         )
     return WeightsError(f"{folder.name} has no weights.", FETCH, folder)
-
-
-def component_tensors(folder: Path, names: tuple[str, ...]) -> BaseTensors:
-    """What the headers of ``names`` say; nothing else of the files is read.
-
-    Raises:
-        WeightsError: a file is no safetensors or cannot be read.
-    """
-    found: defaultdict[str, dict[str, TensorInfo]] = defaultdict(dict)
-    for name in names:
-        if name.endswith(".safetensors"):
-            try:
-                tensors = read_header(folder / name).tensors
-            except HeaderError as error:
-                raise WeightsError(f"{name}: {error.reason}.", FETCH, folder) from error
-            found[name.split("/", 1)[0]].update(tensors)
-    return BaseTensors(
-        shapes={
-            component: {name: info.shape for name, info in tensors.items()}
-            for component, tensors in found.items()
-        },
-        stored={component: mostly(tensors.values()) for component, tensors in found.items()},
-    )
-
-
-def mostly(tensors: Iterable[TensorInfo]) -> str:
-    """The dtype of most of the numbers; of an empty component, that of nothing: ``""``."""
-    numbers: Counter[str] = Counter({"": 0})
-    for info in tensors:
-        numbers[info.dtype] += prod(info.shape)
-    return numbers.most_common(1)[0][0]
 
 
 def component_files(folder: Path) -> Iterator[str]:

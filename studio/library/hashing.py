@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from studio.contract.base import Contract
 from studio.errors import WeightsError
 from studio.library.files import ByteProgress, Hashes, hash_file, read_header, unreadable
 from studio.library.places import WeightPlaces
@@ -14,6 +15,13 @@ from studio.presets import Preset
 from studio.presets.catalog import memory_key
 from studio.settings import Settings
 from studio.storage.atomic import Stamp, stamp_of
+
+
+class Repinned(Contract):
+    """A preset whose pin was given up: the file's hash is pinned anew on its next use."""
+
+    slug: str
+    forgotten: str
 
 
 class HashedWeights(WeightPlaces):
@@ -108,6 +116,14 @@ class HashedWeights(WeightPlaces):
         pins = self.state.pins()
         found = ((preset.slug, pinned(pins, memory_key(preset))) for preset in presets)
         return {slug: sha256 for slug, sha256 in found if sha256 is not None}
+
+    def repin(self, slug: str) -> Repinned:
+        """Forget the SHA-256 a preset was pinned to, so that its next use pins the new one.
+
+        Raises:
+            WeightsError: the preset is not pinned.
+        """
+        return Repinned(slug=slug, forgotten=self.state.unpin(slug))
 
 
 def stamp_at(path: Path) -> Stamp:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from studio.architecture.diffusers_folder import INDEX
+from studio.errors import PresetsError
 from studio.library.checkpoint import built_in_layout
+from studio.library.files import contain
 from studio.library.scan import Held
 from studio.library.spelling import spellings
 from studio.library.state import State
@@ -119,6 +121,24 @@ class WeightPlaces:
             own = next((root for root in folders if place.is_relative_to(root)), folders[0])
         named = () if own in folders else (place.resolve(),)  # a link that somebody named
         return (own, *folders, *self._settings.linked_folders, *named)
+
+    def own_place(self, path: Path) -> tuple[Path, Path]:
+        """The folder of the library that ``path`` lies below, and where it lies there.
+
+        Raises:
+            PresetsError: it lies elsewhere.
+            WeightsError: it is a link that leads elsewhere.
+        """
+        roots = [folder.resolve() for folder in self._settings.library_folders]
+        for place in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  # links, too
+            for root in roots:
+                if place.is_relative_to(root):
+                    contain(place, (root, *roots, *self._settings.linked_folders))
+                    return root, place
+        raise PresetsError(
+            f"{path.name} is not under MODEL_BASE_PATH ({roots[0]}).",
+            "Move it there, for example into loras/, and name it there.",
+        )
 
     def _held(self, preset: Preset) -> Held | None:
         """The file that a preset was derived from."""

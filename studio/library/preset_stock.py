@@ -1,6 +1,5 @@
 """Presets and the files they name: what there is, and presets for what has none."""
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -12,8 +11,6 @@ from studio.library.catalogue import Catalogue, Holding
 from studio.library.check import Holdings
 from studio.library.downloads import DownloadPlan, Downloads, HubName
 from studio.library.downloads.downloads import FactsOf
-from studio.library.entries import Entry
-from studio.library.files import contain
 from studio.library.identify import Identifying, Stepwise
 from studio.library.preset_files import LocalPresets
 from studio.library.previews import Previews
@@ -200,7 +197,8 @@ class PresetStock:
             place["revision"] = published.version
         elif source.air is not None and source.air.is_lora:
             place["air"] = str(source.air)
-        found = suggest_lora(published, None, _said(place), self._slugs(), changes)
+        said = {name: value for name, value in place.items() if value is not None}
+        found = suggest_lora(published, None, said, self._slugs(), changes)
         preset = found.preset
         if preset.path is None:
             own = self.downloads.place(published, preset.base_architecture, self._is_taken)
@@ -237,7 +235,7 @@ class PresetStock:
             PresetsError: it lies elsewhere, is no LoRA, or nothing says its architecture.
             HeaderError, WeightsError: it cannot be read.
         """
-        root, whole = self._own_place(path)
+        root, whole = self._store.own_place(path)
         inspection = self._store.inspect(whole)
         if inspection.kind != "lora":
             raise PresetsError(
@@ -245,14 +243,12 @@ class PresetStock:
             )
         sha256 = self._store.sha256(whole)
         published = self._store.published(whole, sha256)
-        place: dict[str, Any] = {
-            "path": whole.relative_to(root).as_posix(),
-            "sha256": sha256,
-        }
+        place: dict[str, Any] = {"path": whole.relative_to(root).as_posix(), "sha256": sha256}
         if published is not None and published.source == "huggingface":
             place["source"] = {"huggingface": published.model_id, "file": published.file_name}
             place["revision"] = published.version
-        entry = self._entry_of(path)
+        holding = self.catalogue.holding_of(path)
+        entry = None if holding is None else holding.entry
         beside: dict[str, tuple[Any, str]] = {}
         if entry is not None and entry.preset is not None:
             place["slug"] = entry.slug
@@ -263,28 +259,6 @@ class PresetStock:
             }
         found = suggest_lora(published, inspection, place, self._slugs(), changes, beside)
         return replace(found, is_there=True)
-
-    def _own_place(self, path: Path) -> tuple[Path, Path]:
-        """The folder of the library that ``path`` lies below, and where it lies there.
-
-        Raises:
-            PresetsError: it lies elsewhere.
-            WeightsError: it is a link that leads elsewhere.
-        """
-        roots = [folder.resolve() for folder in self._settings.library_folders]
-        for place in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100  # links, too
-            for root in roots:
-                if place.is_relative_to(root):
-                    contain(place, (root, *roots, *self._settings.linked_folders))
-                    return root, place
-        raise PresetsError(
-            f"{path.name} is not under MODEL_BASE_PATH ({roots[0]}).",
-            "Move it there, for example into loras/, and name it there.",
-        )
-
-    def _entry_of(self, path: Path) -> Entry | None:
-        holding = self.catalogue.holding_of(path)
-        return None if holding is None else holding.entry
 
     def _slugs(self) -> set[str]:
         return self.catalog.models.keys() | self.catalog.loras.keys()
@@ -314,8 +288,3 @@ class PresetStock:
             and origin_of(other) != origin
             for other, plan in planned
         )
-
-
-def _said(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what nobody said."""
-    return {name: value for name, value in entry.items() if value is not None}

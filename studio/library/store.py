@@ -7,6 +7,7 @@ from typing import TypeVar
 from studio.contract.base import FileIdentity
 from studio.errors import HeaderError, WeightsError
 from studio.inspection import LoraInspection
+from studio.library.base_headers import component_tensors
 from studio.library.checkpoint import (
     checkpoint_tensors,
     layout_components,
@@ -20,12 +21,7 @@ from studio.library.files import (
     read_inspection,
     unreadable,
 )
-from studio.library.folder import (
-    component_tensors,
-    components_of,
-    ignores_guidance,
-    loaded_files,
-)
+from studio.library.folder import components_of, ignores_guidance, loaded_files
 from studio.library.hashing import HashedWeights, stamp_at
 from studio.library.scan import Held, forget_absent, scan
 from studio.library.sidecars import unread_beside

@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from studio.architecture import Mode
 from studio.architecture.pipelines import scheduler_named
-from studio.contract.plan import IntSetting, LoraUse, Origin, RunPlan, TriggerUse
+from studio.contract.origin import IntSetting, Origin
+from studio.contract.plan import LoraUse, RunPlan, TriggerUse
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PartStrength
 from studio.presets import Catalog
 from studio.recall.said import Said, SaidWeights

@@ -32,7 +32,8 @@ from studio.contract.violations import (
 )
 from studio.presets import Catalog
 from studio.resolve.choices import SettingChoices
-from studio.resolve.context import Draft, mode_names
+from studio.resolve.context import Draft
+from studio.resolve.triggers import chosen_triggers
 
 REFERENCE_SIDE = 64
 """Pixels: FLUX.2 refuses a smaller side, and the other editors see nothing in one."""
@@ -90,7 +91,7 @@ def check_base(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     modes = draft.pipeline.modes
     if mode not in modes:
         yield ModeNotSupported(
-            label=draft.model.label, mode=mode, modes=mode_names(modes), remedy=_remedy(draft)
+            label=draft.model.label, mode=mode, modes=_in_words(modes), remedy=_remedy(draft)
         )
     if draft.compel and not traits.compel:
         yield EncoderNotSupported(architecture=traits.label)
@@ -105,7 +106,12 @@ def _remedy(draft: Draft) -> str:
         if mode in PIPELINES[model.pipeline].modes and TRAITS[model.base_architecture].runnable
     ]
     others = f", or the base {' or '.join(bases[:NEAR])}" if bases else ""
-    return f"Choose {mode_names(draft.pipeline.modes)}{others}."
+    return f"Choose {_in_words(draft.pipeline.modes)}{others}."
+
+
+def _in_words(modes: frozenset[Mode]) -> str:
+    """The modes in the order they are declared."""
+    return ", ".join(mode.label for mode in Mode if mode in modes)
 
 
 def check_mode(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
@@ -118,7 +124,7 @@ def check_mode(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
     if mode.needs_loras and not chosen:
         yield LoraRequired(mode=mode)
     needs_words = mode.needs_loras and mode.takes_trigger_words
-    if needs_words and draft.chosen and not draft.chosen_triggers():
+    if needs_words and draft.chosen and not chosen_triggers(draft):
         for _choice, preset in draft.chosen:
             yield NoTriggerWords(field="mode", slug=preset.slug, label=preset.label, mode=mode)
     yield from _check_phrases(draft)

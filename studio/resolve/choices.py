@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from studio.architecture import Traits
-from studio.contract.plan import FloatSetting, IntSetting, Origin
+from studio.contract.origin import FloatSetting, IntSetting, Origin
 from studio.contract.request import LoraChoice
 from studio.contract.settings import SETTINGS, SettingKind, Value
 from studio.contract.violations import SettingConflict, SettingMissing

@@ -2,35 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from studio.architecture import TRAITS, Mode, PipelineTraits, Traits, guides, pipeline_traits
+from studio.architecture import TRAITS, PipelineTraits, Traits, guides, pipeline_traits
 from studio.architecture.pipelines import scheduler_named
+from studio.contract.origin import FloatSetting, IntSetting, Origin, Precision
 from studio.contract.placement import Dtype
-from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
 from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, PromptEncoder
 from studio.contract.settings import BY_NAME, Basis, Setting, SettingKind, Value
 from studio.contract.violations import SettingConflict, SettingMissing
-from studio.inspection import LoraInspection
-from studio.inspection.fit import Fit, check_fit
-from studio.presets import Catalog, LoraPreset, ModelPreset, TriggerRule
-from studio.presets.rules import split_phrases
-from studio.resolve.compose import Wanted, find_phrases, merge_wanted
-from studio.resolve.inventory import (
-    BaseWeights,
-    Inventory,
-    TensorShapes,
-    base_hash,
-    base_numbers,
-    most_numbers,
-)
+from studio.inspection.fit import Fit
+from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.resolve.fits import lora_fits
+from studio.resolve.inventory import Inventory, base_hash, base_numbers, most_numbers
 from studio.resolve.memory import MemoryRules, StoredWeights, computed_dtypes
 from studio.resolve.precision import choose_precision
 
 Chosen = tuple[tuple[LoraChoice, LoraPreset], ...]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +67,7 @@ class Draft:
         known = ((choice, catalog.loras.get(choice.slug)) for choice in request.loras)
         pairs = [(choice, preset) for choice, preset in known if preset is not None]
         chosen = tuple(sorted(pairs, key=lambda pair: pair[0].slug))
+        applied = chosen if request.mode.applies_loras else ()
         base = inventory.bases.get(model.slug)
         traits = TRAITS[model.base_architecture]
         numbers = {} if base is None else base_numbers(base)
@@ -105,7 +95,7 @@ class Draft:
                 weights,
                 held="precision" in request.held,
             ),
-            fits=_fits(request.mode, chosen, model, inventory, base),
+            fits=lora_fits([preset for _, preset in applied], model, inventory),
         )
 
     @property
@@ -225,55 +215,6 @@ class Draft:
         true_cfg = self.true_cfg_scale
         return self.may_take_negative and (true_cfg is None or guides(true_cfg))
 
-    def wanted_triggers(self) -> tuple[Wanted, ...]:
-        """The trigger words that belong in the resolved prompt, added where they are absent."""
-        mode = self.request.mode
-        if not mode.takes_trigger_words:
-            return ()
-        rule = None if mode.takes_optional_words else TriggerRule.REQUIRED
-        presets = [preset for _, preset in self.chosen if rule in (None, preset.trigger)]
-        return merge_wanted(
-            [(words, preset.slug) for preset in presets for words in self.phrases_of(preset)]
-        )
-
-    def phrases_of(self, preset: LoraPreset) -> tuple[str, ...]:
-        """A LoRA's trigger words: those that were chosen, else all; of alternatives those that
-        are typed, else the first."""
-        phrases = preset.trigger_phrases
-        chosen = {choice.slug: choice.phrases for choice in self.request.loras}[preset.slug]
-        if chosen is not None:
-            return tuple(phrase for phrase in phrases if phrase in chosen)
-        if not preset.alternatives:
-            return phrases
-        wanted = merge_wanted([(phrase, preset.slug) for phrase in phrases])
-        typed = {found.phrase for found in find_phrases(self.request.prompt, wanted)}
-        return tuple(phrase for phrase in phrases if phrase in typed) or phrases[:1]
-
-    def marked_triggers(self) -> tuple[Wanted, ...]:
-        """The chosen LoRAs' words that are marked where they stand, and never added."""
-        if not self.request.mode.takes_trigger_words:
-            return ()
-        wanted = {item.phrase.lower() for item in self.wanted_triggers()}
-        return tuple(item for item in self.chosen_triggers() if item.phrase.lower() not in wanted)
-
-    def chosen_triggers(self, rule: TriggerRule | None = None) -> tuple[Wanted, ...]:
-        """Trigger words of the chosen LoRAs (of those with ``rule``), whatever the mode is."""
-        presets = [preset for _, preset in self.chosen if rule in (None, preset.trigger)]
-        return merge_wanted(
-            [(words, preset.slug) for preset in presets for words in preset.trigger_phrases]
-        )
-
-    def wanted_negatives(self) -> tuple[Wanted, ...]:
-        """The applied LoRAs' negative terms, where the base takes any."""
-        if not self.takes_negative:
-            return ()
-        terms = [
-            (term, preset.slug)
-            for _, preset in self.applied
-            for term in split_phrases(preset.negative_prompt)
-        ]
-        return merge_wanted(terms)
-
     @property
     def dtype(self) -> Dtype:
         return Dtype(self.precision.value)
@@ -308,55 +249,3 @@ class Draft:
 def in_words(value: float | str) -> str:
     """What a LoRA asks for, in a sentence."""
     return value if isinstance(value, str) else f"{value:g}"
-
-
-def _fits(
-    mode: Mode,
-    chosen: Chosen,
-    model: ModelPreset,
-    inventory: Inventory,
-    base: BaseWeights | None,
-) -> dict[str, Fit]:
-    if base is None or not mode.applies_loras:
-        return {}
-    fits: dict[str, Fit] = {}
-    for _choice, preset in chosen:
-        weights = inventory.loras.get(preset.slug)
-        same = preset.base_architecture is model.base_architecture
-        if weights is not None and same and weights.inspection.kind == "lora":
-            fits[preset.slug] = _fit(
-                _Same(weights.inspection), _Same(base.shapes), model.label, model.base_architecture
-            )
-    return fits
-
-
-class _Same(Generic[T]):
-    """Equal to what holds the very same object. The store gives one for as long as a file stays
-    what it is."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: T) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.held is other.held
-
-    def __hash__(self) -> int:
-        return id(self.held)
-
-
-@lru_cache(maxsize=32)  # a page's LoRAs, or the checkpoints of a trial
-def _fit(
-    inspection: _Same[LoraInspection],
-    shapes: _Same[Mapping[str, TensorShapes]],
-    label: str,
-    architecture: str,
-) -> Fit:
-    """``check_fit`` is most of a plan's time, and every key that is pressed makes a plan."""
-    return check_fit(inspection.held, shapes.held, label, architecture)
-
-
-def mode_names(modes: frozenset[Mode]) -> str:
-    """The modes in the order they are declared, for sentences."""
-    return ", ".join(mode.label for mode in Mode if mode in modes)

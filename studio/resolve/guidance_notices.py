@@ -6,7 +6,8 @@ Where a diffusers pipeline would only warn, or count otherwise, the plan says it
 from collections.abc import Iterator
 
 from studio.architecture import GuidanceKind, guides
-from studio.contract.plan import FloatSetting, Notice, Origin
+from studio.contract.origin import FloatSetting, Origin
+from studio.contract.plan import Notice
 from studio.contract.prompt import ResolvedPrompt
 from studio.resolve.choices import SettingChoices
 from studio.resolve.context import Draft

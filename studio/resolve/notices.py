@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from studio.architecture import LABELS, TEXT_ENCODERS, Mode
+from studio.contract.origin import Origin
 from studio.contract.placement import Dtype
-from studio.contract.plan import Notice, Origin
+from studio.contract.plan import Notice
 from studio.contract.prompt import ResolvedPrompt
 from studio.contract.settings import SETTINGS
 from studio.presets import LoraPreset, ModelPreset, TriggerRule
@@ -15,7 +16,7 @@ from studio.resolve.identities import modules_in
 from studio.resolve.memory import MemoryRules, needless, tiles
 from studio.resolve.reading_notices import reading_notices
 from studio.resolve.text_notices import text_notices
-from studio.resolve.triggers import base_prompt_triggers
+from studio.resolve.triggers import base_prompt_triggers, chosen_triggers
 
 STRONG = 1.2
 
@@ -194,7 +195,7 @@ def _trigger_notices(draft: Draft) -> Iterator[Notice]:
                 )
                 yield Notice(code="trigger_left_out", field="mode", text=text)
     if draft.applied:
-        own = {item.phrase.lower() for item in draft.chosen_triggers()}
+        own = {item.phrase.lower() for item in chosen_triggers(draft)}
         prompt, architecture = draft.request.prompt, draft.traits.architecture
         for phrase, slug in base_prompt_triggers(prompt, draft.catalog, architecture):
             if phrase not in own:

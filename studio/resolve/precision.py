@@ -1,7 +1,7 @@
 """What a base is computed in: the user says it, else the studio, else the preset, else nobody."""
 
+from studio.contract.origin import Origin, Precision
 from studio.contract.placement import Dtype
-from studio.contract.plan import Origin, Precision
 from studio.presets import ModelPreset
 from studio.resolve.memory import MemoryRules, StoredWeights, automatic_dtype
 

@@ -14,6 +14,7 @@ from studio.contract.violations import PromptTooLong, TriggerMissing, Violation
 from studio.resolve.compel_syntax import compel_words
 from studio.resolve.compose import Wanted, compose, fit_to_window
 from studio.resolve.context import Draft
+from studio.resolve.triggers import marked_triggers, wanted_negatives, wanted_triggers
 
 Parts = tuple[PromptPart, ...]
 
@@ -26,10 +27,10 @@ def resolve_prompt(draft: Draft) -> tuple[ResolvedPrompt, tuple[Violation, ...]]
     """
     request = draft.request
     negative = request.negative_prompt if draft.takes_negative else ""
-    wanted = draft.wanted_triggers()
-    marked, compel = draft.marked_triggers(), draft.compel
+    wanted = wanted_triggers(draft)
+    marked, compel = marked_triggers(draft), draft.compel
     parts = compose(request.prompt, wanted, PartKind.TRIGGER, marked, compel)
-    negatives = draft.wanted_negatives()
+    negatives = wanted_negatives(draft)
     negative_parts = compose(negative, negatives, PartKind.NEGATIVE, compel=compel)
     found: tuple[Violation, ...] = ()
     full = {Side.PROMPT: kept_text(parts), Side.NEGATIVE: kept_text(negative_parts)}

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studio.architecture import PIPELINES, Mode
+from studio.contract.origin import FloatSetting
 from studio.contract.placement import Dtype, Placement
 from studio.contract.plan import (
     BaseIdentity,
-    FloatSetting,
     Library,
     PlanSettings,
     RunPlan,
@@ -47,6 +47,7 @@ from studio.resolve.text_checks import (
     check_triggers,
     check_words,
 )
+from studio.resolve.triggers import phrases_of
 
 CHECKS: tuple[Check, ...] = (
     check_base,
@@ -214,7 +215,7 @@ def _triggers(draft: Draft, prompt: ResolvedPrompt) -> tuple[TriggerUse, ...]:
         TriggerUse(
             slug=preset.slug,
             label=preset.label,
-            words=draft.phrases_of(preset),
+            words=phrases_of(draft, preset),
             present=preset.slug in marked,
         )
         for _, preset in draft.chosen

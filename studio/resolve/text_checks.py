@@ -38,7 +38,12 @@ from studio.resolve.compel_syntax import (
 )
 from studio.resolve.compose import find_phrases
 from studio.resolve.context import Draft
-from studio.resolve.triggers import base_prompt_triggers
+from studio.resolve.triggers import (
+    base_prompt_triggers,
+    chosen_triggers,
+    wanted_negatives,
+    wanted_triggers,
+)
 
 MAX_TEXT = 20_000
 """Characters of a prompt; a picture's record holds it several times."""
@@ -107,7 +112,7 @@ def check_compel(draft: Draft, prompt: ResolvedPrompt) -> Iterator[Violation]:
 def _unspeakable(draft: Draft) -> Iterator[TriggerMissing]:
     """Words of LoRAs that Compel cannot be told to read as their characters."""
     sides = zip(
-        _sides(draft.request), (draft.wanted_triggers(), draft.wanted_negatives()), strict=True
+        _sides(draft.request), (wanted_triggers(draft), wanted_negatives(draft)), strict=True
     )
     for (field, typed), wanted in sides:
         open_quote = len(re.findall(r'(?<!\\)"', typed)) % 2
@@ -136,12 +141,12 @@ def check_triggers(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         for phrase, slug in base_prompt_triggers(prompt, draft.catalog, draft.traits.architecture):
             yield _forbidden(draft, phrase, slug)
         return
-    counts = Counter(found.phrase for found in find_phrases(prompt, draft.chosen_triggers()))
+    counts = Counter(found.phrase for found in find_phrases(prompt, chosen_triggers(draft)))
     # Merged without regard to case: the spelling may be that of a LoRA which does not require it.
     required = {
-        item.phrase.lower(): item.slugs[0] for item in draft.chosen_triggers(TriggerRule.REQUIRED)
+        item.phrase.lower(): item.slugs[0] for item in chosen_triggers(draft, TriggerRule.REQUIRED)
     }
-    for wanted in draft.chosen_triggers():
+    for wanted in chosen_triggers(draft):
         times, whose = counts[wanted.phrase], required.get(wanted.phrase.lower())
         if whose is None:
             continue
@@ -171,7 +176,7 @@ def _check_reach(draft: Draft) -> Iterator[TriggerMissing]:
     """With Compel, the words are not weighted away, and can be appended where they are absent."""
     if not draft.compel:
         return
-    prompt, triggers = draft.request.prompt, draft.wanted_triggers()
+    prompt, triggers = draft.request.prompt, wanted_triggers(draft)
     present = {found.phrase for found in find_phrases(prompt, triggers)}
     silenced = " | ".join(zero_weighted(prompt))
     gone = {found.phrase for found in find_phrases(silenced, triggers)}
@@ -202,8 +207,8 @@ def check_negative(draft: Draft, _: SettingChoices) -> Iterator[Violation]:
         if draft.may_take_negative:
             remedy = "Set the true CFG scale above 1, or remove the negative prompt."
         yield NegativePromptNotSupported(label=draft.model.label, remedy=remedy)
-    if draft.compel and has_compel_call(negative) and draft.wanted_negatives():
-        words = ", ".join(item.phrase for item in draft.wanted_negatives())
+    if draft.compel and has_compel_call(negative) and wanted_negatives(draft):
+        words = ", ".join(item.phrase for item in wanted_negatives(draft))
         yield CallNotWhole(
             field="negative_prompt",
             reason=f"has no place for the LoRA's own words ({words})",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.comparison.record import ComparisonRecord
-from studio.contract.receipt import SourceType
+from studio.contract.marks import SourceType
 from studio.contract.statement import StatedBase, StatedLora, Statement
 
 PICTURE_LABEL = "com.lorastudio.statement"

@@ -7,8 +7,10 @@ outputs/trials/NAME/rounds.jsonl        a line for each decision of the rule
 outputs/trials/NAME/duels.jsonl         a line for each choice in the blind tournament
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +21,7 @@ from studio.contract.base import Contract, Sha256
 from studio.errors import TrialError
 from studio.gallery import jsonl
 from studio.storage import atomic
+from studio.storage.lock import try_lock
 from studio.trials.design import FORMAT, CellRole, TrialCell, TrialCheckpoint, TrialDesign
 from studio.trials.halving import Leaver
 from studio.trials.observations import Observation, TrialArm
@@ -137,6 +140,31 @@ class StoredTrial:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process runs it in this context.
+
+        Raises:
+            TrialError: another process runs it.
+        """
+        descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not try_lock(descriptor):
+                raise TrialError(
+                    f"The trial {self.name} is running already.", "Stop it there, or wait for it."
+                )
+            yield
+        finally:
+            os.close(descriptor)
+
+    def is_running(self) -> bool:
+        """Whether a process runs it now, this one or another."""
+        try:
+            with self.alone():
+                return False
+        except TrialError:
+            return True
 
     def design(self) -> TrialDesign:
         """

@@ -7,14 +7,11 @@ give; a client that leaves, or cancels its job, ends the run. Clients take turns
 many runs at most; one too many is answered with the error ``queue_full``.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import gradio as gr
-from pydantic import ValidationError
 
 from studio.comparison.axes import (
     STRENGTHS,
@@ -34,21 +31,23 @@ from studio.comparison.events import (
 )
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
-from studio.contract.request import DRAWN, GenerationRequest
-from studio.contract.violations import Violation
-from studio.errors import StudioError
 from studio.gallery.comparisons.files import sheet_of
 from studio.ui.clients import client_of, is_heard
-from studio.ui.html.picture import file_url
-from studio.ui.studio.form import draw_seed
+from studio.ui.json_answers import (
+    Answers,
+    JsonObject,
+    answered,
+    cell_progress,
+    failure,
+    file_data,
+    refused,
+    run_progress,
+)
+from studio.ui.json_requests import read_request
 from studio.workspace.comparing import Comparing
 from studio.workspace.line import AnyEvent
 from studio.workspace.runs import Runs
 from studio.workspace.workspace import Workspace
-
-JsonObject = dict[str, Any]
-Answers = Iterator[JsonObject]
-"""Any number of ``{"progress": …}``, then the answer."""
 
 _AGAIN = "Ask again; pictures that were finished are in the gallery."
 
@@ -71,7 +70,7 @@ class Api:
         if isinstance(agreed, RunPlan):
             yield {"fingerprint": agreed.fingerprint, "plan": agreed.model_dump(mode="json")}
         else:
-            yield _refused(agreed)
+            yield refused(agreed)
 
     def generate(self, request: JsonObject, client: gr.Request) -> Answers:
         """Make the images of a request: ``progress``, then ``images`` (files) and their
@@ -81,7 +80,7 @@ class Api:
     def _generate(self, request: JsonObject, client: gr.Request) -> Answers:
         agreed = self._workspace.plan(read_request(request))
         if not isinstance(agreed, RunPlan):
-            yield _refused(agreed)
+            yield refused(agreed)
             return
         images: list[JsonObject] = []
         records: list[JsonObject] = []
@@ -90,14 +89,14 @@ class Api:
             for event in events:
                 match event:
                     case Queued() | Loading() | Progress() | Stalled():
-                        yield {"progress": _progress(event)}
+                        yield {"progress": run_progress(event)}
                     case Finished():
-                        images.append(_file(event.path))
+                        images.append(file_data(event.path))
                         records.append(event.record.model_dump(mode="json"))
                     case Failed():
-                        answer |= _error(event.code, event.message, event.way_out)
+                        answer |= failure(event.code, event.message, event.way_out)
                     case Cancelled():
-                        answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
+                        answer |= failure("cancelled", "The run was cancelled.", _AGAIN)
         yield answer
 
     def _attended(
@@ -163,7 +162,7 @@ class Api:
         if isinstance(agreed, ComparisonPlan):
             yield from self._run(agreed, client, fresh)
         else:
-            yield _refused(agreed)
+            yield refused(agreed)
 
     def _run(self, agreed: ComparisonPlan, client: gr.Request, fresh: bool) -> Answers:
         answer: JsonObject = {"record": None, "sheet": None, "images": []}
@@ -171,16 +170,16 @@ class Api:
             for event in events:
                 match event:
                     case CellWorking() | CellDone():
-                        yield {"progress": _cell_progress(agreed, event)}
+                        yield {"progress": cell_progress(agreed, event)}
                     case CellFailed():
                         failed = event.error
-                        answer |= _error(failed.code, failed.message, failed.way_out)
+                        answer |= failure(failed.code, failed.message, failed.way_out)
                     case Failed():
-                        answer |= _error(event.code, event.message, event.way_out)
+                        answer |= failure(event.code, event.message, event.way_out)
                     case Compared():
                         answer |= self._compared(event)
                     case Cancelled() | NothingCompared(cancelled=True):
-                        answer |= _error("cancelled", "The run was cancelled.", _AGAIN)
+                        answer |= failure("cancelled", "The run was cancelled.", _AGAIN)
         yield answer
 
     def _compared(self, event: Compared) -> JsonObject:
@@ -192,8 +191,8 @@ class Api:
             "effects": [
                 each.summary().model_dump(mode="json") for each in paired_effects(event.record)
             ],
-            "sheet": _file(sheet_of(event.path)),
-            "images": [_file(outputs / name) if name else None for name in pictures],
+            "sheet": file_data(sheet_of(event.path)),
+            "images": [file_data(outputs / name) if name else None for name in pictures],
         }
 
 
@@ -212,93 +211,3 @@ def build(api: Api, documented: bool = True) -> None:
             concurrency_limit=None,
             api_visibility=visibility,
         )
-
-
-def read_request(request: JsonObject) -> GenerationRequest:
-    """The request that ``request`` says; a seed is drawn where it has none, or -1.
-
-    Raises:
-        ValidationError: a field is missing, unknown or of another type.
-        ValueError: it is not a JSON object.
-    """
-    if not isinstance(request, dict):
-        raise ValueError("The request is not a JSON object")
-    _refuse_flags(request)
-    if request.get("seed", DRAWN) == DRAWN:
-        request = {**request, "seed": draw_seed()}
-    return GenerationRequest.model_validate(request)
-
-
-def _refuse_flags(request: JsonObject) -> None:
-    """Python takes ``true`` for 1, which nobody means by it.
-
-    Raises:
-        ValueError: a number of the request is true or false.
-    """
-    said: list[tuple[str, Any]] = [(name, request.get(name)) for name in ("seed", "count")]
-    settings, loras = request.get("settings"), request.get("loras")
-    if isinstance(settings, dict):
-        said += [(f"settings.{name}", value) for name, value in settings.items()]
-    for place, lora in enumerate(loras if isinstance(loras, list) else ()):
-        if isinstance(lora, dict):
-            said += [(f"loras.{place}.{n}", v) for n, v in lora.items() if "strength" in n]
-    for where, value in said:
-        if isinstance(value, bool):
-            raise ValueError(f"{where}: a number is expected, not {str(value).lower()}")
-
-
-def answered(work: Callable[[], Answers]) -> Answers:
-    """What ``work`` gives; an error of the request or of the run as its answer."""
-    try:
-        yield from work()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the request"
-        yield _error("request", f"{where}: {first['msg']}.", "Correct the request's JSON.")
-    except ValueError as error:
-        yield _error("request", f"{error}.", "Correct the request's JSON.")
-    except StudioError as error:
-        yield _error(error.code, error.message, error.way_out)
-
-
-def _progress(event: Queued | Loading | Progress | Stalled) -> JsonObject:
-    match event:
-        case Queued():
-            return {"ahead": event.ahead}
-        case Loading():
-            return {"stage": event.stage}
-        case Stalled():
-            return {"stage": event.stage, "stalled": event.seconds}
-        case Progress():
-            return {
-                "image": event.index + 1,
-                "images": event.count,
-                "step": event.step,
-                "steps": event.steps,
-            }
-
-
-def _cell_progress(plan: ComparisonPlan, event: CellWorking | CellDone) -> JsonObject:
-    """``cell`` counts from 1; a finished one comes with its ``picture``."""
-    place: JsonObject = {"cell": event.cell + 1, "cells": len(plan.cells)}
-    if isinstance(event, CellDone):
-        return {**place, "picture": _file(event.path), "reused": event.reused}
-    return {**place, "done": event.done, **_progress(event.event)}
-
-
-def _refused(violations: Sequence[Violation]) -> JsonObject:
-    return {"violations": [item.model_dump(mode="json") for item in violations]}
-
-
-def _error(code: str, message: str, way_out: str) -> JsonObject:
-    return {"error": {"code": code, "message": message, "way_out": way_out}}
-
-
-def _file(path: Path) -> JsonObject:
-    """A file as gradio's clients know it: they fetch it and give its place on their machine."""
-    return {
-        "path": str(path),
-        "url": f"/{file_url(path)}",
-        "orig_name": path.name,
-        "meta": {"_type": "gradio.FileData"},
-    }

@@ -18,6 +18,11 @@ UNREAD = 50
 """Messages that wait for a listener until none is taken to be there."""
 
 
+def page_of(request: gr.Request) -> str:
+    """Gradio's name for one open page."""
+    return str(request.session_hash)
+
+
 def client_of(request: gr.Request, settings: Settings) -> str:
     """Whose runs are counted together.
 

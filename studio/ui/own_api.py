@@ -8,10 +8,10 @@ import gradio as gr
 
 from studio.errors import LoraNotTaken
 from studio.settings import Settings
-from studio.ui.api import Answers, answered
 from studio.ui.clients import PASS, address_of
 from studio.ui.gate import OWN_LORA
 from studio.ui.html import download
+from studio.ui.json_answers import Answers, answered
 from studio.workspace.workspace import Workspace
 
 

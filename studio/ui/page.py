@@ -9,7 +9,7 @@ from studio.ui import api, own_api, tools, uploads
 from studio.ui.address import PageAddress
 from studio.ui.assets import ADDRESS, ENDING, KEYS, picked
 from studio.ui.browser.dialog import LoraBrowser
-from studio.ui.clients import client_of, visitor_now
+from studio.ui.clients import client_of, page_of, visitor_now
 from studio.ui.compare import tab as compare_tab
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import review
@@ -21,7 +21,7 @@ from studio.ui.models import tab as models_tab
 from studio.ui.sessions import Sessions
 from studio.ui.studio import tab as studio_tab
 from studio.ui.studio.live import Updates
-from studio.ui.studio.tab import StudioTab, page_of, quick
+from studio.ui.studio.tab import StudioTab, quick
 from studio.ui.trials import tab as trials_tab
 from studio.ui.trials.tab import TrialsTab
 from studio.ui.warm_up import WarmUp

@@ -5,25 +5,23 @@ tools ask what the JSON endpoints ask, under the page's own rules, and answer wi
 in which pictures are links.
 """
 
-import json
-import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-import anyio.to_thread
 import gradio as gr
-from gradio.context import LocalContext
 
 from studio.comparison.axes import STRENGTHS
-from studio.contract.request import DRAWN, LoraChoice
+from studio.contract.request import DRAWN
 from studio.errors import GalleryError, PresetsError, StudioError
 from studio.resolve.inventory import Unusable
-from studio.ui.api import Api, JsonObject
+from studio.ui.api import Api
 from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.browser.query import LoraQuery
+from studio.ui.json_answers import JsonObject, as_text, how_far, linked, told_safely
+from studio.ui.json_requests import request_of
+from studio.ui.mcp_server import alone, keep_answers, root_of
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace
 
@@ -71,7 +69,7 @@ class Tools:
             count: How many pictures, each with the next seed.
             settings: Any of steps, guidance_scale, width, height, scheduler, clip_skip, eta.
         """
-        asked = _request(base, mode, prompt, loras, negative_prompt, seed, count, settings)
+        asked = request_of(base, mode, prompt, loras, negative_prompt, seed, count, settings)
         return self._told(client, [self._api.plan(asked)])
 
     def generate(
@@ -100,7 +98,7 @@ class Tools:
             count: How many pictures, each with the next seed.
             settings: Any of steps, guidance_scale, width, height, scheduler, clip_skip, eta.
         """
-        asked = _request(base, mode, prompt, loras, negative_prompt, seed, count, settings)
+        asked = request_of(base, mode, prompt, loras, negative_prompt, seed, count, settings)
         return self._told(client, self._api.generate(asked, client))
 
     def compare(
@@ -130,7 +128,7 @@ class Tools:
             seed: Of every picture, from 0 up; -1 draws one.
             settings: Any of steps, guidance_scale, width, height, scheduler, clip_skip, eta.
         """
-        asked = _request(
+        asked = request_of(
             base, "lora_with_trigger", prompt, loras, negative_prompt, seed, 1, settings
         )
         varied = strengths or list(STRENGTHS)
@@ -144,7 +142,7 @@ class Tools:
         Args:
             lora: Slug of the LoRA, such as pen-ink-mini; see find_loras.
         """
-        return _told_safely(lambda: self._inspected(lora))
+        return told_safely(lambda: self._inspected(lora))
 
     def _inspected(self, lora: str) -> JsonObject:
         _demand(str, lora=lora)
@@ -166,7 +164,7 @@ class Tools:
             base: Slug of a base model; only LoRAs made for its family are found.
             limit: How many at most, up to 50.
         """
-        return _told_safely(lambda: self._found(words, base, limit))
+        return told_safely(lambda: self._found(words, base, limit))
 
     def _found(self, words: str, base: str, limit: int) -> JsonObject:
         _demand(str, words=words, base=base)
@@ -202,7 +200,7 @@ class Tools:
         Args:
             picture: The link of the picture, as generate and compare give it.
         """
-        return _told_safely(lambda: self._verified(picture))
+        return told_safely(lambda: self._verified(picture))
 
     def _verified(self, picture: str) -> JsonObject:
         _demand(str, picture=picture)
@@ -237,18 +235,18 @@ class Tools:
         server passes on to an agent that asks for it."""
         last: JsonObject = {}
         progress = gr.Progress()  # of this call, by its context; gr.api takes it for no argument
-        with _alone(client):
+        with alone(client):
             for last in answers:
                 if "progress" in last:
-                    done, of, what = _how_far(last["progress"])
+                    done, of, what = how_far(last["progress"])
                     progress((done, of), desc=what)
-        return _as_text(_linked(last, _root(client)))
+        return as_text(linked(last, root_of(client)))
 
 
 def build(workspace: Workspace, api: Api, browser: LoraBrowser) -> None:
     """Name the tools; call inside the page, before another endpoint has a function of one of their
     names."""
-    _keep_answers()
+    keep_answers()
     tools = Tools(workspace, api, browser)
     for tool in (
         tools.plan,
@@ -261,56 +259,6 @@ def build(workspace: Workspace, api: Api, browser: LoraBrowser) -> None:
         gr.api(tool, api_name=f"tool_{tool.__name__}", concurrency_limit=None)
 
 
-def _keep_answers() -> None:
-    """gradio's client hands its messages to the server's loop through a queue that is not made for
-    two threads, and now and then the last of them, the answer, is lost on the way to an agent that
-    asked for progress (6.31). The job still has it."""
-    from gradio.mcp import GradioMCPServer  # needs the package mcp
-
-    told = GradioMCPServer._execute_tool_with_progress
-    if told.__name__ == _answered_anyway.__name__:
-        return
-
-    async def answered(self: Any, job: Any, progress_token: str | int) -> Any:
-        return await _answered_anyway(told(self, job, progress_token), job)
-
-    answered.__name__ = _answered_anyway.__name__
-    GradioMCPServer._execute_tool_with_progress = answered
-
-
-async def _answered_anyway(telling: Awaitable[Any], job: Any) -> Any:
-    """What ``telling`` gives, else the job's result."""
-    try:
-        return await telling
-    except UnboundLocalError:
-        return [await anyio.to_thread.run_sync(job.result)]
-
-
-def _request(
-    base: str,
-    mode: str,
-    prompt: str,
-    loras: list[str],
-    negative_prompt: str,
-    seed: int,
-    count: int,
-    settings: dict[str, Any],
-) -> JsonObject:
-    """As the JSON endpoints take it, and say what is wrong with it."""
-    return {
-        "base": base,
-        "mode": mode,
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
-        "loras": [_choice(each) if isinstance(each, str) else each for each in loras]
-        if isinstance(loras, list)
-        else loras,
-        "settings": settings,
-        "seed": seed,
-        "count": count,
-    }
-
-
 def _demand(kind: type, **arguments: object) -> None:
     """Agents send what they like: gradio's server checks no argument's type.
 
@@ -321,66 +269,3 @@ def _demand(kind: type, **arguments: object) -> None:
         if type(value) is not kind:
             wanted = "a text" if kind is str else "a whole number"
             raise StudioError(f"{name} is not {wanted}.", f"Send {name} as {wanted}.")
-
-
-def _choice(text: str) -> JsonObject:
-    """A LoRA with its strengths; what is none, as the endpoint finds fault with it."""
-    try:
-        return LoraChoice.parse(text).model_dump(mode="json", exclude_defaults=True)
-    except ValueError:
-        slug, _, strength = text.rpartition(":")
-        return {"slug": slug, "strength": strength}
-
-
-def _how_far(said: JsonObject) -> tuple[int, int | None, str]:
-    """Done, of how many (None where nobody can tell), and of what, from a ``progress``."""
-    cell = f"cell {said['cell']} of {said['cells']}" if "cell" in said else ""
-    if "step" in said:
-        what = f"image {said['image']} of {said['images']}"
-        return said["step"], said["steps"], f"{cell}, {what}" if cell else what
-    if "ahead" in said:
-        return 0, None, f"{said['ahead']} ahead in the queue"
-    if "stage" in said:
-        return 0, None, said["stage"]
-    return said["cell"], said["cells"], cell
-
-
-@contextmanager
-def _alone(client: gr.Request) -> Iterator[None]:
-    """Each call is a visitor of its own: gradio's server puts the calls of all agents into one
-    session, by which a public page would take them for one visitor."""
-    own = gr.Request(client.request, client.username, secrets.token_urlsafe(24), **client.kwargs)
-    token = LocalContext.request.set(own)
-    try:
-        yield
-    finally:
-        LocalContext.request.reset(token)
-
-
-def _told_safely(asked: Callable[[], JsonObject]) -> str:
-    try:
-        return _as_text(asked())
-    except StudioError as error:
-        way_out = {"code": error.code, "message": error.message, "way_out": error.way_out}
-        return _as_text({"error": way_out})
-
-
-def _as_text(answer: JsonObject) -> str:
-    return json.dumps(answer, ensure_ascii=False, indent=1)
-
-
-def _root(client: gr.Request) -> str:
-    """The address under which the agent knows the page, without a slash at the end."""
-    headers = client.headers
-    host = headers.get("x-forwarded-host") or headers.get("host", "")
-    scheme = headers.get("x-forwarded-proto", "http").partition(",")[0].strip()
-    return f"{scheme}://{host.partition(',')[0].strip()}"
-
-
-def _linked(value: Any, root: str) -> Any:
-    """``value`` with the whole link in place of each file, and no place on this machine."""
-    if isinstance(value, dict):
-        if value.get("meta") == {"_type": "gradio.FileData"}:
-            return f"{root}{value['url']}"
-        return {key: _linked(each, root) for key, each in value.items()}
-    return [_linked(each, root) for each in value] if isinstance(value, list) else value

@@ -37,8 +37,8 @@ from studio.comparison.record import (
 )
 from studio.comparison.schedule import estimate_seconds
 from studio.comparison.validity import judge
+from studio.contract.marks import SourceType
 from studio.contract.plan import RunPlan
-from studio.contract.receipt import SourceType
 from studio.contract.violations import TooManyCells, Violation
 from studio.gallery.record_png import decode
 from studio.gallery.sheet import draw

@@ -100,6 +100,24 @@ class LineEntry:
     context: Context = field(default_factory=copy_context)
     """Where it was asked for: a GPU that is lent by the second is lent to whoever asks."""
 
+    def say(self, event: AnyEvent) -> None:
+        """Take in what its work says."""
+        if isinstance(event, Passing):
+            self.latest = event
+        else:
+            self.latest = None
+            self.results.append(event)
+            self.state = ended_by(event, self.state)
+
+    def stop(self) -> bool:
+        """Cancel it; one that waits is over at once. False where it was over."""
+        if self.state.is_over:
+            return False
+        self.cancel.set()
+        if self.state is RunState.WAITING:
+            self.say(Cancelled(self.run_id))
+        return True
+
 
 @dataclass(slots=True, eq=False)
 class Line:
@@ -181,3 +199,13 @@ def demand_room(lines: Iterable[Line], client: str, limits: Limits) -> None:
         raise QueueFull(f"{own} of yours run or wait", "Cancel one, or wait for one.")
     if len(clients) >= limits.in_all:
         raise QueueFull(f"{len(clients)} others run or wait", "Try again in a while.")
+
+
+def has_turn(lines: Iterable[Line], client: str) -> bool:
+    """Whether an entry of a client's other line is being carried out: whoever has several
+    browsers has no more turns than others."""
+    return any(
+        each.client == client and each.state is RunState.RUNNING
+        for line in lines
+        for each in line.entries
+    )

@@ -10,7 +10,6 @@ import secrets
 import shutil
 import threading
 import time
-from collections import deque
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,14 +28,11 @@ from studio.presets import Catalog, LoraPreset
 from studio.presets.parse import slug_of
 from studio.settings import Settings
 from studio.storage import atomic
+from studio.workspace.own_arrivals import Arrival, Arrivals
 from studio.workspace.own_fetch import demand_size, fetch_for_visitor, hub_source
 from studio.workspace.visitors import Visitor, VisitorKind, Visitors
 
 PLACE = ".loras"
-IN_ALL = 60
-"""Of everybody, here or on the way."""
-WINDOW = 900.0
-"""Seconds for which one that came counts, whether it was taken and is still here or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +44,6 @@ class _OwnLora:
     said_by: Mapping[str, str]
     client: str
     came: float
-
-
-@dataclass(slots=True)
-class Arrival:
-    """One that comes, in a folder of its own, which goes unless ``kept``."""
-
-    owner: Path
-    client: str
-    folder: Path
-    kept: bool = False
 
 
 class OwnLoras:
@@ -73,8 +59,7 @@ class OwnLoras:
         self._visitors = visitors
         self._of: dict[Path, tuple[_OwnLora, ...]] = {}
         self._seen: dict[Path, tuple[Catalog, tuple[_OwnLora, ...], Catalog]] = {}
-        self._coming: list[Arrival] = []
-        self._came: deque[tuple[float, str]] = deque()
+        self._arrivals = Arrivals(self._limits.loras)
         self._here: dict[Path, float] = {}
         self._lock = threading.Lock()
 
@@ -109,8 +94,8 @@ class OwnLoras:
         """
         coming = Arrival(owner, client, owner / PLACE / secrets.token_hex(8))
         with self._lock:
-            self._demand_place(client)
-            self._coming.append(coming)
+            here = [each.client for held in self._of.values() for each in held]
+            self._arrivals.begin(coming, here)
         try:
             coming.folder.mkdir(parents=True)
             yield coming
@@ -122,34 +107,9 @@ class OwnLoras:
         finally:
             came = coming.folder.is_dir() and any(coming.folder.iterdir())
             with self._lock:
-                self._coming.remove(coming)
-                if came:
-                    self._came.append((time.monotonic(), client))
+                self._arrivals.end(coming, came)
             if not coming.kept:
                 self._forget(coming.folder)
-
-    def _demand_place(self, client: str) -> None:
-        """Those that are here, come, or came lately count; a removed one does not free its place
-        at once, or one visitor could have the page fetch without an end."""
-        while self._came and time.monotonic() - self._came[0][0] > WINDOW:
-            self._came.popleft()
-        here = [each.client for held in self._of.values() for each in held]
-        coming = [each.client for each in self._coming]
-        lately = [each for _, each in self._came]
-        own = max(here.count(client), lately.count(client)) + coming.count(client)
-        if own >= self._limits.loras:
-            raise LoraNotTaken(
-                f"A visitor may have {self._limits.loras} LoRAs of their own here, and bring as "
-                "many in a quarter of an hour (VISITOR_LORAS).",
-                "Remove yours, or wait.",
-                "too_many_loras",
-            )
-        if len(here) + len(coming) >= IN_ALL:
-            raise LoraNotTaken(
-                "This page holds as many LoRAs of visitors as it can.",
-                "Try again when others have left.",
-                "too_many_loras",
-            )
 
     def place_of(self, coming: Arrival, name: str, size: int) -> Path:
         """Where the bytes of an upload are to be written.

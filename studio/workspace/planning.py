@@ -2,14 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from studio.backends import Backend
+from studio.contract.limits import VisitorLimits, work_of
 from studio.contract.plan import RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest
-from studio.contract.violations import Violation, WeightsMissing
+from studio.contract.violations import TooMuchForVisitor, Violation, WeightsMissing
 from studio.errors import DeviceError, SettingsError, WeightsError
 from studio.imaging.references import References
 from studio.library.stock import Stock
@@ -29,7 +30,6 @@ from studio.resolve.inventory import Inventory, Unusable
 from studio.resolve.memory import MemoryRules
 from studio.resolve.names import with_slugs
 from studio.settings import BUILT_IN_PRESETS, Settings
-from studio.workspace.visitors import beyond
 
 logger = logging.getLogger("studio.workspace.planning")
 
@@ -64,7 +64,7 @@ class Planning:
         outcome = resolve(request, known, *self._known(request, known))
         if isinstance(outcome, RunPlan):
             if self._settings.is_public and (
-                said := tuple(beyond(outcome, self._settings.visitors))
+                said := tuple(_beyond(outcome, self._settings.visitors))
             ):
                 return said
             costs = tuple(gpu_notices(self._backend.gpu_time(outcome)))
@@ -172,3 +172,19 @@ class Planning:
             unusable = {**inventory.unusable, model.slug: why}
             return replace(inventory, bases=bases, unusable=unusable), {}
         return inventory, {model.slug: counters}
+
+
+def _beyond(plan: RunPlan, limits: VisitorLimits) -> Iterator[Violation]:
+    """Why a plan is more than a visitor may ask for."""
+    settings = plan.settings
+    size = settings.width.value, settings.height.value
+    work = work_of(*size, settings.steps.value, plan.count)
+    if work > limits.work:
+        yield TooMuchForVisitor(
+            count=plan.count,
+            width=size[0],
+            height=size[1],
+            steps=settings.steps.value,
+            work=round(work, 1),
+            limit=limits.work,
+        )

@@ -5,7 +5,6 @@ device. An owner is whoever knows its key: a page keeps a secret in its browser,
 or another tab finds the same line.
 """
 
-import logging
 import threading
 import time
 import uuid
@@ -15,31 +14,24 @@ from contextvars import Context
 from functools import partial
 
 from studio.comparison.axes import ComparisonPlan
-from studio.contract.events import Cancelled, Failed, Queued
+from studio.contract.events import Cancelled, Queued
 from studio.contract.plan import RunPlan
 from studio.errors import NoSuchRun, StudioError
-from studio.trials.design import TrialDesign
-from studio.workspace.comparing import Comparing
 from studio.workspace.line import (
     AnyEvent,
     Limits,
     Line,
     LineEntry,
-    Passing,
     Plan,
     RunState,
     Standing,
-    Work,
     demand_room,
-    ended_by,
     find,
+    has_turn,
     limits_of,
 )
-from studio.workspace.replaying import replay
-from studio.workspace.trying import Trying
+from studio.workspace.line_work import errors_said, use_case_of
 from studio.workspace.workspace import Workspace
-
-logger = logging.getLogger("studio.workspace.runs")
 
 LISTENS = 1.0
 """Seconds between two signs of whoever watches."""
@@ -58,7 +50,6 @@ class Runs:
 
     def __init__(self, workspace: Workspace, limits: Limits | None = None) -> None:
         self._workspace = workspace
-        self._comparing = Comparing(workspace)
         self.limits = limits or limits_of(workspace.settings)
         self._lines: dict[str, Line] = {}
         self._changed = threading.Condition()
@@ -85,16 +76,7 @@ class Runs:
             QueueFull: the client, or everybody together, has as many entries as there may be.
             TrialError: the trial is not there.
         """
-        work: Work
-        if isinstance(plan, RunPlan):
-            work = partial(self._workspace.run, plan, previews=previews)
-        elif isinstance(plan, ComparisonPlan):
-            work = partial(self._comparing.run, plan, fresh=fresh)
-        elif isinstance(plan, TrialDesign):
-            trying = Trying(self._workspace)
-            work = partial(trying.run, trying.store.open(plan.name))
-        else:
-            work = partial(replay, self._workspace, plan)
+        work = use_case_of(self._workspace, plan, previews, fresh)
         visitor = self._workspace.visitors.current()
         entry = LineEntry(uuid.uuid4().hex[:12], plan, client or owner, work, visitor)
         with self._changed:
@@ -173,7 +155,9 @@ class Runs:
         """
         with self._changed:
             _, entry = find(self._lines, owner, run_id)
-            return self._cancel(entry)
+            stopped = entry.stop()
+            self._changed.notify_all()
+            return stopped
 
     def move(self, owner: str, run_id: str, ahead: int) -> None:
         """Put a waiting entry behind so many waiting ones of its line; what runs is not counted.
@@ -207,7 +191,7 @@ class Runs:
         with self._changed:
             line = self._lines.pop(owner, None)
             for entry in line.entries if line else ():
-                self._cancel(entry)
+                entry.stop()
             self._changed.notify_all()
         if line is not None and line.session is not None:
             self._workspace.close_session(line.session)
@@ -236,23 +220,12 @@ class Runs:
                 line, entry = find(self._lines, owner, run_id)
             except NoSuchRun:
                 return  # its line was left meanwhile
-            self._cancel(entry)
+            entry.stop()
             line.entries.remove(entry)
+            self._changed.notify_all()
             is_last = not line.entries
         if is_last:
             self.leave(owner)
-
-    # The lines; all of these under the condition
-
-    def _cancel(self, entry: LineEntry) -> bool:
-        if entry.state.is_over:
-            return False
-        entry.cancel.set()
-        if entry.state is RunState.WAITING:
-            entry.state = RunState.CANCELLED
-            entry.results.append(Cancelled(entry.run_id))
-        self._changed.notify_all()
-        return True
 
     # The threads
 
@@ -269,7 +242,8 @@ class Runs:
 
     def _next(self, line: Line) -> LineEntry | None:
         with self._changed:
-            while (entry := line.next) is not None and self._has_turn(entry.client):
+            lines = self._lines.values()
+            while (entry := line.next) is not None and has_turn(lines, entry.client):
                 self._changed.wait()
             if entry is None:
                 line.serving = False
@@ -278,43 +252,21 @@ class Runs:
             self._changed.notify_all()
             return entry
 
-    def _has_turn(self, client: str) -> bool:
-        """Whether an entry of a client's other line is being carried out: whoever has several
-        browsers has no more turns than others."""
-        return any(
-            each.client == client and each.state is RunState.RUNNING
-            for line in self._lines.values()
-            for each in line.entries
-        )
-
     def _carry_out(self, line: Line, entry: LineEntry) -> None:
         if entry.cancel.is_set():  # between its turn and its start
             self._note(entry, Cancelled(entry.run_id))
             return
-        try:
-            with (
-                self._workspace.visitors.acting(entry.visitor),
-                closing(entry.work(self._session(line), entry.cancel)) as events,
-            ):
-                for event in events:
-                    self._note(entry, event)
-        except StudioError as error:
-            logger.warning("run %s failed: %s", entry.run_id, error)
-            self._note(entry, Failed(entry.run_id, error.code, error.message, error.way_out))
-        except Exception as error:
-            # The thread's boundary: the entries after it go on. What it was stands in the log.
-            logger.exception("Run %s met an unexpected error.", entry.run_id)
-            text = f"Unexpected error during the run: {type(error).__name__}."
-            self._note(entry, Failed(entry.run_id, "unexpected", text, "Report it with the log."))
+        with (
+            errors_said(entry.run_id, partial(self._note, entry)),
+            self._workspace.visitors.acting(entry.visitor),
+            closing(entry.work(self._session(line), entry.cancel)) as events,
+        ):
+            for event in events:
+                self._note(entry, event)
 
     def _note(self, entry: LineEntry, event: AnyEvent) -> None:
         with self._changed:
-            if isinstance(event, Passing):
-                entry.latest = event
-            else:
-                entry.latest = None
-                entry.results.append(event)
-                entry.state = ended_by(event, entry.state)
+            entry.say(event)
             self._changed.notify_all()
 
     def _look_after(self) -> None:
@@ -324,14 +276,12 @@ class Runs:
             with self._changed:
                 silent = [(o, line) for o, line in self._lines.items() if now - line.heard > alone]
                 gone = [o for o, line in silent if self.limits.alone is not None or not line.live]
-                idle = [e for e in self._lines.values() if now - e.heard > REST and not e.live]
-                sessions = [line.session for line in idle if line.session is not None]
-                for line in idle:
-                    line.session = None
+                rest = [(o, line) for o, line in self._lines.items() if now - line.heard > REST]
+                idle = [o for o, line in rest if not line.live]
             for owner in gone:
                 self.leave(owner)
-            for session in sessions:
-                self._workspace.close_session(session)
+            for owner in idle:
+                self.let_go(owner)
 
     def _session(self, line: Line) -> str:
         with self._changed:

@@ -10,7 +10,6 @@ from studio.architecture import Architecture
 from studio.comparison.axes import AS_CHOSEN
 from studio.contract.request import Overrides, same_finer
 from studio.errors import TrialError
-from studio.library.files import read_header
 from studio.trials.design import (
     CONTROLS,
     TrialCheckpoint,
@@ -32,8 +31,9 @@ from studio.trials.measures.plugins import plugin
 from studio.trials.observations import PromptKind
 from studio.trials.statistics import FEWEST, Resampling
 from studio.trials.store import TrialStore, now
-from studio.trials.training_run import Checkpoint, TrainedFile, TrainingRun, training_runs
+from studio.trials.training_run import Checkpoint, TrainingRun
 from studio.trials.trial_text import TrialText
+from studio.workspace.trial_files import the_run
 from studio.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -159,37 +159,6 @@ def _finer(values: Sequence[str]) -> tuple[str, ...]:
             str(error), "Write parts and steps, such as te=0.4:until=6, or none."
         ) from error
     return tuple(dict.fromkeys(said)) or ("",)
-
-
-def the_run(paths: Sequence[Path]) -> TrainingRun:
-    """The one training run that the files are of.
-
-    Raises:
-        TrialError: they are of several, or there are fewer than two files.
-        HeaderError, WeightsError: one cannot be read.
-    """
-    files = [TrainedFile(path, read_header(path).metadata) for path in _files(paths)]
-    runs = training_runs(files)
-    if len(runs) > 1:
-        names = ", ".join(run.name for run in runs)
-        raise TrialError(
-            f"These files are of {len(runs)} training runs: {names}.",
-            "Name the files of one of them.",
-        )
-    if runs:
-        return runs[0]
-    if len(files) < 2:
-        raise TrialError(
-            "A trial needs two files or more.", "Give the folder that a trainer saved into."
-        )
-    checkpoints = tuple(Checkpoint(file.path, None, None) for file in files)
-    return TrainingRun(files[0].path.parent.name, checkpoints, "They were named together.")
-
-
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        found = sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
-        yield from (file.resolve() for file in found)
 
 
 def _checkpoints(

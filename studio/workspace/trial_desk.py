@@ -6,8 +6,7 @@ with its own.
 """
 
 import threading
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from glob import has_magic
@@ -15,26 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.contract.events import Failed
-from studio.errors import HeaderError, StudioError, TrialError, WeightsError
-from studio.library.catalogue import Holding
-from studio.library.files import read_header
+from studio.errors import StudioError, TrialError
 from studio.settings import BUILT_IN_PRESETS
 from studio.storage.atomic import Stamp, stamp_of
 from studio.trials.design import TrialDesign, most_pictures
 from studio.trials.events import CellBegun, TrialEnded
 from studio.trials.proof import controls_done
 from studio.trials.store import StoredTrial
-from studio.trials.training_run import (
-    TrainedFile,
-    TrainingRun,
-    run_folder,
-    run_name,
-    training_runs,
-)
+from studio.trials.training_run import TrainingRun
 from studio.workspace.line import RunState, Standing
 from studio.workspace.runs import Runs
-from studio.workspace.trial_design import the_run
-from studio.workspace.trying import Trying, is_running
+from studio.workspace.trial_files import AlikeFiles, newest_runs, the_run
+from studio.workspace.trying import Trying
 from studio.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -51,41 +42,6 @@ _KNOWN_RUNS = 4
 """Runs whose files' weights are kept in mind."""
 
 FileStamps = tuple[tuple[str, Stamp], ...]
-
-
-class _Alike:
-    """The LoRA files of one state of the library by what their names and headers claim, so that
-    asking of which run one is looks at no other run's.
-
-    Attributes:
-        of: the holdings that it was made from.
-    """
-
-    def __init__(self, of: Sequence[Holding]) -> None:
-        self.of = of
-        self._claims: dict[Path, tuple[tuple[str, str, str], ...]] = {}
-        self._groups: defaultdict[tuple[str, str, str], list[Path]] = defaultdict(list)
-        self._runs: dict[Path, TrainingRun | None] = {}
-        for each in of:
-            if each.held.verdict.kind == "lora":
-                path, called = Path(each.held.name), each.held.verdict.called
-                folder = str(run_folder(path))
-                claims = [("name", folder, run_name(path))]
-                claims += [("called", folder, called)] if called else []
-                self._claims[path] = tuple(claims)
-                for claim in claims:
-                    self._groups[claim].append(path)
-
-    def run(self, path: Path) -> TrainingRun | None:
-        """The run that a file is of, where others of it are there too; headers are read once."""
-        if path not in self._runs:
-            claims = self._claims.get(path, ())
-            alike = sorted({other for claim in claims for other in self._groups[claim]})
-            runs = training_runs(_trained(alike)) if len(alike) > 1 else ()
-            of = {Path(each.path): run for run in runs for each in run.checkpoints}
-            same = [other for other in alike if self._claims[other] == claims]
-            self._runs |= {each: of.get(each.resolve()) for each in (path, *same)}
-        return self._runs[path]
 
 
 class TrialState(StrEnum):
@@ -131,7 +87,7 @@ class TrialDesk:
         self._runs = runs
         self.trying = Trying(workspace)
         self._lock = threading.Lock()
-        self._alike = _Alike(())
+        self._alike = AlikeFiles(())
         self._told: dict[FileStamps, tuple[str, tuple[CheckpointWeights, ...]]] = {}
         self._counted: dict[str, tuple[Stamp | None, int, int, bool]] = {}
 
@@ -140,27 +96,17 @@ class TrialDesk:
     def offered(self) -> tuple[TrainingRun, ...]:
         """The run that comes with the studio, then those of the library, the newest first. Only
         headers are read, of files whose names or claims are alike."""
-        groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
-        for holding in self._workspace.stock.catalogue.holdings:
-            path = Path(holding.held.name)
-            if path.is_relative_to(
-                MINI
-            ):  # it is offered anyhow, and a library's once it was tried
-                continue
-            if holding.held.verdict.kind == "lora" and path.suffix == ".safetensors":
-                name = holding.held.verdict.called or run_name(path)
-                groups[str(run_folder(path)), name].append(path)
-        several = [paths for paths in groups.values() if len(paths) > 1]
-        several.sort(key=lambda paths: max(map(_changed, paths)), reverse=True)
-        found = [run for paths in several[:OFFERED] for run in training_runs(_trained(paths))]
-        return (the_run([MINI]), *found[:OFFERED])
+        holdings = self._workspace.stock.catalogue.holdings
+        # The studio's own is offered anyhow, and is a file of the library once it was tried.
+        others = [each for each in holdings if not Path(each.held.name).is_relative_to(MINI)]
+        return (the_run([MINI]), *newest_runs(others, OFFERED))
 
     def run_of(self, path: Path) -> TrainingRun | None:
         """The run that a file of the library is of, where others of it lie there too."""
         holdings = self._workspace.stock.catalogue.holdings
         with self._lock:
             if self._alike.of is not holdings:
-                self._alike = _Alike(holdings)
+                self._alike = AlikeFiles(holdings)
             return self._alike.run(path)
 
     def paths_of(self, text: str) -> tuple[Path, ...]:
@@ -234,7 +180,7 @@ class TrialDesk:
             QueueFull
         """
         stored = self.trying.store.open(name)
-        if self.standing(name).state.is_going or is_running(stored):
+        if self.standing(name).state.is_going or stored.is_running():
             raise TrialError(f"The trial {name} is running already.", "Wait for it, or stop it.")
         self._runs.submit(OWNER, stored.design(), previews=False)
 
@@ -278,7 +224,7 @@ class TrialDesk:
         if last is not None and not last.state.is_over:
             running = last.state is RunState.RUNNING
             state = TrialState.RUNNING if running else TrialState.WAITING
-        elif is_running(stored):
+        elif stored.is_running():
             state = TrialState.ELSEWHERE
         else:
             state = TrialState.OVER if done and not failed else TrialState.STOPPED
@@ -315,17 +261,5 @@ class TrialDesk:
         return known[1:]
 
 
-def _trained(paths: Sequence[Path]) -> Iterator[TrainedFile]:
-    for path in paths:
-        try:
-            yield TrainedFile(path.resolve(), read_header(path).metadata)
-        except (HeaderError, WeightsError):
-            continue  # it went since it was seen, or cannot be read: it is no file of a run
-
-
 def _stamp(path: Path) -> Stamp:
     return stamp_of(path.stat())
-
-
-def _changed(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else 0.0

@@ -1,19 +1,47 @@
-"""A trial's cells as plans, under the words that the trial is told of."""
+"""A trial's cells as plans, under the words that the trial is told of, and what they cost."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from studio.architecture import Mode
 from studio.comparison.plan import holding
+from studio.comparison.schedule import estimate_seconds
 from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice
 from studio.contract.violations import Violation
 from studio.errors import TrialError
 from studio.gallery import Filter
 from studio.presets import Catalog, TriggerRule
-from studio.trials.design import CellRole, TrialCell, TrialDesign, cells, controls, text_of
+from studio.trials.design import (
+    CellRole,
+    TrialCell,
+    TrialDesign,
+    cells,
+    controls,
+    most_pictures,
+    text_of,
+)
 from studio.trials.observations import PromptKind
+from studio.workspace.past import Past
 from studio.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class TrialForecast:
+    """What a trial costs.
+
+    Attributes:
+        most: pictures that there will be at most; exactly, where every arm gets every seed.
+        first: of the first round, the controls with them.
+        found: of ``first``, those that are in the gallery already.
+        seconds: for ``most`` without ``found``; None without a past to judge by.
+    """
+
+    most: int
+    first: int
+    found: int
+    seconds: float | None
 
 
 class Planner:
@@ -75,6 +103,28 @@ class Planner:
             if not isinstance(answer, RunPlan):
                 found += answer
         return tuple(dict.fromkeys(found))
+
+    def forecast(self, past: Past) -> TrialForecast:
+        """How many pictures there will be, and about how long they take."""
+        design, seeds = self._design, self._design.rule.seeds
+        first = [*cells(design, design.arms, seeds[: design.rule.first]), *controls(design)]
+        found = sum(self._is_there(cell, past) for cell in first)
+        # Seeds change nothing of what a picture costs.
+        planned = map(self.plan, cells(design, design.arms, seeds[:1]))
+        sample = [plan for plan in planned if isinstance(plan, RunPlan)]
+        seconds = estimate_seconds(sample, past.paces(sample)) if sample else None
+        most = most_pictures(design)
+        each = None if seconds is None else seconds / len(sample)
+        ahead = max(most - found, 0)
+        return TrialForecast(most, len(first), found, None if each is None else each * ahead)
+
+    def _is_there(self, cell: TrialCell, past: Past) -> bool:
+        """Whether the gallery seems to have it; what no picture was ever made with is not asked
+        for picture by picture."""
+        if cell.role is CellRole.BASE_AGAIN or not self.is_known(cell):
+            return False
+        plan = self.plan(cell)
+        return isinstance(plan, RunPlan) and any(past.candidates(plan))
 
     def _request(self, cell: TrialCell) -> GenerationRequest | tuple[Violation, ...]:
         if self._held is None:

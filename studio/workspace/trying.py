@@ -4,10 +4,8 @@ A trial can be stopped at any time, even killed, and goes on where it stopped.
 """
 
 import logging
-import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,22 +13,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from studio.comparison.schedule import estimate_seconds
 from studio.contract.events import Cancelled, Failed, Finished, Loading, Progress, Queued, Stalled
 from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from studio.contract.violations import Violation
-from studio.errors import TrialError
 from studio.gallery.record_png import decode
-from studio.storage.lock import try_lock
-from studio.trials.design import (
-    CellRole,
-    TrialCell,
-    TrialDesign,
-    cells,
-    controls,
-    most_pictures,
-)
+from studio.trials.design import CellRole, TrialCell, TrialDesign, cells, controls
 from studio.trials.events import (
     CellBegun,
     CellOver,
@@ -40,11 +28,11 @@ from studio.trials.events import (
     TrialEvent,
 )
 from studio.trials.halving import Race, race
-from studio.trials.measuring import Measuring
+from studio.trials.measuring import Measuring, ShowPicture
 from studio.trials.store import CellResult, Round, StoredTrial, TrialStore
 from studio.workspace.past import Past
 from studio.workspace.trial_design import TrialWanted, designed, measures_of
-from studio.workspace.trial_plan import Planner
+from studio.workspace.trial_plan import Planner, TrialForecast
 from studio.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,23 +44,6 @@ FAILURES = 5
 """Pictures in a row that could not be made, after which a trial stops."""
 _SHOWN = 96
 """Pictures that are kept decoded."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrialForecast:
-    """What a trial costs.
-
-    Attributes:
-        most: pictures that there will be at most; exactly, where every arm gets every seed.
-        first: of the first round, the controls with them.
-        found: of ``first``, those that are in the gallery already.
-        seconds: for ``most`` without ``found``; None without a past to judge by.
-    """
-
-    most: int
-    first: int
-    found: int
-    seconds: float | None
 
 
 @dataclass(slots=True)
@@ -126,25 +97,7 @@ class Trying:
 
     def forecast(self, design: TrialDesign) -> TrialForecast:
         """How many pictures there will be, and about how long they take."""
-        planner, seeds = self._planner(design), design.rule.seeds
-        first = [*cells(design, design.arms, seeds[: design.rule.first]), *controls(design)]
-        found = sum(self._is_there(planner, cell) for cell in first)
-        # Seeds change nothing of what a picture costs.
-        planned = map(planner.plan, cells(design, design.arms, seeds[:1]))
-        sample = [plan for plan in planned if isinstance(plan, RunPlan)]
-        seconds = estimate_seconds(sample, self._past.paces(sample)) if sample else None
-        most = most_pictures(design)
-        each = None if seconds is None else seconds / len(sample)
-        ahead = max(most - found, 0)
-        return TrialForecast(most, len(first), found, None if each is None else each * ahead)
-
-    def _is_there(self, planner: Planner, cell: TrialCell) -> bool:
-        """Whether the gallery seems to have it; what no picture was ever made with is not asked
-        for picture by picture."""
-        if cell.role is CellRole.BASE_AGAIN or not planner.is_known(cell):
-            return False
-        plan = planner.plan(cell)
-        return isinstance(plan, RunPlan) and any(self._past.candidates(plan))
+        return self._planner(design).forecast(self._past)
 
     def _planner(self, design: TrialDesign) -> Planner:
         """That of the design that was asked about last is kept: it has resolved every arm."""
@@ -168,12 +121,12 @@ class Trying:
             TrialError: it cannot be read, its files are gone, or another process runs it.
             KeyError: the session is not open.
         """
-        with _alone(stored):
+        with stored.alone():
             design = stored.design()
             measures = measures_of(self._workspace, design)
             results = stored.results()
             self._drop_lost(results)
-            show = self._show()
+            show = _shown(self._workspace.gallery.outputs)
             measuring = Measuring(design, measures, results, stored.observations(), show)
             planner = Planner(self._workspace, design)
             state = _State(stored, design, planner, measuring, results)
@@ -242,7 +195,7 @@ class Trying:
         Args:
             last: it is made although the trial has ended.
         """
-        missing = [cell for cell in wanted if self._is_missing(state, cell)]
+        missing = [cell for cell in wanted if cell.key not in state.tried and not state.has(cell)]
         for place, cell in enumerate(missing, start=len(wanted) - len(missing)):
             state.end = self._reason_to_stop(state, cancel) or state.end
             if state.end is not None and not (last and state.end is not TrialEnd.CANCELLED):
@@ -259,10 +212,6 @@ class Trying:
         if state.design.minutes is not None and state.minutes >= state.design.minutes:
             return TrialEnd.MINUTES
         return TrialEnd.FAILURES if state.in_a_row >= FAILURES else None
-
-    @staticmethod
-    def _is_missing(state: _State, cell: TrialCell) -> bool:
-        return cell.key not in state.tried and not state.has(cell)
 
     def _observe(self, state: _State, wanted: Sequence[TrialCell]) -> None:
         state.stored.add_observations(state.measuring.observe(wanted))
@@ -330,45 +279,12 @@ class Trying:
             if result.picture is not None and not (outputs / result.picture).is_file():
                 del results[key]
 
-    def _show(self) -> "_Shown":
-        return _Shown(self._workspace.gallery.outputs)
 
-
-class _Shown:
+def _shown(outputs: Path) -> ShowPicture:
     """Pictures of the outputs, decoded; the latest are kept."""
 
-    def __init__(self, outputs: Path) -> None:
-        @lru_cache(maxsize=_SHOWN)
-        def read(name: str) -> Image.Image:
-            return decode((outputs / name).read_bytes())
+    @lru_cache(maxsize=_SHOWN)
+    def read(name: str) -> Image.Image:
+        return decode((outputs / name).read_bytes())
 
-        self._read = read
-
-    def __call__(self, result: CellResult) -> Image.Image:
-        return self._read(str(result.picture))
-
-
-def is_running(stored: StoredTrial) -> bool:
-    """Whether a process runs it now, this one or another."""
-    try:
-        with _alone(stored):
-            return False
-    except TrialError:
-        return True
-
-
-@contextmanager
-def _alone(stored: StoredTrial) -> Iterator[None]:
-    """
-    Raises:
-        TrialError: another process runs it.
-    """
-    descriptor = os.open(stored.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if not try_lock(descriptor):
-            raise TrialError(
-                f"The trial {stored.name} is running already.", "Stop it there, or wait for it."
-            )
-        yield
-    finally:
-        os.close(descriptor)
+    return lambda result: read(str(result.picture))

@@ -12,7 +12,6 @@ what a browser shows to be given the files.
 """
 
 import hashlib
-import hmac
 import secrets
 import shutil
 import threading
@@ -24,24 +23,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from studio.contract.limits import VisitorLimits, work_of
-from studio.contract.plan import RunPlan
-from studio.contract.violations import TooMuchForVisitor, Violation
 from studio.errors import GalleryError, StudioError
 from studio.gallery import Gallery
 from studio.gallery.row import index_of
 from studio.settings import Settings
 from studio.signing.sealing import Sealer
 from studio.storage import atomic
-from studio.storage.secret import make_once
+from studio.workspace.visitor_key import VisitorKey
 
 FOLDER = ".visitors"
-KEY_FILE = "visitors.key"
 SHOWN = ".shown"
 _EMPTY = "empty"
-_KEY_BYTES = 32
-_NAME = 40
-"""Hexadecimal digits of a folder's name: 160 bits."""
 MOST_OPEN = 200
 """Galleries kept open; opening one looks through its folder."""
 
@@ -65,22 +57,6 @@ class Visitor:
     known_by: str = field(repr=False)
 
 
-def beyond(plan: RunPlan, limits: VisitorLimits) -> Iterator[Violation]:
-    """Why a plan is more than a visitor may ask for."""
-    settings = plan.settings
-    size = settings.width.value, settings.height.value
-    work = work_of(*size, settings.steps.value, plan.count)
-    if work > limits.work:
-        yield TooMuchForVisitor(
-            count=plan.count,
-            width=size[0],
-            height=size[1],
-            steps=settings.steps.value,
-            work=round(work, 1),
-            limit=limits.work,
-        )
-
-
 _acting: ContextVar[Visitor | None] = ContextVar("acting", default=None)
 _in_public: ContextVar[bool] = ContextVar("in_public", default=False)
 
@@ -100,7 +76,7 @@ class Visitors:
         self._open: OrderedDict[Path, Gallery] = OrderedDict()
         self._lock = threading.Lock()
         self._asking: Callable[[], Visitor] | None = None
-        self._key: bytes | None = None
+        self._key = VisitorKey(settings.state)
 
     def ask(self, asking: Callable[[], Visitor]) -> None:
         """From now on ``asking`` says whose request it is, where no run is carried out. It raises
@@ -150,7 +126,7 @@ class Visitors:
 
     def folder(self, visitor: Visitor) -> Path:
         """Where a visitor's gallery lies, whether it is there or not."""
-        return self._root / visitor.kind / self._named(f"{visitor.kind} {visitor.known_by}")
+        return self._root / visitor.kind / self._key.named(f"{visitor.kind} {visitor.known_by}")
 
     def prefix(self) -> str:
         """What the names of the asking visitor's own files begin with, in a folder of everybody's;
@@ -178,9 +154,8 @@ class Visitors:
         with self._lock:
             found = self._open.get(folder)
         if found is None or not folder.is_dir():
-            found = Gallery(
-                folder, self._sealer, self._settings.index
-            )  # twice at once does no harm
+            # Twice at once does no harm.
+            found = Gallery(folder, self._sealer, self._settings.index)
         with self._lock:
             self._open[folder] = found
             self._open.move_to_end(folder)
@@ -284,7 +259,7 @@ class Visitors:
             return ""
         folder = self.folder(visitor)
         place = f"{visitor.kind}/{folder.name}"
-        return f"{place}/{self._named(f'pass {place}')}"
+        return f"{place}/{self._key.named(f'pass {place}')}"
 
     def passed(self, given: str) -> Gallery:
         """The gallery that a pass is for.
@@ -304,29 +279,6 @@ class Visitors:
             GalleryError: it is none.
         """
         place, _, proof = given.rpartition("/")
-        if not hmac.compare_digest(proof.encode(), self._named(f"pass {place}").encode()):
+        if not self._key.has_named(f"pass {place}", proof):
             raise GalleryError("This link is for nobody's pictures.", "Reload the gallery.")
         return self._root / place
-
-    def _named(self, text: str) -> str:
-        return hmac.new(self._secret(), text.encode(), hashlib.sha256).hexdigest()[:_NAME]
-
-    def _secret(self) -> bytes:
-        if self._key is None:
-            place = self._settings.state / KEY_FILE
-            try:
-                make_once(place, lambda: secrets.token_bytes(_KEY_BYTES))
-                key = atomic.read_file(place, _KEY_BYTES + 1)
-            except OSError as error:
-                raise GalleryError(
-                    f"The key of the visitors' galleries, {place}, cannot be read or made: "
-                    f"{error.strerror or error}.",
-                    "Let the studio read and write it.",
-                ) from error
-            if len(key) != _KEY_BYTES:
-                raise GalleryError(
-                    f"The key of the visitors' galleries, {place}, is not one.",
-                    "Take it from a copy; without it nobody finds their pictures again.",
-                )
-            self._key = key
-        return self._key

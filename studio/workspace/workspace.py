@@ -11,7 +11,6 @@ from studio.architecture.pipelines import SCHEDULER_NAMES
 from studio.backends import Backend, ClipReader, LibraryWeights, open_backend
 from studio.backends import WorkerStatus as WorkerStatus
 from studio.comparison.replay import Lost
-from studio.contract.base import Contract
 from studio.contract.plan import Library, RunPlan
 from studio.contract.request import ReferenceImage
 from studio.errors import GalleryError, StudioError, UnusableReference
@@ -19,18 +18,15 @@ from studio.gallery import Gallery
 from studio.gallery.findings import Verification
 from studio.gallery.verification import verify
 from studio.imaging.references import References
-from studio.library.base_tensors import (
-    BaseTensorPlaces,
-    checkpoint_tensors,
-    folder_tensors,
-)
+from studio.library.base_tensors import BaseTensorPlaces, tensors_of
 from studio.library.chores import Chores
+from studio.library.hashing import Repinned
 from studio.library.preset_files import load
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
 from studio.library.tokens import tokenizer_class
 from studio.library.transfers import Transfers
-from studio.presets import Catalog, LoraPreset, ModelPreset
+from studio.presets import Catalog
 from studio.presets.parse import PresetProblem
 from studio.resolve.inventory import LoraWeights, Unusable
 from studio.settings import BUILT_IN_PRESETS, Settings
@@ -45,13 +41,6 @@ CLOSING = 1.5
 """Seconds in which what runs may stop when the studio closes."""
 
 logger = logging.getLogger("studio.workspace.workspace")
-
-
-class Repinned(Contract):
-    """A preset whose pin was given up: the file's hash is pinned anew on its next use."""
-
-    slug: str
-    forgotten: str
 
 
 class Workspace:
@@ -188,11 +177,8 @@ class Workspace:
 
     def present(self) -> Mapping[str, bool]:
         """Every preset's slug → whether its weights are on disk (no hashing)."""
-        presets: list[ModelPreset | LoraPreset] = [
-            *self.catalog.models.values(),
-            *self.catalog.loras.values(),
-        ]
-        return self._store.present(presets)
+        catalog = self.catalog
+        return self._store.present([*catalog.models.values(), *catalog.loras.values()])
 
     def expected_at(self, slug: str) -> Path:
         """Where the weights of a preset belong.
@@ -200,7 +186,7 @@ class Workspace:
         Raises:
             KeyError: no preset has this slug.
         """
-        return self._store.locate(self._preset(slug))
+        return self._store.locate(self.catalog.models.get(slug) or self.catalog.loras[slug])
 
     def base_tensors(self, slug: str) -> BaseTensorPlaces:
         """Where the weights of a base's modules lie; headers are read, and nothing is hashed.
@@ -210,10 +196,7 @@ class Workspace:
             WeightsError: it is not there, or cannot be read.
         """
         preset = self.catalog.models[slug]
-        path, layout = self._store.locate(preset), self._store.layout(preset)
-        if layout is None:
-            return folder_tensors(path, preset.variant)
-        return checkpoint_tensors(path, layout, preset.base_architecture)
+        return tensors_of(preset, self._store.locate(preset), self._store.layout(preset))
 
     def repin(self, slug: str) -> Repinned:
         """Forget the SHA-256 a preset was pinned to, so that its next use pins the new one.
@@ -221,11 +204,7 @@ class Workspace:
         Raises:
             WeightsError: the preset is not pinned.
         """
-        forgotten = self._store.state.unpin(slug)
-        return Repinned(slug=slug, forgotten=forgotten)
-
-    def _preset(self, slug: str) -> ModelPreset | LoraPreset:
-        return self.catalog.models.get(slug) or self.catalog.loras[slug]
+        return self._store.repin(slug)
 
     def seek(self, plan: RunPlan) -> tuple[Lost, ...]:
         """What a recorded plan needs and is nowhere here; the rest is found by its SHA-256."""
@@ -280,18 +259,13 @@ class Workspace:
         """Whether a picture and its record are whole and agree.
 
         Of a picture in the gallery, also whether what it was edited from is still there.
-        """
-        gallery = self.visitors.at(path.resolve())
-        return verify(path, gallery.reference if gallery else None, self.trust)
-
-    @property
-    def trust(self) -> str:
-        """The root certificates that the user named, PEM.
 
         Raises:
-            SettingsError: one cannot be read.
+            SettingsError: a root certificate that the user named cannot be read.
         """
-        return trusted_roots(self.settings.trust)
+        gallery = self.visitors.at(path.resolve())
+        reference = gallery.reference if gallery else None
+        return verify(path, reference, trusted_roots(self.settings.trust))
 
     def before_close(self, close: Callable[[], None]) -> None:
         """Call ``close`` first when the studio closes: it stands on this workspace."""

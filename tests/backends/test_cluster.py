@@ -42,7 +42,8 @@ from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.errors import ContractBroken
 from studio.gallery.comparisons.verification import verify_comparison
 from studio.gallery.sheet.captions import control_caption
-from studio.settings import Settings, Workers
+from studio.settings import Settings
+from studio.settings.workers import Workers
 from studio.ui.html import comparison as compare_html
 from studio.ui.html.comparison import Grid
 from studio.workspace.comparing import Comparing

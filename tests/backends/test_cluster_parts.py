@@ -33,7 +33,8 @@ from studio.library.downloads.errors import DownloadError, HashWrong, SizeWrong
 from studio.library.preset_files import load
 from studio.library.stock import Stock
 from studio.library.store import WeightStore
-from studio.settings import Settings, Workers
+from studio.settings import Settings
+from studio.settings.workers import Workers
 from studio.workspace.workspace import Workspace
 from tests.backends.worker_process import Folder
 from tests.support.plans import make_plan

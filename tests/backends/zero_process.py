@@ -136,7 +136,7 @@ def main(base: Path, lora: Path, work: Path, answers: Path) -> dict[str, Any]:
 
 def discrepancies_of(plan: RunPlan, backend: ZeroBackend) -> list[str]:
     """What audit says of the pictures that it was timed by."""
-    records = [record for kept in backend._past.values() for record in kept]
+    records = [record for kept in backend._past._made.values() for record in kept]
     return [each for record in records for each in discrepancies(record.plan, record.receipt)]
 
 

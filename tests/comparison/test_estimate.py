@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from studio.comparison.schedule import Shares, estimate_seconds
-from studio.contract.plan import FloatSetting, Origin, RunPlan
+from studio.contract.origin import FloatSetting, Origin
+from studio.contract.plan import RunPlan
 from studio.contract.receipt import RunRecord
 from tests.support.records import base_identity, flat, plan_settings, run_plan, run_receipt
 

@@ -25,7 +25,7 @@ from studio.comparison.differences import differences, in_one_line, summary, uni
 from studio.comparison.plan import plan_comparison
 from studio.comparison.schedule import running_order
 from studio.comparison.validity import name_of
-from studio.contract.plan import Origin
+from studio.contract.origin import Origin
 from studio.contract.request import LoraChoice, Overrides
 from tests.resolve.test_resolve import ask, with_loras
 from tests.support.comparison_plans import answer, compared, refused

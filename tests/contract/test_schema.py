@@ -18,7 +18,8 @@ from studio.contract.base import (
     parse_written,
     schema_step,
 )
-from studio.contract.plan import FloatSetting, PlanSettings
+from studio.contract.origin import FloatSetting
+from studio.contract.plan import PlanSettings
 from studio.errors import NewerRecord, RecordError
 from studio.gallery.verification import examine
 from tests.golden.fields import differences, fields, unannounced, used, uses

@@ -11,7 +11,8 @@ from safetensors import safe_open
 
 from studio.architecture import TRAITS, Architecture
 from studio.contract.audit import discrepancies
-from studio.contract.plan import FloatSetting, LoraPart, Origin
+from studio.contract.origin import FloatSetting, Origin
+from studio.contract.plan import LoraPart
 from studio.contract.receipt import Receipt
 from studio.engine import Engine, LocalJob
 from studio.engine.lora.match import base_modules

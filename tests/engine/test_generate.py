@@ -16,7 +16,7 @@ from PIL import Image
 
 from studio.architecture.pipelines import SCHEDULER_NAMES
 from studio.contract.events import Loading, Progress
-from studio.contract.plan import FloatSetting, Origin
+from studio.contract.origin import FloatSetting, Origin
 from studio.contract.request import PromptEncoder
 from studio.engine import Engine, EngineEvent, Generated, LocalJob, RunCancelled
 from studio.errors import ContractBroken, EngineError, NotFinite, OutOfMemory

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from studio.contract.audit import discrepancies
-from studio.contract.plan import IntSetting, Origin
+from studio.contract.origin import IntSetting, Origin
 from studio.engine import Engine, LocalJob
 from studio.engine.lora.schedule import step_of
 from studio.engine.lora.slot import slots_of

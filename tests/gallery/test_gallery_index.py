@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from studio.contract.receipt import RunRecord
-from studio.gallery import Filter, Gallery, gallery, record_png
+from studio.gallery import Filter, Gallery, record_png
+from studio.gallery.followed_files import Reindexed
 from tests.support.records import START, flat, lora_use, run_record
 from tests.support.shelf import everything, fill
 
@@ -182,7 +183,7 @@ def test_files_that_come_and_go_by_hand_are_noticed(outputs: Path) -> None:
     copied.parent.mkdir()
     shutil.copy(third, copied)
     report = Gallery(outputs).sync()
-    assert report == gallery.Reindexed(0, 0, ())
+    assert report == Reindexed(0, 0, ())
     found = shelf.query()
     assert {each.path for each in found} == {second, third, copied}
     assert next(each.prompt for each in found if each.path == second) == "another one"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from studio.architecture import Mode
 from studio.architecture.pipelines import SAMPLERS, SCHEDULER_NAMES
-from studio.contract.plan import FloatSetting, IntSetting, LoraPart, Origin
+from studio.contract.origin import FloatSetting, IntSetting, Origin
+from studio.contract.plan import LoraPart
 from studio.contract.receipt import RunRecord
 from studio.contract.statement import Statement
 from studio.gallery.infotext import spellings, write

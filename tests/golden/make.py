@@ -30,13 +30,14 @@ from studio.comparison.review import Judgement, as_csv, as_jsonl
 from studio.comparison.validity import Verdict
 from studio.comparison.votes import BlindVote
 from studio.contract.events import Finished, Loading
+from studio.contract.marks import SourceType
 from studio.contract.plan import RunPlan
-from studio.contract.receipt import SourceType
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PartStrength
 from studio.gallery.marks import xmp
 from studio.gallery.publishing import Disclosure, PictureFormat, publish
 from studio.imaging import png
-from studio.settings import Settings, Workers
+from studio.settings import Settings
+from studio.settings.workers import Workers
 from studio.trials.report.card import write as write_card
 from studio.workspace.comparing import Comparing
 from studio.workspace.replaying import find, replay

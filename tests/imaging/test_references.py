@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from studio.contract.receipt import SourceType
+from studio.contract.marks import SourceType
 from studio.contract.request import ReferenceImage
 from studio.errors import UnusableReference
 from studio.gallery import marks

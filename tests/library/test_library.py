@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from studio.architecture import Mode
 from studio.contract.events import Finished
-from studio.contract.plan import Origin
+from studio.contract.origin import Origin
 from studio.contract.violations import HashMismatch
 from studio.engine.tiny import build_tiny
 from studio.library import state

@@ -4,7 +4,8 @@ import pytest
 
 from studio.architecture import TRAITS, Architecture
 from studio.presets import Catalog, LoraPreset
-from studio.ui.browser.query import PAGE, LoraFacts, LoraQuery, LoraShelf
+from studio.ui.browser.query import LoraQuery
+from studio.ui.browser.shelf import PAGE, LoraFacts, LoraShelf
 
 
 def lora(slug: str, architecture: Architecture) -> LoraPreset:

@@ -3,7 +3,8 @@
 import pytest
 
 from studio.architecture import Mode
-from studio.contract.plan import Origin, RunPlan
+from studio.contract.origin import Origin
+from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides
 from studio.presets import Catalog
 from studio.presets.schema import LoraSettings

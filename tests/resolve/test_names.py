@@ -3,7 +3,7 @@
 import pytest
 
 from studio.architecture.pipelines import scheduler_named
-from studio.contract.plan import Origin
+from studio.contract.origin import Origin
 from studio.contract.request import LoraChoice, Overrides
 from studio.presets.schema import LoraSettings
 from tests.support.worlds import World

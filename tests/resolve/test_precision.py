@@ -12,11 +12,12 @@ from diffusers import StableDiffusionPipeline
 from studio.architecture import Mode
 from studio.comparison.axes import base_against_lora
 from studio.comparison.plan import held
+from studio.contract.origin import Origin
 from studio.contract.placement import Dtype
-from studio.contract.plan import Origin, RunPlan
+from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest, Overrides
 from studio.errors import SettingsError
-from studio.library.folder import component_tensors
+from studio.library.base_headers import component_tensors
 from studio.library.store import WeightStore
 from studio.presets import ModelPreset
 from studio.resolve.memory import MemoryRules, StoredWeights, automatic_dtype

@@ -9,7 +9,8 @@ import pytest
 
 from studio.architecture import TRAITS, Architecture, Mode
 from studio.contract.base import FileIdentity
-from studio.contract.plan import Library, Origin, RunPlan
+from studio.contract.origin import Origin
+from studio.contract.plan import Library, RunPlan
 from studio.contract.prompt import TokenCounter
 from studio.contract.request import GenerationRequest, LoraChoice, Overrides, PromptEncoder
 from studio.contract.violations import Violation

@@ -10,7 +10,7 @@ from studio.contract.plan import RunPlan
 from studio.inspection import LoraInspection
 from studio.inspection.fit import Fit, check_fit
 from studio.presets import Catalog, LoraPreset
-from studio.resolve import context, resolve
+from studio.resolve import fits, resolve
 from studio.resolve.inventory import TensorShapes
 from tests.resolve.test_resolve import CATALOG, MINI, RUNTIME, SDXL, ask, inventory, with_loras
 
@@ -53,6 +53,6 @@ def test_a_file_is_fitted_once_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
         labels.append(label[0])
         return check_fit(inspection, shapes, *label)
 
-    monkeypatch.setattr(context, "check_fit", counted)
+    monkeypatch.setattr(fits, "check_fit", counted)
     resolve(with_loras("ink", "plain", mode=Mode.LORA), LIBRARY, inventory(), RUNTIME)
     assert labels == ["Mini", "Mini"], "one look at each of the two files"

@@ -8,7 +8,8 @@ import pytest
 
 from studio.architecture import PIPELINES, TRAITS
 from studio.architecture.pipelines import schedulers_for
-from studio.contract.plan import Origin, RunPlan
+from studio.contract.origin import Origin
+from studio.contract.plan import RunPlan
 from studio.contract.prompt import Side
 from studio.contract.request import Overrides, PromptEncoder
 from tests.support.worlds import AROUND, World, architecture_of

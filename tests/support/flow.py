@@ -13,15 +13,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from studio.architecture import TRAITS, Architecture, Mode
-from studio.contract.plan import (
-    FloatSetting,
-    IntSetting,
-    LoraUse,
-    Origin,
-    PlanSettings,
-    RunPlan,
-    TextSetting,
-)
+from studio.contract.origin import FloatSetting, IntSetting, Origin, TextSetting
+from studio.contract.plan import LoraUse, PlanSettings, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.engine import LocalJob

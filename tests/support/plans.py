@@ -13,16 +13,8 @@ from transformers import CLIPTokenizer
 
 from studio.architecture import Architecture, Mode
 from studio.contract.base import FileIdentity, fingerprint
-from studio.contract.plan import (
-    BaseIdentity,
-    FloatSetting,
-    IntSetting,
-    LoraUse,
-    Origin,
-    PlanSettings,
-    RunPlan,
-    TextSetting,
-)
+from studio.contract.origin import FloatSetting, IntSetting, Origin, TextSetting
+from studio.contract.plan import BaseIdentity, LoraUse, PlanSettings, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.contract.request import PromptEncoder
 from studio.engine import Engine, EngineEvent, Generated, LocalJob

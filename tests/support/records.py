@@ -11,18 +11,8 @@ from PIL import Image
 
 from studio.architecture import Architecture, Mode
 from studio.contract.base import SCHEMA, FileIdentity, canonical_json
-from studio.contract.plan import (
-    BaseIdentity,
-    FloatSetting,
-    IntSetting,
-    Library,
-    LoraUse,
-    Origin,
-    PlanSettings,
-    RunPlan,
-    TextSetting,
-    TriggerUse,
-)
+from studio.contract.origin import FloatSetting, IntSetting, Origin, TextSetting
+from studio.contract.plan import BaseIdentity, Library, LoraUse, PlanSettings, RunPlan, TriggerUse
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.contract.receipt import (
     BaseProof,

@@ -30,7 +30,7 @@ WIDE = UNetShape((16, 16), (False, True), 2)
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two pairs in one place each, small, and a disc for every drawing: nothing is fetched."""
-    monkeypatch.setattr(render, "_icons", lambda _: {s.icon: DISC for s in subjects.SUBJECTS})
+    monkeypatch.setattr(render, "_icons", lambda: {s.icon: DISC for s in subjects.SUBJECTS})
     forget()
     for module in (vae, base, lora, slider):
         monkeypatch.setattr(module, "training_pairs", lambda: FEW)
@@ -50,8 +50,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    render._glyph.cache_clear()
-    render._neon_colours.cache_clear()
+    for cached in (render._large, render._glyph, render._outline, render._neon_colours):
+        cached.cache_clear()
 
 
 def test_every_stage_runs_and_what_is_exported_loads(small: None, tmp_path: Path) -> None:

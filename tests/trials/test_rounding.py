@@ -21,8 +21,8 @@ from studio.settings import Settings
 from studio.trials import rounding
 from studio.trials.rounding import BaseRows
 from studio.trials.weights import weights_of
-from studio.workspace.trial_design import the_run
 from studio.workspace.trial_desk import MINI
+from studio.workspace.trial_files import the_run
 from studio.workspace.trial_rounding import base_rows
 from studio.workspace.workspace import Workspace
 from tests.support.tiny import rewrite

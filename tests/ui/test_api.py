@@ -15,7 +15,7 @@ from PIL import Image
 
 from studio.contract.events import Stalled
 from studio.contract.receipt import RunRecord
-from studio.ui.api import _progress
+from studio.ui.json_answers import run_progress
 from tests.ui.conftest import PATIENCE, ROOT, Server
 
 REQUEST = {
@@ -125,7 +125,7 @@ def test_progress_comes_until_the_answer(client: Client) -> None:
 
 
 def test_a_stage_that_does_not_move_is_told() -> None:
-    assert _progress(Stalled("r", "Reading the prompt", 30)) == {
+    assert run_progress(Stalled("r", "Reading the prompt", 30)) == {
         "stage": "Reading the prompt",
         "stalled": 30,
     }

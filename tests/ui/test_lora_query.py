@@ -12,16 +12,8 @@ from studio.library.reading import Facts
 from studio.library.scan import Held
 from studio.library.sidecars import Sidecar
 from studio.presets import Catalog, LoraPreset, Source
-from studio.ui.browser.query import (
-    EMBEDDED,
-    PAGE,
-    UNFIT,
-    LoraFacts,
-    LoraOrder,
-    LoraQuery,
-    LoraShelf,
-    LoraSubset,
-)
+from studio.ui.browser.query import LoraOrder, LoraQuery, LoraSubset
+from studio.ui.browser.shelf import EMBEDDED, PAGE, UNFIT, LoraFacts, LoraShelf
 
 SD15 = Architecture.SD15
 

@@ -8,14 +8,15 @@ import pytest
 
 from studio.architecture import Architecture, Mode
 from studio.comparison.review import ReviewState
+from studio.contract.origin import IntSetting, Origin
 from studio.contract.placement import Offload, Placement
-from studio.contract.plan import IntSetting, Notice, Origin, RunPlan
+from studio.contract.plan import Notice, RunPlan
 from studio.contract.prompt import PartKind, PromptPart, ResolvedPrompt, Side, TokenLedger
 from studio.contract.receipt import BaseProof, RunRecord
 from studio.contract.violations import NotAMultiple, PromptEmpty
 from studio.presets import Catalog, LoraPreset, ModelPreset, ModelSettings, Source, TriggerRule
 from studio.ui.browser.markup import ShownLora, found
-from studio.ui.browser.query import PAGE, LoraShelf
+from studio.ui.browser.shelf import PAGE, LoraShelf
 from studio.ui.html import contract, gallery, picture, preset_cards, preset_tables
 from studio.ui.html.plan import plan_body
 from studio.ui.html.prompt import marked_text

@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
 
 from studio.gallery.verification import examine
-from studio.ui.tools import _keep_answers
+from studio.ui.mcp_server import keep_answers
 from tests.ui.conftest import studio_at
 
 TOOLS = {"plan", "generate", "compare", "inspect", "find_loras", "verify"}
@@ -151,8 +151,8 @@ def test_an_agent_is_told_how_far_its_pictures_are(url: str) -> None:
 
 
 def test_an_answer_that_gradio_loses_on_the_way_comes_all_the_same() -> None:
-    _keep_answers()
-    _keep_answers()
+    keep_answers()
+    keep_answers()
 
     class Job(Future[str]):
         async def __aiter__(self) -> AsyncIterator[object]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from studio.architecture import Architecture, Mode
-from studio.contract.plan import FloatSetting, IntSetting, Origin, Precision
+from studio.contract.origin import FloatSetting, IntSetting, Origin, Precision
 from studio.contract.request import GenerationRequest, LoraChoice, PartStrength
 from studio.contract.settings import SETTINGS
 from studio.presets import Catalog, LoraPreset, LoraSettings, ModelPreset, Source, TriggerRule

@@ -28,7 +28,8 @@ from studio.errors import EngineError, NoWorker, SettingsError, StudioError
 from studio.resolve import BaseInPlace
 from studio.resolve.gpu import GpuTime
 from studio.resolve.memory import MemoryRules
-from studio.settings import Settings, Workers
+from studio.settings import Settings
+from studio.settings.workers import Workers
 
 MOVES = 2
 """How often a run that lost its worker before it had made a picture is given to another."""

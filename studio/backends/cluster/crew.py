@@ -21,7 +21,8 @@ from studio.backends.library import LibraryWeights
 from studio.backends.routing import WorkerState
 from studio.contract.plan import RunPlan
 from studio.errors import DeviceError, WorkerError
-from studio.settings import Settings, Workers
+from studio.settings import Settings
+from studio.settings.workers import Workers
 
 LOOK = 0.2
 """Seconds between two looks at who came and who went."""

@@ -14,10 +14,10 @@ import torch
 from studio.architecture import traits_of
 from studio.contract.placement import Offload
 from studio.contract.plan import BaseIdentity
-from studio.engine.base.folder import Pipeline, read_map
+from studio.engine.base.folder import read_map
 from studio.engine.base.load import BaseSource, estimate, load_pipeline
 from studio.engine.base.offload import device_bytes, place_pipeline, take_in
-from studio.engine.base.resident import Adapter, BaseKey, Proof, ResidentBase
+from studio.engine.base.resident import Adapter, BaseKey, PlacedBase, Proof, ResidentBase
 from studio.engine.device import free_memory, give_back, named_errors, torch_dtype
 from studio.engine.families import family_of
 from studio.engine.hardware import automatic_budget
@@ -40,19 +40,6 @@ class Memory:
     loras: int
 
 
-@dataclass(slots=True)
-class _Placed:
-    """A base's pipeline where it will compute, and nothing measured of it."""
-
-    source: BaseSource
-    key: BaseKey
-    dtype: torch.dtype
-    pipeline: Pipeline
-    heard: tuple[str, ...]
-    whole: int
-    size: int
-
-
 class PipelineManager:
     """Owns everything resident on one device."""
 
@@ -61,7 +48,7 @@ class PipelineManager:
         self.budget = budget
         self.host_budget = automatic_budget(main_memory()) if host_budget is None else host_budget
         self._bases: dict[BaseKey, ResidentBase] = {}
-        self._placed: dict[BaseKey, _Placed] = {}
+        self._placed: dict[BaseKey, PlacedBase] = {}
         self._tick = 0
 
     def acquire(
@@ -123,7 +110,7 @@ class PipelineManager:
         self._tick += 1
         return self._tick
 
-    def _load(self, source: BaseSource, key: BaseKey, dtype: torch.dtype) -> _Placed:
+    def _load(self, source: BaseSource, key: BaseKey, dtype: torch.dtype) -> PlacedBase:
         offload = key[2]
         with named_errors(self.device, f"the base {source.identity.label}"):
             pipeline, heard = load_pipeline(source, dtype)
@@ -133,9 +120,9 @@ class PipelineManager:
             if self.device.type == "cpu" or offload is not Offload.NONE:
                 take_in(pipeline)
             place_pipeline(pipeline, self.device, offload)
-        return _Placed(source, key, dtype, pipeline, heard, whole, size)
+        return PlacedBase(source, key, dtype, pipeline, heard, whole, size)
 
-    def _measured(self, placed: _Placed) -> ResidentBase:
+    def _measured(self, placed: PlacedBase) -> ResidentBase:
         source, key, pipeline = placed.source, placed.key, placed.pipeline
         identity, offload = source.identity, key[2]
         family = family_of(identity.architecture)
@@ -248,23 +235,20 @@ class PipelineManager:
             free_memory(self.device)
 
     def _evict_oldest(self, keep: ResidentBase | None, needed: frozenset[str]) -> None:
-        stay = [each for each in self._bases.values() if each is keep or each.key in self._placed]
-        idle = [
-            (adapter.used, sha, base)
-            for base in stay
-            for sha, adapter in base.adapters.items()
-            if base is not keep or sha not in needed
-        ]
-        may_go = [
-            each
-            for each in self._bases.values()
-            if each is not keep and each.key not in self._placed
-        ]
-        oldest = min(may_go, key=lambda base: base.used, default=None)
-        unused, sha, of = min(idle, key=lambda each: each[:2], default=(0, "", None))
-        if of is not None and (oldest is None or unused < oldest.used):
-            self.drop_adapter(of, sha)
-        elif oldest is not None:
+        idle: list[tuple[int, str, ResidentBase]] = []
+        for base in self._bases.values():
+            if base is not keep and base.key not in self._placed:
+                idle.append((base.used, "", base))  # before a LoRA that was last used with it
+            else:
+                idle += [
+                    (adapter.used, sha, base)
+                    for sha, adapter in base.adapters.items()
+                    if base is not keep or sha not in needed
+                ]
+        _, sha, oldest = min(idle, key=lambda each: each[:2])
+        if sha:
+            self.drop_adapter(oldest, sha)
+        else:
             self.drop(oldest)
 
     def drop(self, base: ResidentBase) -> None:

@@ -12,6 +12,7 @@ import torch
 from studio.architecture import Architecture
 from studio.contract.placement import Offload
 from studio.engine.base.folder import Pipeline
+from studio.engine.base.load import BaseSource
 from studio.engine.families import Encoded, EngineFamily
 from studio.engine.lora.effect import MeasuredEffect, Sample
 from studio.engine.lora.probe import Reading
@@ -42,6 +43,19 @@ class Adapter:
 
 
 BaseKey = tuple[str, str, Offload, Architecture, str]
+
+
+@dataclass(slots=True)
+class PlacedBase:
+    """A base's pipeline where it will compute, and nothing measured of it."""
+
+    source: BaseSource
+    key: BaseKey
+    dtype: torch.dtype
+    pipeline: Pipeline
+    heard: tuple[str, ...]
+    whole: int
+    size: int
 
 
 @dataclass(slots=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -51,7 +50,6 @@ class Run:
     Attributes:
         references: the reference images, in the plan's order.
         given: the arguments of the pipeline's last call.
-        etas: what the scheduler's steps of the last picture were given as ``eta``.
         seconds: of the stages before the first picture: load, loras, encode.
         heard: what the libraries said so far.
     """
@@ -66,7 +64,6 @@ class Run:
     seconds: dict[str, float]
     heard: list[str] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
-    etas: set[float] = field(default_factory=set)
 
 
 def generate_image(run: Run, index: int) -> Generated:
@@ -138,7 +135,7 @@ def receipt_of(
         references=tuple(reference_sha256(image) for image in run.references),
         offload=None if run.job.plan.placement is None else placed(pipeline),
         vae_tiling=is_tiling(pipeline),
-        eta=_eta_used(run),
+        eta=_eta_used(run.job.plan, steps),
         embeddings_sha256=run.encoded.sha256,
         switched_sha256=switched_sha256(run.base, run.loras, schedule.held),
         hardware=hardware(run.base.device),
@@ -168,35 +165,16 @@ def _true_cfg_used(run: Run, passes: int) -> float | None:
     return given
 
 
-def _eta_used(run: Run) -> float | None:
+def _eta_used(plan: RunPlan, steps: Steps) -> float | None:
     """What the scheduler's every step was given as ``eta``, where the plan has one."""
-    if run.job.plan.settings.eta is None:
+    if plan.settings.eta is None:
         return None
-    if len(run.etas) != 1:
+    if len(steps.etas) != 1:
         raise ContractBroken(
-            f"As eta, the scheduler's steps were given {sorted(run.etas) or 'nothing'}.",
+            f"As eta, the scheduler's steps were given {sorted(steps.etas) or 'nothing'}.",
             "The picture is not kept; report it with the plan's fingerprint.",
         )
-    return next(iter(run.etas))
-
-
-@contextmanager
-def _listening_for_eta(run: Run) -> Iterator[None]:
-    """Note the ``eta`` of each step: pipelines drop it where a scheduler has none."""
-    scheduler, step = run.base.pipeline.scheduler, run.base.pipeline.scheduler.step
-    run.etas.clear()
-
-    @functools.wraps(step)  # pipelines look at the signature
-    def noting(*given: Any, **named: Any) -> Any:
-        if "eta" in named:
-            run.etas.add(float(named["eta"]))
-        return step(*given, **named)
-
-    scheduler.step = noting
-    try:
-        yield
-    finally:
-        del scheduler.step
+    return next(iter(steps.etas))
 
 
 def _denoise(
@@ -207,7 +185,7 @@ def _denoise(
     eta = plan.settings.eta
     if eta is not None:
         run.given["eta"] = eta.value
-    listening = nullcontext() if eta is None else _listening_for_eta(run)
+    listening = nullcontext() if eta is None else steps.listening_for_eta(pipeline.scheduler)
     try:
         schedule.enter(1)
         with steps.counting(getattr(pipeline, run.base.denoiser)), listening:

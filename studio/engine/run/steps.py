@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -60,12 +61,14 @@ class Steps:
         denoised: calls of the denoiser.
         ended: when the last callback came (monotonic).
         latents: as the last callback left them.
+        etas: what the scheduler's steps were given as ``eta``.
     """
 
     calls: int = 0
     denoised: int = 0
     ended: float = 0.0
     latents: torch.Tensor | None = None
+    etas: set[float] = field(default_factory=set)
 
     def sha256(self) -> str:
         """SHA-256 of the bytes of the first sample of ``latents``, in their dtype and layout.
@@ -97,6 +100,23 @@ class Steps:
             yield
         finally:
             handle.remove()
+
+    @contextmanager
+    def listening_for_eta(self, scheduler: Scheduler) -> Iterator[None]:
+        """Note the ``eta`` of each step: pipelines drop it where a scheduler has none."""
+        step = scheduler.step
+
+        @functools.wraps(step)  # pipelines look at the signature
+        def noting(*given: Any, **named: Any) -> Any:
+            if "eta" in named:
+                self.etas.add(float(named["eta"]))
+            return step(*given, **named)
+
+        scheduler.step = noting
+        try:
+            yield
+        finally:
+            del scheduler.step
 
     def run_through(self, scheduler: Scheduler) -> int:
         """The scheduler's step count, if the loop really went through all its timesteps."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from studio.library.downloads.addresses import CIVITAI_STORAGE, Allowed, CivitaiName, shown
 from studio.library.downloads.civitai_answers import (
+    LOOK_THERE,
     CivitaiFile,
     ListedModel,
     Version,
     choose_file,
     licence_of,
     plain,
+    read_answer,
+    read_listed,
 )
 from studio.library.downloads.errors import (
     AccessDenied,
@@ -40,8 +40,6 @@ from studio.settings import Settings
 if TYPE_CHECKING:
     import requests
 
-T = TypeVar("T", bound=BaseModel)
-_FIX = "Look at its page in a browser, and try again later."
 _PIECE = 6
 """Characters of a key that are too many to show."""
 
@@ -75,7 +73,7 @@ class CivitAI:
         number = name.version or self._only_version(str(name.model))
         page = self.page(name.model or "?", number)
         answer = self._get(f"/api/v1/model-versions/{number}", page)
-        version = _read(Version, answer)
+        version = read_answer(Version, answer)
         if name.model is not None and str(version.model_id) != name.model:
             raise NotThere(
                 f"Version {number} belongs to model {version.model_id}, not {name.model}.",
@@ -97,7 +95,7 @@ class CivitAI:
         """
         asked = [each.upper() for each in sha256]
         answer = self._get("/api/v1/model-versions/by-hash", self.base, list, asked)
-        return tuple(_readable(Version, answer))
+        return tuple(read_listed(Version, answer))
 
     def models(self, numbers: Sequence[int]) -> dict[int, ListedModel]:
         """What the site lists of these models, of which it takes a hundred at a time; one that it
@@ -109,7 +107,7 @@ class CivitAI:
         query = f"ids={','.join(map(str, numbers))}&limit=100&nsfw=true"
         answer = self._get(f"/api/v1/models?{query}", self.base)
         items = answer.get("items")
-        found = _readable(ListedModel, items if isinstance(items, list) else [])
+        found = read_listed(ListedModel, items if isinstance(items, list) else [])
         return {each.id: each for each in found}
 
     def _only_version(self, model: str) -> str:
@@ -138,7 +136,9 @@ class CivitAI:
         if status == 200:
             if not isinstance(answer, kind):
                 what = "list" if kind is list else "object"
-                raise UnexpectedAnswer(f"{shown(address)} answered with no JSON {what}.", _FIX)
+                raise UnexpectedAnswer(
+                    f"{shown(address)} answered with no JSON {what}.", LOOK_THERE
+                )
             return answer
         raise self.refusal(status, answer, headers, page, address)
 
@@ -243,7 +243,7 @@ class CivitAI:
             return RateLimited("CivitAI", retry_after(headers))
         if status >= 500:
             return StorageFault(shown(address), f"is out of order ({status})", status)
-        return UnexpectedAnswer(f"CivitAI answered {status}{self._quoted(told)}.", _FIX)
+        return UnexpectedAnswer(f"CivitAI answered {status}{self._quoted(told)}.", LOOK_THERE)
 
     def _unauthorised(self, told: str, page: str) -> DownloadError:
         if "disabled" in told.lower():
@@ -283,22 +283,3 @@ def _message(body: Any) -> str:
         return ""
     texts = (body.get("message"), body.get("error"))
     return next((plain(text) for text in texts if isinstance(text, str) and text), "")
-
-
-def _readable(kind: type[T], answers: Sequence[Any]) -> Iterator[T]:
-    for answer in answers:
-        with suppress(UnexpectedAnswer):
-            yield _read(kind, answer)
-
-
-def _read(kind: type[T], answer: Any) -> T:
-    try:
-        return kind.model_validate(answer)
-    except TypeError:  # a value that is no list, where one is cut
-        raise UnexpectedAnswer("CivitAI's answer has values of other types.", _FIX) from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UnexpectedAnswer(
-            f"CivitAI's answer has no usable {field}: {first['msg']}.", _FIX
-        ) from None

@@ -4,16 +4,27 @@
 Every text comes from strangers: it is cut, and no control character passes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from studio.contract.base import EMPTY_SHA256
-from studio.library.downloads.errors import Archived, SourceUnknown, WrongFile
+from studio.library.downloads.errors import Archived, SourceUnknown, UnexpectedAnswer, WrongFile
 
 MAX_TEXT = 500
 MOST_VERSIONS = 500
+LOOK_THERE = "Look at its page in a browser, and try again later."
+
+T = TypeVar("T", bound=BaseModel)
 
 
 def plain(text: str) -> str:
@@ -126,6 +137,31 @@ class ListedModel(_Answer):
     @property
     def licence(self) -> tuple[str, ...]:
         return licence_of(self.model_extra or {})
+
+
+def read_answer(kind: type[T], answer: Any) -> T:
+    """An answer as a value.
+
+    Raises:
+        UnexpectedAnswer: it lacks something, or has values of other types.
+    """
+    try:
+        return kind.model_validate(answer)
+    except TypeError:  # a value that is no list, where one is cut
+        raise UnexpectedAnswer("CivitAI's answer has values of other types.", LOOK_THERE) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UnexpectedAnswer(
+            f"CivitAI's answer has no usable {field}: {first['msg']}.", LOOK_THERE
+        ) from None
+
+
+def read_listed(kind: type[T], answers: Sequence[Any]) -> Iterator[T]:
+    """Of a list; what cannot be read is left out."""
+    for answer in answers:
+        with suppress(UnexpectedAnswer):
+            yield read_answer(kind, answer)
 
 
 def licence_of(model: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio import __version__
-from studio.contract.plan import LoraUse, Origin
+from studio.contract.origin import Origin
+from studio.contract.plan import LoraUse
 from studio.contract.receipt import RunRecord
 from studio.contract.request import finer_words, same_finer
 from studio.errors import GalleryError, NewerRecord, RecordError

@@ -17,14 +17,8 @@ from studio.presets import Catalog
 from studio.ui.assets import script
 from studio.ui.browser import markup
 from studio.ui.browser.markup import ShownLora
-from studio.ui.browser.query import (
-    FilterChoices,
-    LoraCard,
-    LoraFacts,
-    LoraPage,
-    LoraQuery,
-    LoraShelf,
-)
+from studio.ui.browser.query import LoraQuery
+from studio.ui.browser.shelf import FilterChoices, LoraCard, LoraFacts, LoraPage, LoraShelf
 from studio.ui.html import format
 from studio.ui.html.tags import EMPTY, Html, join
 from studio.workspace.workspace import Workspace

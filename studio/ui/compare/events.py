@@ -15,9 +15,9 @@ from studio.comparison.events import (
     NothingCompared,
 )
 from studio.comparison.record import CellRecord, blank_cells, done, failed
-from studio.contract.base import in_time
 from studio.contract.events import Cancelled, Failed, Queued
-from studio.contract.plan import Origin, RunPlan
+from studio.contract.origin import Origin
+from studio.contract.plan import RunPlan
 from studio.contract.request import GenerationRequest
 from studio.contract.settings import SETTINGS
 from studio.contract.violations import Violation
@@ -30,12 +30,12 @@ from studio.ui.compare.viewer import CompareLook
 from studio.ui.html import comparison as compare_html
 from studio.ui.html import format
 from studio.ui.html.tags import EMPTY, Html, div, join, tag
+from studio.ui.pace import Pace
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form
 from studio.ui.studio.hints import problems_at
 from studio.ui.studio.live import Updates, unchanged
-from studio.ui.studio.run import Pace
-from studio.workspace.comparing import Comparing, Forecast
+from studio.workspace.comparing import Comparing
 from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
 
@@ -81,7 +81,7 @@ class CompareEvents:
         if broken:
             return updates | self._refused(broken)
         request = form.read(request_values, self._workspace.catalog)
-        other = self._other(request, asked.other)
+        other = lora_choice.suggested(request, asked.other, self._workspace)
         asked = replace(asked, other="" if other is None else other.slug)
         updates |= {panel.request: self._asked(request), **self._loras(request, asked, other)}
         try:
@@ -133,16 +133,6 @@ class CompareEvents:
             tag("p", " · ".join([*names, f"seed {request.seed}"]), class_="ls-origin"),
         )
 
-    def _other(self, request: GenerationRequest, chosen: str) -> LoraPreset | None:
-        """The other LoRA: the one that was chosen, while it fits, else one that is there."""
-        workspace = self._workspace
-        taken = {choice.slug for choice in request.loras}
-        family = workspace.catalog.models[request.base].base_architecture
-        fitting = [lora for lora in workspace.catalog.loras_for(family) if lora.slug not in taken]
-        present = workspace.stock.present(fitting)
-        fitting.sort(key=lambda lora: (lora.slug != chosen, not present[lora.slug]))
-        return next(iter(fitting), None)
-
     def _loras(
         self, request: GenerationRequest, asked: CompareInput, other: LoraPreset | None
     ) -> Updates:
@@ -160,7 +150,7 @@ class CompareEvents:
 
     def _bar(self, plans: list[ComparisonPlan]) -> Html:
         first = plans[0]
-        line = f"{summary(first)} {forecast_line(self._comparing.forecast(*plans))}"
+        line = f"{summary(first)} {compare_html.forecast_line(self._comparing.forecast(*plans))}"
         if len(plans) > 1:
             line = f"{line} On {len(plans)} pages, each a comparison of its own."
         foreign = [side.difference for side in uninvited(first)]
@@ -290,13 +280,3 @@ def _why_none(event: NothingCompared | Cancelled | Failed) -> str:
             return "No cell could be made; each says why."
         case _:
             return "Cancelled before the first picture."
-
-
-def forecast_line(forecast: Forecast) -> str:
-    """How many cells, and about how long."""
-    said = format.plural(forecast.cells, "cell")
-    if forecast.found:
-        said += f", {forecast.found} of them in the gallery already"
-    if forecast.seconds is None:
-        return f"{said}. No time estimate yet: nothing has been generated with this base."
-    return f"{said}. About {in_time(forecast.seconds)}."

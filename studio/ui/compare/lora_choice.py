@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 
 from studio.architecture import Architecture
+from studio.contract.request import GenerationRequest
 from studio.presets import LoraPreset
 from studio.ui.browser import markup
 from studio.ui.html import preset_cards
 from studio.ui.html.tags import EMPTY, Html, div, join, span
 from studio.workspace.workspace import Workspace
+
+
+def suggested(request: GenerationRequest, chosen: str, workspace: Workspace) -> LoraPreset | None:
+    """The other LoRA: the one that was chosen, while it fits, else one that is there."""
+    taken = {choice.slug for choice in request.loras}
+    family = workspace.catalog.models[request.base].base_architecture
+    fitting = [lora for lora in workspace.catalog.loras_for(family) if lora.slug not in taken]
+    present = workspace.stock.present(fitting)
+    fitting.sort(key=lambda lora: (lora.slug != chosen, not present[lora.slug]))
+    return next(iter(fitting), None)
 
 
 def other(

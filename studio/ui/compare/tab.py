@@ -11,7 +11,7 @@ from studio.comparison.axes import ComparisonRequest, Question
 from studio.settings import Settings
 from studio.ui.address import PageAddress
 from studio.ui.assets import TELLING, picked
-from studio.ui.clients import client_of
+from studio.ui.clients import client_of, page_of
 from studio.ui.compare import blind_vote, layout
 from studio.ui.compare import form as compare_panel
 from studio.ui.compare.blind_vote import BlindParts, CompareBlind
@@ -21,7 +21,7 @@ from studio.ui.gallery import replay
 from studio.ui.sessions import Sessions
 from studio.ui.studio import form
 from studio.ui.studio.live import Updates
-from studio.ui.studio.tab import StudioTab, page_of
+from studio.ui.studio.tab import StudioTab
 from studio.workspace.workspace import Workspace
 
 PRIVATE: dict[str, Any] = {

@@ -7,11 +7,11 @@ import gradio as gr
 
 from studio.contract.limits import VisitorLimits
 from studio.errors import SettingsError, StudioError
+from studio.ui.clients import page_of
 from studio.ui.html import format
 from studio.ui.html.gallery import said
 from studio.ui.html.tags import Html, tag
 from studio.ui.sessions import Sessions
-from studio.ui.studio.tab import page_of
 from studio.workspace.workspace import Workspace
 
 PATIENCE = 10.0

@@ -8,12 +8,12 @@ import gradio as gr
 from studio.comparison.replay import NotReplayed, Replayed, ReplayOutcome, ReplayWanted
 from studio.contract.events import Cancelled, Failed, Loading, Progress, Queued
 from studio.errors import StudioError
+from studio.ui.clients import page_of
 from studio.ui.html import format
 from studio.ui.html.gallery import said
 from studio.ui.html.tags import Html, join
 from studio.ui.sessions import Sessions
 from studio.ui.studio.live import Updates
-from studio.ui.studio.tab import page_of
 from studio.workspace.line import AnyEvent
 from studio.workspace.replaying import find
 from studio.workspace.workspace import Workspace

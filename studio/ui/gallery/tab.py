@@ -8,6 +8,7 @@ import gradio as gr
 
 from studio.ui.address import PageAddress
 from studio.ui.assets import TELLING, chosen, picked
+from studio.ui.clients import page_of
 from studio.ui.compare.tab import CompareTab
 from studio.ui.gallery import layout, mine, replay
 from studio.ui.gallery.asked import GalleryInput
@@ -17,7 +18,7 @@ from studio.ui.html import gallery as grid
 from studio.ui.html.tags import EMPTY
 from studio.ui.sessions import Sessions
 from studio.ui.studio.live import Updates
-from studio.ui.studio.tab import StudioTab, page_of, quick
+from studio.ui.studio.tab import StudioTab, quick
 from studio.workspace.workspace import Workspace
 
 

@@ -9,12 +9,14 @@ from studio.comparison.axes import ComparisonPlan, Role
 from studio.comparison.differences import Difference, summary
 from studio.comparison.record import KIND_LABELS, CellRecord, CellState, ComparisonRecord
 from studio.comparison.validity import Validity, Verdict, seal_words
+from studio.contract.base import in_time
 from studio.contract.events import Loading, Progress, Queued, Stalled
 from studio.contract.request import GenerationRequest
 from studio.ui.html import format, icons
 from studio.ui.html.bar import bar
 from studio.ui.html.picture import file_url
 from studio.ui.html.tags import EMPTY, Html, div, join, span, tag
+from studio.workspace.comparing import Forecast
 
 _SEALS = {
     Verdict.VALID: ("ls-proven", icons.PROVEN),
@@ -53,6 +55,16 @@ def empty() -> Html:
 
 def trouble(text: str) -> Html:
     return tag("p", icons.ALERT, span("", text), class_="ls-said ls-problem", role="alert")
+
+
+def forecast_line(forecast: Forecast) -> str:
+    """How many cells, and about how long."""
+    said = format.plural(forecast.cells, "cell")
+    if forecast.found:
+        said += f", {forecast.found} of them in the gallery already"
+    if forecast.seconds is None:
+        return f"{said}. No time estimate yet: nothing has been generated with this base."
+    return f"{said}. About {in_time(forecast.seconds)}."
 
 
 def seal(validity: Validity, differs: str, uninvited: Sequence[Difference], title: str) -> Html:

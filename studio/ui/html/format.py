@@ -1,7 +1,7 @@
 """How the page says things: numbers, strength bands, modes, origins."""
 
 from studio.architecture import Mode
-from studio.contract.plan import Origin
+from studio.contract.origin import Origin
 
 BANDS = (
     (0.0, "off"),

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from studio.architecture import Architecture, PipelineTraits, pipeline_traits, traits_of
-from studio.contract.plan import FloatSetting, IntSetting, LoraPart, LoraUse, RunPlan
+from studio.contract.origin import FloatSetting, IntSetting
+from studio.contract.plan import LoraPart, LoraUse, RunPlan
 from studio.contract.prompt import Side, TokenLedger
 from studio.contract.request import PromptEncoder, ReferenceImage
 from studio.contract.settings import BY_NAME, SETTINGS, Setting, Value

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,13 +9,12 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.library.stock import MissingWeights
 from studio.library.transfers import Transfer
-from studio.presets import LoraPreset, ModelPreset, Preset
-from studio.settings import BUILT_IN_PRESETS
+from studio.presets import LoraPreset, Preset
 from studio.ui.browser.dialog import LoraBrowser
 from studio.ui.html import download as download_html
 from studio.ui.html import preset_cards, preset_tables
-from studio.ui.html.tags import EMPTY, Html, address, div, esc, join, tag
-from studio.ui.models import filter, inspect
+from studio.ui.html.tags import EMPTY, Html, address, div, esc
+from studio.ui.models import details, filter
 from studio.ui.models.filter import PresetFilter
 from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.studio.live import Updates
@@ -170,9 +168,10 @@ class ModelsEvents:
         fetchable = self._workspace.stock.can_fetch(preset) and not there
         local = slug in self._workspace.catalog.local
         transfer, busy = self._transfer(preset, fetchable, transfers)
+        shown = details.of_preset(self._workspace, self._inspector, preset, there)
         return {
             parts.chosen: slug,
-            parts.details: gr.HTML(self._details(preset, there), visible=True),
+            parts.details: gr.HTML(shown, visible=True),
             parts.use: gr.Button(visible=isinstance(preset, LoraPreset)),
             parts.try_run: gr.Button(
                 visible=there and self._run_of is not None and self._run_of(slug) is not None
@@ -207,43 +206,6 @@ class ModelsEvents:
         asking = stock.is_asking([slug])  # before what is known, which comes with its end
         shown = download_html.missing(MissingWeights(preset, stock.known(slug)))
         return div("ls-transfer", shown), going or asking
-
-    def _details(self, preset: Preset, there: bool) -> Html:
-        slug = preset.slug
-        workspace = self._workspace
-        place = _place(workspace.expected_at(slug), workspace.settings.model_base_path)
-        published = workspace.stock.published(slug) if there else None
-        pinned = workspace.stock.pinned(slug)
-        shown = preset_tables.details(preset, there, place, self._origin(slug), published, pinned)
-        film = workspace.stock.video(slug) if there else None
-        if film is not None:
-            line = f"{film} is a video, which the studio does not read: put a picture beside it."
-            shown = join((shown, tag("p", line, class_="ls-origin")))
-        for sentence in workspace.stock.catalogue.unread_of(slug) if there else ():
-            shown = join((shown, tag("p", sentence, class_="ls-origin")))
-        if isinstance(preset, ModelPreset):
-            return shown
-        return join((shown, inspect.of_lora(self._inspector, slug)))
-
-    def _origin(self, slug: str) -> Html:
-        """Which file its entry stands in, and what it takes the place of."""
-        catalog = self._workspace.catalog
-        derived = catalog.derived.get(slug)
-        if derived is not None:
-            said = "; ".join(f"{field.replace('_', ' ')}: {who}" for field, who in derived.items())
-            others = "; ".join(
-                f"{field.replace('_', ' ')}: {value!r} ({who})"
-                for field, value, who in self._workspace.stock.catalogue.others_of(slug)
-            )
-            more = f". Said too, and not taken: {others}" if others else ""
-            return esc(f"no preset, but a file of the library. Who said what: {said}{more}")
-        if slug not in catalog.local:
-            return EMPTY
-        name = self._workspace.settings.local_presets.name
-        hidden = catalog.overrides.get(slug)
-        if hidden is None:
-            return esc(f"the studio's own, in {name}")
-        return esc(f"the studio's own, in {name}; it overrides the one in {Path(hidden).name}")
 
     def preset(self, slug: str) -> Preset | None:
         catalog = self._workspace.catalog
@@ -299,11 +261,3 @@ class ModelsEvents:
             del opened[parts.form_view]
             updates |= opened
         return updates
-
-
-def _place(path: Path, base: Path) -> str:
-    """Where weights belong, without the machine's own folders: a page can be public."""
-    for root, name in ((BUILT_IN_PRESETS, "presets"), (base, "MODEL_BASE_PATH")):
-        if path.is_relative_to(root):
-            return f"{name}/{path.relative_to(root).as_posix()}"
-    return path.name

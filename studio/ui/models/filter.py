@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from studio.architecture import TRAITS, Architecture
 from studio.presets import Catalog, LoraPreset, ModelPreset, Preset
-from studio.ui.browser.query import LoraFacts, LoraQuery, LoraShelf, LoraSubset, holds
+from studio.ui.browser.query import LoraQuery, LoraSubset
+from studio.ui.browser.shelf import LoraFacts, LoraShelf, holds
 
 MODELS = 100
 """Most base models shown; words find the rest."""

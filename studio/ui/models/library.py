@@ -12,7 +12,7 @@ from studio.library.chores import Adopted, Chore, Chores, adopt
 from studio.library.identify import Identified
 from studio.library.known_files import news, side_by_side
 from studio.library.twins import Group, Twins
-from studio.ui.browser.query import LoraShelf
+from studio.ui.browser.shelf import LoraShelf
 from studio.ui.html import format
 from studio.ui.html.bar import bar
 from studio.ui.html.tags import EMPTY, Html, div, join, link, tag

@@ -9,13 +9,14 @@ import gradio as gr
 from studio.ui.address import PageAddress
 from studio.ui.assets import TELLING, picked
 from studio.ui.browser.dialog import LoraBrowser
+from studio.ui.clients import page_of
 from studio.ui.models import layout, library
 from studio.ui.models.editing import PresetEditing
 from studio.ui.models.events import ModelsEvents
 from studio.ui.models.layout import ModelsInput, ModelsParts
 from studio.ui.models.library import LibraryEvents, LibraryPanel
 from studio.ui.studio.live import Updates
-from studio.ui.studio.tab import StudioTab, page_of, quick
+from studio.ui.studio.tab import StudioTab, quick
 from studio.ui.trials.tab import LONG, TrialsTab
 from studio.workspace.inspecting import Inspector
 from studio.workspace.workspace import Workspace

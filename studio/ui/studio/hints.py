@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio.architecture import Mode
-from studio.contract.plan import Precision, RunPlan
+from studio.contract.origin import Precision
+from studio.contract.plan import RunPlan
 from studio.contract.request import PromptEncoder
 from studio.contract.settings import SETTINGS, Setting, Value
 from studio.contract.violations import Violation

@@ -1,14 +1,11 @@
 """A run of the Studio tab while it goes."""
 
-import math
 import threading
-import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 
 import gradio as gr
 
-from studio.contract.base import in_time
 from studio.contract.events import (
     Cancelled,
     Failed,
@@ -28,6 +25,7 @@ from studio.ui.html import download as download_html
 from studio.ui.html import picture as stage
 from studio.ui.html.bar import titled
 from studio.ui.html.tags import EMPTY, Html, div, esc
+from studio.ui.pace import Pace
 from studio.ui.sessions import Sessions, Strip
 from studio.ui.studio import live
 from studio.ui.studio.events import StudioEvents
@@ -37,35 +35,6 @@ from studio.ui.studio.standing import StageEvents
 from studio.ui.studio.waiting import WaitingEvents
 from studio.workspace.line import AnyEvent
 from studio.workspace.workspace import Workspace
-
-DRAWN_EVERY = 0.15
-"""Seconds between two drawings of a progress."""
-
-
-class Pace:
-    """How long the rest of long work takes, by what of it is done."""
-
-    def __init__(self) -> None:
-        self._first: tuple[float, float] | None = None
-        self._drawn = -math.inf
-
-    def is_due(self) -> bool:
-        """Whether the progress is drawn again; a page cannot follow dozens of steps a second."""
-        now = time.monotonic()
-        due = now - self._drawn >= DRAWN_EVERY
-        if due:
-            self._drawn = now
-        return due
-
-    def left(self, done: float, total: float) -> str:
-        """In words; empty until it has moved."""
-        now = time.monotonic()
-        if self._first is None:
-            self._first = (now, done)
-        start, before = self._first
-        if done <= before:
-            return ""
-        return f"about {in_time((now - start) / (done - before) * (total - done))} left"
 
 
 class RunEvents:

@@ -10,12 +10,14 @@ from studio.errors import StudioError
 from studio.recall.request import Recalled
 from studio.resolve.foreign import convert
 from studio.ui.assets import TELLING, picked
+from studio.ui.clients import page_of
 from studio.ui.sessions import Sessions
 from studio.ui.studio import layout, pasted, recall, result
 from studio.ui.studio.events import StudioEvents
 from studio.ui.studio.form import Values
 from studio.ui.studio.live import Updates, unchanged
-from studio.ui.studio.lora_events import LoraEvents, OwnLoraEvents
+from studio.ui.studio.lora_events import LoraEvents
+from studio.ui.studio.own_lora_events import OwnLoraEvents
 from studio.ui.studio.recall import RecallField
 from studio.ui.studio.run import RunEvents
 from studio.ui.studio.standing import StageEvents
@@ -40,7 +42,7 @@ class StudioTab:
     outputs: list[Any]
     inputs: list[Any]
     recalled: RecallField
-    recalls: tuple[Any, ...]
+    recalls: tuple[Any, ...] = ()
     ran: Any = None
 
 
@@ -58,18 +60,17 @@ def build(workspace: Workspace, sessions: Sessions) -> StudioTab:
     standing = StageEvents(workspace, sessions, events)
     waiting = WaitingEvents(sessions, shown)
     run = RunEvents(workspace, sessions, events, standing, waiting)
-    outputs, inputs = _outputs(events), panel.form.inputs()
-    recalls = _wire_recall(events, recalled, workspace, inputs, outputs)
     loras = LoraEvents(workspace, events)
     own = OwnLoraEvents(workspace, sessions, loras, panel.form, panel.own) if panel.own else None
-    tab = StudioTab(events, loras, own, run, outputs, inputs, recalled, recalls)
+    tab = StudioTab(events, loras, own, run, _outputs(events), panel.form.inputs(), recalled)
+    recalls = _wire_recall(tab, workspace)
     _wire_form(tab)
     if own is not None:
         _wire_own(tab, own)
     ran = _wire_run(tab)
     _wire_stage(tab, standing)
     _wire_waiting(tab, waiting)
-    return replace(tab, ran=ran)
+    return replace(tab, recalls=recalls, ran=ran)
 
 
 def _outputs(events: StudioEvents) -> list[Any]:
@@ -83,7 +84,7 @@ def _outputs(events: StudioEvents) -> list[Any]:
     return [*panel.form.inputs(), *slots, *reference, *around, *seen, *run]
 
 
-def quick(tab: StudioTab, handler: Callable[..., Updates], **given: Any) -> dict[str, Any]:
+def quick(tab: StudioTab, handler: Callable[..., Any], **given: Any) -> dict[str, Any]:
     """Arguments of an event that only looks: never queued, the last of many wins."""
     return {
         "fn": handler,
@@ -96,15 +97,18 @@ def quick(tab: StudioTab, handler: Callable[..., Updates], **given: Any) -> dict
     }
 
 
+def _of_form(tab: StudioTab, handler: Callable[[Values, str], Updates]) -> Callable[..., Updates]:
+    """The handler for all inputs of the form; a closure, because gradio reads the signature."""
+
+    def handle(request: gr.Request, *sent: Any) -> Updates:
+        return handler(tab.events.panel.form.values(sent), page_of(request))
+
+    return handle
+
+
 def _wire_form(tab: StudioTab) -> None:
     events, panel, inputs = tab.events, tab.events.panel, tab.inputs
     form = panel.form
-
-    def refresh(request: gr.Request, *sent: Any) -> Updates:
-        return events.refresh(form.values(sent), page_of(request))
-
-    def edit(request: gr.Request, *sent: Any) -> Updates:
-        return events.edited(form.values(sent), page_of(request))
 
     def draw(event: gr.EventData, chosen: str | None, prompt: str) -> str:
         return events.draw(chosen, prompt, picked(event))
@@ -116,13 +120,12 @@ def _wire_form(tab: StudioTab) -> None:
     boxes = (form.prompt, form.negative_prompt, *form.strengths)
     written = [box.change for box in boxes]
     # One event of them all: of two, the answer to what was done first could come last.
+    edit = _of_form(tab, events.edited)
     gr.on([*written, *(part.input for part in edited)], **quick(tab, edit, inputs=inputs))
-    events.result.asking.tick(**quick(tab, refresh, inputs=inputs))
+    events.result.asking.tick(**quick(tab, _of_form(tab, events.refresh), inputs=inputs))
     # The prompt then tells that it has changed.
     drawn = {"inputs": [form.base, form.prompt], "outputs": [form.prompt]}
-    panel.things.pick(
-        draw, **drawn, queue=False, show_progress="hidden", api_visibility="private", **TELLING
-    )
+    panel.things.pick(**quick(tab, draw, **drawn, **TELLING))
 
     def put(event: gr.EventData, typed: str) -> Any:
         return gr.skip() if picked(event) == pasted.KEY else convert(typed).text
@@ -134,17 +137,9 @@ def _wire_form(tab: StudioTab) -> None:
 
     panel.hints["prompt"].pick(**quick(tab, take, inputs=inputs, **TELLING))
     for box, name in ((form.prompt, "prompt"), (form.negative_prompt, "negative_prompt")):
-        panel.hints[name].pick(
-            put,
-            inputs=[box],
-            outputs=[box],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-            **TELLING,
-        )
+        panel.hints[name].pick(**quick(tab, put, inputs=[box], outputs=[box], **TELLING))
     _wire_references(tab)
-    _wire_reset(tab)
+    panel.reset.click(**quick(tab, _of_form(tab, events.reset), inputs=inputs))
     _wire_loras(tab)
 
 
@@ -156,9 +151,7 @@ def _wire_loras(tab: StudioTab) -> None:
         slug = picked(event).partition(" ")[2]
         return loras.add(form.values(sent), slug, page_of(request))
 
-    def switch(request: gr.Request, *sent: Any) -> Updates:
-        return loras.switch(form.values(sent), page_of(request))
-
+    switch = _of_form(tab, loras.switch)
     panel.add.pick(**quick(tab, add, inputs=inputs, **TELLING))
     gr.on([slot.on.input for slot in panel.slots], **quick(tab, switch, inputs=inputs))
     for number, slot in enumerate(panel.slots):
@@ -192,15 +185,6 @@ def _on_row(tab: StudioTab, number: int) -> Callable[..., Updates]:
     return act
 
 
-def _wire_reset(tab: StudioTab) -> None:
-    events, panel = tab.events, tab.events.panel
-
-    def reset(request: gr.Request, *sent: Any) -> Updates:
-        return events.reset(panel.form.values(sent), page_of(request))
-
-    panel.reset.click(**quick(tab, reset, inputs=tab.inputs))
-
-
 def _wire_references(tab: StudioTab) -> None:
     events, form, inputs = tab.events, tab.events.panel.form, tab.inputs
     field = tab.events.panel.reference
@@ -208,22 +192,13 @@ def _wire_references(tab: StudioTab) -> None:
     def add(request: gr.Request, files: Any, *sent: Any) -> Updates:
         return events.add_references(form.values(sent), files or (), page_of(request))
 
-    def clear(request: gr.Request, *sent: Any) -> Updates:
-        return events.clear_references(form.values(sent), page_of(request))
-
     field.files.upload(**quick(tab, add, inputs=[field.files, *inputs]))
-    field.clear.click(**quick(tab, clear, inputs=inputs))
+    field.clear.click(**quick(tab, _of_form(tab, events.clear_references), inputs=inputs))
 
 
-def _wire_recall(
-    events: StudioEvents,
-    field: RecallField,
-    workspace: Workspace,
-    inputs: list[Any],
-    outputs: list[Any],
-) -> tuple[Any, ...]:
+def _wire_recall(tab: StudioTab, workspace: Workspace) -> tuple[Any, ...]:
     """Returns the events after which the form says what a picture said."""
-    form = events.panel.form
+    events, form, field = tab.events, tab.events.panel.form, tab.recalled
 
     def fill(found: Recalled | StudioError, values: Values, page: str) -> Updates:
         said: Updates = {field.said: recall.account(found)}
@@ -238,16 +213,14 @@ def _wire_recall(
     def from_text(request: gr.Request, text: str, *sent: Any) -> Updates:
         return fill(recall.from_text(workspace, text), form.values(sent), page_of(request))
 
-    given = {
-        "outputs": [field.said, field.compared, *outputs],
-        "queue": False,
-        "show_progress": "hidden",
-        "trigger_mode": "once",
-        "api_visibility": "private",
-    }
+    def read(handler: Callable[..., Updates], source: Any) -> dict[str, Any]:
+        outputs = [field.said, field.compared, *tab.outputs]
+        inputs = [source, *tab.inputs]
+        return quick(tab, handler, inputs=inputs, outputs=outputs, trigger_mode="once")
+
     return (
-        field.file.upload(from_file, inputs=[field.file, *inputs], **given),
-        field.read.click(from_text, inputs=[field.text, *inputs], **given),
+        field.file.upload(**read(from_file, field.file)),
+        field.read.click(**read(from_text, field.text)),
     )
 
 
@@ -257,9 +230,6 @@ def _wire_run(tab: StudioTab) -> Any:
 
     def generate(request: gr.Request, shown: str, *sent: Any) -> Iterator[Updates]:
         yield from run.generate(form.values(sent), shown, page_of(request))
-
-    def after(request: gr.Request, *sent: Any) -> Updates:
-        return run.after_run(form.values(sent), page_of(request))
 
     def cancel(request: gr.Request) -> Updates:
         return run.cancel(page_of(request))
@@ -275,13 +245,8 @@ def _wire_run(tab: StudioTab) -> Any:
         concurrency_limit=None,
         api_visibility="private",
     )
-    panel.cancel.click(
-        cancel,
-        outputs=[panel.cancel],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    panel.cancel.click(**quick(tab, cancel, outputs=[panel.cancel], trigger_mode="once"))
+    after = _of_form(tab, run.after_run)
     return ran.then(**quick(tab, after, inputs=inputs, trigger_mode="multiple"))
 
 
@@ -315,8 +280,3 @@ def _wire_waiting(tab: StudioTab, waiting: WaitingEvents) -> None:
 
     listed = tab.events.result.waiting
     listed.pick(**quick(tab, act, outputs=[listed], **TELLING))
-
-
-def page_of(request: gr.Request) -> str:
-    """Gradio's name for one open page."""
-    return str(request.session_hash)

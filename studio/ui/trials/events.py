@@ -1,25 +1,23 @@
 """What happens on the Trials tab."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import gradio as gr
 
-from studio.errors import StudioError, TrialError
-from studio.presets import ModelPreset
+from studio.errors import StudioError
 from studio.trials.design import TrialDesign
 from studio.trials.training_run import TrainingRun
-from studio.trials.trial_text import TrialText
 from studio.ui.html import comparison as compare_html
+from studio.ui.html import trial_files
 from studio.ui.html import trials as trial_html
 from studio.ui.html.tags import EMPTY, Html
 from studio.ui.studio.live import Updates, unchanged
-from studio.ui.trials import form
 from studio.ui.trials.form import NewTrial, TrialInput
 from studio.ui.trials.layout import TrialParts
 from studio.ui.trials.report import TrialReports
-from studio.workspace.trial_design import the_run
+from studio.ui.trials.suggestion import suggested
 from studio.workspace.trial_desk import TrialDesk, TrialStanding, TrialState
+from studio.workspace.trial_files import the_run
 from studio.workspace.trial_report import card_of, preset_of, write_card
 from studio.workspace.trial_rounding import base_rows
 from studio.workspace.workspace import Workspace
@@ -110,17 +108,17 @@ class TrialEvents:
     def chosen(self, run: TrainingRun) -> Iterator[Updates]:
         """What the files say, then the design that they suggest and its cost."""
         asked = self.asked
-        yield {asked.files: trial_html.reading(run, 0), asked.design: gr.Column(visible=False)}
+        yield {asked.files: trial_files.reading(run, 0), asked.design: gr.Column(visible=False)}
         try:
-            filled, found = self._suggested(run)
+            filled, found = suggested(self._workspace, run, asked)
             base = base_rows(self._workspace, run, filled[asked.base] or "")
             rows = None if isinstance(base, str) else base
             for told in self.desk.told(run, rows):
                 if isinstance(told, int):
-                    yield {asked.files: trial_html.reading(run, told)}
+                    yield {asked.files: trial_files.reading(run, told)}
                 else:
                     said = base if isinstance(base, str) else base.says
-                    shown = trial_html.files(run, told, said)
+                    shown = trial_files.files(run, told, said)
         except StudioError as error:
             yield self._no_run(str(error))
             return
@@ -135,44 +133,6 @@ class TrialEvents:
             self.asked.design: gr.Column(visible=False),
             self.asked.paths: [],
         }
-
-    def _suggested(self, run: TrainingRun) -> tuple[Updates, Sequence[ModelPreset]]:
-        """The fields, as ``trial.txt`` beside the files says, else the last file's preset; and
-        the bases that fit, the likeliest first."""
-        workspace, asked = self._workspace, self.asked
-        paths = [str(each.path) for each in run.checkpoints]
-        said = TrialText.beside([Path(each) for each in paths])
-        # First the slug: a file from elsewhere is in the catalogue from then on.
-        slug = workspace.stock.catalogue.slug_of_file(Path(paths[-1]))
-        preset = workspace.catalog.loras.get(slug)
-        if preset is None:
-            raise TrialError(f"{Path(paths[-1]).name} is no LoRA.", "Choose another run.")
-        family, present = preset.base_architecture, workspace.present()
-        bases = [each for each in workspace.catalog.models.values()
-                 if each.base_architecture is family]  # fmt: skip
-        bases.sort(key=lambda each: (each.slug != said.base, not present[each.slug]))
-        trigger = preset.prompt if said.trigger is None else said.trigger
-        prompts = len(said.subject) * (2 if trigger else 1) + len(said.far)
-        filled: Updates = {
-            asked.paths: paths,
-            asked.base: bases[0].slug if bases else None,
-            asked.trigger: trigger,
-            asked.prompts: form.lines(said.subject),
-            asked.far: form.lines(said.far),
-            asked.strengths: "1",
-            asked.finer: "",
-            asked.images: form.budget(len(paths), prompts),
-            asked.minutes: None,
-            asked.seeds: 12,
-            asked.fixed: False,
-            asked.by: "",
-            asked.negative: said.negative,
-            asked.steps: None,
-            asked.holdout: "",
-            asked.training: "",
-            asked.name: "",
-        }
-        return filled, bases
 
     def cost(self, sent: TrialInput) -> Updates:
         """After any edit: what it would make and what that costs, or what is in the way."""
