@@ -28,6 +28,9 @@ LONGEST = (
     "ui/test_address.py",
     "backends/test_cluster.py",
     "ui/test_axe.py",
+    "ui/test_visitors.py",
+    "ui/test_own_lora.py",
+    "ui/test_strangers.py",
     "inspection/test_model_classes.py",
     "ui/test_standing.py",
     "ui/test_api.py",
@@ -39,6 +42,13 @@ LONGEST = (
     "test_imports.py",
 )
 """Files that take a quarter of a minute and more, the longest first."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a third of the time a test waits for a browser, a server or
+    another process."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 StepFunction = Callable[[int], Tensor]
@@ -60,6 +62,14 @@ def autocast(device: torch.device) -> torch.autocast:
     else:
         computes = torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16, enabled=computes)
+
+
+def quicken(unet: UNet2DConditionModel) -> None:
+    """Lay it out for speed: on a CPU, plain attention takes a seventh off a step, since torch's
+    fused kernel is slow backwards on maps as small as these."""
+    unet.to(memory_format=torch.channels_last)
+    if unet.device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())
 
 
 def trainable(modules: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:

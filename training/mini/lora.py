@@ -133,7 +133,7 @@ def train(
     unet.requires_grad_(False)
     text_encoder.requires_grad_(False)
     add(recipe, unet, text_encoder)
-    unet.to(memory_format=torch.channels_last)
+    loop.quicken(unet)
     scheduler = base.build_scheduler()
     pairs = training_pairs()
     places = base.PLACEMENTS

@@ -20,7 +20,7 @@ class Drawing:
         unit="share of the range",
         better="more",
         says="1 less the mean absolute difference to the nearest drawing of the prompt's subject "
-        "(35 placements, 32×32 pixels), in pen and ink with the trigger words and flat without.",
+        "(31 placements, 32×32 pixels), in pen and ink with the trigger words and flat without.",
         cannot="Anything of a prompt that names no subject and background of the embedded base.",
         source="training/mini/scoring.py.",
     )

@@ -1,6 +1,8 @@
 """Draws the training pictures: Fluent emoji on plain grounds, in three styles, 128x128 RGB.
 
-The drawings are fetched once with `npm pack` into a cache folder (both sets are MIT-licensed).
+Ink and neon are drawn along the lines where the flat drawing's colours meet, so that every style
+shows the same drawing. The drawings are fetched once with `npm pack` into a cache folder (they are
+MIT-licensed).
 """
 
 from __future__ import annotations
@@ -25,12 +27,9 @@ Pixels = npt.NDArray[np.uint8]
 
 SIZE: Final = 128
 CACHE: Final = Path(__file__).resolve().parents[1] / "cache"
-PACKAGES: Final = {
-    "flat": "@iconify-json/fluent-emoji-flat@1.2.6",
-    "high-contrast": "@iconify-json/fluent-emoji-high-contrast@1.2.6",
-}
+PACKAGE: Final = "@iconify-json/fluent-emoji-flat@1.2.6"
 PAPER: Final = (246, 239, 222)
-INK: Final = "#1c1a1e"
+INK: Final = (28, 26, 30)
 NAVY: Final = (11, 13, 34)
 # What a picture by night is multiplied by and raised to, and what one by day fades to.
 NIGHT_TINT: Final = (0.36, 0.42, 0.66)
@@ -41,7 +40,12 @@ DAY_SHARE: Final = 0.5
 NEON_LEFT: Final = (255, 40, 190)
 NEON_RIGHT: Final = (30, 225, 255)
 # Drawings are rendered larger and shrunk, so that edges are smooth at any size.
-_OVERSAMPLE: Final = 2
+_OVERSAMPLE: Final = 3
+# How much of the range a colour or the opacity changes by, from one pixel to the next, on a line.
+_LINE_STEP: Final = 0.08
+# What lines are thickened to, in pixels of the larger rendering; odd.
+_INK_WIDTH: Final = 5
+_TUBE_WIDTH: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,14 @@ class Placement:
 CENTRED: Final = Placement(side=104, dx=0, dy=0)
 
 
-def fetch(kind: str, folder: Path = CACHE) -> Path:
-    """The path of one set's icons.json, fetched with npm when it is not in the cache yet."""
-    target = folder / kind / "icons.json"
+def fetch(folder: Path = CACHE) -> Path:
+    """The path of the set's icons.json, fetched with npm when it is not in the cache yet."""
+    target = folder / "flat" / "icons.json"
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     packed = subprocess.run(
-        ["npm", "pack", PACKAGES[kind]],
+        ["npm", "pack", PACKAGE],
         cwd=target.parent,
         check=True,
         capture_output=True,
@@ -75,23 +79,22 @@ def fetch(kind: str, folder: Path = CACHE) -> Path:
     with tarfile.open(tarball) as archive:
         member = archive.extractfile("package/icons.json")
         if member is None:
-            raise FileNotFoundError(f"{PACKAGES[kind]} has no package/icons.json")
+            raise FileNotFoundError(f"{PACKAGE} has no package/icons.json")
         target.write_bytes(member.read())
     return target
 
 
 @cache
-def _icons(kind: str) -> dict[str, str]:
+def _icons() -> dict[str, str]:
     """Icon name -> SVG body (drawn in a 32x32 view box)."""
-    data = json.loads(fetch(kind).read_text(encoding="utf-8"))
+    data = json.loads(fetch().read_text(encoding="utf-8"))
     return {name: icon["body"] for name, icon in data["icons"].items()}
 
 
 @cache
-def _glyph(kind: str, subject: str, side: int, mirrored: bool) -> Image.Image:
-    """One drawing as RGBA, `side` pixels wide and high."""
-    icon = next(s.icon for s in SUBJECTS if s.name == subject)
-    body = _icons(kind)[icon].replace("currentColor", INK)
+def _large(subject: str, side: int, mirrored: bool) -> Image.Image:
+    """One drawing as RGBA, larger than `side` pixels by `_OVERSAMPLE`."""
+    body = _icons()[next(s.icon for s in SUBJECTS if s.name == subject)]
     large = side * _OVERSAMPLE
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" '
@@ -99,8 +102,32 @@ def _glyph(kind: str, subject: str, side: int, mirrored: bool) -> Image.Image:
     )
     png = resvg_py.svg_to_bytes(svg_string=svg)
     image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-    image = image.resize((side, side), Image.Resampling.LANCZOS)
     return ImageOps.mirror(image) if mirrored else image
+
+
+@cache
+def _glyph(subject: str, side: int, mirrored: bool) -> Image.Image:
+    """One drawing as RGBA, `side` pixels wide and high."""
+    return _large(subject, side, mirrored).resize((side, side), Image.Resampling.LANCZOS)
+
+
+@cache
+def _outline(subject: str, at: Placement, width: int) -> Image.Image:
+    """(128, 128) greys: the lines where the drawing's colours meet, `width` pixels of the larger
+    rendering wide and some more."""
+    large = Image.new("RGBA", (SIZE * _OVERSAMPLE, SIZE * _OVERSAMPLE))
+    corner = (SIZE - at.side) // 2
+    where = ((corner + at.dx) * _OVERSAMPLE, (corner + at.dy) * _OVERSAMPLE)
+    large.paste(_large(subject, at.side, at.mirrored), where)
+    values = np.asarray(large, dtype=np.float32) / 255
+    values = np.concatenate([values[..., :3] * values[..., 3:], values[..., 3:]], axis=2)
+    steps = [
+        np.abs(values - np.roll(values, shift, axis=(0, 1))).max(axis=2)
+        for shift in ((0, 1), (1, 0), (1, 1), (1, -1))
+    ]
+    lines = Image.fromarray((np.maximum.reduce(steps) > _LINE_STEP).astype(np.uint8) * 255)
+    thick = lines.filter(ImageFilter.MaxFilter(width))
+    return thick.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 
 def _paste(ground: tuple[int, int, int], glyph: Image.Image, at: Placement) -> Image.Image:
@@ -119,11 +146,8 @@ def _neon_colours() -> Pixels:
 
 
 def _neon(subject: str, at: Placement) -> Image.Image:
-    """The line drawing as glowing tubes on a near-black ground."""
-    mask = Image.new("L", (SIZE, SIZE), 0)
-    alpha = _glyph("high-contrast", subject, at.side, at.mirrored).getchannel("A")
-    corner = (SIZE - at.side) // 2
-    mask.paste(alpha, (corner + at.dx, corner + at.dy))
+    """The drawing's lines as glowing tubes on a near-black ground."""
+    mask = _outline(subject, at, _TUBE_WIDTH)
     inside = mask.filter(ImageFilter.GaussianBlur(2.0))
     glow = (
         np.asarray(mask.filter(ImageFilter.GaussianBlur(5.0)), dtype=np.float32)[..., None] / 255
@@ -142,9 +166,11 @@ def render(pair: Pair, style: Style, at: Placement) -> Image.Image:
     """The 128x128 picture of a pair in a style; ink and neon have grounds of their own."""
     if style == BASE:
         ground = BACKGROUNDS[pair.background]
-        return _paste(ground, _glyph("flat", pair.subject, at.side, at.mirrored), at)
+        return _paste(ground, _glyph(pair.subject, at.side, at.mirrored), at)
     if style == PEN_INK:
-        return _paste(PAPER, _glyph("high-contrast", pair.subject, at.side, at.mirrored), at)
+        canvas = Image.new("RGB", (SIZE, SIZE), PAPER)
+        canvas.paste(INK, (0, 0), _outline(pair.subject, at, _INK_WIDTH))
+        return canvas
     if style == NIGHT_NEON:
         return _neon(pair.subject, at)
     raise ValueError(f"no drawing for the style {style.name!r}")

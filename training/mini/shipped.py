@@ -13,6 +13,6 @@ PRESETS: Final = Path(__file__).resolve().parents[2] / "presets" / "mini"
 
 def load_vae(folder: Path) -> AutoencoderKL:
     """An autoencoder that an earlier stage or an earlier run saved, in float32."""
-    return AutoencoderKL.from_pretrained(
-        folder, torch_dtype=torch.float32, local_files_only=True
-    ).eval()
+    vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+    vae.register_to_config(_name_or_path="")  # else every copy says where this one lay
+    return vae.eval()

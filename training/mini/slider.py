@@ -67,7 +67,7 @@ def train(
     unet.requires_grad_(False)
     text_encoder.requires_grad_(False)
     lora.add(RECIPE, unet, text_encoder)
-    unet.to(memory_format=torch.channels_last)
+    loop.quicken(unet)
     scheduler = base.build_scheduler()
     latents = graded_latents(vae, work, seed, generation)
 
