@@ -44,13 +44,6 @@ LONGEST = (
 """Files that take a quarter of a minute and more, the longest first."""
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a third of the time a test waits for a browser, a server or
-    another process."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: two workers that take whole files then end at about the same time."""
     root = Path(__file__).parent
