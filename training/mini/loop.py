@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 StepFunction = Callable[[int], Tensor]
@@ -101,12 +102,22 @@ def _follow(ema: dict[str, Tensor], parameters: Mapping[str, nn.Parameter], deca
 def adopt_average(checkpoint: Path, modules: Mapping[str, nn.Module]) -> int:
     """Load the averaged weights of a checkpoint into the modules; the step it was saved at."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    parameters = trainable(modules)
-    if set(state["ema"]) != set(parameters):
-        raise ValueError(f"{checkpoint} does not belong to these modules")
-    for name, parameter in parameters.items():
-        parameter.copy_(state["ema"][name])
+    _adopt(state["ema"], checkpoint, modules)
     return int(state["step"])
+
+
+@torch.no_grad()
+def adopt_weights(path: Path, modules: Mapping[str, nn.Module]) -> None:
+    """Load what a safetensors file holds, by "module/parameter" name, into the modules."""
+    _adopt(load_file(path), path, modules)
+
+
+def _adopt(weights: Mapping[str, Tensor], path: Path, modules: Mapping[str, nn.Module]) -> None:
+    parameters = trainable(modules)
+    if set(weights) != set(parameters):
+        raise ValueError(f"{path} does not belong to these modules")
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
 
 
 class _Trainer:

@@ -19,7 +19,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.mini import base, decoder, export, lora, previews, slider, trial, vae, words
+from training.mini import base, decoder, export, loop, lora, previews, slider, trial, vae, words
 from training.mini.generation import EXPORT, SECOND, Generation
 from training.mini.render import CACHE
 from training.mini.shipped import PRESETS, load_vae
@@ -40,6 +40,7 @@ class Job:
     seed: int
     device: str
     generation: Generation = SECOND
+    begin: Path | None = None
 
     def run(self) -> None:
         """What it makes lies in `work`, or, for "export", in `presets`."""
@@ -81,10 +82,13 @@ class Job:
         trained.save_pretrained(self.work / DECODED)
 
     def train_base(self, tokenizer: CLIPTokenizer) -> None:
-        """UNet and text encoder, which can read a little already."""
+        """UNet and text encoder, which can read a little already, or as `begin` holds them."""
         unet = base.build_unet(self.generation).to(self.device)
         text_encoder = base.build_text_encoder(tokenizer).to(self.device)
-        words.adopt(self.work / words.CHECKPOINT, text_encoder)
+        if self.begin is None:
+            words.adopt(self.work / words.CHECKPOINT, text_encoder)
+        else:
+            loop.adopt_weights(self.begin, {"unet": unet, "text_encoder": text_encoder})
         parts = (self.encoder(), tokenizer, unet, text_encoder)
         base.train(*parts, self.work, self.steps, self.seed, self.generation)
 
@@ -145,11 +149,13 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2, help="on a CPU")
     parser.add_argument("--presets", type=Path, default=PRESETS, help="where export writes")
+    parser.add_argument("--begin", type=Path, help="weights that the base begins with")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     for stage in stages if given.stage == "all" else (given.stage,):
         steps = given.steps or SECOND.steps.get(stage, 0)
-        Job(stage, given.work, given.presets, steps, given.seed, given.device).run()
+        given_job = (given.work, given.presets, steps, given.seed, given.device)
+        Job(stage, *given_job, begin=given.begin).run()
 
 
 if __name__ == "__main__":
