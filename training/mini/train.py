@@ -31,7 +31,11 @@ DECODED: Final = "vae-decoder"  # the folder of the autoencoder whose decoder wa
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One stage as the command line asks for it."""
+    """One stage as the command line asks for it.
+
+    Attributes:
+        begin: weights that the base begins with; None is what the text stage taught.
+    """
 
     stage: str
     work: Path
@@ -154,8 +158,8 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     for stage in stages if given.stage == "all" else (given.stage,):
         steps = given.steps or SECOND.steps.get(stage, 0)
-        given_job = (given.work, given.presets, steps, given.seed, given.device)
-        Job(stage, *given_job, begin=given.begin).run()
+        parts = (given.work, given.presets, steps, given.seed, given.device)
+        Job(stage, *parts, begin=given.begin).run()
 
 
 if __name__ == "__main__":
